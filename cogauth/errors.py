@@ -1,0 +1,33 @@
+"""The errors a user meets, and the exit code of each.
+
+Every message says what failed, why, and what to do next. Whoever raises one of these has made
+sure that nothing is lost: what was made in AWS stands in the state file.
+"""
+
+
+class CogauthError(Exception):
+    """Something failed; the text is for the user. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(CogauthError):
+    """The input can't be used as given; nothing was touched. Exit code 2."""
+
+    exit_code = 2
+
+
+class StateError(CogauthError):
+    """The state file is damaged, of another version, or belongs to another account or region."""
+
+
+class NameTakenError(CogauthError):
+    """A resource has one of the stack's names but isn't the stack's own."""
+
+
+class LocalAwsError(CogauthError):
+    """The embedded local AWS is not installed, not running, or didn't start."""
+
+
+class LoginError(CogauthError):
+    """A check of ``cogauth test-login`` could not be made at all."""
