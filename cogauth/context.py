@@ -1,0 +1,258 @@
+"""What every step is handed: the clients, the stack's names and tags, its settings and state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
+
+from cogauth.errors import StateError, UsageError
+from cogauth.waiting import Waiter
+
+if TYPE_CHECKING:
+    from types_boto3_apigateway import APIGatewayClient
+    from types_boto3_cognito_idp import CognitoIdentityProviderClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_sts import STSClient
+
+    from cogauth.state import State
+
+# botocore's default mode and attempts differ between its versions, so both are pinned here.
+RETRIED = Config(
+    retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60
+)
+# For a create whose name is not unique: a blind retry after a lost response would leave a second
+# one that nobody recorded.
+ONCE = RETRIED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+# Of a service that acts on our resources. These are the same in every partition, unlike the
+# hosts' suffix: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+SERVICE_PRINCIPALS = {
+    "lambda": "lambda.amazonaws.com",
+    "cognito-idp": "cognito-idp.amazonaws.com",
+    "apigateway": "apigateway.amazonaws.com",
+}
+
+
+class Aws:
+    """One AWS account and region (or an emulator of it): its clients, made when first used."""
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        local: bool = False,
+    ) -> None:
+        """Prepare; no call is made yet.
+
+        Args:
+            profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
+            region: None for AWS's own variables or the profile's.
+            endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
+            local: the embedded local AWS, whose credentials are a constant; the user's own and
+                their proxies are left out of it.
+
+        Raises:
+            ProfileNotFound: there is no such profile.
+            UsageError: no region is set, or no partition of AWS has it.
+        """
+        if local:
+            self._botocore = botocore.session.Session(
+                session_vars={"profile": (None, None, None, None)}
+            )
+            self._botocore.set_credentials("test", "test")
+        else:
+            self._botocore = botocore.session.Session(profile=profile)
+        self.local = local
+        self.endpoint_url = endpoint_url
+        region = region or self._botocore.get_config_variable("region")
+        if not region:
+            raise UsageError(
+                "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
+                "or run 'aws configure'."
+            )
+        self.region = region
+        try:
+            self._botocore.get_partition_for_region(region)
+        except UnknownRegionError as error:
+            raise UsageError(
+                f"--region {region!r} is no region of AWS; give one such as eu-central-1."
+            ) from error
+        self._session = boto3.Session(botocore_session=self._botocore, region_name=region)
+
+    def _client(self, service: str, config: Config = RETRIED) -> Any:
+        if self.local:
+            config = config.merge(Config(proxies={}))
+        make: Any = self._session.client  # its overloads ask for a literal name
+        return make(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def sts(self) -> STSClient:
+        """Security Token Service: who is calling."""
+        return self._client("sts")  # type: ignore[no-any-return]
+
+    @cached_property
+    def cognito(self) -> CognitoIdentityProviderClient:
+        """Cognito user pools."""
+        return self._client("cognito-idp")  # type: ignore[no-any-return]
+
+    @cached_property
+    def cognito_once(self) -> CognitoIdentityProviderClient:
+        """Cognito user pools, without a retry: for creates."""
+        return self._client("cognito-idp", ONCE)  # type: ignore[no-any-return]
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """Roles and policies."""
+        return self._client("iam")  # type: ignore[no-any-return]
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Functions."""
+        return self._client("lambda")  # type: ignore[no-any-return]
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """CloudWatch log groups."""
+        return self._client("logs")  # type: ignore[no-any-return]
+
+    @cached_property
+    def apigateway(self) -> APIGatewayClient:
+        """API Gateway's REST APIs."""
+        return self._client("apigateway")  # type: ignore[no-any-return]
+
+    @cached_property
+    def apigateway_once(self) -> APIGatewayClient:
+        """API Gateway's REST APIs, without a retry: for creates."""
+        return self._client("apigateway", ONCE)  # type: ignore[no-any-return]
+
+    @cached_property
+    def identity(self) -> tuple[str, str]:
+        """The caller's account and partition (``aws``, ``aws-cn``, …): ``sts:GetCallerIdentity``.
+
+        The first call of a run: it fails when there are no credentials, or expired ones.
+        """
+        answer = self.sts.get_caller_identity()
+        return answer["Account"], answer["Arn"].split(":")[1]
+
+    @property
+    def account(self) -> str:
+        """The caller's account, 12 digits."""
+        return self.identity[0]
+
+    @property
+    def partition(self) -> str:
+        """The partition that the account is in."""
+        return self.identity[1]
+
+    @property
+    def dns_suffix(self) -> str:
+        """The partition's suffix of hosts, as ``amazonaws.com``."""
+        resolver = self._botocore.get_component("endpoint_resolver")
+        return str(resolver.get_partition_dns_suffix(self.partition))
+
+    def action_of(self, operation: str) -> str:
+        """Return the IAM action that an operation asks for, as ``iam:CreateRole``.
+
+        API Gateway's actions are named for the HTTP method: ``apigateway:POST``.
+        """
+        for service in ("cognito-idp", "iam", "lambda", "logs", "apigateway", "sts"):
+            model = self._botocore.get_service_model(service)
+            if operation in model.operation_names:
+                if service == "apigateway":
+                    return f"apigateway:{model.operation_model(operation).http['method']}"
+                return f"{service}:{operation}"
+        return operation
+
+
+def configured_endpoint() -> str | None:
+    """Return the endpoint that AWS's own variable sets for all services, if it is heeded."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    return os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+@dataclass
+class Context:
+    """A stack in an account: what a step needs to know, and nothing of how it is shown."""
+
+    aws: Aws
+    state: State
+    waiter: Waiter = field(default_factory=Waiter)
+
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return self.state.stack
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that every taggable resource carries; they say whose it is."""
+        return {"cogauth:stack": self.state.stack, "cogauth:stack-id": self.state.stack_id}
+
+    @property
+    def name_with_id(self) -> str:
+        """A name for what can't be tagged: it carries the stack-id."""
+        return f"{self.state.stack}-{self.state.stack_id}"
+
+    def owns(self, tags: dict[str, str]) -> bool:
+        """Say whether these tags are this very stack's."""
+        return tags.get("cogauth:stack-id") == self.state.stack_id
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource in this account and region."""
+        aws = self.aws
+        return f"arn:{aws.partition}:{service}:{aws.region}:{aws.account}:{resource}"
+
+    def fact(self, resource: str, name: str = "id") -> str:
+        """Return a fact of a resource that stands: what its record says."""
+        return self.state.fact(resource, name)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path of the deployed API."""
+        api, stage = self.fact("rest_api"), self.state.settings.stage
+        if self.state.endpoint_url:
+            # The form that the local AWS emulators share.
+            return f"{self.state.endpoint_url}/restapis/{api}/{stage}/_user_request_{path}"
+        host = f"{api}.execute-api.{self.aws.region}.{self.aws.dns_suffix}"
+        return f"https://{host}/{stage}{path}"
+
+    @property
+    def issuer(self) -> str:
+        """The URL that the pool's tokens name as their issuer.
+
+        Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
+        """
+        pool = self.fact("user_pool")
+        return f"https://cognito-idp.{self.aws.region}.{self.aws.dns_suffix}/{pool}"
+
+    @property
+    def jwks_url(self) -> str:
+        """The URL of the pool's public keys."""
+        base = self.issuer
+        if self.state.endpoint_url:
+            base = f"{self.state.endpoint_url}/{self.fact('user_pool')}"
+        return f"{base}/.well-known/jwks.json"
+
+    def check_state(self) -> None:
+        """Refuse a state file that was made for another account.
+
+        Raises:
+            StateError: it names both accounts.
+        """
+        if self.state.account != self.aws.account:
+            raise StateError(
+                f"The state file {self.state.path} is of account {self.state.account}, but these "
+                f"credentials are of account {self.aws.account}. Use that account's profile "
+                "(--profile), or another --stack or --state."
+            )

@@ -1,0 +1,155 @@
+"""What a user may choose about a stack, and the bounds of each choice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from cogauth.errors import UsageError
+
+DEFAULT_STACK = "cogauth"
+STACK_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+PROTECTED_PATH = "/hello"
+CHARACTER_CLASSES = {
+    "upper": "an upper-case letter",
+    "lower": "a lower-case letter",
+    "digit": "a digit",
+    "symbol": "a symbol",
+}
+
+
+def check_stack_name(name: str) -> str:
+    """Return the stack's name, or raise UsageError: 40 characters leave room for suffixes.
+
+    IAM allows 64 characters for a role's name; ``-autoConfirmUserFunction`` takes 24 of them.
+    """
+    if not STACK_NAME.fullmatch(name):
+        raise UsageError(
+            f"--stack {name!r} can't be used: give 1 to 40 letters, digits, '_' or '-'."
+        )
+    return name
+
+
+def _between(low: float, high: float, unit: str = "") -> dict[str, Any]:
+    return {"low": low, "high": high, "unit": unit}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A stack's settings. They are kept in the state file; ``up`` merges new ones over them.
+
+    Attributes:
+        tier: the user pool's feature plan, Cognito's ``UserPoolTier``.
+        password_min_length: in characters.
+        password_require: the character classes that a password must have.
+        power_user: attach AmazonCognitoPowerUser instead of the least privileges.
+        runtime, architecture: of both functions, in Lambda's own words.
+        sign_in_memory, auto_confirm_memory: in MB.
+        sign_in_timeout, auto_confirm_timeout: in seconds.
+        path: of the sign-in method, one segment.
+        stage: the API's stage, part of its URL.
+        throttle_rate: of the sign-in method, in requests a second, over all callers.
+        throttle_burst: of the sign-in method, in requests at once.
+        local: whether the stack stands on cogauth's own embedded local AWS.
+    """
+
+    tier: str = "LITE"
+    password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
+    password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
+    power_user: bool = False
+    runtime: str = "python3.14"
+    architecture: str = "arm64"
+    sign_in_memory: int = field(default=512, metadata=_between(128, 10240, "MB"))
+    # A sign-in makes up to three calls of up to four seconds; API Gateway gives up after 29 s.
+    sign_in_timeout: int = field(default=10, metadata=_between(6, 29, "seconds"))
+    auto_confirm_memory: int = field(default=128, metadata=_between(128, 10240, "MB"))
+    # Cognito waits 5 s for a trigger.
+    auto_confirm_timeout: int = field(default=3, metadata=_between(1, 5, "seconds"))
+    path: str = "/signin"
+    stage: str = "dev"
+    throttle_rate: float = field(default=20.0, metadata=_between(0.1, 10000, "requests a second"))
+    throttle_burst: int = field(default=40, metadata=_between(1, 5000, "requests"))
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value; raise UsageError that names the option and the remedy."""
+        for setting in fields(self):
+            if not setting.metadata:
+                continue
+            low, high, unit = (setting.metadata[key] for key in ("low", "high", "unit"))
+            value = getattr(self, setting.name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            # Written so that NaN, which compares to nothing, is refused too.
+            if not (number and low <= value <= high):
+                raise UsageError(
+                    f"{_option(setting.name)} {value!r} can't be used: {low} to {high} {unit}."
+                )
+        for name, pattern, wanted in (
+            ("tier", r"LITE|ESSENTIALS|PLUS", "LITE, ESSENTIALS or PLUS"),
+            ("runtime", r"python3\.(1[1-9]|[2-9]\d)", "a Python runtime of Lambda, python3.11 on"),
+            ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
+            ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
+            (
+                "path",
+                r"/[A-Za-z0-9._-]{1,100}",
+                "a '/' and one segment of letters, digits, '.', '_' or '-', such as /signin",
+            ),
+        ):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and re.fullmatch(pattern, value)):
+                raise UsageError(f"{_option(name)} {value!r} can't be used: give {wanted}.")
+        if self.path == PROTECTED_PATH:
+            raise UsageError(f"--path {self.path} is taken by the protected method: give another.")
+        unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]
+        if unknown:
+            raise UsageError(
+                f"--password-require {unknown[0]!r} can't be used: "
+                f"give some of {', '.join(CHARACTER_CLASSES)}, or none."
+            )
+
+    @property
+    def password_policy_text(self) -> str:
+        """The password policy as a phrase: ``at least 8 characters, with a digit``."""
+        text = f"at least {self.password_min_length} characters"
+        classes = [
+            words for name, words in CHARACTER_CLASSES.items() if name in self.password_require
+        ]
+        if classes:
+            text += ", with " + ", ".join(classes[:-1]) + (" and " if classes[1:] else "")
+            text += classes[-1]
+        return text
+
+    def with_choices(self, choices: dict[str, Any], *, standing: bool) -> Settings:
+        """Return these settings with a user's choices over them.
+
+        Args:
+            choices: by setting; None means not chosen.
+            standing: whether resources with the present settings may stand already.
+
+        Raises:
+            UsageError: a value can't be used, or would move a standing stack.
+        """
+        chosen = {name: value for name, value in choices.items() if value is not None}
+        changed = replace(self, **chosen)
+        for name in ("path", "stage", "local"):
+            if standing and getattr(changed, name) != getattr(self, name):
+                raise UsageError(
+                    f"{_option(name)} can't be changed while the stack stands "
+                    f"(it is {getattr(self, name)!r}): its URL would change under its callers. "
+                    "Take another --stack, or 'cogauth down' first."
+                )
+        return changed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON's types."""
+        return {**asdict(self), "password_require": list(self.password_require)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Settings:
+        """Read what to_json gave; raise UsageError, TypeError or KeyError for anything else."""
+        return cls(**{**data, "password_require": tuple(data["password_require"])})
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,177 @@
+"""The state file: what of a stack stands in AWS, one record per resource.
+
+It is the journal that makes a crash harmless. Before a resource's creating call its record says
+``creating``; after it ``created``, with the id. The file is replaced whole at each write, so a
+reader finds the former or the present one, never half of one. No secret is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cogauth.errors import CogauthError, StateError, UsageError
+from cogauth.settings import Settings
+
+VERSION = 1
+CREATING = "creating"
+CREATED = "created"
+# Created, and to be made anew: a deployment after which the API was changed.
+OUTDATED = "outdated"
+
+Record = dict[str, str]
+
+
+def write_private(path: Path, data: Any) -> None:
+    """Write JSON to a file that only its owner may read, whole or not at all.
+
+    Raises:
+        CogauthError: the folder can't be written to, or the disk is full.
+    """
+    text = json.dumps(data, indent=2) + "\n"
+    temporary = ""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        # The new name must survive a power cut as well as the content does.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise CogauthError(
+            f"{path} can't be written: {error.strerror}. "
+            "Give a writable place with --state FILE, or make room."
+        ) from error
+
+
+@dataclass
+class State:
+    """A stack's state file in memory; every change to a record is on disk when it returns."""
+
+    path: Path
+    stack: str
+    account: str
+    region: str
+    endpoint_url: str | None
+    settings: Settings
+    stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    # {step: {resource: record}}: a step groups the resources that it makes.
+    resources: dict[str, dict[str, Record]] = field(default_factory=dict)
+
+    def save(self) -> None:
+        """Write the file: temporary file, fsync, rename, mode 0600."""
+        write_private(
+            self.path,
+            {
+                "version": VERSION,
+                "stack": self.stack,
+                "stack_id": self.stack_id,
+                "account": self.account,
+                "region": self.region,
+                "endpoint_url": self.endpoint_url,
+                "settings": self.settings.to_json(),
+                "resources": self.resources,
+            },
+        )
+
+    def record(self, step: str, resource: str) -> Record | None:
+        """Return a resource's record, or None."""
+        return self.resources.get(step, {}).get(resource)
+
+    def fact(self, resource: str, name: str) -> str:
+        """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
+
+        Raises:
+            KeyError: the resource has not been created; a step's ``needs`` exclude that.
+        """
+        for records in self.resources.values():
+            if resource in records:
+                return records[resource][name]
+        raise KeyError(resource)
+
+    def put(self, step: str, resource: str, record: Record) -> None:
+        """Set a resource's record, on disk."""
+        self.resources.setdefault(step, {})[resource] = record
+        self.save()
+
+    def drop(self, step: str, resource: str) -> None:
+        """Remove a resource's record, on disk."""
+        self.resources.get(step, {}).pop(resource, None)
+        if not self.resources.get(step, {"": None}):
+            del self.resources[step]
+        self.save()
+
+    def remove(self) -> None:
+        """Delete the file: nothing of the stack is left."""
+        self.path.unlink(missing_ok=True)
+
+
+def load(path: Path) -> State | None:
+    """Read a state file.
+
+    Returns:
+        The state, or None if there is no such file.
+
+    Raises:
+        StateError: the file can't be read, is damaged, or is of another version.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"The state file {path} can't be read: {error.strerror}.") from error
+    try:
+        data = json.loads(text)
+        version = data["version"]
+        if version == VERSION:
+            return State(
+                path=path,
+                stack=_text(data["stack"]),
+                account=_text(data["account"]),
+                region=_text(data["region"]),
+                endpoint_url=None if data["endpoint_url"] is None else _text(data["endpoint_url"]),
+                settings=Settings.from_json(data["settings"]),
+                stack_id=str(uuid.UUID(data["stack_id"])),
+                resources=_resources(data["resources"]),
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+        raise StateError(
+            f"The state file {path} is damaged ({type(error).__name__}: {error}). It was left as "
+            "it is and nothing was touched in AWS. Restore it from a copy, or move it away and "
+            "run 'cogauth down', which names what of the stack stands in the account."
+        ) from error
+    raise StateError(
+        f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}. "
+        "Use the cogauth that wrote it."
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"a text was expected, not {value!r}")
+    return value
+
+
+def _resources(data: Any) -> dict[str, dict[str, Record]]:
+    return {
+        _text(step): {
+            _text(name): {_text(key): _text(value) for key, value in record.items()}
+            for name, record in records.items()
+        }
+        for step, records in data.items()
+    }

@@ -1,0 +1,542 @@
+"""The console's API Gateway pages: the REST API, its methods, the authorizer, the deployment."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cogauth.settings import PROTECTED_PATH
+from cogauth.steps.base import Change, Live, Resource, differing, or_none
+from cogauth.waiting import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Context
+    from cogauth.state import Record
+
+GONE = "NotFoundException"
+JSON = "application/json"
+
+# The sign-in function knows codes; here, at the edge to HTTP, each gets its status.
+STATUS_BY_CODE = {
+    "bad_request": 400,
+    "invalid_username": 400,
+    "invalid_password": 400,
+    "password_policy": 400,
+    "wrong_credentials": 401,
+    "user_disabled": 403,
+    "user_unconfirmed": 403,
+    "password_reset_required": 403,
+    "new_password_required": 403,
+    "mfa_required": 403,
+    "challenge_required": 403,
+    "sign_up_refused": 403,
+    "not_authorized": 403,
+    "throttled": 429,
+    "locked_out": 429,
+    "trigger_failed": 500,
+    "client_secret_refused": 500,
+    "access_denied": 500,
+    "timeout": 500,
+    "unavailable": 500,
+    "internal_error": 500,
+}
+# What a client gets when the function crashed or ran out of time: nothing of the stack trace.
+FUNCTION_FAILED = json.dumps(
+    {
+        "status": "fail",
+        "msg": "The sign-in failed on the server's side. Try again in a moment.",
+        "code": "internal_error",
+    }
+)
+
+
+def response_template() -> str:
+    """Return the template of the function's answer: the body as it is, the status by its code.
+
+    An answer that is neither a success nor carries a known code is no answer of the function's:
+    API Gateway hands an error over as a 200 with a stack trace, so it is replaced.
+    """
+    by_status: dict[int, list[str]] = {}
+    for code, status in STATUS_BY_CODE.items():
+        by_status.setdefault(status, []).append(code)
+    lines = ["#set($code = $input.path('$.code'))"]
+    branch = "#if"
+    for status, codes in sorted(by_status.items()):
+        condition = " || ".join(f"$code == '{code}'" for code in codes)
+        lines += [f"{branch}({condition})", f"#set($context.responseOverride.status = {status})"]
+        lines += ["$input.json('$')"]
+        branch = "#elseif"
+    lines += ["#elseif($input.path('$.status') == 'success')", "$input.json('$')"]
+    lines += ["#else", "#set($context.responseOverride.status = 500)", FUNCTION_FAILED, "#end"]
+    return "\n".join(lines)
+
+
+class RestApi(Resource):
+    """The API itself: REGIONAL, for API Gateway's own default is EDGE."""
+
+    key = "rest_api"
+
+    def create(self, ctx: Context) -> Live:
+        """Make the API."""
+        return ctx.aws.apigateway_once.create_rest_api(
+            name=ctx.stack,
+            description="A Cognito login in front of an API, made by cogauth",
+            endpointConfiguration={"types": ["REGIONAL"]},
+            tags=ctx.tags,
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the account's APIs; their names are not unique."""
+        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
+            PaginationConfig={"PageSize": 500}
+        )
+        return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the API by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_rest_api(restApiId=record["id"]), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the API's id."""
+        return {"id": live["id"], "arn": _api_arn(ctx, live["id"])}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return the API's tags."""
+        return dict(live.get("tags", {}))
+
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete the API with all in it. API Gateway allows one such deletion in 30 s."""
+        ctx.waiter.retry(
+            lambda: or_none(
+                lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE
+            ),
+            on=lambda error: code_of(error) == "TooManyRequestsException",
+            reason="API Gateway, which allows one API to be deleted in 30 s",
+            timeout_s=120,
+        )
+
+
+class ApiResource(Resource):
+    """A path of the API."""
+
+    inside = "rest_api"
+    outdates = "deployment"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def _path(self, ctx: Context) -> str:
+        return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
+
+    def _all(self, ctx: Context) -> list[Any]:
+        pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
+            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        )
+        return [resource for page in pages for resource in page["items"]]
+
+    def create(self, ctx: Context) -> Live:
+        """Make the path below the API's root."""
+        root = next(item["id"] for item in self._all(ctx) if item["path"] == "/")
+        return ctx.aws.apigateway_once.create_resource(
+            restApiId=ctx.fact("rest_api"),
+            parentId=root,
+            pathPart=self._path(ctx).removeprefix("/"),
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the API's resources for the path."""
+        return [item for item in self._all(ctx) if item["path"] == self._path(ctx)]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the resource by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_resource(
+                restApiId=ctx.fact("rest_api"), resourceId=record["id"]
+            ),
+            GONE,
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the resource's id and path."""
+        del ctx
+        return {"id": live["id"], "path": live["path"]}
+
+
+class Method(Resource):
+    """A method with its integration and responses; a subclass says which."""
+
+    inside = "rest_api"
+    outdates = "deployment"
+    http_method: str
+    resource: str
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Return who may call the method, in PutMethod's words."""
+        raise NotImplementedError
+
+    def integration(self, ctx: Context) -> dict[str, Any]:
+        """Return what answers the method, in PutIntegration's words."""
+        raise NotImplementedError
+
+    def statuses(self) -> list[str]:
+        """Return the HTTP statuses that the method may answer with."""
+        raise NotImplementedError
+
+    def integration_responses(self) -> dict[str, dict[str, Any]]:
+        """Return what becomes of the integration's answer, by HTTP status."""
+        raise NotImplementedError
+
+    def _place(self, ctx: Context) -> dict[str, Any]:
+        return {
+            "restApiId": ctx.fact("rest_api"),
+            "resourceId": ctx.fact(self.resource),
+            "httpMethod": self.http_method,
+        }
+
+    def create(self, ctx: Context) -> Live:
+        """Put the method; what answers it are changes."""
+        return ctx.aws.apigateway.put_method(**self._place(ctx), **self.authorization(ctx))
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Return the method, if the resource has it."""
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the method with its integration and responses."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_method(**self._place(ctx)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the HTTP method and its resource."""
+        return {"id": live["httpMethod"], "resource": ctx.fact(self.resource)}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the method, its integration and every response."""
+        api, place = ctx.aws.apigateway, self._place(ctx)
+        authorization = differing(live, self.authorization(ctx))
+        if authorization:
+            patch: Any = [
+                {"op": "replace", "path": f"/{key}", "value": value}
+                for key, value in authorization.items()
+            ]
+            yield Change(
+                f"set {', '.join(sorted(authorization))}",
+                lambda: api.update_method(**place, patchOperations=patch),
+            )
+        for status in self.statuses():
+            if status not in live.get("methodResponses", {}):
+                yield Change(
+                    f"add the response {status}",
+                    lambda status=status: api.put_method_response(**place, statusCode=status),  # type: ignore[misc]
+                )
+        standing = live.get("methodIntegration", {})
+        wanted = self.integration(ctx)
+        if "integrationHttpMethod" in wanted:
+            # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
+            wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
+        if differing(standing, wanted):
+            yield Change(
+                "set what answers it",
+                lambda: api.put_integration(**place, **self.integration(ctx)),
+            )
+            # PutIntegration replaces the integration with its responses.
+            standing = {}
+        for status, response in self.integration_responses().items():
+            present = standing.get("integrationResponses", {}).get(status, {})
+            if not present or differing(present, response):
+                yield Change(
+                    f"set the answer for {status}",
+                    lambda status=status, response=response: api.put_integration_response(  # type: ignore[misc]
+                        **place, statusCode=status, **response
+                    ),
+                )
+
+
+class SignInMethod(Method):
+    """POST /signin, open to anyone; answered by the function, through a template."""
+
+    key = "sign_in_method"
+    resource = "sign_in_resource"
+    http_method = "POST"
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Anyone: it is where one gets a token."""
+        del ctx
+        return {"authorizationType": "NONE"}
+
+    def integration(self, ctx: Context) -> dict[str, Any]:
+        """The function, non-proxy: the request's JSON is its event, its return value the body."""
+        function = ctx.fact("sign_in_function", "arn")
+        aws = ctx.aws
+        return {
+            "type": "AWS",
+            # Lambda is always called by POST, whatever the method is.
+            "integrationHttpMethod": "POST",
+            "uri": (
+                f"arn:{aws.partition}:apigateway:{aws.region}:lambda:path/2015-03-31"
+                f"/functions/{function}/invocations"
+            ),
+            "passthroughBehavior": "WHEN_NO_MATCH",
+        }
+
+    def statuses(self) -> list[str]:
+        """200 and whatever the codes say."""
+        return ["200", *sorted({str(status) for status in STATUS_BY_CODE.values()})]
+
+    def integration_responses(self) -> dict[str, dict[str, Any]]:
+        """The function's answer; or, if it crashed or ran out of time, a fixed body."""
+        return {
+            "200": {"responseTemplates": {JSON: response_template()}},
+            # The pattern is matched against errorMessage, which only a failed function has. A
+            # plain ".*" would stop at a line's end.
+            "500": {
+                "selectionPattern": r"[\s\S]+",
+                "responseTemplates": {JSON: FUNCTION_FAILED},
+            },
+        }
+
+
+class ProtectedMethod(Method):
+    """GET /hello, the dummy API: a fixed answer, for those that the authorizer lets pass."""
+
+    key = "protected_method"
+    resource = "hello_resource"
+    http_method = "GET"
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Those with a token of the pool."""
+        return {
+            "authorizationType": "COGNITO_USER_POOLS",
+            "authorizerId": ctx.fact("authorizer"),
+        }
+
+    def integration(self, ctx: Context) -> dict[str, Any]:
+        """Nothing behind it: API Gateway answers by itself."""
+        del ctx
+        return {
+            "type": "MOCK",
+            "requestTemplates": {JSON: '{"statusCode": 200}'},
+            "passthroughBehavior": "NEVER",
+        }
+
+    def statuses(self) -> list[str]:
+        """Only 200; the authorizer's 401 is the gateway's own."""
+        return ["200"]
+
+    def integration_responses(self) -> dict[str, dict[str, Any]]:
+        """The fixed body."""
+        body = json.dumps({"message": "Hello! Your token was accepted."})
+        return {"200": {"responseTemplates": {JSON: body}}}
+
+
+class Authorizer(Resource):
+    """The authorizer: it checks a request's token against the pool before anything is called."""
+
+    key = "authorizer"
+    inside = "rest_api"
+    outdates = "deployment"
+
+    def _wanted(self, ctx: Context) -> dict[str, Any]:
+        return {
+            "type": "COGNITO_USER_POOLS",
+            "providerARNs": [ctx.fact("user_pool", "arn")],
+            "identitySource": "method.request.header.Authorization",
+        }
+
+    def create(self, ctx: Context) -> Live:
+        """Make the authorizer; it can't be tagged, so its name says whose it is."""
+        return ctx.aws.apigateway_once.create_authorizer(
+            restApiId=ctx.fact("rest_api"), name=ctx.name_with_id, **self._wanted(ctx)
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the API's authorizers for the name."""
+        pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
+            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        )
+        return [a for page in pages for a in page["items"] if a["name"] == ctx.name_with_id]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the authorizer by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_authorizer(
+                restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
+            ),
+            GONE,
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the authorizer's id."""
+        del ctx
+        return {"id": live["id"], "name": live["name"]}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the pool and the header."""
+        wanted = differing(live, self._wanted(ctx))
+        patch: Any = []
+        if "identitySource" in wanted:
+            patch.append(
+                {"op": "replace", "path": "/identitySource", "value": wanted["identitySource"]}
+            )
+        if "providerARNs" in wanted:
+            ours = wanted["providerARNs"]
+            standing = live.get("providerARNs", [])
+            # Added first: an authorizer without a provider is refused.
+            patch += [
+                {"op": op, "path": "/providerARNs", "value": arn}
+                for op, arns in (
+                    ("add", [arn for arn in ours if arn not in standing]),
+                    ("remove", [arn for arn in standing if arn not in ours]),
+                )
+                for arn in arns
+            ]
+        if patch:
+            yield Change(
+                f"set {', '.join(sorted(wanted))}",
+                lambda: ctx.aws.apigateway.update_authorizer(
+                    restApiId=ctx.fact("rest_api"), authorizerId=live["id"], patchOperations=patch
+                ),
+            )
+
+
+class Deployment(Resource):
+    """A snapshot of the API. Whatever is changed in the API reaches clients only with a new one."""
+
+    key = "deployment"
+    inside = "rest_api"
+
+    def create(self, ctx: Context) -> Live:
+        """Take the snapshot; its description says whose it is."""
+        return ctx.waiter.retry(
+            lambda: ctx.aws.apigateway_once.create_deployment(
+                restApiId=ctx.fact("rest_api"), description=ctx.name_with_id
+            ),
+            # One deployment in 5 s; a 429 took no effect, so this is no blind retry.
+            on=lambda error: code_of(error) == "TooManyRequestsException",
+            reason="API Gateway, which allows one deployment in 5 s",
+            timeout_s=30,
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Find none to adopt: when a snapshot was taken matters, so a lost one is taken again."""
+        del ctx
+        return []
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the deployment by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_deployment(
+                restApiId=ctx.fact("rest_api"), deploymentId=record["id"]
+            ),
+            GONE,
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the deployment's id."""
+        del ctx
+        return {"id": live["id"]}
+
+
+class Stage(Resource):
+    """The stage: a deployment under a URL, with a throttle on the sign-in method.
+
+    An open sign-up must not be free to hammer: Cognito's own quotas are the account's.
+    """
+
+    key = "stage"
+    inside = "rest_api"
+    taken = "ConflictException"
+
+    def _place(self, ctx: Context) -> dict[str, Any]:
+        return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
+
+    def create(self, ctx: Context) -> Live:
+        """Make the stage on the deployment; only this call takes tags, CreateDeployment doesn't."""
+        return ctx.aws.apigateway.create_stage(
+            **self._place(ctx), deploymentId=ctx.fact("deployment"), tags=ctx.tags
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Return the stage of that name."""
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the stage."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_stage(**self._place(ctx)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the stage's name."""
+        arn = f"{_api_arn(ctx, ctx.fact('rest_api'))}/stages/{live['stageName']}"
+        return {"id": live["stageName"], "arn": arn}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the deployment and the throttle; delete deployments that ours superseded."""
+        settings = ctx.state.settings
+        patch: Any = []
+        if live["deploymentId"] != ctx.fact("deployment"):
+            patch.append(
+                {"op": "replace", "path": "/deploymentId", "value": ctx.fact("deployment")}
+            )
+        throttle = _throttle(live, f"{settings.path}/POST")
+        for key, option, value in (
+            ("throttlingRateLimit", "rateLimit", settings.throttle_rate),
+            ("throttlingBurstLimit", "burstLimit", settings.throttle_burst),
+        ):
+            if throttle.get(key) != value:
+                # A '/' inside a path's part is written '~1': the part is the method's full path.
+                path = f"/{settings.path.replace('/', '~1')}/POST/throttling/{option}"
+                patch.append({"op": "replace", "path": path, "value": f"{value:g}"})
+        if patch:
+            yield Change(
+                "set its deployment and throttle",
+                lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
+            )
+        for deployment in _superseded(ctx):
+            yield Change(
+                f"delete the superseded deployment {deployment}",
+                lambda deployment=deployment: ctx.aws.apigateway.delete_deployment(  # type: ignore[misc]
+                    restApiId=ctx.fact("rest_api"), deploymentId=deployment
+                ),
+            )
+
+
+def _superseded(ctx: Context) -> list[str]:
+    pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
+        restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+    )
+    return [
+        deployment["id"]
+        for page in pages
+        for deployment in page["items"]
+        if deployment.get("description") == ctx.name_with_id
+        and deployment["id"] != ctx.fact("deployment")
+    ]
+
+
+def _throttle(stage: Live, method: str) -> Live:
+    """Return a method's settings: AWS writes the key with or without its leading slash."""
+    for key, settings in stage.get("methodSettings", {}).items():
+        if key.replace("~1", "/").strip("/") == method.strip("/"):
+            return settings  # type: ignore[no-any-return]
+    return {}
+
+
+def _api_arn(ctx: Context, api: str) -> str:
+    # An ARN of API Gateway carries no account.
+    return f"arn:{ctx.aws.partition}:apigateway:{ctx.aws.region}::/restapis/{api}"
+
+
+def sign_in_source_arn(ctx: Context) -> str:
+    """Return what may call the sign-in function: this one method of this API, on any stage."""
+    return ctx.arn("execute-api", f"{ctx.fact('rest_api')}/*/POST{ctx.state.settings.path}")

@@ -1,0 +1,132 @@
+"""What the engine asks of a resource, and how resources group into the console's steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cogauth.waiting import code_of
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+    from cogauth.state import Record
+
+# A resource as AWS describes it: what a Describe, Get or Create call answered.
+Live = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One call that brings a standing resource closer to what the stack wants.
+
+    Attributes:
+        what: what it changes, in a few words.
+        call: makes the call.
+    """
+
+    what: str
+    call: Callable[[], object]
+
+
+class Resource(ABC):
+    """One AWS resource: how it is made, found, compared and deleted, side by side.
+
+    A resource is silent and keeps no record of its own: the engine writes the journal, decides
+    what to call, and refuses what isn't the stack's.
+    """
+
+    # The name of its record in the state file.
+    key: str
+    # The resource whose deletion takes this one along, and which needs no call of its own then.
+    inside: str | None = None
+    # The error by which AWS says that the name is taken; None where names are not unique.
+    taken: str | None = None
+    # The resource that must be made anew once this one is made or changed.
+    outdates: str | None = None
+    # Log groups go last: a function's late log lines would bring them back.
+    goes_last: bool = False
+
+    def wanted(self, ctx: Context) -> bool:
+        """Say whether the stack's settings ask for it."""
+        del ctx
+        return True
+
+    @abstractmethod
+    def create(self, ctx: Context) -> Live:
+        """Make it with the one creating call; what else it needs are changes."""
+
+    @abstractmethod
+    def find(self, ctx: Context) -> list[Live]:
+        """Return all that might be it: by name, or by its place in a parent that is ours."""
+
+    @abstractmethod
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Return the recorded one as it stands now, or None if it is gone."""
+
+    @abstractmethod
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Return what the record keeps: the id, and what later steps and deletion need."""
+
+    def tags(self, live: Live) -> dict[str, str] | None:
+        """Return its tags, or None if it has none because it is part of a parent that is ours."""
+        del live
+        return None
+
+    def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
+        """Wait until what was just created can be used."""
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Yield what differs from what the stack wants, each with the call that mends it."""
+        del ctx, live
+        yield from ()
+
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete it; one that is gone is no error. Not called for what is inside another."""
+        raise NotImplementedError(self.key)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the console.
+
+    Attributes:
+        name: in the state file and in JSON; also the key of the step's main resource.
+        title: for the user.
+        needs: the steps whose facts this one uses.
+        resources: what it makes, in order.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    resources: tuple[Resource, ...]
+
+
+def or_none(call: Callable[[], Any], *absent: str) -> Any:
+    """Return what a call answers, or None when its error code says that there is no such thing."""
+    try:
+        return call()
+    except ClientError as error:
+        if code_of(error) not in absent:
+            raise
+        return None
+
+
+def differing(live: Live, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the wanted values that the live ones differ from.
+
+    A nested mapping is compared only in the keys that are wanted: AWS adds more of its own.
+    """
+    return {key: value for key, value in wanted.items() if not _holds(live.get(key), value)}
+
+
+def _holds(live: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and not differing(live, wanted)
+    if isinstance(wanted, list) and isinstance(live, list):
+        return sorted(live) == sorted(wanted)
+    return bool(live == wanted)

@@ -1,0 +1,399 @@
+"""The console's Lambda pages: two functions, their log groups, and who may call them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.errors import CogauthError
+from cogauth.steps.base import Change, Live, Resource, differing, or_none
+from cogauth.waiting import code_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from botocore.exceptions import ClientError
+
+    from cogauth.context import Context
+    from cogauth.state import Record
+
+GONE = "ResourceNotFoundException"
+LOG_RETENTION_DAYS = 30
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """What tells one function from the other.
+
+    Attributes:
+        key: of its record in the state file.
+        suffix: of its name, behind the stack's.
+        module: in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
+        environment: its variables. None is a secret: anyone who may read the function's
+            configuration reads them.
+    """
+
+    key: str
+    suffix: str
+    module: str
+    environment: Callable[[Context], dict[str, str]]
+
+    def name(self, ctx: Context) -> str:
+        """Return the function's name."""
+        return f"{ctx.stack}-{self.suffix}"
+
+    def setting(self, ctx: Context, name: str) -> int:
+        """Return the function's ``memory`` or ``timeout``."""
+        return int(getattr(ctx.state.settings, f"{self.module}_{name}"))
+
+
+SIGN_IN = FunctionSpec(
+    key="sign_in_function",
+    suffix="signInFunction",
+    module="sign_in",
+    environment=lambda ctx: {
+        "USER_POOL_ID": ctx.fact("user_pool"),
+        "CLIENT_ID": ctx.fact("app_client"),
+        "PASSWORD_POLICY": ctx.state.settings.password_policy_text,
+    },
+)
+AUTO_CONFIRM = FunctionSpec(
+    key="auto_confirm_function",
+    suffix="autoConfirmUserFunction",
+    module="auto_confirm",
+    environment=lambda _ctx: {},
+)
+
+
+def package(module: str) -> bytes:
+    """Return the zip that Lambda gets: one file, and the same bytes from the same file always."""
+    here = Path(__file__).parents[1]
+    # An installed cogauth carries the folder; in a checkout it stands beside the package.
+    folder = next(f for f in (here / "lambda_code", here.parent / "lambda_code") if f.is_dir())
+    entry = zipfile.ZipInfo(f"{module}.py", date_time=(1980, 1, 1, 0, 0, 0))
+    entry.create_system = 3  # Unix, wherever this runs
+    entry.external_attr = 0o644 << 16
+    buffer = io.BytesIO()
+    # Stored, not deflated: compressed bytes differ between versions of zlib.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(entry, (folder / f"{module}.py").read_bytes())
+    return buffer.getvalue()
+
+
+class LogGroup(Resource):
+    """A function's log group, made beforehand: Lambda's own would keep its logs for ever."""
+
+    taken = "ResourceAlreadyExistsException"
+    goes_last = True
+
+    def __init__(self, function: FunctionSpec) -> None:
+        self.function = function
+        self.key = function.key.replace("_function", "_log_group")
+
+    def _name(self, ctx: Context) -> str:
+        return f"/aws/lambda/{self.function.name(ctx)}"
+
+    def create(self, ctx: Context) -> Live:
+        """Make the group; its retention is a change."""
+        ctx.aws.logs.create_log_group(logGroupName=self._name(ctx), tags=ctx.tags)
+        return {"logGroupName": self._name(ctx), "Tags": ctx.tags}
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Return the group of that name, whoever's it is."""
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Describe the group by its name, which is unique in a region, and list its tags."""
+        del record
+        pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
+            logGroupNamePrefix=self._name(ctx)
+        )
+        for page in pages:
+            for group in page["logGroups"]:
+                if group["logGroupName"] == self._name(ctx):
+                    answer = or_none(
+                        lambda: ctx.aws.logs.list_tags_for_resource(resourceArn=self._arn(ctx)),
+                        GONE,
+                    )
+                    return answer and {**group, "Tags": answer.get("tags", {})}
+        return None
+
+    def _arn(self, ctx: Context) -> str:
+        return ctx.arn("logs", f"log-group:{self._name(ctx)}")
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the group's name and ARN."""
+        return {"id": live["logGroupName"], "arn": self._arn(ctx)}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return the group's tags."""
+        return dict(live["Tags"])
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the retention."""
+        if live.get("retentionInDays") != LOG_RETENTION_DAYS:
+            yield Change(
+                f"keep its logs for {LOG_RETENTION_DAYS} days",
+                lambda: ctx.aws.logs.put_retention_policy(
+                    logGroupName=self._name(ctx), retentionInDays=LOG_RETENTION_DAYS
+                ),
+            )
+
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete the group with its logs."""
+        or_none(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)
+
+
+class Function(Resource):
+    """A function, from one file of ``lambda_code/``."""
+
+    taken = "ResourceConflictException"
+
+    def __init__(self, function: FunctionSpec) -> None:
+        self.function = function
+        self.key = function.key
+
+    def _configuration(self, ctx: Context) -> dict[str, Any]:
+        return {
+            "Runtime": ctx.state.settings.runtime,
+            "Role": ctx.fact("role", "arn"),
+            "Handler": f"{self.function.module}.handler",
+            "MemorySize": self.function.setting(ctx, "memory"),
+            "Timeout": self.function.setting(ctx, "timeout"),
+            "Environment": {"Variables": self.function.environment(ctx)},
+        }
+
+    def _code(self, ctx: Context) -> dict[str, Any]:
+        code = package(self.function.module)
+        return {
+            "Architectures": [ctx.state.settings.architecture],
+            "CodeSha256": base64.b64encode(hashlib.sha256(code).digest()).decode(),
+        }
+
+    def create(self, ctx: Context) -> Live:
+        """Make the function, as soon as Lambda can assume its role."""
+        answer = ctx.waiter.retry(
+            lambda: ctx.aws.lambda_.create_function(
+                FunctionName=self.function.name(ctx),
+                Code={"ZipFile": package(self.function.module)},
+                Architectures=self._code(ctx)["Architectures"],
+                Tags=ctx.tags,
+                **self._configuration(ctx),
+            ),
+            on=_role_not_assumable_yet,
+            reason="the role to become assumable by Lambda",
+            timeout_s=120,
+        )
+        return {**answer, "Tags": ctx.tags}
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Return the function of that name, whoever's it is."""
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the function by its name, which is unique in a region."""
+        del record
+        answer = or_none(
+            lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
+        )
+        return answer and {**answer["Configuration"], "Tags": answer.get("Tags", {})}
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the function's name and ARN."""
+        del ctx
+        return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return the function's tags."""
+        return dict(live["Tags"])
+
+    def wait_until_ready(self, ctx: Context, live: Live) -> None:
+        """Wait until the function is Active and no update is in progress.
+
+        Until then Lambda refuses to invoke, update or delete it.
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+        """
+        first: list[Live] = [live]
+
+        def ready() -> bool | None:
+            now = first.pop() if first else self._get_configuration(ctx)
+            if "Failed" in (now.get("State"), now.get("LastUpdateStatus")):
+                reason = now.get("StateReason") or now.get("LastUpdateStatusReason")
+                raise CogauthError(
+                    f"Lambda could not make the function {self.function.name(ctx)}: {reason}"
+                )
+            busy = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
+            return None if busy else True
+
+        ctx.waiter.until(ready, reason=f"{self.function.name(ctx)} to be active", timeout_s=120)
+
+    def _get_configuration(self, ctx: Context) -> Live:
+        return ctx.aws.lambda_.get_function_configuration(FunctionName=self.function.name(ctx))
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare code and configuration; each update is waited for, or the next is refused."""
+        name = self.function.name(ctx)
+        wanted = differing(live, self._configuration(ctx))
+        # An empty environment is left out of the description; a variable too many is a difference.
+        variables = live.get("Environment", {}).get("Variables", {})
+        if variables == self.function.environment(ctx):
+            wanted.pop("Environment", None)
+        else:
+            wanted["Environment"] = {"Variables": self.function.environment(ctx)}
+        if wanted:
+            yield Change(
+                f"set {', '.join(sorted(wanted))}",
+                lambda: self._update(
+                    ctx,
+                    lambda: ctx.aws.lambda_.update_function_configuration(
+                        FunctionName=name, **wanted
+                    ),
+                ),
+            )
+        if differing(live, self._code(ctx)):
+            yield Change(
+                "replace its code",
+                lambda: self._update(
+                    ctx,
+                    lambda: ctx.aws.lambda_.update_function_code(
+                        FunctionName=name,
+                        ZipFile=package(self.function.module),
+                        Architectures=self._code(ctx)["Architectures"],
+                    ),
+                ),
+            )
+
+    def _update(self, ctx: Context, call: Callable[[], Any]) -> None:
+        live = ctx.waiter.retry(
+            call, on=_in_progress, reason="another update of the function", timeout_s=60
+        )
+        self.wait_until_ready(ctx, live)
+
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete the function; while it is Pending Lambda refuses even that."""
+        ctx.waiter.retry(
+            lambda: or_none(
+                lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE
+            ),
+            on=_in_progress,
+            reason="an update of the function to end",
+            timeout_s=60,
+        )
+
+
+class Permission(Resource):
+    """A statement of a function's resource policy: which service may call it, on whose behalf."""
+
+    def __init__(
+        self,
+        key: str,
+        function: FunctionSpec,
+        service: str,
+        source_arn: Callable[[Context], str],
+        *,
+        same_account: bool = False,
+    ) -> None:
+        """Describe a permission.
+
+        Args:
+            key: of its record.
+            function: the function that is called.
+            service: the service that calls.
+            source_arn: what of that service calls.
+            same_account: also ask that it be of this account, for an ARN that doesn't say so.
+        """
+        self.key = key
+        self.inside = function.key
+        self.function = function
+        self.service = service
+        self.source_arn = source_arn
+        self.same_account = same_account
+
+    def _statement(self, ctx: Context) -> dict[str, Any]:
+        condition = {"ArnLike": {"AWS:SourceArn": self.source_arn(ctx)}}
+        if self.same_account:
+            condition["StringEquals"] = {"AWS:SourceAccount": ctx.aws.account}
+        return {
+            "Effect": "Allow",
+            "Principal": {"Service": SERVICE_PRINCIPALS[self.service]},
+            "Action": "lambda:InvokeFunction",
+            "Condition": condition,
+        }
+
+    @property
+    def _statement_id(self) -> str:
+        return f"cogauth-{self.service}"
+
+    def create(self, ctx: Context) -> Live:
+        """Add the statement."""
+        account: dict[str, Any] = {"SourceAccount": ctx.aws.account} if self.same_account else {}
+        answer = ctx.waiter.retry(
+            lambda: ctx.aws.lambda_.add_permission(
+                FunctionName=self.function.name(ctx),
+                StatementId=self._statement_id,
+                Action="lambda:InvokeFunction",
+                Principal=SERVICE_PRINCIPALS[self.service],
+                SourceArn=self.source_arn(ctx),
+                **account,
+            ),
+            on=_in_progress,
+            reason="an update of the function to end",
+            timeout_s=60,
+        )
+        return json.loads(answer["Statement"])  # type: ignore[no-any-return]
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Return the statement of that id."""
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Look through the function's resource policy."""
+        del record
+        answer = or_none(
+            lambda: ctx.aws.lambda_.get_policy(FunctionName=self.function.name(ctx)), GONE
+        )
+        statements: list[Live] = json.loads(answer["Policy"])["Statement"] if answer else []
+        return next((s for s in statements if s["Sid"] == self._statement_id), None)
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the statement's id."""
+        del ctx
+        return {"id": live["Sid"]}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Replace a statement that says something else; Lambda has no call to change one."""
+        if differing(live, self._statement(ctx)):
+            yield Change("replace the statement", lambda: self._replace(ctx))
+
+    def _replace(self, ctx: Context) -> None:
+        ctx.aws.lambda_.remove_permission(
+            FunctionName=self.function.name(ctx), StatementId=self._statement_id
+        )
+        self.create(ctx)
+
+
+def _role_not_assumable_yet(error: ClientError) -> bool:
+    # A new role is not assumable for some seconds; Lambda answers InvalidParameterValueException
+    # until then: "The role defined for the function cannot be assumed by Lambda."
+    return code_of(error) == "InvalidParameterValueException" and any(
+        text in message_of(error)
+        for text in ("cannot be assumed", "execution role does not have permissions")
+    )
+
+
+def _in_progress(error: ClientError) -> bool:
+    # The same code says that a name or a statement id is taken, which waiting doesn't cure.
+    return (
+        code_of(error) == "ResourceConflictException"
+        and "already exist" not in message_of(error).lower()
+    )

@@ -1,0 +1,119 @@
+"""The one helper that waits: bounded, on a named condition, on a clock that is passed in.
+
+botocore's waiters poll at a fixed interval and can be given neither a clock nor a way to stop.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class TimedOutError(Exception):
+    """What was waited for did not come about in its time."""
+
+
+class Clock(Protocol):
+    """Seconds on a clock that only goes forward."""
+
+    def __call__(self) -> float:
+        """Return the time in seconds."""
+
+
+def code_of(error: ClientError) -> str:
+    """Return AWS's error code, as ``AccessDeniedException``."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def message_of(error: ClientError) -> str:
+    """Return AWS's error message."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+@dataclass
+class Waiter:
+    """Waits between tries; the interval grows, with jitter, from 0.25 s to 5 s.
+
+    Attributes:
+        clock: seconds; the tests' clock runs as they like.
+        stop: set from elsewhere to end every wait at once, with KeyboardInterrupt.
+        report: told why is waited, and for how many seconds at the most.
+    """
+
+    clock: Clock = time.monotonic
+    stop: Event = field(default_factory=Event)
+    report: Callable[[str, float], None] = lambda _reason, _seconds_left: None
+    first_s: float = 0.25
+    longest_s: float = 5.0
+
+    def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
+        """Call ``probe`` until it returns something other than None.
+
+        Args:
+            probe: tried at once, then after growing intervals.
+            reason: what is waited for, for the user.
+            timeout_s: seconds after which no further try is begun.
+
+        Raises:
+            TimedOutError: the time is up.
+            KeyboardInterrupt: the stop event was set.
+        """
+        end = self.clock() + timeout_s
+        interval = self.first_s
+        while (result := probe()) is None:
+            left = end - self.clock()
+            if left <= 0:
+                raise TimedOutError(f"{reason}: not within {timeout_s:.0f} s")
+            self.report(reason, left)
+            # Jitter, so that two cogauths that collided don't collide again.
+            pause = min(interval * random.uniform(0.8, 1.2), left)  # noqa: S311 not a secret
+            if self.stop.wait(pause):
+                raise KeyboardInterrupt
+            interval = min(interval * 1.6, self.longest_s)
+        return result
+
+    def retry(
+        self,
+        call: Callable[[], T],
+        *,
+        on: Callable[[ClientError], bool],
+        reason: str,
+        timeout_s: float,
+    ) -> T:
+        """Make a call again while AWS answers with exactly the errors that ``on`` names.
+
+        Returns:
+            What the call returned.
+
+        Raises:
+            ClientError: any other error at once; a named one when the time is up.
+            KeyboardInterrupt: the stop event was set.
+        """
+        last: ClientError | None = None
+
+        def attempt() -> tuple[T] | None:
+            nonlocal last
+            try:
+                return (call(),)
+            except ClientError as error:
+                if not on(error):
+                    raise
+                last = error
+                return None
+
+        try:
+            return self.until(attempt, reason=reason, timeout_s=timeout_s)[0]
+        except TimedOutError:
+            if last is not None:
+                raise last from None
+            raise

@@ -1,0 +1,325 @@
+"""Signs a user in to Amazon Cognito, and up first if the name is new.
+
+Takes `{"username": ..., "password": ...}` and answers with one of
+
+    {"status": "success", "id_token": ..., "access_token": ..., "refresh_token": ...,
+     "expires_in": <seconds>, "user_id": ..., "is_new": "true" or "false"}
+    {"status": "fail", "msg": <for people>, "code": <for programs, a key of MESSAGES>}
+
+Cognito is asked as little as possible (a pool takes 120 logins, but only 50 sign-ups a second):
+
+    a returning user    sign in
+    a new user          sign in (refused), sign up, sign in
+    a wrong password    sign in (refused), sign up (refused: the name is taken), look at the user
+
+Cognito gives an unknown name and a wrong password the same answer, on purpose. Only the sign-up
+can tell them apart, and it doesn't count towards the lockout after wrong passwords. If the user
+turns out to be seconds old, two first logins crossed (a double click): one more sign-in decides.
+
+Read from the bottom up: `handler` is what Lambda calls, `sign_in_or_up` is the story.
+Environment: USER_POOL_ID, CLIENT_ID, and PASSWORD_POLICY, the policy in plain English.
+"""
+
+import base64
+import hmac
+import json
+import os
+import time
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+USER_POOL_ID = os.environ["USER_POOL_ID"]
+CLIENT_ID = os.environ["CLIENT_ID"]
+PASSWORD_POLICY = os.environ["PASSWORD_POLICY"]
+
+MAX_USERNAME, MAX_PASSWORD = 128, 256  # Cognito's limits, in characters
+CONNECT_SECONDS, READ_SECONDS = 1, 3
+# What one Cognito call can take at worst, and a little for our own answer.
+CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
+# A user younger than this may have been made by another request of the same person.
+JUST_MADE = timedelta(seconds=30)
+
+# Made while the function starts, so that no request waits for it. botocore alone starts sooner than
+# boto3, which is built on it. Any: botocore gives a client its methods only when the program runs.
+cognito: Any = botocore.session.get_session().create_client(
+    "cognito-idp",
+    config=Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        # One attempt. A lost answer to SignUp may have made the user, and one to
+        # AdminInitiateAuth may have counted as a wrong password: not to be repeated blindly.
+        retries={"mode": "standard", "total_max_attempts": 1},
+    ),
+)
+# The app client's secret is read from Cognito when first needed, and kept while the process lives.
+# In the environment, everyone who may look at the function could read it.
+kept_secret: dict[str, str] = {}
+
+MESSAGES = {
+    "bad_request": "Send a JSON object with username and password",
+    "invalid_username": "username is needed: text of 1 to 128 characters, no spaces among them",
+    "invalid_password": "password is needed: text of 1 to 256 characters, with no space at an end",
+    "password_policy": f"The password does not meet the policy: {PASSWORD_POLICY}",
+    "wrong_credentials": "The username or password is incorrect",
+    "user_disabled": "This user is disabled",
+    "user_unconfirmed": "This user has not been confirmed yet",
+    "password_reset_required": "The password must be reset before this user can sign in",
+    "new_password_required": "A new password must be set before this user can sign in",
+    "mfa_required": "This user signs in with a second factor, which is not supported here",
+    "challenge_required": "This user must take a further step, which is not supported here",
+    "sign_up_refused": "There is no such user, and new users are not accepted",
+    "not_authorized": "This sign-in is not allowed",
+    "throttled": "Too many requests: try again in a moment",
+    "locked_out": "Too many wrong passwords: wait, up to 15 minutes, and try again",
+    "trigger_failed": "A function that the user pool calls has failed",
+    "client_secret_refused": "The user pool refuses the secret of its app client",
+    "access_denied": "The sign-in function is not allowed to use the user pool, or not yet",
+    "timeout": "The sign-in took too long: try again",
+    "unavailable": "The sign-in service cannot be reached: try again in a moment",
+    "internal_error": "The sign-in failed for an unexpected reason",
+}
+
+# The error's name, words of its message, our code: the first line that fits counts, "" always fits.
+# AWS's messages stay here: they may hold the ids of pools, clients, functions and roles.
+REFUSALS = (
+    ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
+    ("NotAuthorizedException", "User is disabled", "user_disabled"),
+    ("NotAuthorizedException", "Password attempts exceeded", "locked_out"),
+    ("NotAuthorizedException", "Unable to verify secret hash", "client_secret_refused"),
+    ("NotAuthorizedException", "SignUp is not permitted", "sign_up_refused"),
+    # "Temporary password has expired and must be …", "User account has expired, it must be …"
+    ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
+    ("NotAuthorizedException", "", "not_authorized"),
+    ("ForbiddenException", "", "not_authorized"),  # by a web application firewall
+    ("UserNotFoundException", "", "wrong_credentials"),
+    ("UsernameExistsException", "", "wrong_credentials"),  # signing up follows a refused sign-in
+    ("UserNotConfirmedException", "", "user_unconfirmed"),
+    ("PasswordResetRequiredException", "", "password_reset_required"),
+    ("MFAMethodNotFoundException", "", "mfa_required"),
+    ("InvalidPasswordException", "", "password_policy"),
+    ("InvalidParameterException", "'password'", "invalid_password"),
+    ("InvalidParameterException", "'username'", "invalid_username"),
+    ("InvalidParameterException", "Username ", "invalid_username"),  # "… should be an email."
+    ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
+    ("UserLambdaValidationException", "invocation failed", "trigger_failed"),
+    ("UserLambdaValidationException", "PreSignUp", "sign_up_refused"),  # the trigger said no
+    ("UserLambdaValidationException", "", "not_authorized"),  # another trigger said no
+    ("UnexpectedLambdaException", "", "trigger_failed"),
+    ("InvalidLambdaResponseException", "", "trigger_failed"),
+    ("TooManyRequestsException", "", "throttled"),
+    ("LimitExceededException", "", "throttled"),
+    ("ThrottlingException", "", "throttled"),
+    ("AccessDeniedException", "", "access_denied"),
+    ("UnrecognizedClientException", "", "access_denied"),
+    ("ExpiredTokenException", "", "access_denied"),
+    # botocore's own errors, where no answer came
+    ("NoCredentialsError", "", "access_denied"),
+    ("ConnectTimeoutError", "", "timeout"),
+    ("ReadTimeoutError", "", "timeout"),
+    ("EndpointConnectionError", "", "unavailable"),
+    ("ConnectionClosedError", "", "unavailable"),
+    ("ProxyConnectionError", "", "unavailable"),
+    ("SSLError", "", "unavailable"),
+    ("HTTPClientError", "", "unavailable"),
+)
+
+# What Cognito may ask for instead of giving tokens. Anything else is challenge_required.
+CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
+    ("SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"), "mfa_required"
+)
+
+
+class SignInError(Exception):
+    """No login; `code` is a key of MESSAGES, `cause` the name of the error behind it, if any."""
+
+    def __init__(self, code: str, cause: str | None = None) -> None:
+        super().__init__(code)
+        self.code, self.cause = code, cause
+
+
+class Login(NamedTuple):
+    """One request; `deadline` is in seconds of time.monotonic()."""
+
+    username: str
+    password: str
+    deadline: float
+
+
+def read_login(event: Any, deadline: float) -> Login:
+    """Check the input. Raises SignInError."""
+    # On AWS the event is the request's JSON. The local AWS wraps the text of it in a description
+    # of the HTTP request, as API Gateway does for a proxy integration.
+    if isinstance(event, dict) and "requestContext" in event and "httpMethod" in event:
+        try:
+            body = event.get("body") or ""
+            event = json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
+        except (TypeError, ValueError, RecursionError):
+            raise SignInError("bad_request") from None
+    if not isinstance(event, dict):
+        raise SignInError("bad_request")
+    # Cognito's own limits. A name has letters, marks, symbols, numbers and punctuation.
+    username, password = event.get("username"), event.get("password")
+    if not (isinstance(username, str) and 1 <= len(username) <= MAX_USERNAME):
+        raise SignInError("invalid_username")
+    if any(unicodedata.category(character)[0] not in "LMSNP" for character in username):
+        raise SignInError("invalid_username")
+    if not (isinstance(password, str) and 1 <= len(password) <= MAX_PASSWORD):
+        raise SignInError("invalid_password")
+    # JSON can spell half a character (a lone surrogate), which can't be sent on.
+    if any(unicodedata.category(character) == "Cs" for character in password):
+        raise SignInError("invalid_password")
+    return Login(username, password, deadline)
+
+
+def ask(login: Login, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Make one Cognito call, unless it could outlive the request. Raises SignInError."""
+    if login.deadline - time.monotonic() < CALL_SECONDS:
+        raise SignInError("timeout")
+    default = "internal_error"
+    try:
+        return call()
+    except ClientError as error:
+        name, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            default = "unavailable"
+    except BotoCoreError as error:
+        name, message = type(error).__name__, ""
+    for refusal, words, code in REFUSALS:
+        if name == refusal and words in message:
+            raise SignInError(code, name)
+    raise SignInError(default, name)
+
+
+def secret_hash(login: Login) -> str:
+    """Show that the app client's secret is known, without sending it. Raises SignInError."""
+    if CLIENT_ID not in kept_secret:
+        ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
+        answer = ask(login, lambda: cognito.describe_user_pool_client(**ids))
+        kept_secret[CLIENT_ID] = answer["UserPoolClient"]["ClientSecret"]
+    secret, text = kept_secret[CLIENT_ID], login.username + CLIENT_ID
+    return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode()
+
+
+def ask_with_hash(login: Login, call: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Make one Cognito call that takes the secret hash. Raises SignInError."""
+    digest = secret_hash(login)
+    try:
+        return ask(login, lambda: call(digest))
+    except SignInError as refused:
+        if refused.code != "client_secret_refused":
+            raise
+    # The secret may have been replaced: read it again, once. A call with a refused hash has changed
+    # nothing and counts as no attempt, so repeating it is safe.
+    kept_secret.clear()
+    digest = secret_hash(login)
+    return ask(login, lambda: call(digest))
+
+
+def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
+    """Ask for tokens, and make the success answer of them. Raises SignInError."""
+    answer = ask_with_hash(
+        login,
+        lambda digest: cognito.admin_initiate_auth(
+            UserPoolId=USER_POOL_ID,
+            ClientId=CLIENT_ID,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={
+                "USERNAME": login.username,
+                "PASSWORD": login.password,
+                "SECRET_HASH": digest,
+            },
+        ),
+    )
+    if "ChallengeName" in answer:
+        raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
+    tokens = answer["AuthenticationResult"]
+    # The middle part of the ID token says who it is for. The signature needs no check here: the
+    # token has come from Cognito itself, just now.
+    claims = tokens["IdToken"].split(".")[1]
+    user_id = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+    return {
+        "status": "success",
+        "id_token": tokens["IdToken"],
+        "access_token": tokens["AccessToken"],
+        "refresh_token": tokens["RefreshToken"],
+        "expires_in": tokens["ExpiresIn"],
+        "user_id": user_id,
+        "is_new": "true" if is_new else "false",
+    }
+
+
+def sign_up(login: Login) -> None:
+    """Make the user. The pool's trigger, auto_confirm.py, confirms it. Raises SignInError."""
+    names = {"ClientId": CLIENT_ID, "Username": login.username, "Password": login.password}
+    ask_with_hash(login, lambda digest: cognito.sign_up(**names, SecretHash=digest))
+
+
+def made_at(login: Login) -> datetime | None:
+    """When the user was made, or None if there is no such user. Raises SignInError."""
+    ids = {"UserPoolId": USER_POOL_ID, "Username": login.username}
+    try:
+        made: datetime = ask(login, lambda: cognito.admin_get_user(**ids))["UserCreateDate"]
+    except SignInError as refused:
+        if refused.cause == "UserNotFoundException":
+            return None
+        raise
+    return made
+
+
+def sign_in_or_up(login: Login) -> dict[str, Any]:
+    """Sign in; if that is refused and the name is free, sign up and sign in. Raises SignInError."""
+    try:
+        return sign_in(login, is_new=False)
+    except SignInError as refused:
+        if refused.code != "wrong_credentials":
+            raise
+    try:
+        sign_up(login)
+    except SignInError as refused:
+        if refused.code not in {"wrong_credentials", "password_policy", "invalid_password"}:
+            raise
+        # Cognito doesn't say which it checks first, the name or the password. So a password that
+        # breaks the policy is simply a wrong one if the user exists.
+        made = made_at(login)
+        if made is None:
+            raise
+        if refused.code == "wrong_credentials" and datetime.now(UTC) - made <= JUST_MADE:
+            return sign_in(login, is_new=False)
+        raise SignInError("wrong_credentials") from None
+    return sign_in(login, is_new=True)
+
+
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Answer one request; never raise. Writes one line of JSON to the log, with no name in it."""
+    started, cause = time.monotonic(), None
+    try:
+        # Without a context, outside Lambda, there are the 29 seconds that API Gateway waits.
+        seconds = context.get_remaining_time_in_millis() / 1000 if context else 29
+        answer = sign_in_or_up(read_login(event, started + seconds))
+    except SignInError as refused:
+        answer, cause = failure(refused.code), refused.cause
+    except Exception as error:  # noqa: BLE001 - Lambda would give the client a traceback
+        # The type only: the message may hold ids, or what the user typed.
+        answer, cause = failure("internal_error"), type(error).__name__
+    line = {
+        "outcome": answer["status"],
+        "code": answer.get("code"),
+        "cause": cause,
+        "is_new": answer.get("is_new"),
+        "duration_ms": round((time.monotonic() - started) * 1000),
+    }
+    # What Lambda's function prints is its log.
+    print(json.dumps({key: value for key, value in line.items() if value is not None}))  # noqa: T201
+    return answer
+
+
+def failure(code: str) -> dict[str, Any]:
+    """Make the answer to a login that failed."""
+    return {"status": "fail", "msg": MESSAGES[code], "code": code}
