@@ -6,13 +6,15 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import UnknownRegionError
 
-from cogauth.errors import StateError, UsageError
+from cogauth.errors import UsageError
+from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -59,39 +61,49 @@ class Aws:
             profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
             region: None for AWS's own variables or the profile's.
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
-            local: the embedded local AWS, whose credentials are a constant; the user's own and
-                their proxies are left out of it.
+            local: the embedded local AWS, whose credentials are constants; the user's own profile
+                and proxies are left out of it.
 
         Raises:
             ProfileNotFound: there is no such profile.
-            UsageError: no region is set, or no partition of AWS has it.
+            UsageError: no region is set, or no partition of AWS has it; or the endpoint is no URL.
         """
+        self._local = local
         if local:
-            self._botocore = botocore.session.Session(
-                session_vars={"profile": (None, None, None, None)}
-            )
-            self._botocore.set_credentials("test", "test")
+            # Not even AWS_PROFILE is read.
+            self._botocore = botocore.session.Session({"profile": (None, None, None, None)})
+            self._botocore.set_credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+            region = region or "us-east-1"
         else:
             self._botocore = botocore.session.Session(profile=profile)
-        self.local = local
-        self.endpoint_url = endpoint_url
-        region = region or self._botocore.get_config_variable("region")
+        self.region = self._check_region(region or self._botocore.get_config_variable("region"))
+        self.endpoint_url = _check_url(endpoint_url or self._configured_endpoint())
+        self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
+
+    def _check_region(self, region: str | None) -> str:
         if not region:
             raise UsageError(
                 "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
                 "or run 'aws configure'."
             )
-        self.region = region
         try:
             self._botocore.get_partition_for_region(region)
         except UnknownRegionError as error:
             raise UsageError(
-                f"--region {region!r} is no region of AWS; give one such as eu-central-1."
+                f"The region {region!r} is none of AWS's: give one such as eu-central-1 "
+                "with --region."
             ) from error
-        self._session = boto3.Session(botocore_session=self._botocore, region_name=region)
+        return region
+
+    def _configured_endpoint(self) -> str | None:
+        """Return the endpoint that AWS's own variable or the profile sets for all services."""
+        if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        profile = self._botocore.get_scoped_config()
+        return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
 
     def _client(self, service: str, config: Config = RETRIED) -> Any:
-        if self.local:
+        if self._local:
             config = config.merge(Config(proxies={}))
         make: Any = self._session.client  # its overloads ask for a literal name
         return make(service, endpoint_url=self.endpoint_url, config=config)
@@ -175,11 +187,19 @@ class Aws:
         return operation
 
 
-def configured_endpoint() -> str | None:
-    """Return the endpoint that AWS's own variable sets for all services, if it is heeded."""
-    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+def _check_url(url: str | None) -> str | None:
+    if not url:
         return None
-    return os.environ.get("AWS_ENDPOINT_URL") or None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            f"The endpoint {url!r} can't be used: give a URL such as http://127.0.0.1:4566."
+        )
+    return url.rstrip("/")
 
 
 @dataclass
@@ -243,16 +263,3 @@ class Context:
         if self.state.endpoint_url:
             base = f"{self.state.endpoint_url}/{self.fact('user_pool')}"
         return f"{base}/.well-known/jwks.json"
-
-    def check_state(self) -> None:
-        """Refuse a state file that was made for another account.
-
-        Raises:
-            StateError: it names both accounts.
-        """
-        if self.state.account != self.aws.account:
-            raise StateError(
-                f"The state file {self.state.path} is of account {self.state.account}, but these "
-                f"credentials are of account {self.aws.account}. Use that account's profile "
-                "(--profile), or another --stack or --state."
-            )

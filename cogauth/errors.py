@@ -31,3 +31,9 @@ class LocalAwsError(CogauthError):
 
 class LoginError(CogauthError):
     """A check of ``cogauth test-login`` could not be made at all."""
+
+
+class Interrupted(CogauthError):  # noqa: N818 no error, and Python's InterruptedError differs
+    """The user ended the command. Exit code 130."""
+
+    exit_code = 130

@@ -51,7 +51,6 @@ class Settings:
         stage: the API's stage, part of its URL.
         throttle_rate: of the sign-in method, in requests a second, over all callers.
         throttle_burst: of the sign-in method, in requests at once.
-        local: whether the stack stands on cogauth's own embedded local AWS.
     """
 
     tier: str = "LITE"
@@ -70,7 +69,6 @@ class Settings:
     stage: str = "dev"
     throttle_rate: float = field(default=20.0, metadata=_between(0.1, 10000, "requests a second"))
     throttle_burst: int = field(default=40, metadata=_between(1, 5000, "requests"))
-    local: bool = False
 
     def __post_init__(self) -> None:
         """Check every value; raise UsageError that names the option and the remedy."""
@@ -132,7 +130,7 @@ class Settings:
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
         changed = replace(self, **chosen)
-        for name in ("path", "stage", "local"):
+        for name in ("path", "stage"):
             if standing and getattr(changed, name) != getattr(self, name):
                 raise UsageError(
                     f"{_option(name)} can't be changed while the stack stands "

@@ -34,15 +34,16 @@ def write_private(path: Path, data: Any) -> None:
         CogauthError: the folder can't be written to, or the disk is full.
     """
     text = json.dumps(data, indent=2) + "\n"
-    temporary = ""
+    temporary = Path()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
+        temporary = Path(name)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
         # The new name must survive a power cut as well as the content does.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -50,12 +51,31 @@ def write_private(path: Path, data: Any) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise CogauthError(
-            f"{path} can't be written: {error.strerror}. "
-            "Give a writable place with --state FILE, or make room."
-        ) from error
+        raise _unwritable(path, error) from error
+    finally:
+        if temporary.name:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a state file, for its owner alone, and see that it can be written to.
+
+    Raises:
+        CogauthError: it can't.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CogauthError:
+    return CogauthError(
+        f"{path} can't be written: {error.strerror}. "
+        "Give a writable place with --state FILE, or make room."
+    )
 
 
 @dataclass
@@ -68,6 +88,8 @@ class State:
     region: str
     endpoint_url: str | None
     settings: Settings
+    # Which data of the embedded local AWS the stack stands in; None: it isn't on that.
+    local_data: str | None = None
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # {step: {resource: record}}: a step groups the resources that it makes.
     resources: dict[str, dict[str, Record]] = field(default_factory=dict)
@@ -83,6 +105,7 @@ class State:
                 "account": self.account,
                 "region": self.region,
                 "endpoint_url": self.endpoint_url,
+                "local_data": self.local_data,
                 "settings": self.settings.to_json(),
                 "resources": self.resources,
             },
@@ -115,8 +138,14 @@ class State:
             del self.resources[step]
         self.save()
 
+    @property
+    def tokens_path(self) -> Path:
+        """The file of the tokens that ``test-login`` got, beside the state file."""
+        return self.path.with_name(f"{self.path.stem}.tokens.json")
+
     def remove(self) -> None:
-        """Delete the file: nothing of the stack is left."""
+        """Delete the file and the stored tokens: nothing of the stack is left."""
+        self.tokens_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 
@@ -144,7 +173,8 @@ def load(path: Path) -> State | None:
                 stack=_text(data["stack"]),
                 account=_text(data["account"]),
                 region=_text(data["region"]),
-                endpoint_url=None if data["endpoint_url"] is None else _text(data["endpoint_url"]),
+                endpoint_url=_text_or_none(data["endpoint_url"]),
+                local_data=_text_or_none(data["local_data"]),
                 settings=Settings.from_json(data["settings"]),
                 stack_id=str(uuid.UUID(data["stack_id"])),
                 resources=_resources(data["resources"]),
@@ -165,6 +195,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(f"a text was expected, not {value!r}")
     return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _resources(data: Any) -> dict[str, dict[str, Record]]:

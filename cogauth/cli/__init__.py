@@ -1,1 +1,72 @@
-"""The command line."""
+"""The command line: each command parses, builds the context, calls, and renders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from cogauth import __version__
+from cogauth.cli.demo import demo
+from cogauth.cli.down import down
+from cogauth.cli.test_login import test_login
+from cogauth.cli.up import up
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="See 'cogauth COMMAND --help' for a command's options and examples.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    r"""Put an Amazon Cognito login in front of an API Gateway REST API.
+
+    \b
+    With no AWS account, the whole story on an embedded local AWS:
+      cogauth demo
+    \b
+    On AWS, with the credentials and the region of your AWS configuration:
+      cogauth up
+      cogauth test-login --username ann
+      cogauth down
+    \b
+    The same on the embedded local AWS, to look around in:
+      cogauth up --local
+    """
+
+
+for command in (up, test_login, down, demo):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has read enough. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
+    raise KeyboardInterrupt

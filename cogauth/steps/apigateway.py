@@ -214,8 +214,8 @@ class Method(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the HTTP method and its resource."""
-        return {"id": live["httpMethod"], "resource": ctx.fact(self.resource)}
+        """Name the method by its HTTP method and path: it has no id of its own."""
+        return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the method, its integration and every response."""

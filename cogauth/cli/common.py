@@ -1,0 +1,321 @@
+"""What the commands share: the options, the connection they describe, errors and output."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.errors import CogauthError, StateError, UsageError
+from cogauth.settings import DEFAULT_STACK, check_stack_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.context import Aws, Context
+    from cogauth.local import LocalAws
+    from cogauth.settings import Settings
+    from cogauth.state import State
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which stack, where, and how its results are shown: the options that all commands have."""
+
+    stack: str
+    state: Path | None
+    profile: str | None
+    region: str | None
+    endpoint_url: str | None
+    as_json: bool
+    debug: bool
+
+    @property
+    def state_path(self) -> Path:
+        """The state file."""
+        return self.state or Path(".cogauth") / f"{self.stack}.json"
+
+    @property
+    def local_aws(self) -> LocalAws:
+        """The embedded local AWS whose data lie beside the state file; started or not."""
+        from cogauth.local import LocalAws
+
+        return LocalAws(self.state_path.parent / "local")
+
+    def command(self, words: str) -> str:
+        """Return a command line for the same stack, to be shown to the user."""
+        options: dict[str, object] = {
+            "--stack": self.stack if self.stack != DEFAULT_STACK else None
+        }
+        options |= {"--state": self.state, "--profile": self.profile}
+        given = [f"{name} {value}" for name, value in options.items() if value]
+        return " ".join(["cogauth", words, *given])
+
+
+def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
+    """Give a command the options of a Target, and turn its errors into messages and exit codes.
+
+    The command gets the target as its first argument and returns its exit code.
+    """
+
+    @click.option(
+        "--stack",
+        default=DEFAULT_STACK,
+        show_default=True,
+        envvar="COGAUTH_STACK",
+        help="The stack's name: the resources' names begin with it.",
+    )
+    @click.option(
+        "--state",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="COGAUTH_STATE",
+        show_default=".cogauth/STACK.json",
+        help="The file that records what stands.",
+    )
+    @click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration.")
+    @click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1.")
+    @click.option(
+        "--endpoint-url",
+        envvar="COGAUTH_ENDPOINT_URL",
+        help="Another server than AWS's, such as a local AWS that runs already.",
+    )
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        envvar="COGAUTH_JSON",
+        help="Print the result as one JSON document.",
+    )
+    @click.option(
+        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Show an error's traceback too."
+    )
+    @functools.wraps(command)
+    def run(  # noqa: PLR0913, PLR0917 click passes each option by its name
+        stack: str,
+        state: Path | None,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        as_json: bool,  # noqa: FBT001
+        debug: bool,  # noqa: FBT001
+        **options: Any,
+    ) -> int:
+        target = Target(stack, state, profile, region, endpoint_url, as_json, debug)
+        try:
+            check_stack_name(stack)
+            return command(target, **options) or 0
+        except Exception as error:
+            failure = _as_ours(error)
+            if failure is None:
+                raise
+            if debug:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            if as_json:
+                print_json({"error": str(failure)})
+            click.echo(f"Error: {failure}", err=True)
+            return failure.exit_code
+
+    return run
+
+
+def _as_ours(error: Exception) -> CogauthError | None:
+    """Return the error as one of ours, or None for a defect, which keeps its traceback."""
+    if isinstance(error, CogauthError):
+        return error
+    if "botocore" not in sys.modules:
+        return None
+    from cogauth.aws_errors import AWS_ERRORS, explain
+
+    return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one document of ``--json`` to stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def notice(text: str) -> None:
+    """Tell the user something that is not the result: on stderr."""
+    click.echo(text, err=True)
+
+
+def connect(target: Target, state: State | None, *, from_environment: bool = False) -> Aws:
+    """Return the account and region that the options and the state file agree on.
+
+    Args:
+        target: the options.
+        state: the stack's state; what it says is taken where no option says anything.
+        from_environment: let AWS's own variables for region and endpoint speak like options: for
+            a command that creates, for they say where.
+
+    Raises:
+        StateError: the state file was made for another account, region or endpoint.
+        UsageError: no region, or a value that can't be used.
+        BotoCoreError, ClientError: no credentials, or none that AWS takes.
+    """
+    from cogauth.context import Aws
+
+    if state is not None and state.local_data is not None:
+        return _connect_local(target, state)
+    region, endpoint = target.region, target.endpoint_url
+    if from_environment:
+        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
+    if state is not None:
+        region, endpoint = region or state.region, endpoint or state.endpoint_url
+    aws = Aws(profile=target.profile, region=region, endpoint_url=endpoint)
+    if state is not None:
+        _check_same(state, "region", state.region, aws.region, "--region")
+        _check_same(
+            state,
+            "endpoint",
+            state.endpoint_url or "AWS's own",
+            aws.endpoint_url or "AWS's own",
+            "--endpoint-url",
+        )
+        _check_same(state, "account", state.account, aws.account, "--profile")
+    return aws
+
+
+def _connect_local(target: Target, state: State) -> Aws:
+    """Start the stack's local AWS unless it runs; its credentials are not the user's."""
+    from cogauth.context import Aws
+
+    for option, given, recorded in (
+        ("--region", target.region, state.region),
+        ("--endpoint-url", target.endpoint_url, state.endpoint_url),
+    ):
+        _check_same(state, option[2:], recorded, given or recorded, option)
+    started = target.local_aws.start()
+    _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
+    if started.data_id != state.local_data:
+        notice(
+            "The local AWS ended without saving its data, so nothing of the stack stands there "
+            "any more, nor do its users."
+        )
+        state.resources.clear()
+        state.local_data = started.data_id
+        state.tokens_path.unlink(missing_ok=True)
+        state.save()
+    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=True)
+
+
+def _check_same(
+    state: State, what: str, recorded: str | None, present: str | None, option: str
+) -> None:
+    if recorded != present:
+        raise StateError(
+            f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
+            f"touched. Give the same with {option}, or another --stack or --state."
+        )
+
+
+def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
+    """Open the state file of a stack that is about to be made, after all that can be checked is.
+
+    Args:
+        target: the options.
+        settings: the stack's.
+        local: on the embedded local AWS, which is started.
+
+    Raises:
+        CogauthError: the folder can't be written to, or the stack's names are not free.
+        BotoCoreError, ClientError: no credentials, or none that AWS takes.
+    """
+    from cogauth import engine
+    from cogauth.context import Aws, Context
+    from cogauth.state import State, check_writable
+
+    check_writable(target.state_path)
+    local_data = None
+    try:
+        if local:
+            notice("Starting the local AWS …")
+            started = target.local_aws.start()
+            local_data = started.data_id
+            aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)
+        else:
+            aws = connect(target, None, from_environment=True)
+        state = State(
+            path=target.state_path,
+            stack=target.stack,
+            account=aws.account,
+            region=aws.region,
+            endpoint_url=aws.endpoint_url,
+            settings=settings,
+            local_data=local_data,
+        )
+        ctx = Context(aws, state)
+        engine.check_names(ctx)
+        state.save()
+    except BaseException:
+        if local:
+            stop_unused_local(target)
+        raise
+    return ctx
+
+
+def stop_unused_local(target: Target) -> bool:
+    """End the local AWS and delete its data, unless a stack beside the state file is on it."""
+    from cogauth.state import load
+
+    for path in target.state_path.parent.glob("*.json"):
+        if path.name.endswith(".tokens.json"):
+            continue
+        try:
+            other = load(path)
+        except StateError:
+            # A file that can't be read may be of a stack that stands there.
+            return False
+        if other is not None and other.local_data is not None:
+            return False
+    target.local_aws.remove()
+    return True
+
+
+def load_state(target: Target) -> State | None:
+    """Return the stack's state, or None if it has no state file.
+
+    Raises:
+        StateError: the file is damaged, or of a stack of another name.
+    """
+    from cogauth.state import load
+
+    state = load(target.state_path)
+    if state is not None and state.stack != target.stack:
+        raise StateError(
+            f"The state file {state.path} is of the stack {state.stack}, not of {target.stack}. "
+            f"Give --stack {state.stack}, or another --state."
+        )
+    return state
+
+
+def require_state(target: Target) -> State:
+    """Return the stack's state.
+
+    Raises:
+        UsageError: there is no state file.
+    """
+    state = load_state(target)
+    if state is None:
+        raise UsageError(
+            f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
+            "'cogauth up' first, or run this where its state file is, or give --stack or --state."
+        )
+    return state
+
+
+def where(ctx: Context) -> str:
+    """Say in which account and region a stack is."""
+    if ctx.state.local_data is not None:
+        place = f" on the local AWS at {ctx.state.endpoint_url}"
+    else:
+        place = f" at {ctx.state.endpoint_url}" if ctx.state.endpoint_url else ""
+    return f"account {ctx.aws.account}, region {ctx.aws.region}{place}"

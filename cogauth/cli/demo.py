@@ -1,0 +1,188 @@
+"""``cogauth demo``."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.common import Target, new_stack, notice, print_json, target_options
+from cogauth.settings import PROTECTED_PATH, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Aws
+
+
+@dataclass
+class Story:
+    """The demo's chapters: each is told, done, and held against what it should come to."""
+
+    silent: bool
+    chapters: list[dict[str, Any]] = field(default_factory=list)
+
+    def tell(self, title: str, text: str) -> None:
+        """Begin a chapter."""
+        self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
+        if not self.silent:
+            click.echo(f"\n{len(self.chapters)}. {title}\n   {text}")
+
+    def expect(self, expected: object, got: object) -> None:
+        """End the chapter with what came out."""
+        ok = expected == got
+        self.chapters[-1].update(expected=expected, got=got, ok=ok)
+        if not self.silent:
+            verdict = "as it should be" if ok else f"{expected} was expected"
+            click.echo(f"   -> {got}: {verdict}")
+
+    @property
+    def ok(self) -> bool:
+        """Whether each chapter came out as it should."""
+        return all(chapter["ok"] for chapter in self.chapters)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth demo
+  cogauth demo --json | jq .ok
+
+It runs in a temporary folder of its own: --state, --profile and --endpoint-url change nothing.
+Needs the embedded local AWS: pip install 'cogauth[local]'
+"""
+)
+@target_options
+def demo(target: Target) -> int:
+    """Play the whole story on an embedded local AWS; needs no AWS account.
+
+    Up, a first login, a second one, a wrong password, the protected method without and with the
+    token, down, and what is left. Exits with 0 only if each came out as it should.
+    """
+    begun = time.monotonic()
+    story = Story(silent=target.as_json)
+    with _temporary_folder() as folder:
+        _play(replace(target, state=folder / "demo.json", profile=None, endpoint_url=None), story)
+    elapsed = round(time.monotonic() - begun, 3)
+    if target.as_json:
+        print_json({"ok": story.ok, "chapters": story.chapters, "elapsed_s": elapsed})
+    else:
+        click.echo(
+            f"\nAll of it came out as it should ({elapsed:.1f} s). Try it yourself:\n"
+            "  cogauth up --local       the same, to look around in\n"
+            "  cogauth up               on AWS"
+            if story.ok
+            else "\nNot all of it came out as it should."
+        )
+    return 0 if story.ok else 1
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Give a folder; whatever happens, it is deleted, and the local AWS in it ended.
+
+    A second Ctrl-C doesn't stop that: it takes a moment, and would leave a process behind.
+    """
+    from cogauth.local import LocalAws
+
+    folder = Path(tempfile.mkdtemp(prefix="cogauth-demo-"))
+    try:
+        yield folder
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        LocalAws(folder / "local").remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _play(target: Target, story: Story) -> None:
+    from cogauth import engine
+    from cogauth.cli.progress import Progress
+    from cogauth.login import call_protected, check_login
+    from cogauth.steps import STEPS
+
+    user, password = "ann", f"Demo-{secrets.token_urlsafe(9)}-1a"
+    story.tell(
+        "cogauth up --local",
+        "A user pool with an app client, a role, two functions, an API with POST /signin, "
+        "and a guarded GET /hello.",
+    )
+    ctx = new_stack(target, Settings(), local=True)
+    with Progress(STEPS) as progress:
+        ctx.waiter.report = progress.waiting
+        results = engine.up(ctx, progress)
+    story.expect(f"{len(STEPS)} steps created", f"{_count(results, 'created')} steps created")
+
+    story.tell(
+        f"First login of '{user}'",
+        "POST /signin with a name that the pool doesn't know: the function signs it up, the "
+        "trigger confirms it, and Cognito gives tokens.",
+    )
+    first = check_login(ctx, user, password)
+    story.expect("success, is_new true", _login(first))
+
+    story.tell("Second login", "The same name and password: one call to Cognito, and tokens.")
+    second = check_login(ctx, user, password)
+    story.expect("success, is_new false", _login(second))
+
+    story.tell("A wrong password", "The name is known, the password isn't its own.")
+    wrong = check_login(ctx, user, f"{password}-not")
+    story.expect("fail: The username or password is incorrect", _login(wrong))
+
+    url = ctx.url(PROTECTED_PATH)
+    for words, token, expected in (
+        ("without a token", None, 401),
+        ("with the ID token", second.tokens.get("id_token"), 200),
+    ):
+        story.tell(f"GET {PROTECTED_PATH} {words}", "The authorizer decides before anything runs.")
+        story.expect(f"HTTP {expected}", f"HTTP {call_protected(ctx, url, token)}")
+
+    story.tell("cogauth down", "All of it is deleted in reverse order, the log groups last.")
+    result = engine.down(ctx, lambda line: notice(f"   deleting {line}"))
+    story.expect(
+        "0 remaining, 0 problems",
+        f"{len(result.remaining)} remaining, {len(result.problems)} problems",
+    )
+
+    story.tell("What is left", "Every pool, role, function, API and log group of this account.")
+    left = everything(ctx.aws)
+    story.expect("nothing", ", ".join(left) or "nothing")
+
+
+def _count(results: list[Any], action: str) -> int:
+    return sum(result.action == action for result in results)
+
+
+def _login(result: Any) -> str:
+    if result.problems and result.status == "success":
+        return " ".join(result.problems)
+    if result.status == "success":
+        return f"success, is_new {str(result.is_new).lower()}"
+    return f"{result.status}: {result.msg}"
+
+
+def everything(aws: Aws) -> list[str]:
+    """Return the names of all that an account holds of the kinds that cogauth makes."""
+    lists: tuple[tuple[Any, str, str, str], ...] = (
+        (aws.cognito, "list_user_pools", "UserPools", "Name"),
+        (aws.iam, "list_roles", "Roles", "RoleName"),
+        (aws.lambda_, "list_functions", "Functions", "FunctionName"),
+        (aws.apigateway, "get_rest_apis", "items", "name"),
+        (aws.logs, "describe_log_groups", "logGroups", "logGroupName"),
+    )
+    return [
+        entry[name]
+        for client, operation, key, name in lists
+        for page in client.get_paginator(operation).paginate(
+            **({"MaxResults": 60} if operation == "list_user_pools" else {})
+        )
+        for entry in page[key]
+    ]

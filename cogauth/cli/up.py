@@ -1,0 +1,179 @@
+"""``cogauth up``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.common import (
+    Target,
+    connect,
+    load_state,
+    new_stack,
+    notice,
+    print_json,
+    target_options,
+    where,
+)
+from cogauth.errors import Interrupted, UsageError
+from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.context import Context
+    from cogauth.engine import StepResult
+
+DEFAULTS = Settings()
+
+
+def _setting(name: str, help_text: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return an option for a setting. Its default is None: what the stack has, stays."""
+    default = getattr(DEFAULTS, name)
+    option = "--" + name.replace("_", "-")
+    if isinstance(default, bool):
+        option = f"{option}/--no-{option[2:]}"
+    else:
+        attributes = {"type": type(default), "show_default": f"{default}", **attributes}
+    return click.option(
+        option, name, default=None, envvar=f"COGAUTH_{name.upper()}", help=help_text, **attributes
+    )
+
+
+def _classes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    return () if names == ["none"] else tuple(names)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth up                          on AWS, by your AWS configuration
+  cogauth up --local                  on an embedded local AWS; needs no account
+  cogauth up --stack shop --region eu-central-1
+  cogauth up --throttle-rate 5        changes the stack that stands, and only that
+  cogauth up --json | jq -r .sign_in_url
+"""
+)
+@click.option(
+    "--local",
+    is_flag=True,
+    envvar="COGAUTH_LOCAL",
+    help="Use an embedded local AWS, started for you. Needs: pip install 'cogauth[local]'",
+)
+@_setting("tier", "The pool's feature plan: LITE, ESSENTIALS or PLUS.")
+@_setting("password_min_length", "A password's least length, in characters.")
+@_setting(
+    "password_require",
+    f"What a password must have: some of {', '.join(CHARACTER_CLASSES)}; or none.",
+    type=str,
+    callback=_classes,
+    show_default=",".join(CHARACTER_CLASSES),
+    metavar="LIST",
+)
+@_setting("power_user", "Give the role AmazonCognitoPowerUser, not the least it needs.")
+@_setting("runtime", "Both functions' Lambda runtime.")
+@_setting("architecture", "Both functions' processor: arm64 or x86_64.")
+@_setting("sign_in_memory", "The sign-in function's memory, in MB.")
+@_setting("sign_in_timeout", "The sign-in function's time limit, in seconds.")
+@_setting("auto_confirm_memory", "The auto-confirm function's memory, in MB.")
+@_setting("auto_confirm_timeout", "The auto-confirm function's time limit, in seconds.")
+@_setting("path", "The path of the sign-in method.")
+@_setting("stage", "The API's stage.")
+@_setting("throttle_rate", "Sign-ins a second, of all callers together.")
+@_setting("throttle_burst", "Sign-ins at once, of all callers together.")
+@target_options
+def up(target: Target, *, local: bool, **choices: Any) -> None:
+    """Make the stack: the user pool, the functions, the API and its guard.
+
+    Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
+    What is made is recorded in the state file, so that an interrupted run can go on.
+    """
+    from cogauth import engine
+    from cogauth.cli.progress import Progress
+    from cogauth.steps import STEPS
+
+    begun = time.monotonic()
+    ctx = _prepare(target, choices, local=local)
+    notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
+    try:
+        with Progress(STEPS) as progress:
+            ctx.waiter.report = progress.waiting
+            results = engine.up(ctx, progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
+            f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
+        ) from error
+    _show(target, ctx, results, time.monotonic() - begun)
+
+
+def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
+    """Check all that can be checked before anything is created, and open the state file."""
+    from cogauth.context import Context
+
+    if local and target.endpoint_url:
+        raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
+    state = load_state(target)
+    if state is None:
+        return new_stack(target, DEFAULTS.with_choices(choices, standing=False), local=local)
+    if local and state.local_data is None:
+        raise UsageError(
+            f"The stack {state.stack} of {state.path} is not on a local AWS. For another one "
+            "that is, give --local with another --stack."
+        )
+    settings = state.settings.with_choices(choices, standing=bool(state.resources))
+    ctx = Context(connect(target, state, from_environment=True), state)
+    state.settings = settings
+    state.save()
+    return ctx
+
+
+def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: float) -> None:
+    urls = {
+        "sign_in_url": ctx.url(ctx.state.settings.path),
+        "protected_url": ctx.url(PROTECTED_PATH),
+    }
+    ids = {
+        "user_pool_id": ctx.fact("user_pool"),
+        "user_pool_arn": ctx.fact("user_pool", "arn"),
+        "client_id": ctx.fact("app_client"),
+        "role_arn": ctx.fact("role", "arn"),
+        "sign_in_function_arn": ctx.fact("sign_in_function", "arn"),
+        "auto_confirm_function_arn": ctx.fact("auto_confirm_function", "arn"),
+        "rest_api_id": ctx.fact("rest_api"),
+        "authorizer_id": ctx.fact("authorizer"),
+    }
+    if target.as_json:
+        print_json(
+            {
+                "stack": ctx.stack,
+                "stack_id": ctx.state.stack_id,
+                "account": ctx.aws.account,
+                "region": ctx.aws.region,
+                "endpoint_url": ctx.state.endpoint_url,
+                "stage": ctx.state.settings.stage,
+                **urls,
+                **ids,
+                "state_file": str(ctx.state.path),
+                "elapsed_s": round(elapsed, 3),
+                "steps": [vars(result) for result in results],
+            }
+        )
+        return
+    unchanged = all(result.action == "unchanged" for result in results)
+    click.echo(
+        f"The stack {ctx.stack} stood already; nothing was changed."
+        if unchanged
+        else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
+    )
+    click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
+    click.echo(f"  protected  GET  {urls['protected_url']}\n")
+    for name, value in ids.items():
+        click.echo(f"  {name:<26} {value}")
+    click.echo(f"  {'state_file':<26} {ctx.state.path}")
+    click.echo(f"\nNext: {target.command('test-login --username NAME')}")

@@ -1,0 +1,284 @@
+"""The article's test: sign in at the deployed URL, check the token, call the protected method."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import jwt
+import requests
+
+from cogauth.errors import LoginError
+from cogauth.settings import PROTECTED_PATH
+from cogauth.state import write_private
+from cogauth.waiting import TimedOutError
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+
+# To connect, and to read: API Gateway itself gives up on an integration after 29 s.
+TIMEOUT_S = (10, 35)
+# How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
+READY_WITHIN_S = 60
+OK, UNAUTHORIZED, FORBIDDEN, SERVER_ERROR = 200, 401, 403, 500
+
+
+@dataclass(frozen=True)
+class LoginResult:
+    """What a test login showed.
+
+    Attributes:
+        status, msg, code, is_new, user_id, expires_in: of the sign-in's answer; expires_in is in
+            seconds.
+        http_status: of that answer. The local AWS always says 200.
+        tokens: ``id_token``, ``access_token``, ``refresh_token``; empty if the login failed.
+        claims: of the ID token, whose signature holds.
+        protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
+        problems: the checks that did not hold, in words; empty when all did.
+    """
+
+    status: str
+    msg: str | None
+    code: str | None
+    is_new: bool | None
+    user_id: str | None
+    http_status: int
+    expires_in: int | None
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    claims: dict[str, Any] | None = None
+    protected: dict[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that ``test-login --json`` prints."""
+        names = [
+            "status",
+            "msg",
+            "code",
+            "is_new",
+            "user_id",
+            "http_status",
+            "claims",
+            "expires_in",
+            "protected",
+        ]
+        result = {name: getattr(self, name) for name in names}
+        return {**result, "id_token": self.tokens.get("id_token")}
+
+
+def check_login(ctx: Context, username: str, password: str) -> LoginResult:
+    """Sign in as a client would, and see that the guard lets that token pass and none else.
+
+    Args:
+        ctx: a stack that stands.
+        username: who signs in.
+        password: sent to the deployed URL and nowhere else.
+
+    Raises:
+        LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
+    """
+    http = _session(ctx.url("/"))
+    http_status, answer = _sign_in(ctx, http, username, password)
+    common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
+    if answer["status"] != "success":
+        return LoginResult(
+            **common,
+            msg=answer.get("msg"),
+            code=answer.get("code"),
+            is_new=None,
+            user_id=None,
+            expires_in=None,
+            problems=(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",),
+        )
+    problems = []
+    claims: dict[str, Any] | None = None
+    try:
+        claims = verify_id_token(ctx, http, answer["id_token"])
+    except jwt.PyJWTError as error:
+        problems.append(f"The ID token doesn't hold: {error}.")
+    url = ctx.url(PROTECTED_PATH)
+    without_token, with_token = (
+        call_protected(ctx, url, token) for token in (None, answer["id_token"])
+    )
+    if without_token != UNAUTHORIZED:
+        problems.append(f"Without a token {url} answers {without_token}, not {UNAUTHORIZED}.")
+    if with_token != OK:
+        problems.append(f"With the token {url} answers {with_token}, not {OK}.")
+    return LoginResult(
+        **common,
+        msg=None,
+        code=None,
+        is_new=answer["is_new"] == "true",
+        user_id=answer["user_id"],
+        expires_in=answer["expires_in"],
+        tokens={name: answer[name] for name in ("id_token", "access_token", "refresh_token")},
+        claims=claims,
+        protected={"url": url, "without_token": without_token, "with_token": with_token},
+        problems=tuple(problems),
+    )
+
+
+def call_protected(ctx: Context, url: str, token: str | None) -> int:
+    """Return the HTTP status of the protected method, once the deployment answers for it.
+
+    Args:
+        ctx: a stack that stands.
+        url: of the method.
+        token: sent as it is in the Authorization header; None for none.
+
+    Raises:
+        LoginError: the API can't be reached.
+    """
+    http = _session(url)
+    last = 0
+
+    def attempt() -> int | None:
+        nonlocal last
+        last = _request(http, "GET", url, token=token).status_code
+        return None if last in {FORBIDDEN, SERVER_ERROR} else last
+
+    try:
+        return ctx.waiter.until(
+            attempt, reason="the protected method to answer", timeout_s=READY_WITHIN_S
+        )
+    except TimedOutError:
+        return last
+
+
+def verify_id_token(ctx: Context, http: requests.Session, token: str) -> dict[str, Any]:
+    """Check an ID token's signature, issuer, audience, time and use, and return its claims.
+
+    Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
+
+    Raises:
+        jwt.PyJWTError: the token doesn't hold; it says why.
+        LoginError: the pool's keys can't be got.
+    """
+    keys = _request(http, "GET", ctx.jwks_url)
+    try:
+        key_set = jwt.PyJWKSet.from_dict(keys.json())
+    except (requests.JSONDecodeError, AttributeError, jwt.PyJWTError) as error:
+        raise LoginError(
+            f"The pool's public keys at {ctx.jwks_url} can't be read (HTTP {keys.status_code})."
+        ) from error
+    key_id = jwt.get_unverified_header(token).get("kid")
+    key = next((key for key in key_set.keys if key.key_id == key_id), None)
+    if key is None:
+        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=["RS256"],
+        audience=ctx.fact("app_client"),
+        issuer=ctx.issuer,
+        # The clocks of this machine and of AWS may differ by seconds.
+        leeway=30,
+        options={"require": ["exp", "iat", "aud", "iss", "sub"]},
+    )
+    if claims.get("token_use") != "id":
+        raise jwt.InvalidTokenError(f"its token_use is {claims.get('token_use')!r}, not 'id'")
+    return claims
+
+
+def store_tokens(ctx: Context, username: str, tokens: dict[str, str]) -> None:
+    """Keep a user's tokens beside the state file, for later commands; mode 0600."""
+    path = ctx.state.tokens_path
+    try:
+        stored = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        stored = {}
+    write_private(path, {**(stored if isinstance(stored, dict) else {}), username: tokens})
+
+
+def _session(url: str) -> requests.Session:
+    """Return a session for the API's URL; a password goes in clear to this machine only."""
+    parts = urlsplit(url)
+    loopback = _is_loopback(parts.hostname or "")
+    if parts.scheme != "https" and not loopback:
+        raise LoginError(
+            f"The password would cross the network in clear text to {parts.hostname}. "
+            "Use an https endpoint, or one on this machine."
+        )
+    session = requests.Session()
+    # A proxy from the environment has no way to this machine's own loopback. And a .netrc would
+    # add an Authorization header of its own, which the guard would be asked about.
+    session.trust_env = not loopback
+    session.auth = lambda request: request
+    return session
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _request(
+    http: requests.Session,
+    method: str,
+    url: str,
+    *,
+    token: str | None = None,
+    data: dict[str, str] | None = None,
+) -> requests.Response:
+    try:
+        return http.request(
+            method,
+            url,
+            json=data,
+            # The raw token: whether the authorizer takes "Bearer " is not documented.
+            headers={"Authorization": token} if token else {},
+            timeout=TIMEOUT_S,
+            # A redirect would carry the password elsewhere.
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise LoginError(
+            f"{method} {url} failed: {type(error).__name__}. "
+            "Check the network; if the stack is local, 'cogauth up' starts it again."
+        ) from error
+
+
+def _sign_in(
+    ctx: Context, http: requests.Session, username: str, password: str
+) -> tuple[int, dict[str, Any]]:
+    """Return the sign-in's HTTP status and answer, once the deployment answers at all."""
+    url = ctx.url(ctx.state.settings.path)
+    last = ""
+
+    def attempt() -> tuple[int, dict[str, Any]] | None:
+        nonlocal last
+        response = _request(http, "POST", url, data={"username": username, "password": password})
+        answer = _json_object(response)
+        last = f"HTTP {response.status_code} {answer.get('message', '')}".strip()
+        if "status" in answer and answer.get("code") != "access_denied":
+            return response.status_code, answer
+        # A new deployment answers 403 or 500 by itself for some seconds, and a new role's policy
+        # may lag. Neither has signed anyone in, so it may be asked again.
+        if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
+            return None
+        raise LoginError(f"POST {url} answers {last}, which is no answer of the sign-in's.")
+
+    try:
+        return ctx.waiter.until(
+            attempt, reason="the new deployment to answer", timeout_s=READY_WITHIN_S
+        )
+    except TimedOutError as error:
+        raise LoginError(
+            f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up' again: it "
+            "mends what differs; the function's log group tells more."
+        ) from error
+
+
+def _json_object(response: requests.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except requests.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
