@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from botocore import exceptions as botocore_errors
@@ -70,7 +71,10 @@ def _explain_answer(error: ClientError, aws: Aws | None) -> str:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
         )
     if code in DENIED:
-        action = aws.action_of(error.operation_name) if aws else error.operation_name
+        # AWS's message names the action, and not always the operation's own: iam:PassRole.
+        named = re.search(r"perform: ([\w-]+:\w+)", message)
+        fallback = aws.action_of(error.operation_name) if aws else error.operation_name
+        action = named.group(1) if named else fallback
         return (
             f"{code} ({action}). These credentials don't have that permission; the README lists "
             f"all that cogauth needs. AWS says: {message}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws_errors import AWS_ERRORS, THROTTLED, explain, failure, is_definite
 from cogauth.errors import CogauthError, NameTakenError, StateError
 from cogauth.state import CREATED, CREATING, OUTDATED, Record
 from cogauth.steps import STEPS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.context import Context
+    from cogauth.state import State
     from cogauth.steps.base import Live, Resource, Step
 
 CREATED_NOW, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
@@ -120,6 +121,16 @@ def check_names(ctx: Context) -> None:
             raise _taken(found.step, found.id, found.tags)
 
 
+def is_complete(ctx: Context) -> bool:
+    """Say whether all of the stack was made, as far as its state file knows."""
+    return all(
+        (ctx.state.record(step.name, resource.key) or {}).get("status", CREATING) != CREATING
+        for step in STEPS
+        for resource in step.resources
+        if resource.wanted(ctx)
+    )
+
+
 def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
     """Make the stack, or what is missing of it.
 
@@ -206,7 +217,14 @@ def _create(ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
     _outdate(ctx, resource)
     ctx.state.put(step.name, resource.key, {"status": CREATING})
     try:
-        live, action = resource.create(ctx), CREATED_NOW
+        # A throttled call took no effect, so to make it again is no blind retry.
+        live = ctx.waiter.retry(
+            lambda: resource.create(ctx),
+            on=lambda error: code_of(error) in THROTTLED,
+            reason="AWS, which answers that it is called too often",
+            timeout_s=60,
+        )
+        action = CREATED_NOW
     except AWS_ERRORS as error:
         if isinstance(error, ClientError) and code_of(error) == resource.taken:
             found = resource.find(ctx)
@@ -263,6 +281,25 @@ def _owner(tags: dict[str, str]) -> str:
     return "it carries no cogauth tag"
 
 
+def standing(state: State) -> list[tuple[str, str]]:
+    """Return what ``down`` would delete by a call of its own, as titles and ids, in its order."""
+    return [
+        (step.title, record.get("id", "(perhaps; an earlier run was interrupted)"))
+        for step, resource in _roots_backwards()
+        if (record := state.record(step.name, resource.key)) is not None
+    ]
+
+
+def _roots_backwards() -> list[tuple[Step, Resource]]:
+    backwards = [
+        (step, resource)
+        for step in reversed(STEPS)
+        for resource in reversed(step.resources)
+        if resource.inside is None
+    ]
+    return sorted(backwards, key=lambda pair: pair[1].goes_last)
+
+
 def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
     """Delete the stack in reverse order, go on past what can't be deleted, and look again.
 
@@ -277,11 +314,7 @@ def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
     """
     result = DownResult()
-    backwards = [
-        (step, resource) for step in reversed(STEPS) for resource in reversed(step.resources)
-    ]
-    roots = [(step, resource) for step, resource in backwards if resource.inside is None]
-    for step, resource in sorted(roots, key=lambda pair: pair[1].goes_last):
+    for step, resource in _roots_backwards():
         if ctx.state.record(step.name, resource.key) is None:
             continue
         try:

@@ -75,16 +75,19 @@ def down(target: Target, *, yes: bool) -> int:
 
 
 def _announce(ctx: Context) -> None:
+    from cogauth import engine
     from cogauth.steps.cognito import count_users
 
+    notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
+    for title, name in engine.standing(ctx.state):
+        notice(f"  {title:<22} {name}")
     pool = ctx.state.record("user_pool", "user_pool") or {}
     users = count_users(ctx, pool["id"]) if "id" in pool else None
-    notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
-    notice(
-        "  its user pool is gone already"
-        if users is None
-        else f"  its user pool holds {users} user{'' if users == 1 else 's'}, who will be lost"
-    )
+    if users is not None:
+        # Cognito's own figure is an estimate.
+        notice(
+            f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it."
+        )
 
 
 def _look(target: Target, begun: float) -> int:

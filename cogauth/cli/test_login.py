@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli.common import Target, connect, notice, print_json, require_state, target_options
-from cogauth.errors import UsageError
+from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.login import LoginResult
@@ -42,18 +42,16 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     It is called without the token, which must be refused (401), and with it (200). The tokens are
     kept beside the state file, readable by you alone. Exits with 0 only if all of it held.
     """
-    from cogauth import login
+    from cogauth import engine, login
     from cogauth.context import Context
 
     state = require_state(target)
-    if "stage" not in state.resources.get("deployment", {}):
-        raise UsageError(
-            f"The stack {state.stack} is not complete. Run '{target.command('up')}' first."
-        )
     password = _password(from_stdin=password_stdin)
     ctx = Context(connect(target, state), state)
-    if not state.resources:
-        raise UsageError(f"The stack is gone. Run '{target.command('up')}' to build it anew.")
+    if not engine.is_complete(ctx):
+        raise CogauthError(
+            f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
+        )
     ctx.waiter.report = _report_once()
     result = login.check_login(ctx, username, password)
     if result.tokens:

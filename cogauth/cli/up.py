@@ -114,6 +114,7 @@ def up(target: Target, *, local: bool, **choices: Any) -> None:
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
     """Check all that can be checked before anything is created, and open the state file."""
+    from cogauth import engine
     from cogauth.context import Context
 
     if local and target.endpoint_url:
@@ -128,6 +129,8 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
         )
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     ctx = Context(connect(target, state, from_environment=True), state)
+    if not engine.is_complete(ctx):
+        engine.check_names(ctx)
     state.settings = settings
     state.save()
     return ctx

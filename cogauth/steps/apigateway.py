@@ -124,6 +124,7 @@ class ApiResource(Resource):
     """A path of the API."""
 
     inside = "rest_api"
+    taken = "ConflictException"
     outdates = "deployment"
 
     def __init__(self, key: str) -> None:
@@ -170,6 +171,7 @@ class Method(Resource):
     """A method with its integration and responses; a subclass says which."""
 
     inside = "rest_api"
+    taken = "ConflictException"
     outdates = "deployment"
     http_method: str
     resource: str
@@ -414,14 +416,8 @@ class Deployment(Resource):
 
     def create(self, ctx: Context) -> Live:
         """Take the snapshot; its description says whose it is."""
-        return ctx.waiter.retry(
-            lambda: ctx.aws.apigateway_once.create_deployment(
-                restApiId=ctx.fact("rest_api"), description=ctx.name_with_id
-            ),
-            # One deployment in 5 s; a 429 took no effect, so this is no blind retry.
-            on=lambda error: code_of(error) == "TooManyRequestsException",
-            reason="API Gateway, which allows one deployment in 5 s",
-            timeout_s=30,
+        return ctx.aws.apigateway_once.create_deployment(
+            restApiId=ctx.fact("rest_api"), description=ctx.name_with_id
         )
 
     def find(self, ctx: Context) -> list[Live]:
@@ -496,7 +492,7 @@ class Stage(Resource):
             if throttle.get(key) != value:
                 # A '/' inside a path's part is written '~1': the part is the method's full path.
                 path = f"/{settings.path.replace('/', '~1')}/POST/throttling/{option}"
-                patch.append({"op": "replace", "path": path, "value": f"{value:g}"})
+                patch.append({"op": "replace", "path": path, "value": str(value)})
         if patch:
             yield Change(
                 "set its deployment and throttle",

@@ -293,6 +293,8 @@ class Function(Resource):
 class Permission(Resource):
     """A statement of a function's resource policy: which service may call it, on whose behalf."""
 
+    taken = "ResourceConflictException"
+
     def __init__(
         self,
         key: str,
