@@ -113,8 +113,8 @@ def check_names(ctx: Context) -> None:
         if found.tags.get("cogauth:stack") == ctx.stack:
             raise StateError(
                 f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
-                f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), but "
-                f"the state file {ctx.state.path} is not of it. Run cogauth where its state file is, "
+                f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), "
+                f"but the state file {ctx.state.path} is not of it. Run cogauth where its state file is, "
                 "or give that with --state, or take another --stack."
             )
         if found.unique:
