@@ -1,0 +1,5 @@
+"""``python -m cogauth``."""
+
+from cogauth.cli import main
+
+main()
