@@ -114,7 +114,7 @@ def check_names(ctx: Context) -> None:
             raise StateError(
                 f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
                 f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), "
-                f"but the state file {ctx.state.path} is not of it. Run cogauth where its state file is, "
+                f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
                 "or give that with --state, or take another --stack."
             )
         if found.unique:
@@ -284,10 +284,14 @@ def _owner(tags: dict[str, str]) -> str:
 def standing(state: State) -> list[tuple[str, str]]:
     """Return what ``down`` would delete by a call of its own, as titles and ids, in its order."""
     return [
-        (step.title, record.get("id", "(perhaps; an earlier run was interrupted)"))
+        (_words(resource), record.get("id", "(perhaps; an earlier run was interrupted)"))
         for step, resource in _roots_backwards()
         if (record := state.record(step.name, resource.key)) is not None
     ]
+
+
+def _words(resource: Resource) -> str:
+    return resource.key.replace("_", " ")
 
 
 def _roots_backwards() -> list[tuple[Step, Resource]]:
@@ -354,7 +358,7 @@ def _delete(
         outcome = result.already_gone if gone else result.deleted
     for facts in ids:
         if outcome is result.deleted:
-            report(f"{step.title} {facts['id']}")
+            report(f"{_words(resource)} {facts['id']}")
             resource.delete(ctx, facts)
         outcome.append({"step": step.name, "id": facts["id"]})
     # Records go from the inside out: a crash in between still knows the outer one.

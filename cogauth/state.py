@@ -58,14 +58,16 @@ def write_private(path: Path, data: Any) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a state file, for its owner alone, and see that it can be written to.
+    """See that a state file can be written, and leave nothing behind.
 
     Raises:
         CogauthError: it can't.
     """
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise _unwritable(path, error) from error

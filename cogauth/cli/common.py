@@ -238,6 +238,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     try:
         if local:
             notice("Starting the local AWS …")
+            target.state_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             started = target.local_aws.start()
             local_data = started.data_id
             aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)

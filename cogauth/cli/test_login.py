@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cogauth.login import LoginResult
 
 TIMES = ("auth_time", "iat", "exp")
+MINUTES_FROM = 120  # seconds from which on minutes read better
 
 
 @click.command(
@@ -116,8 +117,10 @@ def show_login(result: LoginResult, url: str) -> None:
             click.echo(f"  {status}  {name.replace('_', ' ')}: {verdict}")
 
 
-def _time(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    distance = round((moment - datetime.now(UTC)).total_seconds())
-    ago = f"in {distance} s" if distance > 0 else f"{-distance} s ago"
+def _time(timestamp: float) -> str:
+    moment = datetime.fromtimestamp(timestamp, UTC)
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    length = abs(seconds)
+    distance = f"{length:.0f} s" if length < MINUTES_FROM else f"{length / 60:.0f} min"
+    ago = f"in {distance}" if seconds > 0 else f"{distance} ago"
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z} ({ago})"

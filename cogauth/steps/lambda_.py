@@ -205,7 +205,17 @@ class Function(Resource):
         answer = or_none(
             lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
         )
-        return answer and {**answer["Configuration"], "Tags": answer.get("Tags", {})}
+        if answer is None:
+            return None
+        if "TagsError" in answer:
+            # Without lambda:ListTags the function comes without its tags, which looks as if it
+            # were somebody else's.
+            raise CogauthError(
+                f"The tags of the function {self.function.name(ctx)} can't be read: "
+                f"{answer['TagsError'].get('Message')} Its owner is unknown, so it was left alone. "
+                "These credentials need lambda:ListTags."
+            )
+        return {**answer["Configuration"], "Tags": answer.get("Tags", {})}
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the function's name and ARN."""
