@@ -21,26 +21,34 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
+
+\b
+With no AWS account, the whole story on an embedded local AWS:
+  cogauth demo
+\b
+On AWS, with the credentials and the region of your AWS configuration:
+  cogauth up
+  cogauth test-login --username ann
+  cogauth down
+\b
+The same on the embedded local AWS, to look around in:
+  cogauth up --local
+"""
+EPILOG = """\b
+Each option is an environment variable too: --stack is COGAUTH_STACK.
+'cogauth COMMAND --help' shows a command's options and examples.
+"""
+
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="See 'cogauth COMMAND --help' for a command's options and examples.",
+    help=HELP,
+    epilog=EPILOG,
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Put an Amazon Cognito login in front of an API Gateway REST API.
-
-    \b
-    With no AWS account, the whole story on an embedded local AWS:
-      cogauth demo
-    \b
-    On AWS, with the credentials and the region of your AWS configuration:
-      cogauth up
-      cogauth test-login --username ann
-      cogauth down
-    \b
-    The same on the embedded local AWS, to look around in:
-      cogauth up --local
-    """
+    """Hold the commands together."""
 
 
 for command in (up, test_login, down, demo):

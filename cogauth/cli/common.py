@@ -76,8 +76,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
         "--state",
         type=click.Path(dir_okay=False, path_type=Path),
         envvar="COGAUTH_STATE",
-        show_default=".cogauth/STACK.json",
-        help="The file that records what stands.",
+        help="The file that records what stands.  [default: .cogauth/STACK.json]",
     )
     @click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration.")
     @click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1.")

@@ -30,13 +30,15 @@ DEFAULTS = Settings()
 
 
 def _setting(name: str, help_text: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Return an option for a setting. Its default is None: what the stack has, stays."""
+    """Return an option for a setting. Not given, it stays None: what the stack has, stays."""
     default = getattr(DEFAULTS, name)
     option = "--" + name.replace("_", "-")
     if isinstance(default, bool):
         option = f"{option}/--no-{option[2:]}"
     else:
-        attributes = {"type": type(default), "show_default": f"{default}", **attributes}
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        help_text = f"{help_text}  [default: {shown}]"
+        attributes = {"type": type(default), **attributes}
     return click.option(
         option, name, default=None, envvar=f"COGAUTH_{name.upper()}", help=help_text, **attributes
     )
@@ -72,7 +74,6 @@ Examples:
     f"What a password must have: some of {', '.join(CHARACTER_CLASSES)}; or none.",
     type=str,
     callback=_classes,
-    show_default=",".join(CHARACTER_CLASSES),
     metavar="LIST",
 )
 @_setting("power_user", "Give the role AmazonCognitoPowerUser, not the least it needs.")
