@@ -1,0 +1,109 @@
+"""What the README shows of the program is what the program shows.
+
+``python tests/test_readme.py`` writes the help pages into the README anew.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import botocore.session
+from botocore import xform_name
+
+from cogauth.steps.apigateway import STATUS_BY_CODE
+
+README = Path(__file__).parents[1] / "README.md"
+HELP = re.compile(r"<!-- help: ?([a-z-]*) -->\n(?:```\n.*?```\n)?", re.DOTALL)
+
+
+def help_page(command: str) -> str:
+    words = [*command.split(), "--help"]
+    page = subprocess.run(
+        [sys.executable, "-m", "cogauth", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    ).stdout
+    shown = re.sub(r"[ \t]+$", "", page, flags=re.MULTILINE).rstrip()
+    name = f" {command}" if command else ""
+    return f"<!-- help:{name} -->\n```\n$ cogauth {' '.join(words)}\n{shown}\n```\n"
+
+
+def with_help_pages(text: str) -> str:
+    return HELP.sub(lambda match: help_page(match[1]), text)
+
+
+def test_help_pages_are_the_programs() -> None:
+    text = README.read_text()
+    assert len(HELP.findall(text)) == 5
+    assert with_help_pages(text) == text
+
+
+def test_codes_and_their_http_status_are_all_listed() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", README.read_text(), re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == STATUS_BY_CODE
+
+
+def test_the_two_commands_are_there_word_for_word() -> None:
+    lines = README.read_text().splitlines()
+    run = "python3 -m venv .venv && .venv/bin/pip install '.[local]' && .venv/bin/cogauth demo"
+    test = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest"
+    assert f"`{run}`" in lines
+    assert f"`{test}`" in lines
+
+
+def readme_actions() -> set[str]:
+    block = re.search(r"<!-- policy -->\n```json\n(.*?)```", README.read_text(), re.DOTALL)
+    assert block
+    actions: set[str] = set()
+    for statement in json.loads(block[1])["Statement"]:
+        named = statement["Action"]
+        actions |= {named} if isinstance(named, str) else set(named)
+    return actions
+
+
+def called_actions() -> set[str]:
+    """Return the actions of all calls that the steps make, by the names of boto3's methods."""
+    session = botocore.session.get_session()
+    action_of = {}
+    for service in ("cognito-idp", "iam", "lambda", "logs", "apigateway"):
+        model = session.get_service_model(service)
+        for operation in model.operation_names:
+            verb = model.operation_model(operation).http["method"]
+            action_of[xform_name(operation)] = (
+                f"apigateway:{verb}" if service == "apigateway" else f"{service}:{operation}"
+            )
+    steps = Path(__file__).parents[1] / "cogauth" / "steps"
+    source = "".join(file.read_text() for file in steps.glob("*.py"))
+    # Method names are theirs alone: no two of these services share one that the steps call.
+    names = set(re.findall(r"\.([a-z_]+)\(", source))
+    names |= set(re.findall(r"get_paginator\(\"(\w+)\"", source))
+    return {action_of[name] for name in names if name in action_of}
+
+
+def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
+    # What a create needs besides: its tags, and giving the role away. GetFunction shows its tags
+    # only to those who may list them.
+    beside = {
+        "cognito-idp:TagResource",
+        "iam:TagRole",
+        "iam:PassRole",
+        "lambda:TagResource",
+        "lambda:ListTags",
+        "logs:TagResource",
+    }
+    power_user = {
+        "iam:AttachRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:ListAttachedRolePolicies",
+    }
+    assert readme_actions() == (called_actions() | beside) - power_user
+    assert all(f"`{action}`" in README.read_text() for action in power_user)
+
+
+if __name__ == "__main__":
+    README.write_text(with_help_pages(README.read_text()))
