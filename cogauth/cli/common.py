@@ -229,8 +229,8 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     from cogauth import engine
-    from cogauth.context import Aws, Context
-    from cogauth.state import State, check_writable
+    from cogauth.context import Aws
+    from cogauth.state import check_writable
 
     check_writable(target.state_path)
     local_data = None
@@ -243,23 +243,33 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
             aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)
         else:
             aws = connect(target, None, from_environment=True)
-        state = State(
-            path=target.state_path,
-            stack=target.stack,
-            account=aws.account,
-            region=aws.region,
-            endpoint_url=aws.endpoint_url,
-            settings=settings,
-            local_data=local_data,
-        )
-        ctx = Context(aws, state)
+        ctx = unsaved_stack(target, aws, settings, local_data)
         engine.check_names(ctx)
-        state.save()
+        ctx.state.save()
     except BaseException:
         if local:
             stop_unused_local(target)
         raise
     return ctx
+
+
+def unsaved_stack(
+    target: Target, aws: Aws, settings: Settings, local_data: str | None = None
+) -> Context:
+    """Return a stack of which nothing stands and nothing is on disk yet."""
+    from cogauth.context import Context
+    from cogauth.state import State
+
+    state = State(
+        path=target.state_path,
+        stack=target.stack,
+        account=aws.account,
+        region=aws.region,
+        endpoint_url=aws.endpoint_url,
+        settings=settings,
+        local_data=local_data,
+    )
+    return Context(aws, state)
 
 
 def stop_unused_local(target: Target) -> bool:

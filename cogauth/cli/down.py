@@ -16,6 +16,7 @@ from cogauth.cli.common import (
     print_json,
     stop_unused_local,
     target_options,
+    unsaved_stack,
     where,
 )
 from cogauth.errors import Interrupted, UsageError
@@ -93,20 +94,9 @@ def _announce(ctx: Context) -> None:
 def _look(target: Target, begun: float) -> int:
     """Without a state file: say what of the stack stands in the account, and delete nothing."""
     from cogauth import engine
-    from cogauth.context import Context
     from cogauth.settings import Settings
-    from cogauth.state import State
 
-    aws = connect(target, None)
-    state = State(
-        path=target.state_path,
-        stack=target.stack,
-        account=aws.account,
-        region=aws.region,
-        endpoint_url=aws.endpoint_url,
-        settings=Settings(),
-    )
-    ctx = Context(aws, state)
+    ctx = unsaved_stack(target, connect(target, None), Settings())
     found = [
         {"step": finding.step, "id": finding.id}
         for finding in engine.survey(ctx)

@@ -203,11 +203,6 @@ class Method(Resource):
         """Put the method; what answers it are changes."""
         return ctx.aws.apigateway.put_method(**self._place(ctx), **self.authorization(ctx))
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the method, if the resource has it."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
-
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the method with its integration and responses."""
         del record
@@ -458,11 +453,6 @@ class Stage(Resource):
         return ctx.aws.apigateway.create_stage(
             **self._place(ctx), deploymentId=ctx.fact("deployment"), tags=ctx.tags
         )
-
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the stage of that name."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the stage."""

@@ -59,9 +59,13 @@ class Resource(ABC):
     def create(self, ctx: Context) -> Live:
         """Make it with the one creating call; what else it needs are changes."""
 
-    @abstractmethod
     def find(self, ctx: Context) -> list[Live]:
-        """Return all that might be it: by name, or by its place in a parent that is ours."""
+        """Return all that might be it: by name, or by its place in a parent that is ours.
+
+        Without a definition of its own: the one that ``read`` finds without a record, by its name.
+        """
+        live = self.read(ctx, {})
+        return [] if live is None else [live]
 
     @abstractmethod
     def read(self, ctx: Context, record: Record) -> Live | None:

@@ -217,11 +217,6 @@ class PreSignUpTrigger(Resource):
         update_user_pool(ctx, ctx.fact("user_pool"), {"LambdaConfig": {"PreSignUp": function}})
         return {"PreSignUp": function}
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the trigger if the pool has one."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
-
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Read the pool's triggers."""
         del record

@@ -34,11 +34,6 @@ class Role(Resource):
             Tags=[{"Key": key, "Value": value} for key, value in ctx.tags.items()],
         )["Role"]
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the role of that name, whoever's it is."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
-
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the role by its name, which is unique in an account."""
         del record
@@ -88,11 +83,6 @@ class RolePolicy(Resource):
         )
         return {"PolicyName": POLICY_NAME, "PolicyDocument": _least_privileges(ctx)}
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the role's policy of that name."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
-
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the policy."""
         del record
@@ -125,11 +115,6 @@ class PowerUserAttachment(Resource):
         """Attach the policy; attaching it twice is no error."""
         ctx.aws.iam.attach_role_policy(RoleName=_role_name(ctx), PolicyArn=_power_user_arn(ctx))
         return {"PolicyArn": _power_user_arn(ctx)}
-
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the attachment, if there is one."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Look through the role's attached policies."""

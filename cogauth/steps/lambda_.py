@@ -105,11 +105,6 @@ class LogGroup(Resource):
         ctx.aws.logs.create_log_group(logGroupName=self._name(ctx), tags=ctx.tags)
         return {"logGroupName": self._name(ctx), "Tags": ctx.tags}
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the group of that name, whoever's it is."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
-
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Describe the group by its name, which is unique in a region, and list its tags."""
         del record
@@ -193,11 +188,6 @@ class Function(Resource):
             timeout_s=120,
         )
         return {**answer, "Tags": ctx.tags}
-
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the function of that name, whoever's it is."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the function by its name, which is unique in a region."""
@@ -362,11 +352,6 @@ class Permission(Resource):
             timeout_s=60,
         )
         return json.loads(answer["Statement"])  # type: ignore[no-any-return]
-
-    def find(self, ctx: Context) -> list[Live]:
-        """Return the statement of that id."""
-        live = self.read(ctx, {})
-        return [] if live is None else [live]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Look through the function's resource policy."""
