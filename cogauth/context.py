@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,11 +20,14 @@ from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
     from types_boto3_iam import IAMClient
     from types_boto3_lambda import LambdaClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from types_boto3_sts import STSClient
 
     from cogauth.state import State
@@ -78,7 +83,14 @@ class Aws:
             self._botocore = botocore.session.Session(profile=profile)
         self.region = self._check_region(region or self._botocore.get_config_variable("region"))
         self.endpoint_url = _check_url(endpoint_url or self._configured_endpoint())
+        # Set by whoever wants no further call to begin.
+        self.stop = Event()
+        self._botocore.get_component("event_emitter").register("before-call", self._check_stop)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
+
+    def _check_stop(self, **_call: Any) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
 
     def _check_region(self, region: str | None) -> str:
         if not region:
@@ -149,6 +161,11 @@ class Aws:
         return self._client("apigateway", ONCE)  # type: ignore[no-any-return]
 
     @cached_property
+    def tagging(self) -> ResourceGroupsTaggingAPIClient:
+        """What carries a tag."""
+        return self._client("resourcegroupstaggingapi")  # type: ignore[no-any-return]
+
+    @cached_property
     def identity(self) -> tuple[str, str]:
         """The caller's account and partition (``aws``, ``aws-cn``, …): ``sts:GetCallerIdentity``.
 
@@ -178,12 +195,14 @@ class Aws:
 
         API Gateway's actions are named for the HTTP method: ``apigateway:POST``.
         """
-        for service in ("cognito-idp", "iam", "lambda", "logs", "apigateway", "sts"):
+        services = "cognito-idp iam lambda logs apigateway sts resourcegroupstaggingapi"
+        for service in services.split():
             model = self._botocore.get_service_model(service)
             if operation in model.operation_names:
                 if service == "apigateway":
                     return f"apigateway:{model.operation_model(operation).http['method']}"
-                return f"{service}:{operation}"
+                # Its actions have another prefix than its endpoint.
+                return f"{service.replace('resourcegroupstaggingapi', 'tag')}:{operation}"
         return operation
 
 
@@ -202,13 +221,36 @@ def _check_url(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
+def refuse(what: str) -> None:
+    """Refuse to make something anew without the user's word.
+
+    Raises:
+        UsageError: it says what was lost.
+    """
+    raise UsageError(f"{what}. Nothing was touched. To make it anew, give --yes.")
+
+
 @dataclass
 class Context:
-    """A stack in an account: what a step needs to know, and nothing of how it is shown."""
+    """A stack in an account: what a step needs to know, and nothing of how it is shown.
+
+    Attributes:
+        settle_s: seconds after which what an interrupted create may have made is believed absent.
+        now: the time, in seconds since the epoch.
+        confirm: asked before something is made anew that can't replace what was lost; raises
+            CogauthError if that isn't wanted.
+    """
 
     aws: Aws
     state: State
     waiter: Waiter = field(default_factory=Waiter)
+    settle_s: float = 15.0
+    now: Callable[[], float] = time.time
+    confirm: Callable[[str], None] = refuse
+
+    def __post_init__(self) -> None:
+        """End calls and waits by one event."""
+        self.aws.stop = self.waiter.stop
 
     @property
     def stack(self) -> str:

@@ -12,6 +12,7 @@ import os
 import tempfile
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,10 @@ class State:
         """Return a resource's record, or None."""
         return self.resources.get(step, {}).get(resource)
 
+    def has(self, resource: str) -> bool:
+        """Say whether a resource has a record, whatever its status."""
+        return any(resource in records for records in self.resources.values())
+
     def fact(self, resource: str, name: str) -> str:
         """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
 
@@ -184,8 +189,8 @@ def load(path: Path) -> State | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise StateError(
             f"The state file {path} is damaged ({type(error).__name__}: {error}). It was left as "
-            "it is and nothing was touched in AWS. Restore it from a copy, or move it away and "
-            "run 'cogauth down', which names what of the stack stands in the account."
+            "it is and nothing was touched in AWS. Restore it from a copy, or let 'cogauth recover' "
+            "keep it beside a new one, written from what stands in the account."
         ) from error
     raise StateError(
         f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}. "
@@ -204,10 +209,19 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _resources(data: Any) -> dict[str, dict[str, Record]]:
-    return {
+    resources = {
         _text(step): {
             _text(name): {_text(key): _text(value) for key, value in record.items()}
             for name, record in records.items()
         }
         for step, records in data.items()
     }
+    for records in resources.values():
+        for record in records.values():
+            if record["status"] == CREATING:
+                datetime.fromisoformat(record["since"])
+            elif record["status"] in {CREATED, OUTDATED}:
+                _text(record["id"])
+            else:
+                raise ValueError(f"{record['status']!r} is no status")
+    return resources

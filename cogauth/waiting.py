@@ -56,7 +56,9 @@ class Waiter:
     first_s: float = 0.25
     longest_s: float = 5.0
 
-    def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
+    def until(
+        self, probe: Callable[[], T | None], *, reason: str | Callable[[], str], timeout_s: float
+    ) -> T:
         """Call ``probe`` until it returns something other than None.
 
         Args:
@@ -71,10 +73,11 @@ class Waiter:
         end = self.clock() + timeout_s
         interval = self.first_s
         while (result := probe()) is None:
+            why = reason if isinstance(reason, str) else reason()
             left = end - self.clock()
             if left <= 0:
-                raise TimedOutError(f"{reason}: not within {timeout_s:.0f} s")
-            self.report(reason, left)
+                raise TimedOutError(f"{why}: not within {timeout_s:.0f} s")
+            self.report(why, left)
             # Jitter, so that two cogauths that collided don't collide again.
             pause = min(interval * random.uniform(0.8, 1.2), left)  # noqa: S311 not a secret
             if self.stop.wait(pause):
@@ -86,33 +89,39 @@ class Waiter:
         self,
         call: Callable[[], T],
         *,
-        on: Callable[[ClientError], bool],
-        reason: str,
+        passing: Callable[[ClientError], str | None],
         timeout_s: float,
     ) -> T:
-        """Make a call again while AWS answers with exactly the errors that ``on`` names.
+        """Make a call again while AWS refuses it for reasons that pass.
+
+        Args:
+            call: the call; a refusal must have taken no effect.
+            passing: says of a refusal what is waited for, or None if it won't pass.
+            timeout_s: seconds after which the last refusal is raised.
 
         Returns:
             What the call returned.
 
         Raises:
-            ClientError: any other error at once; a named one when the time is up.
+            ClientError: another error, at once; a passing one when the time is up.
             KeyboardInterrupt: the stop event was set.
         """
         last: ClientError | None = None
+        reason = ""
 
         def attempt() -> tuple[T] | None:
-            nonlocal last
+            nonlocal last, reason
             try:
                 return (call(),)
             except ClientError as error:
-                if not on(error):
+                why = passing(error)
+                if why is None:
                     raise
-                last = error
+                last, reason = error, why
                 return None
 
         try:
-            return self.until(attempt, reason=reason, timeout_s=timeout_s)[0]
+            return self.until(attempt, reason=lambda: reason, timeout_s=timeout_s)[0]
         except TimedOutError:
             if last is not None:
                 raise last from None

@@ -12,6 +12,7 @@ import click
 from cogauth import __version__
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
+from cogauth.cli.recover import recover
 from cogauth.cli.test_login import test_login
 from cogauth.cli.up import up
 
@@ -51,7 +52,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (up, test_login, down, demo):
+for command in (up, test_login, down, recover, demo):
     cli.add_command(command)
 
 

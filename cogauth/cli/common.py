@@ -135,6 +135,30 @@ def _as_ours(error: Exception) -> CogauthError | None:
     return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
 
 
+def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command that writes the state file the options of the lock and the settling time."""
+    for option in (
+        click.option(
+            "--lock-timeout",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            show_default=True,
+            envvar="COGAUTH_LOCK_TIMEOUT",
+            help="Seconds to wait for another cogauth at work on the same state file.",
+        ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(min=0),
+            default=15.0,
+            show_default=True,
+            envvar="COGAUTH_SETTLE",
+            help="Seconds after which what an interrupted run may have made is believed absent.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print the one document of ``--json`` to stdout."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -143,6 +167,18 @@ def print_json(document: dict[str, Any]) -> None:
 def notice(text: str) -> None:
     """Tell the user something that is not the result: on stderr."""
     click.echo(text, err=True)
+
+
+def report_once(indent: str = "") -> Callable[[str, float], None]:
+    """Return what tells the user once for each thing that is waited for, and for how long."""
+    told: set[str] = set()
+
+    def report(reason: str, seconds_left: float) -> None:
+        if reason not in told:
+            told.add(reason)
+            notice(f"{indent}waiting for {reason}, up to {seconds_left:.0f} s")
+
+    return report
 
 
 def connect(target: Target, state: State | None, *, from_environment: bool = False) -> Aws:

@@ -14,10 +14,13 @@ from cogauth.cli.common import (
     load_state,
     notice,
     print_json,
+    report_once,
+    require_state,
     stop_unused_local,
     target_options,
     unsaved_stack,
     where,
+    writer_options,
 )
 from cogauth.errors import Interrupted, UsageError
 
@@ -33,33 +36,46 @@ Examples:
 """
 )
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@writer_options
 @target_options
-def down(target: Target, *, yes: bool) -> int:
+def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> int:
     """Delete the stack with its users, and look whether anything remains.
 
-    Only what the stack's own state file records is deleted. Without a state file nothing is:
-    what stands in the account under the stack's name is shown, and the exit code is 1.
+    Only what carries the stack's own id is deleted. Without a state file nothing is: what stands
+    in the account under the stack's name is shown, and the exit code is 1. The state file goes
+    away when nothing remains.
     """
-    from cogauth import engine
     from cogauth.context import Context
+    from cogauth.lock import hold
 
     begun = time.monotonic()
-    state = load_state(target)
-    if state is None:
+    if load_state(target) is None:
         return _look(target, begun)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
-            f"the stack {state.stack}."
+            f"the stack {target.stack}."
         )
-    ctx = Context(connect(target, state), state)
-    _announce(ctx)
-    if not yes and not click.confirm("Delete all of it?", err=True):
-        notice("Nothing was deleted.")
-        return 1
-    ctx.waiter.report = lambda reason, left: notice(f"  waiting for {reason}, up to {left:.0f} s")
+    with hold(target.state_path, "down", lock_timeout):
+        # Read anew: another cogauth may have been at work until now.
+        state = require_state(target)
+        ctx = Context(connect(target, state), state, settle_s=settle)
+        users = _announce(ctx)
+        if not (yes or _confirmed(target, users)):
+            notice("Nothing was deleted.")
+            return 1
+        return _take_away(target, ctx, begun)
+
+
+def _take_away(target: Target, ctx: Context, begun: float) -> int:
+    from cogauth import engine
+    from cogauth.cli.interrupt import gently
+
+    state = ctx.state
+    ctx.waiter.report = report_once("  ")
     try:
-        result = engine.down(ctx, lambda line: notice(f"  deleting {line}"))
+        with gently(ctx.waiter.stop):
+            result = engine.down(ctx, lambda line: notice(f"  deleting {line}"))
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"Interrupted. What still stands is in {state.path}: "
@@ -75,7 +91,8 @@ def down(target: Target, *, yes: bool) -> int:
     return 1 if result.remaining or result.problems else 0
 
 
-def _announce(ctx: Context) -> None:
+def _announce(ctx: Context) -> int:
+    """Say what will be deleted; return the number of users that are lost with it."""
     from cogauth import engine
     from cogauth.steps.cognito import count_users
 
@@ -83,12 +100,18 @@ def _announce(ctx: Context) -> None:
     for title, name in engine.standing(ctx.state):
         notice(f"  {title:<22} {name}")
     pool = ctx.state.record("user_pool", "user_pool") or {}
-    users = count_users(ctx, pool["id"]) if "id" in pool else None
-    if users is not None:
-        # Cognito's own figure is an estimate.
-        notice(
-            f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it."
-        )
+    users = (count_users(ctx, pool["id"]) if "id" in pool else None) or 0
+    # Cognito's own figure is an estimate.
+    notice(f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it.")
+    return users
+
+
+def _confirmed(target: Target, users: int) -> bool:
+    """Ask; where users are lost, a mere 'y' is not enough."""
+    if not users:
+        return click.confirm("Delete all of it?", err=True)
+    question = f"Type the stack's name, {target.stack}, to delete all of it"
+    return bool(click.prompt(question, default="", show_default=False, err=True) == target.stack)
 
 
 def _look(target: Target, begun: float) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from rich.table import Table
@@ -49,6 +51,15 @@ class Progress:
     ) -> None:
         if self.live is not None:
             self.live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        if self.live is not None:
+            self.live.stop()
+        yield
+        if self.live is not None:
+            self.live.start()
 
     def begin(self, step: Step) -> None:
         """Show that a step runs."""

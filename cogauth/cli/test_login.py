@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import Target, connect, notice, print_json, require_state, target_options
+from cogauth.cli.common import (
+    Target,
+    connect,
+    notice,
+    print_json,
+    report_once,
+    require_state,
+    target_options,
+)
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
         raise CogauthError(
             f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
         )
-    ctx.waiter.report = _report_once()
+    ctx.waiter.report = report_once()
     result = login.check_login(ctx, username, password)
     if result.tokens:
         login.store_tokens(ctx, username, result.tokens)
@@ -82,17 +90,6 @@ def _password(*, from_stdin: bool) -> str:
     if not password:
         raise UsageError("The password is empty: give one.")
     return str(password)
-
-
-def _report_once() -> Any:
-    told: set[str] = set()
-
-    def report(reason: str, seconds_left: float) -> None:
-        if reason not in told:
-            told.add(reason)
-            notice(f"Waiting for {reason}, up to {seconds_left:.0f} s …")
-
-    return report
 
 
 def show_login(result: LoginResult, url: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,13 +18,15 @@ from cogauth.cli.common import (
     print_json,
     target_options,
     where,
+    writer_options,
 )
-from cogauth.errors import Interrupted, UsageError
+from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
 
@@ -87,30 +91,68 @@ Examples:
 @_setting("stage", "The API's stage.")
 @_setting("throttle_rate", "Sign-ins a second, of all callers together.")
 @_setting("throttle_burst", "Sign-ins at once, of all callers together.")
+@click.option("--yes", is_flag=True, help="Make a lost user pool anew without a question.")
+@writer_options
 @target_options
-def up(target: Target, *, local: bool, **choices: Any) -> None:
+def up(
+    target: Target,
+    *,
+    local: bool,
+    yes: bool,
+    lock_timeout: float,
+    settle: float,
+    **choices: Any,
+) -> None:
     """Make the stack: the user pool, the functions, the API and its guard.
 
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
     from cogauth import engine
+    from cogauth.cli.interrupt import gently
     from cogauth.cli.progress import Progress
+    from cogauth.lock import hold
+    from cogauth.state import check_writable
     from cogauth.steps import STEPS
 
     begun = time.monotonic()
-    ctx = _prepare(target, choices, local=local)
-    notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
-    try:
-        with Progress(STEPS) as progress:
-            ctx.waiter.report = progress.waiting
-            results = engine.up(ctx, progress)
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
-            f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
-        ) from error
+    # Before anything is locked or made.
+    DEFAULTS.with_choices(choices, standing=False)
+    check_writable(target.state_path)
+    with hold(target.state_path, "up", lock_timeout):
+        ctx = _prepare(target, choices, local=local)
+        ctx.settle_s = settle
+        notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
+        progress = Progress(STEPS)
+        ctx.waiter.report = progress.waiting
+        ctx.confirm = partial(_confirm, progress, yes=yes)
+        try:
+            with progress, gently(ctx.waiter.stop):
+                results = engine.up(ctx, progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
+                f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
+            ) from error
     _show(target, ctx, results, time.monotonic() - begun)
+
+
+def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
+    """Ask whether to make something anew whose loss can't be made good.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        CogauthError: the answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        from cogauth.context import refuse
+
+        refuse(what)
+    with progress.paused():
+        if not click.confirm(f"{what}. Make it anew?", err=True):
+            raise CogauthError("Nothing was made anew.")
 
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.settings import PROTECTED_PATH
 from cogauth.steps.base import Change, Live, Resource, differing, or_none
-from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,20 +103,30 @@ class RestApi(Resource):
         """Keep the API's id."""
         return {"id": live["id"], "arn": _api_arn(ctx, live["id"])}
 
+    def arn_prefix(self, ctx: Context) -> str:
+        """Return its ARN but for the id: an API can be renamed."""
+        return _api_arn(ctx, "")
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the sign-in's path, and the stage that is ours."""
+        api = ctx.aws.apigateway
+        paths = [
+            resource["path"]
+            for page in api.get_paginator("get_resources").paginate(restApiId=live["id"])
+            for resource in page["items"]
+            if "POST" in resource.get("resourceMethods", {})
+        ]
+        stages = api.get_stages(restApiId=live["id"])["item"]
+        names = [stage["stageName"] for stage in stages if ctx.owns(stage.get("tags", {}))]
+        return {**({"path": paths[0]} if paths else {}), **({"stage": names[0]} if names else {})}
+
     def tags(self, live: Live) -> dict[str, str]:
         """Return the API's tags."""
         return dict(live.get("tags", {}))
 
     def delete(self, ctx: Context, record: Record) -> None:
         """Delete the API with all in it. API Gateway allows one such deletion in 30 s."""
-        ctx.waiter.retry(
-            lambda: or_none(
-                lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE
-            ),
-            on=lambda error: code_of(error) == "TooManyRequestsException",
-            reason="API Gateway, which allows one API to be deleted in 30 s",
-            timeout_s=120,
-        )
+        or_none(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
 
 
 class ApiResource(Resource):
@@ -125,7 +134,7 @@ class ApiResource(Resource):
 
     inside = "rest_api"
     taken = "ConflictException"
-    outdates = "deployment"
+    outdates = ("deployment",)
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -172,7 +181,7 @@ class Method(Resource):
 
     inside = "rest_api"
     taken = "ConflictException"
-    outdates = "deployment"
+    outdates = ("deployment",)
     http_method: str
     resource: str
 
@@ -338,7 +347,7 @@ class Authorizer(Resource):
 
     key = "authorizer"
     inside = "rest_api"
-    outdates = "deployment"
+    outdates = ("deployment",)
 
     def _wanted(self, ctx: Context) -> dict[str, Any]:
         return {
@@ -402,12 +411,23 @@ class Authorizer(Resource):
                 ),
             )
 
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete an authorizer that no method refers to: one too many."""
+        or_none(
+            lambda: ctx.aws.apigateway.delete_authorizer(
+                restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
+            ),
+            GONE,
+        )
+
 
 class Deployment(Resource):
     """A snapshot of the API. Whatever is changed in the API reaches clients only with a new one."""
 
     key = "deployment"
     inside = "rest_api"
+    # When a snapshot was taken matters: one that a crash left is taken again, and swept away.
+    adopted = False
 
     def create(self, ctx: Context) -> Live:
         """Take the snapshot; its description says whose it is."""
@@ -416,9 +436,16 @@ class Deployment(Resource):
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        """Find none to adopt: when a snapshot was taken matters, so a lost one is taken again."""
-        del ctx
-        return []
+        """Look through the API's deployments for ours, the superseded ones included."""
+        pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
+            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        )
+        return [
+            deployment
+            for page in pages
+            for deployment in page["items"]
+            if deployment.get("description") == ctx.name_with_id
+        ]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the deployment by its id."""
@@ -488,7 +515,8 @@ class Stage(Resource):
                 "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
             )
-        for deployment in _superseded(ctx):
+        found = [deployment["id"] for deployment in Deployment().find(ctx)]
+        for deployment in (one for one in found if one != ctx.fact("deployment")):
             yield Change(
                 f"delete the superseded deployment {deployment}",
                 lambda deployment=deployment: ctx.aws.apigateway.delete_deployment(  # type: ignore[misc]
@@ -496,18 +524,11 @@ class Stage(Resource):
                 ),
             )
 
-
-def _superseded(ctx: Context) -> list[str]:
-    pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
-        restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
-    )
-    return [
-        deployment["id"]
-        for page in pages
-        for deployment in page["items"]
-        if deployment.get("description") == ctx.name_with_id
-        and deployment["id"] != ctx.fact("deployment")
-    ]
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the throttle of the sign-in method."""
+        throttle = _throttle(live, f"{ctx.state.settings.path}/POST")
+        names = {"throttlingRateLimit": "throttle_rate", "throttlingBurstLimit": "throttle_burst"}
+        return {setting: throttle[key] for key, setting in names.items() if key in throttle}
 
 
 def _throttle(stage: Live, method: str) -> Live:

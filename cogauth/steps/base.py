@@ -45,8 +45,15 @@ class Resource(ABC):
     inside: str | None = None
     # The error by which AWS says that the name is taken; None where names are not unique.
     taken: str | None = None
-    # The resource that must be made anew once this one is made or changed.
-    outdates: str | None = None
+    # The resources that must be made anew once this one is made or changed; or only once made.
+    outdates: tuple[str, ...] = ()
+    outdates_when_made: tuple[str, ...] = ()
+    # Whether to delete it before it is made anew: its name can be used only once.
+    replaced: bool = False
+    # Whether one that a crash left is as good as a new one.
+    adopted: bool = True
+    # What is lost for good with it, as the end of a sentence; making it anew is asked about.
+    loses: str | None = None
     # Log groups go last: a function's late log lines would bring them back.
     goes_last: bool = False
 
@@ -74,6 +81,16 @@ class Resource(ABC):
     @abstractmethod
     def facts(self, ctx: Context, live: Live) -> Record:
         """Return what the record keeps: the id, and what later steps and deletion need."""
+
+    def arn_prefix(self, ctx: Context) -> str | None:
+        """Return what its ARN says before its id, for one that could be renamed; or None."""
+        del ctx
+        return None
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the settings that it shows, for a state file that is written anew."""
+        del ctx, live
+        return {}
 
     def tags(self, live: Live) -> dict[str, str] | None:
         """Return its tags, or None if it has none because it is part of a parent that is ours."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth.steps.base import Change, Live, Resource, differing, or_none
-from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +13,20 @@ if TYPE_CHECKING:
     from cogauth.state import Record
 
 GONE = "ResourceNotFoundException"
+# A character class that a password may have to have, and the policy's key for it.
+POLICY_KEYS = {
+    "upper": "RequireUppercase",
+    "lower": "RequireLowercase",
+    "digit": "RequireNumbers",
+    "symbol": "RequireSymbols",
+}
 
 
 class UserPool(Resource):
     """The directory of users: they sign in by username only, and nothing of theirs is verified."""
 
     key = "user_pool"
+    loses = "and all its users with it"
 
     def create(self, ctx: Context) -> Live:
         """Make the pool. What can't be changed later (the username's case) is set here."""
@@ -50,6 +57,21 @@ class UserPool(Resource):
         del ctx
         return {"id": live["Id"], "arn": live["Arn"]}
 
+    def arn_prefix(self, ctx: Context) -> str:
+        """Return its ARN but for the id: a pool can be renamed."""
+        return ctx.arn("cognito-idp", "userpool/")
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the tier and the password policy."""
+        del ctx
+        policy = live["Policies"]["PasswordPolicy"]
+        required = [name for name, key in POLICY_KEYS.items() if policy.get(key)]
+        return {
+            "tier": live.get("UserPoolTier", "ESSENTIALS"),
+            "password_min_length": policy["MinimumLength"],
+            "password_require": tuple(required),
+        }
+
     def tags(self, live: Live) -> dict[str, str]:
         """Return the pool's tags."""
         return dict(live.get("UserPoolTags", {}))
@@ -78,10 +100,7 @@ def _pool_settings(ctx: Context) -> dict[str, Any]:
             # Written out: what is left out follows the console's defaults of the day.
             "PasswordPolicy": {
                 "MinimumLength": settings.password_min_length,
-                "RequireUppercase": "upper" in required,
-                "RequireLowercase": "lower" in required,
-                "RequireNumbers": "digit" in required,
-                "RequireSymbols": "symbol" in required,
+                **{key: name in required for name, key in POLICY_KEYS.items()},
             }
         },
         # Anyone may sign up: the sign-in function does it for a name it doesn't know.
@@ -102,29 +121,19 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
         wanted: the settings to change, in the operation's own form.
     """
     client = ctx.aws.cognito
-
-    def merge_and_send() -> None:
-        live = client.describe_user_pool(UserPoolId=pool)["UserPool"]
-        accepted = client.meta.service_model.operation_model("UpdateUserPool").input_shape.members  # type: ignore[union-attr]
-        request: dict[str, Any] = {
-            key: value
-            for key, value in {**live, "PoolName": live["Name"]}.items()
-            # What is empty was never set, and the update takes no empty value for it.
-            if key in accepted and value not in (None, "", [], {})
-        }
-        if "TemporaryPasswordValidityDays" in request["Policies"]["PasswordPolicy"]:
-            # The description has it under its older name too, but the update takes only one.
-            request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
-        request = merged(request, wanted)
-        client.update_user_pool(UserPoolId=pool, **request)
-
-    # Somebody else's update at the same time; ours is made again from a fresh description.
-    ctx.waiter.retry(
-        merge_and_send,
-        on=lambda error: code_of(error) == "ConcurrentModificationException",
-        reason="another update of the user pool",
-        timeout_s=30,
-    )
+    live = client.describe_user_pool(UserPoolId=pool)["UserPool"]
+    accepted = client.meta.service_model.operation_model("UpdateUserPool").input_shape.members  # type: ignore[union-attr]
+    request: dict[str, Any] = {
+        key: value
+        for key, value in {**live, "PoolName": live["Name"]}.items()
+        # What is empty was never set, and the update takes no empty value for it.
+        if key in accepted and value not in (None, "", [], {})
+    }
+    if "TemporaryPasswordValidityDays" in request["Policies"]["PasswordPolicy"]:
+        # The description has it under its older name too, but the update takes only one.
+        request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
+    request = merged(request, wanted)
+    client.update_user_pool(UserPoolId=pool, **request)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +202,15 @@ class UserPoolClient(Resource):
             }
             request.update(_client_settings())
             yield Change("set its flows", lambda: client.update_user_pool_client(**request))
+
+    def delete(self, ctx: Context, record: Record) -> None:
+        """Delete a client that is one too many; the one in use goes with its pool."""
+        or_none(
+            lambda: ctx.aws.cognito.delete_user_pool_client(
+                UserPoolId=ctx.fact("user_pool"), ClientId=record["id"]
+            ),
+            GONE,
+        )
 
 
 def _client_settings() -> dict[str, Any]:

@@ -24,6 +24,9 @@ class Role(Resource):
 
     key = "role"
     taken = "EntityAlreadyExists"
+    # Lambda keeps a grant to the very role that a function was made with; another role of the
+    # same name and ARN doesn't have it.
+    outdates_when_made = (SIGN_IN.key, AUTO_CONFIRM.key)
 
     def create(self, ctx: Context) -> Live:
         """Make the role. It may take some seconds until Lambda can assume it."""
@@ -106,6 +109,11 @@ class PowerUserAttachment(Resource):
 
     key = "power_user_attachment"
     inside = "role"
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return that it is attached."""
+        del ctx, live
+        return {"power_user": True}
 
     def wanted(self, ctx: Context) -> bool:
         """Only with ``--power-user``."""

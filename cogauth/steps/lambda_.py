@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
 from cogauth.steps.base import Change, Live, Resource, differing, or_none
-from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from botocore.exceptions import ClientError
 
     from cogauth.context import Context
     from cogauth.state import Record
@@ -151,6 +148,7 @@ class Function(Resource):
     """A function, from one file of ``lambda_code/``."""
 
     taken = "ResourceConflictException"
+    replaced = True
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -174,18 +172,13 @@ class Function(Resource):
         }
 
     def create(self, ctx: Context) -> Live:
-        """Make the function, as soon as Lambda can assume its role."""
-        answer = ctx.waiter.retry(
-            lambda: ctx.aws.lambda_.create_function(
-                FunctionName=self.function.name(ctx),
-                Code={"ZipFile": package(self.function.module)},
-                Architectures=self._code(ctx)["Architectures"],
-                Tags=ctx.tags,
-                **self._configuration(ctx),
-            ),
-            on=_role_not_assumable_yet,
-            reason="the role to become assumable by Lambda",
-            timeout_s=120,
+        """Make the function. Lambda refuses until it can assume the role, some seconds at first."""
+        answer = ctx.aws.lambda_.create_function(
+            FunctionName=self.function.name(ctx),
+            Code={"ZipFile": package(self.function.module)},
+            Architectures=self._code(ctx)["Architectures"],
+            Tags=ctx.tags,
+            **self._configuration(ctx),
         )
         return {**answer, "Tags": ctx.tags}
 
@@ -211,6 +204,16 @@ class Function(Resource):
         """Keep the function's name and ARN."""
         del ctx
         return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the function's configuration."""
+        del ctx
+        return {
+            "runtime": live["Runtime"],
+            "architecture": live["Architectures"][0],
+            f"{self.function.module}_memory": live["MemorySize"],
+            f"{self.function.module}_timeout": live["Timeout"],
+        }
 
     def tags(self, live: Live) -> dict[str, str]:
         """Return the function's tags."""
@@ -252,19 +255,17 @@ class Function(Resource):
         if wanted:
             yield Change(
                 f"set {', '.join(sorted(wanted))}",
-                lambda: self._update(
+                lambda: self.wait_until_ready(
                     ctx,
-                    lambda: ctx.aws.lambda_.update_function_configuration(
-                        FunctionName=name, **wanted
-                    ),
+                    ctx.aws.lambda_.update_function_configuration(FunctionName=name, **wanted),
                 ),
             )
         if differing(live, self._code(ctx)):
             yield Change(
                 "replace its code",
-                lambda: self._update(
+                lambda: self.wait_until_ready(
                     ctx,
-                    lambda: ctx.aws.lambda_.update_function_code(
+                    ctx.aws.lambda_.update_function_code(
                         FunctionName=name,
                         ZipFile=package(self.function.module),
                         Architectures=self._code(ctx)["Architectures"],
@@ -272,22 +273,9 @@ class Function(Resource):
                 ),
             )
 
-    def _update(self, ctx: Context, call: Callable[[], Any]) -> None:
-        live = ctx.waiter.retry(
-            call, on=_in_progress, reason="another update of the function", timeout_s=60
-        )
-        self.wait_until_ready(ctx, live)
-
     def delete(self, ctx: Context, record: Record) -> None:
         """Delete the function; while it is Pending Lambda refuses even that."""
-        ctx.waiter.retry(
-            lambda: or_none(
-                lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE
-            ),
-            on=_in_progress,
-            reason="an update of the function to end",
-            timeout_s=60,
-        )
+        or_none(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE)
 
 
 class Permission(Resource):
@@ -338,18 +326,13 @@ class Permission(Resource):
     def create(self, ctx: Context) -> Live:
         """Add the statement."""
         account: dict[str, Any] = {"SourceAccount": ctx.aws.account} if self.same_account else {}
-        answer = ctx.waiter.retry(
-            lambda: ctx.aws.lambda_.add_permission(
-                FunctionName=self.function.name(ctx),
-                StatementId=self._statement_id,
-                Action="lambda:InvokeFunction",
-                Principal=SERVICE_PRINCIPALS[self.service],
-                SourceArn=self.source_arn(ctx),
-                **account,
-            ),
-            on=_in_progress,
-            reason="an update of the function to end",
-            timeout_s=60,
+        answer = ctx.aws.lambda_.add_permission(
+            FunctionName=self.function.name(ctx),
+            StatementId=self._statement_id,
+            Action="lambda:InvokeFunction",
+            Principal=SERVICE_PRINCIPALS[self.service],
+            SourceArn=self.source_arn(ctx),
+            **account,
         )
         return json.loads(answer["Statement"])  # type: ignore[no-any-return]
 
@@ -373,24 +356,10 @@ class Permission(Resource):
             yield Change("replace the statement", lambda: self._replace(ctx))
 
     def _replace(self, ctx: Context) -> None:
-        ctx.aws.lambda_.remove_permission(
-            FunctionName=self.function.name(ctx), StatementId=self._statement_id
+        or_none(
+            lambda: ctx.aws.lambda_.remove_permission(
+                FunctionName=self.function.name(ctx), StatementId=self._statement_id
+            ),
+            GONE,
         )
         self.create(ctx)
-
-
-def _role_not_assumable_yet(error: ClientError) -> bool:
-    # A new role is not assumable for some seconds; Lambda answers InvalidParameterValueException
-    # until then: "The role defined for the function cannot be assumed by Lambda."
-    return code_of(error) == "InvalidParameterValueException" and any(
-        text in message_of(error)
-        for text in ("cannot be assumed", "execution role does not have permissions")
-    )
-
-
-def _in_progress(error: ClientError) -> bool:
-    # The same code says that a name or a statement id is taken, which waiting doesn't cure.
-    return (
-        code_of(error) == "ResourceConflictException"
-        and "already exist" not in message_of(error).lower()
-    )

@@ -1,0 +1,42 @@
+"""Ctrl-C, SIGTERM and a closed terminal, while calls to AWS are under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cogauth.cli.common import notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from threading import Event
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = 130
+
+
+@contextmanager
+def gently(stop: Event) -> Iterator[None]:
+    """Let a first signal end things after the call in flight, a second one at once.
+
+    The call in flight ends and its outcome is recorded; nothing new begins. Even the second
+    signal loses nothing: the journal on disk says what may stand.
+
+    Args:
+        stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
+    """
+
+    def handle(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(INTERRUPTED)
+        stop.set()
+        notice("Stopping after the call in flight; once more stops at once.")
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,93 @@
+"""``cogauth recover``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from cogauth.cli.common import (
+    Target,
+    connect,
+    load_state,
+    notice,
+    print_json,
+    target_options,
+    unsaved_stack,
+    where,
+    writer_options,
+)
+from cogauth.errors import StateError, UsageError
+from cogauth.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth recover                         finds the stack 'cogauth' by its tags
+  cogauth recover --stack shop --region eu-central-1
+"""
+)
+@click.option("--stack-id", envvar="COGAUTH_STACK_ID", help="Which one, if several have the name.")
+@writer_options
+@target_options
+def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle: float) -> None:
+    """Write a lost or damaged state file anew, from what stands in the account.
+
+    The stack is found by its names and its tags; nothing is changed in AWS. A damaged state file
+    is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
+    """
+    from cogauth import engine
+    from cogauth.lock import hold
+    from cogauth.state import check_writable
+
+    del settle  # Nothing is made here that could be found later.
+    check_writable(target.state_path)
+    with hold(target.state_path, "recover", lock_timeout):
+        damaged = _is_damaged(target)
+        ctx = unsaved_stack(target, connect(target, None), Settings())
+        engine.recover(ctx, stack_id)
+        if damaged:
+            notice(f"The damaged state file was kept as {_keep(target.state_path)}.")
+        ctx.state.save()
+    notice(f"cogauth recover: the stack {ctx.stack}, {ctx.state.stack_id}, in {where(ctx)}")
+    found = [
+        {"step": step, "resource": resource, "id": record["id"]}
+        for step, records in ctx.state.resources.items()
+        for resource, record in records.items()
+    ]
+    if target.as_json:
+        path = str(ctx.state.path)
+        identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id, "state_file": path}
+        print_json({**identity, "found": found})
+        return
+    for entry in found:
+        click.echo(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
+    click.echo(f"Written to {ctx.state.path}. Next: {target.command('up')}")
+
+
+def _is_damaged(target: Target) -> bool:
+    """Say whether there is a damaged state file.
+
+    Raises:
+        UsageError: there is a sound one.
+    """
+    try:
+        state = load_state(target)
+    except StateError:
+        return True
+    if state is not None:
+        raise UsageError(
+            f"The state file {target.state_path} is there and sound: there is nothing to recover."
+        )
+    return False
+
+
+def _keep(path: Path) -> Path:
+    """Move a damaged file out of the way, to a name that says when."""
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+    return path.rename(kept)

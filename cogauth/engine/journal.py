@@ -1,0 +1,180 @@
+"""What up, down and recover share: finding what is ours, and telling it from what isn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from cogauth.errors import NameTakenError, StateError
+from cogauth.moods import PASSES_WITHIN_S, passing
+from cogauth.state import CREATED, CREATING, Record
+from cogauth.steps import STEPS
+from cogauth.steps.base import or_none
+from cogauth.waiting import TimedOutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cogauth.context import Context
+    from cogauth.steps.base import Live, Resource, Step
+
+T = TypeVar("T")
+
+# What the services say when a resource, or the one that it is inside of, isn't there.
+ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the account under one of the stack's names.
+
+    Attributes:
+        step: the step that would make it.
+        id: its id or name.
+        tags: its tags; they say whose it is.
+        unique: whether its name can be used only once.
+    """
+
+    step: str
+    id: str
+    tags: dict[str, str]
+    unique: bool
+
+
+def survey(ctx: Context) -> Iterator[Finding]:
+    """Yield all in the account that has one of the stack's names, whoever's it is."""
+    for step in STEPS:
+        for resource in step.resources:
+            if resource.inside is None:
+                for live in find(ctx, resource):
+                    yield Finding(
+                        step=step.name,
+                        id=resource.facts(ctx, live)["id"],
+                        tags=resource.tags(live) or {},
+                        unique=resource.taken is not None,
+                    )
+
+
+def check_names(ctx: Context) -> None:
+    """Before anything is created: nothing else has the stack's names, or is the same stack.
+
+    Raises:
+        StateError: the stack stands in the account, but this state file doesn't know it.
+        NameTakenError: a name that can be used only once is taken.
+    """
+    for found in survey(ctx):
+        if ctx.owns(found.tags):
+            continue
+        if found.tags.get("cogauth:stack") == ctx.stack:
+            raise StateError(
+                f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
+                f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), "
+                f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
+                f"give that with --state, or write it anew: cogauth recover --stack {ctx.stack}. "
+                "For a stack beside it, take another --stack."
+            )
+        if found.unique:
+            raise taken_error(found.step, found.id, found.tags)
+
+
+def is_complete(ctx: Context) -> bool:
+    """Say whether all of the stack was made, as far as its state file knows."""
+    return all(
+        (ctx.state.record(step.name, resource.key) or {}).get("status", CREATING) != CREATING
+        for step in STEPS
+        for resource in step.resources
+        if resource.wanted(ctx)
+    )
+
+
+def patiently(ctx: Context, call: Callable[[], T]) -> T:
+    """Make a call, again while AWS refuses it for a reason that passes.
+
+    Such a refusal took no effect, so this is no blind retry, not even of a create.
+    """
+    return ctx.waiter.retry(call, passing=passing, timeout_s=PASSES_WITHIN_S)
+
+
+def find(ctx: Context, resource: Resource) -> list[Live]:
+    """Return all that might be the resource; none if what it is inside of is gone."""
+    return or_none(lambda: resource.find(ctx), *ABSENT) or []
+
+
+def find_ours(ctx: Context, resource: Resource) -> list[Live]:
+    """Return all that are the resource and carry the stack's own id."""
+    return [live for live in find(ctx, resource) if owned(ctx, resource, live)]
+
+
+def find_after_crash(ctx: Context, resource: Resource, record: Record) -> list[Live]:
+    """Look for what a create may have made whose end is not known.
+
+    AWS's lists lag, and a create whose caller is gone may still land: its absence is believed
+    only when the settling time since the intent is over.
+    """
+    age = ctx.now() - datetime.fromisoformat(record["since"]).timestamp()
+    try:
+        return ctx.waiter.until(
+            lambda: find_ours(ctx, resource) or None,
+            reason=f"the {words(resource)} that an interrupted run may have made",
+            # Never longer than the settling time, whatever the clock did since.
+            timeout_s=min(ctx.settle_s, max(0.0, ctx.settle_s - age)),
+        )
+    except TimedOutError:
+        return []
+
+
+def made_at(live: Live) -> float:
+    """Return when a resource was made, by the name that its service gives to that."""
+    made = live.get("CreationDate") or live.get("CreateDate") or live.get("createdDate")
+    return made.timestamp() if isinstance(made, datetime) else 0.0
+
+
+def keep_one(ctx: Context, resource: Resource, kept: str, ours: list[Live]) -> None:
+    """Delete all of ours but the one with the id ``kept``."""
+    for live in ours:
+        facts = resource.facts(ctx, live)
+        if facts["id"] != kept:
+            patiently(ctx, partial(resource.delete, ctx, facts))
+
+
+def write_fact(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
+    """Record that a resource stands, with its id."""
+    facts = resource.facts(ctx, live)
+    ctx.state.put(step.name, resource.key, {"status": CREATED, **facts})
+
+
+def owned(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether a resource is this very stack's: by its tags, or by being part of ours."""
+    tags = resource.tags(live)
+    return tags is None or ctx.owns(tags)
+
+
+def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
+    """Refuse what has the stack's name but isn't its own.
+
+    Raises:
+        NameTakenError: it names the thing and its owner.
+    """
+    if not owned(ctx, resource, live):
+        raise taken_error(step.name, resource.facts(ctx, live)["id"], resource.tags(live) or {})
+
+
+def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
+    """Return the error that names what has taken one of the stack's names, and its owner."""
+    return NameTakenError(
+        f"The name {name} ({step}) is taken by something that is not this stack's "
+        f"({_owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
+    )
+
+
+def _owner(tags: dict[str, str]) -> str:
+    if "cogauth:stack-id" in tags:
+        return f"stack {tags.get('cogauth:stack')}, stack-id {tags['cogauth:stack-id']}"
+    return "it carries no cogauth tag"
+
+
+def words(resource: Resource) -> str:
+    """Return what a resource is called in a sentence."""
+    return resource.key.replace("_", " ")

@@ -1,0 +1,88 @@
+"""One writer per state file, across processes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cogauth.errors import CogauthError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+POLL_S = 0.1
+
+
+@contextmanager
+def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a state file.
+
+    The lock is on a file of its own, for the state file is replaced at every write. The kernel
+    lets go of it when its holder has ended, however it ended, so a dead process blocks nobody.
+    What is written into the file is for people only.
+
+    Args:
+        state: the state file; it need not exist.
+        command: what holds the lock, as ``up``.
+        timeout_s: seconds to wait for another holder; 0 fails at once.
+
+    Raises:
+        CogauthError: another process holds it, or the folder can't be written to.
+    """
+    path = state.with_name(f"{state.stem}.lock")
+    end = time.monotonic() + timeout_s
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while (file := _try(path)) is None:
+            if time.monotonic() >= end:
+                raise CogauthError(
+                    f"Another cogauth is at work on {state}: {_holder(path)}. Wait until it has "
+                    "ended, or give --lock-timeout SECONDS to wait here."
+                )
+            time.sleep(POLL_S)
+    except OSError as error:
+        raise CogauthError(
+            f"{path} can't be written: {error.strerror}. Give a writable place with --state FILE."
+        ) from error
+    with os.fdopen(file, "r+", encoding="utf-8") as lock:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        lock.truncate()
+        lock.write(json.dumps({"pid": os.getpid(), "since": since, "command": command}))
+        lock.flush()
+        try:
+            yield
+        finally:
+            if not state.exists():
+                # Nothing is left to be locked. Whoever waits on this file will see that it is
+                # no longer the one of this name, and open that.
+                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.parent.rmdir()
+
+
+def _try(path: Path) -> int | None:
+    """Return a descriptor of the locked file, or None if another process has the lock."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been removed by its last holder between the two calls.
+        if os.path.samestat(os.fstat(file), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(file)
+    return None
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+        return f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its process is not known"

@@ -1,0 +1,71 @@
+"""AWS's moods: the refusals that pass by themselves, each by its name. Nothing else is retried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cogauth.waiting import code_of, message_of
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+# How long a mood is waited out. API Gateway allows one API to be deleted in 30 s, an account over;
+# a role has been seen to need half a minute until Lambda can assume it.
+PASSES_WITHIN_S = 120
+
+
+@dataclass(frozen=True)
+class Mood:
+    """A refusal that took no effect and passes.
+
+    Attributes:
+        code: AWS's error code.
+        words: in AWS's message, of which any one tells this refusal from others with its code.
+        reason: what is waited for, for the user.
+    """
+
+    code: str
+    words: tuple[str, ...]
+    reason: str
+
+
+MOODS = (
+    Mood(
+        "InvalidParameterValueException",
+        ("cannot be assumed", "execution role does not have permissions"),
+        "the role to become assumable by Lambda",
+    ),
+    # The same code says that a name or a statement id is taken, which waiting doesn't cure.
+    Mood(
+        "ResourceConflictException",
+        ("cannot be performed at this time", "update is in progress", "concurrent update"),
+        "another update of the function to end",
+    ),
+    Mood(
+        "ConflictException",
+        ("concurrent modification",),
+        "another change of the API to end",
+    ),
+    Mood("ConcurrentModificationException", ("",), "another change of the same resource to end"),
+    Mood("ConcurrentModification", ("",), "another change of the role to end"),
+    Mood("OperationAbortedException", ("",), "another change of the log group to end"),
+    # IAM's own copies lag: a policy that was just deleted may still be counted.
+    Mood("DeleteConflict", ("",), "IAM to see that the role's policies are gone"),
+    Mood(
+        "TooManyRequestsException",
+        ("",),
+        "AWS, which limits such calls (API Gateway: one API deleted in 30 s)",
+    ),
+    Mood("Throttling", ("",), "AWS, which limits such calls"),
+    Mood("ThrottlingException", ("",), "AWS, which limits such calls"),
+)
+
+
+def passing(error: ClientError) -> str | None:
+    """Return what is to be waited for, or None if the refusal won't pass by itself."""
+    code, message = code_of(error), message_of(error).lower()
+    for mood in MOODS:
+        if code == mood.code and any(words in message for words in mood.words):
+            return mood.reason
+    return None
