@@ -22,7 +22,7 @@ CHARACTER_CLASSES = {
 def check_stack_name(name: str) -> str:
     """Return the stack's name, or raise UsageError: 40 characters leave room for suffixes.
 
-    IAM allows 64 characters for a role's name; ``-autoConfirmUserFunction`` takes 24 of them.
+    Lambda allows 64 characters for a function's name; ``-autoConfirmUserFunction`` takes 24.
     """
     if not STACK_NAME.fullmatch(name):
         raise UsageError(
@@ -60,8 +60,9 @@ class Settings:
     runtime: str = "python3.14"
     architecture: str = "arm64"
     sign_in_memory: int = field(default=512, metadata=_between(128, 10240, "MB"))
-    # A sign-in makes up to three calls of up to four seconds; API Gateway gives up after 29 s.
-    sign_in_timeout: int = field(default=10, metadata=_between(6, 29, "seconds"))
+    # A first login makes four calls, and none is begun with less than 4.25 s left (sign_in.py).
+    # API Gateway gives up after 29 s.
+    sign_in_timeout: int = field(default=10, metadata=_between(9, 29, "seconds"))
     auto_confirm_memory: int = field(default=128, metadata=_between(128, 10240, "MB"))
     # Cognito waits 5 s for a trigger.
     auto_confirm_timeout: int = field(default=3, metadata=_between(1, 5, "seconds"))

@@ -93,6 +93,7 @@ REFUSALS = (
     ("NotAuthorizedException", "User is disabled", "user_disabled"),
     ("NotAuthorizedException", "Password attempts exceeded", "locked_out"),
     ("NotAuthorizedException", "Unable to verify secret hash", "client_secret_refused"),
+    ("NotAuthorizedException", "SecretHash does not match", "client_secret_refused"),
     ("NotAuthorizedException", "SignUp is not permitted", "sign_up_refused"),
     # "Temporary password has expired and must be …", "User account has expired, it must be …"
     ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
@@ -129,6 +130,14 @@ REFUSALS = (
     ("SSLError", "", "unavailable"),
     ("HTTPClientError", "", "unavailable"),
 )
+
+# The answers to a sign-up after which the user must be looked at: it may exist.
+REFUSED_FOR_KNOWN_USERS_TOO = {
+    "wrong_credentials",
+    "password_policy",
+    "invalid_password",
+    "sign_up_refused",
+}
 
 # What Cognito may ask for instead of giving tokens. Anything else is challenge_required.
 CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
@@ -283,10 +292,10 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
     try:
         sign_up(login)
     except SignInError as refused:
-        if refused.code not in {"wrong_credentials", "password_policy", "invalid_password"}:
+        if refused.code not in REFUSED_FOR_KNOWN_USERS_TOO:
             raise
-        # Cognito doesn't say which it checks first, the name or the password. So a password that
-        # breaks the policy is simply a wrong one if the user exists.
+        # Cognito doesn't say what it checks first, the name, the password, or whether new users
+        # are welcome. So each of these may be the answer to a wrong password of a known user.
         made = made_at(login)
         if made is None:
             raise

@@ -7,7 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure
-from cogauth.engine.journal import find_after_crash, find_ours, owned, patiently, words
+from cogauth.engine.journal import (
+    check_owner,
+    find_after_crash,
+    find_ours,
+    owned,
+    patiently,
+    words,
+)
 from cogauth.errors import CogauthError
 from cogauth.state import CREATING, Record
 from cogauth.steps import STEPS
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.state import State
-    from cogauth.steps.base import Resource, Step
+    from cogauth.steps.base import Live, Resource, Step
 
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
@@ -110,8 +117,7 @@ class _Down:
                 ids, outcome = [resource.facts(ctx, live) for live in ours], result.deleted
             else:
                 live = resource.read(ctx, record)
-                # Another's by now, under the same name: ours is gone, and this one isn't touched.
-                gone = live is None or not owned(ctx, resource, live)
+                gone = live is None or not self._is_ours(step, resource, live)
                 ids, outcome = [record], result.already_gone if gone else result.deleted
             if outcome is result.deleted and not all(self._delete(resource, one) for one in ids):
                 return
@@ -127,6 +133,19 @@ class _Down:
                     outcome.append({"step": inner_step.name, "id": inner_record["id"]})
                 ctx.state.drop(inner_step.name, inner.key)
         ctx.state.drop(step.name, resource.key)
+
+    def _is_ours(self, step: Step, resource: Resource, live: Live) -> bool:
+        """Say whether what was recorded is still the stack's own.
+
+        Raises:
+            NameTakenError: nothing says whose it is by now; it is left alone.
+        """
+        # An id is never given twice, so whatever its tags say, it is ours. A name may be.
+        if resource.taken is None or owned(self.ctx, resource, live):
+            return True
+        if "cogauth:stack-id" not in (resource.tags(live) or {}):
+            check_owner(self.ctx, step, resource, live)
+        return False
 
     def _delete(self, resource: Resource, facts: Record) -> bool:
         """Delete one resource; say whether AWS let it."""
@@ -176,8 +195,8 @@ class _Down:
             facts["id"]: facts
             for facts in (resource.facts(ctx, live) for live in find_ours(ctx, resource))
         }
-        for facts in self.recorded.get(resource.key, []):
-            candidates.setdefault(facts["id"], facts)
+        recorded = self.recorded.get(resource.key, []) if resource.taken is None else []
+        candidates |= {facts["id"]: facts for facts in recorded}
         for arn in tagged:
             prefix = resource.arn_prefix(ctx)
             identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
@@ -186,7 +205,7 @@ class _Down:
                 candidates.setdefault(identifier, {"id": identifier, "arn": arn})
         for facts in candidates.values():
             live = resource.read(ctx, facts)
-            if live is not None and owned(ctx, resource, live):
+            if live is not None and (facts in recorded or owned(ctx, resource, live)):
                 yield facts
 
 

@@ -143,8 +143,10 @@ def _standing(
             if resource.loses is not None:
                 ctx.confirm(f"The {words(resource)} {record['id']} is gone, {resource.loses}")
             return None, CREATED_NOW
-        check_owner(ctx, step, resource, live)
-        if resource.adopted and resource.taken is None:
+        if resource.taken is not None:
+            # The name may be another's by now. An id never is: whatever its tags say, it is ours.
+            check_owner(ctx, step, resource, live)
+        elif resource.adopted:
             # A create whose answer was lost may have landed late, after another was made.
             keep_one(ctx, resource, record["id"], find_ours(ctx, resource))
         return live, UNCHANGED

@@ -124,6 +124,15 @@ class RestApi(Resource):
         """Return the API's tags."""
         return dict(live.get("tags", {}))
 
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the tags."""
+        if differing(live.get("tags", {}), ctx.tags):
+            arn = _api_arn(ctx, live["id"])
+            yield Change(
+                "restore its tags",
+                lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
+            )
+
     def delete(self, ctx: Context, record: Record) -> None:
         """Delete the API with all in it. API Gateway allows one such deletion in 30 s."""
         or_none(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
@@ -437,15 +446,7 @@ class Deployment(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's deployments for ours, the superseded ones included."""
-        pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
-        )
-        return [
-            deployment
-            for page in pages
-            for deployment in page["items"]
-            if deployment.get("description") == ctx.name_with_id
-        ]
+        return [one for one in _deployments(ctx) if one.get("description") == ctx.name_with_id]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the deployment by its id."""
@@ -497,10 +498,14 @@ class Stage(Resource):
         """Compare the deployment and the throttle; delete deployments that ours superseded."""
         settings = ctx.state.settings
         patch: Any = []
-        if live["deploymentId"] != ctx.fact("deployment"):
-            patch.append(
-                {"op": "replace", "path": "/deploymentId", "value": ctx.fact("deployment")}
-            )
+        made = {one["id"]: one for one in _deployments(ctx)}
+        ours = ctx.fact("deployment")
+        standing = made.get(live["deploymentId"], {})
+        by_another = standing and standing.get("description") != ctx.name_with_id
+        # Whoever deployed the API after us has more in that than our snapshot has.
+        later = by_another and standing["createdDate"] >= made[ours]["createdDate"]
+        if live["deploymentId"] != ours and not later:
+            patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
         throttle = _throttle(live, f"{settings.path}/POST")
         for key, option, value in (
             ("throttlingRateLimit", "rateLimit", settings.throttle_rate),
@@ -515,20 +520,37 @@ class Stage(Resource):
                 "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
             )
-        found = [deployment["id"] for deployment in Deployment().find(ctx)]
-        for deployment in (one for one in found if one != ctx.fact("deployment")):
-            yield Change(
-                f"delete the superseded deployment {deployment}",
-                lambda deployment=deployment: ctx.aws.apigateway.delete_deployment(  # type: ignore[misc]
-                    restApiId=ctx.fact("rest_api"), deploymentId=deployment
-                ),
-            )
+        superseded = [
+            one["id"]
+            for one in made.values()
+            if one.get("description") == ctx.name_with_id and one["id"] != ours
+        ]
+        if superseded:
+            yield Change("delete superseded deployments", lambda: _sweep(ctx, superseded))
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the throttle of the sign-in method."""
         throttle = _throttle(live, f"{ctx.state.settings.path}/POST")
         names = {"throttlingRateLimit": "throttle_rate", "throttlingBurstLimit": "throttle_burst"}
         return {setting: throttle[key] for key, setting in names.items() if key in throttle}
+
+
+def _deployments(ctx: Context) -> list[Any]:
+    pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
+        restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+    )
+    return [deployment for page in pages for deployment in page["items"]]
+
+
+def _sweep(ctx: Context, deployments: list[str]) -> None:
+    """Delete deployments, but for those that some other stage of the API is on."""
+    api, rest_api = ctx.aws.apigateway, ctx.fact("rest_api")
+    used = {stage["deploymentId"] for stage in api.get_stages(restApiId=rest_api)["item"]}
+    for deployment in set(deployments) - used:
+        or_none(
+            lambda one=deployment: api.delete_deployment(restApiId=rest_api, deploymentId=one),  # type: ignore[misc]
+            GONE,
+        )
 
 
 def _throttle(stage: Live, method: str) -> Live:

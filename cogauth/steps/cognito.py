@@ -34,7 +34,10 @@ class UserPool(Resource):
             PoolName=ctx.stack,
             # Without this, "Ann" and "ann" are two users: it can only be chosen at the creation.
             UsernameConfiguration={"CaseSensitive": False},
-            UserPoolTags=ctx.tags,
+            # Anyone may sign up: the sign-in function does it for a name it doesn't know. Whoever
+            # closes the pool later, or asks for a second factor, is not overruled.
+            AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
+            MfaConfiguration="OFF",
             **_pool_settings(ctx),
         )["UserPool"]
 
@@ -94,8 +97,8 @@ def _pool_settings(ctx: Context) -> dict[str, Any]:
     settings = ctx.state.settings
     required = settings.password_require
     return {
+        "UserPoolTags": ctx.tags,
         "UserPoolTier": settings.tier,
-        "MfaConfiguration": "OFF",
         "Policies": {
             # Written out: what is left out follows the console's defaults of the day.
             "PasswordPolicy": {
@@ -103,8 +106,6 @@ def _pool_settings(ctx: Context) -> dict[str, Any]:
                 **{key: name in required for name, key in POLICY_KEYS.items()},
             }
         },
-        # Anyone may sign up: the sign-in function does it for a name it doesn't know.
-        "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": False},
     }
 
 
@@ -133,6 +134,10 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
         # The description has it under its older name too, but the update takes only one.
         request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
     request = merged(request, wanted)
+    if request.get("UserPoolTier") == "LITE":
+        # Features of the higher tiers, which a description may show all the same.
+        request["Policies"].pop("SignInPolicy", None)
+        request["Policies"]["PasswordPolicy"].pop("PasswordHistorySize", None)
     client.update_user_pool(UserPoolId=pool, **request)
 
 
