@@ -154,8 +154,9 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
                 error,
                 ctx.aws,
                 after=(
-                    f"Nothing is lost: what stands is in {ctx.state.path}. Run 'cogauth up' again "
-                    "to go on, or 'cogauth down' to take it all away."
+                    f"Nothing is lost: what stands is in {ctx.state.path}. Run "
+                    f"'cogauth up{ctx.state.options}' again to go on, or "
+                    f"'cogauth down{ctx.state.options}' to take it all away."
                 ),
             ) from error
         action = actions[step.name]
@@ -332,7 +333,10 @@ def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
             "Looking for what remains",
             error,
             ctx.aws,
-            after=f"The state file {ctx.state.path} stays; run 'cogauth down' again.",
+            after=(
+                f"The state file {ctx.state.path} stays; "
+                f"run 'cogauth down{ctx.state.options}' again."
+            ),
         ) from error
     return result
 

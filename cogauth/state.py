@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 import uuid
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cogauth.errors import CogauthError, StateError, UsageError
-from cogauth.settings import Settings
+from cogauth.settings import DEFAULT_STACK, Settings
 
 VERSION = 1
 CREATING = "creating"
@@ -141,6 +142,14 @@ class State:
         self.save()
 
     @property
+    def options(self) -> str:
+        """The options by which a command line means this stack, each behind a space."""
+        options = f" --stack {self.stack}" if self.stack != DEFAULT_STACK else ""
+        if self.path != Path(".cogauth", f"{self.stack}.json"):
+            options += f" --state {shlex.quote(str(self.path))}"
+        return options
+
+    @property
     def tokens_path(self) -> Path:
         """The file of the tokens that ``test-login`` got, beside the state file."""
         return self.path.with_name(f"{self.path.stem}.tokens.json")
@@ -205,9 +214,15 @@ def _text_or_none(value: Any) -> str | None:
 
 def _resources(data: Any) -> dict[str, dict[str, Record]]:
     return {
-        _text(step): {
-            _text(name): {_text(key): _text(value) for key, value in record.items()}
-            for name, record in records.items()
-        }
+        _text(step): {_text(name): _record(record) for name, record in records.items()}
         for step, records in data.items()
     }
+
+
+def _record(data: Any) -> Record:
+    record = {_text(key): _text(value) for key, value in data.items()}
+    if record["status"] not in {CREATING, CREATED, OUTDATED}:
+        raise ValueError(f"there is no status {record['status']!r}")
+    if record["status"] != CREATING:
+        _text(record["id"])
+    return record
