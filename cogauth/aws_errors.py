@@ -77,16 +77,17 @@ def _explain_answer(error: ClientError, aws: Aws | None) -> str:
         action = named.group(1) if named else fallback
         return (
             f"{code} ({action}). These credentials don't have that permission; the README lists "
-            f"all that cogauth needs. AWS says: {message}"
+            f"all that cogauth needs. AWS says: {message.removesuffix('.')}."
         )
     if code in QUOTA:
         return (
-            f"A quota of the account is reached ({code}): {message} Delete what you don't need, "
+            f"A quota of the account is reached ({code}): {message.removesuffix('.')}. Delete what "
+            "you don't need, "
             "or ask for more in the console's Service Quotas."
         )
     if code in THROTTLED:
         return f"AWS answers that it is called too often ({code}). Wait a minute and try again."
-    return f"{code}: {message}"
+    return f"{code}: {message.removesuffix('.')}."
 
 
 _NO_CREDENTIALS = (

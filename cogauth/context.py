@@ -187,8 +187,9 @@ class Aws:
     @property
     def dns_suffix(self) -> str:
         """The partition's suffix of hosts, as ``amazonaws.com``."""
-        resolver = self._botocore.get_component("endpoint_resolver")
-        return str(resolver.get_partition_dns_suffix(self.partition))
+        partitions = self._botocore.get_data("partitions")["partitions"]
+        suffixes = {each["id"]: each["outputs"]["dnsSuffix"] for each in partitions}
+        return str(suffixes[self.partition])
 
     def action_of(self, operation: str) -> str:
         """Return the IAM action that an operation asks for, as ``iam:CreateRole``.

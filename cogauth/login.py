@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = (10, 35)
 # How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
 READY_WITHIN_S = 60
+TOKENS = ("id_token", "access_token", "refresh_token")
+SUCCESS_FIELDS = (*TOKENS, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, SERVER_ERROR = 200, 401, 403, 500
 
 
@@ -93,6 +95,12 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
             expires_in=None,
             problems=(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",),
         )
+    missing = [name for name in SUCCESS_FIELDS if name not in answer]
+    if missing:
+        raise LoginError(
+            f"The sign-in's answer lacks {', '.join(missing)}: it is not that of cogauth's own "
+            "function. Run 'cogauth up' again: it mends what differs."
+        )
     problems = []
     claims: dict[str, Any] | None = None
     try:
@@ -114,7 +122,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         is_new=answer["is_new"] == "true",
         user_id=answer["user_id"],
         expires_in=answer["expires_in"],
-        tokens={name: answer[name] for name in ("id_token", "access_token", "refresh_token")},
+        tokens={name: answer[name] for name in TOKENS},
         claims=claims,
         protected={"url": url, "without_token": without_token, "with_token": with_token},
         problems=tuple(problems),
@@ -279,6 +287,6 @@ def _sign_in(
 def _json_object(response: requests.Response) -> dict[str, Any]:
     try:
         answer = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}

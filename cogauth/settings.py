@@ -78,7 +78,8 @@ class Settings:
                 continue
             low, high, unit = (setting.metadata[key] for key in ("low", "high", "unit"))
             value = getattr(self, setting.name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            kinds = (int, float) if isinstance(setting.default, float) else (int,)
+            number = isinstance(value, kinds) and not isinstance(value, bool)
             # Written so that NaN, which compares to nothing, is refused too.
             if not (number and low <= value <= high):
                 raise UsageError(
@@ -86,7 +87,7 @@ class Settings:
                 )
         for name, pattern, wanted in (
             ("tier", r"LITE|ESSENTIALS|PLUS", "LITE, ESSENTIALS or PLUS"),
-            ("runtime", r"python3\.(1[1-9]|[2-9]\d)", "a Python runtime of Lambda, python3.11 on"),
+            ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Python runtime of Lambda, python3.11 on"),
             ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
             (
@@ -98,6 +99,8 @@ class Settings:
             value = getattr(self, name)
             if not (isinstance(value, str) and re.fullmatch(pattern, value)):
                 raise UsageError(f"{_option(name)} {value!r} can't be used: give {wanted}.")
+        if not isinstance(self.power_user, bool):
+            raise UsageError(f"--power-user {self.power_user!r} can't be used: give true or false.")
         if self.path == PROTECTED_PATH:
             raise UsageError(f"--path {self.path} is taken by the protected method: give another.")
         unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 import uuid
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cogauth.errors import CogauthError, StateError, UsageError
-from cogauth.settings import Settings
+from cogauth.settings import DEFAULT_STACK, Settings
 
 VERSION = 1
 CREATING = "creating"
@@ -146,6 +147,14 @@ class State:
         self.save()
 
     @property
+    def options(self) -> str:
+        """The options by which a command line means this stack, each behind a space."""
+        options = f" --stack {self.stack}" if self.stack != DEFAULT_STACK else ""
+        if self.path != Path(".cogauth", f"{self.stack}.json"):
+            options += f" --state {shlex.quote(str(self.path))}"
+        return options
+
+    @property
     def tokens_path(self) -> Path:
         """The file of the tokens that ``test-login`` got, beside the state file."""
         return self.path.with_name(f"{self.path.stem}.tokens.json")
@@ -209,19 +218,18 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _resources(data: Any) -> dict[str, dict[str, Record]]:
-    resources = {
-        _text(step): {
-            _text(name): {_text(key): _text(value) for key, value in record.items()}
-            for name, record in records.items()
-        }
+    return {
+        _text(step): {_text(name): _record(record) for name, record in records.items()}
         for step, records in data.items()
     }
-    for records in resources.values():
-        for record in records.values():
-            if record["status"] == CREATING:
-                datetime.fromisoformat(record["since"])
-            elif record["status"] in {CREATED, OUTDATED}:
-                _text(record["id"])
-            else:
-                raise ValueError(f"{record['status']!r} is no status")
-    return resources
+
+
+def _record(data: Any) -> Record:
+    record = {_text(key): _text(value) for key, value in data.items()}
+    if record["status"] == CREATING:
+        datetime.fromisoformat(record["since"])
+    elif record["status"] in {CREATED, OUTDATED}:
+        _text(record["id"])
+    else:
+        raise ValueError(f"there is no status {record['status']!r}")
+    return record

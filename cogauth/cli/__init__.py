@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
@@ -58,8 +59,10 @@ for command in (up, test_login, down, recover, demo):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in ENDING:
+        # Ignored: by nohup, or by a shell that runs us in its background.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -77,5 +80,11 @@ def main() -> NoReturn:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
+    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C.
+
+    Once: a second one would break into the tidying up, which takes a moment.
+    """
+    for number in ENDING:
+        # Not SIG_IGN: Python would print that it lost a signal which came in this very moment.
+        signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt

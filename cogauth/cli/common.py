@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import sys
 import traceback
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Target:
             "--stack": self.stack if self.stack != DEFAULT_STACK else None
         }
         options |= {"--state": self.state, "--profile": self.profile}
-        given = [f"{name} {value}" for name, value in options.items() if value]
+        given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
         return " ".join(["cogauth", words, *given])
 
 
@@ -270,6 +271,8 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
 
     check_writable(target.state_path)
     local_data = None
+    # One that was there before may hold a stack whose state file is elsewhere for now.
+    unused = local and target.local_aws.endpoint_url is None
     try:
         if local:
             notice("Starting the local AWS …")
@@ -283,7 +286,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         engine.check_names(ctx)
         ctx.state.save()
     except BaseException:
-        if local:
+        if unused:
             stop_unused_local(target)
         raise
     return ctx
@@ -312,12 +315,14 @@ def stop_unused_local(target: Target) -> bool:
     """End the local AWS and delete its data, unless a stack beside the state file is on it."""
     from cogauth.state import load
 
-    for path in target.state_path.parent.glob("*.json"):
-        if path.name.endswith(".tokens.json"):
+    for path in target.state_path.parent.glob("*"):
+        if not path.is_file() or path.name.endswith((".tokens.json", ".tmp")):
             continue
         try:
             other = load(path)
         except StateError:
+            if path.suffix != ".json":
+                continue  # --state FILE may have any name, but so may the user's other files.
             # A file that can't be read may be of a stack that stands there.
             return False
         if other is not None and other.local_data is not None:

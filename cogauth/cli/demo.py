@@ -98,7 +98,7 @@ def _temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda *_: None)
         LocalAws(folder / "local").remove()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -119,7 +119,7 @@ def _look(target: Target, begun: float) -> int:
     from cogauth import engine
     from cogauth.settings import Settings
 
-    ctx = unsaved_stack(target, connect(target, None), Settings())
+    ctx = unsaved_stack(target, connect(target, None, from_environment=True), Settings())
     found = [
         {"step": finding.step, "id": finding.id}
         for finding in engine.survey(ctx)

@@ -31,7 +31,9 @@ class Progress:
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
+            from rich.spinner import Spinner
 
+            self.spinner = Spinner("dots")  # One for all frames: it turns by its own age.
             self.live = Live(
                 console=Console(stderr=True),
                 get_renderable=self._table,
@@ -85,16 +87,15 @@ class Progress:
         self.reason = text
 
     def _table(self) -> Table:
-        from rich.spinner import Spinner
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
         table.add_column(width=1)
-        table.add_column(min_width=22)
-        table.add_column(min_width=10)
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right")
+        table.add_column(min_width=22, no_wrap=True)
+        table.add_column(min_width=10, no_wrap=True)
+        table.add_column()  # The one that a narrow terminal cuts short.
+        table.add_column(justify="right", no_wrap=True)
         for step in self.steps:
             result = self.done.get(step.name)
             if result is not None:
@@ -102,16 +103,16 @@ class Progress:
                     Text("✓", style="green"),
                     Text(step.title),
                     Text(result.action),
-                    Text(result.id, style="cyan"),
+                    Text(result.id, style="cyan", no_wrap=True, overflow="ellipsis"),
                     Text(f"{result.seconds:.1f} s", style="dim"),
                 )
             elif self.running is not None and self.running[0] is step:
                 seconds = time.monotonic() - self.running[1]
                 table.add_row(
-                    Spinner("dots"),
+                    self.spinner,
                     Text(step.title),
                     Text("running"),
-                    Text(self.reason, style="dim"),
+                    Text(self.reason, style="dim", no_wrap=True, overflow="ellipsis"),
                     Text(f"{seconds:.1f} s", style="dim"),
                 )
             else:

@@ -55,7 +55,11 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     from cogauth.context import Context
 
     state = require_state(target)
-    password = _password(from_stdin=password_stdin)
+    try:
+        password = _password(from_stdin=password_stdin)
+        password.encode()
+    except UnicodeError as error:
+        raise UsageError("The password is not UTF-8 text: give it as that.") from error
     ctx = Context(connect(target, state), state)
     if not engine.is_complete(ctx):
         raise CogauthError(

@@ -103,7 +103,10 @@ class _Down:
                 "Looking for what remains",
                 error,
                 self.ctx.aws,
-                after=f"The state file {self.ctx.state.path} stays; run 'cogauth down' again.",
+                after=(
+                    f"The state file {self.ctx.state.path} stays; run "
+                    f"'cogauth down{self.ctx.state.options}' again."
+                ),
             ) from error
         return self.result
 

@@ -83,8 +83,9 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
                 error,
                 ctx.aws,
                 after=(
-                    f"Nothing is lost: what stands is in {ctx.state.path}. Run 'cogauth up' again "
-                    "to go on, or 'cogauth down' to take it all away."
+                    f"Nothing is lost: what stands is in {ctx.state.path}. Run "
+                    f"'cogauth up{ctx.state.options}' again to go on, or "
+                    f"'cogauth down{ctx.state.options}' to take it all away."
                 ),
             ) from error
         action = actions[step.name]

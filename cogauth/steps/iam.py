@@ -67,7 +67,7 @@ class Role(Resource):
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
         if ctx.state.record("role", PowerUserAttachment.key):
-            PowerUserAttachment().delete(ctx, {"id": _power_user_arn(ctx), "role": role})
+            PowerUserAttachment().delete(ctx, {})
         or_none(lambda: iam.delete_role(RoleName=role), GONE)
 
 
@@ -139,8 +139,11 @@ class PowerUserAttachment(Resource):
 
     def delete(self, ctx: Context, record: Record) -> None:
         """Detach the policy: ``--power-user`` was taken back."""
+        del record  # an interrupted attaching left only an intent in it
         or_none(
-            lambda: ctx.aws.iam.detach_role_policy(RoleName=record["role"], PolicyArn=record["id"]),
+            lambda: ctx.aws.iam.detach_role_policy(
+                RoleName=_role_name(ctx), PolicyArn=_power_user_arn(ctx)
+            ),
             GONE,
         )
 

@@ -1,0 +1,457 @@
+"""Runs the command line as its users do: as a process, on a pipe or on a terminal.
+
+Beside it: a local AWS that somebody else started, a server that gives fixed answers, and what
+stands in an emulator. A test module gets the fixtures by ``pytest_plugins = ("cli_tools",)``,
+after it imported the rest; PYTEST_DONT_REWRITE, for pytest could not do that any more then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import pytest
+
+from cogauth.local import LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COGAUTH = [sys.executable, "-m", "cogauth"]
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+REGION = "eu-central-1"
+PATIENCE = 60.0
+ESCAPE = "\x1b"
+# Run in front of the CLI, it makes its stdin the terminal that Ctrl-C and /dev/tty are of.
+CONTROL = (
+    "import fcntl, os, sys, termios\n"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    """Whether the condition came about in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """All that a process of the tests gets: nothing of the user's own."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "TMPDIR": str(folder / "tmp"),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **more,
+    }
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Those whose environment names the folder: all that was started in it, and their children."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("only Linux shows the processes' environment")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(f"={folder}") in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Start children that SIGINT ends, even if the tests run in a shell's background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What ``--json`` printed: one document, and nothing else."""
+        return json.loads(self.out)
+
+    def must(self, code: int = 0) -> Self:
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        assert "Traceback" not in self.out + self.err
+        assert ESCAPE not in self.out + self.err
+        return self
+
+
+class Running:
+    """A command on a pipe, whose stdout and stderr are read as one while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], source: int) -> None:
+        self.process = process
+        self.text = ""
+        self._source = source
+
+    @property
+    def plain(self) -> str:
+        """What was printed, without the terminal's escape sequences."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
+
+    def see(self, wanted: str, seconds: float = PATIENCE) -> str:
+        """Read until the pattern has been printed; return all that was, without colours."""
+        end = time.monotonic() + seconds
+        while not re.search(wanted, self.plain):
+            assert self._read(end), f"{wanted!r} was never printed:\n{self.text}"
+        return self.plain
+
+    def ended(self, seconds: float = PATIENCE) -> int:
+        """Read to the end; return the exit code."""
+        end = time.monotonic() + seconds
+        while self._read(end):
+            pass
+        return self.process.wait(max(0.1, end - time.monotonic()))
+
+    def _read(self, end: float) -> bool:
+        ready, _, _ = select.select([self._source], [], [], max(0.0, end - time.monotonic()))
+        assert ready, f"nothing was printed for long:\n{self.text}"
+        try:
+            got = os.read(self._source, 65536)
+        except OSError:  # a terminal whose last user has gone
+            got = b""
+        self.text += got.decode(errors="replace").replace("\r\n", "\n")
+        return bool(got)
+
+    def type(self, text: str) -> None:
+        os.write(self._source, text.encode())
+
+    def press_ctrl_c(self) -> None:
+        """Press it until it is heard.
+
+        Python's input() misses a signal that comes in the instant before it waits.
+        """
+        self.type("\x03")
+        self.see(r"\^C")  # the terminal's echo
+        while not select.select([self._source], [], [], 1)[0]:
+            self.type("\x03")
+
+
+@dataclass
+class Cli:
+    """The command line in a folder and an environment of its own."""
+
+    folder: Path
+    env: dict[str, str]
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _files: list[int] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".cogauth" / "cogauth.json"
+
+    @property
+    def local(self) -> Path:
+        return self.folder / ".cogauth" / "local"
+
+    def run(self, *words: str, typed: str | bytes = "", **env: str) -> Result:
+        """Run it to its end."""
+        done = subprocess.run(
+            [*COGAUTH, *words],
+            cwd=self.folder,
+            env={**self.env, **env},
+            input=typed.encode() if isinstance(typed, str) else typed,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def login(self, name: str, password: str, *words: str, **env: str) -> Result:
+        words = ("test-login", "--username", name, *words)
+        return self.run(*words, COGAUTH_PASSWORD=password, **env)
+
+    def spawn(self, *words: str, **env: str) -> Running:
+        """Start it with its output on a pipe."""
+        source, sink = os.pipe()
+        return self._spawn([*COGAUTH, *words], source, sink, subprocess.DEVNULL, env)
+
+    def on_terminal(self, *words: str, **env: str) -> Running:
+        """Start it on a terminal of its own."""
+        source, sink = os.openpty()
+        termios.tcsetwinsize(sink, (24, 80))
+        command = [sys.executable, "-c", CONTROL, *COGAUTH[1:], *words]
+        return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
+
+    def _spawn(
+        self, command: list[str], source: int, sink: int, stdin: int, env: dict[str, str]
+    ) -> Running:
+        self._files.append(source)
+        try:
+            with interruptible():
+                process = subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env={**self.env, **env},
+                    stdin=stdin,
+                    stdout=sink,
+                    stderr=sink,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(sink)
+        self._children.append(process)
+        return Running(process, source)
+
+    def close(self) -> None:
+        """End all that was started, whatever the test came to."""
+        for child in self._children:
+            child.kill()
+            child.wait()
+        for source in self._files:
+            os.close(source)
+        for alive in list(self.folder.rglob("local/alive")):
+            LocalAws(alive.parent, patience=10).remove()
+
+
+@contextmanager
+def command_line(folder: Path, **env: str) -> Iterator[Cli]:
+    cli = Cli(folder, environment(folder, **env))
+    try:
+        yield cli
+    finally:
+        cli.close()
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """The command line in an empty folder, with credentials that an emulator takes."""
+    with command_line(tmp_path, **KEYS, AWS_REGION=REGION) as made:
+        yield made
+
+
+@contextmanager
+def someones_local_aws(folder: Path) -> Iterator[str]:
+    """A local AWS that cogauth knows by its URL alone."""
+    folder.mkdir()
+    port = free_port()
+    settings = {
+        **KEYS,
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "AUTH": "true",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "0",
+        "STATE_DIR": str(folder / "state"),
+        "S3_DATA_DIR": str(folder / "s3"),
+        "LAMBDA_EXECUTOR": "local",
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "LOG_LEVEL": "WARNING",
+    }
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            cwd=folder,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as server,
+    ):
+        try:
+            until(lambda: server.poll() is not None or is_listening(port), 30)
+            assert server.poll() is None, (folder / "log").read_text()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A local AWS that the tests share: each with a stack of another name."""
+    with someones_local_aws(tmp_path_factory.mktemp("aws") / "ministack") as url:
+        yield url
+
+
+def client(service: str, url: str, **keys: str) -> Any:
+    return boto3.Session("test", "test", region_name=REGION).client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=url,
+        **keys,
+    )
+
+
+def all_that_stands(url: str) -> dict[str, Any]:
+    """Describe all in an emulator of the kinds that cogauth makes."""
+    cognito, iam, functions, logs, api = (
+        client(name, url) for name in ("cognito-idp", "iam", "lambda", "logs", "apigateway")
+    )
+    world: dict[str, Any] = {}
+    for pool in cognito.list_user_pools(MaxResults=60)["UserPools"]:
+        name = {"UserPoolId": pool["Id"]}
+        world[f"pool {pool['Name']}"] = cognito.describe_user_pool(**name)["UserPool"]
+        for one in cognito.list_user_pool_clients(**name, MaxResults=60)["UserPoolClients"]:
+            world[f"client {one['ClientName']}"] = cognito.describe_user_pool_client(
+                **name, ClientId=one["ClientId"]
+            )["UserPoolClient"]
+    for role in iam.list_roles()["Roles"]:
+        name = {"RoleName": role["RoleName"]}
+        world[f"role {role['RoleName']}"] = {
+            **iam.get_role(**name)["Role"],
+            "policies": [
+                iam.get_role_policy(**name, PolicyName=policy)["PolicyDocument"]
+                for policy in iam.list_role_policies(**name)["PolicyNames"]
+            ],
+            "attached": iam.list_attached_role_policies(**name)["AttachedPolicies"],
+        }
+    for function in functions.list_functions()["Functions"]:
+        name = {"FunctionName": function["FunctionName"]}
+        described = functions.get_function(**name)
+        world[f"function {function['FunctionName']}"] = {
+            "configuration": described["Configuration"],
+            "tags": described.get("Tags"),
+            "policy": functions.get_policy(**name)["Policy"],
+        }
+    for found in api.get_rest_apis(limit=500)["items"]:
+        name = {"restApiId": found["id"]}
+        world[f"api {found['name']}"] = {
+            "api": found,
+            "resources": api.get_resources(**name, embed=["methods"])["items"],
+            "authorizers": api.get_authorizers(**name)["items"],
+            "deployments": api.get_deployments(**name)["items"],
+            "stages": api.get_stages(**name)["item"],
+        }
+    for group in logs.describe_log_groups()["logGroups"]:
+        # How much has been logged is no part of what was made.
+        world[f"log group {group['logGroupName']}"] = {
+            **{key: value for key, value in group.items() if key != "storedBytes"},
+            "tags": logs.list_tags_log_group(logGroupName=group["logGroupName"])["tags"],
+        }
+    return world
+
+
+@dataclass
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Answer:
+    """What it gets."""
+
+    status: int
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Fixed:
+    """An HTTP server on this machine's loopback that keeps what it is sent."""
+
+    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self.requests: list[Request] = []
+        fixed = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                request = Request(
+                    self.command, self.path, dict(self.headers), self.rfile.read(length)
+                )
+                fixed.requests.append(request)
+                given = answer(request)
+                body = given.body.encode()
+                self.send_response(given.status)
+                for name, value in given.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any  # noqa: N815 as it asks
+
+            def log_message(self, *args: Any) -> None:
+                del args
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+ACCOUNT = "123456789012"
+CALLER = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+    f"<GetCallerIdentityResult><Account>{ACCOUNT}</Account><UserId>AIDA</UserId>"
+    f"<Arn>arn:aws:iam::{ACCOUNT}:user/ann</Arn></GetCallerIdentityResult>"
+    "</GetCallerIdentityResponse>"
+)
+
+
+def is_identity_call(request: Request) -> bool:
+    return request.path == "/" and b"Action=GetCallerIdentity" in request.body

@@ -1,0 +1,411 @@
+"""What the tests share: moto's AWS in this process, stacks in it, and faults on the way to it."""
+
+import contextlib
+import functools
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from joserfc import jwk
+from moto import mock_aws
+from moto.apigateway.models import Authorizer
+from moto.apigateway.responses import APIGatewayResponse
+from moto.cognitoidp.models import CognitoIdpBackend
+from moto.core import DEFAULT_ACCOUNT_ID, responses
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
+from moto.utilities.utils import get_partition
+
+from cogauth import engine
+from cogauth import state as state_file
+from cogauth.context import Aws, Context
+from cogauth.engine import DownResult, StepResult
+from cogauth.settings import Settings
+from cogauth.state import State
+from cogauth.steps.base import Step
+from cogauth.waiting import Waiter
+
+REGION = "eu-central-1"
+CLIENTS = (
+    "sts",
+    "cognito",
+    "cognito_once",
+    "iam",
+    "lambda_",
+    "logs",
+    "apigateway",
+    "apigateway_once",
+)
+# moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
+IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
+READS = ("Get", "List", "Describe")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--aws",
+        action="store_true",
+        help="also run the acceptance tests on the AWS account that the environment names",
+    )
+    parser.addoption(
+        "--all-faults",
+        action="store_true",
+        help="sweep every kind of fault over every call, followed by up and by down (minutes)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--aws"):
+        return
+    for item in items:
+        if item.get_closest_marker("aws"):
+            item.add_marker(pytest.mark.skip(reason="needs --aws and an AWS account"))
+
+
+class FakeTime(Event):
+    """A clock and its stop event: a wait takes no time, but the clock goes on by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        self.now += timeout or 0.0
+        return self.is_set()
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def begin(self, step: Step) -> None:
+        pass
+
+    def end(self, result: StepResult) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to AWS, by its operation's name and what was sent."""
+
+    operation: str
+    sent: dict[str, Any] = field(compare=False, repr=False)
+
+    @property
+    def mutating(self) -> bool:
+        return not self.operation.startswith(READS)
+
+
+Before = Callable[[Call], tuple[AWSResponse, dict[str, Any]] | None]
+After = Callable[[Call], None]
+
+
+def refusal(status: int, code: str, message: str = "No.") -> tuple[AWSResponse, dict[str, Any]]:
+    """Return what a `before-call` handler answers in AWS's place."""
+    parsed = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0},
+    }
+    return AWSResponse("https://aws.invalid/", status, {}, None), parsed
+
+
+class Calls:
+    """All calls that the clients of one Aws make, with a way to answer in AWS's place."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.clients = [getattr(aws, name) for name in CLIENTS]
+
+    @contextlib.contextmanager
+    def watched(
+        self, before: Before | None = None, after: After | None = None
+    ) -> Iterator[list[Call]]:
+        """Record the calls; `before` may answer or raise, `after` may raise: the answer is lost."""
+        calls: list[Call] = []
+
+        def on_before(model: Any, params: dict[str, Any], **_: Any) -> Any:
+            calls.append(Call(model.name, params))
+            return before(calls[-1]) if before else None
+
+        def on_after(**_: Any) -> None:
+            if after:
+                after(calls[-1])
+
+        for client in self.clients:
+            client.meta.events.register_first("before-call", on_before)
+            client.meta.events.register_last("after-call", on_after)
+        try:
+            yield calls
+        finally:
+            for client in self.clients:
+                client.meta.events.unregister("before-call", on_before)
+                client.meta.events.unregister("after-call", on_after)
+
+
+class Session(boto3.Session):
+    """A session that makes each client once: it takes a while."""
+
+    @functools.cache  # noqa: B019 there are as many as regions
+    def client(self, service: str) -> Any:  # type: ignore[override]
+        endpoint = IAM_ENDPOINTS.get(self.region_name) if service == "iam" else None
+        return super().client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
+
+
+@functools.cache
+def _session(region: str) -> Session:
+    # As moto itself sets them; the environment's are gone by the time of another test.
+    return Session("testing", "testing", region_name=region)
+
+
+class Account:
+    """An account on moto, with a folder for state files, used as one run after another."""
+
+    def __init__(self, aws: Aws, folder: Path) -> None:
+        self.aws = aws
+        self.region = aws.region
+        self.folder = folder
+        self.calls = Calls(aws)
+        self.session = _session(aws.region)
+        self.time = FakeTime()
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service)
+
+    def path(self, stack: str = "shop") -> Path:
+        return self.folder / f"{stack}.json"
+
+    def state(self, stack: str = "shop") -> State:
+        """The state as the file has it."""
+        state = state_file.load(self.path(stack))
+        assert state is not None
+        return state
+
+    def context(self, stack: str = "shop", **choices: Any) -> Context:
+        """A new process's view: the state is read from its file, or made."""
+        state = state_file.load(self.path(stack))
+        if state is None:
+            state = State(
+                path=self.path(stack),
+                stack=stack,
+                account=self.aws.account,
+                region=self.region,
+                endpoint_url=None,
+                settings=Settings(),
+            )
+        state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
+        state.save()
+        return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
+
+    def up(self, stack: str = "shop", **choices: Any) -> dict[str, str]:
+        """Run `up` as the command does; return each step's action."""
+        ctx = self.context(stack, **choices)
+        if not engine.is_complete(ctx):
+            engine.check_names(ctx)
+        return {result.step: result.action for result in engine.up(ctx, Silent())}
+
+    def down(self, stack: str = "shop") -> DownResult:
+        """Run `down` as the command does."""
+        ctx = self.context(stack)
+        result = engine.down(ctx, lambda _line: None)
+        if not (result.remaining or result.problems):
+            ctx.state.remove()
+        return result
+
+    def left(self) -> list[str]:
+        return left_in_aws(self.session)
+
+
+def left_in_aws(session: boto3.Session) -> list[str]:
+    """List every pool, role, function, REST API and log group, each by kind and name."""
+    cognito, iam = session.client("cognito-idp"), session.client("iam")
+    pools = cognito.list_user_pools(MaxResults=60)["UserPools"]
+    functions = session.client("lambda").list_functions()["Functions"]
+    apis = session.client("apigateway").get_rest_apis(limit=500)["items"]
+    groups = session.client("logs").describe_log_groups()["logGroups"]
+    return sorted(
+        [f"pool {pool['Name']}" for pool in pools]
+        + [f"role {role['RoleName']}" for role in iam.list_roles()["Roles"]]
+        + [f"function {function['FunctionName']}" for function in functions]
+        + [f"api {api['name']}" for api in apis]
+        + [f"logs {group['logGroupName']}" for group in groups]
+    )
+
+
+def inventory(session: boto3.Session) -> list[str]:
+    """List all that `left_in_aws` does, and what is inside of each."""
+    found = left_in_aws(session)
+    cognito, iam = session.client("cognito-idp"), session.client("iam")
+    lambda_, api = session.client("lambda"), session.client("apigateway")
+    for pool in cognito.list_user_pools(MaxResults=60)["UserPools"]:
+        place = {"UserPoolId": pool["Id"]}
+        clients = cognito.list_user_pool_clients(**place, MaxResults=60)["UserPoolClients"]
+        found += ["client" for _ in clients]
+        triggers = cognito.describe_user_pool(**place)["UserPool"].get("LambdaConfig", {})
+        found += [f"trigger {name}" for name in triggers]
+    for role in iam.list_roles()["Roles"]:
+        place = {"RoleName": role["RoleName"]}
+        found += [f"policy {name}" for name in iam.list_role_policies(**place)["PolicyNames"]]
+        attached = iam.list_attached_role_policies(**place)["AttachedPolicies"]
+        found += [f"attached {policy['PolicyName']}" for policy in attached]
+    for function in lambda_.list_functions()["Functions"]:
+        found += [f"permission {s['Sid']}" for s in statements(session, function["FunctionName"])]
+    for rest_api in api.get_rest_apis(limit=500)["items"]:
+        place = {"restApiId": rest_api["id"]}
+        for resource in api.get_resources(**place)["items"]:
+            found.append(f"path {resource['path']}")
+            for method, detail in resource.get("resourceMethods", {}).items():
+                integration = detail.get("methodIntegration", {})
+                answers = ",".join(sorted(integration.get("integrationResponses", {})))
+                found.append(f"method {method} {resource['path']} {answers}")
+        found += ["authorizer" for _ in api.get_authorizers(**place)["items"]]
+        deployments = [item["id"] for item in api.get_deployments(**place)["items"]]
+        found += ["deployment" for _ in deployments]
+        for stage in api.get_stages(**place)["item"]:
+            known = "deployed" if stage["deploymentId"] in deployments else "dangling"
+            found.append(f"stage {stage['stageName']} {known}")
+    return sorted(found)
+
+
+def statements(session: boto3.Session, function: str) -> list[dict[str, Any]]:
+    """Return the statements of a function's resource policy."""
+    lambda_ = session.client("lambda")
+    try:
+        policy = lambda_.get_policy(FunctionName=function)["Policy"]
+    except lambda_.exceptions.ResourceNotFoundException:
+        return []
+    found: list[dict[str, Any]] = json.loads(policy)["Statement"]
+    return found
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Nothing of the user's own AWS configuration is seen."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def quick_moto() -> Iterator[None]:
+    """Let moto read its RSA key once, not for each pool; and its classes, not for each call."""
+    read = functools.cache(lambda text: original(json.loads(text)))
+    original = jwk.RSAKey.import_key
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
+        names = functools.cache(responses.method_names_from_class)
+        patch.setattr(responses, "method_names_from_class", names)
+        yield
+
+
+def _update_method(response: Any) -> str:
+    api, resource, http_method = (response.path.split("/")[part] for part in (2, 4, 6))
+    method = response.backend.get_method(api, resource, http_method)
+    names = {"/authorizationType": "authorization_type", "/authorizerId": "authorizer_id"}
+    for operation in response._get_param("patchOperations"):  # noqa: SLF001 moto's own way
+        assert operation["op"] == "replace"
+        setattr(method, names[operation["path"]], operation["value"])
+    if method.authorization_type not in {"COGNITO_USER_POOLS", "CUSTOM"}:
+        method.authorizer_id = None
+    return json.dumps(method.to_json())
+
+
+def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) -> Authorizer:
+    others = [operation for operation in operations if operation["path"] != "/providerARNs"]
+    for operation in operations:
+        if operation not in others:
+            change = {"add": list.append, "remove": list.remove}[operation["op"]]
+            change(authorizer.provider_arns, operation["value"])
+            assert authorizer.provider_arns, "AWS refuses an authorizer without a provider"
+    return _moto_apply_operations(authorizer, others)
+
+
+_moto_apply_operations = Authorizer.apply_operations
+
+
+def _update_user_pool(backend: CognitoIdpBackend, pool: str, given: dict[str, Any]) -> None:
+    """Reset what isn't given, as AWS documents it; what is chosen at the creation stays."""
+    live = backend.describe_user_pool(pool)
+    chosen = {key: live.extended_config[key] for key in CHOSEN if key in live.extended_config}
+    given = {key: value for key, value in given.items() if key != "UserPoolId"}
+    live.update_extended_config({"UserPoolTier": "ESSENTIALS", **given, **chosen})
+    live.mfa_config = given.get("MfaConfiguration", "OFF")
+    live.name = given.get("PoolName", live.name)
+
+
+CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
+
+
+@pytest.fixture(scope="session")
+def whole_moto(quick_moto: None) -> Iterator[None]:
+    """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets."""
+    del quick_moto
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(APIGatewayResponse, "update_method", _update_method, raising=False)
+        patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
+        patch.setattr(Authorizer, "apply_operations", _apply_operations)
+        yield
+
+
+@pytest.fixture
+def moto_aws(whole_moto: None, no_credentials: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS played by moto, empty, with credentials that are worth nothing."""
+    del whole_moto
+    no_credentials.setenv("AWS_ACCESS_KEY_ID", "testing")
+    no_credentials.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture(scope="session")
+def clients() -> Callable[[str], Aws]:
+    """Return an Aws by region, with its clients: they take a second to make, so all tests share."""
+    made: dict[str, Aws] = {}
+
+    def get(region: str) -> Aws:
+        if region not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                if region in IAM_ENDPOINTS:
+                    patch.setenv("AWS_ENDPOINT_URL_IAM", IAM_ENDPOINTS[region])
+                made[region] = Aws(region=region)
+                for name in CLIENTS:
+                    getattr(made[region], name)
+            _ = made[region].identity
+            # The clients' models are very many objects that stay: a fifth of the tests' time went
+            # into the collector's looking through them.
+            gc.collect()
+            gc.freeze()
+        return made[region]
+
+    return get
+
+
+@pytest.fixture
+def account(moto_aws: None, clients: Callable[[str], Aws], tmp_path: Path) -> Account:
+    """An empty account in a region of the partition aws."""
+    del moto_aws
+    return Account(clients(REGION), tmp_path / "stacks")
+
+
+@pytest.fixture
+def managed_policies(account: Account) -> None:
+    """IAM has the managed policy that `--power-user` attaches; all of AWS's take moto seconds."""
+    name = "AmazonCognitoPowerUser"
+    data = json.loads(aws_managed_policies_data)[name]
+    policy = AWSManagedPolicy.from_data(name, DEFAULT_ACCOUNT_ID, account.region, data)
+    backend = iam_backends[DEFAULT_ACCOUNT_ID][get_partition(account.region)]
+    backend.managed_policies[policy.arn] = policy

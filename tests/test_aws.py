@@ -1,0 +1,167 @@
+"""The acceptance test on a real AWS account, by ``pytest --aws``.
+
+It uses the credentials and the region of the environment, with the permissions that the README
+lists, and ``tag:GetResources``. It makes a stack of a name of its own, and takes it away again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import requests
+from cli_tools import COGAUTH, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.aws
+
+SLOWEST = 900.0
+COST = (
+    "Cost: a few Lambda and API requests and one monthly active user of Cognito's LITE plan, "
+    "all within the free tier; without it less than 0.02 USD."
+)
+
+
+class Account:
+    """The command line with the user's own AWS configuration, and what stands in the account."""
+
+    def __init__(self, folder: Path, stack: str) -> None:
+        self.folder, self.stack = folder, stack
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("COGAUTH_")}
+        self.env = {**kept, "COGAUTH_STACK": stack}
+
+    def run(self, *words: str, password: str = "") -> Result:
+        begun = time.monotonic()
+        done = subprocess.run(
+            [*COGAUTH, *words],
+            cwd=self.folder,
+            env={**self.env, "COGAUTH_PASSWORD": password},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SLOWEST,
+            check=False,
+        )
+        print(f"\ncogauth {words[0]}: {time.monotonic() - begun:.1f} s\n{done.stderr}")  # noqa: T201 for pytest -s
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def login(self, password: str) -> Result:
+        return self.run("test-login", "--username", "ann", "--json", password=password)
+
+    def named(self, region: str) -> list[str]:
+        """Return what has one of the stack's names."""
+        session = boto3.Session(region_name=region)
+        listed: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
+            ("cognito-idp", "list_user_pools", {"MaxResults": 60}, "UserPools", "Name"),
+            ("iam", "list_roles", {}, "Roles", "RoleName"),
+            ("lambda", "list_functions", {}, "Functions", "FunctionName"),
+            ("apigateway", "get_rest_apis", {}, "items", "name"),
+            ("logs", "describe_log_groups", {}, "logGroups", "logGroupName"),
+        )
+        return [
+            entry[name]
+            for service, operation, arguments, key, name in listed
+            # Their overloads ask for literal names.
+            for page in session.client(service)  # type: ignore[call-overload]
+            .get_paginator(operation)
+            .paginate(**arguments)
+            for entry in page[key]
+            if self.stack in entry[name]
+        ]
+
+    def tagged(self, region: str) -> list[str]:
+        """Return what carries the stack's tag; a REST API's own log is no part of that."""
+        tagging = boto3.Session(region_name=region).client("resourcegroupstaggingapi")
+        pages = tagging.get_paginator("get_resources").paginate(
+            TagFilters=[{"Key": "cogauth:stack", "Values": [self.stack]}]
+        )
+        return [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]
+
+
+def soon(nothing: Callable[[], list[str]]) -> list[str]:
+    """Return what is left once AWS's lists had two minutes to show a deletion."""
+    end = time.monotonic() + 120
+    while (left := nothing()) and time.monotonic() < end:
+        time.sleep(5)
+    return left
+
+
+def post(url: str, body: str) -> tuple[int, dict[str, Any]]:
+    """POST as any client would; return the HTTP status and the answer."""
+    headers = {"Content-Type": "application/json"}
+    response = requests.post(url, data=body, headers=headers, timeout=35)
+    return response.status_code, dict(response.json())
+
+
+def test_the_article_on_aws(tmp_path: Path) -> None:
+    account = Account(tmp_path, f"cogauth-test-{secrets.token_hex(4)}")
+    password = f"Aws-{secrets.token_urlsafe(12)}-1a"
+    begun = time.monotonic()
+    region = None
+    try:
+        up = account.run("up", "--json").must().document
+        region = up["region"]
+        assert {step["action"] for step in up["steps"]} == {"created"}
+        logs_in(account, up, password)
+        answers_with_a_status_of_its_own(up["sign_in_url"], password)
+        again = account.run("up", "--json").must().document
+        assert {step["action"] for step in again["steps"]} == {"unchanged"}
+    finally:
+        # Nothing to delete, if up got nowhere.
+        down = account.run("down", "--yes", "--json")
+    assert down.must().document["remaining"] == []
+    assert down.document["already_gone"] == []
+    assert not account.folder.joinpath(".cogauth", f"{account.stack}.json").exists()
+    assert soon(lambda: account.named(region)) == []
+    assert soon(lambda: account.tagged(region)) == []
+    print(f"\nAll of it: {time.monotonic() - begun:.0f} s. {COST}")  # noqa: T201 for pytest -s
+
+
+def logs_in(account: Account, up: dict[str, Any], password: str) -> None:
+    """Sign up and in, sign in, and be refused."""
+    first = account.login(password).must().document
+    assert (first["is_new"], first["http_status"]) == (True, 200)
+    assert first["protected"] == {
+        "url": up["protected_url"],
+        "without_token": 401,
+        "with_token": 200,
+    }
+    second = account.login(password).must().document
+    assert (second["is_new"], second["user_id"]) == (False, first["user_id"])
+    wrong = account.login(f"{password}-not").must(1).document
+    assert (wrong["code"], wrong["http_status"]) == ("wrong_credentials", 401)
+    assert wrong["msg"] == "The username or password is incorrect"
+    # The authorizer's own word for a token that is none, and for one that was tampered with.
+    for token in ("garbage", first["id_token"][:-8] + "AAAAAAAA"):
+        refused = requests.get(up["protected_url"], headers={"Authorization": token}, timeout=35)
+        assert refused.status_code == 401
+    hello = {"Authorization": first["id_token"]}
+    assert "message" in requests.get(up["protected_url"], headers=hello, timeout=35).json()
+
+
+def answers_with_a_status_of_its_own(url: str, password: str) -> None:
+    """Each code has its HTTP status, which no local AWS shows."""
+    for status, code, body in (
+        (200, None, {"username": "ann", "password": password}),
+        (401, "wrong_credentials", {"username": "ann", "password": f"{password}-not"}),
+        (400, "password_policy", {"username": "newcomer", "password": "123456"}),
+        (400, "bad_request", {"username": "ann"}),
+        (400, "bad_request", {"username": 7, "password": password}),
+        (400, "bad_request", []),
+    ):
+        got, answer = post(url, json.dumps(body))
+        assert (got, answer.get("code")) == (status, code), answer
+        assert answer["status"] == ("success" if status == 200 else "fail")
+    # What is not JSON never reaches the function.
+    got, answer = post(url, "{")
+    assert got == 400
+    assert "stackTrace" not in answer

@@ -1,0 +1,335 @@
+"""AWS's errors in words for a user: what it was, why, and what to do about it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import ClientError
+from conftest import Account, Call, refusal
+
+from cogauth.aws_errors import AWS_ERRORS, EXPIRED, INVALID, explain, failure, is_definite
+from cogauth.context import Aws
+from cogauth.errors import CogauthError, UsageError
+from cogauth.waiting import TimedOutError
+
+SECRET = "wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY"
+EXPIRED_CODES = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"]
+INVALID_CODES = [
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+]
+
+
+def answered(code: str, message: str = "", operation: str = "CreateRole", status: int = 400) -> Any:
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(response, operation)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Aws:
+    return Aws(region="eu-central-1", local=True)
+
+
+def write_config(patch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
+    path = folder / "config"
+    path.write_text(text)
+    patch.setenv("AWS_CONFIG_FILE", str(path))
+
+
+def raised(aws: Aws) -> Exception:
+    with pytest.raises(AWS_ERRORS) as caught:
+        _ = aws.account
+    return caught.value
+
+
+# ---- credentials and configuration, as botocore finds them
+
+
+def test_no_credentials(no_credentials: pytest.MonkeyPatch) -> None:
+    del no_credentials
+    text = explain(raised(Aws(region="eu-central-1")))
+    for remedy in ("aws configure", "aws sso login", "--profile", "cogauth demo"):
+        assert remedy in text
+
+
+def test_half_of_the_credentials(no_credentials: pytest.MonkeyPatch) -> None:
+    no_credentials.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    text = explain(raised(Aws(region="eu-central-1")))
+    assert "incomplete" in text
+    assert "AWS_SECRET_ACCESS_KEY" in text
+
+
+def test_an_unknown_profile(no_credentials: pytest.MonkeyPatch) -> None:
+    del no_credentials
+    with pytest.raises(AWS_ERRORS) as caught:
+        Aws(profile="nobody", region="eu-central-1")
+    text = explain(caught.value)
+    assert "nobody" in text
+    assert "aws configure list-profiles" in text
+
+
+def test_an_sso_session_that_never_began(
+    no_credentials: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    no_credentials.setenv("HOME", str(tmp_path))
+    config = """
+[profile work]
+region = eu-central-1
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = admin
+[sso-session corp]
+sso_start_url = https://corp.example/start
+sso_region = eu-central-1
+"""
+    write_config(no_credentials, tmp_path, config)
+    assert "aws sso login" in explain(raised(Aws(profile="work")))
+
+
+def test_a_configuration_that_is_none(no_credentials: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_config(no_credentials, tmp_path, "[unfinished\nregion")
+    with pytest.raises(AWS_ERRORS) as caught:
+        Aws()
+    assert "configuration can't be read" in explain(caught.value)
+
+
+def test_no_region(no_credentials: pytest.MonkeyPatch) -> None:
+    del no_credentials
+    with pytest.raises(UsageError, match="--region"):
+        Aws()
+
+
+@pytest.mark.parametrize("region", ["atlantis", "eu_central_1", "eu-central-1 ", "https://x"])
+def test_a_region_that_is_none(no_credentials: pytest.MonkeyPatch, region: str) -> None:
+    del no_credentials
+    with pytest.raises(UsageError, match="--region"):
+        Aws(region=region)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:4566", "ftp://x", "http://", "http://x:0", "http://x:y"]
+)
+def test_an_endpoint_that_is_none(no_credentials: pytest.MonkeyPatch, url: str) -> None:
+    del no_credentials
+    with pytest.raises(UsageError, match="endpoint"):
+        Aws(region="eu-central-1", endpoint_url=url)
+
+
+def test_no_network(no_credentials: pytest.MonkeyPatch) -> None:
+    no_credentials.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    no_credentials.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    aws = Aws(region="eu-central-1", endpoint_url="http://127.0.0.1:9")
+    unreachable = botocore_errors.EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    def cut(**_: Any) -> None:
+        raise unreachable
+
+    aws.sts.meta.events.register("before-call", cut)
+    text = explain(raised(aws), aws)
+    assert "can't be reached" in text
+    assert "127.0.0.1:9" in text
+    assert "--endpoint-url" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        botocore_errors.ConnectTimeoutError(endpoint_url="https://x", error="slow"),
+        botocore_errors.ReadTimeoutError(endpoint_url="https://x", error="slow"),
+        botocore_errors.ConnectionClosedError(endpoint_url="https://x"),
+        botocore_errors.ProxyConnectionError(proxy_url="http://proxy", error="no"),
+        botocore_errors.SSLError(endpoint_url="https://x", error="certificate"),
+        botocore_errors.HTTPClientError(error="broken"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_network_that_fails_in_another_way(error: Exception) -> None:
+    text = explain(error)
+    assert "can't be reached" in text
+    assert "network" in text
+
+
+# ---- what AWS answers
+
+
+@pytest.mark.parametrize("code", EXPIRED_CODES)
+def test_expired_credentials(code: str) -> None:
+    text = explain(answered(code, f"The security token {SECRET} is expired"))
+    assert code in text
+    assert "expired" in text
+    assert "aws sso login" in text
+    assert "goes on where it stopped" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("code", INVALID_CODES)
+def test_credentials_that_aws_doesnt_take(code: str) -> None:
+    text = explain(answered(code, SECRET))
+    assert code in text
+    assert "AWS_PROFILE" in text
+    assert SECRET not in text
+
+
+def test_each_code_has_one_meaning() -> None:
+    assert set(EXPIRED_CODES) <= EXPIRED
+    assert set(INVALID_CODES) <= INVALID
+    assert not EXPIRED & INVALID
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedException"])
+@pytest.mark.parametrize(
+    ("operation", "message", "action"),
+    [
+        ("CreateRole", "No.", "iam:CreateRole"),
+        ("CreateUserPool", "No.", "cognito-idp:CreateUserPool"),
+        ("CreateFunction", "No.", "lambda:CreateFunction"),
+        ("CreateLogGroup", "No.", "logs:CreateLogGroup"),
+        # API Gateway's actions are those of HTTP.
+        ("CreateRestApi", "No.", "apigateway:POST"),
+        ("PutMethod", "No.", "apigateway:PUT"),
+        ("DeleteRestApi", "No.", "apigateway:DELETE"),
+        (
+            "CreateFunction",
+            (
+                "User: arn:aws:iam::1:user/ann is not authorized to perform: iam:PassRole "
+                "on resource: arn:aws:iam::123456789012:role/r"
+            ),
+            "iam:PassRole",
+        ),
+        (
+            "CreateRestApi",
+            (
+                "User: arn:aws:iam::1:user/ann is not authorized to perform: apigateway:POST on "
+                "resource: arn:aws:apigateway:eu-central-1::/restapis"
+            ),
+            "apigateway:POST",
+        ),
+    ],
+)
+def test_a_denial_names_the_action(
+    aws: Aws, code: str, operation: str, message: str, action: str
+) -> None:
+    text = explain(answered(code, message, operation, 403), aws)
+    assert f"{code} ({action})" in text
+    assert "README" in text
+
+
+def test_a_denial_is_named_without_the_account_too() -> None:
+    assert "CreateRole" in explain(answered("AccessDenied", "No.", "CreateRole", 403))
+
+
+@pytest.mark.parametrize("code", ["LimitExceeded", "LimitExceededException"])
+def test_a_quota(code: str) -> None:
+    text = explain(answered(code, "Cannot exceed quota for RolesPerAccount: 1000"))
+    assert "quota" in text
+    assert "RolesPerAccount: 1000" in text
+    assert "Service Quotas" in text
+
+
+@pytest.mark.parametrize("code", ["TooManyRequestsException", "Throttling", "ThrottlingException"])
+def test_called_too_often(code: str) -> None:
+    text = explain(answered(code, status=429))
+    assert code in text
+    assert "again" in text
+
+
+def test_any_other_answer_is_given_as_it_is() -> None:
+    text = explain(answered("InternalFailure", "We are sorry", status=500))
+    assert "InternalFailure" in text
+    assert "We are sorry" in text
+
+
+def test_a_time_that_ran_out() -> None:
+    assert "the role: not within 120 s" in explain(TimedOutError("the role: not within 120 s"))
+
+
+def test_a_failure_says_what_why_and_how_to_go_on() -> None:
+    error = failure("Deleting it", answered("Throttling"), after="Run it again.")
+    assert isinstance(error, CogauthError)
+    assert str(error).startswith("Deleting it failed: ")
+    assert str(error).endswith("Run it again.")
+
+
+def every_botocore_error() -> Iterator[type[Exception]]:
+    for value in vars(botocore_errors).values():
+        if isinstance(value, type) and issubclass(value, botocore_errors.BotoCoreError):
+            yield value
+
+
+def test_no_error_of_botocores_has_words_that_fail_or_show_a_traceback() -> None:
+    found = 0
+    for kind in every_botocore_error():
+        try:
+            error = kind(**dict.fromkeys(_fields(kind), "{x}"))
+        except (KeyError, TypeError, IndexError):
+            continue
+        found += 1
+        text = explain(error)
+        assert text
+        assert "Traceback" not in text
+    assert found > 60
+
+
+def _fields(kind: type[Exception]) -> list[str]:
+    from string import Formatter  # noqa: PLC0415
+
+    fields = Formatter().parse(getattr(kind, "fmt", ""))
+    return [name for _text, name, _spec, _conversion in fields if name]
+
+
+# ---- whether it took effect
+
+
+@pytest.mark.parametrize(
+    ("error", "definite"),
+    [
+        (answered("AccessDenied", status=403), True),
+        (answered("InvalidParameterException", status=400), True),
+        (answered("TooManyRequestsException", status=429), True),
+        (answered("InternalFailure", status=500), False),
+        (answered("ServiceUnavailable", status=503), False),
+        (ClientError({}, "CreateRole"), False),
+        (botocore_errors.ReadTimeoutError(endpoint_url="https://x"), False),
+        (botocore_errors.ConnectionClosedError(endpoint_url="https://x"), False),
+        (TimedOutError("x"), False),
+    ],
+)
+def test_only_a_refusal_certainly_took_no_effect(error: Exception, *, definite: bool) -> None:
+    assert is_definite(error) is definite
+
+
+# ---- through the engine
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredTokenException", "expired"),
+        (403, "AccessDeniedException", "logs:CreateLogGroup"),
+        (400, "LimitExceededException", "quota"),
+        (500, "InternalFailure", "InternalFailure"),
+    ],
+)
+def test_an_error_in_a_step_reads_well(
+    account: Account, status: int, code: str, words: str
+) -> None:
+    def refuse(call: Call) -> Any:
+        return refusal(status, code) if call.operation == "CreateLogGroup" else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.up()
+    text = str(caught.value)
+    assert text.startswith("The step 'Sign-in function' failed: ")
+    assert words in text
+    assert str(account.path()) in text
+    assert "Traceback" not in text
+    # With --debug the cause is shown, too.
+    assert isinstance(caught.value.__cause__, ClientError)

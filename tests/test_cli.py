@@ -1,0 +1,708 @@
+"""The whole job through the command line, on both kinds of local AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from cli_tools import (
+    COGAUTH,
+    ESCAPE,
+    KEYS,
+    PATIENCE,
+    REGION,
+    Cli,
+    all_that_stands,
+    client,
+    command_line,
+    files_in,
+    is_listening,
+    processes_of,
+    someones_local_aws,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest_plugins = ("cli_tools",)
+pytestmark = pytest.mark.local
+
+PASSWORD = "Correct-Horse-7"
+UP_FIELDS = [
+    "stack",
+    "stack_id",
+    "account",
+    "region",
+    "endpoint_url",
+    "stage",
+    "sign_in_url",
+    "protected_url",
+    "user_pool_id",
+    "user_pool_arn",
+    "client_id",
+    "role_arn",
+    "sign_in_function_arn",
+    "auto_confirm_function_arn",
+    "rest_api_id",
+    "authorizer_id",
+    "state_file",
+    "elapsed_s",
+    "steps",
+]
+LOGIN_FIELDS = {
+    "status",
+    "msg",
+    "code",
+    "is_new",
+    "user_id",
+    "http_status",
+    "id_token",
+    "claims",
+    "expires_in",
+    "protected",
+}
+STEPS = [
+    "user_pool",
+    "app_client",
+    "role",
+    "sign_in_function",
+    "auto_confirm_function",
+    "trigger",
+    "rest_api",
+    "authorizer",
+    "protected_method",
+    "deployment",
+]
+TITLES = [
+    "User pool",
+    "App client",
+    "Role",
+    "Sign-in function",
+    "Auto-confirm function",
+    "Pre-sign-up trigger",
+    "REST API",
+    "Authorizer",
+    "Protected method",
+    "Deployment",
+]
+
+
+def actions(document: dict[str, Any]) -> dict[str, str]:
+    return {step["step"]: step["action"] for step in document["steps"]}
+
+
+def pid_of_local_aws(cli: Cli) -> int:
+    (file,) = cli.local.glob("tmp/ministack-*.pid")
+    return int(file.read_text())
+
+
+# A stack that stands, on each of the two
+
+
+@dataclass
+class Standing:
+    """A stack as ``up`` left it."""
+
+    cli: Cli
+    words: list[str]
+    up: dict[str, Any]
+    stderr: str
+
+    @property
+    def url(self) -> str:
+        return str(self.up["endpoint_url"])
+
+    def client(self, service: str) -> Any:
+        return client(service, self.url)
+
+
+@pytest.fixture(scope="module", params=["local", "endpoint"])
+def standing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standing]:
+    folder = tmp_path_factory.mktemp("standing")
+    if request.param == "local":
+        keys, words = {}, ["--local", "--region", REGION]
+    else:
+        url = request.getfixturevalue("endpoint")
+        keys, words = KEYS, ["--endpoint-url", url, "--region", REGION]
+    with command_line(folder, **keys) as cli:
+        done = cli.run("up", *words, "--json").must()
+        yield Standing(cli, words, done.document, done.err)
+        # The shared local AWS goes on, and this stack has the default name.
+        cli.run("down", "--yes")
+
+
+def test_up_prints_what_it_made(standing: Standing) -> None:
+    up = standing.up
+    assert list(up) == UP_FIELDS
+    assert up["stack"] == "cogauth"
+    assert up["account"] == "000000000000"
+    assert up["region"] == REGION
+    assert up["stage"] == "dev"
+    assert up["state_file"] == ".cogauth/cogauth.json"
+    assert 0 < up["elapsed_s"] < PATIENCE
+    assert actions(up) == dict.fromkeys(STEPS, "created")
+    for step in up["steps"]:
+        assert list(step) == ["step", "action", "id", "seconds"]
+        assert step["id"]
+        assert 0 <= step["seconds"] <= up["elapsed_s"]
+
+
+def test_up_tells_of_each_step_on_stderr(standing: Standing) -> None:
+    told = [line for line in standing.stderr.splitlines() if re.search(r"  \d+\.\d s$", line)]
+    assert [line[:22].strip() for line in told] == TITLES
+    assert all("created" in line for line in told)
+    assert ESCAPE not in standing.stderr
+
+
+def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
+    up = standing.up
+    tags = {"cogauth:stack": "cogauth", "cogauth:stack-id": up["stack_id"]}
+    world = all_that_stands(standing.url)
+    pool = world["pool cogauth"]
+    assert (pool["Id"], pool["Arn"]) == (up["user_pool_id"], up["user_pool_arn"])
+    assert pool["UserPoolTags"] == tags
+    assert pool["LambdaConfig"] == {"PreSignUp": up["auto_confirm_function_arn"]}
+    assert world[f"client cogauth-{up['stack_id']}"]["ClientId"] == up["client_id"]
+    role = world["role cogauth-LambdaAuthRole"]
+    assert role["Arn"] == up["role_arn"]
+    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
+    for name, arn in (
+        ("signInFunction", up["sign_in_function_arn"]),
+        ("autoConfirmUserFunction", up["auto_confirm_function_arn"]),
+    ):
+        function = world[f"function cogauth-{name}"]
+        assert function["configuration"]["FunctionArn"] == arn
+        assert function["tags"] == tags
+        group = world[f"log group /aws/lambda/cogauth-{name}"]
+        assert group["retentionInDays"] == 30
+        assert group["tags"] == tags
+    api = world["api cogauth"]
+    assert api["api"]["id"] == up["rest_api_id"]
+    assert api["api"]["tags"] == tags
+    assert [authorizer["id"] for authorizer in api["authorizers"]] == [up["authorizer_id"]]
+    (stage,) = api["stages"]
+    assert stage["tags"] == tags
+    assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
+    assert stage["methodSettings"]["/signin/POST"]["throttlingBurstLimit"] == 40
+
+
+def test_up_again_changes_nothing_and_says_so(standing: Standing) -> None:
+    before = all_that_stands(standing.url)
+    again = standing.cli.run("up", *standing.words, "--json").must().document
+    assert actions(again) == dict.fromkeys(STEPS, "unchanged")
+    assert all_that_stands(standing.url) == before
+    variable = {"elapsed_s", "steps"}
+    assert {k: v for k, v in again.items() if k not in variable} == {
+        k: v for k, v in standing.up.items() if k not in variable
+    }
+    words = standing.cli.run("up", *standing.words).must()
+    assert "The stack cogauth stood already; nothing was changed." in words.out
+    assert standing.up["sign_in_url"] in words.out
+    assert standing.up["protected_url"] in words.out
+    assert words.out.splitlines()[-1] == "Next: cogauth test-login --username NAME"
+
+
+def test_a_name_is_new_once_and_keeps_its_user_id(standing: Standing) -> None:
+    first = standing.cli.login("ann", PASSWORD, "--json").must().document
+    assert set(first) == LOGIN_FIELDS
+    assert first["status"] == "success"
+    assert first["is_new"] is True
+    assert (first["msg"], first["code"], first["http_status"]) == (None, None, 200)
+    assert first["expires_in"] == 3600
+    (user,) = standing.client("cognito-idp").list_users(
+        UserPoolId=standing.up["user_pool_id"], Filter='username = "ann"'
+    )["Users"]
+    subs = [a["Value"] for a in user["Attributes"] if a["Name"] == "sub"]
+    assert subs == [first["user_id"]]
+    assert user["UserStatus"] == "CONFIRMED"
+    assert first["claims"]["sub"] == first["user_id"]
+    assert first["claims"]["aud"] == standing.up["client_id"]
+    assert first["claims"]["token_use"] == "id"
+    url = standing.up["protected_url"]
+    assert first["protected"] == {"url": url, "without_token": 401, "with_token": 200}
+    # What it printed is a token that a client can use.
+    headers = {"Authorization": first["id_token"]}
+    assert requests.get(url, headers=headers, timeout=10).status_code == 200
+    assert requests.get(url, timeout=10).status_code == 401
+
+    second = standing.cli.login("ann", PASSWORD, "--json").must().document
+    assert second["is_new"] is False
+    assert second["user_id"] == first["user_id"]
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_login_reads_well(standing: Standing) -> None:
+    done = standing.cli.login("ben", PASSWORD).must()
+    assert f"POST {standing.up['sign_in_url']}" in done.out
+    assert "200  signed up and in: a new user, user_id " in done.out
+    assert re.search(r"cognito:username +ben\n", done.out)
+    assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+ \(in 60 min\)\n", done.out)
+    assert "401  without token: as it should be" in done.out
+    assert "200  with token: as it should be" in done.out
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_the_password_may_come_on_stdin(standing: Standing) -> None:
+    words = ("test-login", "--username", "cem", "--password-stdin", "--json")
+    first = standing.cli.run(*words, typed=f"{PASSWORD}\nanother line\n").must().document
+    second = standing.cli.login("cem", PASSWORD, "--json").must().document
+    assert second["user_id"] == first["user_id"]
+
+
+def test_a_wrong_password_is_refused(standing: Standing) -> None:
+    standing.cli.login("dea", PASSWORD).must()
+    done = standing.cli.login("dea", "Wrong-Horse-7", "--json").must(1)
+    said = done.document
+    assert said["status"] == "fail"
+    assert said["msg"] == "The username or password is incorrect"
+    assert said["code"] == "wrong_credentials"
+    for name in ("id_token", "user_id", "is_new", "claims", "protected"):
+        assert said[name] is None
+    assert "The username or password is incorrect" in done.err
+    words = standing.cli.login("dea", "Wrong-Horse-7").must(1)
+    assert "fail: The username or password is incorrect (wrong_credentials)" in words.out
+
+
+def test_a_weak_password_makes_no_user(standing: Standing) -> None:
+    said = standing.cli.login("eve", "123456", "--json").must(1).document
+    assert (said["status"], said["code"]) == ("fail", "password_policy")
+    assert "8 characters" in said["msg"]
+    assert "symbol" in said["msg"]
+    assert not standing.client("cognito-idp").list_users(
+        UserPoolId=standing.up["user_pool_id"], Filter='username = "eve"'
+    )["Users"]
+
+
+def test_two_first_logins_at_one_moment_both_succeed(standing: Standing) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        clicks = [pool.submit(standing.cli.login, "fay", PASSWORD, "--json") for _ in range(2)]
+        said = [click.result().must().document for click in clicks]
+    assert sorted(one["is_new"] for one in said) == [False, True]
+    assert len({one["user_id"] for one in said}) == 1
+
+
+def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> None:
+    cli = standing.cli
+    secret = standing.client("cognito-idp").describe_user_pool_client(
+        UserPoolId=standing.up["user_pool_id"], ClientId=standing.up["client_id"]
+    )["UserPoolClient"]["ClientSecret"]
+    told = cli.login("gus", PASSWORD).must()
+    tokens_file = cli.state.with_name("cogauth.tokens.json")
+    tokens = json.loads(tokens_file.read_text())["gus"]
+    assert set(tokens) == {"id_token", "access_token", "refresh_token"}
+    assert tokens_file.stat().st_mode & 0o777 == 0o600
+    assert cli.state.stat().st_mode & 0o777 == 0o600
+    assert cli.state.parent.stat().st_mode & 0o077 == 0
+    again = cli.run("up", *standing.words).must()
+    logs = standing.client("logs")
+    places = {
+        "the state file": cli.state.read_text(),
+        "up's output": json.dumps(standing.up) + standing.stderr + again.out + again.err,
+        "the login's output": told.out + told.err,
+        "the functions": json.dumps(
+            standing.client("lambda").list_functions()["Functions"], default=str
+        ),
+        "the log": json.dumps(
+            [
+                event["message"]
+                for group in logs.describe_log_groups()["logGroups"]
+                for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
+            ]
+        ),
+        "the local AWS's log": "".join(p.read_text() for p in cli.local.glob("*.log")),
+    }
+    for place, text in places.items():
+        for hidden in (secret, PASSWORD, *tokens.values()):
+            assert hidden not in text, place
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path) -> None:
+    before = all_that_stands(standing.url)
+    file = tmp_path / "elsewhere.json"
+    for command, field, value, said in (
+        ("up", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}. Nothing was touched"),
+        ("down", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}."),
+        ("down", "endpoint_url", "http://127.0.0.1:1", "of endpoint http://127.0.0.1:1, not of ht"),
+        ("up", "account", "111111111111", "of account 111111111111, not of 000000000000."),
+        ("down", "account", "111111111111", "of account 111111111111, not of 000000000000."),
+        ("down", "stack", "another", "of the stack another, not of cogauth"),
+    ):
+        text = json.dumps({**json.loads(standing.cli.state.read_text()), field: value})
+        file.write_text(text)
+        words = [command, *standing.words, "--state", str(file)]
+        done = standing.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)
+        assert said in done.err
+        assert str(file) in done.err
+        assert file.read_text() == text
+    assert all_that_stands(standing.url) == before
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_options_may_come_from_the_environment(standing: Standing, tmp_path: Path) -> None:
+    """Of each two, the command line speaks louder."""
+    shared = {
+        "COGAUTH_STATE": str(standing.cli.state),
+        "COGAUTH_ENDPOINT_URL": standing.url,
+        "COGAUTH_REGION": REGION,
+        "COGAUTH_JSON": "1",
+    }
+    assert standing.cli.run("up", **shared).must().document["stack"] == "cogauth"
+    other = standing.cli.run("up", COGAUTH_STACK="other", **shared).must(1)
+    assert "of the stack cogauth, not of other" in other.document["error"]
+    said = standing.cli.login("hal", PASSWORD, **shared).must().document
+    assert said["claims"]["cognito:username"] == "hal"
+    louder = standing.cli.run("up", "--region", "eu-west-3", **shared).must(1)
+    assert "of region eu-central-1, not of eu-west-3" in louder.document["error"]
+    # So do AWS's own for what is made, and the state file knows the rest.
+    aws = {"AWS_ENDPOINT_URL": standing.url, "AWS_REGION": REGION}
+    assert "stood already" in standing.cli.run("up", **aws).must().out
+    there = standing.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
+    assert "a stack cogauth stands" in there.must(1).err
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_reader_who_has_read_enough_is_no_error_to_show(standing: Standing) -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    try:
+        done = subprocess.run(
+            [*COGAUTH, "up", *standing.words, "--json"],
+            cwd=standing.cli.folder,
+            env=standing.cli.env,
+            stdout=sink,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(sink)
+    assert done.returncode == 1
+    assert b"Deployment             unchanged" in done.stderr
+    for word in (b"Traceback", b"Exception", b"BrokenPipe"):
+        assert word not in done.stderr
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_down_off_a_terminal_wants_a_yes(standing: Standing) -> None:
+    before = all_that_stands(standing.url)
+    done = standing.cli.run("down", typed="y\n").must(2)
+    assert "--yes" in done.err
+    assert done.out == ""
+    assert all_that_stands(standing.url) == before
+    assert standing.cli.state.exists()
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
+    standing.cli.login("ida", PASSWORD).must()
+    before = all_that_stands(standing.url)
+    for answer in ("n\n", "\x03"):
+        running = standing.cli.on_terminal("down")
+        asked = running.see(r"Delete all of it\? \[y/N\]: ")
+        assert f"account 000000000000, region {REGION} at {standing.url}" in asked
+        assert re.search(r"holds about \d+ users?: lost with it", asked)
+        if answer == "\x03":
+            running.press_ctrl_c()
+        else:
+            running.type(answer)
+        assert running.ended() == (130 if answer == "\x03" else 1)
+        assert ("Interrupted" if answer == "\x03" else "Nothing was deleted.") in running.text
+        assert all_that_stands(standing.url) == before
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_password_is_asked_for_without_an_echo(standing: Standing) -> None:
+    running = standing.cli.on_terminal("test-login", "--username", "jan")
+    running.see("Password: ")
+    running.type(f"{PASSWORD}\n")
+    assert running.ended() == 0
+    assert "signed up and in: a new user" in running.text
+    assert PASSWORD not in running.text
+    standing.cli.login("jan", PASSWORD).must()
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_no_color_is_honoured_on_a_terminal(standing: Standing) -> None:
+    # A colour is set by 30 to 49 or 90 to 107; bold, dim and the cursor's moves are no colours.
+    colour = re.compile(r"\x1b\[[0-9;]*\b(?:[34]\d|9\d|10[0-7])(?:;[0-9;]*)?m")
+    colourful = standing.cli.on_terminal("up", *standing.words)
+    assert colourful.ended() == 0
+    assert colour.search(colourful.text)
+    plain = standing.cli.on_terminal("up", *standing.words, NO_COLOR="1")
+    assert plain.ended() == 0
+    assert not colour.search(plain.text)
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_the_next_command_can_be_pasted_whatever_the_path(
+    standing: Standing, tmp_path: Path
+) -> None:
+    state = tmp_path / "it's a folder" / "state file"
+    state.parent.mkdir()
+    state.write_bytes(standing.cli.state.read_bytes())
+    done = standing.cli.run("up", "--state", str(state), *standing.words).must()
+    program, *words = shlex.split(done.out.splitlines()[-1].removeprefix("Next: "))
+    assert program == "cogauth"
+    words[words.index("NAME")] = "kai"
+    standing.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
+    assert state.with_name("state file.tokens.json").exists()
+
+
+# A stack of the test's own, on a local AWS that others share
+
+
+def named(cli: Cli, endpoint: str, stack: str) -> None:
+    """Let every command be about this stack."""
+    cli.env |= {"COGAUTH_STACK": stack, "COGAUTH_ENDPOINT_URL": endpoint}
+
+
+def of_stack(world: dict[str, Any], stack: str) -> dict[str, Any]:
+    return {name: what for name, what in world.items() if re.search(rf"\b{stack}\b", name)}
+
+
+def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "throttled")
+    up = cli.run("up", "--json").must().document
+    before = of_stack(all_that_stands(endpoint), "throttled")
+    changed = cli.run("up", "--throttle-rate", "5", "--json").must().document
+    assert actions(changed) == {**dict.fromkeys(STEPS, "unchanged"), "deployment": "updated"}
+    after = of_stack(all_that_stands(endpoint), "throttled")
+    (stage,) = after["api throttled"].pop("stages")
+    (was,) = before["api throttled"].pop("stages")
+    assert after == before
+    assert was["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
+    assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 5
+    # What was chosen stays chosen, and what can't be changed is refused.
+    again = cli.run("up", "--json").must().document
+    assert actions(again) == dict.fromkeys(STEPS, "unchanged")
+    assert again["sign_in_url"] == up["sign_in_url"]
+    assert "--stage" in cli.run("up", "--stage", "prod").must(2).err
+
+
+def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "astray")
+    up = cli.run("up", "--json").must().document
+    before = of_stack(all_that_stands(endpoint), "astray")
+    state = cli.state.with_name("astray.json")
+    hidden = state.rename(cli.folder / "hidden")
+
+    down = cli.run("down", "--yes", "--json").must(1)
+    assert down.document["deleted"] == []
+    ids = {found["id"] for found in down.document["remaining"]}
+    assert {up["user_pool_id"], up["rest_api_id"], "astray-LambdaAuthRole"} < ids
+    assert f"a stack astray stands in account 000000000000, region {REGION}" in down.err
+
+    refused = cli.run("up").must(1)
+    assert f"A stack named astray stands in account 000000000000, region {REGION}" in refused.err
+    assert up["stack_id"] in refused.err
+    assert not state.exists()
+    assert of_stack(all_that_stands(endpoint), "astray") == before
+
+    # What is gone by the time that it is found again counts as done.
+    hidden.rename(state)
+    client("apigateway", endpoint).delete_rest_api(restApiId=up["rest_api_id"])
+    client("lambda", endpoint).delete_function(FunctionName="astray-signInFunction")
+    done = cli.run("down", "--yes", "--json").must().document
+    gone = {(one["step"], one["id"]) for one in done["already_gone"]}
+    assert {("rest_api", up["rest_api_id"]), ("sign_in_function", "astray-signInFunction")} <= gone
+    assert {"user_pool", "role"} <= {one["step"] for one in done["deleted"]}
+    assert done["remaining"] == []
+    assert not of_stack(all_that_stands(endpoint), "astray")
+
+
+def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "nowhere")
+    done = cli.run("down", "--json").must()
+    document = done.document
+    assert document.pop("elapsed_s") > 0
+    assert document == {"stack": "nowhere", "deleted": [], "already_gone": [], "remaining": []}
+    assert "There is no stack nowhere in account 000000000000" in done.err
+    assert files_in(cli.folder) == []
+
+
+@pytest.mark.parametrize("way_on", ["up", "down"])
+def test_an_interrupted_up_goes_on_either_way(cli: Cli, endpoint: str, way_on: str) -> None:
+    stack = f"cut-{way_on}"
+    named(cli, endpoint, stack)
+    if way_on == "up":
+        running = cli.spawn("up")
+        running.see("Role +created")
+        running.process.send_signal(signal.SIGINT)
+        assert running.ended() == 130
+    else:
+        running = cli.on_terminal("up")
+        running.see("Role +created")
+        running.press_ctrl_c()
+        assert running.ended() == 130
+        # The cursor that was hidden is back.
+        assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
+    said = running.text.splitlines()[-1]
+    assert f".cogauth/{stack}.json" in said
+    assert f"'cogauth up --stack {stack}' goes on" in said
+    assert f"'cogauth down --stack {stack}' takes it all away" in said
+    assert "Traceback" not in running.text
+    assert not re.search("Deployment +created", running.plain)
+    assert f"role {stack}-LambdaAuthRole" in all_that_stands(endpoint)
+    assert "not complete" in cli.login("ann", PASSWORD).must(1).err
+
+    if way_on == "up":
+        done = actions(cli.run("up", "--json").must().document)
+        assert {done[step] for step in STEPS[:3]} == {"unchanged"}
+        assert done["deployment"] == "created"
+        cli.login("ann", PASSWORD).must()
+    cli.run("down", "--yes").must()
+    assert not of_stack(all_that_stands(endpoint), stack)
+    assert files_in(cli.folder) == []
+
+
+def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "live")
+    running = cli.on_terminal("up")
+    seen = running.see(r"running")
+    first = seen[: seen.index("running")]
+    assert "User pool" in first
+    # All of the steps are there from the start; those to come are said to wait.
+    running.see(r"Deployment +waiting")
+    assert running.ended() == 0
+    assert running.text.count("Deployment") > 3
+    # As wide as most terminals are, it shows the seconds, and never wraps a line.
+    assert re.search(r"Sign-in function +running +waiting for .*… \d\.\d s\n", running.plain)
+    last = running.plain.rsplit("User pool", 1)[1]
+    for title in TITLES[1:]:
+        assert re.search(rf"✓ {title} +created +\S.* \d+\.\d s", last), title
+    assert "running" not in last
+    assert "Next: cogauth test-login --username NAME --stack live" in last
+    # The cursor that was hidden is back.
+    assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
+
+    down = cli.on_terminal("down")
+    down.see(r"Delete all of it\? \[y/N\]: ")
+    down.type("y\n")
+    assert down.ended() == 0
+    assert "remaining: nothing" in down.text
+    assert not of_stack(all_that_stands(endpoint), "live")
+
+
+# Down to nothing
+
+
+@pytest.mark.parametrize("place", ["local", "endpoint"])
+def test_down_leaves_nothing(cli: Cli, tmp_path_factory: Any, place: str) -> None:
+    if place == "local":
+        up = cli.run("up", "--local", "--region", REGION, "--json").must().document
+        users = cli.login("ann", PASSWORD).must()
+        check_down(cli, up, users.err)
+        assert processes_of(cli.folder) == []
+        assert not is_listening(urlsplit(up["endpoint_url"]).port or 0)
+        # An empty file that is never deleted, for somebody may be about to lock it.
+        assert files_in(cli.folder) == [".cogauth/local/lock"]
+        return
+    with someones_local_aws(tmp_path_factory.mktemp("own") / "ministack") as url:
+        assert all_that_stands(url) == {}
+        up = cli.run("up", "--endpoint-url", url, "--json").must().document
+        users = cli.login("ann", PASSWORD).must()
+        check_down(cli, up, users.err)
+        assert all_that_stands(url) == {}
+        assert processes_of(cli.folder) == []
+        assert files_in(cli.folder) == []
+
+
+def check_down(cli: Cli, up: dict[str, Any], stderr: str) -> None:
+    assert stderr == ""
+    assert cli.state.with_name("cogauth.tokens.json").exists()
+    done = cli.run("down", "--yes", "--json").must()
+    document = done.document
+    assert list(document) == ["stack", "deleted", "already_gone", "remaining", "elapsed_s"]
+    assert document["stack"] == "cogauth"
+    assert (document["already_gone"], document["remaining"]) == ([], [])
+    deleted = [(one["step"], one["id"]) for one in document["deleted"]]
+    assert {step for step, _ in deleted} == set(STEPS)
+    assert ("user_pool", up["user_pool_id"]) in deleted
+    assert ("app_client", up["client_id"]) in deleted
+    assert ("rest_api", up["rest_api_id"]) in deleted
+    assert {name for _, name in deleted[-2:]} == {
+        "/aws/lambda/cogauth-signInFunction",
+        "/aws/lambda/cogauth-autoConfirmUserFunction",
+    }
+    assert f"account 000000000000, region {REGION}" in done.err
+    assert "holds about 1 user: lost with it" in done.err
+
+
+# The embedded local AWS, as the commands find it
+
+
+def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
+    first = (
+        cli.run("up", "--local", "--region", REGION, "--stack", "first", "--json").must().document
+    )
+    # A state file needs no .json to be one.
+    mine = ("--stack", "second", "--state", ".cogauth/mine")
+    second = cli.run("up", "--local", "--region", REGION, *mine, "--json").must().document
+    assert first["endpoint_url"] == second["endpoint_url"]
+    pid = pid_of_local_aws(cli)
+    cli.run("down", "--yes", "--stack", "first").must()
+    assert pid in processes_of(cli.folder)
+    world = all_that_stands(second["endpoint_url"])
+    assert "pool second" in world
+    assert not of_stack(world, "first")
+    cli.login("ann", PASSWORD, *mine).must()
+    done = cli.run("down", "--yes", *mine).must()
+    assert "the local AWS was stopped" in done.err
+    assert processes_of(cli.folder) == []
+
+
+def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
+    up = cli.run("up", "--local", "--json").must().document
+    user = cli.login("ann", PASSWORD, "--json").must().document
+    port = urlsplit(up["endpoint_url"]).port
+
+    # Ended, as at the machine's shutdown: first another program takes its port.
+    pid = pid_of_local_aws(cli)
+    os.kill(pid, signal.SIGTERM)
+    assert until(lambda: pid not in processes_of(cli.folder))
+    with socket.create_server(("127.0.0.1", port)):
+        done = cli.login("ann", PASSWORD, "--json").must(1)
+        assert f"port {port} is taken by another program" in done.document["error"]
+        assert "Nothing is lost" in done.err
+    again = cli.login("ann", PASSWORD, "--json").must().document
+    assert (again["is_new"], again["user_id"]) == (False, user["user_id"])
+    assert pid_of_local_aws(cli) != pid
+
+    # Its state file mislaid: refused, and found again.
+    hidden = cli.state.rename(cli.folder / "hidden")
+    assert "stands in account" in cli.run("up", "--local").must(1).err
+    hidden.rename(cli.state)
+    same = cli.run("up", "--local", "--json").must().document
+    assert actions(same) == dict.fromkeys(STEPS, "unchanged")
+
+    # Killed: nobody saved anything.
+    pid = pid_of_local_aws(cli)
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: pid not in processes_of(cli.folder))
+    anew = cli.run("up", "--local", "--json").must()
+    assert "ended without saving its data" in anew.err
+    assert actions(anew.document) == dict.fromkeys(STEPS, "created")
+    assert anew.document["endpoint_url"] == up["endpoint_url"]
+    assert not cli.state.with_name("cogauth.tokens.json").exists()
+    new = cli.login("ann", PASSWORD, "--json").must()
+    assert new.document["is_new"]
+    assert new.document["user_id"] != user["user_id"]
+    # Said once: it is no loss any more.
+    assert "ended without saving" not in new.err

@@ -1,0 +1,1321 @@
+"""Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from conftest import Account, Call, inventory, refusal, statements
+from moto import mock_aws
+
+from cogauth import engine
+from cogauth.context import Aws
+from cogauth.errors import CogauthError, NameTakenError, StateError
+from cogauth.state import CREATED, CREATING
+from cogauth.steps import STEPS
+
+ROLE = "shop-LambdaAuthRole"
+SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
+SIGN_IN_LOGS, AUTO_CONFIRM_LOGS = f"/aws/lambda/{SIGN_IN}", f"/aws/lambda/{AUTO_CONFIRM}"
+STACK = sorted(
+    [
+        "api shop",
+        "authorizer",
+        "client",
+        "deployment",
+        f"function {AUTO_CONFIRM}",
+        f"function {SIGN_IN}",
+        f"logs {AUTO_CONFIRM_LOGS}",
+        f"logs {SIGN_IN_LOGS}",
+        "method GET /hello 200",
+        "method POST /signin 200,500",
+        "path /",
+        "path /hello",
+        "path /signin",
+        "permission cogauth-apigateway",
+        "permission cogauth-cognito-idp",
+        "policy cogauth",
+        "pool shop",
+        f"role {ROLE}",
+        "stage dev deployed",
+        "trigger PreSignUp",
+    ]
+)
+STEP_NAMES = [step.name for step in STEPS]
+UNCHANGED = dict.fromkeys(STEP_NAMES, "unchanged")
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "ec2.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
+OTHER_TRUST = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+
+
+def standing(account: Account) -> list[str]:
+    return inventory(account.session)
+
+
+def fact(account: Account, key: str, name: str = "id") -> str:
+    return account.state().fact(key, name)
+
+
+def mutations(calls: list[Call]) -> list[str]:
+    return [call.operation for call in calls if call.mutating]
+
+
+# ---- up
+
+
+def test_up_makes_exactly_one_of_each(account: Account) -> None:
+    assert account.up() == dict.fromkeys(STEP_NAMES, "created")
+    assert standing(account) == STACK
+
+
+def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> None:
+    account.up()
+    state = account.state()
+    for step in STEPS:
+        for resource in step.resources:
+            record = state.record(step.name, resource.key)
+            if resource.key == "power_user_attachment":
+                assert record is None
+            else:
+                assert record is not None
+                assert record["status"] == CREATED
+                assert record["id"]
+
+
+def test_a_second_up_changes_nothing_and_says_so(account: Account) -> None:
+    account.up()
+    before, text = standing(account), account.path().read_text()
+    with account.calls.watched() as calls:
+        assert account.up() == UNCHANGED
+    assert mutations(calls) == []
+    assert standing(account) == before
+    assert account.path().read_text() == text
+
+
+def test_two_stacks_stand_side_by_side(account: Account) -> None:
+    account.up("shop")
+    shop = standing(account)
+    account.up("shop2")
+    assert account.up("shop") == UNCHANGED
+    account.down("shop2")
+    assert standing(account) == shop
+
+
+# ---- settings changed on a stack that stands
+
+
+def function(account: Account, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = account.client("lambda").get_function_configuration(FunctionName=name)
+    return found
+
+
+def pool(account: Account) -> dict[str, Any]:
+    place = {"UserPoolId": fact(account, "user_pool")}
+    found: dict[str, Any] = account.client("cognito-idp").describe_user_pool(**place)["UserPool"]
+    return found
+
+
+def stage(account: Account) -> dict[str, Any]:
+    place = {"restApiId": fact(account, "rest_api"), "stageName": "dev"}
+    found: dict[str, Any] = account.client("apigateway").get_stage(**place)
+    return found
+
+
+def password_policy(account: Account) -> dict[str, Any]:
+    policy: dict[str, Any] = pool(account)["Policies"]["PasswordPolicy"]
+    return policy
+
+
+def throttle(account: Account) -> list[tuple[float, int]]:
+    return [
+        (method["throttlingRateLimit"], method["throttlingBurstLimit"])
+        for method in stage(account)["methodSettings"].values()
+    ]
+
+
+CHANGED_SETTINGS: list[
+    tuple[dict[str, Any], set[str], list[str], Callable[[Account], Any], Any]
+] = [
+    (
+        {"sign_in_memory": 1024},
+        {"sign_in_function"},
+        ["UpdateFunctionConfiguration"],
+        lambda account: function(account, SIGN_IN)["MemorySize"],
+        1024,
+    ),
+    (
+        {"auto_confirm_timeout": 5},
+        {"auto_confirm_function"},
+        ["UpdateFunctionConfiguration"],
+        lambda account: function(account, AUTO_CONFIRM)["Timeout"],
+        5,
+    ),
+    (
+        {"runtime": "python3.13"},
+        {"sign_in_function", "auto_confirm_function"},
+        ["UpdateFunctionConfiguration"] * 2,
+        lambda account: {function(account, name)["Runtime"] for name in (SIGN_IN, AUTO_CONFIRM)},
+        {"python3.13"},
+    ),
+    (
+        {"throttle_rate": 5.0},
+        {"deployment"},
+        ["UpdateStage"],
+        throttle,
+        [(5.0, 40)],
+    ),
+    (
+        {"throttle_rate": 2.5, "throttle_burst": 7},
+        {"deployment"},
+        ["UpdateStage"],
+        throttle,
+        [(2.5, 7)],
+    ),
+    (
+        {"tier": "ESSENTIALS"},
+        {"user_pool"},
+        ["UpdateUserPool"],
+        lambda account: pool(account)["UserPoolTier"],
+        "ESSENTIALS",
+    ),
+    (
+        # The function's message quotes the policy.
+        {"password_min_length": 12, "password_require": ("lower", "digit")},
+        {"user_pool", "sign_in_function"},
+        ["UpdateUserPool", "UpdateFunctionConfiguration"],
+        lambda account: (
+            password_policy(account)["MinimumLength"],
+            password_policy(account)["RequireSymbols"],
+            password_policy(account)["RequireNumbers"],
+            function(account, SIGN_IN)["Environment"]["Variables"]["PASSWORD_POLICY"],
+        ),
+        (
+            12,
+            False,
+            True,
+            "at least 12 characters, with a lower-case letter and a digit",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("choices", "steps", "operations", "look", "wanted"),
+    CHANGED_SETTINGS,
+    ids=[",".join(case[0]) for case in CHANGED_SETTINGS],
+)
+def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: PLR0913, PLR0917 a table's row
+    account: Account,
+    choices: dict[str, Any],
+    steps: set[str],
+    operations: list[str],
+    look: Callable[[Account], Any],
+    wanted: Any,
+) -> None:
+    account.up()
+    before = standing(account), stage(account)["deploymentId"]
+    assert look(account) != wanted
+    with account.calls.watched() as calls:
+        actions = account.up(**choices)
+    assert {step for step, action in actions.items() if action == "updated"} == steps
+    assert set(actions.values()) == {"updated", "unchanged"}
+    assert mutations(calls) == operations
+    assert look(account) == wanted
+    # None of these is part of the API, so its deployment serves on.
+    assert (standing(account), stage(account)["deploymentId"]) == before
+    assert account.up() == UNCHANGED
+
+
+def test_power_user_on_and_off(account: Account, managed_policies: None) -> None:
+    del managed_policies
+    account.up()
+    assert account.up(power_user=True) == {**UNCHANGED, "role": "updated"}
+    assert standing(account) == sorted([*STACK, "attached AmazonCognitoPowerUser"])
+    assert account.up() == UNCHANGED
+    assert account.up(power_user=False) == {**UNCHANGED, "role": "updated"}
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_power_user_from_the_start_goes_with_the_stack(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    assert not account.down().problems
+    assert account.left() == []
+
+
+def test_power_user_taken_back_after_its_attaching_was_interrupted(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up()
+
+    def stop(call: Call) -> None:
+        if call.operation == "AttachRolePolicy":
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+        account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    account.up(power_user=False)
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
+    account: Account,
+) -> None:
+    account.up()
+    former = stage(account)["deploymentId"]
+    account.client("apigateway").update_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "hello_resource"),
+        httpMethod="GET",
+        patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "NONE"}],
+    )
+    actions = account.up()
+    assert actions["protected_method"] == "updated"
+    assert actions["deployment"] in {"created", "updated"}
+    newest = stage(account)["deploymentId"]
+    assert newest != former
+    assert newest == fact(account, "deployment")
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+# ---- what was changed behind our back
+
+
+def put_back_retention(account: Account) -> None:
+    account.client("logs").put_retention_policy(logGroupName=SIGN_IN_LOGS, retentionInDays=1)
+
+
+def change_code(account: Account) -> None:
+    import io  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sign_in.py", "def handler(*_): return 'pwned'")
+    account.client("lambda").update_function_code(FunctionName=SIGN_IN, ZipFile=buffer.getvalue())
+
+
+def add_a_variable(account: Account) -> None:
+    configuration = function(account, SIGN_IN)["Environment"]["Variables"]
+    account.client("lambda").update_function_configuration(
+        FunctionName=SIGN_IN, Environment={"Variables": {**configuration, "DEBUG": "1"}}
+    )
+
+
+def update_pool(account: Account, **settings: Any) -> None:
+    """Change the pool as a careful person would: moto, too, resets what it isn't given."""
+    live = pool(account)
+    kept = {
+        key: live[key]
+        for key in (
+            "UserPoolTags",
+            "UserPoolTier",
+            "Policies",
+            "LambdaConfig",
+            "AdminCreateUserConfig",
+        )
+        if key in live
+    }
+    account.client("cognito-idp").update_user_pool(UserPoolId=live["Id"], **{**kept, **settings})
+
+
+def remove_trigger(account: Account) -> None:
+    update_pool(account, LambdaConfig={})
+
+
+def point_trigger_elsewhere(account: Account) -> None:
+    update_pool(account, LambdaConfig={"PreSignUp": fact(account, "sign_in_function", "arn")})
+
+
+def weaken_passwords(account: Account) -> None:
+    update_pool(
+        account, Policies={"PasswordPolicy": {**password_policy(account), "MinimumLength": 6}}
+    )
+
+
+def close_sign_up(account: Account) -> None:
+    config = {**pool(account)["AdminCreateUserConfig"], "AllowAdminCreateUserOnly": True}
+    update_pool(account, AdminCreateUserConfig=config)
+
+
+def change_flows(account: Account) -> None:
+    account.client("cognito-idp").update_user_pool_client(
+        UserPoolId=fact(account, "user_pool"),
+        ClientId=fact(account, "app_client"),
+        ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        PreventUserExistenceErrors="LEGACY",
+    )
+
+
+def widen_role(account: Account) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    account.client("iam").put_role_policy(
+        RoleName=ROLE,
+        PolicyName="cogauth",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+
+
+def change_trust(account: Account) -> None:
+    account.client("iam").update_assume_role_policy(RoleName=ROLE, PolicyDocument=OTHER_TRUST)
+
+
+def widen_permission(account: Account) -> None:
+    lambda_ = account.client("lambda")
+    place = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
+    lambda_.remove_permission(**place)
+    lambda_.add_permission(
+        **place, Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+
+
+def remove_permission(account: Account) -> None:
+    account.client("lambda").remove_permission(
+        FunctionName=AUTO_CONFIRM, StatementId="cogauth-cognito-idp"
+    )
+
+
+def update_method(account: Account, resource: str, http_method: str, value: str) -> None:
+    account.client("apigateway").update_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, resource),
+        httpMethod=http_method,
+        patchOperations=[{"op": "replace", "path": "/authorizationType", "value": value}],
+    )
+
+
+def open_protected_method(account: Account) -> None:
+    update_method(account, "hello_resource", "GET", "NONE")
+
+
+def close_sign_in_method(account: Account) -> None:
+    update_method(account, "sign_in_resource", "POST", "AWS_IAM")
+
+
+def change_identity_source(account: Account) -> None:
+    patch = {"op": "replace", "path": "/identitySource", "value": "method.request.header.X"}
+    account.client("apigateway").update_authorizer(
+        restApiId=fact(account, "rest_api"),
+        authorizerId=fact(account, "authorizer"),
+        patchOperations=[patch],
+    )
+
+
+def change_template(account: Account) -> None:
+    account.client("apigateway").put_integration_response(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+        statusCode="500",
+        selectionPattern="never",
+        responseTemplates={"application/json": "$input.body"},
+    )
+
+
+def change_integration(account: Account) -> None:
+    account.client("apigateway").put_integration(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+        type="MOCK",
+    )
+
+
+def lift_throttle(account: Account) -> None:
+    account.client("apigateway").update_stage(
+        restApiId=fact(account, "rest_api"),
+        stageName="dev",
+        patchOperations=[
+            {
+                "op": "replace",
+                "path": "/~1signin/POST/throttling/rateLimit",
+                "value": "9999",
+            }
+        ],
+    )
+
+
+def configuration(account: Account) -> dict[str, Any]:
+    """All configuration that `up` sees to, as AWS describes it."""
+    api = account.client("apigateway")
+    place = {"restApiId": fact(account, "rest_api")}
+    functions = ["Runtime", "MemorySize", "Timeout", "Environment", "CodeSha256"]
+    live = pool(account)
+    described = {
+        "groups": {
+            group["logGroupName"]: group.get("retentionInDays")
+            for group in account.client("logs").describe_log_groups()["logGroups"]
+        },
+        "functions": [
+            {key: function(account, name).get(key) for key in functions}
+            for name in (SIGN_IN, AUTO_CONFIRM)
+        ],
+        "statements": [statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)],
+        "pool": {
+            key: live.get(key)
+            for key in ("Policies", "LambdaConfig", "UserPoolTier", "AdminCreateUserConfig")
+        },
+        "client": account.client("cognito-idp").describe_user_pool_client(
+            UserPoolId=fact(account, "user_pool"), ClientId=fact(account, "app_client")
+        )["UserPoolClient"],
+        "role": account.client("iam").get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"],
+        "policy": account.client("iam").get_role_policy(RoleName=ROLE, PolicyName="cogauth")[
+            "PolicyDocument"
+        ],
+        "methods": [
+            api.get_method(**place, resourceId=fact(account, resource), httpMethod=http_method)
+            for resource, http_method in (("sign_in_resource", "POST"), ("hello_resource", "GET"))
+        ],
+        "authorizers": api.get_authorizers(**place)["items"],
+        "throttle": throttle(account),
+    }
+    text = json.dumps(described, default=str, sort_keys=True)
+    without: dict[str, Any] = json.loads(
+        text, object_hook=lambda d: {k: v for k, v in d.items() if k not in VOLATILE}
+    )
+    return without
+
+
+VOLATILE = {"ResponseMetadata", "LastModifiedDate", "CreationDate"}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "step", "deployed"),
+    [
+        (put_back_retention, "sign_in_function", False),
+        (change_code, "sign_in_function", False),
+        (add_a_variable, "sign_in_function", False),
+        (remove_trigger, "trigger", False),
+        (point_trigger_elsewhere, "trigger", False),
+        (weaken_passwords, "user_pool", False),
+        (close_sign_up, "user_pool", False),
+        (change_flows, "app_client", False),
+        (widen_role, "role", False),
+        (change_trust, "role", False),
+        (widen_permission, "rest_api", False),
+        (remove_permission, "trigger", False),
+        (open_protected_method, "protected_method", True),
+        (close_sign_in_method, "rest_api", True),
+        (change_identity_source, "authorizer", True),
+        (change_template, "rest_api", True),
+        (change_integration, "rest_api", True),
+        (lift_throttle, "deployment", False),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_up_restores_what_was_changed_behind_its_back(
+    account: Account, tamper: Callable[[Account], None], step: str, *, deployed: bool
+) -> None:
+    account.up()
+    before, former = configuration(account), stage(account)["deploymentId"]
+    tamper(account)
+    assert configuration(account) != before
+    actions = account.up()
+    changed = {name for name, action in actions.items() if action != "unchanged"}
+    assert changed == {step, "deployment"} if deployed else changed == {step}
+    assert configuration(account) == before
+    assert standing(account) == STACK
+    assert (stage(account)["deploymentId"] != former) == deployed
+    assert account.up() == UNCHANGED
+
+
+# ---- what was deleted behind our back
+
+
+def delete_pool(account: Account) -> None:
+    account.client("cognito-idp").delete_user_pool(UserPoolId=fact(account, "user_pool"))
+
+
+def delete_client(account: Account) -> None:
+    account.client("cognito-idp").delete_user_pool_client(
+        UserPoolId=fact(account, "user_pool"), ClientId=fact(account, "app_client")
+    )
+
+
+def delete_role(account: Account) -> None:
+    account.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    account.client("iam").delete_role(RoleName=ROLE)
+
+
+def delete_role_policy(account: Account) -> None:
+    account.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+
+
+def delete_sign_in_function(account: Account) -> None:
+    account.client("lambda").delete_function(FunctionName=SIGN_IN)
+
+
+def delete_auto_confirm_function(account: Account) -> None:
+    account.client("lambda").delete_function(FunctionName=AUTO_CONFIRM)
+
+
+def delete_log_group(account: Account) -> None:
+    account.client("logs").delete_log_group(logGroupName=AUTO_CONFIRM_LOGS)
+
+
+def delete_api(account: Account) -> None:
+    account.client("apigateway").delete_rest_api(restApiId=fact(account, "rest_api"))
+
+
+def delete_resource(account: Account) -> None:
+    account.client("apigateway").delete_resource(
+        restApiId=fact(account, "rest_api"), resourceId=fact(account, "hello_resource")
+    )
+
+
+def delete_method(account: Account) -> None:
+    account.client("apigateway").delete_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+    )
+
+
+def delete_authorizer(account: Account) -> None:
+    account.client("apigateway").delete_authorizer(
+        restApiId=fact(account, "rest_api"), authorizerId=fact(account, "authorizer")
+    )
+
+
+def delete_stage(account: Account) -> None:
+    account.client("apigateway").delete_stage(restApiId=fact(account, "rest_api"), stageName="dev")
+
+
+@pytest.mark.parametrize(
+    ("delete", "made"),
+    [
+        (delete_client, {"app_client"}),
+        (delete_role, {"role"}),
+        (delete_role_policy, {"role"}),
+        (delete_sign_in_function, {"sign_in_function", "rest_api"}),
+        (delete_auto_confirm_function, {"auto_confirm_function", "trigger"}),
+        (delete_log_group, {"auto_confirm_function"}),
+        (delete_api, {"rest_api", "authorizer", "protected_method", "deployment"}),
+        (delete_resource, {"protected_method", "deployment"}),
+        (delete_method, {"rest_api", "deployment"}),
+        (delete_authorizer, {"authorizer", "protected_method", "deployment"}),
+        (delete_stage, {"deployment"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_up_makes_again_what_was_deleted_behind_its_back(
+    account: Account, delete: Callable[[Account], None], made: set[str]
+) -> None:
+    account.up()
+    delete(account)
+    actions = account.up()
+    changed = {step for step, action in actions.items() if action != "unchanged"}
+    # A new client's id goes into the sign-in function's environment.
+    assert changed - {"sign_in_function"} == made - {"sign_in_function"}
+    assert standing(account) == STACK
+    assert stage(account)["deploymentId"] == fact(account, "deployment")
+    variables = function(account, SIGN_IN)["Environment"]["Variables"]
+    assert variables["CLIENT_ID"] == fact(account, "app_client")
+    methods = configuration(account)["methods"]
+    assert methods[1]["authorizerId"] == fact(account, "authorizer")
+    assert account.up() == UNCHANGED
+    assert not account.down().problems
+    assert account.left() == []
+
+
+def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
+    account: Account,
+) -> None:
+    account.up()
+    former = fact(account, "user_pool")
+    delete_pool(account)
+    actions = account.up()
+    arn = pool(account)["Arn"]
+    assert fact(account, "user_pool") != former
+    made = {step for step, action in actions.items() if action == "created"}
+    assert made >= {"user_pool", "app_client"}
+    assert standing(account) == STACK
+    described = configuration(account)
+    assert described["authorizers"][0]["providerARNs"] == [arn]
+    assert former not in json.dumps(described)
+    assert arn in json.dumps(described["policy"])
+    assert arn in json.dumps(described["statements"])
+
+
+# ---- down
+
+
+def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:
+    account.up()
+    recorded = sorted(
+        (step, record["id"])
+        for step, records in account.state().resources.items()
+        for record in records.values()
+    )
+    result = account.down()
+    assert account.left() == []
+    assert sorted((entry["step"], entry["id"]) for entry in result.deleted) == recorded
+    assert (result.already_gone, result.remaining, result.problems) == ([], [], [])
+    assert not account.path().exists()
+
+
+def test_down_twice_is_fine(account: Account) -> None:
+    account.up()
+    text = account.path().read_text()
+    account.down()
+    # As if the state file had come back from a copy.
+    account.path().write_text(text)
+    with account.calls.watched() as calls:
+        result = account.down()
+    assert mutations(calls) == []
+    assert (result.deleted, result.remaining, result.problems) == ([], [], [])
+    assert len(result.already_gone) == len(STACK) - 1  # all but the API's root path
+    assert not account.path().exists()
+    assert account.down().already_gone == []
+
+
+def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
+    account.up()
+    delete_sign_in_function(account)
+    delete_pool(account)
+    result = account.down()
+    assert {(entry["step"], entry["id"]) for entry in result.already_gone} >= {
+        ("sign_in_function", SIGN_IN)
+    }
+    assert {entry["step"] for entry in result.already_gone} == {
+        "sign_in_function",
+        "rest_api",  # its permission on the function
+        "user_pool",
+        "app_client",
+        "trigger",
+    }
+    assert account.left() == []
+
+
+def test_down_deletes_in_reverse_order_and_log_groups_last(account: Account) -> None:
+    account.up()
+    with account.calls.watched() as calls:
+        account.down()
+    assert mutations(calls) == [
+        "DeleteRestApi",
+        "DeleteFunction",
+        "DeleteFunction",
+        "DeleteRolePolicy",
+        "DeleteRole",
+        "DeleteUserPool",
+        "DeleteLogGroup",
+        "DeleteLogGroup",
+    ]
+
+
+def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) -> None:
+    account.up()
+    role = fact(account, "role", "arn")
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.operation == "DeleteRole" else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert account.left() == [f"role {ROLE}"]
+    assert result.remaining == [{"step": "role", "id": ROLE}]
+    assert len(result.problems) == 1
+    assert "iam:DeleteRole" in result.problems[0]
+    assert account.state().fact("role", "arn") == role
+    assert list(account.state().resources) == ["role"]
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Account) -> None:
+    account.up()
+    began = account.time.now
+
+    def throttle_until_later(call: Call) -> Any:
+        early = account.time.now < began + 30
+        throttled = call.operation == "DeleteRestApi" and early
+        return refusal(429, "TooManyRequestsException") if throttled else None
+
+    with account.calls.watched(throttle_until_later):
+        result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+    assert 30 <= account.time.now - began < 60
+
+
+def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None:
+    account.up()
+
+    def pretend(call: Call) -> Any:
+        if call.operation != "DeleteUserPool":
+            return None
+        return refusal(200, "")[0], {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    with account.calls.watched(pretend):
+        result = account.down()
+    assert [entry["step"] for entry in result.remaining] == ["user_pool"]
+    assert account.left() == ["pool shop"]
+
+
+# ---- the journal
+
+
+class StoppedError(BaseException):
+    """The process ends here: nothing after this runs but what Python's `finally` does."""
+
+
+def lose(call: Call) -> None:
+    del call
+    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+
+def stop(call: Call) -> None:
+    del call
+    raise StoppedError
+
+
+def cut(call: Call) -> None:
+    del call
+    raise EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+
+# What a call meets: before it reaches AWS, or after it took effect.
+FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
+    "stopped before": (stop, None),
+    "stopped after": (None, stop),
+    "answer lost": (None, lose),
+    "unreachable": (cut, None),
+    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
+    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
+    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
+}
+
+
+def up_with_fault(account: Account, fault: str, nth: int) -> str:
+    """Run `up` with a fault at its nth mutating call; return what the call was."""
+    before, after = FAULTS[fault]
+    met: list[str] = []
+
+    def on_before(call: Call) -> Any:
+        if not call.mutating:
+            return None
+        met.append(call.operation)
+        return before(call) if before and len(met) == nth + 1 else None
+
+    def on_after(call: Call) -> None:
+        if call.mutating and after and len(met) == nth + 1:
+            after(call)
+
+    with contextlib.suppress(StoppedError, CogauthError):
+        with account.calls.watched(on_before, on_after):
+            account.up()
+        # A throttled create is waited out; no other fault may pass unnoticed.
+        assert fault == "throttled", f"{fault} at call {nth} was swallowed"
+    assert len(met) > nth
+    return met[nth]
+
+
+def unrecorded(account: Account) -> list[str]:
+    """Return what stands in AWS and is neither a fact nor an intent of the state file."""
+    roots = {
+        "pool shop": ("user_pool", "user_pool"),
+        f"role {ROLE}": ("role", "role"),
+        f"function {SIGN_IN}": ("sign_in_function", "sign_in_function"),
+        f"function {AUTO_CONFIRM}": ("auto_confirm_function", "auto_confirm_function"),
+        f"logs {SIGN_IN_LOGS}": ("sign_in_function", "sign_in_log_group"),
+        f"logs {AUTO_CONFIRM_LOGS}": ("auto_confirm_function", "auto_confirm_log_group"),
+        "api shop": ("rest_api", "rest_api"),
+    }
+    state = account.state()
+    return [name for name in account.left() if state.record(*roots[name]) is None]
+
+
+# `up` or `down` follows, and of kinds that are much alike each meets every second or third call;
+# with --all-faults all of it is done.
+ALIKE = {
+    "stopped after": (2, 0),
+    "answer lost": (2, 1),
+    "stopped before": (3, 0),
+    "unreachable": (3, 1),
+    "500 without effect": (3, 2),
+    "denied": (2, 0),
+    "throttled": (2, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def all_mutations(
+    whole_moto: None,
+    clients: Callable[[str], Aws],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[str]:
+    """What a clean `up` calls to change AWS, in order."""
+    del whole_moto
+    with mock_aws():
+        clean = Account(clients("eu-central-1"), tmp_path_factory.mktemp("clean"))
+        with clean.calls.watched() as calls:
+            clean.up()
+    return mutations(calls)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_after_a_fault_at_any_call_up_completes_and_down_clears(  # noqa: PLR0913, PLR0917 fixtures
+    fault: str,
+    whole_moto: None,
+    no_credentials: pytest.MonkeyPatch,
+    clients: Callable[[str], Aws],
+    all_mutations: list[str],
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+) -> None:
+    del whole_moto, no_credentials
+    assert len(all_mutations) == 34
+    everything = bool(pytestconfig.getoption("--all-faults"))
+    modulus, remainder = ALIKE.get(fault, (1, 0))
+    for nth in range(len(all_mutations)):
+        # Four of the six statuses' answers differ from their neighbours in their number only.
+        alike = all_mutations[nth - 1 : nth + 2] == ["PutMethodResponse"] * 3
+        if not everything and (alike or nth % modulus != remainder):
+            continue
+        for ending in ("up", "down") if everything else (("up", "down")[nth // modulus % 2],):
+            with mock_aws():
+                account = Account(clients("eu-central-1"), tmp_path / f"{nth}-{ending}")
+                check_recovery(account, fault, nth, ending)
+
+
+def check_recovery(account: Account, fault: str, nth: int, ending: str) -> None:
+    operation = up_with_fault(account, fault, nth)
+    place = f"{fault} at call {nth}, {operation}, then {ending}"
+    assert unrecorded(account) == [], place
+    if ending == "up":
+        account.up()
+        assert standing(account) == STACK, place
+    else:
+        result = account.down()
+        assert (result.remaining, result.problems) == ([], []), place
+        assert account.left() == [], place
+
+
+def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
+    account: Account,
+) -> None:
+    stopped: set[str] = set()
+
+    def stop_once_each(call: Call) -> None:
+        place = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s:.40}"
+        if call.mutating and place not in stopped:
+            stopped.add(place)
+            raise StoppedError
+
+    runs = 0
+    finished = False
+    while not finished:
+        runs += 1
+        assert runs < 60
+        with contextlib.suppress(StoppedError), account.calls.watched(after=stop_once_each):
+            account.up()
+            finished = True
+    assert standing(account) == STACK
+    assert runs > 15
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"), [("CreateRole", "role"), ("CreateLogGroup", "sign_in_function")]
+)
+def test_a_lost_answer_that_botocore_retries_is_no_taken_name(
+    account: Account, operation: str, step: str
+) -> None:
+    """The second attempt is told that the name is taken, by what the first one made."""
+    lost: list[str] = []
+
+    def lose_first(request: Any, event_name: str, **_: Any) -> None:
+        del request
+        if event_name.endswith(operation) and not lost:
+            lost.append(operation)
+            raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-send", lose_first)
+    try:
+        actions = account.up()
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-send", lose_first)
+    assert lost == [operation]
+    assert actions[step] in {"created", "adopted"}
+    assert standing(account) == STACK
+
+
+def test_a_create_whose_name_is_not_unique_is_not_retried_blind(account: Account) -> None:
+    """A second attempt would leave a pool, client, API or authorizer that nobody recorded."""
+    names = ("CreateUserPool", "CreateUserPoolClient", "CreateRestApi", "CreateAuthorizer")
+    for operation in names:
+        sent: list[str] = []
+
+        def lose_all(
+            event_name: str, operation: str = operation, sent: list[str] = sent, **_: Any
+        ) -> None:
+            if event_name.endswith(f".{operation}"):
+                sent.append(operation)
+                raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+        for client in account.calls.clients:
+            client.meta.events.register_last("before-send", lose_all)
+        try:
+            with pytest.raises(CogauthError):
+                account.up()
+        finally:
+            for client in account.calls.clients:
+                client.meta.events.unregister("before-send", lose_all)
+        assert sent == [operation]
+    actions = account.up()
+    assert actions["authorizer"] == "adopted"
+    assert standing(account) == STACK
+
+
+def test_throttled_creates_are_waited_out(account: Account) -> None:
+    refused: set[str] = set()
+
+    def once_each(call: Call) -> Any:
+        if not call.operation.startswith("Create") or call.operation in refused:
+            return None
+        refused.add(call.operation)
+        return refusal(429, "TooManyRequestsException")
+
+    with account.calls.watched(once_each):
+        account.up()
+    assert len(refused) >= 9
+    assert standing(account) == STACK
+
+
+def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        if call.operation != "CreateFunction" or account.time.now > 20:
+            return None
+        message = "The role defined for the function cannot be assumed by Lambda."
+        return refusal(400, "InvalidParameterValueException", message)
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert standing(account) == STACK
+    assert 20 < account.time.now < 40
+
+
+def test_a_role_that_never_becomes_assumable_is_given_up_with_a_reason(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        message = "The role defined for the function cannot be assumed by Lambda."
+        refused = call.operation == "CreateFunction"
+        return refusal(400, "InvalidParameterValueException", message) if refused else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError, match="cannot be assumed"):
+        account.up()
+    assert account.time.now < 300
+    assert not account.down().problems
+    assert account.left() == []
+
+
+def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -> None:
+    """While a create runs: its own intent is in the file, and the facts of all its step needs."""
+    creating = {
+        "CreateUserPool": ["user_pool"],
+        "CreateUserPoolClient": ["app_client"],
+        "CreateRole": ["role"],
+        "CreateFunction": ["sign_in_function", "auto_confirm_function"],
+        "CreateRestApi": ["rest_api"],
+        "CreateAuthorizer": ["authorizer"],
+        "CreateDeployment": ["deployment"],
+    }
+    needs = {step.name: step.needs for step in STEPS}
+    seen: list[str] = []
+
+    def look(call: Call) -> None:
+        if call.operation not in creating:
+            return
+        step = creating[call.operation].pop(0)
+        state = account.state()
+        record = state.record(step, step)
+        assert record is not None
+        assert record["status"] == CREATING
+        for need in needs[step]:
+            needed = state.record(need, need)
+            assert needed is not None
+            assert needed["status"] == CREATED
+        seen.append(step)
+
+    with account.calls.watched(look):
+        account.up()
+    assert len(seen) == 8
+
+
+def test_an_error_says_which_step_failed_why_and_how_to_go_on(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        denied = call.operation == "CreateAuthorizer"
+        return refusal(403, "AccessDeniedException", "Not you.") if denied else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.up()
+    text = str(caught.value)
+    for part in (
+        "Authorizer",
+        "apigateway:POST",
+        str(account.path()),
+        "cogauth up",
+        "cogauth down",
+    ):
+        assert part in text
+
+
+# ---- whose it is
+
+
+def make_foreign_role(account: Account) -> None:
+    account.client("iam").create_role(
+        RoleName=ROLE,
+        AssumeRolePolicyDocument=OTHER_TRUST,
+        Tags=[{"Key": "team", "Value": "billing"}],
+    )
+
+
+def make_foreign_group(account: Account) -> None:
+    account.client("logs").create_log_group(logGroupName=SIGN_IN_LOGS, tags={"team": "billing"})
+
+
+def make_foreign_function(account: Account) -> None:
+    role = account.client("iam").create_role(
+        RoleName="billing", AssumeRolePolicyDocument=OTHER_TRUST
+    )["Role"]["Arn"]
+    account.client("lambda").create_function(
+        FunctionName=AUTO_CONFIRM,
+        Role=role,
+        Runtime="python3.13",
+        Handler="app.handler",
+        Code={"ZipFile": b"zip"},
+        Tags={"cogauth:stack": "other", "cogauth:stack-id": "a-stack-id-of-theirs"},
+    )
+
+
+def delete_sign_in_log_group(account: Account) -> None:
+    logs = account.client("logs")
+    # moto keeps a deleted group's tags for the next one of its name.
+    logs.untag_log_group(logGroupName=SIGN_IN_LOGS, tags=["cogauth:stack", "cogauth:stack-id"])
+    logs.delete_log_group(logGroupName=SIGN_IN_LOGS)
+
+
+def description(account: Account) -> str:
+    """Everything in the account that a name of ours could be, as text."""
+    iam, logs, lambda_ = account.client("iam"), account.client("logs"), account.client("lambda")
+    groups = logs.describe_log_groups()["logGroups"]
+    return json.dumps(
+        [
+            [iam.get_role(RoleName=role["RoleName"]) for role in iam.list_roles()["Roles"]],
+            groups,
+            [logs.list_tags_for_resource(resourceArn=g["logGroupArn"])["tags"] for g in groups],
+            [
+                lambda_.get_function(FunctionName=found["FunctionName"])
+                for found in lambda_.list_functions()["Functions"]
+            ],
+            [
+                statements(account.session, f["FunctionName"])
+                for f in lambda_.list_functions()["Functions"]
+            ],
+        ],
+        default=str,
+    )
+
+
+def without_metadata(text: str) -> Any:
+    return json.loads(
+        text,
+        object_hook=lambda d: {
+            k: v for k, v in d.items() if k not in {"ResponseMetadata", "RoleLastUsed", "Location"}
+        },
+    )
+
+
+FOREIGN = [
+    (make_foreign_role, ROLE, "no cogauth tag"),
+    (make_foreign_group, SIGN_IN_LOGS, "no cogauth tag"),
+    (make_foreign_function, AUTO_CONFIRM, "a-stack-id-of-theirs"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
+    account: Account, make: Callable[[Account], None], name: str, owner: str
+) -> None:
+    make(account)
+    before = description(account)
+    with account.calls.watched() as calls, pytest.raises(NameTakenError) as caught:
+        account.up()
+    assert name in str(caught.value)
+    assert owner in str(caught.value)
+    assert mutations(calls) == []
+    account.down()
+    assert without_metadata(description(account)) == without_metadata(before)
+
+
+@pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
+    account: Account, make: Callable[[Account], None], name: str, owner: str
+) -> None:
+    taken: list[Any] = []
+
+    def take(call: Call) -> None:
+        if call.operation == "CreateUserPool":
+            make(account)
+            taken.append(without_metadata(description(account)))
+
+    with account.calls.watched(take), pytest.raises(NameTakenError) as caught:
+        account.up()
+    assert name in str(caught.value)
+    assert owner in str(caught.value)
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert without_metadata(description(account)) == taken[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "delete", "name"),
+    [
+        (make_foreign_role, delete_role, ROLE),
+        (make_foreign_group, delete_sign_in_log_group, SIGN_IN_LOGS),
+        (make_foreign_function, delete_auto_confirm_function, AUTO_CONFIRM),
+    ],
+    ids=["role", "log group", "function"],
+)
+def test_what_someone_else_put_in_our_resources_place_is_left_alone(
+    account: Account, make: Callable[[Account], None], delete: Callable[[Account], Any], name: str
+) -> None:
+    account.up()
+    delete(account)
+    make(account)
+    with account.calls.watched() as calls, pytest.raises(NameTakenError, match=name):
+        account.up()
+    assert mutations(calls) == []
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert any(entry["id"] == name for entry in result.already_gone)
+    assert any(name in left for left in account.left())
+
+
+def test_a_pool_and_an_api_of_the_same_name_are_left_alone(account: Account) -> None:
+    cognito, api = account.client("cognito-idp"), account.client("apigateway")
+    their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    their_api = api.create_rest_api(name="shop")["id"]
+    account.up()
+    assert fact(account, "user_pool") != their_pool
+    assert fact(account, "rest_api") != their_api
+    assert account.left().count("pool shop") == account.left().count("api shop") == 2
+    account.down()
+    assert account.left() == ["api shop", "pool shop"]
+    assert cognito.list_user_pools(MaxResults=60)["UserPools"][0]["Id"] == their_pool
+    assert api.get_rest_apis()["items"][0]["id"] == their_api
+
+
+@pytest.mark.parametrize("ending", ["up", "down"])
+def test_what_an_interrupted_create_may_have_left_is_not_mistaken_for_theirs(
+    account: Account, ending: str
+) -> None:
+    """The state file says only that a pool, or an API, may have been made: theirs was not."""
+    cognito, api = account.client("cognito-idp"), account.client("apigateway")
+    their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    their_api = api.create_rest_api(name="shop")["id"]
+    for operation in ("CreateUserPool", "CreateRestApi"):
+
+        def stop_before(call: Call, operation: str = operation) -> None:
+            if call.operation == operation:
+                raise StoppedError
+
+        with pytest.raises(StoppedError), account.calls.watched(stop_before):
+            account.up()
+        if ending == "down":
+            account.down()
+            assert account.left() == ["api shop", "pool shop"]
+    if ending == "up":
+        account.up()
+        assert fact(account, "user_pool") != their_pool
+        assert fact(account, "rest_api") != their_api
+        account.down()
+    assert [each["Id"] for each in cognito.list_user_pools(MaxResults=9)["UserPools"]] == [
+        their_pool
+    ]
+    assert [each["id"] for each in api.get_rest_apis()["items"]] == [their_api]
+
+
+@pytest.mark.parametrize(("make", "name", "_owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_is_taken_after_our_create_was_interrupted_is_theirs(
+    account: Account, make: Callable[[Account], None], name: str, _owner: str
+) -> None:
+    operation = {
+        make_foreign_role: "CreateRole",
+        make_foreign_group: "CreateLogGroup",
+        make_foreign_function: "CreateFunction",
+    }[make]
+
+    def stop_before(call: Call) -> None:
+        # The first log group is the foreign one, the second function is.
+        made = {part.split()[-1] for part in account.left()}
+        if call.operation == operation and (name != AUTO_CONFIRM or SIGN_IN in made):
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(stop_before):
+        account.up()
+    make(account)
+    theirs = without_metadata(description(account))
+    with account.calls.watched() as calls, pytest.raises(NameTakenError, match=name):
+        account.up()
+    assert mutations(calls) == []
+    assert without_metadata(description(account)) == theirs
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert [entry for entry in account.left() if not entry.endswith(" billing")] == [
+        entry for entry in account.left() if entry.endswith(f" {name}")
+    ]
+    assert any(entry.endswith(f" {name}") for entry in account.left())
+
+
+def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> None:
+    account.up()
+    stack_id = account.state().stack_id
+    account.path().rename(account.folder / "elsewhere.json")
+    before = standing(account)
+    with account.calls.watched() as calls, pytest.raises(StateError) as caught:
+        account.up()
+    assert stack_id in str(caught.value)
+    assert str(account.path()) in str(caught.value)
+    assert mutations(calls) == []
+    # Nor does the new, empty state file let `down` delete the other's stack.
+    account.down()
+    assert standing(account) == before
+
+
+def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> None:
+    account.up()
+    ctx = account.context()
+    found = list(engine.survey(ctx))
+    assert len(found) == 7
+    assert all(ctx.owns(finding.tags) for finding in found)
+    assert {finding.step for finding in found if finding.unique} == {
+        "role",
+        "sign_in_function",
+        "auto_confirm_function",
+    }
+
+
+def test_standing_lists_what_down_deletes_in_its_order(account: Account) -> None:
+    account.up()
+    listed = [name for _title, name in engine.standing(account.state())]
+    lines: list[str] = []
+    engine.down(account.context(), lines.append)
+    assert [line.rsplit(" ", 1)[1] for line in lines] == listed
+    assert listed[-1] == SIGN_IN_LOGS

@@ -1,0 +1,254 @@
+"""Who may do what: the policies that were made, evaluated as AWS documents it.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from conftest import REGION, Account, statements
+from moto import mock_aws
+
+from cogauth.context import Aws
+
+ROLE = "shop-LambdaAuthRole"
+SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
+INVOKE = "lambda:InvokeFunction"
+
+
+def like(pattern: str, value: str) -> bool:
+    """Say whether a value matches a pattern of IAM's: `*` is any text, `?` any character."""
+    parts = [{"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern]
+    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+
+
+def arn_like(pattern: str, value: str) -> bool:
+    """Say whether an ARN matches: part by part, so that a `*` doesn't reach over a colon."""
+    patterns, parts = pattern.split(":", 5), value.split(":", 5)
+    return len(patterns) == len(parts) and all(map(like, patterns, parts))
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: an action on a resource, by a service or by the role itself (None)."""
+
+    action: str
+    resource: str
+    service: str | None = None
+    source_arn: str = ""
+    source_account: str = ""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        keys = {"aws:sourcearn": self.source_arn, "aws:sourceaccount": self.source_account}
+        return {key: value for key, value in keys.items() if value}
+
+
+OPERATORS = {
+    "ArnLike": arn_like,
+    "ArnEquals": arn_like,
+    "StringEquals": str.__eq__,
+    "StringLike": like,
+}
+
+
+def applies(statement: dict[str, Any], request: Request) -> bool:
+    known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+    assert set(statement) <= known, "the evaluator doesn't know all of the statement"
+    if request.service is not None:
+        principal = statement["Principal"]
+        services = [] if principal == "*" else as_list(principal.get("Service", []))
+        if principal not in ("*", {"AWS": "*"}) and request.service not in services:
+            return False
+    conditions = [
+        (OPERATORS[operator], pattern, request.keys.get(key.lower()))
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, patterns in keys.items()
+        for pattern in as_list(patterns)
+    ]
+    return (
+        any(like(action.lower(), request.action.lower()) for action in as_list(statement["Action"]))
+        and any(like(resource, request.resource) for resource in as_list(statement["Resource"]))
+        and all(value is not None and test(pattern, value) for test, pattern, value in conditions)
+    )
+
+
+def allowed(policy: list[dict[str, Any]], request: Request) -> bool:
+    effects = {statement["Effect"] for statement in policy if applies(statement, request)}
+    return effects == {"Allow"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's policies as AWS has them, and the ARNs that they are about."""
+
+    region: str
+    account: str
+    pool: str
+    api: str
+    trust: list[dict[str, Any]]
+    role_arn: str
+    role_policy: list[dict[str, Any]]
+    functions: dict[str, list[dict[str, Any]]]
+
+
+def look(account: Account) -> Stack:
+    state, iam = account.state(), account.client("iam")
+    role = iam.get_role(RoleName=ROLE)["Role"]
+    policy = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
+    return Stack(
+        region=account.region,
+        account=account.aws.account,
+        pool=state.fact("user_pool", "arn"),
+        api=state.fact("rest_api", "id"),
+        trust=role["AssumeRolePolicyDocument"]["Statement"],
+        role_arn=role["Arn"],
+        role_policy=policy["Statement"],
+        functions={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
+    )
+
+
+@pytest.fixture(scope="module")
+def stack(
+    whole_moto: None, clients: Callable[[str], Aws], tmp_path_factory: pytest.TempPathFactory
+) -> Stack:
+    del whole_moto
+    with mock_aws():
+        account = Account(clients(REGION), tmp_path_factory.mktemp("stack"))
+        account.up()
+        return look(account)
+
+
+def arn(stack: Stack, service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{stack.region}:{stack.account}:{resource}"
+
+
+def may_invoke(stack: Stack, name: str, service: str, source: str, account: str = "") -> bool:
+    policy = stack.functions[name]
+    function = arn(stack, "lambda", f"function:{name}")
+    request = Request(INVOKE, function, service, source, account or stack.account)
+    return allowed(policy, request)
+
+
+def test_the_user_pool_may_call_the_auto_confirm_function(stack: Stack) -> None:
+    pool = stack.pool
+    assert may_invoke(stack, AUTO_CONFIRM, "cognito-idp.amazonaws.com", pool)
+
+
+def test_no_one_else_may_call_the_auto_confirm_function(stack: Stack) -> None:
+    cognito, pool = "cognito-idp.amazonaws.com", stack.pool
+    other_pool = arn(stack, "cognito-idp", "userpool/eu-central-1_OtherPool")
+    for service, source, account in (
+        (cognito, other_pool, ""),
+        (cognito, f"{pool}x", ""),
+        (cognito, pool, "210987654321"),
+        (cognito, pool.replace(stack.account, "210987654321"), "210987654321"),
+        (cognito, "", ""),
+        ("apigateway.amazonaws.com", pool, ""),
+        ("s3.amazonaws.com", pool, ""),
+        ("events.amazonaws.com", "", ""),
+    ):
+        assert not may_invoke(stack, AUTO_CONFIRM, service, source, account)
+
+
+def method_arn(stack: Stack, rest: str, api: str = "") -> str:
+    return arn(stack, "execute-api", f"{api or stack.api}/{rest}")
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", "test-invoke-stage"])
+def test_the_sign_in_method_may_call_its_function_on_any_stage(stack: Stack, stage: str) -> None:
+    source = method_arn(stack, f"{stage}/POST/signin")
+    assert may_invoke(stack, SIGN_IN, "apigateway.amazonaws.com", source)
+
+
+def test_no_other_method_path_api_or_service_may_call_it(stack: Stack) -> None:
+    gateway = "apigateway.amazonaws.com"
+    for source in (
+        method_arn(stack, "dev/GET/signin"),
+        method_arn(stack, "dev/POST/hello"),
+        method_arn(stack, "dev/POST/signin2"),
+        method_arn(stack, "dev/POST/"),
+        method_arn(stack, "dev/POST/signin", api="otherapi01"),
+        method_arn(stack, "dev/POST/signin").replace(stack.account, "210987654321"),
+        method_arn(stack, "dev/POST/signin").replace(stack.region, "us-east-1"),
+        "",
+    ):
+        assert not may_invoke(stack, SIGN_IN, gateway, source)
+    source = method_arn(stack, "dev/POST/signin")
+    assert not may_invoke(stack, SIGN_IN, "cognito-idp.amazonaws.com", source)
+    assert not may_invoke(stack, AUTO_CONFIRM, gateway, source)
+
+
+def role_may(stack: Stack, action: str, resource: str) -> bool:
+    return allowed(stack.role_policy, Request(action, resource))
+
+
+def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
+    pool = stack.pool
+    for action in ("AdminInitiateAuth", "AdminGetUser", "DescribeUserPoolClient"):
+        assert role_may(stack, f"cognito-idp:{action}", pool)
+    for name in (SIGN_IN, AUTO_CONFIRM):
+        stream = arn(
+            stack, "logs", f"log-group:/aws/lambda/{name}:log-stream:2026/11/22/[$LATEST]a"
+        )
+        assert role_may(stack, "logs:CreateLogStream", stream)
+        assert role_may(stack, "logs:PutLogEvents", stream)
+
+
+def test_the_role_may_do_nothing_else(stack: Stack) -> None:
+    pool = stack.pool
+    for action in (
+        "AdminCreateUser",
+        "AdminSetUserPassword",
+        "AdminDeleteUser",
+        "AdminConfirmSignUp",
+        "ListUsers",
+        "DescribeUserPool",
+        "UpdateUserPool",
+        "DeleteUserPool",
+        "UpdateUserPoolClient",
+    ):
+        assert not role_may(stack, f"cognito-idp:{action}", pool)
+    other_pool = arn(stack, "cognito-idp", "userpool/eu-central-1_OtherPool")
+    assert not role_may(stack, "cognito-idp:AdminInitiateAuth", other_pool)
+    assert not role_may(stack, "cognito-idp:AdminInitiateAuth", f"{pool}x")
+    group = arn(stack, "logs", f"log-group:/aws/lambda/{SIGN_IN}")
+    # With it a late log line would bring a deleted group back, to stay for ever.
+    for resource in (group, f"{group}:*", f"{group}:log-stream:a"):
+        assert not role_may(stack, "logs:CreateLogGroup", resource)
+        assert not role_may(stack, "logs:DeleteLogGroup", resource)
+    other = arn(stack, "logs", "log-group:/aws/lambda/other:log-stream:a")
+    longer = arn(stack, "logs", f"log-group:/aws/lambda/{SIGN_IN}2:log-stream:a")
+    assert not role_may(stack, "logs:PutLogEvents", other)
+    assert not role_may(stack, "logs:PutLogEvents", longer)
+    for action in ("iam:PassRole", "lambda:InvokeFunction", "sts:AssumeRole", "s3:GetObject"):
+        assert not role_may(stack, action, "*")
+
+
+def test_only_lambda_may_assume_the_role(stack: Stack) -> None:
+    # A trust policy names no resource: it is the role's own.
+    trust = [{"Resource": "*", **s} for s in stack.trust]
+    for service, expected in (
+        ("lambda.amazonaws.com", True),
+        ("ec2.amazonaws.com", False),
+        ("cognito-idp.amazonaws.com", False),
+    ):
+        assert allowed(trust, Request("sts:AssumeRole", stack.role_arn, service)) is expected
+
+
+def test_with_power_user_the_inline_policy_keeps_to_logs(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    stack = look(account)
+    assert not role_may(stack, "cognito-idp:AdminInitiateAuth", stack.pool)
+    stream = arn(stack, "logs", f"log-group:/aws/lambda/{SIGN_IN}:log-stream:a")
+    assert role_may(stack, "logs:PutLogEvents", stream)
