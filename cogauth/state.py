@@ -198,8 +198,8 @@ def load(path: Path) -> State | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise StateError(
             f"The state file {path} is damaged ({type(error).__name__}: {error}). It was left as "
-            "it is and nothing was touched in AWS. Restore it from a copy, or let 'cogauth recover' "
-            "keep it beside a new one, written from what stands in the account."
+            "it is and nothing was touched in AWS. Restore it from a copy, or run 'cogauth "
+            "recover': it keeps this one beside a new one, written from what stands in the account."
         ) from error
     raise StateError(
         f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}. "

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -26,7 +27,7 @@ from moto.utilities.utils import get_partition
 
 from cogauth import engine
 from cogauth import state as state_file
-from cogauth.context import Aws, Context
+from cogauth.context import Aws, Context, refuse
 from cogauth.engine import DownResult, StepResult
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -43,6 +44,7 @@ CLIENTS = (
     "logs",
     "apigateway",
     "apigateway_once",
+    "tagging",
 )
 # moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
 IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
@@ -208,9 +210,12 @@ class Account:
         state.save()
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
-    def up(self, stack: str = "shop", **choices: Any) -> dict[str, str]:
+    def up(
+        self, stack: str = "shop", *, confirm: Callable[[str], None] = refuse, **choices: Any
+    ) -> dict[str, str]:
         """Run `up` as the command does; return each step's action."""
         ctx = self.context(stack, **choices)
+        ctx.confirm = confirm
         if not engine.is_complete(ctx):
             engine.check_names(ctx)
         return {result.step: result.action for result in engine.up(ctx, Silent())}
@@ -334,6 +339,27 @@ def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) 
     return _moto_apply_operations(authorizer, others)
 
 
+def _tags_of(response: Any) -> dict[str, str]:
+    """Return the tags that a tagging call is about: a REST API's or a stage's, to be changed."""
+    names = unquote(response.path).split("/restapis/")[1].split("/")
+    api = response.backend.get_rest_api(names[0])
+    owner = api.stages[names[2]] if len(names) > 1 else api
+    owner.tags = owner.tags or {}
+    tags: dict[str, str] = owner.tags
+    return tags
+
+
+def _tag_resource(response: Any) -> str:
+    _tags_of(response).update(response._get_param("tags"))  # noqa: SLF001 moto's own way
+    return "{}"
+
+
+def _untag_resource(response: Any) -> str:
+    for key in response.querystring["tagKeys"]:
+        _tags_of(response).pop(key, None)
+    return "{}"
+
+
 _moto_apply_operations = Authorizer.apply_operations
 
 
@@ -352,10 +378,15 @@ CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
 
 @pytest.fixture(scope="session")
 def whole_moto(quick_moto: None) -> Iterator[None]:
-    """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets."""
+    """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
+
+    tags of a REST API.
+    """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(APIGatewayResponse, "update_method", _update_method, raising=False)
+        patch.setattr(APIGatewayResponse, "tag_resource", _tag_resource)
+        patch.setattr(APIGatewayResponse, "untag_resource", _untag_resource)
         patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
         patch.setattr(Authorizer, "apply_operations", _apply_operations)
         yield

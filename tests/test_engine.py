@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from cogauth import engine
 from cogauth.context import Aws
-from cogauth.errors import CogauthError, NameTakenError, StateError
+from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
 from cogauth.state import CREATED, CREATING
 from cogauth.steps import STEPS
 
@@ -502,7 +502,6 @@ VOLATILE = {"ResponseMetadata", "LastModifiedDate", "CreationDate"}
         (remove_trigger, "trigger", False),
         (point_trigger_elsewhere, "trigger", False),
         (weaken_passwords, "user_pool", False),
-        (close_sign_up, "user_pool", False),
         (change_flows, "app_client", False),
         (widen_role, "role", False),
         (change_trust, "role", False),
@@ -599,7 +598,8 @@ def delete_stage(account: Account) -> None:
     ("delete", "made"),
     [
         (delete_client, {"app_client"}),
-        (delete_role, {"role"}),
+        # Lambda keeps a grant to the very role that a function was made with.
+        (delete_role, {"role", "auto_confirm_function", "trigger", "rest_api"}),
         (delete_role_policy, {"role"}),
         (delete_sign_in_function, {"sign_in_function", "rest_api"}),
         (delete_auto_confirm_function, {"auto_confirm_function", "trigger"}),
@@ -638,7 +638,10 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     account.up()
     former = fact(account, "user_pool")
     delete_pool(account)
-    actions = account.up()
+    with account.calls.watched() as calls, pytest.raises(UsageError, match="users"):
+        account.up()
+    assert mutations(calls) == []
+    actions = account.up(confirm=lambda _lost: None)
     arn = pool(account)["Arn"]
     assert fact(account, "user_pool") != former
     made = {step for step, action in actions.items() if action == "created"}
@@ -649,6 +652,69 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     assert former not in json.dumps(described)
     assert arn in json.dumps(described["policy"])
     assert arn in json.dumps(described["statements"])
+
+
+def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
+    account.up()
+    close_sign_up(account)
+    assert account.up() == UNCHANGED
+    assert account.up(password_min_length=9)["user_pool"] == "updated"
+    assert pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+
+
+def untag_pool(account: Account) -> None:
+    update_pool(account, UserPoolTags={})
+
+
+def untag_api(account: Account) -> None:
+    arn = account.state().fact("rest_api", "arn")
+    account.client("apigateway").untag_resource(resourceArn=arn, tagKeys=list(TAGS))
+
+
+TAGS = ("cogauth:stack", "cogauth:stack-id")
+
+
+@pytest.mark.parametrize("untag", [untag_pool, untag_api])
+def test_what_was_recorded_by_its_id_is_ours_whatever_its_tags_say(
+    account: Account, untag: Callable[[Account], None]
+) -> None:
+    account.up()
+    tagged = configuration(account), tags_of_ids(account)
+    untag(account)
+    assert tags_of_ids(account) != tagged[1]
+    changed = {step for step, action in account.up().items() if action != "unchanged"}
+    assert changed == {"user_pool" if untag is untag_pool else "rest_api"}
+    assert (configuration(account), tags_of_ids(account)) == tagged
+    untag(account)
+    result = account.down()
+    assert (result.remaining, result.already_gone) == ([], [])
+    assert account.left() == []
+
+
+def tags_of_ids(account: Account) -> list[Any]:
+    api = account.client("apigateway").get_rest_api(restApiId=fact(account, "rest_api"))
+    return [pool(account).get("UserPoolTags"), api.get("tags")]
+
+
+def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    theirs = api.create_deployment(**place, description="the owner's")["id"]
+    patch = [{"op": "replace", "path": "/deploymentId", "value": theirs}]
+    api.update_stage(**place, stageName="dev", patchOperations=patch)
+    assert account.up() == UNCHANGED
+    assert stage(account)["deploymentId"] == theirs
+
+
+def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account) -> None:
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    former = fact(account, "deployment")
+    api.create_stage(**place, stageName="prod", deploymentId=former)
+    change_template(account)
+    account.up()
+    assert fact(account, "deployment") != former
+    assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
 
 
 # ---- down
@@ -1205,6 +1271,7 @@ def test_what_someone_else_put_in_our_resources_place_is_left_alone(
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert any(entry["id"] == name for entry in result.already_gone)
+    assert any(name in words for words in result.left_alone)
     assert any(name in left for left in account.left())
 
 

@@ -63,7 +63,7 @@ def pid_of_server(folder: Path) -> int:
 
 def starter(folder: Path, prelude: str = "", arguments: str = "") -> subprocess.Popen[str]:
     program = START.format(prelude=prelude, arguments=arguments)
-    return subprocess.Popen(  # noqa: S603 (our own program)
+    return subprocess.Popen(
         [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True
     )
 

@@ -16,7 +16,7 @@ from cogauth.settings import CHARACTER_CLASSES, Settings, check_stack_name
 BOUNDS = {
     "password_min_length": (6, 99),
     "sign_in_memory": (128, 10240),
-    "sign_in_timeout": (6, 29),
+    "sign_in_timeout": (9, 29),
     "auto_confirm_memory": (128, 10240),
     "auto_confirm_timeout": (1, 5),
     "throttle_rate": (0.1, 10000),

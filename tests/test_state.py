@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 names = st.text(min_size=1, max_size=8)
 records = st.fixed_dictionaries(
     {"status": st.sampled_from([CREATED, OUTDATED]), "id": names}
-) | st.just({"status": CREATING})
+) | st.just({"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
 
 
 @in_one_folder
@@ -70,7 +70,7 @@ def test_no_file_is_no_state(path: Path) -> None:
 
 def test_each_change_of_a_record_is_on_disk_at_once(path: Path) -> None:
     state = make(path)
-    state.put("role", "role", {"status": CREATING})
+    state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     assert load(path) == state
     state.put("role", "role", {"status": CREATED, "id": "r"})
     state.put("role", "role_policy", {"status": CREATED, "id": "p"})
@@ -195,7 +195,7 @@ def test_removing_takes_the_tokens_along_and_may_be_done_twice(path: Path) -> No
 def text_of(path: Path) -> dict[str, Any]:
     state = make(path)
     state.put("user_pool", "user_pool", {"status": CREATED, "id": "p", "arn": "a"})
-    state.put("role", "role", {"status": CREATING})
+    state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     data: dict[str, Any] = json.loads(path.read_text())
     return data
 

@@ -117,9 +117,10 @@ def test_the_stop_event_set_elsewhere_ends_a_real_wait_at_once() -> None:
 
 
 def retry(waiter: Waiter, call: Any, timeout: float = 60) -> Any:
-    return waiter.retry(
-        call, on=lambda error: code_of(error) == "Throttled", reason="AWS", timeout_s=timeout
-    )
+    def passing(error: ClientError) -> str | None:
+        return "AWS" if code_of(error) == "Throttled" else None
+
+    return waiter.retry(call, passing=passing, timeout_s=timeout)
 
 
 def test_a_named_error_is_tried_again_until_it_passes(waiter: Waiter) -> None:

@@ -81,6 +81,8 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
             f"Interrupted. What still stands is in {state.path}: "
             f"'{target.command('down')}' goes on with it."
         ) from error
+    for left_alone in result.left_alone:
+        notice(f"  {left_alone}")
     for problem in result.problems:
         notice(f"Error: {problem}")
     if not (result.remaining or result.problems):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure
 from cogauth.engine.journal import (
-    check_owner,
     find_after_crash,
     find_ours,
     owned,
     patiently,
+    taken_error,
     words,
 )
 from cogauth.errors import CogauthError
@@ -33,11 +33,18 @@ Entry = dict[str, str]
 
 @dataclass
 class DownResult:
-    """What became of a stack's resources, and why something could not be deleted."""
+    """What became of a stack's resources.
+
+    Attributes:
+        deleted, already_gone, remaining: each as ``{"step": …, "id": …}``.
+        left_alone: what has one of the stack's names but not its tag, in words.
+        problems: why something could not be deleted, in words.
+    """
 
     deleted: list[Entry] = field(default_factory=list)
     already_gone: list[Entry] = field(default_factory=list)
     remaining: list[Entry] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -138,16 +145,14 @@ class _Down:
         ctx.state.drop(step.name, resource.key)
 
     def _is_ours(self, step: Step, resource: Resource, live: Live) -> bool:
-        """Say whether what was recorded is still the stack's own.
-
-        Raises:
-            NameTakenError: nothing says whose it is by now; it is left alone.
-        """
+        """Say whether what was recorded is still the stack's own."""
         # An id is never given twice, so whatever its tags say, it is ours. A name may be.
         if resource.taken is None or owned(self.ctx, resource, live):
             return True
-        if "cogauth:stack-id" not in (resource.tags(live) or {}):
-            check_owner(self.ctx, step, resource, live)
+        taken = taken_error(
+            step.name, resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
+        )
+        self.result.left_alone.append(str(taken))
         return False
 
     def _delete(self, resource: Resource, facts: Record) -> bool:
