@@ -40,7 +40,8 @@ def is_definite(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return False
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return bool(400 <= status < 500)  # noqa: PLR2004 HTTP's own numbers
+    # 408 is a time-out, like those of the client: nobody knows how far the call got.
+    return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 
 
 def explain(error: Exception, aws: Aws | None = None) -> str:
@@ -52,6 +53,8 @@ def explain(error: Exception, aws: Aws | None = None) -> str:
     """
     if isinstance(error, ClientError):
         return _explain_answer(error, aws)
+    if isinstance(error, (CogauthError, TimedOutError)):
+        return str(error)
     for kinds, text in _BOTOCORE:
         if isinstance(error, kinds):
             return text.format(error=error)
@@ -134,10 +137,6 @@ _BOTOCORE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
             botocore_errors.HTTPClientError,
         ),
         _NO_NETWORK,
-    ),
-    (
-        (ValueError,),  # botocore's InvalidEndpoint is a ValueError
-        "{error}",
     ),
 )
 

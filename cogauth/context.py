@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,7 +83,11 @@ class Aws:
         else:
             self._botocore = botocore.session.Session(profile=profile)
         self.region = self._check_region(region or self._botocore.get_config_variable("region"))
-        self.endpoint_url = _check_url(endpoint_url or self._configured_endpoint())
+        configured = self._configured_endpoint()
+        self.endpoint_url = _check_url(endpoint_url or configured)
+        # Given to a client it would outrank AWS_ENDPOINT_URL_<SERVICE>; what botocore finds by
+        # itself is left to it.
+        self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
         # Set by whoever wants no further call to begin.
         self.stop = Event()
         self._botocore.get_component("event_emitter").register("before-call", self._check_stop)
@@ -118,7 +123,7 @@ class Aws:
         if self._local:
             config = config.merge(Config(proxies={}))
         make: Any = self._session.client  # its overloads ask for a literal name
-        return make(service, endpoint_url=self.endpoint_url, config=config)
+        return make(service, endpoint_url=self._given_endpoint, config=config)
 
     @cached_property
     def sts(self) -> STSClient:
@@ -212,7 +217,11 @@ def _check_url(url: str | None) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        usable = (
+            parts.scheme in {"http", "https"}
+            and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
+            and parts.port != 0
+        )
     except ValueError:
         usable = False
     if not usable:

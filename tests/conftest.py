@@ -95,6 +95,9 @@ class Silent:
     def begin(self, step: Step) -> None:
         pass
 
+    def change(self, what: str) -> None:
+        pass
+
     def end(self, result: StepResult) -> None:
         pass
 

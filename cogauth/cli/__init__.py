@@ -38,7 +38,8 @@ The same on the embedded local AWS, to look around in:
   cogauth up --local
 """
 EPILOG = """\b
-Each option is an environment variable too: --stack is COGAUTH_STACK.
+Each option, but --yes and --password-stdin, is an environment variable too: --stack is
+COGAUTH_STACK.
 'cogauth COMMAND --help' shows a command's options and examples.
 """
 

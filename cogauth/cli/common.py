@@ -111,6 +111,10 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
         try:
             check_stack_name(stack)
             return command(target, **options) or 0
+        except (click.Abort, KeyboardInterrupt):
+            if as_json:
+                print_json({"error": "Interrupted."})
+            raise
         except Exception as error:
             failure = _as_ours(error)
             if failure is None:
@@ -203,10 +207,13 @@ def connect(target: Target, state: State | None, *, from_environment: bool = Fal
     region, endpoint = target.region, target.endpoint_url
     if from_environment:
         region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
     if state is not None:
-        region, endpoint = region or state.region, endpoint or state.endpoint_url
+        region = region or state.region
+        if not from_environment:
+            endpoint = endpoint or state.endpoint_url
     aws = Aws(profile=target.profile, region=region, endpoint_url=endpoint)
+    if state is not None and state.endpoint_url and not aws.endpoint_url:
+        aws = Aws(profile=target.profile, region=region, endpoint_url=state.endpoint_url)
     if state is not None:
         _check_same(state, "region", state.region, aws.region, "--region")
         _check_same(
@@ -313,6 +320,14 @@ def unsaved_stack(
 
 def stop_unused_local(target: Target) -> bool:
     """End the local AWS and delete its data, unless a stack beside the state file is on it."""
+    if _is_local_in_use(target):
+        return False
+    target.local_aws.remove()
+    return True
+
+
+def _is_local_in_use(target: Target) -> bool:
+    """Say whether a state file beside the target's is of a stack on the local AWS."""
     from cogauth.state import load
 
     for path in target.state_path.parent.glob("*"):
@@ -324,11 +339,30 @@ def stop_unused_local(target: Target) -> bool:
             if path.suffix != ".json":
                 continue  # --state FILE may have any name, but so may the user's other files.
             # A file that can't be read may be of a stack that stands there.
-            return False
+            if path == target.state_path:
+                continue
+            return True
         if other is not None and other.local_data is not None:
-            return False
-    target.local_aws.remove()
-    return True
+            return True
+    return False
+
+
+def search(target: Target) -> Context:
+    """Return where a stack without a state file is to be looked for; nothing is on disk.
+
+    That is the account that the options and the environment name; or the local AWS beside the
+    state file, if it holds a stack that no state file here knows.
+    """
+    from cogauth.context import Aws
+    from cogauth.settings import Settings
+
+    local = target.local_aws
+    elsewhere = target.endpoint_url or target.profile or target.region
+    if elsewhere or local.endpoint_url is None or _is_local_in_use(target):
+        return unsaved_stack(target, connect(target, None, from_environment=True), Settings())
+    started = local.start()
+    aws = Aws(endpoint_url=started.endpoint_url, local=True)
+    return unsaved_stack(target, aws, Settings(), started.data_id)
 
 
 def load_state(target: Target) -> State | None:

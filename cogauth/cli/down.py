@@ -16,13 +16,13 @@ from cogauth.cli.common import (
     print_json,
     report_once,
     require_state,
+    search,
     stop_unused_local,
     target_options,
-    unsaved_stack,
     where,
     writer_options,
 )
-from cogauth.errors import Interrupted, UsageError
+from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -62,8 +62,7 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
         ctx = Context(connect(target, state), state, settle_s=settle)
         users = _announce(ctx)
         if not (yes or _confirmed(target, users)):
-            notice("Nothing was deleted.")
-            return 1
+            raise CogauthError("Nothing was deleted.")
         return _take_away(target, ctx, begun)
 
 
@@ -119,9 +118,8 @@ def _confirmed(target: Target, users: int) -> bool:
 def _look(target: Target, begun: float) -> int:
     """Without a state file: say what of the stack stands in the account, and delete nothing."""
     from cogauth import engine
-    from cogauth.settings import Settings
 
-    ctx = unsaved_stack(target, connect(target, None, from_environment=True), Settings())
+    ctx = search(target)
     found = [
         {"step": finding.step, "id": finding.id}
         for finding in engine.survey(ctx)
@@ -130,7 +128,8 @@ def _look(target: Target, begun: float) -> int:
     if found:
         notice(
             f"There is no state file {target.state_path}, but a stack {target.stack} stands in "
-            f"{where(ctx)}. Nothing was deleted. Run this where its state file is, or give --state."
+            f"{where(ctx)}. Nothing was deleted. Run this where its state file is, or give "
+            f"--state; if it is lost, '{target.command('recover')}' writes it anew."
         )
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")

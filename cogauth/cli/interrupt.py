@@ -34,7 +34,9 @@ def gently(stop: Event) -> Iterator[None]:
         stop.set()
         notice("Stopping after the call in flight; once more stops at once.")
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    # One that is ignored, as nohup has it, stays ignored.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:

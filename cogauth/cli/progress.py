@@ -77,6 +77,13 @@ class Progress:
                 f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s", err=True
             )
 
+    def change(self, what: str) -> None:
+        """Say what of a standing resource is changed."""
+        if self.live is None:
+            click.echo(f"  {what}", err=True)
+        else:
+            self.live.console.print(f"  {what}", markup=False, highlight=False)
+
     def waiting(self, reason: str, seconds_left: float) -> None:
         """Show what is waited for, and for how long at the most."""
         text = f"waiting for {reason}, up to {seconds_left:.0f} s"

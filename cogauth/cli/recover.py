@@ -9,17 +9,15 @@ import click
 
 from cogauth.cli.common import (
     Target,
-    connect,
     load_state,
     notice,
     print_json,
+    search,
     target_options,
-    unsaved_stack,
     where,
     writer_options,
 )
 from cogauth.errors import StateError, UsageError
-from cogauth.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +47,7 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
     check_writable(target.state_path)
     with hold(target.state_path, "recover", lock_timeout):
         damaged = _is_damaged(target)
-        ctx = unsaved_stack(target, connect(target, None), Settings())
+        ctx = search(target)
         engine.recover(ctx, stack_id)
         if damaged:
             notice(f"The damaged state file was kept as {_keep(target.state_path)}.")

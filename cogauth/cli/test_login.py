@@ -67,7 +67,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
         )
     ctx.waiter.report = report_once()
     result = login.check_login(ctx, username, password)
-    if result.tokens:
+    if result.claims:
         login.store_tokens(ctx, username, result.tokens)
     if target.as_json:
         print_json(result.to_json())

@@ -39,6 +39,9 @@ class Reporter(Protocol):
     def begin(self, step: Step) -> None:
         """A step begins."""
 
+    def change(self, what: str) -> None:
+        """Something that stood before is about to be changed."""
+
     def end(self, result: StepResult) -> None:
         """A step is done."""
 
@@ -75,7 +78,9 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
         begun = time.monotonic()
         try:
             actions = {
-                r.key: _ensure(ctx, step, r) for r in step.resources if _concerns(ctx, step, r)
+                r.key: _ensure(ctx, step, r, reporter)
+                for r in step.resources
+                if _concerns(ctx, step, r)
             }
         except AWS_ERRORS as error:
             raise failure(
@@ -106,7 +111,7 @@ def _concerns(ctx: Context, step: Step, resource: Resource) -> bool:
     return resource.wanted(ctx) or ctx.state.record(step.name, resource.key) is not None
 
 
-def _ensure(ctx: Context, step: Step, resource: Resource) -> str:
+def _ensure(ctx: Context, step: Step, resource: Resource, reporter: Reporter) -> str:
     """Make sure that a resource stands as the stack wants it; return what was done."""
     if ctx.waiter.stop.is_set():
         raise KeyboardInterrupt
@@ -123,6 +128,8 @@ def _ensure(ctx: Context, step: Step, resource: Resource) -> str:
     if changes:
         _outdate(ctx, resource.outdates)
     for change in changes:
+        if action == UNCHANGED:
+            reporter.change(f"{words(resource)}: {change.what}")
         patiently(ctx, change.call)
     return UPDATED if changes and action == UNCHANGED else action
 
