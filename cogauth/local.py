@@ -320,6 +320,9 @@ class LocalAws:
                 "process: end it and run the command again."
             )
         if pid:
+            # A Lambda function of its may be at work for a moment more, in its process group.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
             with suppress(ChildProcessError):  # It is our own child only if we started it.
                 os.waitpid(pid, 0)
 

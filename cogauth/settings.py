@@ -87,11 +87,7 @@ class Settings:
                 )
         for name, pattern, wanted in (
             ("tier", r"LITE|ESSENTIALS|PLUS", "LITE, ESSENTIALS or PLUS"),
-            (
-                "runtime",
-                r"python3\.(1[1-9]|[2-9][0-9])",
-                "a Python runtime of Lambda, python3.11 on",
-            ),
+            ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Python runtime of Lambda from 3.11 on"),
             ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
             (

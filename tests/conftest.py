@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
 from moto.apigateway.models import Authorizer
@@ -49,6 +50,10 @@ CLIENTS = (
 # moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
 IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
 READS = ("Get", "List", "Describe")
+
+# A busy machine is no reason to fail.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,8 +35,10 @@ def newcomer(tmp_path: Path) -> Iterator[Cli]:
         yield cli
 
 
-def nothing_is_left(cli: Cli) -> bool:
-    return not processes_of(cli.folder) and list(cli.folder.rglob("*")) == [cli.folder / "tmp"]
+def left(cli: Cli) -> list[str]:
+    """Return the processes and the files that are left, but for the folder which was there."""
+    processes = [f"process {pid}" for pid in processes_of(cli.folder)]
+    return processes + [str(p) for p in cli.folder.rglob("*") if p != cli.folder / "tmp"]
 
 
 def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
@@ -45,7 +47,7 @@ def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
     assert told == [(str(n), *chapter) for n, chapter in enumerate(CHAPTERS, 1)]
     assert "All of it came out as it should" in done.out
     assert "Deployment             created" in done.err
-    assert nothing_is_left(newcomer)
+    assert left(newcomer) == []
 
 
 def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
@@ -65,7 +67,7 @@ def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
         {"title": title, "expected": got, "got": got, "ok": True} for title, got in CHAPTERS
     ]
     assert ESCAPE not in done.out + done.err
-    assert nothing_is_left(newcomer)
+    assert left(newcomer) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_an_interrupted_demo_leaves_nothing_either(
     assert running.ended() == 130, running.text
     assert running.text.endswith("Interrupted.\n")
     assert "Traceback" not in running.text
-    assert nothing_is_left(newcomer)
+    assert left(newcomer) == []
     assert not any(is_listening(port) for port in ports)
 
 
@@ -102,4 +104,4 @@ def test_an_impatient_user_can_not_make_it_leave_something(newcomer: Cli) -> Non
         running.process.send_signal(signal.SIGINT)
     assert running.ended() == 130, running.text
     assert "Traceback" not in running.text
-    assert nothing_is_left(newcomer)
+    assert left(newcomer) == []

@@ -906,16 +906,16 @@ def unrecorded(account: Account) -> list[str]:
     return [name for name in account.left() if state.record(*roots[name]) is None]
 
 
-# `up` or `down` follows, and of kinds that are much alike each meets every second or third call;
-# with --all-faults all of it is done.
-ALIKE = {
+# Each call meets one fault that lets it take effect and one that doesn't, then `up` or `down`
+# follows; with --all-faults each meets all of them, and both follow.
+TURNS = {
     "stopped after": (2, 0),
     "answer lost": (2, 1),
-    "stopped before": (3, 0),
-    "unreachable": (3, 1),
-    "500 without effect": (3, 2),
-    "denied": (2, 0),
-    "throttled": (2, 1),
+    "stopped before": (5, 0),
+    "unreachable": (5, 1),
+    "500 without effect": (5, 2),
+    "denied": (5, 3),
+    "throttled": (5, 4),
 }
 
 
@@ -947,7 +947,7 @@ def test_after_a_fault_at_any_call_up_completes_and_down_clears(  # noqa: PLR091
     del whole_moto, no_credentials
     assert len(all_mutations) == 34
     everything = bool(pytestconfig.getoption("--all-faults"))
-    modulus, remainder = ALIKE.get(fault, (1, 0))
+    modulus, remainder = TURNS[fault]
     for nth in range(len(all_mutations)):
         # Four of the six statuses' answers differ from their neighbours in their number only.
         alike = all_mutations[nth - 1 : nth + 2] == ["PutMethodResponse"] * 3
