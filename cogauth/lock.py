@@ -37,6 +37,7 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
     """
     path = state.with_name(f"{state.stem}.lock")
     end = time.monotonic() + timeout_s
+    new_folder = not path.parent.exists()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while (file := _try(path)) is None:
@@ -62,8 +63,9 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
                 # Nothing is left to be locked. Whoever waits on this file will see that it is
                 # no longer the one of this name, and open that.
                 path.unlink(missing_ok=True)
-                with suppress(OSError):
-                    path.parent.rmdir()
+                if new_folder:
+                    with suppress(OSError):
+                        path.parent.rmdir()
 
 
 def _try(path: Path) -> int | None:

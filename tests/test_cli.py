@@ -413,9 +413,10 @@ def test_down_off_a_terminal_wants_a_yes(standing: Standing) -> None:
 def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
     standing.cli.login("ida", PASSWORD).must()
     before = all_that_stands(standing.url)
-    for answer in ("n\n", "\x03"):
+    # Users would be lost, so a mere 'y' is not enough.
+    for answer in ("n\n", "y\n", "cogaut\n", "\n", "\x03"):
         running = standing.cli.on_terminal("down")
-        asked = running.see(r"Delete all of it\? \[y/N\]: ")
+        asked = running.see(r"Type the stack's name, cogauth, to delete all of it: ")
         assert f"account 000000000000, region {REGION} at {standing.url}" in asked
         assert re.search(r"holds about \d+ users?: lost with it", asked)
         if answer == "\x03":

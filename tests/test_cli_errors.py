@@ -428,7 +428,7 @@ def test_every_command_refuses_a_damaged_state_file(
     cli.state.parent.mkdir()
     cli.state.write_text('{"version": 1}')
     done = cli.run(*command, AWS_ENDPOINT_URL=silent.url, COGAUTH_PASSWORD=PASSWORD)
-    reads_well(done, ".cogauth/cogauth.json is damaged", "left as it is", "cogauth down")
+    reads_well(done, ".cogauth/cogauth.json is damaged", "left as it is", "cogauth recover")
     assert files_in(cli.folder) == [".cogauth/cogauth.json"]
     assert silent.requests == []
 

@@ -327,7 +327,7 @@ def test_the_command_says_once_that_it_waits(cli: Cli, api: Api) -> None:
     stack_at(cli, api.server.url).save()
     done = cli.login("ann", PASSWORD, "--json").must()
     assert done.document["is_new"] is True
-    assert done.err == f"Waiting for the new deployment to answer, up to {READY_WITHIN_S} s …\n"
+    assert done.err == f"waiting for the new deployment to answer, up to {READY_WITHIN_S} s\n"
 
 
 def test_the_wait_ends(ctx: Context, api: Api, fake: FakeTime) -> None:

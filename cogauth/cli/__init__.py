@@ -81,11 +81,5 @@ def main() -> NoReturn:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C.
-
-    Once: a second one would break into the tidying up, which takes a moment.
-    """
-    for number in ENDING:
-        # Not SIG_IGN: Python would print that it lost a signal which came in this very moment.
-        signal.signal(number, lambda *_: None)
+    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
     raise KeyboardInterrupt

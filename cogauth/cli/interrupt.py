@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-
-from cogauth.cli.common import notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +30,9 @@ def gently(stop: Event) -> Iterator[None]:
         if stop.is_set():
             os._exit(INTERRUPTED)
         stop.set()
-        notice("Stopping after the call in flight; once more stops at once.")
+        with suppress(OSError):
+            # Not through Python's stderr: this may be in the middle of writing to that.
+            os.write(2, b"Stopping after the call in flight; once more stops at once.\n")
 
     # One that is ignored, as nohup has it, stays ignored.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

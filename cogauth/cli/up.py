@@ -118,6 +118,7 @@ def up(
     begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
+    load_state(target)
     check_writable(target.state_path)
     with hold(target.state_path, "up", lock_timeout):
         ctx = _prepare(target, choices, local=local)
