@@ -1,18 +1,14 @@
 """Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
 
-import contextlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from botocore.exceptions import ConnectionClosedError
 from conftest import Account, Call, inventory, refusal, statements
-from moto import mock_aws
 
 from cogauth import engine
-from cogauth.context import Aws
 from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
 from cogauth.state import CREATED, CREATING
 from cogauth.steps import STEPS
@@ -840,57 +836,6 @@ class StoppedError(BaseException):
     """The process ends here: nothing after this runs but what Python's `finally` does."""
 
 
-def lose(call: Call) -> None:
-    del call
-    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
-
-
-def stop(call: Call) -> None:
-    del call
-    raise StoppedError
-
-
-def cut(call: Call) -> None:
-    del call
-    raise EndpointConnectionError(endpoint_url="https://aws.invalid")
-
-
-# What a call meets: before it reaches AWS, or after it took effect.
-FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
-    "stopped before": (stop, None),
-    "stopped after": (None, stop),
-    "answer lost": (None, lose),
-    "unreachable": (cut, None),
-    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
-    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
-    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
-}
-
-
-def up_with_fault(account: Account, fault: str, nth: int) -> str:
-    """Run `up` with a fault at its nth mutating call; return what the call was."""
-    before, after = FAULTS[fault]
-    met: list[str] = []
-
-    def on_before(call: Call) -> Any:
-        if not call.mutating:
-            return None
-        met.append(call.operation)
-        return before(call) if before and len(met) == nth + 1 else None
-
-    def on_after(call: Call) -> None:
-        if call.mutating and after and len(met) == nth + 1:
-            after(call)
-
-    with contextlib.suppress(StoppedError, CogauthError):
-        with account.calls.watched(on_before, on_after):
-            account.up()
-        # A throttled create is waited out; no other fault may pass unnoticed.
-        assert fault == "throttled", f"{fault} at call {nth} was swallowed"
-    assert len(met) > nth
-    return met[nth]
-
-
 def unrecorded(account: Account) -> list[str]:
     """Return what stands in AWS and is neither a fact nor an intent of the state file."""
     roots = {
@@ -904,95 +849,6 @@ def unrecorded(account: Account) -> list[str]:
     }
     state = account.state()
     return [name for name in account.left() if state.record(*roots[name]) is None]
-
-
-# Each call meets one fault that lets it take effect and one that doesn't, then `up` or `down`
-# follows; with --all-faults each meets all of them, and both follow.
-TURNS = {
-    "stopped after": (2, 0),
-    "answer lost": (2, 1),
-    "stopped before": (5, 0),
-    "unreachable": (5, 1),
-    "500 without effect": (5, 2),
-    "denied": (5, 3),
-    "throttled": (5, 4),
-}
-
-
-@pytest.fixture(scope="module")
-def all_mutations(
-    whole_moto: None,
-    clients: Callable[[str], Aws],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> list[str]:
-    """What a clean `up` calls to change AWS, in order."""
-    del whole_moto
-    with mock_aws():
-        clean = Account(clients("eu-central-1"), tmp_path_factory.mktemp("clean"))
-        with clean.calls.watched() as calls:
-            clean.up()
-    return mutations(calls)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_after_a_fault_at_any_call_up_completes_and_down_clears(  # noqa: PLR0913, PLR0917 fixtures
-    fault: str,
-    whole_moto: None,
-    no_credentials: pytest.MonkeyPatch,
-    clients: Callable[[str], Aws],
-    all_mutations: list[str],
-    tmp_path: Path,
-    pytestconfig: pytest.Config,
-) -> None:
-    del whole_moto, no_credentials
-    assert len(all_mutations) == 34
-    everything = bool(pytestconfig.getoption("--all-faults"))
-    modulus, remainder = TURNS[fault]
-    for nth in range(len(all_mutations)):
-        # Four of the six statuses' answers differ from their neighbours in their number only.
-        alike = all_mutations[nth - 1 : nth + 2] == ["PutMethodResponse"] * 3
-        if not everything and (alike or nth % modulus != remainder):
-            continue
-        for ending in ("up", "down") if everything else (("up", "down")[nth // modulus % 2],):
-            with mock_aws():
-                account = Account(clients("eu-central-1"), tmp_path / f"{nth}-{ending}")
-                check_recovery(account, fault, nth, ending)
-
-
-def check_recovery(account: Account, fault: str, nth: int, ending: str) -> None:
-    operation = up_with_fault(account, fault, nth)
-    place = f"{fault} at call {nth}, {operation}, then {ending}"
-    assert unrecorded(account) == [], place
-    if ending == "up":
-        account.up()
-        assert standing(account) == STACK, place
-    else:
-        result = account.down()
-        assert (result.remaining, result.problems) == ([], []), place
-        assert account.left() == [], place
-
-
-def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
-    account: Account,
-) -> None:
-    stopped: set[str] = set()
-
-    def stop_once_each(call: Call) -> None:
-        place = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s:.40}"
-        if call.mutating and place not in stopped:
-            stopped.add(place)
-            raise StoppedError
-
-    runs = 0
-    finished = False
-    while not finished:
-        runs += 1
-        assert runs < 60
-        with contextlib.suppress(StoppedError), account.calls.watched(after=stop_once_each):
-            account.up()
-            finished = True
-    assert standing(account) == STACK
-    assert runs > 15
 
 
 @pytest.mark.parametrize(

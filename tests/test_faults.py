@@ -1,0 +1,322 @@
+"""A fault at any call: then `up` ends as a clean run does, and `down` leaves nothing.
+
+The calls are found by recording a clean run, and each is addressed by its operation and the
+resource it is about, not by its place in the order. By default each call meets one fault, in turn;
+with --all-faults each meets all of them, and is followed by `up` and, separately, by `down`.
+"""
+
+import contextlib
+import itertools
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+from conftest import Account, Call, refusal
+from moto import mock_aws
+from test_engine import STACK, configuration, standing, unrecorded
+
+from cogauth.aws_errors import AWS_ERRORS
+from cogauth.context import Aws
+from cogauth.errors import CogauthError
+from cogauth.state import load
+
+# What of a call's body says which resource it is about.
+NAMING = (
+    "FunctionName",
+    "StatementId",
+    "RoleName",
+    "PolicyName",
+    "PoolName",
+    "ClientName",
+    "logGroupName",
+    "logGroupNamePrefix",
+    "resourceArn",
+    "pathPart",
+    "name",
+)
+Address = tuple[str, int]
+
+
+class StoppedError(BaseException):
+    """As if the process had been killed."""
+
+
+def stop(_call: Call) -> None:
+    raise StoppedError
+
+
+def lose(_call: Call) -> None:
+    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+
+# What a call meets: before it reaches AWS, or after it took effect.
+FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
+    "stopped after": (None, stop),
+    "answer lost": (None, lose),
+    "stopped before": (stop, None),
+    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
+    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
+    "expired": (lambda _: refusal(403, "ExpiredTokenException"), None),
+    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
+}
+
+
+class Addressed:
+    """Gives each call of a run its address, whatever ids AWS made up in that run."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.met: Counter[str] = Counter()
+        self.seen: dict[str, str] = {}
+
+    def of(self, call: Call) -> Address:
+        text = f"{call.operation} {call.sent['url_path']} {_names(call.sent)}"
+        for identifier, key in self.ids():
+            text = text.replace(identifier, f"<{key}>")
+        # The API's root is the one resource that isn't cogauth's, and has no record.
+        text = re.sub(r"/resources/\w+", "/resources/<root>", text)
+        self.met[text] += 1
+        return text, self.met[text]
+
+    def ids(self) -> list[tuple[str, str]]:
+        """Return all ids that were ever recorded, the longest first."""
+        state = load(self.account.path())
+        if state:
+            self.seen[state.stack_id] = "stack_id"
+            for records in state.resources.values():
+                for name, record in records.items():
+                    if "id" in record and name != "trigger":  # its id is the pool's
+                        self.seen[record["id"]] = name
+        return sorted(self.seen.items(), key=lambda pair: -len(pair[0]))
+
+
+def _names(sent: dict[str, Any]) -> str:
+    body = sent["body"]
+    if isinstance(body, bytes | str):
+        body = json.loads(body) if body else {}
+    return " ".join(str(body[key]) for key in NAMING if key in body)
+
+
+def run(account: Account, command: str) -> None:
+    """Run `up` or `down`; what a lost pool held is given up."""
+    if command == "up":
+        account.up(confirm=lambda _lost: None)
+    else:
+        account.down()
+
+
+def run_with_fault(account: Account, command: str, address: Address, fault: str) -> None:
+    """Run a command that meets a fault at one call; a stop lets nothing come after it."""
+    before, after = FAULTS[fault]
+    addressed, hit, frozen = Addressed(account), [False], [b""]
+
+    def on_before(call: Call) -> Any:
+        if hit[0] and fault.startswith("stopped"):
+            raise StoppedError
+        here = addressed.of(call) == address
+        hit[0] = hit[0] or here
+        current[0] = here
+        if here and fault.startswith("stopped"):
+            frozen[0] = account.path().read_bytes()
+        return before(call) if here and before else None
+
+    def on_after(call: Call) -> None:
+        if current[0] and after:
+            after(call)
+
+    current = [False]
+    ended = contextlib.suppress(StoppedError, CogauthError, *AWS_ERRORS)
+    with ended, account.calls.watched(on_before, on_after):
+        run(account, command)
+    assert hit[0], f"{address} was never called"
+    if fault.startswith("stopped"):
+        # Nothing that the process would have written later is there.
+        account.path().write_bytes(frozen[0])
+
+
+def world(account: Account) -> Any:
+    """Return what stands and how it is configured, without what AWS makes up in each run."""
+    text = json.dumps([standing(account), configuration(account)], sort_keys=True)
+    for identifier, key in Addressed(account).ids():
+        text = text.replace(identifier, f"<{key}>")
+    found = json.loads(text)
+    del found[1]["client"]["ClientSecret"]
+    return found
+
+
+def check_ending(account: Account, ending: str, clean: Any, place: str) -> None:
+    """Run a command after a fault; `up` must end as a clean run does, `down` with nothing."""
+    if ending == "up":
+        run(account, "up")
+        assert world(account) == clean, place
+    elif account.path().exists():
+        result = account.down()
+        assert (result.remaining, result.problems) == ([], []), place
+        assert account.left() == [], place
+        assert not account.path().exists()
+    else:
+        assert account.left() == [], place
+
+
+class Clean:
+    """What clean runs call, and the world after `up`."""
+
+    def __init__(self, account: Account) -> None:
+        self.up = self._recorded(account, "up")
+        self.world = world(account)
+        self.down = self._recorded(account, "down")
+        assert account.left() == []
+
+    @staticmethod
+    def _recorded(account: Account, command: str) -> list[Address]:
+        addressed, addresses = Addressed(account), []
+        with account.calls.watched(lambda call: addresses.append(addressed.of(call))):
+            run(account, command)
+        return addresses
+
+
+@pytest.fixture(scope="module")
+def clean(
+    whole_moto: None,
+    clients: Callable[[str], Aws],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Clean:
+    del whole_moto
+    with mock_aws():
+        return Clean(Account(clients("eu-central-1"), tmp_path_factory.mktemp("clean")))
+
+
+@pytest.fixture
+def accounts(
+    whole_moto: None,
+    no_credentials: pytest.MonkeyPatch,
+    clients: Callable[[str], Aws],
+    tmp_path: Path,
+) -> Callable[[], contextlib.AbstractContextManager[Account]]:
+    """Return what gives an empty account, as often as it is asked."""
+    del whole_moto, no_credentials
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def empty() -> Iterator[Account]:
+        with mock_aws():
+            yield Account(clients("eu-central-1"), tmp_path / str(next(numbers)))
+
+    return empty
+
+
+Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
+
+
+def in_turn(number: int) -> list[tuple[str, str]]:
+    """Return the fault and the ending of a call when there is no time for all of them."""
+    return [(list(FAULTS)[number % len(FAULTS)], ("up", "down")[number // len(FAULTS) % 2])]
+
+
+def cases(config: pytest.Config, number: int) -> list[tuple[str, str]]:
+    if config.getoption("--all-faults"):
+        return list(itertools.product(FAULTS, ("up", "down")))
+    return in_turn(number)
+
+
+def test_the_calls_of_clean_runs_are_told_apart(clean: Clean) -> None:
+    assert len(set(clean.up)) == len(clean.up)
+    assert len(set(clean.down)) == len(clean.down)
+    creates = [address for address, _ in clean.up if address.startswith("CreateFunction ")]
+    assert len(creates) == 2
+    assert len(clean.world[0]) == len(STACK)
+
+
+def test_after_a_fault_at_any_call_of_up(
+    clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
+) -> None:
+    for number, address in enumerate(clean.up):
+        for fault, ending in cases(pytestconfig, number):
+            with accounts() as account:
+                run_with_fault(account, "up", address, fault)
+                assert not account.path().exists() or unrecorded(account) == [], address
+                check_ending(account, ending, clean.world, f"up: {fault} at {address}, {ending}")
+
+
+def test_after_a_fault_at_any_call_of_down(
+    clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
+) -> None:
+    for number, address in enumerate(clean.down):
+        for fault, ending in cases(pytestconfig, number):
+            with accounts() as account:
+                run(account, "up")
+                run_with_fault(account, "down", address, fault)
+                check_ending(account, ending, clean.world, f"down: {fault} at {address}, {ending}")
+
+
+def test_after_a_second_fault_while_recovering_from_a_first(
+    clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
+) -> None:
+    dice = random.Random(20261123)  # noqa: S311 the same cases each time
+    for _ in range(300 if pytestconfig.getoption("--all-faults") else 12):
+        first, second = dice.choice(clean.up), dice.choice(list(FAULTS))
+        faults = dice.choice(list(FAULTS)), second
+        recovery, ending = dice.choice(("up", "down")), dice.choice(("up", "down"))
+        with accounts() as account:
+            run_with_fault(account, "up", first, faults[0])
+            nth, place = dice.randrange(40), f"{faults[0]} at {first}, {recovery} meets {second}"
+            run_with_nth_fault(account, recovery, nth, faults[1])
+            check_ending(account, ending, clean.world, f"{place} at its call {nth}, then {ending}")
+
+
+def run_with_nth_fault(account: Account, command: str, nth: int, fault: str) -> None:
+    """Run a command that meets a fault at its nth call, if it makes as many."""
+    if not account.path().exists():
+        return
+    before, after = FAULTS[fault]
+    met = itertools.count()
+    frozen: list[bytes] = []
+    number = [0]
+
+    def on_before(call: Call) -> Any:
+        number[0] = next(met)
+        if frozen and fault.startswith("stopped"):
+            raise StoppedError
+        if number[0] == nth and account.path().exists():
+            frozen.append(account.path().read_bytes())
+        return before(call) if number[0] == nth and before else None
+
+    def on_after(call: Call) -> None:
+        if number[0] == nth and after:
+            after(call)
+
+    ended = contextlib.suppress(StoppedError, CogauthError, *AWS_ERRORS)
+    with ended, account.calls.watched(on_before, on_after):
+        run(account, command)
+    if frozen and fault.startswith("stopped"):
+        account.path().write_bytes(frozen[0])
+
+
+def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
+    clean: Clean, accounts: Accounts
+) -> None:
+    with accounts() as account:
+        addressed, stopped = Addressed(account), set[Address]()
+
+        def stop_once_each(call: Call) -> None:
+            address = addressed.of(call)
+            if call.mutating and address[1] == 1:
+                stopped.add(address)
+                raise StoppedError
+
+        runs, finished = 0, False
+        while not finished:
+            runs += 1
+            assert runs < 60
+            with contextlib.suppress(StoppedError), account.calls.watched(after=stop_once_each):
+                run(account, "up")
+                finished = True
+        assert runs > 15
+        assert len(stopped) == runs - 1
+        assert world(account) == clean.world
