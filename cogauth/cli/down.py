@@ -40,9 +40,6 @@ def down(target: Target, *, yes: bool) -> int:
     Only what the stack's own state file records is deleted. Without a state file nothing is:
     what stands in the account under the stack's name is shown, and the exit code is 1.
     """
-    from cogauth import engine
-    from cogauth.context import Context
-
     begun = time.monotonic()
     state = load_state(target)
     if state is None:
@@ -52,6 +49,9 @@ def down(target: Target, *, yes: bool) -> int:
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {state.stack}."
         )
+    from cogauth import engine
+    from cogauth.context import Context
+
     ctx = Context(connect(target, state), state)
     _announce(ctx)
     if not yes and not click.confirm("Delete all of it?", err=True):

@@ -94,12 +94,13 @@ def up(target: Target, *, local: bool, **choices: Any) -> None:
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
+    begun = time.monotonic()
+    ctx = _prepare(target, choices, local=local)
+    # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
     from cogauth.cli.progress import Progress
     from cogauth.steps import STEPS
 
-    begun = time.monotonic()
-    ctx = _prepare(target, choices, local=local)
     notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
     try:
         with Progress(STEPS) as progress:
@@ -115,9 +116,6 @@ def up(target: Target, *, local: bool, **choices: Any) -> None:
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
     """Check all that can be checked before anything is created, and open the state file."""
-    from cogauth import engine
-    from cogauth.context import Context
-
     if local and target.endpoint_url:
         raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
     state = load_state(target)
@@ -129,6 +127,9 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
             "that is, give --local with another --stack."
         )
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
+    from cogauth import engine
+    from cogauth.context import Context
+
     ctx = Context(connect(target, state, from_environment=True), state)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
