@@ -7,6 +7,7 @@ after it imported the rest; PYTEST_DONT_REWRITE, for pytest could not do that an
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -166,6 +167,12 @@ class Running:
         self.text += got.decode(errors="replace").replace("\r\n", "\n")
         return bool(got)
 
+    def glance(self) -> str:
+        """Read what there is by now; return all that was printed."""
+        if select.select([self._source], [], [], 0.005)[0]:
+            self._read(time.monotonic() + 1)
+        return self.text
+
     def type(self, text: str) -> None:
         os.write(self._source, text.encode())
 
@@ -324,12 +331,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def client(service: str, url: str, **keys: str) -> Any:
-    return boto3.Session("test", "test", region_name=REGION).client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=url,
-        **keys,
-    )
+@functools.cache
+def client(service: str, url: str) -> Any:
+    session = boto3.Session("test", "test", region_name=REGION)
+    return session.client(service, endpoint_url=url)  # type: ignore[call-overload]
 
 
 def all_that_stands(url: str) -> dict[str, Any]:

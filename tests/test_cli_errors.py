@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,54 +163,47 @@ def test_a_missing_password_is_said_to_be_missing(
     assert silent.requests == []
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("--stack", ""),
-        ("--stack", "a b"),
-        ("--stack", "../up"),
-        ("--stack", "x" * 41),
-        ("--stack", "größe"),
-        ("--tier", "FREE"),
-        ("--password-min-length", "5"),
-        ("--password-min-length", "100"),
-        ("--password-min-length", "eight"),
-        ("--password-require", "upper,emoji"),
-        ("--runtime", "python3.10"),
-        ("--runtime", "nodejs22.x"),
-        ("--architecture", "mips"),
-        ("--sign-in-memory", "127"),
-        ("--sign-in-memory", "10241"),
-        ("--sign-in-timeout", "5"),
-        ("--sign-in-timeout", "30"),
-        ("--auto-confirm-memory", "64"),
-        ("--auto-confirm-timeout", "0"),
-        ("--auto-confirm-timeout", "6"),
-        ("--path", "signin"),
-        ("--path", "/a/b"),
-        ("--path", "/hello"),
-        ("--stage", "a b"),
-        ("--stage", ""),
-        ("--throttle-rate", "0"),
-        ("--throttle-rate", "nan"),
-        ("--throttle-rate", "many"),
-        ("--throttle-burst", "0"),
-        ("--throttle-burst", "5001"),
-        ("--region", "moon-1"),
-        ("--endpoint-url", "ftp://127.0.0.1"),
-        ("--endpoint-url", "127.0.0.1:4566"),
-        ("--endpoint-url", "http://127.0.0.1:x"),
-        ("--state", "."),
-    ],
-)
-def test_a_bad_value_of_up_is_refused_before_anything_happens(
-    cli: Cli, silent: Fixed, option: str, value: str
-) -> None:
-    done = cli.run("up", option, value, AWS_ENDPOINT_URL=silent.url).must(2)
-    assert option in done.err or f"endpoint {value!r}" in done.err, done.err
-    assert done.out == ""
+BAD_VALUES = [
+    ("--stack", ("", "a b", "../up", "x" * 41, "größe")),
+    ("--tier", ("FREE",)),
+    ("--password-min-length", ("5", "100", "eight")),
+    ("--password-require", ("upper,emoji",)),
+    ("--runtime", ("python3.10", "nodejs22.x")),
+    ("--architecture", ("mips",)),
+    ("--sign-in-memory", ("127", "10241")),
+    ("--sign-in-timeout", ("5", "30")),
+    ("--auto-confirm-memory", ("64",)),
+    ("--auto-confirm-timeout", ("0", "6")),
+    ("--path", ("signin", "/a/b", "/hello")),
+    ("--stage", ("a b", "")),
+    ("--throttle-rate", ("0", "nan", "many")),
+    ("--throttle-burst", ("0", "5001")),
+    ("--region", ("moon-1",)),
+    ("--endpoint-url", ("ftp://127.0.0.1", "127.0.0.1:4566", "http://127.0.0.1:x")),
+    ("--state", (".",)),
+]
+
+
+def test_bad_values_of_up_are_refused_before_anything_happens(cli: Cli, silent: Fixed) -> None:
+    pairs = [(option, value) for option, values in BAD_VALUES for value in values]
+    with ThreadPoolExecutor(2) as two:  # for each takes a moment
+        results = list(
+            two.map(lambda pair: cli.run("up", *pair, AWS_ENDPOINT_URL=silent.url), pairs)
+        )
+    for (option, value), done in zip(pairs, results, strict=True):
+        done.must(2)
+        assert option in done.err or f"endpoint {value!r}" in done.err, done.err
+        assert done.out == ""
     assert silent.requests == []
     assert [entry.name for entry in cli.folder.iterdir()] == ["tmp"]
+
+
+def test_every_option_of_up_has_a_bad_value_here(bare: Cli) -> None:
+    """But for those that are flags, or that any text will do for."""
+    text = bare.run("up", "--help").must().out
+    # An option's metavar stands one space behind it, a flag's help more.
+    offered = set(re.findall(r"^  (--[a-z-]+) [A-Z]+\b", text, re.MULTILINE))
+    assert offered - {"--profile"} == {option for option, _ in BAD_VALUES}
 
 
 def test_a_bad_value_from_the_environment_is_refused_too(cli: Cli, silent: Fixed) -> None:

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_tools import ESCAPE, Cli, command_line, is_listening, processes_of
+from cli_tools import ESCAPE, Cli, command_line, is_listening, processes_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ def newcomer(tmp_path: Path) -> Iterator[Cli]:
 
 def left(cli: Cli) -> list[str]:
     """Return the processes and the files that are left, but for the folder which was there."""
+    until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
     processes = [f"process {pid}" for pid in processes_of(cli.folder)]
     return processes + [str(p) for p in cli.folder.rglob("*") if p != cli.folder / "tmp"]
 
@@ -75,7 +76,6 @@ def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
     [
         (signal.SIGINT, r"Starting the local AWS"),
         (signal.SIGTERM, r"waiting for cogauth-signInFunction"),
-        (signal.SIGTERM, r"4\. A wrong password"),
         (signal.SIGINT, r"7\. cogauth down"),
     ],
 )
@@ -100,8 +100,9 @@ def test_an_impatient_user_can_not_make_it_leave_something(newcomer: Cli) -> Non
     """Ctrl-C, and again while it tidies up."""
     running = newcomer.spawn("demo")
     running.see(r"3\. Second login")
-    for _ in range(50):
-        running.process.send_signal(signal.SIGINT)
+    while "Interrupted." not in running.glance() and running.process.poll() is None:
+        for _ in range(100):
+            running.process.send_signal(signal.SIGINT)
     assert running.ended() == 130, running.text
     assert "Traceback" not in running.text
     assert left(newcomer) == []

@@ -45,9 +45,6 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
     in the account under the stack's name is shown, and the exit code is 1. The state file goes
     away when nothing remains.
     """
-    from cogauth.context import Context
-    from cogauth.lock import hold
-
     begun = time.monotonic()
     if load_state(target) is None:
         return _look(target, begun)
@@ -56,6 +53,9 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {target.stack}."
         )
+    from cogauth.context import Context
+    from cogauth.lock import hold
+
     with hold(target.state_path, "down", lock_timeout):
         # Read anew: another cogauth may have been at work until now.
         state = require_state(target)

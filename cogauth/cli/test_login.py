@@ -51,15 +51,15 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     It is called without the token, which must be refused (401), and with it (200). The tokens are
     kept beside the state file, readable by you alone. Exits with 0 only if all of it held.
     """
-    from cogauth import engine, login
-    from cogauth.context import Context
-
     state = require_state(target)
     try:
         password = _password(from_stdin=password_stdin)
         password.encode()
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
+    from cogauth import engine, login
+    from cogauth.context import Context
+
     ctx = Context(connect(target, state), state)
     if not engine.is_complete(ctx):
         raise CogauthError(

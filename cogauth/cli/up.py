@@ -108,18 +108,20 @@ def up(
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
-    from cogauth import engine
-    from cogauth.cli.interrupt import gently
-    from cogauth.cli.progress import Progress
     from cogauth.lock import hold
     from cogauth.state import check_writable
-    from cogauth.steps import STEPS
 
     begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
     load_state(target)
     check_writable(target.state_path)
+    # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
+    from cogauth import engine
+    from cogauth.cli.interrupt import gently
+    from cogauth.cli.progress import Progress
+    from cogauth.steps import STEPS
+
     with hold(target.state_path, "up", lock_timeout):
         ctx = _prepare(target, choices, local=local)
         ctx.settle_s = settle
@@ -158,9 +160,6 @@ def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
     """Check all that can be checked before anything is created, and open the state file."""
-    from cogauth import engine
-    from cogauth.context import Context
-
     if local and target.endpoint_url:
         raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
     state = load_state(target)
@@ -172,6 +171,9 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
             "that is, give --local with another --stack."
         )
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
+    from cogauth import engine
+    from cogauth.context import Context
+
     ctx = Context(connect(target, state, from_environment=True), state)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
