@@ -84,13 +84,19 @@ def _explain_answer(error: ClientError, aws: Aws | None) -> str:
         )
     if code in QUOTA:
         return (
-            f"A quota of the account is reached ({code}): {message.removesuffix('.')}. Delete what "
-            "you don't need, "
-            "or ask for more in the console's Service Quotas."
+            f"A quota of the account is reached at {error.operation_name} ({code}): "
+            f"{message.removesuffix('.')}. Delete what you don't need, or ask for more in the "
+            "console's Service Quotas."
         )
     if code in THROTTLED:
         return f"AWS answers that it is called too often ({code}). Wait a minute and try again."
-    return f"{code}: {message.removesuffix('.')}."
+    text = f"{code}: {message.removesuffix('.')}."
+    if error.operation_name == "DeleteUserPool" and code == "InvalidParameterException":
+        text += (
+            " In the console's Cognito page turn the pool's deletion protection off, or delete its "
+            "domain; then run 'cogauth down' again."
+        )
+    return text
 
 
 _NO_CREDENTIALS = (

@@ -78,7 +78,7 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"Interrupted. What still stands is in {state.path}: "
-            f"'{target.command('down')}' goes on with it."
+            f"'{target.command('down')}' goes on with it, '{target.command('up')}' makes it whole."
         ) from error
     for left_alone in result.left_alone:
         notice(f"  {left_alone}")
