@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from cogauth import __version__
+from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.test_login import test_login
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
@@ -58,10 +57,7 @@ for command in (up, test_login, down, demo):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
-    for number in ENDING:
-        # Ignored: by nohup, or by a shell that runs us in its background.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    on_ending(_interrupt)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -69,6 +65,7 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        on_ending(lambda *_: None)
         click.echo("Interrupted.", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
@@ -79,11 +76,5 @@ def main() -> NoReturn:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C.
-
-    Once: a second one would break into the tidying up, which takes a moment.
-    """
-    for number in ENDING:
-        # Not SIG_IGN: Python would print that it lost a signal which came in this very moment.
-        signal.signal(number, lambda *_: None)
+    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
     raise KeyboardInterrupt
