@@ -37,10 +37,14 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
     """
     path = state.with_name(f"{state.stem}.lock")
     end = time.monotonic() + timeout_s
-    new_folder = not path.parent.exists()
+    new_folder = False
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while (file := _try(path)) is None:
+            if not path.parent.exists():
+                # There never was one; or the last holder took it away just now.
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                new_folder = True
+                continue
             if time.monotonic() >= end:
                 raise CogauthError(
                     f"Another cogauth is at work on {state}: {_holder(path)}. Wait until it has "
@@ -51,26 +55,31 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
         raise CogauthError(
             f"{path} can't be written: {error.strerror}. Give a writable place with --state FILE."
         ) from error
-    with os.fdopen(file, "r+", encoding="utf-8") as lock:
+    try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        lock.truncate()
-        lock.write(json.dumps({"pid": os.getpid(), "since": since, "command": command}))
-        lock.flush()
-        try:
-            yield
-        finally:
-            if not state.exists():
-                # Nothing is left to be locked. Whoever waits on this file will see that it is
-                # no longer the one of this name, and open that.
-                path.unlink(missing_ok=True)
-                if new_folder:
-                    with suppress(OSError):
-                        path.parent.rmdir()
+        holder = {"pid": os.getpid(), "since": since, "command": command}
+        # On a full disk nobody learns who holds it; the state file's own write says what is wrong.
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.write(file, json.dumps(holder).encode())
+        yield
+    finally:
+        if not state.exists():
+            # Nothing is left to be locked. Whoever waits on this file will see that it is no
+            # longer the one of this name, and open that.
+            path.unlink(missing_ok=True)
+            if new_folder:
+                with suppress(OSError):
+                    path.parent.rmdir()
+        os.close(file)
 
 
 def _try(path: Path) -> int | None:
-    """Return a descriptor of the locked file, or None if another process has the lock."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """Return a descriptor of the locked file; None if another has the lock, or had until now."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # It may have been removed by its last holder between the two calls.
@@ -85,6 +94,7 @@ def _try(path: Path) -> int | None:
 def _holder(path: Path) -> str:
     try:
         holder = json.loads(path.read_text())
-        return f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        text = f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
+        return "".join(filter(str.isprintable, text))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "its process is not known"

@@ -177,14 +177,18 @@ class Running:
         os.write(self._source, text.encode())
 
     def press_ctrl_c(self) -> None:
-        """Press it until it is heard.
+        """Press it until it is heard: more than the terminal's echo of it is printed.
 
         Python's input() misses a signal that comes in the instant before it waits.
         """
-        self.type("\x03")
-        self.see(r"\^C")  # the terminal's echo
-        while not select.select([self._source], [], [], 1)[0]:
+        begun = len(self.text)
+
+        def heard() -> bool:
+            return bool(self.glance()[begun:].replace("^C", "").strip())
+
+        while not heard():
             self.type("\x03")
+            until(heard, 1)
 
 
 @dataclass

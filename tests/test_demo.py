@@ -101,7 +101,7 @@ def test_an_impatient_user_can_not_make_it_leave_something(newcomer: Cli) -> Non
     running = newcomer.spawn("demo")
     running.see(r"3\. Second login")
     while "Interrupted." not in running.glance() and running.process.poll() is None:
-        for _ in range(100):
+        for _ in range(20):
             running.process.send_signal(signal.SIGINT)
     assert running.ended() == 130, running.text
     assert "Traceback" not in running.text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from cogauth import __version__
+from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.recover import recover
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
@@ -60,10 +59,7 @@ for command in (up, test_login, down, recover, demo):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
-    for number in ENDING:
-        # Ignored: by nohup, or by a shell that runs us in its background.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    on_ending(_interrupt)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -71,6 +67,7 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        on_ending(lambda *_: None)
         click.echo("Interrupted.", err=True)
         code = INTERRUPTED
     except BrokenPipeError:

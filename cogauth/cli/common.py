@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shlex
+import signal
 import sys
 import traceback
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from cogauth.context import Aws, Context
     from cogauth.local import LocalAws
@@ -140,6 +142,7 @@ def _as_ours(error: Exception) -> CogauthError | None:
     return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
 
 
+<<<<<<< HEAD
 def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command that writes the state file the options of the lock and the settling time."""
     for option in (
@@ -162,6 +165,17 @@ def writer_options(command: Callable[..., int | None]) -> Callable[..., int | No
     ):
         command = option(command)
     return command
+=======
+def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
+
+    Not SIG_IGN, to ignore them: Python prints that it lost a signal that comes in that instant.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Ignored from the start: by nohup, or by a shell that runs us in its background.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+>>>>>>> helpers
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import signal
 import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cogauth.cli.common import Target, new_stack, notice, print_json, target_options
+from cogauth.cli.common import Target, new_stack, notice, on_ending, print_json, target_options
 from cogauth.settings import PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from cogauth.context import Aws
 
@@ -93,14 +93,19 @@ def _temporary_folder() -> Iterator[Path]:
     """
     from cogauth.local import LocalAws
 
+    on_ending(_interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="cogauth-demo-"))
     try:
         yield folder
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        on_ending(lambda *_: None)
         LocalAws(folder / "local").remove()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    on_ending(lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def _play(target: Target, story: Story) -> None:
