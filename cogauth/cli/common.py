@@ -142,7 +142,6 @@ def _as_ours(error: Exception) -> CogauthError | None:
     return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
 
 
-<<<<<<< HEAD
 def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command that writes the state file the options of the lock and the settling time."""
     for option in (
@@ -165,7 +164,8 @@ def writer_options(command: Callable[..., int | None]) -> Callable[..., int | No
     ):
         command = option(command)
     return command
-=======
+
+
 def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
     """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
 
@@ -175,7 +175,6 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
         # Ignored from the start: by nohup, or by a shell that runs us in its background.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
->>>>>>> helpers
 
 
 def print_json(document: dict[str, Any]) -> None:
