@@ -181,15 +181,17 @@ BAD_VALUES = [
     ("--region", ("moon-1",)),
     ("--endpoint-url", ("ftp://127.0.0.1", "127.0.0.1:4566", "http://127.0.0.1:x")),
     ("--state", (".",)),
+    ("--settle", ("-1", "soon")),
+    ("--lock-timeout", ("-1", "soon")),
 ]
 
 
 def test_bad_values_of_up_are_refused_before_anything_happens(cli: Cli, silent: Fixed) -> None:
     pairs = [(option, value) for option, values in BAD_VALUES for value in values]
-    with ThreadPoolExecutor(2) as two:  # for each takes a moment
-        results = list(
-            two.map(lambda pair: cli.run("up", *pair, AWS_ENDPOINT_URL=silent.url), pairs)
-        )
+    # Each takes a moment, so two at once, of which one may have to wait for the other's lock.
+    env = {"AWS_ENDPOINT_URL": silent.url, "COGAUTH_LOCK_TIMEOUT": "60"}
+    with ThreadPoolExecutor(2) as two:
+        results = list(two.map(lambda pair: cli.run("up", *pair, **env), pairs))
     for (option, value), done in zip(pairs, results, strict=True):
         done.must(2)
         assert option in done.err or f"endpoint {value!r}" in done.err, done.err
