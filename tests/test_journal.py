@@ -281,3 +281,24 @@ def test_what_is_not_named_is_not_waited_for() -> None:
     ):
         error = ClientError({"Error": {"Code": code, "Message": message}}, "CreateThing")
         assert passing(error) is None
+
+
+def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
+    account: Account,
+) -> None:
+    away = account.folder.with_name("away")
+
+    def take_away(call: Call) -> None:
+        if call.operation == "CreateUserPool":
+            account.folder.rename(away)
+            account.folder.touch()
+
+    watched = account.calls.watched(after=take_away)
+    with watched as calls, pytest.raises(CogauthError, match="can't be written"):
+        account.up()
+    assert calls[-1].operation == "CreateUserPool"
+    # What that made is not lost: its intent was on disk.
+    account.folder.unlink()
+    away.rename(account.folder)
+    assert account.up()["user_pool"] == "adopted"
+    assert standing(account) == STACK
