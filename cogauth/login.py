@@ -25,7 +25,7 @@ TIMEOUT_S = (10, 35)
 READY_WITHIN_S = 60
 TOKENS = ("id_token", "access_token", "refresh_token")
 SUCCESS_FIELDS = (*TOKENS, "user_id", "is_new", "expires_in")
-OK, UNAUTHORIZED, FORBIDDEN, SERVER_ERROR = 200, 401, 403, 500
+OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
 
 @dataclass(frozen=True)
@@ -264,13 +264,19 @@ def _sign_in(
         nonlocal last
         response = _request(http, "POST", url, data={"username": username, "password": password})
         answer = _json_object(response)
-        last = f"HTTP {response.status_code} {answer.get('message', '')}".strip()
+        said = answer.get("message") or answer.get("code") or ""
+        last = f"HTTP {response.status_code} {said}".strip()
         if "status" in answer and answer.get("code") != "access_denied":
             return response.status_code, answer
         # A new deployment answers 403 or 500 by itself for some seconds, and a new role's policy
         # may lag. Neither has signed anyone in, so it may be asked again.
         if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
             return None
+        if response.status_code == TOO_MANY_REQUESTS:
+            raise LoginError(
+                f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
+                "moment, or raise it with 'cogauth up --throttle-rate' and '--throttle-burst'."
+            )
         raise LoginError(f"POST {url} answers {last}, which is no answer of the sign-in's.")
 
     try:

@@ -31,6 +31,7 @@ PASSWORD = 'Correct-"Horse"-7'
 POOL, CLIENT = f"{REGION}_Pool1", "client1"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}"
 POOLS_KEY, OTHER_KEY = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+THROTTLED = Answer(429, '{"message": "Too Many Requests"}')
 NOT_DEPLOYED = Answer(403, '{"message": "Missing Authentication Token"}')
 GATEWAY_FAILS = Answer(500, '{"message": "Internal server error"}')
 
@@ -385,7 +386,6 @@ def test_a_token_is_not_redirected_either(ctx: Context, api: Api) -> None:
         Answer(200, '{"message": "hello"}'),
         Answer(200, "[" * 100_000),
         Answer(404, '{"message": "Not Found"}'),
-        Answer(429, '{"message": "Too Many Requests"}'),
         Answer(504, '{"message": "Endpoint request timed out"}'),
         Answer(200, '{"status": "success"}'),
         success(token(), refresh_token=None),
@@ -400,6 +400,13 @@ def test_what_is_no_answer_of_the_sign_in_is_an_error(
     said = refusal(ctx)
     assert "no answer of the sign-in's" in said or "answer lacks" in said
     assert len(api.sent("/signin")) == 1
+
+
+def test_the_stages_throttle_is_called_by_its_name(ctx: Context, api: Api) -> None:
+    api.sign_in = [THROTTLED]
+    said = refusal(ctx)
+    assert "HTTP 429 Too Many Requests: the stage's throttle" in said
+    assert "--throttle-rate" in said
 
 
 @pytest.mark.parametrize(
