@@ -186,9 +186,9 @@ class Running:
         def heard() -> bool:
             return bool(self.glance()[begun:].replace("^C", "").strip())
 
-        while not heard():
+        self.type("\x03")
+        while not until(heard, 1):
             self.type("\x03")
-            until(heard, 1)
 
 
 @dataclass
