@@ -126,6 +126,8 @@ def up(
         ctx = _prepare(target, choices, local=local)
         ctx.settle_s = settle
         notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
+        if ctx.state.local_data is not None and ctx.state.settings.power_user:
+            notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
         progress = Progress(STEPS)
         ctx.waiter.report = progress.waiting
         ctx.confirm = partial(_confirm, progress, yes=yes)
