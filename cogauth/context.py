@@ -101,7 +101,8 @@ class Aws:
         if not region:
             raise UsageError(
                 "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
-                "or run 'aws configure'."
+                "or run 'aws configure'. Without an AWS account: 'cogauth demo', or "
+                "'cogauth up --local'."
             )
         try:
             self._botocore.get_partition_for_region(region)

@@ -405,7 +405,8 @@ def require_state(target: Target) -> State:
     if state is None:
         raise UsageError(
             f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
-            "'cogauth up' first, or run this where its state file is, or give --stack or --state."
+            "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
+            "If the file was lost: 'cogauth recover'."
         )
     return state
 

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def gently(stop: Event) -> Iterator[None]:
+def gently(stop: Event, *, told: bool = False) -> Iterator[None]:
     """Let a first signal end things after the call in flight, a second one at once.
 
     The call in flight ends and its outcome is recorded; nothing new begins. Even the second
@@ -24,12 +24,15 @@ def gently(stop: Event) -> Iterator[None]:
 
     Args:
         stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
+        told: whether the user is told of it elsewhere; a line in between would tear a live list.
     """
 
     def handle(_number: int, _frame: object) -> None:
         if stop.is_set():
             os._exit(INTERRUPTED)
         stop.set()
+        if told:
+            return
         with suppress(OSError):
             # Not through Python's stderr: this may be in the middle of writing to that.
             os.write(2, b"Stopping after the call in flight; once more stops at once.\n")

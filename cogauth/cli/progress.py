@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Self
 
 import click
@@ -27,6 +28,8 @@ class Progress:
         self.done: dict[str, StepResult] = {}
         self.running: tuple[Step, float] | None = None
         self.reason = ""
+        # Set when the user has pressed Ctrl-C.
+        self.stop = Event()
         self.live = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -115,6 +118,8 @@ class Progress:
                 )
             elif self.running is not None and self.running[0] is step:
                 seconds = time.monotonic() - self.running[1]
+                if self.stop.is_set():
+                    self.reason = "stopping after the call in flight; once more stops at once"
                 table.add_row(
                     self.spinner,
                     Text(step.title),

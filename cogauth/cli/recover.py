@@ -65,7 +65,10 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
         return
     for entry in found:
         click.echo(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
-    click.echo(f"Written to {ctx.state.path}. Next: {target.command('up')}")
+    click.echo(
+        f"Written to {ctx.state.path}. Next: {target.command('up')}, "
+        "which deploys the API once more, for nobody knows whether that is due."
+    )
 
 
 def _is_damaged(target: Target) -> bool:

@@ -22,6 +22,7 @@ from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.login import LoginResult
+    from cogauth.settings import Settings
 
 TIMES = ("auth_time", "iat", "exp")
 MINUTES_FROM = 120  # seconds from which on minutes read better
@@ -53,7 +54,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     """
     state = require_state(target)
     try:
-        password = _password(from_stdin=password_stdin)
+        password = _password(state.settings, from_stdin=password_stdin)
         password.encode()
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
@@ -78,13 +79,14 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     return 1 if result.problems else 0
 
 
-def _password(*, from_stdin: bool) -> str:
+def _password(settings: Settings, *, from_stdin: bool) -> str:
     """Return the password, from anywhere but the command line, which others can read."""
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     elif "COGAUTH_PASSWORD" in os.environ:
         password = os.environ["COGAUTH_PASSWORD"]
     elif sys.stdin.isatty():
+        notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
         password = click.prompt("Password", hide_input=True, err=True)
     else:
         raise UsageError(

@@ -130,9 +130,10 @@ def up(
             notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
         progress = Progress(STEPS)
         ctx.waiter.report = progress.waiting
+        progress.stop = ctx.waiter.stop
         ctx.confirm = partial(_confirm, progress, yes=yes)
         try:
-            with progress, gently(ctx.waiter.stop):
+            with progress, gently(ctx.waiter.stop, told=progress.live is not None):
                 results = engine.up(ctx, progress)
         except KeyboardInterrupt as error:
             raise Interrupted(
