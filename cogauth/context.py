@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 # botocore's default mode and attempts differ between its versions, so both are pinned here.
 RETRIED = Config(
-    retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=10,
+    read_timeout=60,
+    # As many as there may be calls to one service at once.
+    max_pool_connections=20,
 )
 # For a create whose name is not unique: a blind retry after a lost response would leave a second
 # one that nobody recorded.
@@ -119,6 +123,17 @@ class Aws:
             return None
         profile = self._botocore.get_scoped_config()
         return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
+
+    def make_clients(self, *names: str) -> None:
+        """Make clients now, before threads share them: clients are safe there, sessions are not.
+
+        Source: https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+
+        Args:
+            names: of the attributes of this class that they are.
+        """
+        for name in names:
+            getattr(self, name)
 
     def _client(self, service: str, config: Config = RETRIED) -> Any:
         if self._local:

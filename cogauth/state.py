@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import tempfile
+import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,7 +85,10 @@ def _unwritable(path: Path, error: OSError) -> CogauthError:
 
 @dataclass
 class State:
-    """A stack's state file in memory; every change to a record is on disk when it returns."""
+    """A stack's state file in memory; every change to a record is on disk when it returns.
+
+    Threads may share it: one writes at a time, and reads see no half-made change.
+    """
 
     path: Path
     stack: str
@@ -97,54 +101,61 @@ class State:
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # {step: {resource: record}}: a step groups the resources that it makes.
     resources: dict[str, dict[str, Record]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
         """Write the file: temporary file, fsync, rename, mode 0600."""
-        write_private(
-            self.path,
-            {
-                "version": VERSION,
-                "stack": self.stack,
-                "stack_id": self.stack_id,
-                "account": self.account,
-                "region": self.region,
-                "endpoint_url": self.endpoint_url,
-                "local_data": self.local_data,
-                "settings": self.settings.to_json(),
-                "resources": self.resources,
-            },
-        )
+        with self._lock:
+            write_private(
+                self.path,
+                {
+                    "version": VERSION,
+                    "stack": self.stack,
+                    "stack_id": self.stack_id,
+                    "account": self.account,
+                    "region": self.region,
+                    "endpoint_url": self.endpoint_url,
+                    "local_data": self.local_data,
+                    "settings": self.settings.to_json(),
+                    "resources": self.resources,
+                },
+            )
 
     def record(self, step: str, resource: str) -> Record | None:
         """Return a resource's record, or None."""
-        return self.resources.get(step, {}).get(resource)
+        with self._lock:
+            return self.resources.get(step, {}).get(resource)
 
     def has(self, resource: str) -> bool:
         """Say whether a resource has a record, whatever its status."""
-        return any(resource in records for records in self.resources.values())
+        with self._lock:
+            return any(resource in records for records in self.resources.values())
 
     def fact(self, resource: str, name: str) -> str:
         """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
 
         Raises:
-            KeyError: the resource has not been created; a step's ``needs`` exclude that.
+            KeyError: the resource has not been created; a resource's ``needs`` exclude that.
         """
-        for records in self.resources.values():
-            if resource in records:
-                return records[resource][name]
+        with self._lock:
+            for records in self.resources.values():
+                if resource in records:
+                    return records[resource][name]
         raise KeyError(resource)
 
     def put(self, step: str, resource: str, record: Record) -> None:
         """Set a resource's record, on disk."""
-        self.resources.setdefault(step, {})[resource] = record
-        self.save()
+        with self._lock:
+            self.resources.setdefault(step, {})[resource] = record
+            self.save()
 
     def drop(self, step: str, resource: str) -> None:
         """Remove a resource's record, on disk."""
-        self.resources.get(step, {}).pop(resource, None)
-        if not self.resources.get(step, {"": None}):
-            del self.resources[step]
-        self.save()
+        with self._lock:
+            self.resources.get(step, {}).pop(resource, None)
+            if not self.resources.get(step, {"": None}):
+                del self.resources[step]
+            self.save()
 
     @property
     def options(self) -> str:

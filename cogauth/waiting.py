@@ -42,7 +42,10 @@ def message_of(error: ClientError) -> str:
 
 @dataclass
 class Waiter:
-    """Waits between tries; the interval grows, with jitter, from 0.25 s to 5 s.
+    """Waits between tries, at first 0.25 s, then a twelfth of the time that has gone, at most 5 s.
+
+    So what comes soon is seen soon, and what takes long costs few calls. The pauses have jitter:
+    two cogauths that collided don't collide again.
 
     Attributes:
         clock: seconds; the tests' clock runs as they like.
@@ -70,19 +73,17 @@ class Waiter:
             TimedOutError: the time is up.
             KeyboardInterrupt: the stop event was set.
         """
-        end = self.clock() + timeout_s
-        interval = self.first_s
+        begun = self.clock()
         while (result := probe()) is None:
             why = reason if isinstance(reason, str) else reason()
-            left = end - self.clock()
+            now = self.clock()
+            left = begun + timeout_s - now
             if left <= 0:
                 raise TimedOutError(f"{why}: not within {timeout_s:.0f} s")
             self.report(why, left)
-            # Jitter, so that two cogauths that collided don't collide again.
-            pause = min(interval * random.uniform(0.8, 1.2), left)  # noqa: S311 not a secret
-            if self.stop.wait(pause):
+            pause = min(max(self.first_s, (now - begun) / 12), self.longest_s)
+            if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
                 raise KeyboardInterrupt
-            interval = min(interval * 1.6, self.longest_s)
         return result
 
     def retry(

@@ -5,6 +5,7 @@ import functools
 import gc
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,12 @@ from botocore.awsrequest import AWSResponse
 from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
-from moto.apigateway.models import Authorizer
+from moto.apigateway.exceptions import NoIntegrationDefined
+from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
 from moto.apigateway.responses import APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import DEFAULT_ACCOUNT_ID, responses
+from moto.core.botocore_stubber import BotocoreStubber
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.utilities.utils import get_partition
@@ -78,19 +81,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class FakeTime(Event):
-    """A clock and its stop event: a wait takes no time, but the clock goes on by it."""
+    """A clock and its stop event: a wait takes no time, but the clock goes on by it.
+
+    Each thread of a run has a clock of its own: what one waits is no time that another has lost.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        # The latest of all threads.
         self.now = 0.0
         self.waits: list[float] = []
+        self._lock = threading.Lock()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new run, which nobody has stopped yet."""
+        self.clear()
+        self._begun = self.now
+        self._local = threading.local()
 
     def __call__(self) -> float:
-        return self.now
+        here: float = getattr(self._local, "now", self._begun)
+        return here
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(timeout or 0.0)
-        self.now += timeout or 0.0
+        with self._lock:
+            self.waits.append(timeout or 0.0)
+            self._local.now = self() + (timeout or 0.0)
+            self.now = max(self.now, self._local.now)
         return self.is_set()
 
 
@@ -100,7 +118,10 @@ class Silent:
     def begin(self, step: Step) -> None:
         pass
 
-    def change(self, what: str) -> None:
+    def change(self, step: Step, what: str) -> None:
+        pass
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         pass
 
     def end(self, result: StepResult) -> None:
@@ -142,19 +163,27 @@ class Calls:
     def watched(
         self, before: Before | None = None, after: After | None = None
     ) -> Iterator[list[Call]]:
-        """Record the calls; `before` may answer or raise, `after` may raise: the answer is lost."""
+        """Record the calls; `before` may answer or raise, `after` may raise: the answer is lost.
+
+        Calls come from several threads, but these are asked about one at a time.
+        """
         calls: list[Call] = []
+        one_at_a_time, here = threading.RLock(), threading.local()
 
         def on_before(model: Any, params: dict[str, Any], **_: Any) -> Any:
-            calls.append(Call(model.name, params))
-            return before(calls[-1]) if before else None
+            with one_at_a_time:
+                here.call = Call(model.name, params)
+                calls.append(here.call)
+                return before(here.call) if before else None
 
         def on_after(**_: Any) -> None:
-            if after:
-                after(calls[-1])
+            with one_at_a_time:
+                if after:
+                    after(here.call)
 
         for client in self.clients:
-            client.meta.events.register_first("before-call", on_before)
+            # Last: what cogauth itself lets not begin is no call.
+            client.meta.events.register_last("before-call", on_before)
             client.meta.events.register_last("after-call", on_after)
         try:
             yield calls
@@ -216,6 +245,7 @@ class Account:
             )
         state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
         state.save()
+        self.time.restart()
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
     def up(
@@ -313,6 +343,16 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Mo
     return monkeypatch
 
 
+def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
+    lock = threading.RLock()
+
+    def locked(*arguments: Any, **named: Any) -> Any:
+        with lock:
+            return call(*arguments, **named)
+
+    return locked
+
+
 @pytest.fixture(scope="session")
 def quick_moto() -> Iterator[None]:
     """Let moto read its RSA key once, not for each pool; and its classes, not for each call."""
@@ -322,6 +362,8 @@ def quick_moto() -> Iterator[None]:
         patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
         names = functools.cache(responses.method_names_from_class)
         patch.setattr(responses, "method_names_from_class", names)
+        # AWS takes two calls at once; moto's dictionaries are not made for that.
+        patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
         yield
 
 
@@ -381,6 +423,22 @@ def _update_user_pool(backend: CognitoIdpBackend, pool: str, given: dict[str, An
     live.name = given.get("PoolName", live.name)
 
 
+def _delete_rest_api(backend: APIGatewayBackend, api: str) -> RestAPI:
+    """Answer that there is no such API, as AWS does, where moto breaks."""
+    backend.get_rest_api(api)
+    return _moto_delete_rest_api(backend, api)
+
+
+def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method: str) -> Any:
+    """Answer that there is none, as AWS does, where moto answers with an empty one."""
+    found = _moto_get_integration(backend, api, resource, method)
+    if not found:
+        raise NoIntegrationDefined
+    return found
+
+
+_moto_delete_rest_api = APIGatewayBackend.delete_rest_api
+_moto_get_integration = APIGatewayBackend.get_integration
 CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
 
 
@@ -388,7 +446,7 @@ CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
 def whole_moto(quick_moto: None) -> Iterator[None]:
     """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
 
-    tags of a REST API.
+    tags of a REST API, the deletion of one that is gone, an integration that isn't there.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -397,6 +455,8 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayResponse, "untag_resource", _untag_resource)
         patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
         patch.setattr(Authorizer, "apply_operations", _apply_operations)
+        patch.setattr(APIGatewayBackend, "delete_rest_api", _delete_rest_api)
+        patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
         yield
 
 

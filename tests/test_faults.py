@@ -317,6 +317,6 @@ def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
             with contextlib.suppress(StoppedError), account.calls.watched(after=stop_once_each):
                 run(account, "up")
                 finished = True
-        assert runs > 15
-        assert len(stopped) == runs - 1
+        # Several calls in flight may meet their stop in one run.
+        assert len(stopped) >= runs - 1 > 10
         assert world(account) == clean.world

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from conftest import Account, Call, Silent, refusal
-from test_engine import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing
+from test_engine import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
 
 from cogauth import engine
 from cogauth.context import Context
 from cogauth.errors import CogauthError
 from cogauth.moods import MOODS, passing
-from cogauth.state import CREATING
+from cogauth.state import CREATED, CREATING
+from cogauth.steps.base import Step
 
 
 class StoppedError(BaseException):
@@ -34,17 +35,31 @@ def stop() -> None:
 
 def lands_late(
     account: Account, operation: str, make: Callable[[], Any], after_s: float
-) -> Context:
+) -> tuple[Context, "Landing"]:
     """Leave an intent whose create lands only some seconds of waiting later; return a new run."""
     with account.calls.watched(at(operation, stop)), pytest.raises(StoppedError):
         account.up()
     ctx = account.context()
-    ctx.waiter.report = lambda _reason, _left: (
-        make() if account.time.now >= after_s and not made else None
-    )
-    made: list[Any] = []
-    create, make = make, lambda: made.append(create())
-    return ctx
+    landing = Landing(account, make, after_s)
+    ctx.waiter.report = lambda _reason, _left: landing.look()
+    return ctx, landing
+
+
+class Landing(Silent):
+    """A reporter in whose sight a create lands, once something has been waited for long enough."""
+
+    def __init__(self, account: Account, make: Callable[[], Any], after_s: float) -> None:
+        self.account, self.make, self.after_s = account, make, after_s
+        self.landed = False
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        del step, reason, seconds_left
+        self.look()
+
+    def look(self) -> None:
+        if self.account.time.now >= self.after_s and not self.landed:
+            self.landed = True
+            self.make()
 
 
 def tags(account: Account) -> dict[str, str]:
@@ -68,8 +83,8 @@ LATE = [("CreateUserPool", make_pool), ("CreateRestApi", make_api)]
 def test_a_create_that_lands_within_the_settling_time_is_adopted(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
-    ctx = lands_late(account, operation, lambda: make(account), after_s=5)
-    actions = {result.step: result.action for result in engine.up(ctx, Silent())}
+    ctx, landing = lands_late(account, operation, lambda: make(account), after_s=5)
+    actions = {result.step: result.action for result in engine.up(ctx, landing)}
     assert actions["user_pool" if operation == "CreateUserPool" else "rest_api"] == "adopted"
     assert 5 <= account.time.now < 15
     assert standing(account) == STACK
@@ -79,7 +94,7 @@ def test_a_create_that_lands_within_the_settling_time_is_adopted(
 def test_down_waits_for_a_create_that_may_still_land(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
-    ctx = lands_late(account, operation, lambda: make(account), after_s=5)
+    ctx, _ = lands_late(account, operation, lambda: make(account), after_s=5)
     result = engine.down(ctx, lambda _line: None)
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
@@ -164,7 +179,11 @@ def test_a_settling_time_that_is_over_is_not_waited_for(account: Account) -> Non
     with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
         account.up()
     state = account.state()
-    state.put("user_pool", "user_pool", {"status": CREATING, "since": "2020-01-01T00:00:00+00:00"})
+    for records in state.resources.values():
+        for record in records.values():
+            if record["status"] == CREATING:
+                record["since"] = "2020-01-01T00:00:00+00:00"
+    state.save()
     since = account.time.now
     account.up()
     assert account.time.now == since
@@ -235,19 +254,28 @@ def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
 
 
 def test_the_stop_event_lets_no_call_begin(account: Account) -> None:
+    begun: list[Call] = []
+
     def press_ctrl_c(call: Call) -> None:
         if call.operation == "CreateRole":
             account.time.set()
+            begun.extend(calls)
 
     with account.calls.watched(after=press_ctrl_c) as calls, pytest.raises(KeyboardInterrupt):
         account.up()
-    account.time.clear()
-    assert calls[-1].operation == "CreateRole"
-    # The call in flight ended, and its outcome is on disk; no later intent is.
+    assert calls == begun
+    # The calls in flight ended, and their outcome is on disk; no later intent is.
     assert fact(account, "role") == ROLE
     assert not account.state().has("role_policy")
+    assert statuses(account) == {CREATED}
+    assert unrecorded(account) == []
     assert account.up()["role"] == "updated"
     assert standing(account) == STACK
+
+
+def statuses(account: Account) -> set[str]:
+    records = account.state().resources.values()
+    return {record["status"] for step in records for record in step.values()}
 
 
 @pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
@@ -286,18 +314,19 @@ def test_what_is_not_named_is_not_waited_for() -> None:
 def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
     account: Account,
 ) -> None:
-    away = account.folder.with_name("away")
+    away, ctx = account.folder.with_name("away"), account.context()
 
     def take_away(call: Call) -> None:
         if call.operation == "CreateUserPool":
-            account.folder.rename(away)
-            account.folder.touch()
+            # Whoever writes the state file sees the one or the other.
+            with ctx.state._lock:  # noqa: SLF001
+                account.folder.rename(away)
+                account.folder.touch()
 
     watched = account.calls.watched(after=take_away)
-    with watched as calls, pytest.raises(CogauthError, match="can't be written"):
-        account.up()
-    assert calls[-1].operation == "CreateUserPool"
-    # What that made is not lost: its intent was on disk.
+    with watched, pytest.raises(CogauthError, match="can't be written"):
+        engine.up(ctx, Silent())
+    # What was made is not lost: each intent was on disk.
     account.folder.unlink()
     away.rename(account.folder)
     assert account.up()["user_pool"] == "adopted"

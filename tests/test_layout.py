@@ -1,11 +1,13 @@
 """How the source is laid out: who may import whom, and what the list of steps promises."""
 
 import ast
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
+from cogauth.engine.down import deletion_needs
 from cogauth.steps import STEPS
 from cogauth.steps.base import Resource
 
@@ -31,6 +33,7 @@ SILENT = sorted(
 )
 HANDLERS = sorted((ROOT / "lambda_code").glob("*.py"))
 RESOURCES = [resource for step in STEPS for resource in step.resources]
+BY_KEY = {resource.key: resource for resource in RESOURCES}
 
 
 def imports(path: Path) -> set[str]:
@@ -107,11 +110,16 @@ def test_the_steps_are_the_consoles_in_its_order() -> None:
     assert len({step.title for step in STEPS}) == len(STEPS)
 
 
-def test_each_step_needs_only_earlier_ones() -> None:
-    earlier: set[str] = set()
-    for step in STEPS:
-        assert set(step.needs) <= earlier, step.name
-        earlier.add(step.name)
+def needed(key: str) -> set[str]:
+    """Return all that must stand before a resource is made, near and far."""
+    resource = BY_KEY[key]
+    near = {*resource.needs, *filter(None, [resource.inside])}
+    return near.union(*map(needed, near))
+
+
+def test_each_resource_needs_what_exists_and_nothing_that_needs_it() -> None:
+    for key in BY_KEY:
+        assert key not in needed(key)
 
 
 def test_keys_are_unique_and_each_steps_name_is_one_of_its_own() -> None:
@@ -122,17 +130,28 @@ def test_keys_are_unique_and_each_steps_name_is_one_of_its_own() -> None:
 
 
 def test_what_a_resource_is_inside_of_or_outdates_exists() -> None:
-    by_key = {resource.key: resource for resource in RESOURCES}
-    order = list(by_key)
     for resource in RESOURCES:
         if resource.inside is not None:
-            # The outer one is made before, and is deleted by a call of its own.
-            assert order.index(resource.inside) < order.index(resource.key)
-            assert by_key[resource.inside].inside is None
+            # The outer one is deleted by a call of its own.
+            assert BY_KEY[resource.inside].inside is None
         for other in resource.outdates + resource.outdates_when_made:
-            assert order.index(resource.key) < order.index(other)
+            # It is looked at only when all that may outdate it is done.
+            assert resource.key in needed(other)
         for other in resource.outdates:
-            assert by_key[other].inside == resource.inside
+            assert BY_KEY[other].inside == resource.inside
+
+
+def test_the_deployment_waits_for_all_that_it_publishes() -> None:
+    inside = {resource.key for resource in RESOURCES if resource.inside == "rest_api"}
+    assert inside - needed("deployment") == {"deployment", "stage"}
+
+
+def test_deletion_goes_against_the_needs() -> None:
+    """The plan of creation, transposed: what needs something, or holds what does, goes before."""
+    roots = [resource for resource in RESOURCES if resource.inside is None]
+    for first, key in itertools.permutations([resource.key for resource in roots], 2):
+        wants = {BY_KEY[need].inside or need for need in BY_KEY[first].needs}
+        assert (key in wants) == (first in deletion_needs()[key]), (first, key)
 
 
 def test_each_resource_that_is_inside_nothing_can_be_deleted_and_is_tagged() -> None:
@@ -142,8 +161,12 @@ def test_each_resource_that_is_inside_nothing_can_be_deleted_and_is_tagged() -> 
             assert type(resource).tags is not Resource.tags, resource.key
 
 
-def test_log_groups_alone_go_last() -> None:
-    assert {resource.key for resource in RESOURCES if resource.goes_last} == {
-        "sign_in_log_group",
-        "auto_confirm_log_group",
-    }
+def test_a_log_group_outlives_its_function() -> None:
+    """Late lines would bring it back."""
+    for function in ("sign_in", "auto_confirm"):
+        assert f"{function}_function" in deletion_needs()[f"{function}_log_group"]
+
+
+def test_what_aws_takes_its_time_over_goes_first() -> None:
+    assert {resource.key for resource in RESOURCES if resource.urgent} == {"role", "rest_api"}
+    assert next(iter(deletion_needs())) == "rest_api" or not deletion_needs()["rest_api"]

@@ -382,6 +382,7 @@ def recovered(account: Account, stack_id: str | None = None) -> State:
         endpoint_url=None,
         settings=Settings(),
     )
+    account.time.restart()
     with account.calls.watched() as calls:
         engine.recover(Context(account.aws, state, Waiter(account.time, account.time)), stack_id)
     assert [call.operation for call in calls if call.mutating] == []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import Account, Call, statements
+from conftest import Account, Call, refusal, statements
 from moto import mock_aws
 
 from cogauth.context import Aws
@@ -364,10 +364,10 @@ def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
     sent = [json.loads(call.sent["body"]) for call in calls if call.mutating]
     assert {call.operation for call in calls if call.mutating} == {"UpdateFunctionCode"}
     assert [update["Architectures"] for update in sent] == [["x86_64"], ["x86_64"]]
-    assert [base64.b64decode(update["ZipFile"]) for update in sent] == [
+    assert {base64.b64decode(update["ZipFile"]) for update in sent} == {
         package("sign_in"),
         package("auto_confirm"),
-    ]
+    }
     changed = {step for step, action in actions.items() if action == "updated"}
     assert changed == {"sign_in_function", "auto_confirm_function"}
 
@@ -407,23 +407,58 @@ def test_a_function_that_lambda_could_not_make_is_no_success(account: Account) -
     assert account.left() == []
 
 
-def test_a_pending_function_is_waited_for_before_it_is_used(account: Account) -> None:
-    """Lambda refuses to let a Pending function be called, changed or deleted."""
+@pytest.mark.parametrize("refused_while_pending", [False, True])
+def test_a_pending_function_is_waited_for_before_up_ends(
+    account: Account, *, refused_while_pending: bool
+) -> None:
+    """Lambda lets nobody call a Pending function; who may call it can be said before, or not."""
     lambda_ = account.aws.lambda_
     since: dict[str, float] = {}
+    active: set[str] = set()
 
-    def pending(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    def pending(parsed: dict[str, Any], **_: Any) -> None:
         if "State" in parsed:
-            made = since.setdefault(parsed["FunctionName"], account.time.now)
-            if account.time.now < made + 8:
+            made = since.setdefault(parsed["FunctionName"], account.time())
+            if account.time() < made + 8:
                 parsed["State"] = "Pending"
-        elif model.name == "AddPermission":
-            assert all(account.time.now >= made + 8 for made in since.values())
+            else:
+                active.add(parsed["FunctionName"])
+
+    def refuse(call: Call) -> Any:
+        message = "The operation cannot be performed at this time. The function is Pending"
+        early = refused_while_pending and account.time() < 8
+        return (
+            refusal(409, "ResourceConflictException", message)
+            if early and call.operation == "AddPermission"
+            else None
+        )
 
     lambda_.meta.events.register("after-call", pending)
     try:
-        account.up()
+        with account.calls.watched(refuse):
+            account.up()
     finally:
         lambda_.meta.events.unregister("after-call", pending)
-    assert len(since) == 2
-    assert 16 <= account.time.now < 40
+    assert len(since) == len(active) == 2
+    assert 8 <= account.time.now < 20
+    assert [len(statements(account.session, name)) for name in since] == [1, 1]
+
+
+def test_what_is_changed_of_a_function_waits_until_it_is_active(account: Account) -> None:
+    account.up()
+    lambda_, changed = account.aws.lambda_, []
+
+    def pending(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "UpdateFunctionConfiguration":
+            changed.append(account.time())
+        elif "Configuration" in parsed or "State" in parsed:
+            state = "Pending" if account.time() < 8 else "Active"
+            parsed.get("Configuration", parsed)["State"] = state
+
+    lambda_.meta.events.register("after-call", pending)
+    try:
+        account.up(sign_in_memory=1024)
+    finally:
+        lambda_.meta.events.unregister("after-call", pending)
+    assert len(changed) == 1
+    assert changed[0] >= 8

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cogauth.steps.apigateway import (
     FUNCTION_FAILED,
     STATUS_BY_CODE,
-    SignInMethod,
+    SignInIntegration,
     response_template,
 )
 
@@ -169,7 +169,7 @@ def test_the_fixed_body_is_one_of_the_contract() -> None:
     assert airspeed.Template(FUNCTION_FAILED).merge({}) == FUNCTION_FAILED
 
 
-PATTERN = SignInMethod().integration_responses()["500"]["selectionPattern"]
+PATTERN = SignInIntegration().responses()["500"]["selectionPattern"]
 
 
 @given(st.text(min_size=1))

@@ -122,7 +122,6 @@ def _play(target: Target, story: Story) -> None:
     )
     ctx = new_stack(target, Settings(), local=True)
     with Progress(STEPS) as progress:
-        ctx.waiter.report = progress.waiting
         results = engine.up(ctx, progress)
     story.expect(f"{len(STEPS)} steps created", f"{_count(results, 'created')} steps created")
 

@@ -16,26 +16,32 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def gently(stop: Event, *, told: bool = False) -> Iterator[None]:
-    """Let a first signal end things after the call in flight, a second one at once.
+def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
+    """Let a first signal end things after the calls in flight, a second one at once.
 
-    The call in flight ends and its outcome is recorded; nothing new begins. Even the second
+    The calls in flight end and their outcome is recorded; nothing new begins. Even the second
     signal loses nothing: the journal on disk says what may stand.
 
     Args:
         stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
-        told: whether the user is told of it elsewhere; a line in between would tear a live list.
+        shown: set as well, for somebody who tells the user; a line in between would tear a live
+            list.
     """
+    pressed = False
 
     def handle(_number: int, _frame: object) -> None:
-        if stop.is_set():
+        nonlocal pressed
+        if pressed:
+            # Not by an exception: that would wait for the threads in which calls are in flight.
             os._exit(INTERRUPTED)
+        pressed = True
         stop.set()
-        if told:
+        if shown is not None:
+            shown.set()
             return
         with suppress(OSError):
             # Not through Python's stderr: this may be in the middle of writing to that.
-            os.write(2, b"Stopping after the call in flight; once more stops at once.\n")
+            os.write(2, b"Stopping after the calls in flight; once more stops at once.\n")
 
     # One that is ignored, as nohup has it, stays ignored.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """The engine's Reporter, as a context manager that leaves the finished list behind."""
+    """The engine's Reporter, as a context manager that leaves the finished list behind.
+
+    Several steps go on at once; each reports from threads of its own.
+    """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self.steps = steps
         self.done: dict[str, StepResult] = {}
-        self.running: tuple[Step, float] | None = None
-        self.reason = ""
+        # By step: when it began, and what it waits for.
+        self.running: dict[str, float] = {}
+        self.reasons: dict[str, str] = {}
+        self.told: set[tuple[str, str]] = set()
         # Set when the user has pressed Ctrl-C.
-        self.stop = Event()
+        self.interrupted = Event()
         self.live = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -67,34 +72,37 @@ class Progress:
             self.live.start()
 
     def begin(self, step: Step) -> None:
-        """Show that a step runs."""
-        self.running, self.reason = (step, time.monotonic()), ""
+        """Show that a step runs, and no longer waits for another."""
+        self.running.setdefault(step.name, time.monotonic())
+        self.reasons.pop(step.name, None)
 
     def end(self, result: StepResult) -> None:
         """Show that a step is done, with its id and time."""
         self.done[result.step] = result
-        self.running = None
         if self.live is None:
             title = next(step.title for step in self.steps if step.name == result.step)
             click.echo(
                 f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s", err=True
             )
 
-    def change(self, what: str) -> None:
+    def change(self, step: Step, what: str) -> None:
         """Say what of a standing resource is changed."""
+        del step
         if self.live is None:
             click.echo(f"  {what}", err=True)
         else:
             self.live.console.print(f"  {what}", markup=False, highlight=False)
 
-    def waiting(self, reason: str, seconds_left: float) -> None:
-        """Show what is waited for, and for how long at the most."""
-        text = f"waiting for {reason}, up to {seconds_left:.0f} s"
-        if self.live is None and reason != self.reason.split(", up to")[0].removeprefix(
-            "waiting for "
-        ):
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """Show what a step waits for, and for how long at the most."""
+        text = f"waiting for {reason}"
+        if seconds_left is not None:
+            text += f", up to {seconds_left:.0f} s"
+        self.reasons[step.name] = text
+        # Plain lines tell each thing once, and not what the list of steps says by itself.
+        if self.live is None and seconds_left is not None and (step.name, reason) not in self.told:
+            self.told.add((step.name, reason))
             click.echo(text, err=True)
-        self.reason = text
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -116,16 +124,16 @@ class Progress:
                     Text(result.id, style="cyan", no_wrap=True, overflow="ellipsis"),
                     Text(f"{result.seconds:.1f} s", style="dim"),
                 )
-            elif self.running is not None and self.running[0] is step:
-                seconds = time.monotonic() - self.running[1]
-                if self.stop.is_set():
-                    self.reason = "stopping after the call in flight; once more stops at once"
+            elif step.name in self.running:
+                reason = self.reasons.get(step.name, "")
+                if self.interrupted.is_set():
+                    reason = "stopping after the calls in flight; once more stops at once"
                 table.add_row(
                     self.spinner,
                     Text(step.title),
                     Text("running"),
-                    Text(self.reason, style="dim", no_wrap=True, overflow="ellipsis"),
-                    Text(f"{seconds:.1f} s", style="dim"),
+                    Text(reason, style="dim", no_wrap=True, overflow="ellipsis"),
+                    Text(f"{time.monotonic() - self.running[step.name]:.1f} s", style="dim"),
                 )
             else:
                 table.add_row(

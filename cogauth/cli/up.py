@@ -129,11 +129,10 @@ def up(
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
             notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
         progress = Progress(STEPS)
-        ctx.waiter.report = progress.waiting
-        progress.stop = ctx.waiter.stop
         ctx.confirm = partial(_confirm, progress, yes=yes)
         try:
-            with progress, gently(ctx.waiter.stop, told=progress.live is not None):
+            shown = progress.interrupted if progress.live else None
+            with progress, gently(ctx.waiter.stop, shown):
                 results = engine.up(ctx, progress)
         except KeyboardInterrupt as error:
             raise Interrupted(

@@ -1,11 +1,12 @@
-"""Up, down and recover: the only code that knows the journal's protocol and the order of the steps.
+"""Up, down and recover: the only code that knows the journal's protocol and the graph.
 
-Up, for each resource: write the intent; look for it if an earlier run left an intent; create it;
-write the fact; then make whatever calls bring its configuration to what the stack wants. A crash
-at any place leaves either an intent or a fact, and both are enough to go on or to clean up.
+Up, for each resource as soon as what it needs stands: write the intent; look for it if an earlier
+run left an intent; create it; write the fact; then make whatever calls bring its configuration to
+what the stack wants. A crash at any place leaves either an intent or a fact, and both are enough to
+go on or to clean up.
 
-Down: the same steps in reverse. What is inside something else goes with it; log groups go last,
-for a function's late lines would bring them back. Then it looks again for all that is the stack's.
+Down: the same graph, transposed. What is inside something else goes with it. Then it looks again
+for all that is the stack's.
 """
 
 from cogauth.engine.down import DownResult, down, standing

@@ -1,13 +1,16 @@
-"""``down``: take the stack away in reverse order, and look whether anything remains."""
+"""``down``: take the stack away against its needs, and look whether anything remains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure
+from cogauth.engine import graph
 from cogauth.engine.journal import (
+    CLIENTS,
     find_after_crash,
     find_ours,
     owned,
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.state import State
-    from cogauth.steps.base import Live, Resource, Step
+    from cogauth.steps.base import Resource, Step
 
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
@@ -58,17 +61,18 @@ def standing(state: State) -> list[tuple[str, str]]:
 
 
 def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
-    """Delete the stack in reverse order, go on past what can't be deleted, and look again.
+    """Delete the stack, go on past what can't be deleted, and look again.
 
     Args:
         ctx: the stack.
-        report: told what is deleted, a line each.
+        report: told what is deleted, a line each; from several threads.
 
     Returns:
         What was deleted, what was gone before, and what remains.
 
     Raises:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
+        KeyboardInterrupt: the stop event was set from elsewhere.
     """
     return _Down(ctx, report).run()
 
@@ -81,7 +85,27 @@ def _roots() -> list[tuple[Step, Resource]]:
         for resource in reversed(step.resources)
         if resource.inside is None
     ]
-    return sorted(backwards, key=lambda pair: pair[1].goes_last)
+    # What is needed goes after what needs it, and what AWS takes its time over goes first.
+    order = list(TopologicalSorter(deletion_needs()).static_order())
+    return sorted(backwards, key=lambda pair: (not pair[1].urgent, order.index(pair[1].key)))
+
+
+def deletion_needs() -> dict[str, list[str]]:
+    """Return for each root those that are deleted before it: they need it, or a part of it.
+
+    It is what they need to be made, transposed. What a root's parts need is left out: they go with
+    it, whatever they refer to, and a trigger in a pool would need its own pool's end.
+    """
+    by_key = {resource.key: resource for step in STEPS for resource in step.resources}
+    roots = [resource for resource in by_key.values() if resource.inside is None]
+    return {
+        root.key: [
+            other.key
+            for other in roots
+            if root.key in {by_key[need].inside or need for need in other.needs}
+        ]
+        for root in sorted(roots, key=lambda each: not each.urgent)
+    }
 
 
 class _Down:
@@ -89,82 +113,98 @@ class _Down:
         self.ctx = ctx
         self.report = report
         self.result = DownResult()
+        self.roots = {resource.key: (step, resource) for step, resource in _roots()}
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
         # What was recorded at the beginning, to be read once more at the end.
         self.recorded = {
-            resource.key: [record]
-            for step, resource in _roots()
-            if "id" in (record := ctx.state.record(step.name, resource.key) or {})
+            key: record
+            for key, (step, _) in self.roots.items()
+            if "id" in (record := ctx.state.record(step.name, key) or {})
         }
 
     def run(self) -> DownResult:
-        for step, resource in _roots():
-            record = self.ctx.state.record(step.name, resource.key)
-            if record is not None:
-                self._take_away(step, resource, record)
+        ctx = self.ctx
+        ctx.aws.make_clients(*CLIENTS, "tagging")
+        failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
+        for error in failed.values():
+            raise error
+        if ctx.waiter.stop.is_set():
+            raise KeyboardInterrupt
         try:
             self._look_again()
         except AWS_ERRORS as error:
             raise failure(
                 "Looking for what remains",
                 error,
-                self.ctx.aws,
+                ctx.aws,
                 after=(
-                    f"The state file {self.ctx.state.path} stays; run "
-                    f"'cogauth down{self.ctx.state.options}' again."
+                    f"The state file {ctx.state.path} stays; run "
+                    f"'cogauth down{ctx.state.options}' again."
                 ),
             ) from error
         return self.result
 
-    def _take_away(self, step: Step, resource: Resource, record: Record) -> None:
+    def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
         """Delete what a record says stands, or may stand; then drop the record."""
         ctx, result = self.ctx, self.result
+        step, resource = self.roots[key]
+        record = ctx.state.record(step.name, key)
+        if record is None:
+            return
         try:
             if record["status"] == CREATING:
                 # A create that may have taken effect: what carries this stack's id is ours.
                 ours = find_after_crash(ctx, resource, record)
                 ids, outcome = [resource.facts(ctx, live) for live in ours], result.deleted
+                if None in [self._delete(resource, one) for one in ids]:
+                    return
             else:
-                live = resource.read(ctx, record)
-                gone = live is None or not self._is_ours(step, resource, live)
-                ids, outcome = [record], result.already_gone if gone else result.deleted
-            if outcome is result.deleted and not all(self._delete(resource, one) for one in ids):
-                return
+                may = self._may_delete(step, resource, record)
+                gone = self._delete(resource, record) if may else False
+                if gone is None:
+                    return
+                ids, outcome = [record], result.deleted if gone else result.already_gone
         except (*AWS_ERRORS, CogauthError) as error:
             self._problem(resource, error)
             return
-        outcome += [{"step": step.name, "id": facts["id"]} for facts in ids]
+        entries = [{"step": step.name, "id": facts["id"]} for facts in ids]
         # Records go from the inside out: a crash in between still knows the outer one.
         for inner_step, inner in _inside(resource):
             inner_record = ctx.state.record(inner_step.name, inner.key)
             if inner_record is not None:
                 if "id" in inner_record:
-                    outcome.append({"step": inner_step.name, "id": inner_record["id"]})
+                    entries.append({"step": inner_step.name, "id": inner_record["id"]})
                 ctx.state.drop(inner_step.name, inner.key)
-        ctx.state.drop(step.name, resource.key)
+        ctx.state.drop(step.name, key)
+        outcome += entries
 
-    def _is_ours(self, step: Step, resource: Resource, live: Live) -> bool:
-        """Say whether what was recorded is still the stack's own."""
-        # An id is never given twice, so whatever its tags say, it is ours. A name may be.
-        if resource.taken is None or owned(self.ctx, resource, live):
+    def _may_delete(self, step: Step, resource: Resource, record: Record) -> bool:
+        """Say whether what was recorded is there and still the stack's own.
+
+        An id is never given twice, so whatever its tags say, it is ours, and its deletion will
+        tell whether it was there. A name may be another's by now.
+        """
+        if resource.taken is None:
             return True
+        live = resource.read(self.ctx, record)
+        if live is None or owned(self.ctx, resource, live):
+            return live is not None
         taken = taken_error(
             step.name, resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
         )
         self.result.left_alone.append(str(taken))
         return False
 
-    def _delete(self, resource: Resource, facts: Record) -> bool:
-        """Delete one resource; say whether AWS let it."""
+    def _delete(self, resource: Resource, facts: Record) -> bool | None:
+        """Delete one resource; say whether it was there, or None if AWS didn't let it."""
         self.report(f"{words(resource)} {facts['id']}")
         try:
-            patiently(self.ctx, partial(resource.delete, self.ctx, facts))
+            return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
         except AWS_ERRORS as error:
             self.refused.add(facts["id"])
             self._problem(resource, error)
-            return False
-        return True
+            return None
 
     def _problem(self, resource: Resource, error: Exception) -> None:
         why = str(error) if isinstance(error, CogauthError) else explain(error, self.ctx.aws)
@@ -176,17 +216,21 @@ class _Down:
         What has no record may stand all the same: a create that landed late, or a log group that
         a function's last lines brought back. And AWS's lists lag.
         """
-        tagged = list(_tagged(self.ctx))
+        tagged = _tagged(self.ctx)
 
         def look() -> bool | None:
             self.result.remaining = []
-            for step, resource in _roots():
-                for facts in self._still_there(resource, tagged):
-                    self.result.remaining.append({"step": step.name, "id": facts["id"]})
-                    if facts["id"] not in self.refused and self._delete(resource, facts):
-                        entry = {"step": step.name, "id": facts["id"]}
-                        if entry not in self.result.deleted:
-                            self.result.deleted.append(entry)
+            found = graph.each(
+                partial(self._still_there, resource) for _, resource in self.roots.values()
+            )
+            for (step, resource), named in zip(self.roots.values(), found, strict=True):
+                there = named | self._tagged_there(resource, tagged, named)
+                for facts in there.values():
+                    entry = {"step": step.name, "id": facts["id"]}
+                    self.result.remaining.append(entry)
+                    gone = facts["id"] not in self.refused and self._delete(resource, facts)
+                    if gone and entry not in self.result.deleted:
+                        self.result.deleted.append(entry)
             waiting = [e for e in self.result.remaining if e["id"] not in self.refused]
             return None if waiting else True
 
@@ -197,24 +241,34 @@ class _Down:
         except TimedOutError:
             return
 
-    def _still_there(self, resource: Resource, tagged: list[str]) -> Iterator[Record]:
-        ctx = self.ctx
-        candidates = {
+    def _still_there(self, resource: Resource) -> dict[str, Record]:
+        """Return by id what is there of ours, under its name or the recorded id."""
+        there = {
             facts["id"]: facts
-            for facts in (resource.facts(ctx, live) for live in find_ours(ctx, resource))
+            for facts in (resource.facts(self.ctx, live) for live in find_ours(self.ctx, resource))
         }
-        recorded = self.recorded.get(resource.key, []) if resource.taken is None else []
-        candidates |= {facts["id"]: facts for facts in recorded}
+        record = self.recorded.get(resource.key)
+        if record is None or resource.taken is not None or record["id"] in there:
+            return there
+        # By its id as well: AWS's lists lag.
+        live = resource.read(self.ctx, record)
+        return there if live is None else {**there, record["id"]: record}
+
+    def _tagged_there(
+        self, resource: Resource, tagged: list[str], known: dict[str, Record]
+    ) -> dict[str, Record]:
+        """Return by id what carries the stack's tag, has another name by now, and is there."""
+        ctx, there = self.ctx, {}
         for arn in tagged:
             prefix = resource.arn_prefix(ctx)
             identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
             # A stage's ARN begins as its API's does.
-            if identifier and "/" not in identifier:
-                candidates.setdefault(identifier, {"id": identifier, "arn": arn})
-        for facts in candidates.values():
-            live = resource.read(ctx, facts)
-            if live is not None and (facts in recorded or owned(ctx, resource, live)):
-                yield facts
+            if identifier and "/" not in identifier and identifier not in known:
+                facts = {"id": identifier, "arn": arn}
+                live = resource.read(ctx, facts)
+                if live is not None and owned(ctx, resource, live):
+                    there[identifier] = facts
+        return there
 
 
 def _inside(resource: Resource) -> Iterator[tuple[Step, Resource]]:
@@ -225,11 +279,9 @@ def _inside(resource: Resource) -> Iterator[tuple[Step, Resource]]:
                 yield step, inner
 
 
-def _tagged(ctx: Context) -> Iterator[str]:
-    """Yield the ARNs of all that carries the stack's id, whatever its name is by now."""
+def _tagged(ctx: Context) -> list[str]:
+    """Return the ARNs of all that carries the stack's id, whatever its name is by now."""
     pages = ctx.aws.tagging.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": "cogauth:stack-id", "Values": [ctx.state.stack_id]}]
     )
-    for page in pages:
-        for entry in page["ResourceTagMappingList"]:
-            yield entry["ResourceARN"]
+    return [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from cogauth.engine import graph
 from cogauth.errors import NameTakenError, StateError
 from cogauth.moods import PASSES_WITHIN_S, passing
 from cogauth.state import CREATED, CREATING, Record
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The clients by which a stack's resources are found and read.
+CLIENTS = ("cognito", "iam", "lambda_", "logs", "apigateway")
 # What the services say when a resource, or the one that it is inside of, isn't there.
 ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
 
@@ -45,16 +48,17 @@ class Finding:
 
 def survey(ctx: Context) -> Iterator[Finding]:
     """Yield all in the account that has one of the stack's names, whoever's it is."""
-    for step in STEPS:
-        for resource in step.resources:
-            if resource.inside is None:
-                for live in find(ctx, resource):
-                    yield Finding(
-                        step=step.name,
-                        id=resource.facts(ctx, live)["id"],
-                        tags=resource.tags(live) or {},
-                        unique=resource.taken is not None,
-                    )
+    ctx.aws.make_clients(*CLIENTS)
+    roots = [(s, r) for s in STEPS for r in s.resources if r.inside is None]
+    found = graph.each(partial(find, ctx, resource) for _, resource in roots)
+    for (step, resource), all_live in zip(roots, found, strict=True):
+        for live in all_live:
+            yield Finding(
+                step=step.name,
+                id=resource.facts(ctx, live)["id"],
+                tags=resource.tags(live) or {},
+                unique=resource.taken is not None,
+            )
 
 
 def check_names(ctx: Context) -> None:
@@ -129,14 +133,6 @@ def made_at(live: Live) -> float:
     """Return when a resource was made, by the name that its service gives to that."""
     made = live.get("CreationDate") or live.get("CreateDate") or live.get("createdDate")
     return made.timestamp() if isinstance(made, datetime) else 0.0
-
-
-def keep_one(ctx: Context, resource: Resource, kept: str, ours: list[Live]) -> None:
-    """Delete all of ours but the one with the id ``kept``."""
-    for live in ours:
-        facts = resource.facts(ctx, live)
-        if facts["id"] != kept:
-            patiently(ctx, partial(resource.delete, ctx, facts))
 
 
 def write_fact(ctx: Context, step: Step, resource: Resource, live: Live) -> None:

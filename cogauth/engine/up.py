@@ -1,46 +1,60 @@
-"""``up``: make the stack, or what is missing of it, one step after the other."""
+"""``up``: make the stack, or what is missing of it, several resources at once."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws_errors import AWS_ERRORS, failure, is_definite
+from cogauth.aws_errors import AWS_ERRORS, explain, is_definite
+from cogauth.engine import graph
 from cogauth.engine.journal import (
+    CLIENTS,
     check_owner,
     find,
     find_after_crash,
     find_ours,
-    keep_one,
     made_at,
     owned,
     patiently,
     words,
     write_fact,
 )
-from cogauth.state import CREATED, CREATING, OUTDATED, Record
+from cogauth.errors import CogauthError
+from cogauth.state import CREATED, CREATING, OUTDATED
 from cogauth.steps import STEPS
 from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from cogauth.context import Context
+    from cogauth.state import Record
     from cogauth.steps.base import Live, Resource, Step
 
 CREATED_NOW, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
 
 
 class Reporter(Protocol):
-    """Told what the engine does; it shows that, the engine prints nothing."""
+    """Told what the engine does; it shows that, the engine prints nothing.
+
+    Several steps go on at once. They report from their own threads, ``begin`` and ``end`` one at
+    a time.
+    """
 
     def begin(self, step: Step) -> None:
-        """A step begins."""
+        """A step begins, or goes on."""
 
-    def change(self, what: str) -> None:
+    def change(self, step: Step, what: str) -> None:
         """Something that stood before is about to be changed."""
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """A step waits, so many seconds at the most; None: for another step of the stack."""
 
     def end(self, result: StepResult) -> None:
         """A step is done."""
@@ -54,7 +68,7 @@ class StepResult:
         step: its name.
         action: ``created``, ``adopted``, ``updated`` or ``unchanged``.
         id: of its main resource.
-        seconds: how long it took.
+        seconds: from the beginning of its first resource to the end of its last.
     """
 
     step: str
@@ -70,126 +84,261 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
         What became of each step, in order.
 
     Raises:
-        CogauthError: a step failed; what stands is in the state file.
+        CogauthError: a step failed, or several; what stands is in the state file.
+        KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
-    results = []
-    for step in STEPS:
-        reporter.begin(step)
-        begun = time.monotonic()
+    return _Up(ctx, reporter).run()
+
+
+class _Up:
+    def __init__(self, ctx: Context, reporter: Reporter) -> None:
+        self.ctx = ctx
+        self.reporter = reporter
+        self.concerned: dict[str, tuple[Step, Resource]] = {
+            resource.key: (step, resource)
+            for step in STEPS
+            for resource in step.resources
+            if resource.wanted(ctx) or ctx.state.record(step.name, resource.key) is not None
+        }
+        # Two writes at once to one REST API are refused, and so with a function, a role or a pool:
+        # those to one of them and to what is inside of it take turns.
+        self.turns = {_outermost(resource): Lock() for _, resource in self.concerned.values()}
+        self.known: dict[str, Live | None] = {}
+        # What the steps have come to, for the reporter; behind one lock.
+        self.telling = Lock()
+        self.begun: dict[str, float] = {}
+        self.working: dict[str, str] = {}
+        self.actions: dict[str, str] = {}
+        self.results: dict[str, StepResult] = {}
+
+    def run(self) -> list[StepResult]:
+        ctx = self.ctx
+        ctx.aws.make_clients(*CLIENTS, "cognito_once", "apigateway_once")
+        failed: dict[str, BaseException]
         try:
-            actions = {
-                r.key: _ensure(ctx, step, r, reporter)
-                for r in step.resources
-                if _concerns(ctx, step, r)
-            }
+            self._ask_first()
         except AWS_ERRORS as error:
-            raise failure(
-                f"The step '{step.title}'",
-                error,
-                ctx.aws,
-                after=(
-                    f"Nothing is lost: what stands is in {ctx.state.path}. Run "
-                    f"'cogauth up{ctx.state.options}' again to go on, or "
-                    f"'cogauth down{ctx.state.options}' to take it all away."
-                ),
-            ) from error
-        action = actions[step.name]
-        if action == UNCHANGED and set(actions.values()) != {UNCHANGED}:
-            action = UPDATED
-        result = StepResult(
-            step=step.name,
-            action=action,
-            id=ctx.fact(step.name),
-            seconds=round(time.monotonic() - begun, 3),
-        )
-        results.append(result)
-        reporter.end(result)
-    return results
+            failed = {"user_pool": error}
+        else:
+            failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
+        self._raise(failed)
+        if len(self.results) < len(STEPS):
+            raise KeyboardInterrupt
+        return [self.results[step.name] for step in STEPS]
 
+    def _needs(self) -> Mapping[str, list[str]]:
+        """Return what each resource needs, in the console's order but for what can't wait."""
+        resources = [resource for _, resource in self.concerned.values()]
+        return {
+            resource.key: [key for key in (*resource.needs, resource.inside) if key]
+            for resource in sorted(resources, key=lambda each: not each.urgent)
+        }
 
-def _concerns(ctx: Context, step: Step, resource: Resource) -> bool:
-    return resource.wanted(ctx) or ctx.state.record(step.name, resource.key) is not None
+    def _ask_first(self) -> None:
+        """Before anything is touched: ask about what was lost and can't be made good."""
+        ctx = self.ctx
+        for key, (step, resource) in self.concerned.items():
+            record = ctx.state.record(step.name, key)
+            if resource.loses is not None and record is not None and record["status"] == CREATED:
+                self.known[key] = resource.read(ctx, record)
+                if self.known[key] is None:
+                    ctx.confirm(f"The {words(resource)} {record['id']} is gone, {resource.loses}")
 
+    def _work(self, key: str, stands: Callable[[], None]) -> None:
+        step, resource = self.concerned[key]
+        try:
+            self._tell_begin(step, key)
+            self._tell_end(step, key, self._ensure(self._at(step), step, resource, stands))
+        except BaseException:
+            # The calls in flight end and are recorded, the waits end, nothing new begins.
+            self.ctx.waiter.stop.set()
+            raise
 
-def _ensure(ctx: Context, step: Step, resource: Resource, reporter: Reporter) -> str:
-    """Make sure that a resource stands as the stack wants it; return what was done."""
-    if ctx.waiter.stop.is_set():
-        raise KeyboardInterrupt
-    record = ctx.state.record(step.name, resource.key)
-    if record is not None and not resource.wanted(ctx):
-        patiently(ctx, lambda: resource.delete(ctx, record))
-        ctx.state.drop(step.name, resource.key)
-        return UPDATED
-    live, action = _standing(ctx, step, resource, record)
-    if live is None:
-        live, action = _create(ctx, step, resource)
-    resource.wait_until_ready(ctx, live)
-    changes = list(resource.changes(ctx, live))
-    if changes:
-        _outdate(ctx, resource.outdates)
-    for change in changes:
-        if action == UNCHANGED:
-            reporter.change(f"{words(resource)}: {change.what}")
-        patiently(ctx, change.call)
-    return UPDATED if changes and action == UNCHANGED else action
+    def _at(self, step: Step) -> Context:
+        """Return the context with a waiter that says which step waits."""
 
+        def report(reason: str, seconds_left: float) -> None:
+            self.reporter.waiting(step, reason, seconds_left)
 
-def _standing(
-    ctx: Context, step: Step, resource: Resource, record: Record | None
-) -> tuple[Live | None, str]:
-    """Return the resource as it stands, if it does: the recorded one, or one that a crash left."""
-    if record is None:
-        return None, CREATED_NOW
-    if record["status"] == OUTDATED:
-        if resource.replaced and (live := resource.read(ctx, record)) is not None:
-            check_owner(ctx, step, resource, live)
-            patiently(ctx, lambda: resource.delete(ctx, record))
-        return None, CREATED_NOW
-    if record["status"] == CREATED:
-        live = resource.read(ctx, record)
+        return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report))
+
+    def _ensure(
+        self, ctx: Context, step: Step, resource: Resource, stands: Callable[[], None]
+    ) -> str:
+        """Make sure that a resource stands as the stack wants it; return what was done."""
+        record = ctx.state.record(step.name, resource.key)
+        if record is not None and not resource.wanted(ctx):
+            self._write(ctx, resource, lambda: resource.delete(ctx, record))
+            ctx.state.drop(step.name, resource.key)
+            return UPDATED
+        live, action = self._standing(ctx, step, resource, record)
         if live is None:
-            if resource.loses is not None:
-                ctx.confirm(f"The {words(resource)} {record['id']} is gone, {resource.loses}")
+            live, action = self._create(ctx, step, resource)
+        changes = list(resource.changes(ctx, live))
+        if action != CREATED_NOW:
+            changes += resource.leftovers(ctx, live)
+        if not changes:
+            # What needs it needs its facts only, which are on disk by now.
+            stands()
+            resource.wait_until_ready(ctx, live)
+            return action
+        resource.wait_until_ready(ctx, live)
+        _outdate(ctx, resource.outdates)
+        for change in changes:
+            if action == UNCHANGED:
+                self.reporter.change(step, f"{words(resource)}: {change.what}")
+            self._write(ctx, resource, change.call)
+        return UPDATED if action == UNCHANGED else action
+
+    def _standing(
+        self, ctx: Context, step: Step, resource: Resource, record: Record | None
+    ) -> tuple[Live | None, str]:
+        """Return the resource as it stands, if it does: the recorded one, or a crash's."""
+        if record is None:
             return None, CREATED_NOW
-        if resource.taken is not None:
+        if record["status"] == OUTDATED:
+            if resource.replaced and (live := resource.read(ctx, record)) is not None:
+                check_owner(ctx, step, resource, live)
+                self._write(ctx, resource, lambda: resource.delete(ctx, record))
+            return None, CREATED_NOW
+        if record["status"] == CREATING:
+            return self._left_by_a_crash(ctx, step, resource, record)
+        key = resource.key
+        live = self.known[key] if key in self.known else resource.read(ctx, record)
+        if live is not None and resource.taken is not None:
             # The name may be another's by now. An id never is: whatever its tags say, it is ours.
             check_owner(ctx, step, resource, live)
-        elif resource.adopted:
+        if live is not None and resource.repeatable:
             # A create whose answer was lost may have landed late, after another was made.
-            keep_one(ctx, resource, record["id"], find_ours(ctx, resource))
-        return live, UNCHANGED
-    ours = find_after_crash(ctx, resource, record) if resource.adopted else []
-    if not ours:
-        return None, CREATED_NOW
-    oldest = min(ours, key=made_at)
-    keep_one(ctx, resource, resource.facts(ctx, oldest)["id"], ours)
-    write_fact(ctx, step, resource, oldest)
-    return oldest, ADOPTED
+            self._keep_one(ctx, resource, record["id"], find_ours(ctx, resource))
+        return live, CREATED_NOW if live is None else UNCHANGED
 
+    def _left_by_a_crash(
+        self, ctx: Context, step: Step, resource: Resource, record: Record
+    ) -> tuple[Live | None, str]:
+        """Take what a create made whose end was not recorded; or clear it away, or find nothing."""
+        if not resource.adopted:
+            self._keep_one(ctx, resource, None, find_ours(ctx, resource))
+            return None, CREATED_NOW
+        ours = find_after_crash(ctx, resource, record)
+        if not ours:
+            return None, CREATED_NOW
+        oldest = min(ours, key=made_at)
+        self._keep_one(ctx, resource, resource.facts(ctx, oldest)["id"], ours)
+        write_fact(ctx, step, resource, oldest)
+        return oldest, ADOPTED
 
-def _create(ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
-    _outdate(ctx, resource.outdates + resource.outdates_when_made)
-    since = datetime.fromtimestamp(ctx.now(), UTC).isoformat()
-    ctx.state.put(step.name, resource.key, {"status": CREATING, "since": since})
-    try:
-        live, action = patiently(ctx, lambda: resource.create(ctx)), CREATED_NOW
-    except AWS_ERRORS as error:
-        if isinstance(error, ClientError) and code_of(error) == resource.taken:
-            found = find(ctx, resource)
-            ours = [live for live in found if owned(ctx, resource, live)]
-            if not ours:
+    def _create(self, ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
+        with self.turns[_outermost(resource)]:
+            # The wait for this turn may have been long enough for a Ctrl-C.
+            _check_stop(ctx)
+            _outdate(ctx, resource.outdates + resource.outdates_when_made)
+            since = datetime.fromtimestamp(ctx.now(), UTC).isoformat()
+            ctx.state.put(step.name, resource.key, {"status": CREATING, "since": since})
+            try:
+                live, action = patiently(ctx, lambda: resource.create(ctx)), CREATED_NOW
+            except KeyboardInterrupt:
+                # A thread gets it only before a call, or while it waits after a refusal.
                 ctx.state.drop(step.name, resource.key)
-                for live in found:
-                    check_owner(ctx, step, resource, live)
                 raise
-            # A create whose answer was lost, and that was made again.
-            live, action = ours[0], ADOPTED
-        else:
-            if is_definite(error):
-                ctx.state.drop(step.name, resource.key)
-            raise
-    write_fact(ctx, step, resource, live)
-    return live, action
+            except AWS_ERRORS as error:
+                if is_definite(error):
+                    ctx.state.drop(step.name, resource.key)
+                if not isinstance(error, ClientError) or code_of(error) != resource.taken:
+                    raise
+                found = find(ctx, resource)
+                ours = [live for live in found if owned(ctx, resource, live)]
+                if not ours:
+                    for live in found:
+                        check_owner(ctx, step, resource, live)
+                    raise
+                # A create whose answer was lost, and that was made again.
+                live, action = ours[0], ADOPTED
+            write_fact(ctx, step, resource, live)
+            return live, action
+
+    def _keep_one(
+        self, ctx: Context, resource: Resource, kept: str | None, ours: list[Live]
+    ) -> None:
+        """Delete all of ours but the one with the id ``kept``."""
+        for live in ours:
+            facts = resource.facts(ctx, live)
+            if facts["id"] != kept:
+                self._write(ctx, resource, partial(resource.delete, ctx, facts))
+
+    def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
+        with self.turns[_outermost(resource)]:
+            patiently(ctx, call)
+
+    def _tell_begin(self, step: Step, key: str) -> None:
+        with self.telling:
+            self.working[key] = step.name
+            self.begun.setdefault(step.name, time.monotonic())
+            self.reporter.begin(step)
+
+    def _tell_end(self, step: Step, key: str, action: str) -> None:
+        with self.telling:
+            del self.working[key]
+            self.actions[key] = action
+            keys = [each.key for each in step.resources if each.key in self.concerned]
+            if missing := [each for each in keys if each not in self.actions]:
+                if step.name not in self.working.values():
+                    self._tell_needed(step, missing[0])
+                return
+            main, actions = self.actions[step.name], {self.actions[each] for each in keys}
+            result = StepResult(
+                step=step.name,
+                action=UPDATED if main == UNCHANGED and actions != {UNCHANGED} else main,
+                id=self.ctx.fact(step.name),
+                seconds=round(time.monotonic() - self.begun[step.name], 3),
+            )
+            self.results[step.name] = result
+            self.reporter.end(result)
+
+    def _tell_needed(self, step: Step, key: str) -> None:
+        """Say which other step's resource a step waits for, if it does."""
+        for need in self.concerned[key][1].needs:
+            other, resource = self.concerned[need]
+            if other is not step and need not in self.actions:
+                self.reporter.waiting(step, f"the {words(resource)}", None)
+                return
+
+    def _raise(self, failed: dict[str, BaseException]) -> None:
+        """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
+        wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
+        for error in wrong.values():
+            if not isinstance(error, (*AWS_ERRORS, CogauthError)):
+                raise error
+        if not wrong:
+            return
+        errors = [error for error in wrong.values() if isinstance(error, Exception)]
+        if len(errors) == 1 and isinstance(errors[0], CogauthError):
+            raise errors[0]
+        # One cause, as credentials that have expired, may have met several steps at once.
+        titles: dict[str, list[str]] = {}
+        for key, error in wrong.items():
+            why = explain(error, self.ctx.aws) if isinstance(error, Exception) else str(error)
+            titles.setdefault(why, []).append(f"'{self.concerned[key][0].title}'")
+        said = [
+            f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {why}"
+            for why, names in titles.items()
+        ]
+        options = self.ctx.state.options
+        said.append(
+            f"Nothing is lost: what stands is in {self.ctx.state.path}. Run 'cogauth up{options}' "
+            f"again to go on, or 'cogauth down{options}' to take it all away."
+        )
+        cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
+        raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
+
+
+def _outermost(resource: Resource) -> str:
+    return resource.inside or resource.key
+
+
+def _check_stop(ctx: Context) -> None:
+    if ctx.waiter.stop.is_set():
+        raise KeyboardInterrupt
 
 
 def _outdate(ctx: Context, outdated: tuple[str, ...]) -> None:

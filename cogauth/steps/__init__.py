@@ -1,15 +1,18 @@
 """The console's steps in its order: what ``cogauth up`` makes, and ``cogauth down`` takes away.
 
-Each step groups the AWS resources that it makes; each resource says how it is created, found,
-compared and deleted in the file of its service.
+Each step groups the AWS resources that it makes; each resource says what it needs and how it is
+created, found, compared and deleted in the file of its service. The list is in the console's
+order; the engine goes by the needs, and does at once what doesn't wait for something else.
 """
 
 from cogauth.steps.apigateway import (
     ApiResource,
     Authorizer,
     Deployment,
+    ProtectedIntegration,
     ProtectedMethod,
     RestApi,
+    SignInIntegration,
     SignInMethod,
     Stage,
     sign_in_source_arn,
@@ -17,61 +20,47 @@ from cogauth.steps.apigateway import (
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
 from cogauth.steps.iam import PowerUserAttachment, Role, RolePolicy
-from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Function, LogGroup, Permission
+from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
+
+COGNITO = Caller(
+    "cognito-idp", "user_pool", lambda ctx: ctx.fact("user_pool", "arn"), same_account=True
+)
+API_GATEWAY = Caller("apigateway", "rest_api", sign_in_source_arn)
 
 STEPS = (
-    Step("user_pool", "User pool", (), (UserPool(),)),
-    Step("app_client", "App client", ("user_pool",), (UserPoolClient(),)),
-    Step("role", "Role", ("user_pool",), (Role(), RolePolicy(), PowerUserAttachment())),
-    Step(
-        "sign_in_function",
-        "Sign-in function",
-        ("user_pool", "app_client", "role"),
-        (LogGroup(SIGN_IN), Function(SIGN_IN)),
-    ),
+    Step("user_pool", "User pool", (UserPool(),)),
+    Step("app_client", "App client", (UserPoolClient(),)),
+    Step("role", "Role", (Role(), RolePolicy(), PowerUserAttachment())),
+    Step("sign_in_function", "Sign-in function", (LogGroup(SIGN_IN), Function(SIGN_IN))),
     Step(
         "auto_confirm_function",
         "Auto-confirm function",
-        ("role",),
         (LogGroup(AUTO_CONFIRM), Function(AUTO_CONFIRM)),
     ),
     Step(
         "trigger",
         "Pre-sign-up trigger",
-        ("user_pool", "auto_confirm_function"),
         (
-            Permission(
-                "trigger_permission",
-                AUTO_CONFIRM,
-                "cognito-idp",
-                lambda ctx: ctx.fact("user_pool", "arn"),
-                same_account=True,
-            ),
+            Permission("trigger_permission", AUTO_CONFIRM, COGNITO),
             PreSignUpTrigger(),
         ),
     ),
     Step(
         "rest_api",
         "REST API",
-        ("sign_in_function",),
         (
             RestApi(),
             ApiResource("sign_in_resource"),
             SignInMethod(),
-            Permission("sign_in_permission", SIGN_IN, "apigateway", sign_in_source_arn),
+            SignInIntegration(),
+            Permission("sign_in_permission", SIGN_IN, API_GATEWAY),
         ),
     ),
-    Step("authorizer", "Authorizer", ("user_pool", "rest_api"), (Authorizer(),)),
+    Step("authorizer", "Authorizer", (Authorizer(),)),
     Step(
         "protected_method",
         "Protected method",
-        ("rest_api", "authorizer"),
-        (ApiResource("hello_resource"), ProtectedMethod()),
+        (ApiResource("hello_resource"), ProtectedMethod(), ProtectedIntegration()),
     ),
-    Step(
-        "deployment",
-        "Deployment",
-        ("rest_api", "protected_method"),
-        (Deployment(), Stage()),
-    ),
+    Step("deployment", "Deployment", (Deployment(), Stage())),
 )

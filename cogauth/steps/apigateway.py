@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth.settings import PROTECTED_PATH
-from cogauth.steps.base import Change, Live, Resource, differing, or_none
+from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,9 @@ class RestApi(Resource):
     """The API itself: REGIONAL, for API Gateway's own default is EDGE."""
 
     key = "rest_api"
+    repeatable = True
+    # API Gateway lets one API be deleted in 30 s, an account over.
+    urgent = True
 
     def create(self, ctx: Context) -> Live:
         """Make the API."""
@@ -100,8 +103,9 @@ class RestApi(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the API's id."""
-        return {"id": live["id"], "arn": _api_arn(ctx, live["id"])}
+        """Keep the API's id, and the id of its root, which every path hangs on."""
+        root = live["rootResourceId"]
+        return {"id": live["id"], "arn": _api_arn(ctx, live["id"]), "root": root}
 
     def arn_prefix(self, ctx: Context) -> str:
         """Return its ARN but for the id: an API can be renamed."""
@@ -133,9 +137,9 @@ class RestApi(Resource):
                 lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
-        """Delete the API with all in it. API Gateway allows one such deletion in 30 s."""
-        or_none(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete the API with all in it."""
+        return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
 
 
 class ApiResource(Resource):
@@ -151,24 +155,20 @@ class ApiResource(Resource):
     def _path(self, ctx: Context) -> str:
         return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
 
-    def _all(self, ctx: Context) -> list[Any]:
-        pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
-        )
-        return [resource for page in pages for resource in page["items"]]
-
     def create(self, ctx: Context) -> Live:
         """Make the path below the API's root."""
-        root = next(item["id"] for item in self._all(ctx) if item["path"] == "/")
         return ctx.aws.apigateway_once.create_resource(
             restApiId=ctx.fact("rest_api"),
-            parentId=root,
+            parentId=ctx.fact("rest_api", "root"),
             pathPart=self._path(ctx).removeprefix("/"),
         )
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's resources for the path."""
-        return [item for item in self._all(ctx) if item["path"] == self._path(ctx)]
+        pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
+            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        )
+        return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the resource by its id."""
@@ -186,7 +186,7 @@ class ApiResource(Resource):
 
 
 class Method(Resource):
-    """A method with its integration and responses; a subclass says which."""
+    """A method and the statuses that it may answer with; a subclass says which."""
 
     inside = "rest_api"
     taken = "ConflictException"
@@ -198,34 +198,19 @@ class Method(Resource):
         """Return who may call the method, in PutMethod's words."""
         raise NotImplementedError
 
-    def integration(self, ctx: Context) -> dict[str, Any]:
-        """Return what answers the method, in PutIntegration's words."""
-        raise NotImplementedError
-
     def statuses(self) -> list[str]:
         """Return the HTTP statuses that the method may answer with."""
         raise NotImplementedError
 
-    def integration_responses(self) -> dict[str, dict[str, Any]]:
-        """Return what becomes of the integration's answer, by HTTP status."""
-        raise NotImplementedError
-
-    def _place(self, ctx: Context) -> dict[str, Any]:
-        return {
-            "restApiId": ctx.fact("rest_api"),
-            "resourceId": ctx.fact(self.resource),
-            "httpMethod": self.http_method,
-        }
-
     def create(self, ctx: Context) -> Live:
-        """Put the method; what answers it are changes."""
-        return ctx.aws.apigateway.put_method(**self._place(ctx), **self.authorization(ctx))
+        """Put the method; its responses are changes, and what answers it is a resource apart."""
+        return ctx.aws.apigateway.put_method(**_place(ctx, self), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the method with its integration and responses."""
+        """Get the method with its responses."""
         del record
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_method(**self._place(ctx)), GONE
+            lambda: ctx.aws.apigateway.get_method(**_place(ctx, self)), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -233,8 +218,8 @@ class Method(Resource):
         return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the method, its integration and every response."""
-        api, place = ctx.aws.apigateway, self._place(ctx)
+        """Compare who may call it, and the statuses."""
+        api, place = ctx.aws.apigateway, _place(ctx, self)
         authorization = differing(live, self.authorization(ctx))
         if authorization:
             patch: Any = [
@@ -251,20 +236,54 @@ class Method(Resource):
                     f"add the response {status}",
                     lambda status=status: api.put_method_response(**place, statusCode=status),  # type: ignore[misc]
                 )
-        standing = live.get("methodIntegration", {})
-        wanted = self.integration(ctx)
+
+
+class Integration(Resource):
+    """What answers a method, and how its answer becomes HTTP's; a subclass says which."""
+
+    inside = "rest_api"
+    outdates = ("deployment",)
+    method: Method
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
+        """Return what answers the method, in PutIntegration's words."""
+        raise NotImplementedError
+
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """Return what becomes of the integration's answer, by HTTP status."""
+        raise NotImplementedError
+
+    def create(self, ctx: Context) -> Live:
+        """Put the integration; a present one is replaced, with its responses."""
+        return ctx.aws.apigateway.put_integration(
+            **_place(ctx, self.method), **self.wanted_integration(ctx)
+        )
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the integration with its responses."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_integration(**_place(ctx, self.method)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Name it as its method."""
+        del live
+        return {"id": ctx.fact(self.method.key)}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the integration and every response."""
+        api, place = ctx.aws.apigateway, _place(ctx, self.method)
+        wanted = self.wanted_integration(ctx)
         if "integrationHttpMethod" in wanted:
             # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
             wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
-        if differing(standing, wanted):
-            yield Change(
-                "set what answers it",
-                lambda: api.put_integration(**place, **self.integration(ctx)),
-            )
-            # PutIntegration replaces the integration with its responses.
+        standing = live.get("integrationResponses", {})
+        if differing(live, wanted):
+            yield Change("set what answers it", lambda: self.create(ctx))
             standing = {}
-        for status, response in self.integration_responses().items():
-            present = standing.get("integrationResponses", {}).get(status, {})
+        for status, response in self.responses().items():
+            present = standing.get(status, {})
             if not present or differing(present, response):
                 yield Change(
                     f"set the answer for {status}",
@@ -274,19 +293,40 @@ class Method(Resource):
                 )
 
 
+def _place(ctx: Context, method: Method) -> dict[str, Any]:
+    return {
+        "restApiId": ctx.fact("rest_api"),
+        "resourceId": ctx.fact(method.resource),
+        "httpMethod": method.http_method,
+    }
+
+
 class SignInMethod(Method):
-    """POST /signin, open to anyone; answered by the function, through a template."""
+    """POST /signin, open to anyone: it is where one gets a token."""
 
     key = "sign_in_method"
     resource = "sign_in_resource"
+    needs = ("sign_in_resource",)
     http_method = "POST"
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Anyone: it is where one gets a token."""
+        """Anyone."""
         del ctx
         return {"authorizationType": "NONE"}
 
-    def integration(self, ctx: Context) -> dict[str, Any]:
+    def statuses(self) -> list[str]:
+        """200 and whatever the codes say."""
+        return ["200", *sorted({str(status) for status in STATUS_BY_CODE.values()})]
+
+
+class SignInIntegration(Integration):
+    """What answers POST /signin: the function, through a template."""
+
+    key = "sign_in_integration"
+    needs = ("sign_in_method", "sign_in_function")
+    method = SignInMethod()
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """The function, non-proxy: the request's JSON is its event, its return value the body."""
         function = ctx.fact("sign_in_function", "arn")
         aws = ctx.aws
@@ -301,11 +341,7 @@ class SignInMethod(Method):
             "passthroughBehavior": "WHEN_NO_MATCH",
         }
 
-    def statuses(self) -> list[str]:
-        """200 and whatever the codes say."""
-        return ["200", *sorted({str(status) for status in STATUS_BY_CODE.values()})]
-
-    def integration_responses(self) -> dict[str, dict[str, Any]]:
+    def responses(self) -> dict[str, dict[str, Any]]:
         """The function's answer; or, if it crashed or ran out of time, a fixed body."""
         return {
             "200": {"responseTemplates": {JSON: response_template()}},
@@ -319,10 +355,11 @@ class SignInMethod(Method):
 
 
 class ProtectedMethod(Method):
-    """GET /hello, the dummy API: a fixed answer, for those that the authorizer lets pass."""
+    """GET /hello, the dummy API, for those that the authorizer lets pass."""
 
     key = "protected_method"
     resource = "hello_resource"
+    needs = ("hello_resource", "authorizer")
     http_method = "GET"
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
@@ -332,7 +369,19 @@ class ProtectedMethod(Method):
             "authorizerId": ctx.fact("authorizer"),
         }
 
-    def integration(self, ctx: Context) -> dict[str, Any]:
+    def statuses(self) -> list[str]:
+        """Only 200; the authorizer's 401 is the gateway's own."""
+        return ["200"]
+
+
+class ProtectedIntegration(Integration):
+    """What answers GET /hello: a fixed text."""
+
+    key = "protected_integration"
+    needs = ("protected_method",)
+    method = ProtectedMethod()
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Nothing behind it: API Gateway answers by itself."""
         del ctx
         return {
@@ -341,12 +390,8 @@ class ProtectedMethod(Method):
             "passthroughBehavior": "NEVER",
         }
 
-    def statuses(self) -> list[str]:
-        """Only 200; the authorizer's 401 is the gateway's own."""
-        return ["200"]
-
-    def integration_responses(self) -> dict[str, dict[str, Any]]:
-        """The fixed body."""
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """The fixed text."""
         body = json.dumps({"message": "Hello! Your token was accepted."})
         return {"200": {"responseTemplates": {JSON: body}}}
 
@@ -356,6 +401,8 @@ class Authorizer(Resource):
 
     key = "authorizer"
     inside = "rest_api"
+    needs = ("user_pool",)
+    repeatable = True
     outdates = ("deployment",)
 
     def _wanted(self, ctx: Context) -> dict[str, Any]:
@@ -420,9 +467,9 @@ class Authorizer(Resource):
                 ),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete an authorizer that no method refers to: one too many."""
-        or_none(
+        return deleted(
             lambda: ctx.aws.apigateway.delete_authorizer(
                 restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
             ),
@@ -435,7 +482,9 @@ class Deployment(Resource):
 
     key = "deployment"
     inside = "rest_api"
-    # When a snapshot was taken matters: one that a crash left is taken again, and swept away.
+    # CreateDeployment asks for an integration of each method.
+    needs = ("sign_in_integration", "protected_integration")
+    # When a snapshot was taken matters: one that a crash left is swept away, and taken again.
     adopted = False
 
     def create(self, ctx: Context) -> Live:
@@ -462,6 +511,14 @@ class Deployment(Resource):
         del ctx
         return {"id": live["id"]}
 
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete a deployment that was superseded, unless some other stage of the API is on it."""
+        api, place = ctx.aws.apigateway, {"restApiId": ctx.fact("rest_api")}
+        stages = api.get_stages(**place)["item"]
+        if record["id"] in {stage.get("deploymentId") for stage in stages}:
+            return False
+        return deleted(lambda: api.delete_deployment(**place, deploymentId=record["id"]), GONE)
+
 
 class Stage(Resource):
     """The stage: a deployment under a URL, with a throttle on the sign-in method.
@@ -471,6 +528,7 @@ class Stage(Resource):
 
     key = "stage"
     inside = "rest_api"
+    needs = ("deployment",)
     taken = "ConflictException"
 
     def _place(self, ctx: Context) -> dict[str, Any]:
@@ -495,16 +553,11 @@ class Stage(Resource):
         return {"id": live["stageName"], "arn": arn}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the deployment and the throttle; delete deployments that ours superseded."""
+        """Compare the deployment and the throttle."""
         settings = ctx.state.settings
         patch: Any = []
-        made = {one["id"]: one for one in _deployments(ctx)}
-        ours = ctx.fact("deployment")
-        standing = made.get(live["deploymentId"], {})
-        by_another = standing and standing.get("description") != ctx.name_with_id
-        # Whoever deployed the API after us has more in that than our snapshot has.
-        later = by_another and standing["createdDate"] >= made[ours]["createdDate"]
-        if live["deploymentId"] != ours and not later:
+        if live["deploymentId"] != ctx.fact("deployment") and not _is_later(ctx, live):
+            ours = ctx.fact("deployment")
             patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
         throttle = _throttle(live, f"{settings.path}/POST")
         for key, option, value in (
@@ -520,13 +573,16 @@ class Stage(Resource):
                 "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
             )
-        superseded = [
-            one["id"]
-            for one in made.values()
-            if one.get("description") == ctx.name_with_id and one["id"] != ours
-        ]
+
+    def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Find the deployments that ours superseded: a stage that stood before was on one."""
+        del live
+        superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
         if superseded:
-            yield Change("delete superseded deployments", lambda: _sweep(ctx, superseded))
+            yield Change(
+                "delete superseded deployments",
+                lambda: [Deployment().delete(ctx, {"id": one["id"]}) for one in superseded],
+            )
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the throttle of the sign-in method."""
@@ -542,15 +598,13 @@ def _deployments(ctx: Context) -> list[Any]:
     return [deployment for page in pages for deployment in page["items"]]
 
 
-def _sweep(ctx: Context, deployments: list[str]) -> None:
-    """Delete deployments, but for those that some other stage of the API is on."""
-    api, rest_api = ctx.aws.apigateway, ctx.fact("rest_api")
-    used = {stage["deploymentId"] for stage in api.get_stages(restApiId=rest_api)["item"]}
-    for deployment in set(deployments) - used:
-        or_none(
-            lambda one=deployment: api.delete_deployment(restApiId=rest_api, deploymentId=one),  # type: ignore[misc]
-            GONE,
-        )
+def _is_later(ctx: Context, stage: Live) -> bool:
+    """Say whether somebody else deployed the API after us, and so has more in it than we have."""
+    made = {one["id"]: one for one in _deployments(ctx)}
+    standing = made.get(stage["deploymentId"])
+    if standing is None or standing.get("description") == ctx.name_with_id:
+        return False
+    return bool(standing["createdDate"] >= made[ctx.fact("deployment")]["createdDate"])
 
 
 def _throttle(stage: Live, method: str) -> Live:

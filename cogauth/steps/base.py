@@ -43,6 +43,8 @@ class Resource(ABC):
     key: str
     # The resource whose deletion takes this one along, and which needs no call of its own then.
     inside: str | None = None
+    # The resources, beside the one it is inside of, that must stand before it is made.
+    needs: tuple[str, ...] = ()
     # The error by which AWS says that the name is taken; None where names are not unique.
     taken: str | None = None
     # The resources that must be made anew once this one is made or changed; or only once made.
@@ -52,10 +54,12 @@ class Resource(ABC):
     replaced: bool = False
     # Whether one that a crash left is as good as a new one.
     adopted: bool = True
+    # Whether a create that is made twice makes two of it: its name is not unique.
+    repeatable: bool = False
     # What is lost for good with it, as the end of a sentence; making it anew is asked about.
     loses: str | None = None
-    # Log groups go last: a function's late log lines would bring them back.
-    goes_last: bool = False
+    # Whether to begin with it, of all that can begin: AWS takes its time over it.
+    urgent: bool = False
 
     def wanted(self, ctx: Context) -> bool:
         """Say whether the stack's settings ask for it."""
@@ -98,15 +102,20 @@ class Resource(ABC):
         return None
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
-        """Wait until what was just created can be used."""
+        """Wait until what was just created can be used or changed; its facts can be used before."""
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what differs from what the stack wants, each with the call that mends it."""
         del ctx, live
         yield from ()
 
-    def delete(self, ctx: Context, record: Record) -> None:
-        """Delete it; one that is gone is no error. Not called for what is inside another."""
+    def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Yield what earlier runs may have left beside one that stood already."""
+        del ctx, live
+        yield from ()
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete it, and say whether it was there. Not called for what is inside another."""
         raise NotImplementedError(self.key)
 
 
@@ -117,13 +126,12 @@ class Step:
     Attributes:
         name: in the state file and in JSON; also the key of the step's main resource.
         title: for the user.
-        needs: the steps whose facts this one uses.
-        resources: what it makes, in order.
+        resources: what it makes; each says what it needs, and the engine begins it as soon as
+            that stands.
     """
 
     name: str
     title: str
-    needs: tuple[str, ...]
     resources: tuple[Resource, ...]
 
 
@@ -135,6 +143,11 @@ def or_none(call: Callable[[], Any], *absent: str) -> Any:
         if code_of(error) not in absent:
             raise
         return None
+
+
+def deleted(call: Callable[[], object], *absent: str) -> bool:
+    """Make a deleting call; say whether there was such a thing."""
+    return or_none(lambda: call() or True, *absent) is not None
 
 
 def differing(live: Live, wanted: Mapping[str, Any]) -> dict[str, Any]:

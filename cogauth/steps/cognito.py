@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cogauth.steps.base import Change, Live, Resource, differing, or_none
+from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ class UserPool(Resource):
     """The directory of users: they sign in by username only, and nothing of theirs is verified."""
 
     key = "user_pool"
+    repeatable = True
     loses = "and all its users with it"
 
     def create(self, ctx: Context) -> Live:
@@ -88,9 +89,9 @@ class UserPool(Resource):
                 lambda: update_user_pool(ctx, live["Id"], wanted),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the pool with its users and app clients."""
-        or_none(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]), GONE)
 
 
 def _pool_settings(ctx: Context) -> dict[str, Any]:
@@ -155,6 +156,7 @@ class UserPoolClient(Resource):
 
     key = "app_client"
     inside = "user_pool"
+    repeatable = True
 
     def create(self, ctx: Context) -> Live:
         """Make the client, with a secret."""
@@ -208,9 +210,9 @@ class UserPoolClient(Resource):
             request.update(_client_settings())
             yield Change("set its flows", lambda: client.update_user_pool_client(**request))
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a client that is one too many; the one in use goes with its pool."""
-        or_none(
+        return deleted(
             lambda: ctx.aws.cognito.delete_user_pool_client(
                 UserPoolId=ctx.fact("user_pool"), ClientId=record["id"]
             ),
@@ -233,6 +235,7 @@ class PreSignUpTrigger(Resource):
 
     key = "trigger"
     inside = "user_pool"
+    needs = ("auto_confirm_function",)
 
     def create(self, ctx: Context) -> Live:
         """Point the pool's PreSignUp to the function; all else of the pool stays as it is."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth.context import SERVICE_PRINCIPALS
-from cogauth.steps.base import Change, Live, Resource, or_none
+from cogauth.steps.base import Change, Live, Resource, deleted, or_none
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Role(Resource):
 
     key = "role"
     taken = "EntityAlreadyExists"
+    # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
+    urgent = True
     # Lambda keeps a grant to the very role that a function was made with; another role of the
     # same name and ARN doesn't have it.
     outdates_when_made = (SIGN_IN.key, AUTO_CONFIRM.key)
@@ -62,13 +64,13 @@ class Role(Resource):
                 ),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
         if ctx.state.record("role", PowerUserAttachment.key):
             PowerUserAttachment().delete(ctx, {})
-        or_none(lambda: iam.delete_role(RoleName=role), GONE)
+        return deleted(lambda: iam.delete_role(RoleName=role), GONE)
 
 
 class RolePolicy(Resource):
@@ -76,6 +78,7 @@ class RolePolicy(Resource):
 
     key = "role_policy"
     inside = "role"
+    needs = ("user_pool",)
 
     def create(self, ctx: Context) -> Live:
         """Put the policy into the role."""
@@ -137,10 +140,10 @@ class PowerUserAttachment(Resource):
         """Keep the policy's ARN and the role's name."""
         return {"id": live["PolicyArn"], "role": _role_name(ctx)}
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Detach the policy: ``--power-user`` was taken back."""
         del record  # an interrupted attaching left only an intent in it
-        or_none(
+        return deleted(
             lambda: ctx.aws.iam.detach_role_policy(
                 RoleName=_role_name(ctx), PolicyArn=_power_user_arn(ctx)
             ),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
-from cogauth.steps.base import Change, Live, Resource, differing, or_none
+from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,12 +35,14 @@ class FunctionSpec:
         module: in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
         environment: its variables. None is a secret: anyone who may read the function's
             configuration reads them.
+        needs: the resources whose facts its variables are.
     """
 
     key: str
     suffix: str
     module: str
     environment: Callable[[Context], dict[str, str]]
+    needs: tuple[str, ...] = ()
 
     def name(self, ctx: Context) -> str:
         """Return the function's name."""
@@ -60,6 +62,7 @@ SIGN_IN = FunctionSpec(
         "CLIENT_ID": ctx.fact("app_client"),
         "PASSWORD_POLICY": ctx.state.settings.password_policy_text,
     },
+    needs=("user_pool", "app_client"),
 )
 AUTO_CONFIRM = FunctionSpec(
     key="auto_confirm_function",
@@ -84,15 +87,18 @@ def package(module: str) -> bytes:
     return buffer.getvalue()
 
 
+def _log_group_key(function: FunctionSpec) -> str:
+    return function.key.replace("_function", "_log_group")
+
+
 class LogGroup(Resource):
     """A function's log group, made beforehand: Lambda's own would keep its logs for ever."""
 
     taken = "ResourceAlreadyExistsException"
-    goes_last = True
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
-        self.key = function.key.replace("_function", "_log_group")
+        self.key = _log_group_key(function)
 
     def _name(self, ctx: Context) -> str:
         return f"/aws/lambda/{self.function.name(ctx)}"
@@ -139,9 +145,9 @@ class LogGroup(Resource):
                 ),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the group with its logs."""
-        or_none(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)
 
 
 class Function(Resource):
@@ -153,6 +159,8 @@ class Function(Resource):
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
         self.key = function.key
+        # The log group comes before its first line, and is deleted after its last.
+        self.needs = ("role", _log_group_key(function), *function.needs)
 
     def _configuration(self, ctx: Context) -> dict[str, Any]:
         return {
@@ -273,65 +281,70 @@ class Function(Resource):
                 ),
             )
 
-    def delete(self, ctx: Context, record: Record) -> None:
+    def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the function; while it is Pending Lambda refuses even that."""
-        or_none(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who may call a function.
+
+    Attributes:
+        service: the AWS service that calls, a key of SERVICE_PRINCIPALS.
+        resource: the resource of ours on whose behalf it calls.
+        arn: its ARN, as the statement names it.
+        same_account: whether to ask as well that it be of this account.
+    """
+
+    service: str
+    resource: str
+    arn: Callable[[Context], str]
+    same_account: bool = False
 
 
 class Permission(Resource):
-    """A statement of a function's resource policy: which service may call it, on whose behalf."""
+    """A statement of a function's resource policy: which service may call it, on whose behalf.
+
+    Lambda takes it while the function is still Pending: cdkd, which makes it without waiting, has
+    seen that on AWS. Should Lambda refuse after all, that is a mood, and waited out.
+    """
 
     taken = "ResourceConflictException"
 
-    def __init__(
-        self,
-        key: str,
-        function: FunctionSpec,
-        service: str,
-        source_arn: Callable[[Context], str],
-        *,
-        same_account: bool = False,
-    ) -> None:
-        """Describe a permission.
-
-        Args:
-            key: of its record.
-            function: the function that is called.
-            service: the service that calls.
-            source_arn: what of that service calls.
-            same_account: also ask that it be of this account, for an ARN that doesn't say so.
-        """
+    def __init__(self, key: str, function: FunctionSpec, caller: Caller) -> None:
         self.key = key
         self.inside = function.key
+        self.needs = (caller.resource,)
         self.function = function
-        self.service = service
-        self.source_arn = source_arn
-        self.same_account = same_account
+        self.caller = caller
 
     def _statement(self, ctx: Context) -> dict[str, Any]:
-        condition = {"ArnLike": {"AWS:SourceArn": self.source_arn(ctx)}}
-        if self.same_account:
+        condition = {"ArnLike": {"AWS:SourceArn": self.caller.arn(ctx)}}
+        if self.caller.same_account:
             condition["StringEquals"] = {"AWS:SourceAccount": ctx.aws.account}
         return {
             "Effect": "Allow",
-            "Principal": {"Service": SERVICE_PRINCIPALS[self.service]},
+            "Principal": {"Service": SERVICE_PRINCIPALS[self.caller.service]},
             "Action": "lambda:InvokeFunction",
             "Condition": condition,
         }
 
     @property
     def _statement_id(self) -> str:
-        return f"cogauth-{self.service}"
+        return f"cogauth-{self.caller.service}"
 
     def create(self, ctx: Context) -> Live:
         """Add the statement."""
-        account: dict[str, Any] = {"SourceAccount": ctx.aws.account} if self.same_account else {}
+        account: dict[str, Any] = {}
+        if self.caller.same_account:
+            account["SourceAccount"] = ctx.aws.account
         answer = ctx.aws.lambda_.add_permission(
             FunctionName=self.function.name(ctx),
             StatementId=self._statement_id,
             Action="lambda:InvokeFunction",
-            Principal=SERVICE_PRINCIPALS[self.service],
-            SourceArn=self.source_arn(ctx),
+            Principal=SERVICE_PRINCIPALS[self.caller.service],
+            SourceArn=self.caller.arn(ctx),
             **account,
         )
         return json.loads(answer["Statement"])  # type: ignore[no-any-return]

@@ -1,0 +1,99 @@
+"""Work along a graph: each piece begins as soon as what it needs stands, several at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from graphlib import TopologicalSorter
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from threading import Event
+
+T = TypeVar("T")
+
+# As many as a stack has resources, and more: one that waits holds nobody up.
+WORKERS = 32
+
+
+def run(
+    needs: Mapping[str, Iterable[str]],
+    work: Callable[[str, Callable[[], None]], None],
+    stop: Event,
+) -> dict[str, BaseException]:
+    """Do every piece of work, each once all that it needs stands; return when all have ended.
+
+    Args:
+        needs: by piece, those that must stand before it begins. Of those that can begin at one
+            moment the first in this order goes first.
+        work: does a piece, in a thread of that name. It is handed what to call when those that
+            need the piece may begin; else they begin when it returns.
+        stop: once it is set, nothing begins any more.
+
+    Returns:
+        What was raised, by piece. What needs such a piece has not begun.
+
+    Raises:
+        BaseException: what was raised in this thread meanwhile, as by a signal's handler. ``stop``
+            is set then, and what was in flight has ended.
+    """
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    order = list(needs)
+    # What a worker has to say: that its piece stands, or that its work has ended, and how.
+    said: SimpleQueue[tuple[str, bool, BaseException | None]] = SimpleQueue()
+
+    def do(piece: str) -> None:
+        threading.current_thread().name = piece
+        error = None
+        try:
+            work(piece, lambda: said.put((piece, False, None)))
+        except BaseException as raised:  # noqa: BLE001 it is handed to whoever called
+            error = raised
+        said.put((piece, True, error))
+
+    running = 0
+    standing: set[str] = set()
+    errors: dict[str, BaseException] = {}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            while True:
+                if not stop.is_set():
+                    for piece in sorted(sorter.get_ready(), key=order.index):
+                        pool.submit(do, piece)
+                        running += 1
+                if not running:
+                    return errors
+                piece, ended, error = said.get()
+                running -= ended
+                if error is not None:
+                    errors[piece] = error
+                elif piece not in standing:
+                    standing.add(piece)
+                    sorter.done(piece)
+        except BaseException:
+            stop.set()
+            raise
+
+
+def each(calls: Iterable[Callable[[], T]]) -> list[T]:
+    """Make calls that only read, all at once.
+
+    Returns:
+        What they returned, in their order.
+
+    Raises:
+        Exception: what the first of those that failed raised.
+        KeyboardInterrupt: at once; nobody waits for the calls in flight, they change nothing.
+    """
+    pool = ThreadPoolExecutor(WORKERS)
+    patient = True
+    try:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+    except KeyboardInterrupt:
+        patient = False
+        raise
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)
