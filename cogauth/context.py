@@ -316,13 +316,17 @@ class Context:
         return f"https://{host}/{stage}{path}"
 
     @property
+    def cognito_endpoint(self) -> str:
+        """AWS's own URL of Cognito user pools in this region, wherever the stack stands."""
+        return f"https://cognito-idp.{self.aws.region}.{self.aws.dns_suffix}"
+
+    @property
     def issuer(self) -> str:
         """The URL that the pool's tokens name as their issuer.
 
         Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
         """
-        pool = self.fact("user_pool")
-        return f"https://cognito-idp.{self.aws.region}.{self.aws.dns_suffix}/{pool}"
+        return f"{self.cognito_endpoint}/{self.fact('user_pool')}"
 
     @property
     def jwks_url(self) -> str:

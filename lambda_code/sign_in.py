@@ -17,23 +17,33 @@ can tell them apart, and it doesn't count towards the lockout after wrong passwo
 turns out to be seconds old, two first logins crossed (a double click): one more sign-in decides.
 
 Read from the bottom up: `handler` is what Lambda calls, `sign_in_or_up` is the story.
-Environment: USER_POOL_ID, CLIENT_ID, and PASSWORD_POLICY, the policy in plain English.
+Environment: USER_POOL_ID, CLIENT_ID, PASSWORD_POLICY, the policy in plain English, and
+COGNITO_ENDPOINT, the URL of Cognito in this region. Lambda itself gives the region and the keys of
+the function's role.
 """
 
 import base64
 import hmac
 import json
 import os
+import socket
 import time
 import unicodedata
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+# Cognito is asked by signed HTTP requests, made with parts of boto3's client, but not with the
+# client itself: to make one, all of boto3 is imported and AWS's descriptions of its APIs are read.
+# That takes more than half of a start, and here are only four calls.
+# The protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+# The signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 USER_POOL_ID = os.environ["USER_POOL_ID"]
 CLIENT_ID = os.environ["CLIENT_ID"]
@@ -44,19 +54,34 @@ CONNECT_SECONDS, READ_SECONDS = 1, 3
 # What one Cognito call can take at worst, and a little for our own answer.
 CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
 # A user younger than this may have been made by another request of the same person.
-JUST_MADE = timedelta(seconds=30)
+JUST_MADE_SECONDS = 30
 
-# Made while the function starts, so that no request waits for it. botocore alone starts sooner than
-# boto3, which is built on it. Any: botocore gives a client its methods only when the program runs.
-cognito: Any = botocore.session.get_session().create_client(
-    "cognito-idp",
-    config=Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        # One attempt. A lost answer to SignUp may have made the user, and one to
-        # AdminInitiateAuth may have counted as a wrong password: not to be repeated blindly.
-        retries={"mode": "standard", "total_max_attempts": 1},
-    ),
+# An emulator of AWS gives its own URL, in the variables that AWS's tools know.
+ENDPOINT = (
+    os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
+    or os.environ.get("AWS_ENDPOINT_URL")
+    or os.environ["COGNITO_ENDPOINT"]
+)
+# The keys of the function's role, which Lambda gives each process: three fields are all that the
+# signer reads of botocore's Credentials, whose import would add a twelfth to the start.
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+credentials: Any = SimpleNamespace(
+    access_key=os.environ["AWS_ACCESS_KEY_ID"],
+    secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    token=os.environ.get("AWS_SESSION_TOKEN"),
+)
+signer = SigV4Auth(credentials, "cognito-idp", os.environ["AWS_REGION"])
+# Set up as boto3's client does it, and kept, so that a connection serves many requests. It makes
+# one attempt. A lost answer to SignUp may have made the user, and one to AdminInitiateAuth may have
+# counted as a wrong password: not to be repeated blindly.
+make_session: Any = URLLib3Session  # Any: its published types are narrower than what it takes
+http: URLLib3Session = make_session(
+    timeout=(CONNECT_SECONDS, READ_SECONDS),
+    verify=os.environ.get("AWS_CA_BUNDLE") or True,
+    proxies=get_environ_proxies(ENDPOINT),
+    # A request's head and body are sent apart. The body shall not wait until the head is
+    # acknowledged, up to 40 ms (Nagle's algorithm).
+    socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
 )
 # The app client's secret is read from Cognito when first needed, and kept while the process lives.
 # In the environment, everyone who may look at the function could read it.
@@ -121,7 +146,6 @@ REFUSALS = (
     ("UnrecognizedClientException", "", "access_denied"),
     ("ExpiredTokenException", "", "access_denied"),
     # botocore's own errors, where no answer came
-    ("NoCredentialsError", "", "access_denied"),
     ("ConnectTimeoutError", "", "timeout"),
     ("ReadTimeoutError", "", "timeout"),
     ("EndpointConnectionError", "", "unavailable"),
@@ -187,19 +211,53 @@ def read_login(event: Any, deadline: float) -> Login:
     return Login(username, password, deadline)
 
 
-def ask(login: Login, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
+    """Make the HTTP request of a Cognito call."""
+    request = AWSRequest(
+        method="POST",
+        url=ENDPOINT.rstrip("/") + "/",
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
+        },
+        data=json.dumps(parameters).encode(),
+    )
+    # Anyone may call SignUp who knows the app client; the others take the rights of the role.
+    if operation != "SignUp":
+        signer.add_auth(request)
+    return request.prepare()
+
+
+def error_in(response: AWSResponse) -> tuple[str, str]:
+    """Return the error's name and message, in the forms that boto3 knows too."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}  # It is a proxy's, or a firewall's, not Cognito's.
+    # The name may be wrapped, as in "com.amazonaws.cognito#NAME" and "NAME:http://…". Where there
+    # is none, the HTTP status stands in for it.
+    name = str(body.get("__type") or response.status_code)
+    message = str(body.get("message") or body.get("Message") or "")
+    return name.partition(":")[0].rpartition("#")[2], message
+
+
+def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
     """Make one Cognito call, unless it could outlive the request. Raises SignInError."""
     if login.deadline - time.monotonic() < CALL_SECONDS:
         raise SignInError("timeout")
     default = "internal_error"
     try:
-        return call()
-    except ClientError as error:
-        name, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            default = "unavailable"
+        response = http.send(request_for(operation, parameters))
     except BotoCoreError as error:
         name, message = type(error).__name__, ""
+    else:
+        if response.status_code == HTTPStatus.OK:
+            return json.loads(response.content)
+        name, message = error_in(response)
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            default = "unavailable"
     for refusal, words, code in REFUSALS:
         if name == refusal and words in message:
             raise SignInError(code, name)
@@ -210,17 +268,17 @@ def secret_hash(login: Login) -> str:
     """Show that the app client's secret is known, without sending it. Raises SignInError."""
     if CLIENT_ID not in kept_secret:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
-        answer = ask(login, lambda: cognito.describe_user_pool_client(**ids))
+        answer = ask(login, "DescribeUserPoolClient", ids)
         kept_secret[CLIENT_ID] = answer["UserPoolClient"]["ClientSecret"]
     secret, text = kept_secret[CLIENT_ID], login.username + CLIENT_ID
     return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode()
 
 
-def ask_with_hash(login: Login, call: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+def ask_with_hash(login: Login, operation: str, parameters: Callable[[str], dict[str, Any]]) -> Any:
     """Make one Cognito call that takes the secret hash. Raises SignInError."""
     digest = secret_hash(login)
     try:
-        return ask(login, lambda: call(digest))
+        return ask(login, operation, parameters(digest))
     except SignInError as refused:
         if refused.code != "client_secret_refused":
             raise
@@ -228,23 +286,24 @@ def ask_with_hash(login: Login, call: Callable[[str], dict[str, Any]]) -> dict[s
     # nothing and counts as no attempt, so repeating it is safe.
     kept_secret.clear()
     digest = secret_hash(login)
-    return ask(login, lambda: call(digest))
+    return ask(login, operation, parameters(digest))
 
 
 def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
     """Ask for tokens, and make the success answer of them. Raises SignInError."""
     answer = ask_with_hash(
         login,
-        lambda digest: cognito.admin_initiate_auth(
-            UserPoolId=USER_POOL_ID,
-            ClientId=CLIENT_ID,
-            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
-            AuthParameters={
+        "AdminInitiateAuth",
+        lambda digest: {
+            "UserPoolId": USER_POOL_ID,
+            "ClientId": CLIENT_ID,
+            "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+            "AuthParameters": {
                 "USERNAME": login.username,
                 "PASSWORD": login.password,
                 "SECRET_HASH": digest,
             },
-        ),
+        },
     )
     if "ChallengeName" in answer:
         raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
@@ -267,14 +326,17 @@ def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
 def sign_up(login: Login) -> None:
     """Make the user. The pool's trigger, auto_confirm.py, confirms it. Raises SignInError."""
     names = {"ClientId": CLIENT_ID, "Username": login.username, "Password": login.password}
-    ask_with_hash(login, lambda digest: cognito.sign_up(**names, SecretHash=digest))
+    ask_with_hash(login, "SignUp", lambda digest: {**names, "SecretHash": digest})
 
 
-def made_at(login: Login) -> datetime | None:
-    """When the user was made, or None if there is no such user. Raises SignInError."""
+def made_at(login: Login) -> float | None:
+    """When the user was made, in seconds since 1970, or None if there is no such user.
+
+    Raises SignInError.
+    """
     ids = {"UserPoolId": USER_POOL_ID, "Username": login.username}
     try:
-        made: datetime = ask(login, lambda: cognito.admin_get_user(**ids))["UserCreateDate"]
+        made: float = ask(login, "AdminGetUser", ids)["UserCreateDate"]
     except SignInError as refused:
         if refused.cause == "UserNotFoundException":
             return None
@@ -299,7 +361,7 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
         made = made_at(login)
         if made is None:
             raise
-        if refused.code == "wrong_credentials" and datetime.now(UTC) - made <= JUST_MADE:
+        if refused.code == "wrong_credentials" and time.time() - made <= JUST_MADE_SECONDS:
             return sign_in(login, is_new=False)
         raise SignInError("wrong_credentials") from None
     return sign_in(login, is_new=True)

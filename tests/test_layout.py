@@ -2,6 +2,8 @@
 
 import ast
 import itertools
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,6 +83,29 @@ def test_steps_dont_know_the_engine() -> None:
 @pytest.mark.parametrize("path", HANDLERS, ids=lambda path: path.name)
 def test_handlers_import_nothing_that_lambda_doesnt_have(path: Path) -> None:
     assert tops(path) <= {*sys.stdlib_module_names, "botocore"}
+
+
+def test_the_sign_in_function_starts_without_boto3s_client() -> None:
+    """Which would more than double its cold start."""
+    variables = {
+        "USER_POOL_ID": "eu-central-1_Aa",
+        "CLIENT_ID": "a",
+        "PASSWORD_POLICY": "",
+        "COGNITO_ENDPOINT": "https://cognito-idp.eu-central-1.amazonaws.com",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    code = "import sign_in, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "lambda_code")},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.split()
+    slow = {"boto3", "botocore.client", "botocore.credentials", "botocore.loaders"}
+    assert not slow & set(modules)
 
 
 def test_the_trigger_imports_nothing() -> None:

@@ -237,6 +237,7 @@ def test_functions(built: Built, name: str, module: str, memory: int, timeout: i
             "CLIENT_ID": built.fact("app_client"),
             "PASSWORD_POLICY": "at least 8 characters, with an upper-case letter, "
             "a lower-case letter, a digit and a symbol",
+            "COGNITO_ENDPOINT": f"https://cognito-idp.{built.region}.{built.suffix}",
         }
 
 

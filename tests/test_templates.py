@@ -77,7 +77,10 @@ def sign_in() -> ModuleType:
             ("USER_POOL_ID", "eu-central-1_Aa"),
             ("CLIENT_ID", "a"),
             ("PASSWORD_POLICY", "at least 8 characters"),
-            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("COGNITO_ENDPOINT", "https://cognito-idp.eu-central-1.amazonaws.com"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
         ):
             patch.setenv(name, value)
         spec.loader.exec_module(module)

@@ -61,6 +61,8 @@ SIGN_IN = FunctionSpec(
         "USER_POOL_ID": ctx.fact("user_pool"),
         "CLIENT_ID": ctx.fact("app_client"),
         "PASSWORD_POLICY": ctx.state.settings.password_policy_text,
+        # On an emulator too: there the function finds AWS_ENDPOINT_URL, and prefers it.
+        "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },
     needs=("user_pool", "app_client"),
 )
