@@ -152,6 +152,7 @@ REFUSALS = (
     ("ConnectionClosedError", "", "unavailable"),
     ("ProxyConnectionError", "", "unavailable"),
     ("SSLError", "", "unavailable"),
+    ("JSONDecodeError", "", "unavailable"),  # an answer that was cut off
     ("HTTPClientError", "", "unavailable"),
 )
 
@@ -250,14 +251,13 @@ def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
     default = "internal_error"
     try:
         response = http.send(request_for(operation, parameters))
-    except BotoCoreError as error:
-        name, message = type(error).__name__, ""
-    else:
         if response.status_code == HTTPStatus.OK:
             return json.loads(response.content)
         name, message = error_in(response)
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             default = "unavailable"
+    except (BotoCoreError, json.JSONDecodeError) as error:
+        name, message = type(error).__name__, ""
     for refusal, words, code in REFUSALS:
         if name == refusal and words in message:
             raise SignInError(code, name)
