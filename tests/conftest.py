@@ -5,6 +5,7 @@ import functools
 import gc
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ from cogauth.settings import Settings
 from cogauth.state import State
 from cogauth.steps.base import Step
 from cogauth.waiting import Waiter
+
+# For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
+sys.path.append(str(Path(__file__).parents[1]))
 
 REGION = "eu-central-1"
 CLIENTS = (

@@ -10,21 +10,22 @@ import re
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from cli_tools import PATIENCE, client
+
+from benchmarks.proxy import PassThrough
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from benchmarks.proxy import Answer, Request
+
 READS = ("Get", "List", "Describe")
 # Behind these in a path of API Gateway comes an id, another one in each run.
 PARENTS = ("restapis", "resources", "deployments", "authorizers")
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 @dataclass(frozen=True)
@@ -72,54 +73,23 @@ class Strike:
     do: Callable[[], bool]  # says whether the call goes on
 
 
-@dataclass
-class Proxy:
+class Proxy(PassThrough):
     """Passes on all that it gets, and keeps the mutating calls that it saw."""
 
-    upstream: str
-    stack: str
-    strike: Strike | None = None
-    seen: list[Call] = field(default_factory=list)
-    # What a handler of a request met that the tests must see.
-    broken: list[BaseException] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    patience_s = PATIENCE
 
-    def __enter__(self) -> Self:
-        proxy = self
+    def __init__(self, upstream: str, stack: str, strike: Strike | None = None) -> None:
+        super().__init__(upstream)
+        self.stack = stack
+        self.strike = strike
+        self.seen: list[Call] = []
+        # What a handler of a request met that the tests must see.
+        self.broken: list[BaseException] = []
+        self._lock = threading.Lock()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def handle_any(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                proxy.pass_on(self, self.rfile.read(length))
-
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any  # noqa: N815 as it asks
-
-            def log_message(self, *args: Any) -> None:
-                del args
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                """Say nothing of a client that was killed."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def pass_on(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        headers = {name.lower(): value for name, value in handler.headers.items()}
-        what = what_of(handler.command, handler.path, headers, body, self.stack)
+    def handle(self, request: Request) -> Answer | None:
+        headers = {name.lower(): value for name, value in request.headers}
+        what = what_of(request.method, request.path, headers, request.body, self.stack)
         strike = None
         if what is not None:
             with self._lock:
@@ -128,19 +98,11 @@ class Proxy:
                 if self.strike is not None and self.strike.call == call:
                     strike, self.strike = self.strike, None
         if strike and strike.when == "before" and not self._do(strike):
-            handler.close_connection = True
-            return
-        status, answered, answer = self._ask(handler, body)
+            return None
+        answer = self.ask(request)
         if strike and strike.when == "after" and not self._do(strike):
-            handler.close_connection = True
-            return
-        handler.send_response_only(status)
-        for name, value in answered:
-            if name.lower() not in HOP_BY_HOP:
-                handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer)
+            return None
+        return answer
 
     def _do(self, strike: Strike) -> bool:
         try:
@@ -148,25 +110,6 @@ class Proxy:
         except BaseException as error:
             self.broken.append(error)
             raise
-
-    def _ask(
-        self, handler: BaseHTTPRequestHandler, body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        server = HTTPConnection(urlsplit(self.upstream).netloc, timeout=PATIENCE)
-        try:
-            server.putrequest(
-                handler.command, handler.path, skip_host=True, skip_accept_encoding=True
-            )
-            # The Host header as it came: the request's signature includes it.
-            for name, value in handler.headers.items():
-                if name.lower() not in HOP_BY_HOP:
-                    server.putheader(name, value)
-            server.putheader("Content-Length", str(len(body)))
-            server.endheaders(body)
-            response = server.getresponse()
-            return response.status, response.getheaders(), response.read()
-        finally:
-            server.close()
 
 
 @dataclass

@@ -1,0 +1,96 @@
+"""``python -m benchmarks``: measure, and write the results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import crowd, login, report, startup, up_down
+from benchmarks.timeline import timeline
+
+PARTS = ("up-down", "startup", "login", "crowd")
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="How fast cogauth is, beside the article's way, on a played AWS.",
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none is all of them"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, help="of up and down, each way (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=21,
+        help="of each program for the start-up (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--interpreters",
+        type=int,
+        default=9,
+        help="fresh ones for each login handler (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--install-aws",
+        action="store_true",
+        help="install the AWS CLI for the start-up, into a folder that is deleted afterwards",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(__file__).parent,
+        help="where results.md, results.json and timeline.svg go (default: here)",
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="measure nothing: write results.md from results.json"
+    )
+    chosen = parser.parse_args()
+    if chosen.page:
+        write_page(chosen.folder, json.loads((chosen.folder / "results.json").read_text()))
+        return
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    parts = chosen.parts or PARTS
+
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": report.machine(),
+        "played": report.conditions(),
+    }
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    if "up-down" in parts:
+        results["up_down"], calls = up_down.measure(chosen.runs, say)
+        title = f"cogauth up on a played AWS — {report.where(results)}"
+        (chosen.folder / "timeline.svg").write_text(timeline(calls, title))
+    if "startup" in parts:
+        results["startup"] = startup.measure(chosen.starts, say, install_aws=chosen.install_aws)
+    if "login" in parts:
+        results["login"] = login.measure(chosen.interpreters, say)
+    if "crowd" in parts:
+        results["crowd"] = crowd.measure(say)
+    (chosen.folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_page(chosen.folder, results)
+
+
+def write_page(folder: Path, results: dict[str, Any]) -> None:
+    """Write the page of some results."""
+    (folder / "results.md").write_text(report.markdown(results))
+    say(f"written: {folder / 'results.md'}")
+
+
+def say(what: str) -> None:
+    """Tell who runs it what goes on."""
+    print(what, file=sys.stderr, flush=True)  # noqa: T201 a program's own words
+
+
+if __name__ == "__main__":
+    main()

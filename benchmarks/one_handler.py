@@ -1,0 +1,87 @@
+"""Runs one Lambda handler in an interpreter of its own, and prints as JSON how long it took.
+
+    python -P one_handler.py FILE NAME < REQUESTS
+
+``REQUESTS`` is a list of events as JSON; the answer is
+``{"import_s": …, "requests": [{"seconds": …, "in_client_s": …, "in_http_s": …, "answer": …}, …]}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import sys
+import time
+from typing import Any
+
+
+class Clock:
+    """Adds up the time that is spent in a function, not counting calls of it by itself."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+
+    def around(self, function: Any) -> Any:
+        """Return the function, measured."""
+
+        def measured(*words: Any, **named: Any) -> Any:
+            begun = time.perf_counter()
+            self._depth += 1
+            try:
+                return function(*words, **named)
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self.seconds += time.perf_counter() - begun
+
+        return measured
+
+
+def main() -> None:
+    """Import the handler, hand it the requests, and print what it took."""
+    file, name = sys.argv[1:]
+    events = json.load(sys.stdin)
+
+    begun = time.perf_counter()
+    spec = importlib.util.spec_from_file_location("handler_module", file)
+    assert spec is not None  # noqa: S101
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler = getattr(module, name)
+    import_s = time.perf_counter() - begun
+
+    # Imported by the handler's own imports, or of no use to it: no import of ours is measured.
+    clients, http = Clock(), Clock()
+    if "botocore.client" in sys.modules:
+        client = sys.modules["botocore.client"].BaseClient
+        client._make_api_call = clients.around(client._make_api_call)  # noqa: SLF001
+    patched = False
+    requests = []
+    for event in events:
+        if not patched and "urllib3.connectionpool" in sys.modules:
+            pool = sys.modules["urllib3.connectionpool"].HTTPConnectionPool
+            pool.urlopen = http.around(pool.urlopen)
+            patched = True
+        clients.seconds = http.seconds = 0.0
+        # What a handler prints is Lambda's log.
+        with contextlib.redirect_stdout(io.StringIO()):
+            begun = time.perf_counter()
+            answer = handler(event, None)
+            seconds = time.perf_counter() - begun
+        requests.append(
+            {
+                "seconds": seconds,
+                "in_client_s": clients.seconds,
+                "in_http_s": http.seconds,
+                "answer": {key: answer[key] for key in ("status", "is_new") if key in answer},
+            }
+        )
+    print(json.dumps({"import_s": import_s, "requests": requests}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

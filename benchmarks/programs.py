@@ -1,0 +1,134 @@
+"""Starts a local AWS, and programs against it, with nothing of the user's own environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY, LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from benchmarks.proxy import Call
+
+REGION = "eu-central-1"
+HERE = Path(__file__).parent
+# -P: the folder's modules are not for these programs to import by their short names.
+PYTHON = [sys.executable, "-P"]
+COGAUTH = [*PYTHON, str(HERE / "traced.py")]
+ONE_AFTER_ANOTHER = [*COGAUTH, "--workers", "1"]
+ARTICLE = [*PYTHON, str(HERE / "article.py")]
+# Much longer than any program here takes.
+PATIENCE_S = 600
+
+
+class BenchmarkError(Exception):
+    """A program that is measured failed."""
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder that is deleted in the end."""
+    with TemporaryDirectory(prefix="cogauth-benchmark-") as made:
+        yield Path(made)
+
+
+@contextmanager
+def local_aws() -> Iterator[str]:
+    """Run a local AWS of its own; give its URL."""
+    with folder() as made:
+        local = LocalAws(made / "local")
+        try:
+            yield local.start().endpoint_url
+        finally:
+            local.remove()
+
+
+def client(service: str, url: str) -> Any:
+    """Return a boto3 client of a local AWS."""
+    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+    make: Any = session.client
+    return make(service, endpoint_url=url)
+
+
+def environment(home: Path, url: str | None = None, **more: str) -> dict[str, str]:
+    """Return all that a measured program gets of an environment."""
+    where = {} if url is None else {"AWS_ENDPOINT_URL": url}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **where,
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A program that ran to its end: how long, and what it printed."""
+
+    seconds: float
+    out: str
+
+
+def run(command: list[str], home: Path, env: dict[str, str], typed: str = "") -> Run:
+    """Run a program to its end.
+
+    Raises:
+        BenchmarkError: it failed.
+    """
+    begun = time.monotonic()
+    done = subprocess.run(  # noqa: S603 our own programs
+        command,
+        cwd=home,
+        env=env,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    seconds = time.monotonic() - begun
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+    return Run(seconds, done.stdout)
+
+
+@dataclass
+class Times:
+    """Measured times of one thing, in seconds."""
+
+    all: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return round(median(self.all), 6)
+
+
+def count(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
+    """Count calls by operation: what changes, what only reads, and what was refused in a mood."""
+    kinds: dict[str, Counter[str]] = {"write": Counter(), "read": Counter(), "refused": Counter()}
+    for call in calls:
+        kinds[call.kind][str(call.operation)] += 1
+    return {kind: dict(sorted(counter.items())) for kind, counter in kinds.items()}

@@ -1,0 +1,290 @@
+"""The results as a page of Markdown; their JSON is the same, as it was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.aws_moods import AWS
+from benchmarks.critical_path import BEFORE
+from benchmarks.login import ARTICLES, NEW, OURS, REFUSED, RETURNING
+from benchmarks.startup import CLICK, HELP
+from benchmarks.up_down import ARTICLE_WAY, COGAUTH_WAY, WAYS
+from cogauth import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# What lists all of a kind in an account, page by page.
+LISTS = {
+    "apigateway:GetRestApis",
+    "cognito-idp:ListUserPools",
+    "lambda:ListFunctions",
+    "logs:DescribeLogGroups",
+    "tagging:GetResources",
+}
+
+PLAYED = (
+    "No call went to AWS: it is played by a local AWS (ministack {ministack}) behind a proxy that "
+    "adds latencies and moods. What that can and can't show is in [README.md](README.md), each "
+    "figure's source in [aws_moods.py](aws_moods.py). Times are in seconds, medians where there "
+    "were several runs."
+)
+LOGIN_TIMES = (
+    "Times in milliseconds, without any latency added, on this machine and not on Lambda: medians "
+    "of {runs} fresh interpreters of each, in turns, with {warm_requests} warm requests of each "
+    "outcome. *Own code* is the handler's time outside of its calls to Cognito; *outside of HTTP* "
+    "has the client library's own time in it too."
+)
+CROWD = (
+    "Calls in an account that holds so many REST APIs, pools and functions of others. What isn't "
+    "listed is the same in all."
+)
+
+
+def machine() -> dict[str, str | int]:
+    """Describe this machine and its programs; not whose it is, nor what it is called."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "processor": _processor(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "botocore": version("botocore"),
+        "ministack": version("ministack"),
+        "cogauth": __version__,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def where(results: Mapping[str, Any]) -> str:
+    """Say in a line on what machine it was measured, and when."""
+    on = results["machine"]
+    cores = "1 core" if on["cores"] == 1 else f"{on['cores']} cores"
+    return f"{on['processor']}, {cores}, {on['system']}, Python {on['python']}; {results['date']}"
+
+
+def conditions() -> dict[str, Any]:
+    """Return the latencies and moods that were played, with their sources."""
+    return {
+        "latencies": [
+            {"what": row.what, "seconds": row.seconds, "source": row.source}
+            for row in AWS.latencies
+        ],
+        "role_assumable_s": AWS.role_assumable_s,
+        "function_pending_s": AWS.function_pending_s,
+        "rates": [
+            {
+                "calls": ", ".join(rate.names) or "all of API Gateway's together",
+                "per_second": round(rate.per_second, 4),
+                "burst": rate.burst,
+                "source": rate.source,
+            }
+            for rate in AWS.rates
+        ],
+    }
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Return the page.
+
+    Args:
+        results: what was measured, by part; a part that was left out has no section.
+    """
+    on = results["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Measured on {where(results)}; cogauth {on['cogauth']}, botocore {on['botocore']}.",
+        "",
+        PLAYED.format(**on),
+        "",
+    ]
+    parts = {"up_down": _up_down, "startup": _startup, "login": _login, "crowd": _crowd}
+    if goals := [row for part in parts if part in results for row in _goals(part, results[part])]:
+        lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
+    for part, section in parts.items():
+        if part in results:
+            lines += section(results[part])
+    return "\n".join(lines)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return a table; the columns behind the first are numbers."""
+    head = list(head)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([str(x) for x in row] for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    def goal(words: str, measured: float, limit: float, unit: str = "") -> tuple[str, str, str]:
+        return (words, f"{measured:.2f}{unit}", "yes" if measured <= limit else "no")
+
+    if part == "up_down":
+        up, down = found["up"][COGAUTH_WAY], found["down"][COGAUTH_WAY]
+        article = found["up"][ARTICLE_WAY]
+        return [
+            goal("`up` within 1.10 of its critical path", _to_path(up), 1.10),
+            goal("`down` within 1.10 of its critical path", _to_path(down), 1.10),
+            goal(
+                "`up` at most 0.55 of the article's way",
+                up["process_s"] / article["process_s"],
+                0.55,
+            ),
+        ]
+    if part == "startup":
+        words = f"`{HELP}` within 2 times of `import click`"
+        return [goal(words, found["seconds"][HELP] / found["seconds"][CLICK], 2)]
+    if part == "login":
+        ours, article = found["seconds"][OURS], found["seconds"][ARTICLES]
+        cold = ours["import and first request"] / article["import and first request"]
+        own = max(ours[f"warm, {outcome}: own code"] for outcome in (RETURNING, NEW, REFUSED))
+        return [
+            goal("our handler's cold start at most half of the article's", cold, 0.5),
+            goal("our own code in a warm request below 1 ms", 1000 * own, 1, " ms"),
+        ]
+    growing = {name for command in found.values() for name in _growing(command)}
+    only_lists = growing <= LISTS
+    words = "in a full account, only calls that list grow in number"
+    return [(words, ", ".join(sorted(growing)) or "none grew", "yes" if only_lists else "no")]
+
+
+def _to_path(measured: Mapping[str, Any]) -> float:
+    return float(measured["calls_s"] / measured["critical_s"])
+
+
+def _up_down(found: Mapping[str, Any]) -> list[str]:
+    lines = ["## `up` and `down`", ""]
+    lines += [f"Medians; runs of each, in turns: {found['runs']}.", ""]
+    for command in ("up", "down"):
+        ways = found[command]
+        article = ways[ARTICLE_WAY]["process_s"]
+        rows = [
+            (
+                way,
+                f"{one['process_s']:.2f}",
+                f"{one['calls_s']:.2f}",
+                f"{one['critical_s']:.2f}" if "critical_s" in one else "",
+                f"{_to_path(one):.2f}" if "critical_s" in one else "",
+                f"{one['process_s'] / article:.2f}",
+                sum(sum(counts.values()) for counts in one["calls"].values()),
+            )
+            for way, one in ways.items()
+        ]
+        head = (
+            *(f"`{command}`", "whole process", "first call to last answer", "critical path"),
+            *("calls / path", "process / article's", "calls"),
+        )
+        lines += [*_table(head, rows), ""]
+        chain = " → ".join(f"{what.replace('_', ' ')} {at:.1f}" for what, at in _chain(ways))
+        lines += [f"The critical path of `{command}`, and when each link could end: {chain} s.", ""]
+    lines += ["![What ran when in one `up`](timeline.svg)", "", "### Calls", ""]
+    for command in ("up", "down"):
+        lines += [f"`{command}`:", "", *_calls(found[command]), ""]
+    return lines
+
+
+def _chain(ways: Mapping[str, Any]) -> list[tuple[str, float]]:
+    words = {BEFORE: "looking what stands"}
+    return [(words.get(what, what), at) for what, at in ways[COGAUTH_WAY]["chain"]]
+
+
+def _calls(ways: Mapping[str, Any]) -> list[str]:
+    """Return a table of the calls of each way, those that change something apart from reads."""
+    rows: list[list[object]] = []
+    titles = {"write": "change", "read": "read", "refused": "refused, tried again"}
+    for kind, title in titles.items():
+        names = sorted({name for one in ways.values() for name in one["calls"][kind]})
+        counts = [[one["calls"][kind].get(name, 0) for one in ways.values()] for name in names]
+        total = [sum(column) for column in zip(*counts, strict=True)] or [0] * len(ways)
+        rows.append([f"**{title}**", *(f"**{each}**" for each in total)])
+        rows += [[name, *row] for name, row in zip(names, counts, strict=True)]
+    return _table(("", *WAYS), rows)
+
+
+def _startup(found: Mapping[str, Any]) -> list[str]:
+    rows = [(f"`{name}`", f"{seconds:.3f}") for name, seconds in found["seconds"].items()]
+    return [
+        "## Start-up",
+        "",
+        f"Medians; runs of each, in turns: {found['runs']}.",
+        "",
+        *_table(("", "seconds"), rows),
+        "",
+    ]
+
+
+def _login(found: Mapping[str, Any]) -> list[str]:
+    ways = list(found["calls"])
+    outcomes = list(found["calls"][OURS])
+    calls = [
+        (
+            outcome,
+            *(
+                ", ".join(
+                    f"{number} {name.partition(':')[2]}"
+                    for name, number in found["calls"][way][outcome].items()
+                )
+                or "none"
+                for way in ways
+            ),
+        )
+        for outcome in outcomes
+    ]
+    names = list(found["seconds"][OURS])
+    times = [
+        (name, *(f"{1000 * found['seconds'][way][name]:.2f}" for way in ways)) for name in names
+    ]
+    return [
+        "## Login",
+        "",
+        "Cognito calls of a warm function:",
+        "",
+        *_table(("", *ways), calls),
+        "",
+        LOGIN_TIMES.format(**found),
+        "",
+        *_table(("", *ways), times),
+        "",
+    ]
+
+
+def _crowd(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "## In an account full of other people's things",
+        "",
+        CROWD,
+        "",
+    ]
+    for command, sizes in found.items():
+        growing = _growing(sizes)
+        rows: list[list[object]] = [["all calls", *(_total(each) for each in sizes.values())]]
+        rows += [[name, *numbers] for name, numbers in growing.items()]
+        lines += [*_table((f"`{command}`", *sizes), rows), ""]
+    return lines
+
+
+def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return the operations whose number differs between the sizes, with the numbers."""
+    flat = [
+        {name: number for counts in each.values() for name, number in counts.items()}
+        for each in sizes.values()
+    ]
+    names = sorted({name for each in flat for name in each})
+    numbers = {name: [each.get(name, 0) for each in flat] for name in names}
+    return {name: each for name, each in numbers.items() if len(set(each)) > 1}
+
+
+def _total(counts: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(sum(each.values()) for each in counts.values())

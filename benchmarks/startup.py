@@ -1,0 +1,78 @@
+"""Part 2: how long the command line takes to say its version, beside what Python itself takes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.programs import Times, environment, folder, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CLICK, HELP = 'python -c "import click"', "cogauth --help"
+
+
+def measure(runs: int, say: Callable[[str], None], *, install_aws: bool) -> dict[str, Any]:
+    """Start each program in turns, so that a busy moment of the machine meets them all.
+
+    Args:
+        runs: how often.
+        say: told what goes on.
+        install_aws: install the AWS CLI into a virtual environment of its own, to compare with.
+    """
+    python = sys.executable
+    cogauth = Path(python).with_name("cogauth")
+    command = [str(cogauth)] if cogauth.exists() else [python, "-m", "cogauth"]
+    programs = {
+        "python -c pass": [python, "-c", "pass"],
+        CLICK: [python, "-c", "import click"],
+        HELP: [*command, "--help"],
+        "cogauth --version": [*command, "--version"],
+    }
+    with _aws(say, install=install_aws) as aws, folder() as home:
+        if aws:
+            programs["aws --version"] = [aws, "--version"]
+        times: dict[str, Times] = {name: Times() for name in programs}
+        say(f"start-up, {runs} runs of each")
+        # One more, the first, which finds nothing in the disk's cache.
+        for nth in range(runs + 1):
+            for name, words in programs.items():
+                seconds = run(words, home, environment(home)).seconds
+                if nth:
+                    times[name].all.append(seconds)
+    medians = {name: each.median for name, each in times.items()}
+    return {
+        "runs": runs,
+        "seconds": medians,
+        "times_import_click": round(medians[HELP] / medians[CLICK], 2),
+    }
+
+
+@contextmanager
+def _aws(say: Callable[[str], None], *, install: bool) -> Iterator[str | None]:
+    """Give the AWS CLI's program, if there is one."""
+    if not install:
+        yield _on_path()
+        return
+    say("installing the AWS CLI")
+    with folder() as made:
+        venv.create(made, with_pip=True)
+        python = str(made / "bin" / "python")
+        run([python, "-m", "pip", "install", "--quiet", "awscli"], made, environment(made))
+        yield str(made / "bin" / "aws")
+
+
+def _on_path() -> str | None:
+    found = shutil.which("aws")
+    if found and Path(found).parent.name == "shims":
+        # pyenv's shim is a shell script that takes its own time to find the program.
+        pyenv = ["pyenv", "which", "aws"]
+        done = subprocess.run(pyenv, capture_output=True, text=True, check=False)  # noqa: S603
+        found = done.stdout.strip() or None
+    return found
