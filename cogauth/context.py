@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Event
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from types_boto3_sts import STSClient
+    from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
     from cogauth.state import State
 
@@ -127,13 +129,34 @@ class Aws:
     def make_clients(self, *names: str) -> None:
         """Make clients now, before threads share them: clients are safe there, sessions are not.
 
+        Whatever else is read from the session is read now, too.
+
         Source: https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
 
         Args:
             names: of the attributes of this class that they are.
         """
-        for name in names:
+        for name in (*names, "dns_suffix"):
             getattr(self, name)
+
+    def identify(self, *clients: str) -> None:
+        """Ask who is calling, and make clients until the answer comes: each costs a moment.
+
+        Args:
+            clients: of the attributes of this class that they are.
+
+        Raises:
+            BotoCoreError, ClientError: no credentials, or none that AWS takes.
+        """
+        pool = ThreadPoolExecutor(1)
+        try:
+            asked = pool.submit(self.sts.get_caller_identity)
+            for name in clients:
+                getattr(self, name)
+            self.identity = _identity(asked.result())
+        finally:
+            # A Ctrl-C doesn't wait for an answer that may take long to fail.
+            pool.shutdown(wait=False)
 
     def _client(self, service: str, config: Config = RETRIED) -> Any:
         if self._local:
@@ -192,8 +215,7 @@ class Aws:
 
         The first call of a run: it fails when there are no credentials, or expired ones.
         """
-        answer = self.sts.get_caller_identity()
-        return answer["Account"], answer["Arn"].split(":")[1]
+        return _identity(self.sts.get_caller_identity())
 
     @property
     def account(self) -> str:
@@ -205,7 +227,7 @@ class Aws:
         """The partition that the account is in."""
         return self.identity[1]
 
-    @property
+    @cached_property
     def dns_suffix(self) -> str:
         """The partition's suffix of hosts, as ``amazonaws.com``."""
         partitions = self._botocore.get_data("partitions")["partitions"]
@@ -226,6 +248,10 @@ class Aws:
                 # Its actions have another prefix than its endpoint.
                 return f"{service.replace('resourcegroupstaggingapi', 'tag')}:{operation}"
         return operation
+
+
+def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
+    return answer["Account"], answer["Arn"].split(":")[1]
 
 
 def _check_url(url: str | None) -> str | None:

@@ -42,7 +42,7 @@ def message_of(error: ClientError) -> str:
 
 @dataclass
 class Waiter:
-    """Waits between tries, at first 0.25 s, then a twelfth of the time that has gone, at most 5 s.
+    """Waits between tries: 0.25 s at first, then a twentieth of the time gone, 5 s at the most.
 
     So what comes soon is seen soon, and what takes long costs few calls. The pauses have jitter:
     two cogauths that collided don't collide again.
@@ -81,7 +81,7 @@ class Waiter:
             if left <= 0:
                 raise TimedOutError(f"{why}: not within {timeout_s:.0f} s")
             self.report(why, left)
-            pause = min(max(self.first_s, (now - begun) / 12), self.longest_s)
+            pause = min(max(self.first_s, (now - begun) / 20), self.longest_s)
             if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
                 raise KeyboardInterrupt
         return result

@@ -469,8 +469,6 @@ EXPECTED = {
             "logs:PutRetentionPolicy": 2,
         },
         "read": {
-            "apigateway:GetDeployments": 1,
-            "apigateway:GetResources": 2,
             "apigateway:GetRestApis": 1,
             "cognito-idp:DescribeUserPool": 1,
             "cognito-idp:ListUserPools": 1,
@@ -492,9 +490,9 @@ EXPECTED = {
             "logs:DeleteLogGroup": 2,
         },
         "read": {
-            "apigateway:GetRestApi": 2,
+            "apigateway:GetRestApi": 1,
             "apigateway:GetRestApis": 1,
-            "cognito-idp:DescribeUserPool": 3,
+            "cognito-idp:DescribeUserPool": 2,
             "cognito-idp:ListUserPools": 1,
             "iam:GetRole": 2,
             "lambda:GetFunction": 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -69,7 +70,10 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         on_ending(lambda *_: None)
         click.echo("Interrupted.", err=True)
-        code = INTERRUPTED
+        with suppress(OSError):
+            sys.stdout.flush()
+        # Not by sys.exit, which waits for threads: what is in flight there only reads.
+        os._exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has read enough. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -199,7 +199,13 @@ def report_once(indent: str = "") -> Callable[[str, float], None]:
     return report
 
 
-def connect(target: Target, state: State | None, *, from_environment: bool = False) -> Aws:
+def connect(
+    target: Target,
+    state: State | None,
+    *,
+    from_environment: bool = False,
+    clients: tuple[str, ...] = (),
+) -> Aws:
     """Return the account and region that the options and the state file agree on.
 
     Args:
@@ -207,6 +213,8 @@ def connect(target: Target, state: State | None, *, from_environment: bool = Fal
         state: the stack's state; what it says is taken where no option says anything.
         from_environment: let AWS's own variables for region and endpoint speak like options: for
             a command that creates, for they say where.
+        clients: those that the command is going to use; they are made while AWS is asked who is
+            calling.
 
     Raises:
         StateError: the state file was made for another account, region or endpoint.
@@ -236,6 +244,8 @@ def connect(target: Target, state: State | None, *, from_environment: bool = Fal
             aws.endpoint_url or "AWS's own",
             "--endpoint-url",
         )
+    aws.identify(*clients)
+    if state is not None:
         _check_same(state, "account", state.account, aws.account, "--profile")
     return aws
 
@@ -301,7 +311,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
             local_data = started.data_id
             aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)
         else:
-            aws = connect(target, None, from_environment=True)
+            aws = connect(target, None, from_environment=True, clients=engine.UP_CLIENTS)
         ctx = unsaved_stack(target, aws, settings, local_data)
         engine.check_names(ctx)
         ctx.state.save()

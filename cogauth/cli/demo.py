@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -91,6 +88,9 @@ def _temporary_folder() -> Iterator[Path]:
 
     A second Ctrl-C doesn't stop that: it takes a moment, and would leave a process behind.
     """
+    import shutil
+    import tempfile
+
     from cogauth.local import LocalAws
 
     on_ending(_interrupt_once)
@@ -109,6 +109,8 @@ def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _play(target: Target, story: Story) -> None:
+    import secrets
+
     from cogauth import engine
     from cogauth.cli.progress import Progress
     from cogauth.login import call_protected, check_login

@@ -53,13 +53,15 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {target.stack}."
         )
+    from cogauth import engine
     from cogauth.context import Context
     from cogauth.lock import hold
 
     with hold(target.state_path, "down", lock_timeout):
         # Read anew: another cogauth may have been at work until now.
         state = require_state(target)
-        ctx = Context(connect(target, state), state, settle_s=settle)
+        aws = connect(target, state, clients=engine.DOWN_CLIENTS)
+        ctx = Context(aws, state, settle_s=settle)
         users = _announce(ctx)
         if not (yes or _confirmed(target, users)):
             raise CogauthError("Nothing was deleted.")

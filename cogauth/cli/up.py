@@ -176,7 +176,8 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     from cogauth import engine
     from cogauth.context import Context
 
-    ctx = Context(connect(target, state, from_environment=True), state)
+    aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
+    ctx = Context(aws, state)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
     state.settings = settings

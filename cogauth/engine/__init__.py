@@ -9,12 +9,14 @@ Down: the same graph, transposed. What is inside something else goes with it. Th
 for all that is the stack's.
 """
 
-from cogauth.engine.down import DownResult, down, standing
+from cogauth.engine.down import DOWN_CLIENTS, DownResult, down, standing
 from cogauth.engine.journal import Finding, check_names, is_complete, survey
 from cogauth.engine.recover import recover
-from cogauth.engine.up import Reporter, StepResult, up
+from cogauth.engine.up import UP_CLIENTS, Reporter, StepResult, up
 
 __all__ = [
+    "DOWN_CLIENTS",
+    "UP_CLIENTS",
     "DownResult",
     "Finding",
     "Reporter",

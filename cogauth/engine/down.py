@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cogauth.state import State
     from cogauth.steps.base import Resource, Step
 
+DOWN_CLIENTS = (*CLIENTS, "tagging")
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
 
@@ -125,7 +126,7 @@ class _Down:
 
     def run(self) -> DownResult:
         ctx = self.ctx
-        ctx.aws.make_clients(*CLIENTS, "tagging")
+        ctx.aws.make_clients(*DOWN_CLIENTS)
         failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
         for error in failed.values():
             raise error

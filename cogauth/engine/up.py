@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cogauth.state import Record
     from cogauth.steps.base import Live, Resource, Step
 
+UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 CREATED_NOW, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
 
 
@@ -113,7 +114,7 @@ class _Up:
 
     def run(self) -> list[StepResult]:
         ctx = self.ctx
-        ctx.aws.make_clients(*CLIENTS, "cognito_once", "apigateway_once")
+        ctx.aws.make_clients(*UP_CLIENTS)
         failed: dict[str, BaseException]
         try:
             self._ask_first()
