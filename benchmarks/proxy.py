@@ -58,6 +58,9 @@ class PassThrough:
             upstream: the URL of the server behind it.
         """
         self.upstream = upstream
+        # How many connections are open.
+        self._open = 0
+        self._closed = threading.Condition()
 
     def __enter__(self) -> Self:
         proxy = self
@@ -91,6 +94,17 @@ class PassThrough:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
+            def process_request(self, request: Any, client_address: Any) -> None:
+                with proxy._closed:
+                    proxy._open += 1
+                super().process_request(request, client_address)
+
+            def shutdown_request(self, request: Any) -> None:
+                super().shutdown_request(request)
+                with proxy._closed:
+                    proxy._open -= 1
+                    proxy._closed.notify_all()
+
             def handle_error(self, *_: object) -> None:
                 """Say nothing of a client that was killed."""
 
@@ -104,6 +118,19 @@ class PassThrough:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def drain(self) -> bool:
+        """Wait until clients that have ended are served: what they sent last is done by then.
+
+        Returns:
+            Whether they are, within this proxy's patience.
+        """
+        # Connections are taken in their order: those that came before this one are open by then.
+        last = HTTPConnection(urlsplit(self.url).netloc, timeout=self.patience_s)
+        last.connect()
+        last.close()
+        with self._closed:
+            return self._closed.wait_for(lambda: self._open == 0, self.patience_s)
 
     def handle(self, request: Request) -> Answer | None:
         """Return what a request gets; None hangs up on it without an answer."""

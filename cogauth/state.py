@@ -7,6 +7,7 @@ reader finds the former or the present one, never half of one. No secret is in i
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shlex
@@ -173,6 +174,9 @@ class State:
     def remove(self) -> None:
         """Delete the file and the stored tokens: nothing of the stack is left."""
         self.tokens_path.unlink(missing_ok=True)
+        # Whoever was killed in the middle of a write left half of a new file beside the old one.
+        for half in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.tmp"):
+            half.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 

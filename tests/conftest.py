@@ -36,6 +36,7 @@ from cogauth.context import Aws, Context, refuse
 from cogauth.engine import DownResult, StepResult
 from cogauth.settings import Settings
 from cogauth.state import State
+from cogauth.steps import STEPS
 from cogauth.steps.base import Step
 from cogauth.waiting import Waiter
 
@@ -130,6 +131,15 @@ class Silent:
 
     def end(self, result: StepResult) -> None:
         pass
+
+
+RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}
+
+
+def needed(key: str) -> set[str]:
+    """Return all that must stand before a resource is made, near and far."""
+    near = {*RESOURCES[key].needs, *filter(None, [RESOURCES[key].inside])}
+    return near.union(*map(needed, near))
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ class Proxy(PassThrough):
         super().__init__(upstream)
         self.stack = stack
         self.strike = strike
+        # What every mutating call waits for before it goes on.
+        self.hold: Gate | None = None
         self.seen: list[Call] = []
         # What a handler of a request met that the tests must see.
         self.broken: list[BaseException] = []
@@ -97,6 +99,8 @@ class Proxy(PassThrough):
                 self.seen.append(call)
                 if self.strike is not None and self.strike.call == call:
                     strike, self.strike = self.strike, None
+        if what is not None and self.hold is not None:
+            self.hold()
         if strike and strike.when == "before" and not self._do(strike):
             return None
         answer = self.ask(request)

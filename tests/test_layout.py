@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import RESOURCES, needed
 
 from cogauth.engine.down import deletion_needs
 from cogauth.steps import STEPS
@@ -34,8 +35,6 @@ SILENT = sorted(
     ]
 )
 HANDLERS = sorted((ROOT / "lambda_code").glob("*.py"))
-RESOURCES = [resource for step in STEPS for resource in step.resources]
-BY_KEY = {resource.key: resource for resource in RESOURCES}
 
 
 def imports(path: Path) -> set[str]:
@@ -135,52 +134,45 @@ def test_the_steps_are_the_consoles_in_its_order() -> None:
     assert len({step.title for step in STEPS}) == len(STEPS)
 
 
-def needed(key: str) -> set[str]:
-    """Return all that must stand before a resource is made, near and far."""
-    resource = BY_KEY[key]
-    near = {*resource.needs, *filter(None, [resource.inside])}
-    return near.union(*map(needed, near))
-
-
 def test_each_resource_needs_what_exists_and_nothing_that_needs_it() -> None:
-    for key in BY_KEY:
+    for key in RESOURCES:
         assert key not in needed(key)
 
 
 def test_keys_are_unique_and_each_steps_name_is_one_of_its_own() -> None:
-    keys = [resource.key for resource in RESOURCES]
+    keys = [resource.key for resource in RESOURCES.values()]
     assert len(set(keys)) == len(keys)
     for step in STEPS:
         assert step.name in {resource.key for resource in step.resources}
 
 
 def test_what_a_resource_is_inside_of_or_outdates_exists() -> None:
-    for resource in RESOURCES:
+    for resource in RESOURCES.values():
         if resource.inside is not None:
             # The outer one is deleted by a call of its own.
-            assert BY_KEY[resource.inside].inside is None
+            assert RESOURCES[resource.inside].inside is None
         for other in resource.outdates + resource.outdates_when_made:
             # It is looked at only when all that may outdate it is done.
             assert resource.key in needed(other)
         for other in resource.outdates:
-            assert BY_KEY[other].inside == resource.inside
+            assert RESOURCES[other].inside == resource.inside
 
 
 def test_the_deployment_waits_for_all_that_it_publishes() -> None:
-    inside = {resource.key for resource in RESOURCES if resource.inside == "rest_api"}
+    inside = {resource.key for resource in RESOURCES.values() if resource.inside == "rest_api"}
     assert inside - needed("deployment") == {"deployment", "stage"}
 
 
 def test_deletion_goes_against_the_needs() -> None:
     """The plan of creation, transposed: what needs something, or holds what does, goes before."""
-    roots = [resource for resource in RESOURCES if resource.inside is None]
+    roots = [resource for resource in RESOURCES.values() if resource.inside is None]
     for first, key in itertools.permutations([resource.key for resource in roots], 2):
-        wants = {BY_KEY[need].inside or need for need in BY_KEY[first].needs}
+        wants = {RESOURCES[need].inside or need for need in RESOURCES[first].needs}
         assert (key in wants) == (first in deletion_needs()[key]), (first, key)
 
 
 def test_each_resource_that_is_inside_nothing_can_be_deleted_and_is_tagged() -> None:
-    for resource in RESOURCES:
+    for resource in RESOURCES.values():
         if resource.inside is None:
             assert type(resource).delete is not Resource.delete, resource.key
             assert type(resource).tags is not Resource.tags, resource.key
@@ -193,5 +185,8 @@ def test_a_log_group_outlives_its_function() -> None:
 
 
 def test_what_aws_takes_its_time_over_goes_first() -> None:
-    assert {resource.key for resource in RESOURCES if resource.urgent} == {"role", "rest_api"}
+    assert {resource.key for resource in RESOURCES.values() if resource.urgent} == {
+        "role",
+        "rest_api",
+    }
     assert next(iter(deletion_needs())) == "rest_api" or not deletion_needs()["rest_api"]

@@ -665,7 +665,7 @@ ANSWERS: list[tuple[str, str, Reply]] = [
     ("internal_error", SIGN_IN, error("ResourceNotFoundException", f"User pool {POOL} …")),
     ("internal_error", SIGN_IN, (200, {})),
     ("internal_error", SIGN_IN, (200, [])),
-    ("internal_error", SIGN_IN, (200, b"<html>")),
+    ("unavailable", SIGN_IN, (200, b"<html>")),
 ]
 INPUTS: dict[str, list[Any]] = {
     "bad_request": [None, [], "ada", 1, True],

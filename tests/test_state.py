@@ -310,3 +310,13 @@ def test_the_file_has_the_keys_of_the_contract(path: Path) -> None:
         "resources",
     }
     assert text_of(path)["version"] == state_file.VERSION
+
+
+def test_what_a_kill_left_of_a_write_goes_with_the_file(tmp_path: Path) -> None:
+    path, other = tmp_path / "shop.json", tmp_path / "another.json.abc.tmp"
+    state = make(path)
+    state.save()
+    (tmp_path / "shop.json.abc.tmp").write_text('{"vers')
+    other.write_text("")
+    state.remove()
+    assert list(tmp_path.iterdir()) == [other]

@@ -115,6 +115,8 @@ class _Down:
         self.report = report
         self.result = DownResult()
         self.roots = {resource.key: (step, resource) for step, resource in _roots()}
+        # By root, what became of it and all in it, and in which of the result's lists that goes.
+        self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
         # What was recorded at the beginning, to be read once more at the end.
@@ -128,6 +130,10 @@ class _Down:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
         failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
+        for key in self.roots:
+            # In one order, whichever ended first.
+            outcome, entries = self.outcomes.get(key, ([], []))
+            outcome += entries
         for error in failed.values():
             raise error
         if ctx.waiter.stop.is_set():
@@ -178,7 +184,7 @@ class _Down:
                     entries.append({"step": inner_step.name, "id": inner_record["id"]})
                 ctx.state.drop(inner_step.name, inner.key)
         ctx.state.drop(step.name, key)
-        outcome += entries
+        self.outcomes[key] = outcome, entries
 
     def _may_delete(self, step: Step, resource: Resource, record: Record) -> bool:
         """Say whether what was recorded is there and still the stack's own.
