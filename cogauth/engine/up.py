@@ -211,7 +211,8 @@ class _Up:
             check_owner(ctx, step, resource, live)
         if live is not None and resource.repeatable:
             # A create whose answer was lost may have landed late, after another was made.
-            self._keep_one(ctx, resource, record["id"], find_ours(ctx, resource))
+            others = resource.others(ctx, record["id"])
+            self._delete(ctx, resource, [one for one in others if owned(ctx, resource, one)])
         return live, CREATED_NOW if live is None else UNCHANGED
 
     def _left_by_a_crash(
@@ -219,13 +220,13 @@ class _Up:
     ) -> tuple[Live | None, str]:
         """Take what a create made whose end was not recorded; or clear it away, or find nothing."""
         if not resource.adopted:
-            self._keep_one(ctx, resource, None, find_ours(ctx, resource))
+            self._delete(ctx, resource, find_ours(ctx, resource))
             return None, CREATED_NOW
         ours = find_after_crash(ctx, resource, record)
         if not ours:
             return None, CREATED_NOW
         oldest = min(ours, key=made_at)
-        self._keep_one(ctx, resource, resource.facts(ctx, oldest)["id"], ours)
+        self._delete(ctx, resource, [one for one in ours if one is not oldest])
         write_fact(ctx, step, resource, oldest)
         return oldest, ADOPTED
 
@@ -243,13 +244,12 @@ class _Up:
                 ctx.state.drop(step.name, resource.key)
                 raise
             except AWS_ERRORS as error:
-                if is_definite(error):
-                    ctx.state.drop(step.name, resource.key)
-                if not isinstance(error, ClientError) or code_of(error) != resource.taken:
-                    raise
-                found = find(ctx, resource)
+                taken = isinstance(error, ClientError) and code_of(error) == resource.taken
+                found = find(ctx, resource) if taken else []
                 ours = [live for live in found if owned(ctx, resource, live)]
                 if not ours:
+                    if is_definite(error):
+                        ctx.state.drop(step.name, resource.key)
                     for live in found:
                         check_owner(ctx, step, resource, live)
                     raise
@@ -258,14 +258,9 @@ class _Up:
             write_fact(ctx, step, resource, live)
             return live, action
 
-    def _keep_one(
-        self, ctx: Context, resource: Resource, kept: str | None, ours: list[Live]
-    ) -> None:
-        """Delete all of ours but the one with the id ``kept``."""
-        for live in ours:
-            facts = resource.facts(ctx, live)
-            if facts["id"] != kept:
-                self._write(ctx, resource, partial(resource.delete, ctx, facts))
+    def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> None:
+        for live in surplus:
+            self._write(ctx, resource, partial(resource.delete, ctx, resource.facts(ctx, live)))
 
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
         with self.turns[_outermost(resource)]:

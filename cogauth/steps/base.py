@@ -78,6 +78,10 @@ class Resource(ABC):
         live = self.read(ctx, {})
         return [] if live is None else [live]
 
+    def others(self, ctx: Context, known: str) -> list[Live]:
+        """Return all that ``find`` does, but for the one of a known id."""
+        return [live for live in self.find(ctx) if self.facts(ctx, live)["id"] != known]
+
     @abstractmethod
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Return the recorded one as it stands now, or None if it is gone."""

@@ -44,11 +44,15 @@ class UserPool(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the account's pools; their names are not unique."""
+        return self.others(ctx, "")
+
+    def others(self, ctx: Context, known: str) -> list[Live]:
+        """Look through them, and don't describe the known one again."""
         pages = ctx.aws.cognito.get_paginator("list_user_pools").paginate(
             PaginationConfig={"PageSize": 60}
         )
         named = [p["Id"] for page in pages for p in page["UserPools"] if p["Name"] == ctx.stack]
-        pools = (self.read(ctx, {"id": pool}) for pool in named)
+        pools = (self.read(ctx, {"id": pool}) for pool in named if pool != known)
         return [pool for pool in pools if pool is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -170,6 +174,10 @@ class UserPoolClient(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the pool's clients for the name that carries the stack-id."""
+        return self.others(ctx, "")
+
+    def others(self, ctx: Context, known: str) -> list[Live]:
+        """Look through them, and don't describe the known one again."""
         pages = ctx.aws.cognito.get_paginator("list_user_pool_clients").paginate(
             UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": 60}
         )
@@ -179,7 +187,7 @@ class UserPoolClient(Resource):
             for client in page["UserPoolClients"]
             if client["ClientName"] == ctx.name_with_id
         ]
-        clients = (self.read(ctx, {"id": client}) for client in named)
+        clients = (self.read(ctx, {"id": client}) for client in named if client != known)
         return [client for client in clients if client is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
