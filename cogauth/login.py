@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import jwt
-import requests
 
+from cogauth import tokens
 from cogauth.errors import LoginError
+from cogauth.http import json_object, request, session
 from cogauth.settings import PROTECTED_PATH
-from cogauth.state import write_private
 from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
+    import requests
+
     from cogauth.context import Context
 
-# To connect, and to read: API Gateway itself gives up on an integration after 29 s.
-TIMEOUT_S = (10, 35)
 # How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
 READY_WITHIN_S = 60
-TOKENS = ("id_token", "access_token", "refresh_token")
-SUCCESS_FIELDS = (*TOKENS, "user_id", "is_new", "expires_in")
+SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
 
@@ -82,7 +78,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
     """
-    http = _session(ctx.url("/"))
+    http = session(ctx.url("/"))
     http_status, answer = _sign_in(ctx, http, username, password)
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
@@ -104,7 +100,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     problems = []
     claims: dict[str, Any] | None = None
     try:
-        claims = verify_id_token(ctx, http, answer["id_token"])
+        claims = tokens.verify(ctx, http, answer["id_token"])
     except jwt.PyJWTError as error:
         problems.append(f"The ID token doesn't hold: {error}.")
     url = ctx.url(PROTECTED_PATH)
@@ -122,7 +118,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         is_new=answer["is_new"] == "true",
         user_id=answer["user_id"],
         expires_in=answer["expires_in"],
-        tokens={name: answer[name] for name in TOKENS},
+        tokens={name: answer[name] for name in tokens.NAMES},
         claims=claims,
         protected={"url": url, "without_token": without_token, "with_token": with_token},
         problems=tuple(problems),
@@ -140,12 +136,12 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
     Raises:
         LoginError: the API can't be reached.
     """
-    http = _session(url)
+    http = session(url)
     last = 0
 
     def attempt() -> int | None:
         nonlocal last
-        last = _request(http, "GET", url, token=token).status_code
+        last = request(http, "GET", url, token=token).status_code
         return None if last in {FORBIDDEN, SERVER_ERROR} else last
 
     try:
@@ -154,103 +150,6 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
         )
     except TimedOutError:
         return last
-
-
-def verify_id_token(ctx: Context, http: requests.Session, token: str) -> dict[str, Any]:
-    """Check an ID token's signature, issuer, audience, time and use, and return its claims.
-
-    Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
-
-    Raises:
-        jwt.PyJWTError: the token doesn't hold; it says why.
-        LoginError: the pool's keys can't be got.
-    """
-    keys = _request(http, "GET", ctx.jwks_url)
-    try:
-        key_set = jwt.PyJWKSet.from_dict(keys.json())
-    except (requests.JSONDecodeError, AttributeError, jwt.PyJWTError) as error:
-        raise LoginError(
-            f"The pool's public keys at {ctx.jwks_url} can't be read (HTTP {keys.status_code})."
-        ) from error
-    key_id = jwt.get_unverified_header(token).get("kid")
-    key = next((key for key in key_set.keys if key.key_id == key_id), None)
-    if key is None:
-        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
-    claims: dict[str, Any] = jwt.decode(
-        token,
-        key,
-        algorithms=["RS256"],
-        audience=ctx.fact("app_client"),
-        issuer=ctx.issuer,
-        # The clocks of this machine and of AWS may differ by seconds.
-        leeway=30,
-        options={"require": ["exp", "iat", "aud", "iss", "sub"]},
-    )
-    if claims.get("token_use") != "id":
-        raise jwt.InvalidTokenError(f"its token_use is {claims.get('token_use')!r}, not 'id'")
-    return claims
-
-
-def store_tokens(ctx: Context, username: str, tokens: dict[str, str]) -> None:
-    """Keep a user's tokens beside the state file, for later commands; mode 0600."""
-    path = ctx.state.tokens_path
-    try:
-        stored = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        stored = {}
-    write_private(path, {**(stored if isinstance(stored, dict) else {}), username: tokens})
-
-
-def _session(url: str) -> requests.Session:
-    """Return a session for the API's URL; a password goes in clear to this machine only."""
-    parts = urlsplit(url)
-    loopback = _is_loopback(parts.hostname or "")
-    if parts.scheme != "https" and not loopback:
-        raise LoginError(
-            f"The password would cross the network in clear text to {parts.hostname}. "
-            "Use an https endpoint, or one on this machine."
-        )
-    session = requests.Session()
-    # A proxy from the environment has no way to this machine's own loopback. And a .netrc would
-    # add an Authorization header of its own, which the guard would be asked about.
-    session.trust_env = not loopback
-    session.auth = lambda request: request
-    return session
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _request(
-    http: requests.Session,
-    method: str,
-    url: str,
-    *,
-    token: str | None = None,
-    data: dict[str, str] | None = None,
-) -> requests.Response:
-    try:
-        return http.request(
-            method,
-            url,
-            json=data,
-            # The raw token: whether the authorizer takes "Bearer " is not documented.
-            headers={"Authorization": token} if token else {},
-            timeout=TIMEOUT_S,
-            # A redirect would carry the password elsewhere.
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        raise LoginError(
-            f"{method} {url} failed: {type(error).__name__}. "
-            "Check the network; if the stack is local, 'cogauth up' starts it again."
-        ) from error
 
 
 def _sign_in(
@@ -262,8 +161,8 @@ def _sign_in(
 
     def attempt() -> tuple[int, dict[str, Any]] | None:
         nonlocal last
-        response = _request(http, "POST", url, data={"username": username, "password": password})
-        answer = _json_object(response)
+        response = request(http, "POST", url, data={"username": username, "password": password})
+        answer = json_object(response)
         said = answer.get("message") or answer.get("code") or ""
         last = f"HTTP {response.status_code} {said}".strip()
         if "status" in answer and answer.get("code") != "access_denied":
@@ -288,11 +187,3 @@ def _sign_in(
             f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up' again: it "
             "mends what differs; the function's log group tells more."
         ) from error
-
-
-def _json_object(response: requests.Response) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except (requests.JSONDecodeError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -58,7 +58,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
         password.encode()
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
-    from cogauth import engine, login
+    from cogauth import engine, login, tokens
     from cogauth.context import Context
 
     ctx = Context(connect(target, state), state)
@@ -69,7 +69,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     ctx.waiter.report = report_once()
     result = login.check_login(ctx, username, password)
     if result.claims:
-        login.store_tokens(ctx, username, result.tokens)
+        tokens.store(ctx.state, username, result.tokens)
     if target.as_json:
         print_json(result.to_json())
     else:

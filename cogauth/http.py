@@ -1,0 +1,91 @@
+"""HTTP to the deployed API and to the pool's keys: never a password in the clear, no detours."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from cogauth.errors import LoginError
+
+# To connect, and to read: API Gateway itself gives up on an integration after 29 s.
+TIMEOUT_S = (10, 35)
+
+
+def session(url: str) -> requests.Session:
+    """Return a session for the API's URL; a password goes in clear to this machine only.
+
+    Raises:
+        LoginError: the URL is plain HTTP to another machine.
+    """
+    parts = urlsplit(url)
+    loopback = _is_loopback(parts.hostname or "")
+    if parts.scheme != "https" and not loopback:
+        raise LoginError(
+            f"The password would cross the network in clear text to {parts.hostname}. "
+            "Use an https endpoint, or one on this machine."
+        )
+    http = requests.Session()
+    # A proxy from the environment has no way to this machine's own loopback. And a .netrc would
+    # add an Authorization header of its own, which the guard would be asked about.
+    http.trust_env = not loopback
+    http.auth = lambda request: request
+    return http
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def request(
+    http: requests.Session,
+    method: str,
+    url: str,
+    *,
+    token: str | None = None,
+    data: dict[str, str] | None = None,
+) -> requests.Response:
+    """Send a request and return the answer, whatever its status.
+
+    Args:
+        http: from ``session``.
+        method: HTTP's.
+        url: where to.
+        token: sent as it is in the Authorization header; None for none.
+        data: sent as JSON.
+
+    Raises:
+        LoginError: no answer came.
+    """
+    try:
+        return http.request(
+            method,
+            url,
+            json=data,
+            # The raw token: whether the authorizer takes "Bearer " is not documented.
+            headers={"Authorization": token} if token else {},
+            timeout=TIMEOUT_S,
+            # A redirect would carry the password elsewhere.
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise LoginError(
+            f"{method} {url} failed: {type(error).__name__}. "
+            "Check the network; if the stack is local, 'cogauth up' starts it again."
+        ) from error
+
+
+def json_object(response: requests.Response) -> dict[str, Any]:
+    """Return the JSON object that a response holds; an empty one if it holds none."""
+    try:
+        answer = response.json()
+    except (requests.JSONDecodeError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
