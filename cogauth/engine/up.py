@@ -197,6 +197,10 @@ class _Up:
         """Return the resource as it stands, if it does: the recorded one, or a crash's."""
         if record is None:
             return None, CREATED_NOW
+        if record["status"] != CREATED and not resource.adopted:
+            # Whatever is in use stays: the stage lets go of it later.
+            self._delete(ctx, resource, find_ours(ctx, resource))
+            return None, CREATED_NOW
         if record["status"] == OUTDATED:
             if resource.replaced and (live := resource.read(ctx, record)) is not None:
                 check_owner(ctx, step, resource, live)
@@ -218,10 +222,7 @@ class _Up:
     def _left_by_a_crash(
         self, ctx: Context, step: Step, resource: Resource, record: Record
     ) -> tuple[Live | None, str]:
-        """Take what a create made whose end was not recorded; or clear it away, or find nothing."""
-        if not resource.adopted:
-            self._delete(ctx, resource, find_ours(ctx, resource))
-            return None, CREATED_NOW
+        """Take what a create made whose end was not recorded, if there is any."""
         ours = find_after_crash(ctx, resource, record)
         if not ours:
             return None, CREATED_NOW
