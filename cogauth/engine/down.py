@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure
 from cogauth.engine import graph
@@ -223,15 +223,11 @@ class _Down:
         What has no record may stand all the same: a create that landed late, or a log group that
         a function's last lines brought back. And AWS's lists lag.
         """
-        tagged = _tagged(self.ctx)
 
         def look() -> bool | None:
             self.result.remaining = []
-            found = graph.each(
-                partial(self._still_there, resource) for _, resource in self.roots.values()
-            )
-            for (step, resource), named in zip(self.roots.values(), found, strict=True):
-                there = named | self._tagged_there(resource, tagged, named)
+            for key, there in self._still_there().items():
+                step, resource = self.roots[key]
                 for facts in there.values():
                     entry = {"step": step.name, "id": facts["id"]}
                     self.result.remaining.append(entry)
@@ -248,18 +244,27 @@ class _Down:
         except TimedOutError:
             return
 
-    def _still_there(self, resource: Resource) -> dict[str, Record]:
-        """Return by id what is there of ours, under its name or the recorded id."""
-        there = {
-            facts["id"]: facts
-            for facts in (resource.facts(self.ctx, live) for live in find_ours(self.ctx, resource))
-        }
-        record = self.recorded.get(resource.key)
-        if record is None or resource.taken is not None or record["id"] in there:
-            return there
-        # By its id as well: AWS's lists lag.
-        live = resource.read(self.ctx, record)
-        return there if live is None else {**there, record["id"]: record}
+    def _still_there(self) -> dict[str, dict[str, Record]]:
+        """Return, by root and id, what is there of ours: all is asked for at once."""
+        ctx = self.ctx
+        # By their ids as well: AWS's lists lag.
+        recorded = [key for key in self.recorded if self.roots[key][1].taken is None]
+        calls: list[Callable[[], Any]] = [
+            *(partial(find_ours, ctx, resource) for _, resource in self.roots.values()),
+            *(partial(self.roots[key][1].read, ctx, self.recorded[key]) for key in recorded),
+            partial(_tagged, ctx),
+        ]
+        *answers, tagged = graph.each(calls)
+        there: dict[str, dict[str, Record]] = {}
+        for (key, (_, resource)), found in zip(self.roots.items(), answers, strict=False):
+            facts = [resource.facts(ctx, live) for live in found]
+            there[key] = {each["id"]: each for each in facts}
+        for key, live in zip(recorded, answers[len(self.roots) :], strict=True):
+            if live is not None:
+                there[key].setdefault(self.recorded[key]["id"], self.recorded[key])
+        for key, (_, resource) in self.roots.items():
+            there[key] |= self._tagged_there(resource, tagged, there[key])
+        return there
 
     def _tagged_there(
         self, resource: Resource, tagged: list[str], known: dict[str, Record]
