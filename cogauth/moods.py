@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.waiting import code_of, message_of
+from cogauth.waiting import Wait, code_of, message_of
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -23,11 +23,13 @@ class Mood:
         code: AWS's error code.
         words: in AWS's message, of which any one tells this refusal from others with its code.
         reason: what is waited for, for the user.
+        share: of the time waited so far, for the next pause.
     """
 
     code: str
     words: tuple[str, ...]
     reason: str
+    share: float = Wait.share
 
 
 MOODS = (
@@ -35,6 +37,8 @@ MOODS = (
         "InvalidParameterValueException",
         ("cannot be assumed", "execution role does not have permissions"),
         "the role to become assumable by Lambda",
+        # All else is done by the time that this ends, so nothing is to be lost of it.
+        share=1 / 40,
     ),
     # The same code says that a name or a statement id is taken, which waiting doesn't cure.
     Mood(
@@ -62,10 +66,10 @@ MOODS = (
 )
 
 
-def passing(error: ClientError) -> str | None:
+def passing(error: ClientError) -> Wait | None:
     """Return what is to be waited for, or None if the refusal won't pass by itself."""
     code, message = code_of(error), message_of(error).lower()
     for mood in MOODS:
         if code == mood.code and any(words in message for words in mood.words):
-            return mood.reason
+            return Wait(mood.reason, mood.share)
     return None

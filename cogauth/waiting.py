@@ -40,12 +40,25 @@ def message_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
+@dataclass(frozen=True)
+class Wait:
+    """Something that is not so yet.
+
+    Attributes:
+        reason: what is waited for, for the user.
+        share: how long the next pause is, as a share of the time waited so far: what comes soon is
+            seen soon, and what takes long costs few calls.
+    """
+
+    reason: str
+    share: float = 1 / 10
+
+
 @dataclass
 class Waiter:
-    """Waits between tries: 0.25 s at first, then a twentieth of the time gone, 5 s at the most.
+    """Waits between tries: 0.25 s at first, then a share of the time gone, 5 s at the most.
 
-    So what comes soon is seen soon, and what takes long costs few calls. The pauses have jitter:
-    two cogauths that collided don't collide again.
+    The pauses have jitter: two cogauths that collided don't collide again.
 
     Attributes:
         clock: seconds; the tests' clock runs as they like.
@@ -59,13 +72,11 @@ class Waiter:
     first_s: float = 0.25
     longest_s: float = 5.0
 
-    def until(
-        self, probe: Callable[[], T | None], *, reason: str | Callable[[], str], timeout_s: float
-    ) -> T:
+    def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
         """Call ``probe`` until it returns something other than None.
 
         Args:
-            probe: tried at once, then after growing intervals.
+            probe: tried at once, then after growing pauses.
             reason: what is waited for, for the user.
             timeout_s: seconds after which no further try is begun.
 
@@ -73,24 +84,18 @@ class Waiter:
             TimedOutError: the time is up.
             KeyboardInterrupt: the stop event was set.
         """
-        begun = self.clock()
-        while (result := probe()) is None:
-            why = reason if isinstance(reason, str) else reason()
-            now = self.clock()
-            left = begun + timeout_s - now
-            if left <= 0:
-                raise TimedOutError(f"{why}: not within {timeout_s:.0f} s")
-            self.report(why, left)
-            pause = min(max(self.first_s, (now - begun) / 20), self.longest_s)
-            if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
-                raise KeyboardInterrupt
-        return result
+
+        def attempt() -> T | Wait:
+            result = probe()
+            return Wait(reason) if result is None else result
+
+        return self._until(attempt, timeout_s)
 
     def retry(
         self,
         call: Callable[[], T],
         *,
-        passing: Callable[[ClientError], str | None],
+        passing: Callable[[ClientError], Wait | None],
         timeout_s: float,
     ) -> T:
         """Make a call again while AWS refuses it for reasons that pass.
@@ -108,22 +113,34 @@ class Waiter:
             KeyboardInterrupt: the stop event was set.
         """
         last: ClientError | None = None
-        reason = ""
 
-        def attempt() -> tuple[T] | None:
-            nonlocal last, reason
+        def attempt() -> T | Wait:
+            nonlocal last
             try:
-                return (call(),)
+                return call()
             except ClientError as error:
-                why = passing(error)
-                if why is None:
+                wait = passing(error)
+                if wait is None:
                     raise
-                last, reason = error, why
-                return None
+                last = error
+                return wait
 
         try:
-            return self.until(attempt, reason=lambda: reason, timeout_s=timeout_s)[0]
+            return self._until(attempt, timeout_s)
         except TimedOutError:
             if last is not None:
                 raise last from None
             raise
+
+    def _until(self, attempt: Callable[[], T | Wait], timeout_s: float) -> T:
+        begun = self.clock()
+        while isinstance(outcome := attempt(), Wait):
+            now = self.clock()
+            left = begun + timeout_s - now
+            if left <= 0:
+                raise TimedOutError(f"{outcome.reason}: not within {timeout_s:.0f} s")
+            self.report(outcome.reason, left)
+            pause = min(max(self.first_s, (now - begun) * outcome.share), self.longest_s)
+            if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
+                raise KeyboardInterrupt
+        return outcome
