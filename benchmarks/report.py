@@ -18,6 +18,7 @@ from cogauth import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+PARTS = ("up_down", "startup", "login", "crowd")
 # What lists all of a kind in an account, page by page.
 LISTS = {
     "apigateway:GetRestApis",
@@ -111,13 +112,35 @@ def markdown(results: Mapping[str, Any]) -> str:
         PLAYED.format(**on),
         "",
     ]
-    parts = {"up_down": _up_down, "startup": _startup, "login": _login, "crowd": _crowd}
-    if goals := [row for part in parts if part in results for row in _goals(part, results[part])]:
+    sections = dict(zip(PARTS, (_up_down, _startup, _login, _crowd), strict=True))
+    if goals := _all_goals(results):
         lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
-    for part, section in parts.items():
+    for part, section in sections.items():
         if part in results:
             lines += section(results[part])
     return "\n".join(lines)
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """Return what the project's README shows of it: the goals, and the ways beside each other.
+
+    Args:
+        results: what was measured, all parts of it.
+    """
+    return "\n".join(
+        [
+            f"Measured on {where(results)}.",
+            "",
+            *_table(("goal", "measured", "met"), _all_goals(results)),
+            "",
+            *(line for command in ("up", "down") for line in _ways(command, results["up_down"])),
+        ]
+    )
+
+
+def _all_goals(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    parts = [part for part in PARTS if part in results]
+    return [row for part in parts for row in _goals(part, results[part])]
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
@@ -168,31 +191,37 @@ def _up_down(found: Mapping[str, Any]) -> list[str]:
     lines = ["## `up` and `down`", ""]
     lines += [f"Medians; runs of each, in turns: {found['runs']}.", ""]
     for command in ("up", "down"):
-        ways = found[command]
-        article = ways[ARTICLE_WAY]["process_s"]
-        rows = [
-            (
-                way,
-                f"{one['process_s']:.2f}",
-                f"{one['calls_s']:.2f}",
-                f"{one['critical_s']:.2f}" if "critical_s" in one else "",
-                f"{_to_path(one):.2f}" if "critical_s" in one else "",
-                f"{one['process_s'] / article:.2f}",
-                sum(sum(counts.values()) for counts in one["calls"].values()),
-            )
-            for way, one in ways.items()
-        ]
-        head = (
-            *(f"`{command}`", "whole process", "first call to last answer", "critical path"),
-            *("calls / path", "process / article's", "calls"),
-        )
-        lines += [*_table(head, rows), ""]
-        chain = " → ".join(f"{what.replace('_', ' ')} {at:.1f}" for what, at in _chain(ways))
+        lines += _ways(command, found)
+        steps = _chain(found[command])
+        chain = " → ".join(f"{what.replace('_', ' ')} {at:.1f}" for what, at in steps)
         lines += [f"The critical path of `{command}`, and when each link could end: {chain} s.", ""]
     lines += ["![What ran when in one `up`](timeline.svg)", "", "### Calls", ""]
     for command in ("up", "down"):
         lines += [f"`{command}`:", "", *_calls(found[command]), ""]
     return lines
+
+
+def _ways(command: str, found: Mapping[str, Any]) -> list[str]:
+    """Return a table of the ways of ``up`` or ``down``, in seconds."""
+    ways = found[command]
+    article = ways[ARTICLE_WAY]["process_s"]
+    rows = [
+        (
+            way,
+            f"{one['process_s']:.2f}",
+            f"{one['calls_s']:.2f}",
+            f"{one['critical_s']:.2f}" if "critical_s" in one else "",
+            f"{_to_path(one):.2f}" if "critical_s" in one else "",
+            f"{one['process_s'] / article:.2f}",
+            sum(sum(counts.values()) for counts in one["calls"].values()),
+        )
+        for way, one in ways.items()
+    ]
+    head = (
+        *(f"`{command}`, in seconds", "whole process", "first call to last answer"),
+        *("critical path", "calls / path", "process / article's", "number of calls"),
+    )
+    return [*_table(head, rows), ""]
 
 
 def _chain(ways: Mapping[str, Any]) -> list[tuple[str, float]]:
