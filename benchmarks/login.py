@@ -174,5 +174,5 @@ def _times(handler: Handler, home: Path, url: str, known: list[str]) -> Iterator
         yield f"warm, {outcome}", Times([one["seconds"] for one in these]).median
         http = [one["seconds"] - one["in_http_s"] for one in these]
         yield f"warm, {outcome}: outside of HTTP", Times(http).median
-        own = [one["seconds"] - (one["in_client_s"] or one["in_http_s"]) for one in these]
+        own = [one["seconds"] - one["in_client_s"] for one in these]
         yield f"warm, {outcome}: own code", Times(own).median

@@ -16,6 +16,14 @@ import sys
 import time
 from typing import Any
 
+# What a handler may have botocore do for it: a whole call, or the parts of one.
+LIBRARY = (
+    ("botocore.client", "BaseClient", "_make_api_call"),
+    ("botocore.auth", "SigV4Auth", "add_auth"),
+    ("botocore.awsrequest", "AWSRequest", "prepare"),
+    ("botocore.httpsession", "URLLib3Session", "send"),
+)
+
 
 class Clock:
     """Adds up the time that is spent in a function, not counting calls of it by itself."""
@@ -56,9 +64,10 @@ def main() -> None:
 
     # Imported by the handler's own imports, or of no use to it: no import of ours is measured.
     clients, http = Clock(), Clock()
-    if "botocore.client" in sys.modules:
-        client = sys.modules["botocore.client"].BaseClient
-        client._make_api_call = clients.around(client._make_api_call)  # noqa: SLF001
+    for module_name, class_name, method in LIBRARY:
+        if module_name in sys.modules:
+            owner = getattr(sys.modules[module_name], class_name)
+            setattr(owner, method, clients.around(getattr(owner, method)))
     patched = False
     requests = []
     for event in events:

@@ -37,8 +37,8 @@ PLAYED = (
 LOGIN_TIMES = (
     "Times in milliseconds, without any latency added, on this machine and not on Lambda: medians "
     "of {runs} fresh interpreters of each, in turns, with {warm_requests} warm requests of each "
-    "outcome. *Own code* is the handler's time outside of its calls to Cognito; *outside of HTTP* "
-    "has the client library's own time in it too."
+    "outcome. *Own code* is the handler's time outside of botocore, which signs and sends its "
+    "requests, or makes the whole call; *outside of HTTP* has botocore's own time in it too."
 )
 CROWD = (
     "Calls in an account that holds so many REST APIs, pools and functions of others. What isn't "
