@@ -134,7 +134,8 @@ class _Down:
             # In one order, whichever ended first.
             outcome, entries = self.outcomes.get(key, ([], []))
             outcome += entries
-        for error in failed.values():
+        # A defect before an interruption, which may have come of it.
+        for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
             raise error
         if ctx.waiter.stop.is_set():
             raise KeyboardInterrupt
