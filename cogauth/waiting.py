@@ -56,7 +56,7 @@ class Wait:
 
 @dataclass
 class Waiter:
-    """Waits between tries: 0.25 s at first, then a share of the time gone, 5 s at the most.
+    """Waits between tries: 0.1 s at first, then a share of the time gone, 5 s at the most.
 
     The pauses have jitter: two cogauths that collided don't collide again.
 
@@ -69,7 +69,7 @@ class Waiter:
     clock: Clock = time.monotonic
     stop: Event = field(default_factory=Event)
     report: Callable[[str, float], None] = lambda _reason, _seconds_left: None
-    first_s: float = 0.25
+    first_s: float = 0.1
     longest_s: float = 5.0
 
     def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:

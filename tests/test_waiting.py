@@ -48,17 +48,17 @@ def test_waiting_ends_at_its_time(timeout: float) -> None:
     assert time.now == pytest.approx(timeout)
     # One try at the very beginning and one at the very end.
     assert (tries[0], tries[-1]) == (0, pytest.approx(timeout))
-    assert len(tries) < 50 + timeout / 3
+    assert len(tries) < 70 + timeout / 3
 
 
-def test_a_pause_is_a_tenth_of_what_has_gone_from_a_quarter_of_a_second_to_five(
+def test_a_pause_is_a_tenth_of_what_has_gone_from_a_tenth_of_a_second_to_five(
     waiter: Waiter, time: FakeTime
 ) -> None:
     with pytest.raises(TimedOutError):
         waiter.until(lambda: None, reason="it", timeout_s=200)
     gone = 0.0
     for wait in time.waits[:-1]:
-        middle = min(max(0.25, gone / 10), 5)
+        middle = min(max(0.1, gone / 10), 5)
         assert 0.8 * middle - 1e-9 <= wait <= 1.2 * middle + 1e-9
         gone += wait
 
