@@ -1,6 +1,6 @@
 """What the README shows of the program is what the program shows.
 
-``python tests/test_readme.py`` writes the help pages into the README anew.
+``python tests/test_readme.py`` writes the help pages and the benchmarks' table into it anew.
 """
 
 import json
@@ -13,10 +13,13 @@ from pathlib import Path
 import botocore.session
 from botocore import xform_name
 
+from benchmarks import report
 from cogauth.steps.apigateway import STATUS_BY_CODE
 
 README = Path(__file__).parents[1] / "README.md"
 HELP = re.compile(r"<!-- help: ?([a-z-]*) -->\n(?:```\n.*?```\n)?", re.DOTALL)
+
+BENCHMARKS = re.compile(r"(<!-- benchmarks -->\n).*(<!-- /benchmarks -->\n)", re.DOTALL)
 
 
 def help_page(command: str) -> str:
@@ -35,6 +38,17 @@ def help_page(command: str) -> str:
 
 def with_help_pages(text: str) -> str:
     return HELP.sub(lambda match: help_page(match[1]), text)
+
+
+def with_benchmarks(text: str) -> str:
+    results = json.loads((README.parent / "benchmarks" / "results.json").read_text())
+    return BENCHMARKS.sub(lambda match: f"{match[1]}{report.summary(results)}{match[2]}", text)
+
+
+def test_the_benchmarks_are_what_was_measured() -> None:
+    text = README.read_text()
+    assert BENCHMARKS.search(text)
+    assert with_benchmarks(text) == text
 
 
 def test_help_pages_are_the_programs() -> None:
@@ -108,4 +122,4 @@ def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(with_help_pages(README.read_text()))
+    README.write_text(with_benchmarks(with_help_pages(README.read_text())))
