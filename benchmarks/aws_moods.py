@@ -118,7 +118,8 @@ class Conditions:
             more than 0.5 s and less than 5.7 s in one log
             (https://github.com/hashicorp/terraform-provider-aws/issues/42245): 2 s is assumed. What
             is refused until then: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html;
-            AddPermission is not (https://github.com/go-to-k/cdkd/pull/122).
+            that AddPermission is not among it is assumed: https://github.com/go-to-k/cdkd says so
+            in its source (src/provisioning/providers/lambda-function-provider.ts).
         rates: how often calls may be made.
         conflicts: whether a write to a REST API is refused while another one is under way.
             Source: https://github.com/hashicorp/terraform-provider-aws/issues/16439

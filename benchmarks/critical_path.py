@@ -15,6 +15,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from benchmarks.aws_moods import NOT_WHILE_PENDING
+from cogauth.engine.down import deletion_needs
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
@@ -46,10 +47,7 @@ class Path:
 
 def needs_of_up() -> Needs:
     """Return what each resource needs to stand before it is made."""
-    return {
-        key: {*resource.needs, *([resource.inside] if resource.inside else [])}
-        for key, resource in RESOURCES.items()
-    }
+    return {key: set(resource.all_needs) for key, resource in RESOURCES.items()}
 
 
 def needs_of_down() -> Needs:
@@ -57,12 +55,7 @@ def needs_of_down() -> Needs:
 
     What is inside of another resource goes with that one, and has no say.
     """
-    outer = {key: resource.inside or key for key, resource in RESOURCES.items()}
-    needs: Needs = {key: set() for key in RESOURCES if outer[key] == key}
-    for key in needs:
-        for other in needs_of_up()[key]:
-            needs[outer[other]].add(key)
-    return needs
+    return {key: set(others) for key, others in deletion_needs().items()}
 
 
 def phases(calls: Sequence[Call], needs: Mapping[str, object]) -> dict[str, list[Call]]:

@@ -158,8 +158,14 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         up, down = found["up"][COGAUTH_WAY], found["down"][COGAUTH_WAY]
         article = found["up"][ARTICLE_WAY]
         return [
-            goal("`up` within 1.10 of its critical path", _to_path(up), 1.10),
-            goal("`down` within 1.10 of its critical path", _to_path(down), 1.10),
+            *(
+                goal(f"`{command}`, {words}, within 1.10 of its critical path", ratio, 1.10)
+                for command, one in (("up", up), ("down", down))
+                for words, ratio in (
+                    ("from its first call to its last answer", _to_path(one)),
+                    ("with the start of the program", one["process_s"] / one["critical_s"]),
+                )
+            ),
             goal(
                 "`up` at most 0.55 of the article's way",
                 up["process_s"] / article["process_s"],

@@ -39,7 +39,11 @@ def is_definite(error: Exception) -> bool:
     """
     if not isinstance(error, ClientError):
         return False
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    metadata = error.response.get("ResponseMetadata", {})
+    if metadata.get("RetryAttempts"):
+        # botocore tried again by itself, after an error of which nobody knows.
+        return False
+    status = metadata.get("HTTPStatusCode", 500)
     # 408 is a time-out, like those of the client: nobody knows how far the call got.
     return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 

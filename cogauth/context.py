@@ -148,9 +148,14 @@ class Aws:
         Raises:
             BotoCoreError, ClientError: no credentials, or none that AWS takes.
         """
+        ask = self.sts.get_caller_identity
+        credentials = self._botocore.get_credentials()
+        if credentials is not None:
+            # Some are only got when they are first used, by the session and so not in a thread.
+            credentials.get_frozen_credentials()
         pool = ThreadPoolExecutor(1)
         try:
-            asked = pool.submit(self.sts.get_caller_identity)
+            asked = pool.submit(ask)
             for name in clients:
                 getattr(self, name)
             self.identity = _identity(asked.result())

@@ -64,11 +64,13 @@ class Waiter:
         clock: seconds; the tests' clock runs as they like.
         stop: set from elsewhere to end every wait at once, with KeyboardInterrupt.
         report: told why is waited, and for how many seconds at the most.
+        over: told that a wait has ended.
     """
 
     clock: Clock = time.monotonic
     stop: Event = field(default_factory=Event)
     report: Callable[[str, float], None] = lambda _reason, _seconds_left: None
+    over: Callable[[], None] = lambda: None
     first_s: float = 0.1
     longest_s: float = 5.0
 
@@ -133,14 +135,17 @@ class Waiter:
             raise
 
     def _until(self, attempt: Callable[[], T | Wait], timeout_s: float) -> T:
-        begun = self.clock()
+        begun, waited = self.clock(), False
         while isinstance(outcome := attempt(), Wait):
             now = self.clock()
             left = begun + timeout_s - now
             if left <= 0:
                 raise TimedOutError(f"{outcome.reason}: not within {timeout_s:.0f} s")
             self.report(outcome.reason, left)
+            waited = True
             pause = min(max(self.first_s, (now - begun) * outcome.share), self.longest_s)
             if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
                 raise KeyboardInterrupt
+        if waited:
+            self.over()
         return outcome

@@ -138,7 +138,7 @@ RESOURCES = {resource.key: resource for step in STEPS for resource in step.resou
 
 def needed(key: str) -> set[str]:
     """Return all that must stand before a resource is made, near and far."""
-    near = {*RESOURCES[key].needs, *filter(None, [RESOURCES[key].inside])}
+    near = set(RESOURCES[key].all_needs)
     return near.union(*map(needed, near))
 
 

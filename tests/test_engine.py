@@ -1,6 +1,7 @@
 """Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -994,6 +995,103 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
     with account.calls.watched(look):
         account.up()
     assert len(seen) == 8
+
+
+def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
+    """Run `up` while AWS refuses some operations, each only when all of them are under way."""
+    together = threading.Barrier(len(codes))
+
+    def wait_and_refuse(model: Any, **_: Any) -> Any:
+        if model.name not in codes:
+            return None
+        together.wait(30)
+        return refusal(403, codes[model.name])
+
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-call", wait_and_refuse)
+    try:
+        with pytest.raises(CogauthError) as caught:
+            account.up()
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-call", wait_and_refuse)
+    return caught.value
+
+
+def test_all_that_failed_is_told(account: Account) -> None:
+    error = refuse_at_once(
+        account, {"CreateUserPool": "AccessDeniedException", "CreateRestApi": "LimitExceeded"}
+    )
+    first, second, last = sorted(str(error).splitlines())
+    assert first.startswith("Nothing is lost")
+    assert second.startswith("The step 'REST API' failed: A quota")
+    assert last.startswith("The step 'User pool' failed: AccessDenied")
+    assert isinstance(error.__cause__, ExceptionGroup)
+    assert account.up()["rest_api"] == "created"
+
+
+def test_what_failed_for_one_reason_is_told_once(account: Account) -> None:
+    expired = "ExpiredTokenException"
+    error = refuse_at_once(account, {"CreateUserPool": expired, "CreateRestApi": expired})
+    assert str(error).count("have expired") == 1
+    assert "'User pool'" in str(error)
+    assert "'REST API'" in str(error)
+
+
+def test_a_defect_is_raised_as_it_is_and_tells_what_else_failed(account: Account) -> None:
+    def break_down(call: Call) -> Any:
+        if call.operation == "CreateRole":
+            raise RuntimeError("a defect")
+
+    with account.calls.watched(break_down), pytest.raises(RuntimeError, match="a defect"):
+        account.up()
+
+
+def test_a_name_that_is_taken_is_told_even_if_something_else_stopped_the_run(
+    account: Account,
+) -> None:
+    def press_ctrl_c(call: Call) -> Any:
+        if call.operation == "CreateRole":
+            account.time.set()
+            return refusal(409, "EntityAlreadyExists", "Taken.")
+        return None
+
+    with account.calls.watched(press_ctrl_c), pytest.raises(CogauthError, match="Taken"):
+        account.up()
+    assert not account.state().has("role")
+
+
+def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -> None:
+    """The first attempt may have taken effect, whatever the last one was told."""
+
+    def refuse(call: Call) -> Any:
+        if call.operation != "CreateRole":
+            return None
+        answer = refusal(403, "AccessDenied")
+        answer[1]["ResponseMetadata"]["RetryAttempts"] = 2
+        return answer
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError, match="iam:CreateRole"):
+        account.up()
+    record = account.state().record("role", "role")
+    assert record is not None
+    assert record["status"] == CREATING
+    account.down()
+    assert account.left() == []
+
+
+def test_down_tells_what_failed_before_it_could_not_look_again(account: Account) -> None:
+    account.up()
+
+    def refuse(call: Call) -> Any:
+        denied = call.operation in {"DeleteRole", "GetResources"}
+        return refusal(403, "AccessDenied") if denied else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.down()
+    assert "Deleting the role failed: AccessDenied (iam:DeleteRole)" in str(caught.value)
+    assert "Looking for what remains failed: AccessDenied" in str(caught.value)
+    assert account.down().problems == []
 
 
 def test_an_error_says_which_step_failed_why_and_how_to_go_on(account: Account) -> None:

@@ -70,14 +70,16 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         on_ending(lambda *_: None)
         click.echo("Interrupted.", err=True)
-        with suppress(OSError):
-            sys.stdout.flush()
-        # Not by sys.exit, which waits for threads: what is in flight there only reads.
-        os._exit(INTERRUPTED)
+        code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has read enough. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    if code == INTERRUPTED:
+        with suppress(OSError):
+            sys.stdout.flush()
+        # Not by sys.exit, which waits for threads: what is in flight there only reads.
+        os._exit(code)
     sys.exit(code)
 
 

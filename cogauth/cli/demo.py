@@ -151,7 +151,7 @@ def _play(target: Target, story: Story) -> None:
         story.tell(f"GET {PROTECTED_PATH} {words}", "The authorizer decides before anything runs.")
         story.expect(f"HTTP {expected}", f"HTTP {call_protected(ctx, url, token)}")
 
-    story.tell("cogauth down", "All of it is deleted in reverse order, the log groups last.")
+    story.tell("cogauth down", "All of it is deleted, each before what it needs.")
     result = engine.down(ctx, lambda line: notice(f"   deleting {line}"))
     story.expect(
         "0 remaining, 0 problems",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from threading import Event
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,6 +32,9 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
     def handle(_number: int, _frame: object) -> None:
         nonlocal pressed
         if pressed:
+            if shown is not None:
+                # The list that is shown has hidden the cursor.
+                os.write(2, b"\x1b[?25h\n")
             # Not by an exception: that would wait for the threads in which calls are in flight.
             os._exit(INTERRUPTED)
         pressed = True
@@ -43,11 +46,28 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
             # Not through Python's stderr: this may be in the middle of writing to that.
             os.write(2, b"Stopping after the calls in flight; once more stops at once.\n")
 
+    with _on_signals(handle):
+        yield
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let a signal end a question at once: nothing is in flight while it is asked."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with _on_signals(interrupt):
+        yield
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
     # One that is ignored, as nohup has it, stays ignored.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heeded}
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

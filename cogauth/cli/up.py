@@ -155,7 +155,9 @@ def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
         from cogauth.context import refuse
 
         refuse(what)
-    with progress.paused():
+    from cogauth.cli.interrupt import at_once
+
+    with progress.paused(), at_once():
         if not click.confirm(f"{what}. Make it anew?", err=True):
             raise CogauthError("Nothing was made anew.")
 

@@ -24,7 +24,7 @@ from cogauth.steps import STEPS
 from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cogauth.context import Context
     from cogauth.state import State
@@ -117,6 +117,8 @@ class _Down:
         self.roots = {resource.key: (step, resource) for step, resource in _roots()}
         # By root, what became of it and all in it, and in which of the result's lists that goes.
         self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
+        # Why something could not be deleted.
+        self.errors: list[tuple[Resource, Exception]] = []
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
         # What was recorded at the beginning, to be read once more at the end.
@@ -129,20 +131,17 @@ class _Down:
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
-        failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
+        self._run(deletion_needs(), self._take_away)
         for key in self.roots:
             # In one order, whichever ended first.
             outcome, entries = self.outcomes.get(key, ([], []))
             outcome += entries
-        # A defect before an interruption, which may have come of it.
-        for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
-            raise error
-        if ctx.waiter.stop.is_set():
-            raise KeyboardInterrupt
         try:
-            self._look_again()
+            # In a thread as well: a signal's handler, which sets the stop event in the main thread,
+            # must not find that in the middle of waiting for the same event.
+            self._run({"look again": ()}, lambda _key, _stands: self._look_again())
         except AWS_ERRORS as error:
-            raise failure(
+            failed = failure(
                 "Looking for what remains",
                 error,
                 ctx.aws,
@@ -150,8 +149,19 @@ class _Down:
                     f"The state file {ctx.state.path} stays; run "
                     f"'cogauth down{ctx.state.options}' again."
                 ),
-            ) from error
+            )
+            raise CogauthError("\n".join([*self._problems(), str(failed)])) from error
+        self.result.problems = self._problems()
         return self.result
+
+    def _run(self, needs: Mapping[str, Iterable[str]], work: graph.Work) -> None:
+        stop = self.ctx.waiter.stop
+        failed = graph.run(needs, work, stop)
+        # A defect before an interruption, which may have come of it.
+        for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
+            raise error
+        if stop.is_set():
+            raise KeyboardInterrupt
 
     def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
         """Delete what a record says stands, or may stand; then drop the record."""
@@ -174,7 +184,7 @@ class _Down:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
         except (*AWS_ERRORS, CogauthError) as error:
-            self._problem(resource, error)
+            self.errors.append((resource, error))
             return
         entries = [{"step": step.name, "id": facts["id"]} for facts in ids]
         # Records go from the inside out: a crash in between still knows the outer one.
@@ -211,12 +221,15 @@ class _Down:
             return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
         except AWS_ERRORS as error:
             self.refused.add(facts["id"])
-            self._problem(resource, error)
+            self.errors.append((resource, error))
             return None
 
-    def _problem(self, resource: Resource, error: Exception) -> None:
-        why = str(error) if isinstance(error, CogauthError) else explain(error, self.ctx.aws)
-        self.result.problems.append(f"Deleting the {words(resource)} failed: {why}")
+    def _problems(self) -> list[str]:
+        """Put into words what went wrong; not in a thread, for that asks the session."""
+        return [
+            f"Deleting the {words(resource)} failed: {explain(error, self.ctx.aws)}"
+            for resource, error in self.errors
+        ]
 
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from threading import Event
 
 T = TypeVar("T")
 
+# Does a piece of work; it is handed what to call when those that need the piece may begin.
+Work = Callable[[str, Callable[[], None]], None]
 # As many as a stack has resources, and more: one that waits holds nobody up.
 WORKERS = 32
 
 
-def run(
-    needs: Mapping[str, Iterable[str]],
-    work: Callable[[str, Callable[[], None]], None],
-    stop: Event,
-) -> dict[str, BaseException]:
+def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str, BaseException]:
     """Do every piece of work, each once all that it needs stands; return when all have ended.
 
     Args:

@@ -103,7 +103,7 @@ class _Up:
         }
         # Two writes at once to one REST API are refused, and so with a function, a role or a pool:
         # those to one of them and to what is inside of it take turns.
-        self.turns = {_outermost(resource): Lock() for _, resource in self.concerned.values()}
+        self.turns = {resource.outermost: Lock() for _, resource in self.concerned.values()}
         self.known: dict[str, Live | None] = {}
         # What the steps have come to, for the reporter; behind one lock.
         self.telling = Lock()
@@ -131,7 +131,7 @@ class _Up:
         """Return what each resource needs, in the console's order but for what can't wait."""
         resources = [resource for _, resource in self.concerned.values()]
         return {
-            resource.key: [key for key in (*resource.needs, resource.inside) if key]
+            resource.key: list(resource.all_needs)
             for resource in sorted(resources, key=lambda each: not each.urgent)
         }
 
@@ -161,7 +161,8 @@ class _Up:
         def report(reason: str, seconds_left: float) -> None:
             self.reporter.waiting(step, reason, seconds_left)
 
-        return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report))
+        over = partial(self.reporter.begin, step)
+        return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report, over=over))
 
     def _ensure(
         self, ctx: Context, step: Step, resource: Resource, stands: Callable[[], None]
@@ -232,39 +233,59 @@ class _Up:
         return oldest, ADOPTED
 
     def _create(self, ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
-        with self.turns[_outermost(resource)]:
+        with self.turns[resource.outermost]:
             # The wait for this turn may have been long enough for a Ctrl-C.
             _check_stop(ctx)
             _outdate(ctx, resource.outdates + resource.outdates_when_made)
             since = datetime.fromtimestamp(ctx.now(), UTC).isoformat()
             ctx.state.put(step.name, resource.key, {"status": CREATING, "since": since})
+            without_effect = True
+
+            def create() -> Live:
+                nonlocal without_effect
+                try:
+                    return resource.create(ctx)
+                except AWS_ERRORS as error:
+                    without_effect = without_effect and is_definite(error)
+                    raise
+
             try:
-                live, action = patiently(ctx, lambda: resource.create(ctx)), CREATED_NOW
-            except KeyboardInterrupt:
-                # A thread gets it only before a call, or while it waits after a refusal.
-                ctx.state.drop(step.name, resource.key)
-                raise
+                live, action = patiently(ctx, create), CREATED_NOW
             except AWS_ERRORS as error:
-                taken = isinstance(error, ClientError) and code_of(error) == resource.taken
-                found = find(ctx, resource) if taken else []
+                found = self._in_its_place(ctx, resource, error)
                 ours = [live for live in found if owned(ctx, resource, live)]
                 if not ours:
-                    if is_definite(error):
+                    if without_effect:
                         ctx.state.drop(step.name, resource.key)
                     for live in found:
                         check_owner(ctx, step, resource, live)
                     raise
                 # A create whose answer was lost, and that was made again.
                 live, action = ours[0], ADOPTED
+            except KeyboardInterrupt:
+                # A thread gets it before a call, or while it waits after a refusal.
+                if without_effect:
+                    ctx.state.drop(step.name, resource.key)
+                raise
             write_fact(ctx, step, resource, live)
             return live, action
+
+    def _in_its_place(self, ctx: Context, resource: Resource, error: Exception) -> list[Live]:
+        """Return what has the name that AWS says is taken, if that is the error."""
+        if not isinstance(error, ClientError) or code_of(error) != resource.taken:
+            return []
+        try:
+            return find(ctx, resource)
+        except KeyboardInterrupt:
+            # Something else failed meanwhile, and nothing is looked up any more.
+            return []
 
     def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> None:
         for live in surplus:
             self._write(ctx, resource, partial(resource.delete, ctx, resource.facts(ctx, live)))
 
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
-        with self.turns[_outermost(resource)]:
+        with self.turns[resource.outermost]:
             patiently(ctx, call)
 
     def _tell_begin(self, step: Step, key: str) -> None:
@@ -303,19 +324,22 @@ class _Up:
     def _raise(self, failed: dict[str, BaseException]) -> None:
         """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
         wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
-        for error in wrong.values():
-            if not isinstance(error, (*AWS_ERRORS, CogauthError)):
-                raise error
-        if not wrong:
-            return
-        errors = [error for error in wrong.values() if isinstance(error, Exception)]
-        if len(errors) == 1 and isinstance(errors[0], CogauthError):
-            raise errors[0]
+        told = {k: e for k, e in wrong.items() if isinstance(e, (*AWS_ERRORS, CogauthError))}
+        errors = list(told.values())
         # One cause, as credentials that have expired, may have met several steps at once.
         titles: dict[str, list[str]] = {}
-        for key, error in wrong.items():
-            why = explain(error, self.ctx.aws) if isinstance(error, Exception) else str(error)
+        for key, error in told.items():
+            why = explain(error, self.ctx.aws)
             titles.setdefault(why, []).append(f"'{self.concerned[key][0].title}'")
+        for defect in wrong.values():
+            if defect not in errors:
+                for why in titles:
+                    defect.add_note(f"Besides: {why}")
+                raise defect
+        if not wrong:
+            return
+        if len(errors) == 1 and isinstance(errors[0], CogauthError):
+            raise errors[0]
         said = [
             f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {why}"
             for why, names in titles.items()
@@ -327,10 +351,6 @@ class _Up:
         )
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
         raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
-
-
-def _outermost(resource: Resource) -> str:
-    return resource.inside or resource.key
 
 
 def _check_stop(ctx: Context) -> None:

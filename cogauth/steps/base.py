@@ -61,6 +61,16 @@ class Resource(ABC):
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
 
+    @property
+    def outermost(self) -> str:
+        """The resource whose deletion takes this one along; itself, if it is inside of none."""
+        return self.inside or self.key
+
+    @property
+    def all_needs(self) -> tuple[str, ...]:
+        """What must stand before it is made, the one that it is inside of included."""
+        return (*self.needs, self.inside) if self.inside else self.needs
+
     def wanted(self, ctx: Context) -> bool:
         """Say whether the stack's settings ask for it."""
         del ctx

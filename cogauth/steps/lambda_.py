@@ -308,8 +308,8 @@ class Caller:
 class Permission(Resource):
     """A statement of a function's resource policy: which service may call it, on whose behalf.
 
-    Lambda takes it while the function is still Pending: cdkd, which makes it without waiting, has
-    seen that on AWS. Should Lambda refuse after all, that is a mood, and waited out.
+    It is tried while the function is still Pending: cdkd (github.com/go-to-k/cdkd), which doesn't
+    wait either, says in its source that AWS takes it then. If not, that is a mood, and waited out.
     """
 
     taken = "ResourceConflictException"
