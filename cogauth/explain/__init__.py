@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cogauth.deployed import COGNITO, parse_url
 from cogauth.explain.causes import CHECKS, differences
-from cogauth.explain.evidence import TOKEN, Cause, length
+from cogauth.explain.evidence import Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.explain.evidence import Answer, Evidence
 
-__all__ = ["TOKEN", "Diagnosis", "diagnose", "explain"]
+__all__ = ["Diagnosis", "diagnose", "explain"]
 
 # Seconds by which two clocks may differ without a word.
 CLOCKS_AGREE_S = 60

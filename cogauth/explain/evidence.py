@@ -23,8 +23,6 @@ JWT_PARTS, JWE_PARTS = 3, 5
 SHOWN = 10  # characters of a token's header, which are no secret
 LAST_TIME = 253402300800  # the year 10000, which Python can't show
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
-# Three parts, the first of which is a JSON object: what no argument on a command line may be.
-TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]*\.[\w.-]*")
 
 
 @dataclass(frozen=True)

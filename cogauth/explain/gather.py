@@ -15,8 +15,8 @@ from cogauth import deployed as of_stage
 from cogauth import tokens
 from cogauth.aws_errors import DENIED
 from cogauth.context import SERVICE_PRINCIPALS
-from cogauth.errors import LoginError
-from cogauth.explain.evidence import TOKEN, Answer, Evidence, Token, read_token
+from cogauth.errors import TOKEN_LIKE, LoginError
+from cogauth.explain.evidence import Answer, Evidence, Token, read_token
 from cogauth.http import json_object, request, session
 from cogauth.steps.base import or_none
 from cogauth.waiting import code_of, message_of
@@ -93,7 +93,7 @@ def _redacted(text: str, token: Token | None) -> str:
     for secret in (token.raw, token.bare) if token else ():
         if secret:
             text = text.replace(secret, "(the token)")
-    return TOKEN.sub("(a token)", text)
+    return TOKEN_LIKE.sub("(a token)", text)
 
 
 def _date(text: str | None) -> float | None:
