@@ -22,6 +22,7 @@ from cogauth.deployed import (
     COGNITO,
     Guard,
     Method,
+    Routes,
     chosen,
     find_api,
     live_routes,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
+    from cogauth.settings import Settings
 
 GONE = ("UserNotFoundException", "ResourceNotFoundException")
 # One character at the least of each class that a policy may ask for; symbols that Cognito counts
@@ -113,6 +115,7 @@ class Target:
         api: the REST API's id.
         stage: the stage's name.
         url: of the stage.
+        deployed_at: when the stage was changed last, in seconds since the epoch.
         places: the guarded methods that are called.
         not_called: those that aren't, each with the reason.
     """
@@ -120,6 +123,7 @@ class Target:
     api: str
     stage: str
     url: str
+    deployed_at: float
     places: tuple[Place, ...]
     not_called: tuple[Row, ...] = ()
 
@@ -164,31 +168,13 @@ def find_target(
     """
     own = ctx.fact("rest_api")
     found = own if api is None else str(find_api(ctx, api)["id"])
-    if found == own and path is None:
-        path = PROTECTED_PATH
+    if found == own:
+        path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
     stages = ctx.aws.apigateway.get_stages(restApiId=found)["item"]
-    names = [str(one["stageName"]) for one in stages]
-    name = _stage(names, stage or (ctx.state.settings.stage if found == own else None), found)
+    changed = {str(one["stageName"]): one.get("lastUpdatedDate") for one in stages}
+    name = _stage(list(changed), stage, found)
     routes = live_routes(ctx, found)
-    pool = ctx.fact("user_pool", "arn")
-    guarded = [
-        method
-        for methods in routes.values()
-        for method in methods.values()
-        if method.guard.type == COGNITO and pool in method.guard.pools
-    ]
-    if not guarded:
-        raise UsageError(
-            f"The stack's user pool guards no method of the API {found}. "
-            f"'cogauth attach{ctx.state.options} --api {found}' puts it before some."
-        )
-    wanted = [method for method in guarded if path is None or chosen(method.path, path)]
-    if not wanted:
-        paths = {method.path: {method.http_method: method} for method in guarded}
-        raise UsageError(
-            f"--path {path!r} fits no method of the API {found} that the stack's user pool guards: "
-            f"give one such as {', '.join(nearest(paths, path or ''))}."
-        )
+    wanted = _guarded(ctx, found, routes, path)
     places: list[Place] = []
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
@@ -206,7 +192,39 @@ def find_target(
                 found == own and method.path == PROTECTED_PATH,
             )
         )
-    return Target(found, name, ctx.url("", api=found, stage=name), tuple(places), tuple(not_called))
+    url, at = ctx.url("", api=found, stage=name), changed[name]
+    deployed_at = at.timestamp() if at else 0.0
+    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
+
+
+def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
+    """Return the methods that the stack's pool guards, or that it should."""
+    pool = ctx.fact("user_pool", "arn")
+    guarded = [
+        method
+        for methods in routes.values()
+        for method in methods.values()
+        if (method.guard.type == COGNITO and pool in method.guard.pools)
+        # The stack's own, whatever has become of its guard: that is what is to be seen.
+        or (api == ctx.fact("rest_api") and _name(method) == f"GET {PROTECTED_PATH}")
+    ]
+    if not guarded:
+        raise UsageError(
+            f"The stack's user pool guards no method of the API {api}. "
+            f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
+        )
+    wanted = [method for method in guarded if path is None or chosen(method.path, path)]
+    if not wanted:
+        paths = {method.path: {method.http_method: method} for method in guarded}
+        raise UsageError(
+            f"--path {path!r} fits no method of the API {api} that the stack's user pool guards: "
+            f"give one such as {', '.join(nearest(paths, path or ''))}."
+        )
+    return wanted
+
+
+def _name(method: Method) -> str:
+    return f"{method.http_method} {method.path}"
 
 
 def _stage(names: list[str], wanted: str | None, api: str) -> str:
@@ -223,7 +241,7 @@ def _stage(names: list[str], wanted: str | None, api: str) -> str:
 def _real_path(method: Method, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
     real = path if path is not None and matches(method.path, path) else method.path
-    name = f"{method.http_method} {method.path}"
+    name = _name(method)
     if method.http_method not in {*CALLED, "ANY"}:
         why = "it could change something, should the guard let it pass"
         return Row("not called", name, "", "", None, why)
@@ -237,9 +255,9 @@ def _real_path(method: Method, path: str | None) -> str | Row:
 # The throwaway user
 
 
-def new_password(ctx: Context) -> str:
+def new_password(settings: Settings) -> str:
     """Return a random password that any policy takes which the settings may ask for."""
-    size = max(PASSWORD_LENGTH, ctx.state.settings.password_min_length)
+    size = max(PASSWORD_LENGTH, settings.password_min_length)
     characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
     characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
     secrets.SystemRandom().shuffle(characters)
@@ -314,7 +332,7 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
     run = _Run(ctx, target, report)
     user = new_user(ctx)
     try:
-        run.check(user, new_password(ctx))
+        run.check(user, new_password(ctx.state.settings))
     finally:
         # Nothing new begins after a Ctrl-C but this.
         stopped = ctx.waiter.stop.is_set()
@@ -529,9 +547,10 @@ class _Run:
         expected: int | None,
         headers: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Return the answer, once the deployment answers: at first AWS says 403 or 500 itself."""
+        """Return the answer; a new deployment says 403 or 500 by itself for some seconds."""
         last: list[requests.Response] = []
         passing = {FORBIDDEN} if expected is None else {FORBIDDEN, SERVER_ERROR}
+        patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
         sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
 
         def attempt() -> requests.Response | None:
@@ -540,7 +559,9 @@ class _Run:
 
         try:
             return self.ctx.waiter.until(
-                attempt, reason=f"{verb} {place.url} to answer", timeout_s=READY_WITHIN_S
+                attempt,
+                reason="the new deployment to answer",
+                timeout_s=min(max(0.0, patience), READY_WITHIN_S),
             )
         except TimedOutError:
             return last[0]
