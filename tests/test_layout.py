@@ -20,6 +20,7 @@ SILENT = sorted(
     [
         *(ROOT / "cogauth" / "steps").glob("*.py"),
         *(ROOT / "cogauth" / "engine").glob("*.py"),
+        *(ROOT / "cogauth" / "explain").glob("*.py"),
         *(
             ROOT / "cogauth" / f"{name}.py"
             for name in (
@@ -30,6 +31,11 @@ SILENT = sorted(
                 "settings",
                 "aws_errors",
                 "errors",
+                "verify",
+                "deployed",
+                "login",
+                "tokens",
+                "http",
             )
         ),
     ]

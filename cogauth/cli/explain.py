@@ -11,6 +11,7 @@ from cogauth.cli.common import (
     Target,
     TokenFree,
     complete_stack,
+    notice,
     print_json,
     require_state,
     target_options,
@@ -98,6 +99,8 @@ def _checked(method: str, header: str) -> str:
 
 
 def _from_stdin() -> str:
+    if sys.stdin.isatty():
+        notice("Paste the token, then press Enter and Ctrl-D:")
     try:
         text = sys.stdin.buffer.read().decode().strip()
     except UnicodeDecodeError as error:

@@ -116,10 +116,5 @@ def _notes(e: Evidence) -> Iterable[str]:
     if e.method and now and now.guard != e.method.guard:
         changes = "; ".join(differences(e.method.guard, now.guard))
         yield f"The method's guard was changed since it was deployed: {changes}."
-    if e.served and e.served.unseen:
-        yield (
-            f"This endpoint doesn't show {e.served.unseen} as deployed; what the API says now was "
-            "taken."
-        )
     for unknown in e.unknown:
         yield f"Not known: {unknown}."

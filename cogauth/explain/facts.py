@@ -29,6 +29,8 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
     yield "stage", e.address.stage
     made = f", made {moment_of(e.served.made.timestamp(), e.now)}" if e.served.made else ""
     yield "deployment", f"{e.served.deployment}{made}"
+    if e.served.unseen:
+        yield "as_it_is_now", f"{e.served.unseen}: as deployed, this endpoint doesn't show it"
     canary = e.stage.get("canarySettings", {})
     if canary:
         share = canary.get("percentTraffic", 0)
@@ -85,7 +87,9 @@ def _facts_of_function(e: Evidence) -> Iterable[tuple[str, str]]:
     if e.method.function and e.method.role:
         yield "permission", f"by the role {e.method.role}"
     elif e.method.function:
-        may = _either(e.permitted, "API Gateway may call it", "API Gateway may not call it", "?")
+        may = _either(
+            e.permitted, "API Gateway may call it", "API Gateway may not call it", "not known"
+        )
         yield "permission", may
 
 
