@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, until
 from conftest import FakeTime, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import state as state_file
+from cogauth import tokens
 from cogauth import verify as verifying
 from cogauth.context import Aws, Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
@@ -217,19 +220,42 @@ def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: st
 
 
 @pytest.mark.local
-def test_an_expired_token_of_an_earlier_login(standing: Standing, tmp_path: Path) -> None:
-    """The local AWS's clock is this machine's, so the check's is put forward instead."""
+def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
+    """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
+    ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
+    cognito = boto3.Session("test", "test", region_name=REGION).client(
+        "cognito-idp",
+        endpoint_url=standing.up["endpoint_url"],
+        config=Config(parameter_validation=False),
+    )
     standing.cli.login("ann", "Correct-Horse-7").must()
+    short = cognito.create_user_pool_client(
+        **pool,
+        ClientName="short",
+        ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+        IdTokenValidity=-60,
+        TokenValidityUnits={"IdToken": "seconds"},
+    )["UserPoolClient"]["ClientId"]
     try:
-        ctx = replace(standing.context(), now=lambda: time.time() + 7200)
-        result = verify(ctx, find_target(ctx), lambda _row: None)
-        rows = {row.check: row for row in result.rows}
-        # It is sent; that it is taken is right here, for its time is not over.
-        assert (rows["expired token"].got, rows["expired token"].ok) == ("200", False)
+        old = cognito.admin_initiate_auth(
+            **pool,
+            ClientId=short,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ann", "PASSWORD": "Correct-Horse-7"},
+        )["AuthenticationResult"]["IdToken"]
+        # Neither one that the pool didn't make nor one that still holds is taken for it.
+        header, payload, _ = old.split(".")
+        tokens.store(ctx.state, "eve", {"id_token": f"{header}.{payload}.c2lnbmF0dXJl"})
+        rows, _ = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
+        tokens.store(ctx.state, "ann", {"id_token": old})
+        rows, result = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
+        assert result.ok
     finally:
-        standing.cognito.admin_delete_user(UserPoolId=standing.up["user_pool_id"], Username="ann")
-        standing.path.with_name("checked.tokens.json").unlink()
-    del tmp_path
+        standing.cognito.admin_delete_user(**pool, Username="ann")
+        standing.cognito.delete_user_pool_client(**pool, ClientId=short)
+        ctx.state.tokens_path.unlink()
 
 
 # CORS
