@@ -4,6 +4,11 @@ Every message says what failed, why, and what to do next. Whoever raises one of 
 sure that nothing is lost: what was made in AWS stands in the state file.
 """
 
+import re
+
+# As a JWT begins: its header is a JSON object, in base64. No message repeats one.
+TOKEN_LIKE = re.compile(r"eyJ[\w-]{5,}\.[\w-]*\.[\w.-]*")
+
 
 class CogauthError(Exception):
     """Something failed; the text is for the user. Exit code 1."""

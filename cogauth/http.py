@@ -24,7 +24,7 @@ def session(url: str) -> requests.Session:
     loopback = _is_loopback(parts.hostname or "")
     if parts.scheme != "https" and not loopback:
         raise LoginError(
-            f"The password would cross the network in clear text to {parts.hostname}. "
+            f"A password or a token would cross the network in clear text to {parts.hostname}. "
             "Use an https endpoint, or one on this machine."
         )
     http = requests.Session()
@@ -44,13 +44,14 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def request(
+def request(  # noqa: PLR0913 as many as a request has parts
     http: requests.Session,
     method: str,
     url: str,
     *,
     token: str | None = None,
     data: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> requests.Response:
     """Send a request and return the answer, whatever its status.
 
@@ -60,6 +61,7 @@ def request(
         url: where to.
         token: sent as it is in the Authorization header; None for none.
         data: sent as JSON.
+        headers: sent beside those.
 
     Raises:
         LoginError: no answer came.
@@ -70,7 +72,7 @@ def request(
             url,
             json=data,
             # The raw token: whether the authorizer takes "Bearer " is not documented.
-            headers={"Authorization": token} if token else {},
+            headers={**({"Authorization": token} if token else {}), **(headers or {})},
             timeout=TIMEOUT_S,
             # A redirect would carry the password elsewhere.
             allow_redirects=False,

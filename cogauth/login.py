@@ -79,7 +79,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
     """
     http = session(ctx.url("/"))
-    http_status, answer = _sign_in(ctx, http, username, password)
+    http_status, answer = sign_in(ctx, http, username, password)
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
         return LoginResult(
@@ -152,10 +152,20 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
         return last
 
 
-def _sign_in(
+def sign_in(
     ctx: Context, http: requests.Session, username: str, password: str
 ) -> tuple[int, dict[str, Any]]:
-    """Return the sign-in's HTTP status and answer, once the deployment answers at all."""
+    """Return the sign-in's HTTP status and answer, once the deployment answers at all.
+
+    Args:
+        ctx: a stack that stands.
+        http: a session for the API's URL.
+        username: who signs in, or up.
+        password: sent to the deployed URL and nowhere else.
+
+    Raises:
+        LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
+    """
     url = ctx.url(ctx.state.settings.path)
     last = ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shlex
 import tempfile
 import threading
@@ -27,6 +28,9 @@ CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
 OUTDATED = "outdated"
+
+# What the users that ``verify`` makes for a moment are called; the rest is random.
+THROWAWAY = "cogauth-verify-"
 
 Record = dict[str, str]
 
@@ -102,6 +106,8 @@ class State:
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # {step: {resource: record}}: a step groups the resources that it makes.
     resources: dict[str, dict[str, Record]] = field(default_factory=dict)
+    # Users of ``verify``'s that may stand in the pool, by name: since when.
+    throwaway_users: dict[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
@@ -119,6 +125,7 @@ class State:
                     "local_data": self.local_data,
                     "settings": self.settings.to_json(),
                     "resources": self.resources,
+                    "throwaway_users": self.throwaway_users,
                 },
             )
 
@@ -156,6 +163,18 @@ class State:
             self.resources.get(step, {}).pop(resource, None)
             if not self.resources.get(step, {"": None}):
                 del self.resources[step]
+            self.save()
+
+    def put_throwaway_user(self, name: str, since: str) -> None:
+        """Note that a user of ``verify``'s may stand from now on, on disk."""
+        with self._lock:
+            self.throwaway_users[name] = since
+            self.save()
+
+    def drop_throwaway_user(self, name: str) -> None:
+        """Note that a user of ``verify``'s is gone, on disk."""
+        with self._lock:
+            self.throwaway_users.pop(name, None)
             self.save()
 
     @property
@@ -209,6 +228,8 @@ def load(path: Path) -> State | None:
                 settings=Settings.from_json(data["settings"]),
                 stack_id=str(uuid.UUID(data["stack_id"])),
                 resources=_resources(data["resources"]),
+                # A state file that was written before there was a verify lacks it.
+                throwaway_users=_throwaway_users(data.get("throwaway_users", {})),
             )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise StateError(
@@ -237,6 +258,15 @@ def _resources(data: Any) -> dict[str, dict[str, Record]]:
         _text(step): {_text(name): _record(record) for name, record in records.items()}
         for step, records in data.items()
     }
+
+
+def _throwaway_users(data: Any) -> dict[str, str]:
+    for name, since in data.items():
+        # They are deleted without a question: none but verify's own.
+        if not re.fullmatch(rf"{THROWAWAY}[0-9a-f]{{32}}", name):
+            raise ValueError(f"{name!r} is no name of a throwaway user")
+        datetime.fromisoformat(since)
+    return dict(data)
 
 
 def _record(data: Any) -> Record:

@@ -34,10 +34,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
         jwt.PyJWTError: the token doesn't hold; it says why.
         LoginError: the pool's keys can't be got.
     """
-    key_id = jwt.get_unverified_header(token).get("kid")
-    key = next((key for key in public_keys(ctx, http).keys if key.key_id == key_id), None)
-    if key is None:
-        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
+    key = _key_of(ctx, http, token)
     # An ID token names the app client as its audience, an access token as its client_id.
     client = "aud" if use == "id" else "client_id"
     claims: dict[str, Any] = jwt.decode(
@@ -55,6 +52,28 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
     if claims[client] != ctx.fact("app_client"):
         raise jwt.InvalidTokenError("it was made for another app client")
     return claims
+
+
+def is_signed(ctx: Context, http: requests.Session, token: str) -> bool:
+    """Say whether the stack's pool made a token's signature, whatever its times and claims say.
+
+    Raises:
+        LoginError: the pool's keys can't be got.
+    """
+    try:
+        jwt.PyJWS().decode(token, _key_of(ctx, http, token), algorithms=["RS256"])
+    except jwt.PyJWTError:
+        return False
+    return True
+
+
+def _key_of(ctx: Context, http: requests.Session, token: str) -> jwt.PyJWK:
+    """Return the pool's key of the name that a token gives."""
+    key_id = jwt.get_unverified_header(token).get("kid")
+    key = next((key for key in public_keys(ctx, http).keys if key.key_id == key_id), None)
+    if key is None:
+        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
+    return key
 
 
 def public_keys(ctx: Context, http: requests.Session) -> jwt.PyJWKSet:

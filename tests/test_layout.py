@@ -18,6 +18,7 @@ SILENT = sorted(
     [
         *(ROOT / "cogauth" / "steps").glob("*.py"),
         *(ROOT / "cogauth" / "engine").glob("*.py"),
+        *(ROOT / "cogauth" / "explain").glob("*.py"),
         *(
             ROOT / "cogauth" / f"{name}.py"
             for name in (
@@ -28,6 +29,11 @@ SILENT = sorted(
                 "settings",
                 "aws_errors",
                 "errors",
+                "verify",
+                "deployed",
+                "login",
+                "tokens",
+                "http",
             )
         ),
     ]

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import botocore.session
@@ -17,6 +18,7 @@ from benchmarks import report
 from cogauth.steps.apigateway import STATUS_BY_CODE
 
 README = Path(__file__).parents[1] / "README.md"
+COGAUTH = Path(__file__).parents[1] / "cogauth"
 HELP = re.compile(r"<!-- help: ?([a-z-]*) -->\n(?:```\n.*?```\n)?", re.DOTALL)
 
 BENCHMARKS = re.compile(r"(<!-- benchmarks -->\n).*(<!-- /benchmarks -->\n)", re.DOTALL)
@@ -53,7 +55,7 @@ def test_the_benchmarks_are_what_was_measured() -> None:
 
 def test_help_pages_are_the_programs() -> None:
     text = README.read_text()
-    assert len(HELP.findall(text)) == 6
+    assert len(HELP.findall(text)) == 8
     assert with_help_pages(text) == text
 
 
@@ -70,8 +72,17 @@ def test_the_two_commands_are_there_word_for_word() -> None:
     assert f"`{test}`" in lines
 
 
-def readme_actions() -> set[str]:
-    block = re.search(r"<!-- policy -->\n```json\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_causes_of_a_refusal_are_all_listed() -> None:
+    table = README.read_text().split("| cause | when |")[1].split("\n\n")[0]
+    rows = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
+    source = "".join(file.read_text() for file in (COGAUTH / "explain").glob("*.py"))
+    made = set(re.findall(r"Cause\(\s*\"(\w+)\"", source))
+    made |= {"user_deleted", "user_disabled", "revoked"}  # named by what the user is
+    assert sorted(rows) == sorted(made)
+
+
+def readme_actions(name: str = "policy") -> set[str]:
+    block = re.search(rf"<!-- {name} -->\n```json\n(.*?)```", README.read_text(), re.DOTALL)
     assert block
     actions: set[str] = set()
     for statement in json.loads(block[1])["Statement"]:
@@ -80,8 +91,8 @@ def readme_actions() -> set[str]:
     return actions
 
 
-def called_actions() -> set[str]:
-    """Return the actions of all calls that the steps make, by the names of boto3's methods."""
+def called_actions(files: Iterable[Path]) -> set[str]:
+    """Return the actions of all calls that some files make, by the names of boto3's methods."""
     session = botocore.session.get_session()
     action_of = {}
     for service in ("cognito-idp", "iam", "lambda", "logs", "apigateway"):
@@ -91,8 +102,7 @@ def called_actions() -> set[str]:
             action_of[xform_name(operation)] = (
                 f"apigateway:{verb}" if service == "apigateway" else f"{service}:{operation}"
             )
-    steps = Path(__file__).parents[1] / "cogauth" / "steps"
-    source = "".join(file.read_text() for file in steps.glob("*.py"))
+    source = "".join(file.read_text() for file in files)
     # Method names are theirs alone: no two of these services share one that the steps call.
     names = set(re.findall(r"\.([a-z_]+)\(", source))
     names |= set(re.findall(r"get_paginator\(\"(\w+)\"", source))
@@ -117,8 +127,20 @@ def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
         "iam:DetachRolePolicy",
         "iam:ListAttachedRolePolicies",
     }
-    assert readme_actions() == (called_actions() | beside) - power_user
+    assert (
+        readme_actions() == (called_actions((COGAUTH / "steps").glob("*.py")) | beside) - power_user
+    )
     assert all(f"`{action}`" in README.read_text() for action in power_user)
+
+
+def test_what_verify_and_explain_need_beside_is_listed_and_no_more() -> None:
+    looking = (COGAUTH / "verify.py", COGAUTH / "deployed.py", *(COGAUTH / "explain").glob("*.py"))
+    called = called_actions(looking)
+    # Cognito's GetUser asks for no permission: an access token speaks for itself. IAM has one, too.
+    beside = called - readme_actions() - {"cognito-idp:GetUser", "iam:GetUser"}
+    # Of other functions than the stack's own.
+    assert readme_actions("policy: verify, explain") == beside | {"lambda:GetPolicy"}
+    assert "lambda:GetPolicy" in called
 
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@ from cogauth import __version__
 from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
+from cogauth.cli.explain import explain
 from cogauth.cli.recover import recover
 from cogauth.cli.test_login import test_login
 from cogauth.cli.up import up
+from cogauth.cli.verify import verify
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,8 +40,8 @@ The same on the embedded local AWS, to look around in:
   cogauth up --local
 """
 EPILOG = """\b
-Each option, but --yes and --password-stdin, is an environment variable too: --stack is
-COGAUTH_STACK.
+Each option, but --yes, --no-token and those that end with -stdin, is an environment variable
+too: --stack is COGAUTH_STACK.
 'cogauth COMMAND --help' shows a command's options and examples.
 """
 
@@ -54,7 +56,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (up, test_login, down, recover, demo):
+for command in (up, test_login, verify, explain, down, recover, demo):
     cli.add_command(command)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.errors import CogauthError, StateError, UsageError
+from cogauth.errors import TOKEN_LIKE, CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
     from cogauth.local import LocalAws
     from cogauth.settings import Settings
     from cogauth.state import State
+
+
+class TokenFree(click.Command):
+    """A command that refuses a token on its command line, and doesn't repeat it.
+
+    Everybody on the machine can read the arguments of its processes, and a shell keeps them.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look before click does: what that can't parse, it would print."""
+        if any(TOKEN_LIKE.search(arg) for arg in args):
+            raise click.UsageError(
+                "There is a token among the arguments (it is not repeated here). Others can read "
+                "those, and the shell keeps them: give it on stdin, with --token-stdin, and get a "
+                "new one if that machine is not yours alone.",
+                ctx,
+            )
+        return super().parse_args(ctx, args)
 
 
 @dataclass(frozen=True)
@@ -403,6 +421,30 @@ def load_state(target: Target) -> State | None:
             f"Give --stack {state.stack}, or another --state."
         )
     return state
+
+
+def complete_stack(target: Target, *, clients: tuple[str, ...] = ()) -> Context:
+    """Return the stack, of which all must stand.
+
+    Args:
+        target: the options.
+        clients: those that the command is going to use.
+
+    Raises:
+        UsageError: there is no state file.
+        CogauthError: the stack is not complete.
+    """
+    state = require_state(target)
+    from cogauth import engine
+    from cogauth.context import Context
+
+    ctx = Context(connect(target, state, clients=clients), state)
+    if not engine.is_complete(ctx):
+        raise CogauthError(
+            f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
+        )
+    ctx.waiter.report = report_once()
+    return ctx
 
 
 def require_state(target: Target) -> State:

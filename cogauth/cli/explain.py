@@ -1,0 +1,165 @@
+"""``cogauth explain``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.common import (
+    Target,
+    TokenFree,
+    complete_stack,
+    notice,
+    print_json,
+    require_state,
+    target_options,
+)
+from cogauth.errors import UsageError
+
+if TYPE_CHECKING:
+    from cogauth.explain import Diagnosis
+    from cogauth.state import State
+
+
+@click.command(
+    cls=TokenFree,
+    epilog="""\b
+Examples:
+  cogauth explain https://abc.execute-api.eu-central-1.amazonaws.com/dev/hello
+  pbpaste | cogauth explain URL --token-stdin      the token that your client sends
+  cogauth explain URL --no-token                   as a client that sends none
+  cogauth explain URL --method POST                looks, but doesn't make the call
+  cogauth explain URL --json | jq -r .cause
+
+The token is the stored ID token ('cogauth test-login'), or comes on stdin as your client sends
+it, with 'Bearer ' before it if that does. It is sent to the URL's API alone, if that is in the
+stack's own account, and shown to nobody. Exits with 0 if the call is explained, or went through.
+""",
+)
+@click.argument("url")
+@click.option(
+    "--method", default="GET", show_default=True, envvar="COGAUTH_METHOD", help="HTTP's method."
+)
+@click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
+@click.option("--no-token", is_flag=True, help="Send none.")
+@click.option("--username", envvar="COGAUTH_USERNAME", help="Whose stored token, if several are.")
+@click.option(
+    "--header",
+    default="Authorization",
+    show_default=True,
+    envvar="COGAUTH_HEADER",
+    help="The request header in which the client sends it.",
+)
+@target_options
+def explain(  # noqa: PLR0913 click passes each option by its name
+    target: Target,
+    *,
+    url: str,
+    method: str,
+    token_stdin: bool,
+    no_token: bool,
+    username: str | None,
+    header: str,
+) -> int:
+    """Say why a call to a REST API is refused, and what to do about it.
+
+    Looks at what is deployed (not at what the console shows), at the token and its user, and at
+    the function's permission; makes the call once itself if it is a GET, HEAD or OPTIONS; and
+    names the one cause with its fix.
+    """
+    if [token_stdin, no_token, username is not None].count(True) > 1:
+        raise UsageError("--token-stdin, --no-token and --username exclude each other: give one.")
+    verb = _checked(method, header)
+    state = require_state(target)
+    from cogauth.deployed import parse_url
+    from cogauth.explain import explain as run
+
+    parse_url(state, url)
+    text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
+    ctx = complete_stack(target, clients=("apigateway", "cognito", "lambda_"))
+    diagnosis = run(ctx, url, verb, text, header)
+    if target.as_json:
+        print_json(_document(url, verb, diagnosis))
+    else:
+        _show(url, verb, diagnosis)
+    return 1 if diagnosis.cause.code == "unexplained" else 0
+
+
+def _checked(method: str, header: str) -> str:
+    from cogauth.deployed import VERBS
+
+    verb = method.upper()
+    if verb not in VERBS:
+        raise UsageError(f"--method {method!r} can't be used: give one of {', '.join(VERBS)}.")
+    if not (header.isascii() and header.replace("-", "").replace("_", "").isalnum()):
+        raise UsageError(f"--header {header!r} can't be used: give a header's name, as X-Token.")
+    return verb
+
+
+def _from_stdin() -> str:
+    if sys.stdin.isatty():
+        notice("Paste the token, then press Enter and Ctrl-D:")
+    try:
+        text = sys.stdin.buffer.read().decode().strip()
+    except UnicodeDecodeError as error:
+        raise UsageError("What is on stdin is not text: give a token.") from error
+    if not text:
+        raise UsageError("There is no token on stdin: give one, or --no-token.")
+    # Whoever copies the whole header copies its name, too.
+    name, colon, value = text.partition(":")
+    return value.strip() if colon and name.strip().lower() == "authorization" else text
+
+
+def _stored(state: State, username: str | None) -> str:
+    """Return the stored ID token of a user; of the only one, if none is named."""
+    from cogauth import tokens
+
+    stored = tokens.stored(state)
+    names = sorted(stored)
+    if not stored:
+        raise UsageError(
+            f"No token is stored for this stack. Run 'cogauth test-login{state.options} --username "
+            "NAME', or give your client's with --token-stdin, or --no-token."
+        )
+    if username is None and len(names) > 1:
+        raise UsageError(f"Tokens of several users are stored: give --username, of {names}.")
+    name = username or names[0]
+    if name not in stored:
+        raise UsageError(f"No token of {name!r} is stored; there are those of {', '.join(names)}.")
+    return str(stored[name]["id_token"])
+
+
+def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
+    answer, cause = diagnosis.answer, diagnosis.cause
+    return {
+        "url": url,
+        "method": verb,
+        "status": answer.status if answer else None,
+        "message": answer.message if answer else None,
+        "cause": cause.code,
+        "sentence": cause.sentence,
+        "fix": cause.fix,
+        "notes": list(diagnosis.notes),
+        "facts": diagnosis.facts,
+    }
+
+
+def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
+    click.echo(f"{verb} {url}")
+    answer, cause = diagnosis.answer, diagnosis.cause
+    if answer is None:
+        click.echo("  not called")
+    else:
+        click.echo(f"  {answer.status}  {answer.message}".rstrip())
+    click.echo(f"\nCause ({cause.code}):\n  {cause.sentence}")
+    if cause.fix:
+        click.echo(f"Fix:\n  {cause.fix}")
+    if diagnosis.notes:
+        click.echo("Besides:")
+        for note in diagnosis.notes:
+            click.echo(f"  - {note}")
+    click.echo("\nWhat was found:")
+    for name, value in diagnosis.facts.items():
+        click.echo(f"  {name:<16} {value}")

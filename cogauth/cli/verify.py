@@ -1,0 +1,171 @@
+"""``cogauth verify``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import click
+
+from cogauth.cli.common import (
+    Target,
+    complete_stack,
+    notice,
+    print_json,
+    require_state,
+    target_options,
+    writer_options,
+)
+from cogauth.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
+
+    from cogauth.verify import Row, Verification
+
+VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
+STYLES = {True: "green", False: "bold red", None: "dim"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth verify                              the stack's own protected method
+  cogauth verify --json | jq '.rows[] | select(.ok == false)'
+  cogauth verify --api shop                   every GET that the stack's user pool guards there
+  cogauth verify --api shop --path '/orders*' some of them
+  cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
+
+Methods other than GET and HEAD are not called: they could change something.
+"""
+)
+@click.option("--api", envvar="COGAUTH_API", help="A REST API, by id or name.  [default: own]")
+@click.option(
+    "--path", envvar="COGAUTH_PATH", help="The path of its methods: a glob, or a real path."
+)
+@click.option("--stage", envvar="COGAUTH_STAGE", help="Its stage.  [default: the only one]")
+@writer_options
+@target_options
+def verify(  # noqa: PLR0913 click passes each option by its name
+    target: Target,
+    *,
+    api: str | None,
+    path: str | None,
+    stage: str | None,
+    lock_timeout: float,
+    settle: float,
+) -> int:
+    """Check the guard by real calls, with a user that is made for it and removed.
+
+    Without a token, with garbage, a tampered token, an ID token and an access token; the sign-up's
+    trigger, a wrong password, and what browsers ask. Exits with 1 if any row differs; a row that
+    could not be made says why and doesn't count.
+    """
+    begun = time.monotonic()
+    require_state(target)
+    from cogauth.cli.interrupt import gently
+    from cogauth.lock import hold
+    from cogauth.verify import find_target
+    from cogauth.verify import verify as run
+
+    with hold(target.state_path, "verify", lock_timeout):
+        ctx = complete_stack(target, clients=("apigateway", "cognito"))
+        ctx.settle_s = settle
+        checked = find_target(ctx, api, path, stage)
+        notice(f"cogauth verify: the API {checked.api} at {checked.url}")
+        table = nullcontext(_nothing) if target.as_json else _shown()
+        try:
+            with gently(ctx.waiter.stop), table as report:
+                result = run(ctx, checked, report)
+        except KeyboardInterrupt as error:
+            left = f" 'cogauth verify{ctx.state.options}' removes its user."
+            raise Interrupted(
+                f"Interrupted.{left if ctx.state.throwaway_users else ' Its user was removed.'}"
+            ) from error
+    return _end(target, result, time.monotonic() - begun)
+
+
+def _end(target: Target, result: Verification, elapsed: float) -> int:
+    if target.as_json:
+        print_json(
+            {
+                "ok": result.ok,
+                "api": result.target.api,
+                "stage": result.target.stage,
+                "url": result.target.url,
+                "rows": [row.to_json() for row in result.rows],
+                "elapsed_s": round(elapsed, 3),
+            }
+        )
+    else:
+        click.echo(_summary(result))
+    if result.left:
+        notice(f"Error: {result.left}")
+    return 0 if result.ok else 1
+
+
+def _summary(result: Verification) -> str:
+    made = [row for row in result.rows if row.ok is not None]
+    differ = sum(row.ok is False for row in made)
+    text = f"{differ} of {len(made)} differ" if differ else f"All {len(made)} are as they should be"
+    skipped = len(result.rows) - len(made)
+    return f"{text}; {skipped} not counted." if skipped else f"{text}."
+
+
+def _nothing(row: Row) -> None:
+    del row
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Row], None]]:
+    """Show each row as it comes: in a table on a terminal, as lines anywhere else."""
+    if not sys.stdout.isatty():
+        yield _print
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    table = _table()
+    with Live(table, console=Console(), refresh_per_second=4, vertical_overflow="visible") as live:
+
+        def add(row: Row) -> None:
+            _add(table, row)
+            live.refresh()
+
+        yield add
+
+
+def _print(row: Row) -> None:
+    got = f"expected {row.expected}, got {row.got}" if row.expected else "not made"
+    note = f": {row.note}" if row.note else ""
+    click.echo(f"{VERDICTS[row.ok]:<8}{row.check:<20} {got} ({row.sent}){note}")
+
+
+def _table() -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("check", "expected", "got", ""):
+        table.add_column(name, no_wrap=True)
+    table.add_column("sent; what is to know", overflow="fold")
+    return table
+
+
+def _add(table: Table, row: Row) -> None:
+    from rich.text import Text
+
+    style = STYLES[row.ok]
+    about = Text(row.sent)
+    if row.note:
+        about.append(f"\n{row.note}", style="dim")
+    table.add_row(
+        Text(row.check),
+        Text(row.expected),
+        Text(row.got),
+        Text(VERDICTS[row.ok], style=style),
+        about,
+    )

@@ -1,0 +1,120 @@
+"""Why a call is refused: what is deployed, what the token says, and the one cause of it.
+
+First all that can be known is gathered (``gather.py``), then the checks are asked one after the
+other (``causes.py``): the first one that knows the cause names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cogauth.deployed import COGNITO, parse_url
+from cogauth.explain.causes import CHECKS, differences
+from cogauth.explain.evidence import Cause, length
+from cogauth.explain.facts import facts
+from cogauth.explain.gather import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cogauth.context import Context
+    from cogauth.explain.evidence import Answer, Evidence
+
+__all__ = ["Diagnosis", "diagnose", "explain"]
+
+# Seconds by which two clocks may differ without a word.
+CLOCKS_AGREE_S = 60
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a call is refused, and what was found.
+
+    Attributes:
+        cause: ``none`` if it went through, ``unexplained`` if nothing known explains it,
+            ``not_sent`` if nothing is wrong and the call was not made; else why.
+        answer: to the call made just now; None if it was not made.
+        facts: what was found, by its name.
+        notes: what else is worth knowing.
+    """
+
+    cause: Cause
+    answer: Answer | None
+    facts: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def explain(
+    ctx: Context, url: str, verb: str, text: str | None, header: str = "Authorization"
+) -> Diagnosis:
+    """Find out why a call is refused; only a call by GET, HEAD or OPTIONS is made itself.
+
+    Args:
+        ctx: a stack that stands.
+        url: of a REST API's stage, in the stack's account and region.
+        verb: the HTTP method.
+        text: the token as the client sends it; None for none.
+        header: the request header in which it sends it.
+
+    Raises:
+        UsageError: the URL is none of an API Gateway of this stack's region or endpoint.
+        ClientError, BotoCoreError: the API can't be looked at.
+        LoginError: the API gives no answer.
+    """
+    return diagnose(gather(ctx, parse_url(ctx.state, url), verb, text, header))
+
+
+def diagnose(e: Evidence) -> Diagnosis:
+    """Name the one cause; nothing is asked of AWS any more."""
+    found = next(filter(None, (check(e) for check in CHECKS)), None)
+    notes = list(_notes(e))
+    if e.answer is not None and e.answer.passed:
+        if found is not None and found.certain and e.emulated:
+            notes.insert(0, f"This endpoint let it pass ({e.status}): it is kinder than AWS.")
+        else:
+            if found is not None:
+                notes.insert(0, f"{found.sentence} {found.fix}")
+            found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
+    return Diagnosis(found or _no_cause(e), e.answer, facts(e), tuple(notes))
+
+
+def _no_cause(e: Evidence) -> Cause:
+    if e.answer is None:
+        return Cause(
+            "not_sent",
+            f"Nothing was found that would refuse the call. It was not made: a {e.verb} could "
+            "change something.",
+            "Make it yourself, and look at the status.",
+        )
+    if e.answer.error_type or not e.method or e.method.guard.type == COGNITO:
+        by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"
+        log = "The stage's execution log (console, the stage, Logs and tracing) tells."
+    else:
+        by, log = "what stands behind the method may", "Look at the log of what answers the method."
+    return Cause(
+        "unexplained",
+        f"The call was answered {e.status}, and nothing that can be looked at explains it; "
+        f"{by} have refused it.",
+        log,
+    )
+
+
+def _notes(e: Evidence) -> Iterable[str]:
+    """Yield what is worth knowing beside the cause."""
+    skew = abs(e.now - e.here)
+    if skew > CLOCKS_AGREE_S:
+        yield f"This machine's clock differs from the server's by {length(skew)}."
+    if e.token and e.token.issuer == e.issuer:
+        client = e.token.claims.get("aud") or e.token.claims.get("client_id")
+        if client != e.client:
+            yield (
+                f"The token was made for another app client ({client}) than the stack's own; the "
+                "authorizer doesn't mind."
+            )
+    now = e.live_method
+    if e.method and now and now.guard != e.method.guard:
+        changes = "; ".join(differences(e.method.guard, now.guard))
+        yield f"The method's guard was changed since it was deployed: {changes}."
+    for unknown in e.unknown:
+        yield f"Not known: {unknown}."

@@ -1,0 +1,272 @@
+"""What can be known of a refused call: where it leads, its token, and what it was answered."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from cogauth import deployed as of_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cogauth.deployed import Address, Deployed, Method, Routes
+
+OK_FROM, REFUSED_FROM = 200, 400
+UNAUTHORIZED, FORBIDDEN, THROTTLED, BROKEN_FROM, TIMED_OUT = 401, 403, 429, 500, 504
+JWT_PARTS, JWE_PARTS = 3, 5
+SHOWN = 10  # characters of a token's header, which are no secret
+LAST_TIME = 253402300800  # the year 10000, which Python can't show
+BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a call is refused.
+
+    Attributes:
+        code: for programs.
+        sentence: what is wrong.
+        fix: a command, or what to do in the console.
+        certain: whether AWS is known to refuse such a call.
+    """
+
+    code: str
+    sentence: str
+    fix: str
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the call was answered with.
+
+    Attributes:
+        status: HTTP's.
+        message: of the answer's JSON, or its beginning; no token is in it.
+        error_type: API Gateway's own errors carry one, as ``UnauthorizedException``.
+        failed: whether it is what Lambda hands over for a function that crashed.
+        at: the server's clock, in seconds since the epoch; None if it didn't say.
+    """
+
+    status: int
+    message: str = ""
+    error_type: str = ""
+    failed: bool = False
+    at: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the call went through."""
+        return OK_FROM <= self.status < REFUSED_FROM and not self.failed
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token, taken apart; nothing of it is believed before its signature is checked.
+
+    Attributes:
+        raw: what the client sends; it is shown to nobody.
+        flaw: why it is no token that can be read; None if it can.
+        header, claims: what it says of itself.
+        bearer: whether it is sent behind the word ``Bearer``.
+        encrypted: whether it is one that only Cognito can read: a refresh token.
+    """
+
+    raw: str = field(repr=False)
+    flaw: str | None = None
+    header: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict, repr=False)
+    bearer: bool = False
+    encrypted: bool = False
+
+    @property
+    def use(self) -> str:
+        """What it is for: ``id`` or ``access``."""
+        return str(self.claims.get("token_use"))
+
+    @property
+    def issuer(self) -> str:
+        """The URL of the pool that it says it is from."""
+        return str(self.claims.get("iss"))
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes that it carries."""
+        return str(self.claims.get("scope") or "").split()
+
+    def time(self, name: str) -> float | None:
+        """Return one of its times, in seconds since the epoch; None if it has none."""
+        value = self.claims.get(name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+        return float(value) if 0 <= value < LAST_TIME else None
+
+    def __str__(self) -> str:
+        """Show what is no secret."""
+        if self.flaw is not None:
+            return f"{len(self.raw)} characters, not shown"
+        return f"{'Bearer ' if self.bearer else ''}{self.bare[:SHOWN]}…"
+
+    @property
+    def bare(self) -> str:
+        """The token alone, without ``Bearer``."""
+        return BEARER.sub("", self.raw, count=1)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was found out about a call.
+
+    Attributes:
+        address: where its URL leads.
+        verb: its HTTP method.
+        header: the request header in which the client sends its token.
+        token: that token; None if it sends none.
+        issuer: of the stack's own pool.
+        client: the stack's own app client.
+        options: by which a command line means the stack, each behind a space.
+        emulated: whether the endpoint is not AWS's own.
+        here: this machine's clock, in seconds since the epoch.
+        now: the server's, where it gave it; else this machine's.
+        api: as GetRestApi describes it; None if the account has no such API.
+        stages: as GetStages describes them.
+        stage: the URL's; None if there is no such stage.
+        live: the API's methods as they are now.
+        served: what the stage has deployed.
+        answer: to the call made just now; None if it was not made.
+        signed: whether the stack's pool made the token's signature; None if that wasn't checked.
+        user: of the token, in the stack's pool: ``present``, ``disabled``, ``deleted`` or None
+            if it wasn't looked for.
+        revoked: whether Cognito itself refuses the token's session; None if that isn't known.
+        permitted: whether API Gateway may call the function; None if that isn't known.
+        function_gone: whether the function doesn't exist.
+        unknown: what could not be looked at, and why.
+    """
+
+    address: Address
+    verb: str
+    header: str
+    token: Token | None
+    issuer: str
+    client: str
+    options: str = ""
+    emulated: bool = False
+    here: float = 0.0
+    now: float = 0.0
+    api: Mapping[str, Any] | None = None
+    stages: tuple[Mapping[str, Any], ...] = ()
+    stage: Mapping[str, Any] | None = None
+    live: Routes = field(default_factory=dict)
+    served: Deployed | None = None
+    answer: Answer | None = None
+    signed: bool | None = None
+    user: str | None = None
+    revoked: bool | None = None
+    permitted: bool | None = None
+    function_gone: bool = False
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> Method | None:
+        """The deployed method."""
+        return of_stage.route(self.routes, self.verb, self.address.path)[1]
+
+    @property
+    def live_method(self) -> Method | None:
+        """The method as it is now."""
+        return of_stage.route(self.live, self.verb, self.address.path)[1]
+
+    @property
+    def routes(self) -> Routes:
+        """The deployed methods."""
+        return self.served.routes if self.served else {}
+
+    @property
+    def status(self) -> int | None:
+        """The answer's HTTP status."""
+        return self.answer.status if self.answer else None
+
+    def answered(self, *statuses: int) -> bool:
+        """Say whether the call may have been refused so: it was, or it went through or unsent.
+
+        A call that went through on an emulator may be one that AWS refuses.
+        """
+        return self.answer is None or self.answer.passed or self.answer.status in statuses
+
+    @property
+    def broke(self) -> bool:
+        """Whether the call failed on the server's side, or may have."""
+        return self.answer is None or self.answer.passed or self.answer.status >= BROKEN_FROM
+
+    def command(self, words: str) -> str:
+        """Return a command line for the same stack."""
+        return f"cogauth {words}{self.options}"
+
+    @property
+    def redeploy(self) -> str:
+        """The command that deploys the API once more."""
+        stage = self.stage["stageName"] if self.stage else self.address.stage
+        return (
+            f"aws apigateway create-deployment --rest-api-id {self.address.api} "
+            f"--stage-name {stage} (it publishes all that is pending in the API)"
+        )
+
+
+def read_token(text: str) -> Token:
+    """Take a token apart, as a client sends it: with or without ``Bearer`` before it."""
+    raw = text.strip()
+    bearer = BEARER.match(raw) is not None
+    bare = BEARER.sub("", raw, count=1)
+    if re.search(r"\s", bare):
+        flaw = "there is white space in it, as where a long line was wrapped"
+        return Token(raw, flaw, bearer=bearer)
+    parts = bare.split(".")
+    if len(parts) == JWE_PARTS and "enc" in (header := _json_part(parts[0]) or {}):
+        flaw = "it is encrypted: a refresh token, which is for Cognito alone"
+        return Token(raw, flaw, header, bearer=bearer, encrypted=True)
+    if len(parts) != JWT_PARTS:
+        flaw = f"it has {len(parts)} part{'s' if parts[1:] else ''} between dots, a JWT has three"
+        return Token(raw, flaw, bearer=bearer)
+    read = [_json_part(part) for part in parts[:2]]
+    for name, part in zip(("header", "payload"), read, strict=True):
+        if part is None:
+            return Token(raw, f"its {name} can't be decoded to a JSON object", bearer=bearer)
+    return Token(raw, None, read[0] or {}, read[1] or {}, bearer=bearer)
+
+
+def _json_part(part: str) -> dict[str, Any] | None:
+    try:
+        text = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def local_time(moment: float) -> str:
+    """Return a time, in seconds since the epoch, in this machine's time zone."""
+    return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def length(seconds: float) -> str:
+    """Return a length of time in words, in two units at the most: ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    units = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in pairwise(units):
+        if whole >= size:
+            rest = whole % size // part
+            name = "day" if unit == "days" and whole // size == 1 else unit
+            return f"{whole // size} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def moment_of(moment: float, now: float) -> str:
+    """Return a time, in seconds since the epoch, in local time and by its distance from now."""
+    away = moment - now
+    return f"{local_time(moment)}, {f'in {length(away)}' if away > 0 else f'{length(-away)} ago'}"

@@ -1,0 +1,236 @@
+"""Looks at the API, the token, its user and the function, and makes the call once itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cogauth import deployed as of_stage
+from cogauth import tokens
+from cogauth.aws_errors import DENIED
+from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.errors import TOKEN_LIKE, LoginError
+from cogauth.explain.evidence import Answer, Evidence, Token, read_token
+from cogauth.http import json_object, request, session
+from cogauth.steps.base import or_none
+from cogauth.waiting import code_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cogauth.context import Context
+    from cogauth.deployed import Address, Method
+    from cogauth.state import State
+
+# Sent without being asked to: they change nothing.
+HARMLESS = ("GET", "HEAD", "OPTIONS")
+LONGEST_MESSAGE = 300
+
+
+def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:
+    """Look at the API, the token and the function, and make the call."""
+    of_stage.check_suffix(address, ctx.aws)
+    ctx.aws.make_clients("apigateway", "cognito", "lambda_")
+    evidence = Evidence(
+        address,
+        verb,
+        header,
+        None if text is None else read_token(text),
+        issuer=ctx.issuer,
+        client=ctx.fact("app_client"),
+        options=ctx.state.options,
+        emulated=ctx.state.endpoint_url is not None,
+        here=ctx.now(),
+        now=ctx.now(),
+    )
+    gateway, api = ctx.aws.apigateway, address.api
+    found = or_none(lambda: gateway.get_rest_api(restApiId=api), "NotFoundException")
+    if found is None:
+        # It may be somebody else's: they get no token.
+        return evidence
+    stages = tuple(gateway.get_stages(restApiId=api)["item"])
+    stage = next((one for one in stages if one["stageName"] == address.stage), None)
+    live = of_stage.live_routes(ctx, api)
+    evidence = replace(evidence, api=found, stages=stages, stage=stage, live=live)
+    if stage is not None:
+        evidence = replace(evidence, served=of_stage.deployed(ctx, api, stage, live))
+    return _with_function(ctx, _with_user(ctx, _with_answer(evidence)))
+
+
+def _with_answer(evidence: Evidence) -> Evidence:
+    """Make the call, if it changes nothing and its token can be sent in a header at all."""
+    token = evidence.token
+    sendable = token is None or (token.raw.isascii() and token.raw.isprintable() and token.raw)
+    if evidence.verb not in HARMLESS or not sendable:
+        return evidence
+    url = evidence.address.url
+    response = request(
+        session(url),
+        evidence.verb,
+        url,
+        headers={evidence.header: token.raw} if token else {},
+    )
+    body = json_object(response)
+    message = body.get("message") or body.get("Message") or body.get("errorMessage")
+    answer = Answer(
+        response.status_code,
+        _redacted(str(message or response.text), token)[:LONGEST_MESSAGE],
+        response.headers.get("x-amzn-ErrorType", "").partition(":")[0],
+        "errorMessage" in body and "errorType" in body,
+        _date(response.headers.get("Date")),
+    )
+    return replace(evidence, answer=answer, now=answer.at or evidence.now)
+
+
+def _redacted(text: str, token: Token | None) -> str:
+    """Take the token out of what the gateway said: for a wrong path it repeats the header."""
+    for secret in (token.raw, token.bare) if token else ():
+        if secret:
+            text = text.replace(secret, "(the token)")
+    return TOKEN_LIKE.sub("(a token)", text)
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
+    """Check the signature by the stack's own pool's keys, and look for the user in that pool.
+
+    Of another pool the token's own word is all there is: its keys are not fetched, for the URL of
+    them would be the token's word, too.
+    """
+    token = evidence.token
+    if token is None or token.flaw or token.issuer != evidence.issuer:
+        return evidence
+    try:
+        signed = tokens.is_signed(ctx, session(ctx.jwks_url), token.bare)
+    except LoginError as error:
+        return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
+    evidence = replace(evidence, signed=signed)
+    # An ID token names its user in another claim than an access token.
+    name = token.claims.get("cognito:username") or token.claims.get("username")
+    if not signed or not isinstance(name, str):
+        return evidence
+    try:
+        live = or_none(
+            lambda: ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=name),
+            "UserNotFoundException",
+        )
+    except ClientError as error:
+        return _not_seen(evidence, "the user", error)
+    user = "deleted" if live is None else "present" if live["Enabled"] else "disabled"
+    return replace(evidence, user=user, revoked=_is_revoked(ctx, token))
+
+
+def _is_revoked(ctx: Context, token: Token) -> bool | None:
+    """Ask Cognito about the token's session: by the token, or by the access token kept beside it.
+
+    The error is Cognito's own: "Access Token has been revoked". Source:
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_GlobalSignOut.html
+    """
+    access = token if token.use == "access" else _beside(ctx.state, token)
+    if access is None:
+        return None
+    try:
+        ctx.aws.cognito.get_user(AccessToken=access.bare)
+    except ClientError as error:
+        # Whatever else is wrong with it, as its age, says nothing of that.
+        return True if "revoked" in message_of(error) else None
+    return False
+
+
+def _beside(state: State, token: Token) -> Token | None:
+    """Return the stored access token of the same sign-in."""
+    session_id = token.claims.get("origin_jti")
+    for kept in tokens.stored(state).values():
+        access = read_token(str(kept.get("access_token", "")))
+        if session_id and access.claims.get("origin_jti") == session_id:
+            return access
+    return None
+
+
+def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
+    """See whether API Gateway may call the function that answers the method."""
+    method = evidence.method
+    if method is None or method.function is None or method.role is not None:
+        # With a role of its own the integration needs no permission of the function's.
+        return evidence
+    name = _with_variables(method.function, evidence.stage or {})
+    try:
+        policy = ctx.aws.lambda_.get_policy(FunctionName=name)["Policy"]
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            return _not_seen(evidence, "the function's permission", error)
+        gone = "function not found" in message_of(error).lower()
+        return replace(evidence, permitted=False, function_gone=gone)
+    statements = json.loads(policy)["Statement"]
+    arns = list(_source_arns(ctx, evidence, method))
+    permitted = any(_permits(each, arn) for each in statements for arn in arns)
+    return replace(evidence, permitted=permitted)
+
+
+def _not_seen(evidence: Evidence, what: str, error: ClientError) -> Evidence:
+    denied = code_of(error) in DENIED
+    why = f"{what}: {code_of(error)}{' (see the README for the permissions)' if denied else ''}"
+    return replace(evidence, unknown=(*evidence.unknown, why))
+
+
+def _with_variables(text: str, stage: Mapping[str, Any]) -> str:
+    variables = stage.get("variables") or {}
+    return re.sub(
+        r"\$\{stageVariables\.(\w+)\}", lambda match: variables.get(match[1], match[0]), text
+    )
+
+
+def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[str]:
+    """Yield the ARNs under which a statement may permit the call.
+
+    What API Gateway fills in for a path's parameter isn't documented, so each form counts.
+    """
+    paths = {method.path, re.sub(r"\{[^}]*\}", "*", method.path), evidence.address.path}
+    verbs = {method.http_method, evidence.verb} - {"ANY"} | (
+        {"*"} if method.http_method == "ANY" else set()
+    )
+    for path in paths:
+        for verb in verbs:
+            yield ctx.arn(
+                "execute-api", f"{evidence.address.api}/{evidence.address.stage}/{verb}{path}"
+            )
+
+
+def _permits(statement: Mapping[str, Any], arn: str) -> bool:
+    """Say whether a statement of the function's policy lets API Gateway call it for a method."""
+    principal = statement.get("Principal", {})
+    services = "*" if principal == "*" else principal.get("Service", principal.get("AWS", ""))
+    if not {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services)):
+        return False
+    actions = [action.lower() for action in _several(statement.get("Action", ""))]
+    if statement.get("Effect") != "Allow" or not any(
+        fnmatchcase("lambda:invokefunction", action) for action in actions
+    ):
+        return False
+    for condition in statement.get("Condition", {}).values():
+        for key, patterns in condition.items():
+            if key.lower() == "aws:sourcearn" and not any(
+                fnmatchcase(arn, re.sub(r"([\[\]])", r"[\1]", pattern))
+                for pattern in _several(patterns)
+            ):
+                return False
+            account = arn.split(":")[4]
+            if key.lower() == "aws:sourceaccount" and account not in _several(patterns):
+                return False
+    return True
+
+
+def _several(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,576 @@
+"""A live check of the guard, with a user that is made for it and removed at the end.
+
+The user is in the state file before it is made. Whatever happens meanwhile, it is removed; where
+that fails, or the process is killed, the next ``verify`` does it, and ``down`` takes it along.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from cogauth import tokens
+from cogauth.aws_errors import AWS_ERRORS, failure
+from cogauth.deployed import (
+    COGNITO,
+    Guard,
+    Method,
+    Routes,
+    chosen,
+    find_api,
+    live_routes,
+    matches,
+    nearest,
+)
+from cogauth.errors import UsageError
+from cogauth.http import request, session
+from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
+from cogauth.settings import PROTECTED_PATH
+from cogauth.state import THROWAWAY
+from cogauth.steps.base import deleted
+from cogauth.waiting import TimedOutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+    from cogauth.context import Context
+    from cogauth.settings import Settings
+
+GONE = ("UserNotFoundException", "ResourceNotFoundException")
+# One character at the least of each class that a policy may ask for; symbols that Cognito counts
+# as such, and none that a shell or JSON would need quoted.
+ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
+PASSWORD_LENGTH = 32
+GARBAGE = "not-a-token"
+NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
+CALLED = ("GET", "HEAD")
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One check.
+
+    Attributes:
+        check: its name.
+        sent: what was sent, as ``GET /hello, no token``.
+        expected: what should come of it.
+        got: what came of it; empty if the check was not made.
+        ok: whether that is as it should be; None if the check was not made, or is the emulator's
+            word against AWS's.
+        note: why it was not made, or what is to know of it.
+    """
+
+    check: str
+    sent: str
+    expected: str
+    got: str
+    ok: bool | None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that ``verify --json`` prints."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A guarded method that is called.
+
+    Attributes:
+        url: where.
+        path: of the URL, below the stage.
+        verb: its HTTP method: GET or HEAD.
+        guard: who may call it, as the API says now.
+        preflight: whether its path has an OPTIONS method.
+        own: whether it is the stack's own protected method, of which the answer is known.
+    """
+
+    url: str
+    path: str
+    verb: str
+    guard: Guard
+    preflight: bool
+    own: bool
+
+    def __str__(self) -> str:
+        """Name the method."""
+        return f"{self.verb} {self.path}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is checked.
+
+    Attributes:
+        api: the REST API's id.
+        stage: the stage's name.
+        url: of the stage.
+        deployed_at: when the stage was changed last, in seconds since the epoch.
+        places: the guarded methods that are called.
+        not_called: those that aren't, each with the reason.
+    """
+
+    api: str
+    stage: str
+    url: str
+    deployed_at: float
+    places: tuple[Place, ...]
+    not_called: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of the guard showed.
+
+    Attributes:
+        target: what was checked.
+        rows: the checks.
+        left: why the throwaway user could not be removed; None if it was.
+    """
+
+    target: Target
+    rows: tuple[Row, ...]
+    left: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether no row differs, and nothing was left behind."""
+        return self.left is None and all(row.ok is not False for row in self.rows)
+
+
+# What is to be checked
+
+
+def find_target(
+    ctx: Context, api: str | None = None, path: str | None = None, stage: str | None = None
+) -> Target:
+    """Find the methods that the stack's user pool guards; nothing is called yet.
+
+    Args:
+        ctx: a stack that stands.
+        api: a REST API's id or name; None for the stack's own.
+        path: of the methods: a glob as ``/orders*``, or a real path as ``/orders/7``; None for
+            all (of the stack's own API: the protected method).
+        stage: its name; None for the stack's own, or for the only one.
+
+    Raises:
+        UsageError: there is no such API, stage or guarded method, or several stages.
+    """
+    own = ctx.fact("rest_api")
+    found = own if api is None else str(find_api(ctx, api)["id"])
+    if found == own:
+        path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
+    stages = ctx.aws.apigateway.get_stages(restApiId=found)["item"]
+    changed = {str(one["stageName"]): one.get("lastUpdatedDate") for one in stages}
+    name = _stage(list(changed), stage, found)
+    routes = live_routes(ctx, found)
+    wanted = _guarded(ctx, found, routes, path)
+    places: list[Place] = []
+    not_called: list[Row] = []
+    for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
+        place = _real_path(method, path)
+        if isinstance(place, Row):
+            not_called.append(place)
+            continue
+        places.append(
+            Place(
+                ctx.url(place, api=found, stage=name),
+                place,
+                "GET" if method.http_method == "ANY" else method.http_method,
+                method.guard,
+                "OPTIONS" in routes[method.path] or method.http_method == "ANY",
+                found == own and method.path == PROTECTED_PATH,
+            )
+        )
+    url, at = ctx.url("", api=found, stage=name), changed[name]
+    deployed_at = at.timestamp() if at else 0.0
+    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
+
+
+def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
+    """Return the methods that the stack's pool guards, or that it should."""
+    pool = ctx.fact("user_pool", "arn")
+    guarded = [
+        method
+        for methods in routes.values()
+        for method in methods.values()
+        if (method.guard.type == COGNITO and pool in method.guard.pools)
+        # The stack's own, whatever has become of its guard: that is what is to be seen.
+        or (api == ctx.fact("rest_api") and _name(method) == f"GET {PROTECTED_PATH}")
+    ]
+    if not guarded:
+        raise UsageError(
+            f"The stack's user pool guards no method of the API {api}. "
+            f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
+        )
+    wanted = [method for method in guarded if path is None or chosen(method.path, path)]
+    if not wanted:
+        paths = {method.path: {method.http_method: method} for method in guarded}
+        raise UsageError(
+            f"--path {path!r} fits no method of the API {api} that the stack's user pool guards: "
+            f"give one such as {', '.join(nearest(paths, path or ''))}."
+        )
+    return wanted
+
+
+def _name(method: Method) -> str:
+    return f"{method.http_method} {method.path}"
+
+
+def _stage(names: list[str], wanted: str | None, api: str) -> str:
+    listed = ", ".join(sorted(names)) or "none"
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted is None:
+        raise UsageError(f"Say which stage of the API {api} with --stage: it has {listed}.")
+    if wanted not in names:
+        raise UsageError(f"The API {api} has no stage {wanted!r}: it has {listed}.")
+    return wanted
+
+
+def _real_path(method: Method, path: str | None) -> str | Row:
+    """Return the path by which a method can be called, or why it isn't."""
+    real = path if path is not None and matches(method.path, path) else method.path
+    name = _name(method)
+    if method.http_method not in {*CALLED, "ANY"}:
+        why = "it could change something, should the guard let it pass"
+        return Row("not called", name, "", "", None, why)
+    if "{" in real:
+        example = re.sub(r"\{[^}]*\}", "1", real)
+        why = f"its path has a parameter: give a real path, as --path {example}"
+        return Row("not called", name, "", "", None, why)
+    return real
+
+
+# The throwaway user
+
+
+def new_password(settings: Settings) -> str:
+    """Return a random password that any policy takes which the settings may ask for."""
+    size = max(PASSWORD_LENGTH, settings.password_min_length)
+    characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
+    characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
+    secrets.SystemRandom().shuffle(characters)
+    return "".join(characters)
+
+
+def new_user(ctx: Context) -> str:
+    """Return a new user's name, once it is known that it may be removed, and is on disk.
+
+    Raises:
+        CogauthError: these credentials may not remove it, so it must not be made.
+    """
+    name = f"{THROWAWAY}{secrets.token_hex(16)}"
+    try:
+        # IAM decides before Cognito looks: that there is no such user yet is no matter.
+        _delete(ctx, name)
+    except AWS_ERRORS as error:
+        raise failure(
+            "Trying whether a throwaway user may be removed again",
+            error,
+            ctx.aws,
+            after="None was made.",
+        ) from error
+    ctx.state.put_throwaway_user(name, datetime.fromtimestamp(ctx.now(), UTC).isoformat())
+    return name
+
+
+def remove_users(ctx: Context, answered: str | None = None) -> None:
+    """Remove the throwaway users that may stand, this run's and those that a crash left.
+
+    A sign-up whose answer was lost may still land: that there is no such user is believed only
+    when the settling time since the intent is over, and no sign-in runs so long.
+
+    Args:
+        ctx: the stack.
+        answered: the user whose sign-up has been answered, so that it can't land any more.
+
+    Raises:
+        BotoCoreError, ClientError: Cognito refuses; what stands is still on disk.
+    """
+    lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
+    for name, since in list(ctx.state.throwaway_users.items()):
+        gone = _delete(ctx, name)
+        age = ctx.now() - datetime.fromisoformat(since).timestamp()
+        if gone or name == answered or age >= lasts:
+            ctx.state.drop_throwaway_user(name)
+
+
+def _delete(ctx: Context, name: str) -> bool:
+    return deleted(
+        lambda: ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=name),
+        *GONE,
+    )
+
+
+# The checks
+
+
+def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verification:
+    """Check the guard, and leave nothing behind.
+
+    Args:
+        ctx: a stack that stands.
+        target: from ``find_target``.
+        report: told each row as soon as it is known.
+
+    Raises:
+        CogauthError: the check can't be made at all; the throwaway user was removed.
+        KeyboardInterrupt: the stop event was set from elsewhere; likewise.
+    """
+    ctx.aws.make_clients("cognito", "apigateway")
+    run = _Run(ctx, target, report)
+    user = new_user(ctx)
+    try:
+        run.check(user, new_password(ctx.state.settings))
+    finally:
+        # Nothing new begins after a Ctrl-C but this.
+        stopped = ctx.waiter.stop.is_set()
+        ctx.waiter.stop.clear()
+        left = _tidy(ctx, user, answered=run.answered)
+        if stopped:
+            ctx.waiter.stop.set()
+    return Verification(target, tuple(run.rows), left)
+
+
+def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:
+    try:
+        remove_users(ctx, user if answered else None)
+    except AWS_ERRORS as error:
+        why = failure(f"Removing the throwaway user {user}", error, ctx.aws)
+        return f"{why} The next 'cogauth verify{ctx.state.options}' removes it."
+    if user in ctx.state.throwaway_users:
+        return (
+            f"Whether the throwaway user {user} was made isn't known: its sign-up was not "
+            f"answered. The next 'cogauth verify{ctx.state.options}' removes it."
+        )
+    return None
+
+
+class _Run:
+    def __init__(self, ctx: Context, target: Target, report: Callable[[Row], None]) -> None:
+        self.ctx = ctx
+        self.target = target
+        self.report = report
+        self.rows: list[Row] = []
+        self.http = session(ctx.url("/"))
+        # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
+        self.emulated = ctx.state.endpoint_url is not None
+        self.origins: tuple[str, ...] = getattr(ctx.state.settings, "cors_origins", ())
+        self.answered = True
+
+    def check(self, user: str, password: str) -> None:
+        """Make all checks, one after the other."""
+        got = self._sign_up(user, password)
+        old = self._expired_token()
+        for place in self.target.places:
+            for row in self._place_rows(place, got, old):
+                self._add(row)
+        for row in self.target.not_called:
+            self._add(row)
+
+    def _add(self, row: Row) -> None:
+        if self.ctx.waiter.stop.is_set():
+            raise KeyboardInterrupt
+        self.rows.append(row)
+        self.report(row)
+
+    def _sign_up(self, user: str, password: str) -> dict[str, str]:
+        """See that the trigger fires and that a wrong password is refused; return the tokens."""
+        ctx, path = self.ctx, self.ctx.state.settings.path
+        self.answered = False
+        _, answer = sign_in(ctx, self.http, user, password)
+        self.answered = True
+        status = self._status_of(user)
+        new = answer.get("is_new") == "true"
+        got = f"{answer.get('code') or ('signed up' if new else 'not new')}, {status}"
+        expected = "signed up, CONFIRMED"
+        note = "" if got == expected else str(answer.get("msg") or "the trigger did not confirm it")
+        sent = f"POST {path}, a new name"
+        self._add(Row("trigger fires", sent, expected, got, got == expected, note))
+        if answer.get("status") != "success":
+            return {}
+        _, refused = sign_in(ctx, self.http, user, f"{password}x")
+        code = str(refused.get("code") or refused["status"])
+        self._add(
+            Row(
+                "wrong password",
+                f"POST {path}, that name and another password",
+                "wrong_credentials",
+                code,
+                code == "wrong_credentials",
+            )
+        )
+        return {name: str(answer[name]) for name in tokens.NAMES if name in answer}
+
+    def _status_of(self, user: str) -> str:
+        cognito, pool = self.ctx.aws.cognito, self.ctx.fact("user_pool")
+        try:
+            return str(cognito.admin_get_user(UserPoolId=pool, Username=user)["UserStatus"])
+        except cognito.exceptions.UserNotFoundException:
+            return "no such user"
+
+    def _expired_token(self) -> str | None:
+        """Return a stored ID token that has expired, and that the pool did make.
+
+        An app client's tokens live for an hour; to make them shorter would change the stack.
+        """
+        http = session(self.ctx.jwks_url)
+        for kept in tokens.stored(self.ctx.state).values():
+            token = str(kept.get("id_token", ""))
+            try:
+                claims = jwt.decode(token, options={"verify_signature": False})
+                expired = float(claims["exp"]) < self.ctx.now()
+            except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+                continue
+            if expired and tokens.is_signed(self.ctx, http, token):
+                return token
+        return None
+
+    def _place_rows(self, place: Place, got: dict[str, str], old: str | None) -> Iterator[Row]:
+        identity, access = got.get("id_token"), got.get("access_token")
+        yield self._call("no token", place, None, UNAUTHORIZED)
+        yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
+        if identity is None or access is None:
+            for name in ("tampered token", "ID token", "access token"):
+                why = "the sign-up gave no token"
+                yield Row(name, str(place), "", "", None, why)
+        else:
+            genuine = access if place.guard.scopes else identity
+            yield self._call("tampered token", place, _tampered(genuine), UNAUTHORIZED)
+            yield self._id_token(place, identity)
+            yield self._access_token(place, access)
+        yield self._expired(place, old)
+        yield self._preflight(place)
+        yield from self._cors(place, access if place.guard.scopes else identity)
+
+    def _id_token(self, place: Place, token: str) -> Row:
+        if place.guard.scopes:
+            note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
+            return self._call("ID token", place, token, UNAUTHORIZED, note)
+        return self._call("ID token", place, token, OK if place.own else None)
+
+    def _access_token(self, place: Place, token: str) -> Row:
+        """Without scopes a method takes ID tokens; with some, an access token that has one.
+
+        Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
+        """
+        claims = jwt.decode(token, options={"verify_signature": False})
+        carried = str(claims.get("scope") or "").split()
+        if set(place.guard.scopes) & set(carried):
+            return self._call("access token", place, token, OK if place.own else None)
+        if place.guard.scopes:
+            note = f"it carries {', '.join(carried) or 'no scope'}, not {place.guard.scopes[0]}"
+            return self._call("access token", place, token, UNAUTHORIZED, note)
+        note = "the method has no scopes, so it takes ID tokens"
+        row = self._call("access token", place, token, UNAUTHORIZED, note)
+        if row.ok or not self.emulated:
+            return row
+        note = "not counted: AWS refuses an access token where no scope is asked for, this "
+        return Row(**{**asdict(row), "ok": None, "note": f"{note}endpoint doesn't"})
+
+    def _expired(self, place: Place, old: str | None) -> Row:
+        if old is None:
+            why = (
+                "the app client's tokens live for an hour, and no stored one of "
+                "'cogauth test-login' has expired"
+            )
+            return Row("expired token", str(place), "", "", None, why)
+        return self._call("expired token", place, old, UNAUTHORIZED)
+
+    def _preflight(self, place: Place) -> Row:
+        sent = f"OPTIONS {place.path}"
+        if not (self._cors_on(place) or place.preflight):
+            why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
+            return Row("OPTIONS", sent, "", "", None, why)
+        status = self._status("OPTIONS", place, None, None).status_code
+        ok = status not in {UNAUTHORIZED, FORBIDDEN}
+        note = "" if ok else "a browser's preflight carries no token: OPTIONS must not be guarded"
+        return Row("OPTIONS", sent, NOT_REFUSED, str(status), ok, note)
+
+    def _cors(self, place: Place, token: str | None) -> Iterator[Row]:
+        """See that a page of an origin that is let in can read both answers."""
+        if not self._cors_on(place):
+            why = "CORS is off ('cogauth up --cors-origin' turns it on)"
+            if not place.own:
+                why = "what the API does about CORS is its own affair"
+            yield Row("CORS headers", str(place), "", "", None, why)
+            return
+        origin = self.origins[0] if self.origins[0] != "*" else "https://cogauth.invalid"
+        for name, sent in (("401", None), ("200", token)):
+            if name == "200" and sent is None:
+                continue
+            answer = self._status(place.verb, place, sent, int(name), {"Origin": origin})
+            got = answer.headers.get(ALLOW_ORIGIN, "none")
+            yield Row(
+                f"CORS headers on {name}",
+                f"{place}, Origin: {origin}",
+                f"{ALLOW_ORIGIN}: {origin} or *",
+                got,
+                got in {origin, "*"},
+            )
+
+    def _cors_on(self, place: Place) -> bool:
+        return place.own and bool(self.origins)
+
+    def _call(
+        self, name: str, place: Place, token: str | None, expected: int | None, note: str = ""
+    ) -> Row:
+        """Call a method; None is expected where any answer will do that is not the guard's."""
+        status = self._status(place.verb, place, token, expected).status_code
+        if expected is None:
+            ok = status not in {UNAUTHORIZED, FORBIDDEN}
+            if ok and status != OK:
+                note = "the guard let it pass; what is behind it answered so"
+        else:
+            ok = status == expected
+        if not ok:
+            note = f"{f'{note}; ' if note else ''}'cogauth explain {place.url}' tells more"
+        wanted = NOT_REFUSED if expected is None else str(expected)
+        return Row(name, f"{place}, {name}", wanted, str(status), ok, note)
+
+    def _status(
+        self,
+        verb: str,
+        place: Place,
+        token: str | None,
+        expected: int | None,
+        headers: dict[str, str] | None = None,
+    ) -> requests.Response:
+        """Return the answer; a new deployment says 403 or 500 by itself for some seconds."""
+        last: list[requests.Response] = []
+        passing = {FORBIDDEN} if expected is None else {FORBIDDEN, SERVER_ERROR}
+        patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
+        sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
+
+        def attempt() -> requests.Response | None:
+            last[:] = [request(self.http, verb, place.url, headers=sent)]
+            return None if last[0].status_code in passing - {expected} else last[0]
+
+        try:
+            return self.ctx.waiter.until(
+                attempt,
+                reason="the new deployment to answer",
+                timeout_s=min(max(0.0, patience), READY_WITHIN_S),
+            )
+        except TimedOutError:
+            return last[0]
+
+
+def _tampered(token: str) -> str:
+    """Return a token with another claim under the old signature."""
+    header, payload, signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    claims["sub"] = "00000000-0000-0000-0000-000000000000"
+    changed = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{header}.{changed}.{signature}"

@@ -1,0 +1,275 @@
+"""What a stage has deployed, as AWS's documentation says that its summary and its export show it.
+
+moto has neither: what AWS answers is put in its place.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from conftest import REGION, Account, Call, refusal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogauth.deployed import (
+    Guard,
+    Method,
+    Routes,
+    chosen,
+    deployed,
+    find_api,
+    live_routes,
+    matches,
+    nearest,
+    route,
+)
+from cogauth.errors import UsageError
+
+if TYPE_CHECKING:
+    from conftest import Before
+
+    from cogauth.context import Context
+
+MADE = datetime(2026, 11, 24, tzinfo=UTC)
+POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Deployed"
+FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:pets"
+SUMMARY = {
+    "/hello": {"GET": {"authorizationType": "COGNITO_USER_POOLS", "apiKeyRequired": False}},
+    "/signin": {"POST": {"authorizationType": "NONE", "apiKeyRequired": True}},
+    "/pets": {
+        "ANY": {"authorizationType": "COGNITO_USER_POOLS", "apiKeyRequired": True},
+        "PUT": {"authorizationType": "AWS_IAM", "apiKeyRequired": False},
+        "PATCH": {"authorizationType": "CUSTOM", "apiKeyRequired": False},
+    },
+}
+# In the form of a stage's export as OpenAPI 3 with API Gateway's extensions.
+EXPORT = {
+    "openapi": "3.0.1",
+    "paths": {
+        "/hello": {"get": {"security": [{"pool": []}]}},
+        "/signin": {"post": {"security": [{"api_key": []}]}},
+        "/pets": {
+            "parameters": [],
+            "x-amazon-apigateway-any-method": {
+                "security": [{"pool": ["pets/read", "pets/write"]}, {"api_key": []}],
+                "x-amazon-apigateway-integration": {
+                    "type": "aws_proxy",
+                    "httpMethod": "POST",
+                    "uri": (
+                        f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
+                        f"{FUNCTION}/invocations"
+                    ),
+                    "credentials": "arn:aws:iam::123456789012:role/gateway",
+                },
+            },
+            "put": {"security": [{"sigv4": []}]},
+            "patch": {"security": [{"mine": []}]},
+        },
+    },
+    "components": {
+        "securitySchemes": {
+            "pool": {
+                "type": "apiKey",
+                "name": "X-Auth",
+                "in": "header",
+                "x-amazon-apigateway-authtype": "cognito_user_pools",
+                "x-amazon-apigateway-authorizer": {
+                    "type": "cognito_user_pools",
+                    "providerARNs": [POOL],
+                    "identityValidationExpression": "client.*",
+                },
+            },
+            "mine": {
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "x-amazon-apigateway-authtype": "custom",
+                "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": "arn:…"},
+            },
+            "api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
+            "sigv4": {
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "x-amazon-apigateway-authtype": "awsSigv4",
+            },
+        }
+    },
+}
+
+
+def aws_says(summary: Any, export: Any) -> Before:
+    def before(call: Call) -> Any:
+        if call.operation == "GetDeployment":
+            return answer({"id": "d1", "createdDate": MADE, "apiSummary": summary})
+        if call.operation == "GetExport":
+            if isinstance(export, str):
+                return refusal(400, export)
+            return answer({"body": io.BytesIO(json.dumps(export).encode())})
+        return None
+
+    return before
+
+
+def answer(parsed: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
+    meta = {"ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}}
+    return AWSResponse("https://aws.invalid/", 200, {}, None), {**parsed, **meta}
+
+
+def looked_at(account: Account, summary: Any, export: Any) -> tuple[Context, Any]:
+    account.up()
+    ctx = account.context()
+    api = ctx.fact("rest_api")
+    stage = {"stageName": "dev", "deploymentId": ctx.fact("deployment")}
+    with account.calls.watched(aws_says(summary, export)):
+        return ctx, deployed(ctx, api, stage, live_routes(ctx, api))
+
+
+def test_summary_and_export_say_what_is_deployed(account: Account) -> None:
+    _, found = looked_at(account, SUMMARY, EXPORT)
+    assert (found.made, found.unseen) == (MADE, None)
+    pool = Guard(
+        "COGNITO_USER_POOLS",
+        authorizer="pool",
+        pools=(POOL,),
+        header="X-Auth",
+        audience="client.*",
+    )
+    assert found.routes["/hello"]["GET"].guard == pool
+    assert found.routes["/signin"]["POST"].guard == Guard(api_key=True)
+    pets = found.routes["/pets"]
+    assert pets["ANY"].guard.scopes == ("pets/read", "pets/write")
+    assert pets["ANY"].guard.api_key
+    assert (pets["ANY"].integration, pets["ANY"].function) == ("AWS_PROXY", FUNCTION)
+    assert pets["ANY"].role == "arn:aws:iam::123456789012:role/gateway"
+    assert pets["PUT"].guard == Guard("AWS_IAM")
+    assert (pets["PATCH"].guard.type, pets["PATCH"].guard.authorizer) == ("CUSTOM", "mine")
+
+
+def test_an_api_that_can_not_be_exported_is_known_by_its_summary(account: Account) -> None:
+    """AWS exports none whose payloads are not all JSON."""
+    ctx, found = looked_at(account, SUMMARY, "BadRequestException")
+    assert "its export (BadRequestException)" in found.unseen
+    # The summary's type, and the rest from what the API says now.
+    guard = found.routes["/hello"]["GET"].guard
+    assert guard.type == "COGNITO_USER_POOLS"
+    assert guard.pools == (ctx.fact("user_pool", "arn"),)
+    assert found.routes["/signin"]["POST"].guard.api_key
+    # One that is not there any more, or has another type now, says no more than the summary.
+    assert found.routes["/pets"]["ANY"].guard == Guard("COGNITO_USER_POOLS", api_key=True)
+
+
+def test_a_type_that_was_changed_since_is_seen(account: Account) -> None:
+    summary = {"/hello": {"GET": {"authorizationType": "NONE", "apiKeyRequired": False}}}
+    ctx, found = looked_at(account, summary, {"paths": {"/hello": {"get": {}}}})
+    assert found.routes["/hello"]["GET"].guard == Guard()
+    assert "/signin" not in found.routes
+    live = live_routes(ctx, ctx.fact("rest_api"))
+    assert live["/hello"]["GET"].guard.type == "COGNITO_USER_POOLS"
+    assert live["/signin"]["POST"].function == ctx.fact("sign_in_function", "arn")
+
+
+@pytest.mark.parametrize("export", [None, [], {"paths": 1}, {"paths": {"/x": None}}, {}])
+def test_an_export_that_is_none_is_no_harm(account: Account, export: Any) -> None:
+    _, found = looked_at(account, SUMMARY, export)
+    assert "can't be read" in found.unseen
+    assert found.routes["/hello"]["GET"].guard.type == "COGNITO_USER_POOLS"
+
+
+def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> None:
+    """moto has none."""
+    account.up()
+    ctx = account.context()
+    live = live_routes(ctx, ctx.fact("rest_api"))
+    stage = {"stageName": "dev", "deploymentId": ctx.fact("deployment")}
+    found = deployed(ctx, ctx.fact("rest_api"), stage, live)
+    assert found.routes == live
+    assert found.unseen
+
+
+def test_an_api_by_id_or_name(account: Account) -> None:
+    account.up()
+    ctx, gateway = account.context(), account.client("apigateway")
+    own = ctx.fact("rest_api")
+    assert find_api(ctx, own)["id"] == find_api(ctx, "shop")["id"] == own
+    second = gateway.create_rest_api(name="shop")["id"]
+    with pytest.raises(UsageError, match=f"Several .*{second}") as caught:
+        find_api(ctx, "shop")
+    assert own in str(caught.value)
+    assert find_api(ctx, second)["id"] == second
+    with pytest.raises(UsageError, match=r"no REST API .*'shpo'.* near it are shop \("):
+        find_api(ctx, "shpo")
+    with pytest.raises(UsageError, match="no REST API"):
+        find_api(ctx, "")
+
+
+# Where a request leads
+
+
+def routes(*methods: str) -> Routes:
+    made: Routes = {}
+    for each in methods:
+        verb, path = each.split()
+        made.setdefault(path, {})[verb] = Method(verb, path, Guard())
+    return made
+
+
+PETS = routes(
+    "GET /",
+    "GET /pets",
+    "ANY /pets/{id}",
+    "GET /pets/mine",
+    "POST /pets/{id}/toys",
+    "GET /files/{path+}",
+    "DELETE /{rest+}",
+)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "template", "verb"),
+    [
+        ("GET /", "/", "GET"),
+        ("GET /pets", "/pets", "GET"),
+        ("GET /pets/", "/pets", "GET"),
+        ("GET /pets/7", "/pets/{id}", "ANY"),
+        ("GET /pets/mine", "/pets/mine", "GET"),
+        # What the literal path lacks, a vaguer one may have.
+        ("DELETE /pets", "/{rest+}", "DELETE"),
+        ("PUT /pets/mine", "/pets/{id}", "ANY"),
+        ("GET /files/a/b/c", "/files/{path+}", "GET"),
+        ("GET /files", "/{rest+}", None),
+        ("GET /pets/7/toys", "/pets/{id}/toys", None),
+        ("POST /", "/", None),
+    ],
+)
+def test_where_a_request_leads(request_line: str, template: str, verb: str | None) -> None:
+    asked, path = request_line.split()
+    found, method = route(PETS, asked, path)
+    assert (found, method and method.http_method) == (template, verb)
+
+
+def test_a_path_that_is_not_there() -> None:
+    without = {path: methods for path, methods in PETS.items() if path != "/{rest+}"}
+    assert route(without, "GET", "/cats") == (None, None)
+    assert nearest(without, "/Pets")[0] == "/pets"
+    assert nearest(without, "/zzz") == sorted(without)[:5]
+    assert nearest({}, "/pets") == []
+
+
+def test_a_glob_or_a_real_path() -> None:
+    for wanted in ("/pets/{id}", "/pets/*", "/pets/7", "/p*", "*"):
+        assert chosen("/pets/{id}", wanted)
+    for wanted in ("/pets", "/pets/7/toys", "/cats/*"):
+        assert not chosen("/pets/{id}", wanted)
+
+
+@given(st.text())
+def test_any_path_leads_somewhere_or_nowhere(path: str) -> None:
+    template, method = route(PETS, "GET", path)
+    assert method is None or matches(method.path, path)
+    assert template is None or template in PETS

@@ -1,0 +1,843 @@
+"""Each cause of a refusal, on a real refusal of the local AWS where it can produce it.
+
+Where it can't, the section says so, and the cause is shown on evidence that was put together.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import jwt
+import pytest
+from botocore.config import Config
+from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, until
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogauth import explain as explaining
+from cogauth import state as state_file
+from cogauth.context import Aws, Context
+from cogauth.deployed import Address, Deployed, Guard, Method, Routes, check_suffix, parse_url
+from cogauth.errors import UsageError
+from cogauth.explain import Diagnosis, diagnose
+from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
+from cogauth.explain.evidence import Answer as Got
+from cogauth.explain.evidence import Evidence, length, read_token
+from cogauth.explain.gather import _permits, _with_answer, gather
+from cogauth.settings import Settings
+from cogauth.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest_plugins = ("cli_tools",)
+
+PASSWORD = "Correct-Horse-7"
+ADMIN_SCOPE = "aws.cognito.signin.user.admin"
+CODE = """
+def handler(event, context):
+    if event["path"].endswith("/crash"):
+        raise ValueError("on purpose")
+    return {"statusCode": 403, "body": "the function says no"}
+"""
+
+
+def part(document: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
+
+
+def changed(token: str, **claims: Any) -> str:
+    """A token with other claims under its old signature."""
+    header, payload, signature = token.split(".")
+    old = jwt.decode(token, options={"verify_signature": False})
+    del payload
+    return f"{header}.{part({**old, **claims})}.{signature}"
+
+
+# Real refusals
+
+
+@dataclass
+class Lab:
+    """A stack on the local AWS, whose API has a path for each way to be refused."""
+
+    cli: Cli
+    up: dict[str, Any]
+    tokens: dict[str, str]
+    aws: Aws
+    other_pool: str = ""
+
+    @property
+    def api(self) -> str:
+        return str(self.up["rest_api_id"])
+
+    @property
+    def gateway(self) -> Any:
+        return client("apigateway", self.up["endpoint_url"])
+
+    @property
+    def cognito(self) -> Any:
+        return client("cognito-idp", self.up["endpoint_url"])
+
+    def url(self, path: str, stage: str = "dev") -> str:
+        return f"{self.up['endpoint_url']}/restapis/{self.api}/{stage}/_user_request_{path}"
+
+    def context(self) -> Context:
+        state = state_file.load(self.cli.state.with_name("why.json"))
+        assert state is not None
+        return Context(self.aws, state)
+
+    def explain(
+        self, path: str, token: str | None = None, verb: str = "GET", **more: Any
+    ) -> Diagnosis:
+        return explaining.explain(self.context(), self.url(path), verb, token, **more)
+
+    def add(self, name: str, authorizer: str | None = None, **method: Any) -> str:
+        """Add GET /name; return its resource's id."""
+        place = {"restApiId": self.api}
+        root = next(
+            r["id"] for r in self.gateway.get_resources(**place)["items"] if r["path"] == "/"
+        )
+        made = self.gateway.create_resource(**place, parentId=root, pathPart=name)["id"]
+        place |= {"resourceId": made, "httpMethod": "GET"}
+        if authorizer is not None:
+            method |= {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": authorizer}
+        self.gateway.put_method(**place, **{"authorizationType": "NONE", **method})
+        self.gateway.put_integration(
+            **place, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'}
+        )
+        self.gateway.put_method_response(**place, statusCode="200")
+        self.gateway.put_integration_response(**place, statusCode="200")
+        return str(made)
+
+    def answer_by_function(self, resource: str, function: str) -> None:
+        self.gateway.put_integration(
+            restApiId=self.api,
+            resourceId=resource,
+            httpMethod="GET",
+            type="AWS_PROXY",
+            integrationHttpMethod="POST",
+            uri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations",
+        )
+
+    def authorizer(self, name: str, pool: str, header: str = "Authorization") -> str:
+        made = self.gateway.create_authorizer(
+            restApiId=self.api,
+            name=name,
+            type="COGNITO_USER_POOLS",
+            providerARNs=[pool],
+            identitySource=f"method.request.header.{header}",
+        )
+        return str(made["id"])
+
+    def sign_up(self, name: str) -> dict[str, str]:
+        """Sign a user up; return its tokens."""
+        words = ("--username", name, "--stack", "why")
+        self.cli.run("test-login", *words, COGAUTH_PASSWORD=PASSWORD).must()
+        kept = json.loads(self.cli.state.with_name("why.tokens.json").read_text())
+        return dict(kept[name])
+
+
+@pytest.fixture(scope="module")
+def lab(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("why")
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    with command_line(folder, **keys) as cli:
+        words = ("--stack", "why", "--endpoint-url", endpoint, "--json")
+        up = cli.run("up", *words).must().document
+        made = Lab(cli, up, {}, Aws(region=REGION, endpoint_url=endpoint, local=True))
+        furnish(made)
+        yield made
+        cli.run("down", "--stack", "why", "--yes").must()
+        made.cognito.delete_user_pool(UserPoolId=made.other_pool)
+        client("lambda", endpoint).delete_function(FunctionName="why-answers")
+
+
+def furnish(lab: Lab) -> None:
+    pool, own = lab.up["user_pool_arn"], lab.up["authorizer_id"]
+    lab.tokens = lab.sign_up("ann")
+    other = lab.cognito.create_user_pool(PoolName="why-other")["UserPool"]
+    lab.other_pool = other["Id"]
+    lab.add("header", lab.authorizer("by-header", pool, "X-Auth"))
+    lab.add("elsewhere", lab.authorizer("elsewhere", other["Arn"]))
+    lab.add("scoped", own, authorizationScopes=["shop/read"])
+    lab.add("admin", own, authorizationScopes=[ADMIN_SCOPE, "shop/read"])
+    lab.add("key", apiKeyRequired=True)
+    lab.add("signed", authorizationType="AWS_IAM")
+    lab.add("busy")
+    gone = lab.authorizer("gone", pool)
+    lab.add("broken", gone)
+    lab.gateway.delete_authorizer(restApiId=lab.api, authorizerId=gone)
+    function = make_function(lab)
+    for name in ("crash", "refuses", "unpermitted"):
+        lab.answer_by_function(lab.add(name, own), function)
+    lab.answer_by_function(lab.add("nowhere"), f"{function}-gone")
+    for name in ("crash", "refuses"):
+        client("lambda", lab.up["endpoint_url"]).add_permission(
+            FunctionName="why-answers",
+            StatementId=name,
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            SourceArn=f"arn:aws:execute-api:{REGION}:000000000000:{lab.api}/*/GET/{name}",
+        )
+    lab.gateway.create_deployment(restApiId=lab.api, stageName="dev")
+    patch = [
+        {"op": "replace", "path": f"/~1busy/GET/throttling/{name}", "value": "0"}
+        for name in ("rateLimit", "burstLimit")
+    ]
+    lab.gateway.update_stage(restApiId=lab.api, stageName="dev", patchOperations=patch)
+    lab.add("late", own)
+
+
+def make_function(lab: Lab) -> str:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr("answers.py", CODE)
+    functions = client("lambda", lab.up["endpoint_url"])
+    made = functions.create_function(
+        FunctionName="why-answers",
+        Runtime="python3.14",
+        Handler="answers.handler",
+        Role=lab.up["role_arn"],
+        Code={"ZipFile": code.getvalue()},
+    )
+    assert until(
+        lambda: (
+            functions.get_function(FunctionName="why-answers")["Configuration"]["State"] == "Active"
+        )
+    )
+    return str(made["FunctionArn"])
+
+
+def says(found: Diagnosis, code: str, status: int | None, *words: str) -> None:
+    """See that this is the cause; that the call was answered so; and that no token is shown."""
+    text = f"{found.cause.sentence}\n{found.cause.fix}\n{found.notes}\n{found.facts}"
+    assert (found.cause.code, found.answer and found.answer.status) == (code, status), text
+    for each in words:
+        assert each in text
+    assert "eyJ" not in text.replace("eyJhbGciOi…", "")
+    assert found.cause.fix or code == "none"
+
+
+@pytest.mark.local
+def test_nothing_is_wrong(lab: Lab) -> None:
+    found = lab.explain("/hello", lab.tokens["id_token"])
+    says(found, "none", 200, "answered 200")
+    assert found.facts["signature"] == "made by the stack's pool"
+    assert found.facts["user"] == "present, the token not revoked"
+    assert found.facts["method"] == "GET /hello"
+    assert found.facts["user_pools"] == lab.up["user_pool_id"]
+    assert found.facts["cognito:username"] == "ann"
+
+
+@pytest.mark.local
+def test_no_header(lab: Lab) -> None:
+    says(lab.explain("/hello"), "no_header", 401, "in the header Authorization", "cogauth token")
+
+
+@pytest.mark.local
+def test_wrong_header(lab: Lab) -> None:
+    token = lab.tokens["id_token"]
+    found = lab.explain("/header", token)
+    says(found, "wrong_header", 401, "sent in the header Authorization", "by-header", "'X-Auth: ")
+    # HTTP's header names have no case.
+    says(lab.explain("/header", token, header="x-auth"), "none", 200)
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hello", "it has 1 part between dots"),
+        ("a.b", "it has 2 parts"),
+        ("one two.three.four", "white space"),
+        ("not.a.token", "its header can't be decoded"),
+        (f"{part({'alg': 'RS256'})}.garbage.x", "its payload can't be decoded"),
+        (f"{part([1])}.{part({})}.x", "its header can't be decoded"),
+        ("ümlaut.b.c", "its header can't be decoded"),
+    ],
+)
+def test_not_a_jwt(lab: Lab, text: str, said: str) -> None:
+    # What no header can carry is not sent.
+    sent = text.isascii()
+    says(lab.explain("/hello", text), "not_a_jwt", 401 if sent else None, said)
+
+
+@pytest.mark.local
+def test_a_refresh_token(lab: Lab) -> None:
+    # The local AWS's refresh tokens are not encrypted, as Cognito's are; it refuses this alike.
+    made = ".".join([part({"enc": "A256GCM", "alg": "RSA-OAEP"}), "a", "b", "c", "d"])
+    says(lab.explain("/hello", made), "refresh_token", 401, "for Cognito alone")
+
+
+@pytest.mark.local
+def test_wrong_pool(lab: Lab) -> None:
+    found = lab.explain("/elsewhere", lab.tokens["id_token"])
+    says(found, "wrong_pool", 401, f"{lab.up['user_pool_id']} (this stack's own)", "attach --api")
+    assert f"takes those of {lab.other_pool}" in found.cause.sentence
+
+
+@pytest.mark.local
+def test_a_foreign_token_is_named_by_its_own_word_and_its_keys_are_not_fetched(lab: Lab) -> None:
+    with Fixed(lambda _: Answer(200, "{}")) as elsewhere:
+        token = changed(lab.tokens["id_token"], iss=f"{elsewhere.url}/{lab.up['user_pool_id']}")
+        found = lab.explain("/hello", token)
+        says(found, "wrong_pool", 401, elsewhere.url, "test-login --username NAME --stack why")
+        assert found.facts["signature"] == "not checked, for it is of another pool"
+        assert elsewhere.requests == []
+
+
+@pytest.mark.local
+def test_tampered(lab: Lab) -> None:
+    found = lab.explain("/hello", changed(lab.tokens["id_token"], sub="root"))
+    says(found, "bad_signature", 401, "changed after Cognito made it")
+    assert found.facts["signature"] == "not made by the stack's pool"
+
+
+@pytest.mark.local
+def test_expired(lab: Lab) -> None:
+    # Below Cognito's least, which only botocore's own check keeps: nobody waits five minutes.
+    session = boto3.Session("test", "test", region_name=REGION)
+    cognito = session.client(
+        "cognito-idp",
+        endpoint_url=lab.up["endpoint_url"],
+        config=Config(parameter_validation=False),
+    )
+    pool = lab.up["user_pool_id"]
+    short = cognito.create_user_pool_client(
+        UserPoolId=pool,
+        ClientName="short",
+        ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+        IdTokenValidity=-7500,
+        TokenValidityUnits={"IdToken": "seconds"},
+    )["UserPoolClient"]["ClientId"]
+    token = cognito.admin_initiate_auth(
+        UserPoolId=pool,
+        ClientId=short,
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": "ann", "PASSWORD": PASSWORD},
+    )["AuthenticationResult"]["IdToken"]
+    found = lab.explain("/hello", token)
+    says(found, "expired", 401, "expired 2 h 5 min ago", "renews the stored one")
+    assert found.facts["signature"] == "made by the stack's pool"
+    # Another app client is no cause, but worth a word.
+    assert f"another app client ({short})" in found.notes[0]
+
+
+@pytest.mark.local
+def test_an_id_token_where_scopes_ask_for_an_access_token(lab: Lab) -> None:
+    found = lab.explain("/admin", lab.tokens["id_token"])
+    says(found, "id_token", 401, f"scope {ADMIN_SCOPE} or shop/read", "--type access")
+    says(lab.explain("/admin", lab.tokens["access_token"]), "none", 200)
+
+
+@pytest.mark.local
+def test_an_access_token_where_no_scope_is_asked_for(lab: Lab) -> None:
+    """The local AWS lets it pass, and explain says what AWS does."""
+    found = lab.explain("/hello", lab.tokens["access_token"])
+    says(found, "access_token", 200, "takes an ID token", "kinder than AWS")
+
+
+@pytest.mark.local
+def test_a_scope_is_missing(lab: Lab) -> None:
+    found = lab.explain("/scoped", lab.tokens["access_token"])
+    says(found, "scope_missing", 401, "asks for the scope shop/read", f"carries {ADMIN_SCOPE}")
+
+
+@pytest.mark.local
+def test_bearer_is_no_cause_where_it_is_let_pass(lab: Lab) -> None:
+    found = lab.explain("/hello", f"Bearer {lab.tokens['id_token']}")
+    says(found, "none", 200, "is not documented", "without 'Bearer '")
+    assert found.facts["token"] == "Bearer eyJhbGciOi…"
+
+
+@pytest.mark.local
+def test_bearer_where_the_call_is_refused_and_nothing_else_is_wrong(lab: Lab) -> None:
+    """It is the function that refuses here: the local AWS's gateway takes 'Bearer '."""
+    found = lab.explain("/refuses", f"Bearer {lab.tokens['id_token']}")
+    says(found, "bearer", 403, "is not documented")
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("what", ["deleted", "disabled", "revoked"])
+def test_the_user_or_the_session_does_not_stand_any_more(lab: Lab, what: str) -> None:
+    """Refused by what stands behind the gateway, which itself doesn't know."""
+    tokens, place = lab.sign_up(what), {"UserPoolId": lab.up["user_pool_id"], "Username": what}
+    {
+        "deleted": lab.cognito.admin_delete_user,
+        "disabled": lab.cognito.admin_disable_user,
+        "revoked": lab.cognito.admin_user_global_sign_out,
+    }[what](**place)
+    found = lab.explain("/refuses", tokens["id_token"])
+    code = what if what == "revoked" else f"user_{what}"
+    says(found, code, 403, what, "The gateway doesn't know", "test-login")
+    # Where the call goes through all the same it is worth a word.
+    passed = lab.explain("/hello", tokens["id_token"])
+    says(passed, "none", 200, "The gateway doesn't know")
+
+
+@pytest.mark.local
+def test_a_path_that_is_not_deployed(lab: Lab) -> None:
+    """The local AWS serves it all the same, by its guard; AWS answers 403."""
+    found = lab.explain("/late")
+    says(found, "not_deployed", 401, "in the API, but not deployed", "create-deployment")
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("path", ["/helo", "/Hello", "/hello/x", "/"])
+def test_wrong_path(lab: Lab, path: str) -> None:
+    found = lab.explain(path, lab.tokens["id_token"])
+    says(found, "wrong_path", 403, "'Missing Authentication Token'", "neither is about the token")
+    assert "/hello" in found.cause.fix or path == "/"
+
+
+@pytest.mark.local
+def test_wrong_stage(lab: Lab) -> None:
+    found = explaining.explain(lab.context(), lab.url("/hello", "prod"), "GET", None)
+    says(found, "wrong_stage", 403, "no stage 'prod'; it has dev", "/dev/")
+    # Left out: the path's first part is taken for it.
+    found = explaining.explain(lab.context(), lab.url("", "hello"), "GET", None)
+    says(found, "wrong_stage", 403, "The URL lacks it", "/dev/hello")
+
+
+@pytest.mark.local
+def test_wrong_method(lab: Lab) -> None:
+    says(lab.explain("/signin"), "wrong_method", 403, "no method GET; it has POST")
+    says(lab.explain("/hello", verb="OPTIONS"), "wrong_method", 403, "--cors-origin")
+    # What could change something is looked at, and not sent.
+    says(lab.explain("/hello", verb="DELETE"), "wrong_method", None, "it has GET")
+
+
+@pytest.mark.local
+def test_an_api_that_is_not_in_the_account_gets_no_token(lab: Lab) -> None:
+    url = lab.url("/hello").replace(lab.api, "0123456789")
+    found = explaining.explain(lab.context(), url, "GET", lab.tokens["id_token"])
+    says(found, "wrong_api", None, "no REST API 0123456789", "Nothing was sent")
+
+
+@pytest.mark.local
+def test_a_post_is_looked_at_and_not_sent(lab: Lab) -> None:
+    found = lab.explain("/signin", lab.tokens["id_token"], verb="POST")
+    says(found, "not_sent", None, "could change something")
+    assert found.facts["permission"] == "API Gateway may call it"
+
+
+@pytest.mark.local
+def test_an_api_key_is_asked_for(lab: Lab) -> None:
+    says(lab.explain("/key"), "api_key", 403, "x-api-key")
+
+
+@pytest.mark.local
+def test_throttled(lab: Lab) -> None:
+    says(lab.explain("/busy"), "throttled", 429, "faster than is allowed", "--throttle-rate")
+
+
+@pytest.mark.local
+def test_a_method_for_signed_requests(lab: Lab) -> None:
+    found = lab.explain("/signed", lab.tokens["id_token"])
+    assert found.answer is not None
+    says(found, "iam_authorization", found.answer.status, "AWS_IAM", "SigV4")
+    assert found.answer.status in {400, 403}
+
+
+@pytest.mark.local
+def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
+    """For an unknown path with a token AWS answers with the token in its message."""
+
+    def repeat(request: Any) -> Answer:
+        sent = request.headers["Authorization"]
+        return Answer(403, json.dumps({"message": f"'{sent}' not a valid key=value pair"}))
+
+    ctx = lab.context()
+    address = parse_url(ctx.state, lab.url("/helo"))
+    token = read_token(f"Bearer {lab.tokens['id_token']}")
+    with Fixed(repeat) as gateway:
+        seen = _with_answer(
+            Evidence(replace(address, url=gateway.url), "GET", "Authorization", token, "", "")
+        )
+    assert seen.answer is not None
+    assert seen.answer.message == "'(the token)' not a valid key=value pair"
+
+
+@pytest.mark.local
+def test_an_authorizer_that_is_gone(lab: Lab) -> None:
+    says(lab.explain("/broken", lab.tokens["id_token"]), "authorizer_broken", 500, "(it is gone)")
+
+
+@pytest.mark.local
+def test_a_function_that_fails(lab: Lab) -> None:
+    found = lab.explain("/crash", lab.tokens["id_token"])
+    says(found, "function_failed", 502, "why-answers", "logs tail /aws/lambda/why-answers")
+
+
+@pytest.mark.local
+def test_a_function_that_does_not_exist(lab: Lab) -> None:
+    says(lab.explain("/nowhere"), "function_missing", 500, "why-answers-gone")
+
+
+@pytest.mark.local
+def test_a_lambda_permission_is_missing(lab: Lab) -> None:
+    """The local AWS doesn't check permissions: the function's own 403 comes back there.
+
+    So what AWS answers, 500, is put in its place.
+    """
+    real = lab.explain("/unpermitted", lab.tokens["id_token"])
+    assert real.facts["permission"] == "API Gateway may not call it"
+    ctx = lab.context()
+    address = parse_url(ctx.state, lab.url("/unpermitted"))
+    seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
+    on_aws = replace(seen, answer=Got(500, "Internal server error"), emulated=False)
+    found = diagnose(on_aws)
+    says(found, "lambda_permission", 500, "/*/GET/unpermitted", "aws lambda add-permission")
+
+
+# The command line
+
+
+@pytest.mark.local
+def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
+    token = changed(lab.tokens["id_token"], exp=1)
+    words = ("explain", lab.url("/hello"), "--token-stdin", "--stack", "why")
+    done = lab.cli.run(*words, typed=f"Authorization: {token}\n").must()
+    lines = done.out.splitlines()
+    assert lines[:4] == [f"GET {lab.url('/hello')}", "  401  Unauthorized", "", lines[3]]
+    assert lines[3] == "Cause (bad_signature):"
+    assert token not in done.out + done.err
+    assert token.split(".")[0] not in done.out + done.err
+    document = lab.cli.run(*words, "--json", typed=token).must().document
+    assert list(document) == [
+        *("url", "method", "status", "message", "cause", "sentence", "fix", "notes", "facts")
+    ]
+    assert (document["cause"], document["status"]) == ("bad_signature", 401)
+
+
+@pytest.mark.local
+def test_the_stored_token_is_taken(lab: Lab) -> None:
+    words = ("explain", lab.url("/hello"), "--stack", "why", "--json")
+    assert lab.cli.run(*words, "--username", "ann").must().document["cause"] == "none"
+    assert lab.cli.run(*words, "--no-token").must().document["cause"] == "no_header"
+    lab.sign_up("bob")
+    several = lab.cli.run(*words).must(2)
+    assert "'ann', 'bob'" in several.err
+    assert "No token of 'eve' is stored" in lab.cli.run(*words, "--username", "eve").must(2).err
+
+
+@pytest.mark.local
+def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
+    words = ("explain", lab.url("/refuses"), "--stack", "why", "--username", "ann")
+    done = lab.cli.run(*words).must(1)
+    assert "Cause (unexplained):" in done.out
+    assert "403  the function says no" in done.out
+
+
+@pytest.mark.local
+def test_bad_input_is_exit_2(lab: Lab) -> None:
+    url, token = lab.url("/hello"), lab.tokens["id_token"]
+    for words, typed, said in (
+        (("https://example.com/dev/hello",), "", "is no URL of an API of this stack's endpoint"),
+        ((url.replace("_user_request_", "x"),), "", "is no URL"),
+        ((url, "--method", "FETCH"), "", "--method 'FETCH'"),
+        ((url, "--header", "X Auth"), "", "--header 'X Auth'"),
+        ((url, "--token-stdin"), "", "no token on stdin"),
+        ((url, "--token-stdin"), b"\xff\xfe", "not text"),
+        ((url, "--token-stdin", "--no-token"), "", "exclude each other"),
+        ((f"{url}?token={token}",), "", "a token among the arguments"),
+        ((url, token), "", "a token among the arguments"),
+        ((url, f"--token={token}"), "", "a token among the arguments"),
+        ((url, "--username", f"Bearer {token}"), "", "a token among the arguments"),
+    ):
+        done = lab.cli.run("explain", *words, "--stack", "why", typed=typed).must(2)
+        assert said in done.err
+        assert token not in done.out + done.err
+
+
+def test_without_a_stack_it_says_so(cli: Cli) -> None:
+    assert "There is no stack here" in cli.run("explain", "https://x").must(2).err
+
+
+# What no emulator produces: on evidence that was put together
+
+NOW = 1_800_000_000.0
+ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{REGION}_Ours"
+POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Ours"
+GUARD = Guard("COGNITO_USER_POOLS", authorizer="ours", pools=(POOL,))
+
+
+def routes(guard: Guard, function: str | None = None, path: str = "/hello") -> Routes:
+    return {path: {"GET": Method("GET", path, guard, "AWS_PROXY", function)}}
+
+
+def a_token(**claims: Any) -> str:
+    whole = {
+        "iss": ISSUER,
+        "token_use": "id",
+        "aud": "client1",
+        "iat": NOW - 60,
+        "exp": NOW + 3600,
+        **claims,
+    }
+    return f"{part({'alg': 'RS256', 'kid': 'k'})}.{part(whole)}.c2lnbmF0dXJl"
+
+
+def evidence(
+    status: int | None = 401,
+    message: str = "Unauthorized",
+    *,
+    guard: Guard = GUARD,
+    now: Guard | None = None,
+    function: str | None = None,
+    **more: Any,
+) -> Evidence:
+    url = f"https://api1.execute-api.{REGION}.amazonaws.com/dev/hello"
+    known = Evidence(
+        Address(url, "api1", "dev", "/hello", "amazonaws.com"),
+        "GET",
+        "Authorization",
+        read_token(a_token()),
+        ISSUER,
+        "client1",
+        here=NOW,
+        now=NOW,
+        api={"id": "api1", "name": "shop"},
+        stages=({"stageName": "dev"},),
+        stage={"stageName": "dev"},
+        live=routes(now or guard, function),
+        served=Deployed(routes(guard, function), "d1", datetime.fromtimestamp(NOW - 900, UTC)),
+        answer=None if status is None else Got(status, message),
+        signed=True,
+        user="present",
+    )
+    return replace(known, **more)
+
+
+def test_a_guard_that_was_changed_and_not_deployed() -> None:
+    """The local AWS serves what the API says now, and shows no guard as deployed."""
+    scoped = replace(GUARD, scopes=("shop/read",))
+    found = diagnose(evidence(guard=scoped, now=GUARD))
+    says(found, "not_deployed", 401, "scopes: deployed shop/read, now none", "id_token", "15 min")
+    assert "create-deployment --rest-api-id api1 --stage-name dev" in found.cause.fix
+    # Refused either way: the token is the cause, and the change worth a word.
+    old = read_token(a_token(exp=NOW - 90))
+    found = diagnose(evidence(guard=scoped, now=GUARD, token=old))
+    says(found, "expired", 401, "expired 1 min 30 s ago", "changed since it was deployed")
+    # The authorizer's pool, and its header.
+    other = replace(GUARD, pools=(POOL.replace("Ours", "Other"),))
+    says(diagnose(evidence(guard=other, now=GUARD)), "not_deployed", 401, "wrong_pool", "_Other")
+    header = replace(GUARD, header="X-Auth")
+    says(diagnose(evidence(guard=header, now=GUARD)), "not_deployed", 401, "wrong_header")
+    # An open method that has a guard now lets everyone pass.
+    open_to_all = diagnose(evidence(200, "", guard=Guard(), now=GUARD, token=None))
+    says(open_to_all, "none", 200, "type: deployed NONE, now COGNITO_USER_POOLS")
+
+
+def test_a_clock_that_is_wrong() -> None:
+    early = read_token(a_token(iat=NOW + 300))
+    says(diagnose(evidence(token=early)), "not_valid_yet", 401, "in 5 min", "clock")
+    says(diagnose(evidence(token=read_token(a_token(nbf=NOW + 86400)))), "not_valid_yet", 401)
+    # By the server's clock, whatever this machine's says.
+    found = diagnose(evidence(token=read_token(a_token(exp=NOW - 1)), here=NOW - 7200))
+    says(found, "expired", 401, "differs from the server's by 2 h")
+
+
+def test_the_authorizers_token_validation() -> None:
+    guard = replace(GUARD, audience="client2|client3")
+    says(diagnose(evidence(guard=guard)), "wrong_audience", 401, "client1", "client2|client3")
+    says(diagnose(evidence(guard=replace(GUARD, audience="["))), "unexplained", 401)
+
+
+def test_a_resource_policy() -> None:
+    said = "User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:…"
+    says(diagnose(evidence(403, said)), "resource_policy", 403, "Resource policy")
+
+
+def test_an_endpoint_that_is_turned_off() -> None:
+    off = {"name": "shop", "disableExecuteApiEndpoint": True}
+    says(diagnose(evidence(403, "Forbidden", api=off)), "endpoint_disabled", 403, "custom domain")
+
+
+def test_a_deployment_of_a_moment_ago() -> None:
+    served = Deployed(routes(GUARD), "d2", datetime.fromtimestamp(NOW - 5, UTC))
+    found = diagnose(evidence(500, "Internal server error", served=served))
+    says(found, "just_deployed", 500, "5 s ago", "Wait a moment")
+
+
+def test_a_pool_behind_a_stage_variable_is_not_judged() -> None:
+    guard = replace(
+        GUARD, pools=(f"arn:aws:cognito-idp:{REGION}:1:userpool/${{stageVariables.p}}",)
+    )
+    says(diagnose(evidence(guard=guard)), "unexplained", 401)
+
+
+def test_a_lambda_authorizer_is_left_to_its_own_log() -> None:
+    guard = Guard("CUSTOM", authorizer="mine")
+    says(diagnose(evidence(guard=guard)), "custom_authorizer", 401, "mine", "log")
+    says(diagnose(evidence(200, "", guard=guard)), "none", 200)
+
+
+def test_a_crash_that_lambda_hands_over_as_a_success() -> None:
+    name = f"arn:aws:lambda:{REGION}:1:function:shop"
+    answer = Got(200, "division by zero", failed=True)
+    found = diagnose(evidence(function=name, answer=answer, permitted=True))
+    says(found, "function_failed", 200, "/aws/lambda/shop")
+
+
+def test_on_aws_what_went_through_is_not_wrong() -> None:
+    """Whatever cogauth thought of it; its doubt is worth a word."""
+    access = read_token(a_token(token_use="access"))
+    says(diagnose(evidence(200, "", token=access)), "none", 200, "takes an ID token")
+
+
+def test_where_something_could_not_be_looked_at_it_says_so() -> None:
+    found = diagnose(evidence(unknown=("the user: AccessDeniedException",), user=None))
+    says(found, "unexplained", 401, "Not known: the user: AccessDeniedException", "AWS WAF")
+
+
+def test_every_cause_has_a_check_and_every_check_a_description() -> None:
+    for check in (*CHECKS, *TOKEN_CHECKS):
+        assert check.__doc__
+
+
+@given(
+    st.one_of(st.none(), st.text(), st.builds(a_token, exp=st.floats(), iss=st.text())),
+    st.sampled_from([200, 302, 400, 401, 403, 404, 429, 500, 504, None]),
+    st.sampled_from([GUARD, Guard(), Guard("AWS_IAM"), replace(GUARD, scopes=("a", "b"))]),
+    st.booleans(),
+)
+def test_whatever_is_found_there_is_one_cause_and_no_token(
+    text: str | None,
+    status: int | None,
+    guard: Guard,
+    emulated: bool,  # noqa: FBT001
+) -> None:
+    token = None if text is None else read_token(text)
+    found = diagnose(evidence(status, guard=guard, token=token, emulated=emulated))
+    shown = f"{found.cause} {found.notes} {found.facts}"
+    assert found.cause.sentence
+    if text is not None and len(text) > 30:
+        assert text not in shown
+    json.dumps(found.facts)
+
+
+@given(st.text())
+def test_anything_can_be_read_as_a_token(text: str) -> None:
+    token = read_token(text)
+    assert token.flaw or token.header is not None
+    assert text not in repr(token) or len(text) < 20 or text in repr(read_token(""))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (7500, "2 h 5 min"),
+        (86400, "1 day"),
+        (200_000, "2 days 7 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_lengths_of_time(seconds: float, words: str) -> None:
+    assert length(seconds) == words
+
+
+# URLs
+
+
+def on_aws(tmp_path: Path, endpoint: str | None = None) -> State:
+    return State(tmp_path / "s.json", "shop", "123456789012", REGION, endpoint, Settings())
+
+
+def test_urls_of_aws(tmp_path: Path) -> None:
+    state, host = on_aws(tmp_path), f"abc123.execute-api.{REGION}.amazonaws.com"
+    for url, stage, path in (
+        (f"https://{host}/dev/hello", "dev", "/hello"),
+        (f"https://{host}/dev", "dev", "/"),
+        (f"https://{host}", "", "/"),
+        (f"https://{host}:443/dev/pets/a%20b?x=1#part", "dev", "/pets/a b"),
+        (f"https://abc123-vpce-0a1b.execute-api.{REGION}.amazonaws.com/dev/x", "dev", "/x"),
+    ):
+        address = parse_url(state, url)
+        assert (address.api, address.stage, address.path) == ("abc123", stage, path)
+        assert "#" not in address.url
+    for url in (
+        f"http://{host}/dev/hello",
+        f"https://user:secret@{host}/dev",
+        f"https://{host}:8443/dev",
+        f"https://{host}:x/dev",
+        "https://api.example.com/hello",
+        f"https://{host}.example.com:1/dev",
+        f"https://abc123.lambda-url.{REGION}.on.aws/",
+        "hello",
+        "",
+        "https://[",
+    ):
+        with pytest.raises(UsageError, match="custom domain"):
+            parse_url(state, url)
+    with pytest.raises(UsageError, match="in the region us-east-1"):
+        parse_url(state, "https://abc123.execute-api.us-east-1.amazonaws.com/dev/hello")
+
+
+def test_a_token_goes_to_awss_own_hosts_alone(tmp_path: Path, no_credentials: Any) -> None:
+    del no_credentials
+    aws = Aws(region=REGION)
+    aws.identity = ("123456789012", "aws")
+    state = on_aws(tmp_path)
+    for suffix in ("amazonaws.com", "api.aws"):
+        check_suffix(parse_url(state, f"https://a.execute-api.{REGION}.{suffix}/dev"), aws)
+    for suffix in ("evil.com", "amazonaws.com.evil.com", "amazonaws.com.cn"):
+        with pytest.raises(UsageError, match="not AWS's own"):
+            check_suffix(parse_url(state, f"https://a.execute-api.{REGION}.{suffix}/dev"), aws)
+
+
+def test_urls_of_a_local_aws(tmp_path: Path) -> None:
+    state = on_aws(tmp_path, "http://127.0.0.1:4566")
+    address = parse_url(state, "http://127.0.0.1:4566/restapis/a1/dev/_user_request_/pets/7?x=1")
+    assert (address.api, address.stage, address.path) == ("a1", "dev", "/pets/7")
+    for url in (
+        "http://127.0.0.1:4567/restapis/a1/dev/_user_request_/pets",
+        "https://127.0.0.1:4566/restapis/a1/dev/_user_request_/pets",
+        "http://127.0.0.1:4566/restapis/a1/dev/pets",
+        f"https://a1.execute-api.{REGION}.amazonaws.com/dev",
+    ):
+        with pytest.raises(UsageError, match="this stack's endpoint"):
+            parse_url(state, url)
+
+
+# Who may call a function
+
+ARN = f"arn:aws:execute-api:{REGION}:123456789012:api1/dev/GET/pets"
+
+
+@pytest.mark.parametrize(
+    ("change", "permits"),
+    [
+        ({}, True),
+        ({"Principal": "*"}, True),
+        ({"Principal": {"AWS": "*"}}, True),
+        ({"Principal": {"Service": "s3.amazonaws.com"}}, False),
+        ({"Effect": "Deny"}, False),
+        ({"Action": "lambda:*"}, True),
+        ({"Action": ["lambda:GetFunction"]}, False),
+        ({"Condition": {"ArnLike": {"AWS:SourceArn": ARN.replace("dev/GET", "*/GET")}}}, True),
+        ({"Condition": {"ArnLike": {"AWS:SourceArn": ARN.replace("dev/GET", "*/POST")}}}, False),
+        ({"Condition": {"ArnLike": {"aws:sourceArn": [f"{ARN}/x", f"{ARN[:-4]}*"]}}}, True),
+        ({"Condition": {"StringEquals": {"AWS:SourceAccount": "123456789012"}}}, True),
+        ({"Condition": {"StringEquals": {"AWS:SourceAccount": "210987654321"}}}, False),
+    ],
+)
+def test_statements_of_a_functions_policy(change: dict[str, Any], permits: bool) -> None:  # noqa: FBT001
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+    }
+    assert _permits({**statement, **change}, ARN) is permits

@@ -1,0 +1,605 @@
+"""The live check of the guard, on the local AWS; and the user that it makes and removes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, until
+from conftest import FakeTime, refusal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogauth import state as state_file
+from cogauth import tokens
+from cogauth import verify as verifying
+from cogauth.context import Aws, Context
+from cogauth.errors import CogauthError, LoginError, StateError, UsageError
+from cogauth.settings import CHARACTER_CLASSES, Settings
+from cogauth.state import State
+from cogauth.verify import Row, Verification, find_target, verify
+from cogauth.waiting import Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest_plugins = ("cli_tools",)
+
+USER = "cogauth-verify-" + "0" * 32
+ORIGIN = "https://app.example"
+CHECKS = [
+    *("trigger fires", "wrong password", "no token", "garbage", "tampered token"),
+    *("ID token", "access token", "expired token", "OPTIONS", "CORS headers"),
+]
+
+
+@dataclass
+class Standing:
+    """A stack on the local AWS."""
+
+    cli: Cli
+    up: dict[str, Any]
+    aws: Aws
+
+    @property
+    def gateway(self) -> Any:
+        return client("apigateway", self.up["endpoint_url"])
+
+    @property
+    def cognito(self) -> Any:
+        return client("cognito-idp", self.up["endpoint_url"])
+
+    @property
+    def path(self) -> Path:
+        return self.cli.state.with_name("checked.json")
+
+    def state(self) -> State:
+        state = state_file.load(self.path)
+        assert state is not None
+        return state
+
+    def context(self) -> Context:
+        fake = FakeTime()
+        return Context(self.aws, self.state(), Waiter(clock=fake, stop=fake), settle_s=0)
+
+    def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:
+        ctx = self.context()
+        told: list[Row] = []
+        result = verify(ctx, find_target(ctx, **target), told.append)
+        assert tuple(told) == result.rows
+        return {row.check: row for row in result.rows}, result
+
+    def users(self) -> list[str]:
+        users = self.cognito.list_users(UserPoolId=self.up["user_pool_id"])["Users"]
+        return [user["Username"] for user in users]
+
+    def method(self, path: str, verb: str = "GET") -> dict[str, str]:
+        api = self.up["rest_api_id"]
+        items = self.gateway.get_resources(restApiId=api)["items"]
+        resource = next(item["id"] for item in items if item["path"] == path)
+        return {"restApiId": api, "resourceId": resource, "httpMethod": verb}
+
+    def add(self, name: str, **method: Any) -> dict[str, str]:
+        """Add GET /name, guarded by the stack's own authorizer."""
+        place = self.method("/hello") | {"httpMethod": "GET"}
+        api = {"restApiId": place["restApiId"]}
+        root = next(r for r in self.gateway.get_resources(**api)["items"] if r["path"] == "/")
+        made = self.gateway.create_resource(**api, parentId=root["id"], pathPart=name)
+        place["resourceId"] = made["id"]
+        self.gateway.put_method(
+            **place,
+            authorizationType="COGNITO_USER_POOLS",
+            authorizerId=self.up["authorizer_id"],
+            **method,
+        )
+        self.gateway.put_integration(**place, type="MOCK")
+        self.gateway.put_integration_response(**place, statusCode="200")
+        return place
+
+    def guard(self, place: dict[str, str], **change: str) -> None:
+        patch = [{"op": "replace", "path": f"/{k}", "value": v} for k, v in change.items()]
+        self.gateway.update_method(**place, patchOperations=patch)
+
+
+@pytest.fixture(scope="module")
+def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    folder = tmp_path_factory.mktemp("checked")
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    with command_line(folder, **keys) as cli:
+        cli.env |= {"COGAUTH_STACK": "checked", "COGAUTH_ENDPOINT_URL": endpoint}
+        up = cli.run("up", "--json").must().document
+        yield Standing(cli, up, Aws(region=REGION, endpoint_url=endpoint, local=True))
+        cli.run("down", "--yes").must()
+
+
+@pytest.mark.local
+def test_a_guard_that_guards(standing: Standing) -> None:
+    rows, result = standing.verify()
+    assert list(rows) == CHECKS
+    assert result.ok
+    assert {name: row.got for name, row in rows.items() if row.ok} == {
+        "trigger fires": "signed up, CONFIRMED",
+        "wrong password": "wrong_credentials",
+        "no token": "401",
+        "garbage": "401",
+        "tampered token": "401",
+        "ID token": "200",
+    }
+    # The local AWS's own word on what AWS refuses doesn't count.
+    assert (rows["access token"].got, rows["access token"].ok) == ("200", None)
+    assert "AWS refuses an access token" in rows["access token"].note
+    for name in ("expired token", "OPTIONS", "CORS headers"):
+        assert (rows[name].got, rows[name].ok) == ("", None)
+        assert rows[name].note
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) -> None:
+    done = standing.cli.run("verify").must()
+    assert done.out.count("\n") == len(CHECKS) + 1
+    assert "ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
+    assert done.out.endswith("All 6 are as they should be; 4 not counted.\n")
+    document = standing.cli.run("verify", "--json").must().document
+    assert list(document) == ["ok", "api", "stage", "url", "rows", "elapsed_s"]
+    assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
+    assert (document["ok"], document["api"]) == (True, standing.up["rest_api_id"])
+    assert f"{document['url']}/hello" == standing.up["protected_url"]
+    table = standing.cli.on_terminal("verify")
+    assert table.ended() == 0
+    assert "All 6 are as they should be" in table.plain
+    last = table.plain.rsplit("trigger fires", 1)[1]
+    assert "tampered token" in last
+    assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_row_that_differs_is_exit_1(standing: Standing) -> None:
+    place = standing.method("/hello")
+    standing.guard(place, authorizationType="NONE")
+    try:
+        done = standing.cli.run("verify", "--json").must(1)
+        rows = done.document["rows"]
+        assert not done.document["ok"]
+        differ = {row["check"]: row["got"] for row in rows if row["ok"] is False}
+        assert differ == dict.fromkeys(("no token", "garbage", "tampered token"), "200")
+        url = standing.up["protected_url"]
+        assert all(f"'cogauth explain {url}'" in r["note"] for r in rows if r["ok"] is False)
+    finally:
+        authorizer = standing.up["authorizer_id"]
+        standing.guard(place, authorizationType="COGNITO_USER_POOLS", authorizerId=authorizer)
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_trigger_that_does_not_fire(standing: Standing) -> None:
+    pool = standing.up["user_pool_id"]
+    standing.cognito.update_user_pool(UserPoolId=pool, LambdaConfig={})
+    try:
+        done = standing.cli.run("verify", "--json").must(1)
+        rows = {row["check"]: row for row in done.document["rows"]}
+        fires = rows["trigger fires"]
+        assert (fires["got"], fires["ok"]) == ("user_unconfirmed, UNCONFIRMED", False)
+        assert "not been confirmed" in fires["note"]
+        # What needs no token is looked at all the same.
+        assert rows["no token"]["ok"]
+        assert (rows["ID token"]["ok"], rows["ID token"]["note"]) == (
+            None,
+            "the sign-up gave no token",
+        )
+    finally:
+        standing.cli.run("up").must()
+    assert standing.users() == []
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("scope", "access"), [("aws.cognito.signin.user.admin", "200"), ("shop/read", "401")]
+)
+def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: str) -> None:
+    place = standing.add("scoped", authorizationScopes=[scope])
+    try:
+        rows, result = standing.verify(path="/scoped")
+        assert result.ok
+        assert (rows["ID token"].got, rows["access token"].got) == ("401", access)
+        assert scope in f"{rows['ID token'].note}{rows['access token'].note}"
+    finally:
+        standing.gateway.delete_resource(
+            restApiId=place["restApiId"], resourceId=place["resourceId"]
+        )
+
+
+@pytest.mark.local
+def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
+    """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
+    ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
+    cognito = boto3.Session("test", "test", region_name=REGION).client(
+        "cognito-idp",
+        endpoint_url=standing.up["endpoint_url"],
+        config=Config(parameter_validation=False),
+    )
+    standing.cli.login("ann", "Correct-Horse-7").must()
+    short = cognito.create_user_pool_client(
+        **pool,
+        ClientName="short",
+        ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+        IdTokenValidity=-60,
+        TokenValidityUnits={"IdToken": "seconds"},
+    )["UserPoolClient"]["ClientId"]
+    try:
+        old = cognito.admin_initiate_auth(
+            **pool,
+            ClientId=short,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ann", "PASSWORD": "Correct-Horse-7"},
+        )["AuthenticationResult"]["IdToken"]
+        # Neither one that the pool didn't make nor one that still holds is taken for it.
+        header, payload, _ = old.split(".")
+        tokens.store(ctx.state, "eve", {"id_token": f"{header}.{payload}.c2lnbmF0dXJl"})
+        rows, _ = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
+        tokens.store(ctx.state, "ann", {"id_token": old})
+        rows, result = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
+        assert result.ok
+    finally:
+        standing.cognito.admin_delete_user(**pool, Username="ann")
+        standing.cognito.delete_user_pool_client(**pool, ClientId=short)
+        ctx.state.tokens_path.unlink()
+
+
+# CORS
+
+
+@pytest.mark.local
+def test_where_cors_is_on_both_answers_can_be_read(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "cors_origins", (ORIGIN,), raising=False)
+    place = standing.method("/hello")
+    api = standing.up["rest_api_id"]
+    rows, result = standing.verify()
+    # It has no OPTIONS method yet, and no header.
+    assert not result.ok
+    differ = [name for name, row in rows.items() if row.ok is False]
+    assert differ == ["OPTIONS", "CORS headers on 401", "CORS headers on 200"]
+    assert rows["CORS headers on 401"].got == "none"
+
+    options = {**place, "httpMethod": "OPTIONS"}
+    standing.gateway.put_method(**options, authorizationType="NONE")
+    standing.gateway.put_integration(**options, type="MOCK")
+    standing.gateway.put_integration_response(**options, statusCode="200")
+    header = "header.Access-Control-Allow-Origin"
+    standing.gateway.put_integration_response(
+        **place, statusCode="200", responseParameters={f"method.response.{header}": f"'{ORIGIN}'"}
+    )
+    standing.gateway.put_gateway_response(
+        restApiId=api,
+        responseType="UNAUTHORIZED",
+        responseParameters={f"gatewayresponse.{header}": "'*'"},
+    )
+    deployment = standing.gateway.create_deployment(restApiId=api, stageName="dev")["id"]
+    try:
+        rows, result = standing.verify()
+        assert result.ok
+        assert rows["OPTIONS"].got == "200"
+        assert rows["CORS headers on 401"].got == "*"
+        assert rows["CORS headers on 200"].got == ORIGIN
+    finally:
+        standing.gateway.delete_method(**options)
+        standing.gateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
+        standing.cli.run("up").must()
+    assert deployment
+
+
+# Other APIs
+
+
+@pytest.fixture(scope="module")
+def attached(standing: Standing) -> Iterator[str]:
+    """A REST API of somebody's own, some methods of which the stack's pool guards."""
+    gateway = standing.gateway
+    api = gateway.create_rest_api(name="orders")["id"]
+    authorizer = gateway.create_authorizer(
+        restApiId=api,
+        name="pool",
+        type="COGNITO_USER_POOLS",
+        providerARNs=[standing.up["user_pool_arn"]],
+        identitySource="method.request.header.X-Auth",
+    )["id"]
+    ids = {"/": gateway.get_resources(restApiId=api)["items"][0]["id"]}
+    for parent, name, verbs in (
+        ("/", "orders", ("GET", "POST", "OPTIONS")),
+        ("/orders", "{id}", ("GET",)),
+        ("/", "open", ("GET",)),
+    ):
+        path = f"{parent.rstrip('/')}/{name}"
+        made = gateway.create_resource(restApiId=api, parentId=ids[parent], pathPart=name)["id"]
+        ids[path] = made
+        for verb in verbs:
+            place = {"restApiId": api, "resourceId": made, "httpMethod": verb}
+            guarded = verb != "OPTIONS" and name != "open"
+            how: dict[str, str] = (
+                {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": authorizer}
+                if guarded
+                else {"authorizationType": "NONE"}
+            )
+            gateway.put_method(**place, **how)
+            gateway.put_integration(**place, type="MOCK")
+            gateway.put_integration_response(**place, statusCode="200")
+    gateway.create_deployment(restApiId=api, stageName="live")
+    yield str(api)
+    gateway.delete_rest_api(restApiId=api)
+
+
+@pytest.mark.local
+def test_an_attached_api(standing: Standing, attached: str) -> None:
+    del attached
+    ctx = standing.context()
+    target = find_target(ctx, "orders")
+    result = verify(ctx, target, lambda _row: None)
+    assert result.ok
+    assert target.stage == "live"
+    assert [str(place) for place in target.places] == ["GET /orders"]
+    rows = {row.check: row for row in result.rows if "not called" not in row.check}
+    assert (rows["ID token"].got, rows["ID token"].expected) == ("200", "not 401 or 403")
+    assert rows["OPTIONS"].ok
+    skipped = [(row.sent, row.note) for row in result.rows if row.check == "not called"]
+    assert [name for name, _ in skipped] == ["POST /orders", "GET /orders/{id}"]
+    assert "could change something" in skipped[0][1]
+    assert "--path /orders/1" in skipped[1][1]
+    assert standing.users() == []
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("path", "called"),
+    [("/orders/7", ["GET /orders/7"]), ("/ord*", ["GET /orders"]), ("/orders", ["GET /orders"])],
+)
+def test_some_of_its_paths(standing: Standing, attached: str, path: str, called: list[str]) -> None:
+    ctx = standing.context()
+    target = find_target(ctx, attached, path)
+    assert [str(place) for place in target.places] == called
+    assert verify(ctx, target, lambda _row: None).ok
+
+
+@pytest.mark.local
+def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: str) -> None:
+    twin = standing.gateway.create_rest_api(name="orders")["id"]
+    ctx = standing.context()
+    try:
+        for api, path, stage, said in (
+            ("nothing", None, None, "no REST API with the id or name 'nothing'"),
+            ("orders", None, None, f"Several REST APIs have the name 'orders': {attached}, {twin}"),
+            (attached, None, "beta", "has no stage 'beta': it has live"),
+            (attached, "/x*", None, "fits no method"),
+            (attached, "/open", None, "give one such as /orders"),
+            (twin, None, None, "--stage: it has none"),
+            (None, None, "prod", "has no stage 'prod': it has dev"),
+            (None, "/signin", None, "give one such as /hello"),
+        ):
+            with pytest.raises(UsageError) as caught:
+                find_target(ctx, api, path, stage)
+            assert said in str(caught.value)
+        done = standing.cli.run("verify", "--api", "nothing", "--json").must(2)
+        assert done.document["error"].startswith("There is no REST API")
+    finally:
+        standing.gateway.delete_rest_api(restApiId=twin)
+    assert standing.users() == []
+
+
+def test_without_a_stack_it_says_so(cli: Cli) -> None:
+    assert "There is no stack here" in cli.run("verify").must(2).err
+
+
+# The throwaway user
+
+
+@pytest.mark.local
+def test_what_a_crash_left_is_removed(standing: Standing) -> None:
+    """The user is on disk before it is made, so a kill at any instant leaves none for good."""
+    ctx = standing.context()
+    run = verifying._Run(ctx, find_target(ctx), lambda _row: None)  # noqa: SLF001
+
+    def killed(**_: Any) -> None:
+        raise SystemExit
+
+    # Between the sign-up and all that comes after it.
+    name = "before-call.cognito-identity-provider.AdminGetUser"
+    ctx.aws.cognito.meta.events.register(name, killed)
+    try:
+        with pytest.raises(SystemExit):
+            run.check(verifying.new_user(ctx), "Correct-Horse-7")
+    finally:
+        ctx.aws.cognito.meta.events.unregister(name, killed)
+    (left,) = standing.users()
+    assert list(standing.state().throwaway_users) == [left]
+    _, result = standing.verify()
+    assert result.ok
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
+    running = standing.cli.spawn("verify")
+    running.see("trigger fires")
+    running.process.send_signal(signal.SIGKILL)
+    running.ended()
+    standing.cli.run("verify", "--settle", "0").must()
+    assert until(lambda: standing.users() == [])
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_ctrl_c_removes_the_user(standing: Standing) -> None:
+    running = standing.cli.spawn("verify")
+    running.see("trigger fires")
+    running.process.send_signal(signal.SIGINT)
+    assert running.ended() in {0, 130}
+    assert "Traceback" not in running.text
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_an_error_in_the_middle_removes_the_user(standing: Standing) -> None:
+    ctx = standing.context()
+
+    def fail(_row: Row) -> None:
+        raise LoginError("the network is gone")
+
+    with pytest.raises(LoginError):
+        verify(ctx, find_target(ctx), fail)
+    assert standing.users() == []
+    # So does one while it is stopped from elsewhere.
+    ctx = standing.context()
+    with pytest.raises(KeyboardInterrupt):
+        verify(ctx, find_target(ctx), lambda _row: ctx.waiter.stop.set())
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+    assert ctx.waiter.stop.is_set()
+
+
+@pytest.mark.local
+def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
+    ctx = standing.context()
+    denied = denial("AdminDeleteUser")
+    events = ctx.aws.cognito.meta.events
+    name = "before-call.cognito-identity-provider.AdminDeleteUser"
+    events.register(name, denied)
+    try:
+        with pytest.raises(CogauthError, match=r"cognito-idp:AdminDeleteUser.*None was made"):
+            verify(ctx, find_target(ctx), lambda _row: None)
+    finally:
+        events.unregister(name, denied)
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing) -> None:
+    ctx = standing.context()
+    events = ctx.aws.cognito.meta.events
+    name = "before-call.cognito-identity-provider.AdminDeleteUser"
+    calls: list[int] = []
+    deny = denial("AdminDeleteUser")
+
+    def denied_later(**more: Any) -> Any:
+        calls.append(1)
+        return deny(**more) if len(calls) > 1 else None
+
+    events.register(name, denied_later)
+    try:
+        result = verify(ctx, find_target(ctx), lambda _row: None)
+    finally:
+        events.unregister(name, denied_later)
+    assert not result.ok
+    assert result.left is not None
+    assert "The next 'cogauth verify --stack checked --state" in result.left
+    assert standing.users() == list(standing.state().throwaway_users)
+    standing.verify()
+    assert standing.users() == []
+
+
+def denial(operation: str) -> Any:
+    said = f"User is not authorized to perform: cognito-idp:{operation}"
+    return lambda **_: refusal(400, "AccessDeniedException", said)
+
+
+@pytest.mark.local
+def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> None:
+    """Its answer was lost: that there is no such user is believed only after the settling time."""
+    ctx = replace(standing.context(), settle_s=15)
+    now = datetime.fromtimestamp(ctx.now(), UTC)
+    ctx.state.put_throwaway_user(USER, now.isoformat())
+    verifying.remove_users(ctx)
+    assert standing.state().throwaway_users == {USER: now.isoformat()}
+    later = replace(ctx, now=lambda: now.timestamp() + 16)
+    verifying.remove_users(later)
+    assert standing.state().throwaway_users == {}
+    # Whoever has been answered knows.
+    ctx.state.put_throwaway_user(USER, now.isoformat())
+    verifying.remove_users(ctx, USER)
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
+    ctx = standing.context()
+    target = find_target(ctx)
+    ctx = replace(ctx, settle_s=15)
+
+    def no_answer(request: Request) -> Answer:
+        del request
+        return Answer(404, "{}")
+
+    with Fixed(no_answer) as elsewhere:
+        ctx.state.endpoint_url = elsewhere.url
+        with pytest.raises(LoginError):
+            verify(ctx, target, lambda _row: None)
+    (left,) = standing.state().throwaway_users
+    assert left.startswith("cogauth-verify-")
+    later = replace(standing.context(), now=lambda: time.time() + 60)
+    later.state.endpoint_url = standing.up["endpoint_url"]
+    verifying.remove_users(later)
+    assert standing.state().throwaway_users == {}
+
+
+@given(
+    st.integers(6, 99),
+    st.sets(st.sampled_from(list(CHARACTER_CLASSES))),
+)
+def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
+    settings = Settings(password_min_length=least, password_require=tuple(required))
+    password = verifying.new_password(settings)
+    assert max(least, 32) <= len(password) <= 256
+    assert any(c.isupper() for c in password)
+    assert any(c.islower() for c in password)
+    assert any(c.isdigit() for c in password)
+    assert any(c in "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-" for c in password)
+    assert password.isascii()
+    assert " " not in password
+
+
+@pytest.mark.parametrize(
+    "users",
+    [{"ann": "2026-11-24T00:00:00+00:00"}, {USER: "yesterday"}, {USER: 1}, [USER], "x", 1],
+)
+def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: Any) -> None:
+    """They are deleted without a question."""
+    path = tmp_path / "s.json"
+    State(path, "s", "1", REGION, None, Settings()).save()
+    data = json.loads(path.read_text())
+    assert data["throwaway_users"] == {}
+    path.write_text(json.dumps({**data, "throwaway_users": users}))
+    with pytest.raises(StateError, match="damaged"):
+        state_file.load(path)
+    # One of before there was a verify has none.
+    del data["throwaway_users"]
+    path.write_text(json.dumps(data))
+    old = state_file.load(path)
+    assert old is not None
+    assert old.throwaway_users == {}
+    old.put_throwaway_user(USER, "2026-11-24T00:00:00+00:00")
+    again = state_file.load(path)
+    assert again is not None
+    assert list(again.throwaway_users) == [USER]
+    again.drop_throwaway_user(USER)
+    again.drop_throwaway_user(USER)
+
+
+def test_a_stage_must_be_named_where_there_are_several() -> None:
+    with pytest.raises(UsageError, match="--stage: it has a, b"):
+        verifying._stage(["b", "a"], None, "api1")  # noqa: SLF001
+    assert verifying._stage(["a"], None, "api1") == "a"  # noqa: SLF001
