@@ -130,9 +130,13 @@ class _Up:
     def _needs(self) -> Mapping[str, list[str]]:
         """Return what each resource needs, in the console's order but for what can't wait."""
         resources = [resource for _, resource in self.concerned.values()]
+        resources.sort(key=lambda resource: not resource.urgent)
+        # Of names that can be used only once the first one is taken before the others: of two who
+        # begin at one moment one has all, and not each the one that the other needs.
+        first, *others = [each for each in resources if each.taken and not each.inside]
         return {
-            resource.key: list(resource.all_needs)
-            for resource in sorted(resources, key=lambda each: not each.urgent)
+            resource.key: [*resource.all_needs, *([first.key] if resource in others else [])]
+            for resource in resources
         }
 
     def _ask_first(self) -> None:
