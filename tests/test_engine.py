@@ -995,7 +995,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
         seen.append(here)
 
     with account.calls.watched(look):
-        account.up()
+        account.up(cors_origins=("https://app.example",))
     assert len(seen) == 8
 
 

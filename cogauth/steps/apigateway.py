@@ -251,6 +251,8 @@ class Method(Resource):
         declared = {cors.parameter(name): False for name in self.headers}
         for status in self.statuses():
             standing = live.get("methodResponses", {}).get(status)
+            # Asked of a response that stands only where they are to be set.
+            needed = declared.keys() if ctx.state.settings.cors_origins else set()
             if standing is None:
                 yield Change(
                     f"add the response {status}",
@@ -258,7 +260,7 @@ class Method(Resource):
                         **place, statusCode=status, responseParameters=declared
                     ),
                 )
-            elif missing := declared.keys() - (standing.get("responseParameters") or {}):
+            elif missing := needed - (standing.get("responseParameters") or {}).keys():
                 # A response that stands can't be put again: API Gateway answers with a conflict.
                 patch = [
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
