@@ -82,11 +82,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--aws"):
-        return
+    asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
+    needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
     for item in items:
-        if item.get_closest_marker("aws"):
-            item.add_marker(pytest.mark.skip(reason="needs --aws and an AWS account"))
+        for marker in [name for name in asked if not asked[name]]:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=needed[marker]))
 
 
 class FakeTime(Event):

@@ -176,9 +176,11 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
         )
     if origins and ctx.state.local_data is not None:
         yield (
-            "The local AWS sets no header on what POST "
-            f"{ctx.state.settings.path} answers, and ignores mapping templates, which choose "
-            "among several origins: pages get on with it only in part."
+            "The local AWS ignores mapping templates, which choose among several origins: no page "
+            "can read an answer there."
+            if len(origins) > 1
+            else "The local AWS sets no header on what POST "
+            f"{ctx.state.settings.path} answers: a page can't read that there, but all the rest."
         )
 
 
@@ -267,7 +269,7 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
     click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
     click.echo(f"  protected  GET  {urls['protected_url']}")
     if ctx.state.settings.cors_origins:
-        click.echo(f"  from pages of   {' '.join(ctx.state.settings.cors_origins)}")
+        click.echo(f"  browsers   pages of {' '.join(ctx.state.settings.cors_origins)}")
     click.echo()
     for name, value in ids.items():
         click.echo(f"  {name:<26} {value}")
