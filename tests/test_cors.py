@@ -755,8 +755,6 @@ def test_a_bad_origin_is_refused_before_anything_is_looked_at(
     assert named in refused.err
     assert not cli.state.exists()
     assert list(cli.folder.glob(".cogauth/*")) == []
-    from_environment = cli.run("up", COGAUTH_CORS_ORIGIN="App.example", **nobody).must(2)
-    assert "--cors-origin 'App.example'" in from_environment.err
 
 
 @pytest.mark.local
@@ -765,8 +763,8 @@ def test_the_command_says_what_it_lets_in_and_what_it_can_not(here: Cli) -> None
     assert "browsers   pages of https://app.example\n" in first.out
     assert "CORS" not in first.err
     assert "Warning" not in first.err
-    bad = here.run("up", "--cors-origin", "https://app.example:443").must(2)
-    assert "'https://app.example:443'" in bad.err
+    bad = here.run("up", COGAUTH_CORS_ORIGIN="https://a.example https://app.example:443").must(2)
+    assert "--cors-origin 'https://app.example:443'" in bad.err
 
     origins = {"COGAUTH_CORS_ORIGIN": "https://b.example https://a.example https://a.example"}
     several = here.run("up", "--json", **origins).must()
