@@ -777,6 +777,7 @@ def test_the_command_says_what_it_lets_in_and_what_it_can_not(here: Cli) -> None
 
     everyone = here.run("up", "--cors-origin", "*").must()
     assert "Warning: --cors-origin '*' lets any web page call the API" in everyone.err
+    assert "browsers   pages of any origin\n" in everyone.out
 
     nobody = here.run("up", "--cors-origin", "none").must()
     assert "browsers" not in nobody.out

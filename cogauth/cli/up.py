@@ -268,8 +268,9 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
     )
     click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
     click.echo(f"  protected  GET  {urls['protected_url']}")
-    if ctx.state.settings.cors_origins:
-        click.echo(f"  browsers   pages of {' '.join(ctx.state.settings.cors_origins)}")
+    if origins := ctx.state.settings.cors_origins:
+        shown = "any origin" if "*" in origins else " ".join(origins)
+        click.echo(f"  browsers   pages of {shown}")
     click.echo()
     for name, value in ids.items():
         click.echo(f"  {name:<26} {value}")
