@@ -86,7 +86,7 @@ class PassThrough:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any  # noqa: N815 as it asks
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = handle_any  # noqa: N815 as it asks
 
             def log_message(self, *args: Any) -> None:
                 del args

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from cogauth import cors
 from cogauth.errors import UsageError
 
 DEFAULT_STACK = "cogauth"
@@ -51,6 +52,7 @@ class Settings:
         stage: the API's stage, part of its URL.
         throttle_rate: of the sign-in method, in requests a second, over all callers.
         throttle_burst: of the sign-in method, in requests at once.
+        cors_origins: whose pages may call the API from a browser; ``*`` alone for any.
     """
 
     tier: str = "LITE"
@@ -70,6 +72,7 @@ class Settings:
     stage: str = "dev"
     throttle_rate: float = field(default=20.0, metadata=_between(0.1, 10000, "requests a second"))
     throttle_burst: int = field(default=40, metadata=_between(1, 5000, "requests"))
+    cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every value; raise UsageError that names the option and the remedy."""
@@ -109,6 +112,7 @@ class Settings:
                 f"--password-require {unknown[0]!r} can't be used: "
                 f"give some of {', '.join(CHARACTER_CLASSES)}, or none."
             )
+        cors.check_origins(self.cors_origins)
 
     @property
     def password_policy_text(self) -> str:
@@ -145,12 +149,20 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""
-        return {**asdict(self), "password_require": list(self.password_require)}
+        return {
+            **asdict(self),
+            "password_require": list(self.password_require),
+            "cors_origins": list(self.cors_origins),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:
         """Read what to_json gave; raise UsageError, TypeError or KeyError for anything else."""
-        return cls(**{**data, "password_require": tuple(data["password_require"])})
+        lists = {
+            "password_require": tuple(data["password_require"]),
+            "cors_origins": tuple(data.get("cors_origins", ())),
+        }
+        return cls(**{**data, **lists})
 
 
 def _option(name: str) -> str:

@@ -20,7 +20,11 @@ from botocore.awsrequest import AWSResponse
 from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
-from moto.apigateway.exceptions import NoIntegrationDefined
+from moto.apigateway.exceptions import (
+    BadRequestException,
+    ConflictException,
+    NoIntegrationDefined,
+)
 from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
 from moto.apigateway.responses import APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
@@ -78,11 +82,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--aws"):
-        return
+    asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
+    needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
     for item in items:
-        if item.get_closest_marker("aws"):
-            item.add_marker(pytest.mark.skip(reason="needs --aws and an AWS account"))
+        for marker in [name for name in asked if not asked[name]]:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=needed[marker]))
 
 
 class FakeTime(Event):
@@ -329,6 +334,9 @@ def inventory(session: boto3.Session) -> list[str]:
         found += ["authorizer" for _ in api.get_authorizers(**place)["items"]]
         deployments = [item["id"] for item in api.get_deployments(**place)["items"]]
         found += ["deployment" for _ in deployments]
+        for one in api.get_gateway_responses(**place)["items"]:
+            if not one.get("defaultResponse"):
+                found.append(f"gateway response {one['responseType']}")
         for stage in api.get_stages(**place)["item"]:
             known = "deployed" if stage["deploymentId"] in deployments else "dangling"
             found.append(f"stage {stage['stageName']} {known}")
@@ -391,6 +399,78 @@ def _update_method(response: Any) -> str:
     if method.authorization_type not in {"COGNITO_USER_POOLS", "CUSTOM"}:
         method.authorizer_id = None
     return json.dumps(method.to_json())
+
+
+def _update_method_response(response: Any) -> tuple[int, dict[str, Any], str]:
+    names = response.path.split("/")
+    api, resource, http_method, status = (unquote(names[part]) for part in (2, 4, 6, 8))
+    found = response.backend.get_method_response(api, resource, http_method, status)
+    for operation in response._get_param("patchOperations"):  # noqa: SLF001 moto's own way
+        assert operation["op"] == "add"
+        assert operation["value"] in {"true", "false"}
+        name = operation["path"].removeprefix("/responseParameters/")
+        assert name.startswith("method.response.header.")
+        declared = {**(found.response_parameters or {}), name: operation["value"] == "true"}
+        found.response_parameters = declared
+    return 201, {}, json.dumps(found.to_json())
+
+
+def _put_method_response(
+    backend: APIGatewayBackend, api: str, resource: str, method: str, status: str, *rest: Any
+) -> Any:
+    if backend.get_method_response(api, resource, method, status) is not None:
+        raise ConflictException("Response already exists for this resource")
+    return _moto_put_method_response(backend, api, resource, method, status, *rest)
+
+
+def _put_integration_response(  # noqa: PLR0913, PLR0917 as moto has it
+    backend: APIGatewayBackend,
+    api: str,
+    resource: str,
+    method: str,
+    status: str,
+    pattern: Any,
+    templates: Any,
+    parameters: dict[str, str] | None,
+    *rest: Any,
+) -> Any:
+    """Refuse a header that the method response of the same status doesn't declare, as AWS does."""
+    declared = backend.get_method_response(api, resource, method, status)
+    for name in parameters or {}:
+        if declared is None or name not in (declared.response_parameters or {}):
+            raise BadRequestException(
+                "Invalid mapping expression specified: Validation Result: warnings : [], "
+                f"errors : [Invalid mapping expression parameter specified: {name}]"
+            )
+    return _moto_put_integration_response(
+        backend, api, resource, method, status, pattern, templates, parameters, *rest
+    )
+
+
+def _get_gateway_response(response: Any) -> tuple[int, dict[str, Any], str]:
+    """Answer with API Gateway's own response, if nobody set one, where moto has none.
+
+    It has the headers of the DEFAULT_ one of its kind, and says that it is a default all the same.
+    """
+    api, kind = response.path.split("/")[-3], response.path.split("/")[-1]
+    set_by_user = response.backend.get_rest_api(api).gateway_responses
+    if kind in set_by_user:
+        return _moto_get_gateway_response(response)
+    inherited = set_by_user.get("DEFAULT_4XX")
+    status = {"UNAUTHORIZED": "401", "ACCESS_DENIED": "403"}.get(kind)
+    answer = {
+        "responseType": kind,
+        "defaultResponse": True,
+        "responseParameters": (inherited.response_parameters or {}) if inherited and status else {},
+        "responseTemplates": {"application/json": '{"message":$context.error.messageString}'},
+        **({"statusCode": status} if status else {}),
+    }
+    return 200, {}, json.dumps(answer)
+
+
+_moto_put_method_response = APIGatewayBackend.put_method_response
+_moto_put_integration_response = APIGatewayBackend.put_integration_response
+_moto_get_gateway_response = APIGatewayResponse.get_gateway_response
 
 
 def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) -> Authorizer:
@@ -460,17 +540,25 @@ CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
 def whole_moto(quick_moto: None) -> Iterator[None]:
     """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
 
-    tags of a REST API, the deletion of one that is gone, an integration that isn't there.
+    tags of a REST API, the deletion of one that is gone, an integration that isn't there,
+    UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
+    gateway responses that nobody set.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(APIGatewayResponse, "update_method", _update_method, raising=False)
+        patch.setattr(
+            APIGatewayResponse, "update_method_response", _update_method_response, raising=False
+        )
+        patch.setattr(APIGatewayResponse, "get_gateway_response", _get_gateway_response)
         patch.setattr(APIGatewayResponse, "tag_resource", _tag_resource)
         patch.setattr(APIGatewayResponse, "untag_resource", _untag_resource)
         patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
         patch.setattr(Authorizer, "apply_operations", _apply_operations)
         patch.setattr(APIGatewayBackend, "delete_rest_api", _delete_rest_api)
         patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
+        patch.setattr(APIGatewayBackend, "put_method_response", _put_method_response)
+        patch.setattr(APIGatewayBackend, "put_integration_response", _put_integration_response)
         yield
 
 

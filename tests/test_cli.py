@@ -53,6 +53,7 @@ UP_FIELDS = [
     "stage",
     "sign_in_url",
     "protected_url",
+    "cors_origins",
     "user_pool_id",
     "user_pool_arn",
     "client_id",

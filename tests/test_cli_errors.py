@@ -178,6 +178,7 @@ BAD_VALUES = [
     ("--stage", ("a b", "")),
     ("--throttle-rate", ("0", "nan", "many")),
     ("--throttle-burst", ("0", "5001")),
+    ("--cors-origin", ("", "null", "https://app.example/", "app.example", "https://*.example")),
     ("--region", ("moon-1",)),
     ("--endpoint-url", ("ftp://127.0.0.1", "127.0.0.1:4566", "http://127.0.0.1:x")),
     ("--state", (".",)),

@@ -23,6 +23,7 @@ SILENT = sorted(
             ROOT / "cogauth" / f"{name}.py"
             for name in (
                 "moods",
+                "cors",
                 "state",
                 "context",
                 "waiting",

@@ -37,6 +37,7 @@ CHOICES = [
 OTHERS = [
     *("--password-require", "none", "--path", "/log-in_2.x", "--stage", "a_b-c"),
     *("--throttle-rate", "0.5", "--throttle-burst", "6", "--power-user"),
+    *("--cors-origin", "https://app.example"),
 ]
 
 
@@ -466,6 +467,7 @@ def test_every_setting_is_read_off_what_stands(
         stage="prod",
         throttle_rate=0.5,
         throttle_burst=3,
+        cors_origins=("http://localhost:3000", "https://app.example"),
     )
     account.up(**vars(settings))
     account.path().unlink()

@@ -148,6 +148,7 @@ valid = st.builds(
     throttle_rate=st.floats(0.1, 10000),
     throttle_burst=st.integers(1, 5000),
     stage=st.from_regex(r"\A[A-Za-z0-9_-]{1,128}\Z"),
+    cors_origins=st.sampled_from([(), ("*",), ("http://a:3000",), ("http://a:3000", "https://b")]),
 )
 
 

@@ -11,6 +11,7 @@ import airspeed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from template_tools import render
 
 from cogauth.steps.apigateway import (
     FUNCTION_FAILED,
@@ -39,31 +40,10 @@ CRASHES: list[Any] = [
 ]
 
 
-class Input:
-    """`$input` of a mapping template."""
-
-    def __init__(self, body: Any) -> None:
-        self.body = body
-
-    def _get(self, path: str) -> Any:
-        if path == "$":
-            return self.body
-        return self.body.get(path.removeprefix("$.")) if isinstance(self.body, dict) else None
-
-    def path(self, path: str) -> Any:
-        return self._get(path)
-
-    def json(self, path: str) -> str:
-        return json.dumps(self._get(path))
-
-
 def answer(body: Any, template: str | None = None) -> tuple[int, Any]:
     """Return the HTTP status and the body that a client gets for the function's answer."""
-    context: dict[str, Any] = {"responseOverride": {}}
-    text = airspeed.Template(template or response_template()).merge(
-        {"input": Input(body), "context": context}
-    )
-    return context["responseOverride"].get("status", 200), json.loads(text)
+    rendered = render(template or response_template(), body)
+    return rendered.status or 200, json.loads(rendered.text)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 DEFAULTS = Settings()
 
 
-def _setting(name: str, help_text: str, **attributes: Any) -> Callable[[Any], Any]:
+def _setting(
+    name: str, help_text: str, option: str | None = None, **attributes: Any
+) -> Callable[[Any], Any]:
     """Return an option for a setting. Not given, it stays None: what the stack has, stays."""
     default = getattr(DEFAULTS, name)
-    option = "--" + name.replace("_", "-")
+    option = option or "--" + name.replace("_", "-")
+    variable = "COGAUTH_" + option[2:].replace("-", "_").upper()
     if isinstance(default, bool):
         option = f"{option}/--no-{option[2:]}"
     else:
-        shown = ",".join(default) if isinstance(default, tuple) else default
+        shown = (",".join(default) or "none") if isinstance(default, tuple) else default
         help_text = f"{help_text}  [default: {shown}]"
         attributes = {"type": type(default), **attributes}
-    return click.option(
-        option, name, default=None, envvar=f"COGAUTH_{name.upper()}", help=help_text, **attributes
-    )
+    return click.option(option, name, default=None, envvar=variable, help=help_text, **attributes)
 
 
 def _classes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> Any:
@@ -55,6 +56,13 @@ def _classes(_ctx: click.Context, _option: click.Parameter, value: str | None) -
     return () if names == ["none"] else tuple(names)
 
 
+def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
+    if not values:
+        return None
+    # In one order, so that the same ones are no change.
+    return () if values == ("none",) else tuple(sorted(set(values)))
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -62,6 +70,8 @@ Examples:
   cogauth up --local                  on an embedded local AWS; needs no account
   cogauth up --stack shop --region eu-central-1
   cogauth up --throttle-rate 5        changes the stack that stands, and only that
+  cogauth up --cors-origin https://app.example
+                                      lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
 """
 )
@@ -91,6 +101,16 @@ Examples:
 @_setting("stage", "The API's stage.")
 @_setting("throttle_rate", "Sign-ins a second, of all callers together.")
 @_setting("throttle_burst", "Sign-ins at once, of all callers together.")
+@_setting(
+    "cors_origins",
+    "Whose pages may call the API from a browser, as https://app.example. May be given several "
+    "times; or once: '*' for any, none to take it back.",
+    option="--cors-origin",
+    type=str,
+    multiple=True,
+    callback=_origins,
+    metavar="ORIGIN",
+)
 @click.option("--yes", is_flag=True, help="Make a lost user pool anew without a question.")
 @writer_options
 @target_options
@@ -128,6 +148,8 @@ def up(
         notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
             notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
+        for line in _cors_notices(ctx):
+            notice(line)
         progress = Progress(STEPS)
         ctx.confirm = partial(_confirm, progress, yes=yes)
         try:
@@ -140,6 +162,26 @@ def up(
                 f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
             ) from error
     _show(target, ctx, results, time.monotonic() - begun)
+
+
+def _cors_notices(ctx: Context) -> Iterator[str]:
+    """Yield what whoever opens the API to browsers should know, a line each."""
+    origins = ctx.state.settings.cors_origins
+    if "*" in origins:
+        yield "Warning: --cors-origin '*' lets any web page call the API and read what it answers."
+    if len(origins) > 1:
+        yield (
+            "With several --cors-origin a page can't read what API Gateway refuses by itself, as "
+            "the guard's 401: there it can't choose among origins. With one it can."
+        )
+    if origins and ctx.state.local_data is not None:
+        yield (
+            "The local AWS ignores mapping templates, which choose among several origins: no page "
+            "can read an answer there."
+            if len(origins) > 1
+            else "The local AWS sets no header on what POST "
+            f"{ctx.state.settings.path} answers: a page can't read that there, but all the rest."
+        )
 
 
 def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
@@ -212,6 +254,7 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
                 "endpoint_url": ctx.state.endpoint_url,
                 "stage": ctx.state.settings.stage,
                 **urls,
+                "cors_origins": list(ctx.state.settings.cors_origins),
                 **ids,
                 "state_file": str(ctx.state.path),
                 "elapsed_s": round(elapsed, 3),
@@ -226,7 +269,11 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
     )
     click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
-    click.echo(f"  protected  GET  {urls['protected_url']}\n")
+    click.echo(f"  protected  GET  {urls['protected_url']}")
+    if origins := ctx.state.settings.cors_origins:
+        shown = "any origin" if "*" in origins else " ".join(origins)
+        click.echo(f"  browsers   pages of {shown}")
+    click.echo()
     for name, value in ids.items():
         click.echo(f"  {name:<26} {value}")
     click.echo(f"  {'state_file':<26} {ctx.state.path}")

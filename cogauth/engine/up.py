@@ -135,7 +135,10 @@ class _Up:
         # begin at one moment one has all, and not each the one that the other needs.
         first, *others = [each for each in resources if each.taken and not each.inside]
         return {
-            resource.key: [*resource.all_needs, *([first.key] if resource in others else [])]
+            resource.key: [
+                *(key for key in resource.all_needs if key in self.concerned),
+                *([first.key] if resource in others else []),
+            ]
             for resource in resources
         }
 
@@ -174,8 +177,7 @@ class _Up:
         """Make sure that a resource stands as the stack wants it; return what was done."""
         record = ctx.state.record(step.name, resource.key)
         if record is not None and not resource.wanted(ctx):
-            self._write(ctx, resource, lambda: resource.delete(ctx, record))
-            ctx.state.drop(step.name, resource.key)
+            self._take_away(ctx, step, resource, record)
             return UPDATED
         live, action = self._standing(ctx, step, resource, record)
         if live is None:
@@ -195,6 +197,16 @@ class _Up:
                 self.reporter.change(step, f"{words(resource)}: {change.what}")
             self._write(ctx, resource, change.call)
         return UPDATED if action == UNCHANGED else action
+
+    def _take_away(self, ctx: Context, step: Step, resource: Resource, record: Record) -> None:
+        """Delete what the settings don't ask for any more."""
+        if record["status"] == CREATING:
+            # A create whose caller is gone may still land: not after it was deleted.
+            find_after_crash(ctx, resource, record)
+        _outdate(ctx, resource.outdates)
+        self.reporter.change(step, f"{words(resource)}: take it away")
+        self._write(ctx, resource, lambda: resource.delete(ctx, record))
+        ctx.state.drop(step.name, resource.key)
 
     def _standing(
         self, ctx: Context, step: Step, resource: Resource, record: Record | None
@@ -320,8 +332,8 @@ class _Up:
     def _tell_needed(self, step: Step, key: str) -> None:
         """Say which other step's resource a step waits for, if it does."""
         for need in self.concerned[key][1].needs:
-            other, resource = self.concerned[need]
-            if other is not step and need not in self.actions:
+            other, resource = self.concerned.get(need, (step, None))
+            if resource is not None and other is not step and need not in self.actions:
                 self.reporter.waiting(step, f"the {words(resource)}", None)
                 return
 

@@ -19,6 +19,7 @@ from cogauth.steps.apigateway import (
 )
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
+from cogauth.steps.cors import GATEWAY_RESPONSES, HELLO_PREFLIGHT, SIGN_IN_PREFLIGHT
 from cogauth.steps.iam import PowerUserAttachment, Role, RolePolicy
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
 
@@ -54,13 +55,20 @@ STEPS = (
             SignInMethod(),
             SignInIntegration(),
             Permission("sign_in_permission", SIGN_IN, API_GATEWAY),
+            SIGN_IN_PREFLIGHT,
+            *GATEWAY_RESPONSES,
         ),
     ),
     Step("authorizer", "Authorizer", (Authorizer(),)),
     Step(
         "protected_method",
         "Protected method",
-        (ApiResource("hello_resource"), ProtectedMethod(), ProtectedIntegration()),
+        (
+            ApiResource("hello_resource"),
+            ProtectedMethod(),
+            ProtectedIntegration(),
+            HELLO_PREFLIGHT,
+        ),
     ),
     Step("deployment", "Deployment", (Deployment(), Stage())),
 )

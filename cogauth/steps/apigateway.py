@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cogauth import cors
 from cogauth.settings import PROTECTED_PATH
 from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
 
@@ -40,6 +41,12 @@ STATUS_BY_CODE = {
     "timeout": 500,
     "unavailable": 500,
     "internal_error": 500,
+}
+# An integration with nothing behind it.
+MOCK: dict[str, Any] = {
+    "type": "MOCK",
+    "requestTemplates": {JSON: '{"statusCode": 200}'},
+    "passthroughBehavior": "NEVER",
 }
 # What a client gets when the function crashed or ran out of time: nothing of the stack trace.
 FUNCTION_FAILED = json.dumps(
@@ -193,6 +200,17 @@ class Method(Resource):
     outdates = ("deployment",)
     http_method: str
     resource: str
+    # The headers that an integration response may set: API Gateway refuses one that the method
+    # response doesn't declare. Declaring it sends nothing.
+    headers: tuple[str, ...] = (cors.ALLOW_ORIGIN, cors.VARY)
+
+    def place(self, ctx: Context) -> dict[str, Any]:
+        """Return by what API Gateway finds the method."""
+        return {
+            "restApiId": ctx.fact("rest_api"),
+            "resourceId": ctx.fact(self.resource),
+            "httpMethod": self.http_method,
+        }
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
         """Return who may call the method, in PutMethod's words."""
@@ -204,13 +222,13 @@ class Method(Resource):
 
     def create(self, ctx: Context) -> Live:
         """Put the method; its responses are changes, and what answers it is a resource apart."""
-        return ctx.aws.apigateway.put_method(**_place(ctx, self), **self.authorization(ctx))
+        return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the method with its responses."""
         del record
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_method(**_place(ctx, self)), GONE
+            lambda: ctx.aws.apigateway.get_method(**self.place(ctx)), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -218,8 +236,8 @@ class Method(Resource):
         return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare who may call it, and the statuses."""
-        api, place = ctx.aws.apigateway, _place(ctx, self)
+        """Compare who may call it, and the statuses with their headers."""
+        api, place = ctx.aws.apigateway, self.place(ctx)
         authorization = differing(live, self.authorization(ctx))
         if authorization:
             patch: Any = [
@@ -230,11 +248,29 @@ class Method(Resource):
                 f"set {', '.join(sorted(authorization))}",
                 lambda: api.update_method(**place, patchOperations=patch),
             )
+        declared = {cors.parameter(name): False for name in self.headers}
         for status in self.statuses():
-            if status not in live.get("methodResponses", {}):
+            standing = live.get("methodResponses", {}).get(status)
+            # Asked of a response that stands only where they are to be set.
+            needed = declared.keys() if ctx.state.settings.cors_origins else set()
+            if standing is None:
                 yield Change(
                     f"add the response {status}",
-                    lambda status=status: api.put_method_response(**place, statusCode=status),  # type: ignore[misc]
+                    lambda status=status: api.put_method_response(  # type: ignore[misc]
+                        **place, statusCode=status, responseParameters=declared
+                    ),
+                )
+            elif missing := needed - (standing.get("responseParameters") or {}).keys():
+                # A response that stands can't be put again: API Gateway answers with a conflict.
+                patch = [
+                    {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
+                    for name in sorted(missing)
+                ]
+                yield Change(
+                    f"declare headers of the response {status}",
+                    lambda status=status, patch=patch: api.update_method_response(  # type: ignore[misc]
+                        **place, statusCode=status, patchOperations=patch
+                    ),
                 )
 
 
@@ -250,20 +286,20 @@ class Integration(Resource):
         raise NotImplementedError
 
     def responses(self) -> dict[str, dict[str, Any]]:
-        """Return what becomes of the integration's answer, by HTTP status."""
+        """Return what becomes of the integration's answer, by HTTP status; without the origin."""
         raise NotImplementedError
 
     def create(self, ctx: Context) -> Live:
         """Put the integration; a present one is replaced, with its responses."""
         return ctx.aws.apigateway.put_integration(
-            **_place(ctx, self.method), **self.wanted_integration(ctx)
+            **self.method.place(ctx), **self.wanted_integration(ctx)
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the integration with its responses."""
         del record
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_integration(**_place(ctx, self.method)), GONE
+            lambda: ctx.aws.apigateway.get_integration(**self.method.place(ctx)), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -273,7 +309,7 @@ class Integration(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the integration and every response."""
-        api, place = ctx.aws.apigateway, _place(ctx, self.method)
+        api, place = ctx.aws.apigateway, self.method.place(ctx)
         wanted = self.wanted_integration(ctx)
         if "integrationHttpMethod" in wanted:
             # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
@@ -282,23 +318,18 @@ class Integration(Resource):
         if differing(live, wanted):
             yield Change("set what answers it", lambda: self.create(ctx))
             standing = {}
-        for status, response in self.responses().items():
+        for status, bare in self.responses().items():
+            response = cors.with_origin(bare, ctx.state.settings.cors_origins, JSON)
             present = standing.get(status, {})
-            if not present or differing(present, response):
+            # A header that is set and no longer wanted is a difference, too.
+            same = cors.sent(present) == cors.sent(response)
+            if not present or not same or differing(present, response):
                 yield Change(
                     f"set the answer for {status}",
                     lambda status=status, response=response: api.put_integration_response(  # type: ignore[misc]
                         **place, statusCode=status, **response
                     ),
                 )
-
-
-def _place(ctx: Context, method: Method) -> dict[str, Any]:
-    return {
-        "restApiId": ctx.fact("rest_api"),
-        "resourceId": ctx.fact(method.resource),
-        "httpMethod": method.http_method,
-    }
 
 
 class SignInMethod(Method):
@@ -384,11 +415,7 @@ class ProtectedIntegration(Integration):
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Nothing behind it: API Gateway answers by itself."""
         del ctx
-        return {
-            "type": "MOCK",
-            "requestTemplates": {JSON: '{"statusCode": 200}'},
-            "passthroughBehavior": "NEVER",
-        }
+        return dict(MOCK)
 
     def responses(self) -> dict[str, dict[str, Any]]:
         """The fixed text."""
@@ -482,8 +509,17 @@ class Deployment(Resource):
 
     key = "deployment"
     inside = "rest_api"
-    # CreateDeployment asks for an integration of each method.
-    needs = ("sign_in_integration", "protected_integration")
+    # CreateDeployment asks for an integration of each method; the rest is what it publishes.
+    needs = (
+        "sign_in_integration",
+        "protected_integration",
+        "sign_in_preflight",
+        "hello_preflight",
+        "unauthorized_response",
+        "access_denied_response",
+        "default_4xx_response",
+        "default_5xx_response",
+    )
     # When a snapshot was taken matters: one that a crash left is swept away, and taken again.
     adopted = False
 

@@ -1,0 +1,185 @@
+"""The console's "Enable CORS": what answers a browser's preflights, and the gateway's refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cogauth import cors
+from cogauth.steps.apigateway import GONE, JSON, MOCK, Integration, Method
+from cogauth.steps.base import Change, Live, Resource, deleted, or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Context
+    from cogauth.state import Record
+
+# How long a browser may go by a preflight's answer, in seconds: so long a change may take to reach
+# a page. Chromium takes 7200 at the most.
+MAX_AGE_S = 600
+ORIGIN_HEADER = f"gatewayresponse.header.{cors.ALLOW_ORIGIN}"
+# What API Gateway answers with unless somebody says otherwise.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+DEFAULT_STATUS = {"UNAUTHORIZED": "401", "ACCESS_DENIED": "403"}
+DEFAULT_TEMPLATES: dict[str, str] = {JSON: '{"message":$context.error.messageString}'}
+
+
+class Preflight(Method):
+    """OPTIONS of a path, answered by API Gateway itself; browsers ask it without a token."""
+
+    http_method = "OPTIONS"
+
+    def __init__(self, path: str, http_method: str) -> None:
+        self.key = f"{path}_preflight"
+        self.resource = f"{path}_resource"
+        self.needs = (self.resource,)
+        self.fixed_headers = {
+            "Access-Control-Allow-Methods": f"OPTIONS,{http_method}",
+            "Access-Control-Allow-Headers": "Authorization,Content-Type",
+            "Access-Control-Max-Age": str(MAX_AGE_S),
+        }
+        self.headers = (*Method.headers, *self.fixed_headers)
+        self.answer = PreflightAnswer(self)
+
+    def wanted(self, ctx: Context) -> bool:
+        """Only with ``--cors-origin``."""
+        return bool(ctx.state.settings.cors_origins)
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Anyone."""
+        del ctx
+        return {"authorizationType": "NONE"}
+
+    def statuses(self) -> list[str]:
+        """Only 200."""
+        return ["200"]
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the method, and what answers it."""
+        yield from super().changes(ctx, live)
+        yield from self.answer.changes(ctx, live.get("methodIntegration") or {})
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the origins that it lets in."""
+        del ctx
+        answers = (live.get("methodIntegration") or {}).get("integrationResponses") or {}
+        origins = cors.origins_of(answers.get("200", {}))
+        return {"cors_origins": origins} if origins else {}
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete the method with what answers it: ``--cors-origin`` was taken back."""
+        del record  # an interrupted creation left only an intent in it
+        return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)), GONE)
+
+
+class PreflightAnswer(Integration):
+    """What answers a preflight: nothing but headers."""
+
+    method: Preflight
+
+    def __init__(self, method: Preflight) -> None:
+        self.method = method
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
+        """Nothing behind it: API Gateway answers by itself."""
+        del ctx
+        return dict(MOCK)
+
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """The headers that are the same for every origin."""
+        headers = self.method.fixed_headers.items()
+        return {
+            "200": {
+                "responseParameters": {
+                    cors.parameter(name): f"'{value}'" for name, value in headers
+                }
+            }
+        }
+
+
+class GatewayResponse(Resource):
+    """The gateway's own answer of one kind, as the guard's 401: a page may read it, too.
+
+    Only a header is set: a status, or another body, would be given to all answers of its kind. Its
+    value can be a fixed one or the request's own Origin, which would let in any page; so with
+    several origins there is none.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
+    """
+
+    inside = "rest_api"
+    outdates = ("deployment",)
+
+    def __init__(self, response_type: Any) -> None:
+        self.type = response_type
+        self.key = f"{response_type.lower()}_response"
+
+    def wanted(self, ctx: Context) -> bool:
+        """Only with ``--cors-origin``, and only with one."""
+        return cors.fixed_origin(ctx.state.settings.cors_origins) is not None
+
+    def _place(self, ctx: Context) -> dict[str, Any]:
+        return {"restApiId": ctx.fact("rest_api"), "responseType": self.type}
+
+    def _standing(self, ctx: Context) -> dict[str, Any]:
+        """Return it as somebody set it; empty as long as it is API Gateway's own, or inherited."""
+        live = or_none(lambda: ctx.aws.apigateway.get_gateway_response(**self._place(ctx)), GONE)
+        return {} if live is None or live.get("defaultResponse") else live
+
+    def _put(self, ctx: Context, standing: Live, headers: dict[str, str]) -> Live:
+        """Set the headers; what somebody else set beside them stays."""
+        kept = {
+            key: standing[key] for key in ("statusCode", "responseTemplates") if standing.get(key)
+        }
+        return ctx.aws.apigateway.put_gateway_response(
+            **self._place(ctx), **kept, responseParameters=headers
+        )
+
+    def _others(self, standing: Live) -> dict[str, str]:
+        headers = standing.get("responseParameters") or {}
+        return {name: value for name, value in headers.items() if name != ORIGIN_HEADER}
+
+    def create(self, ctx: Context) -> Live:
+        """Set the header."""
+        standing, origin = self._standing(ctx), self._origin(ctx)
+        return self._put(ctx, standing, {**self._others(standing), ORIGIN_HEADER: origin})
+
+    def _origin(self, ctx: Context) -> str:
+        return f"'{cors.fixed_origin(ctx.state.settings.cors_origins)}'"
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get it, if it has the header."""
+        del record
+        live = self._standing(ctx)
+        return live if ORIGIN_HEADER in (live.get("responseParameters") or {}) else None
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep its type."""
+        del ctx, live
+        return {"id": self.type}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the header."""
+        if live["responseParameters"][ORIGIN_HEADER] != self._origin(ctx):
+            yield Change("set the origin", lambda: self.create(ctx))
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Take the header away, and all of it if nothing else was set by somebody."""
+        del record
+        standing = self._standing(ctx)
+        if not standing:
+            return False
+        others = self._others(standing)
+        status = standing.get("statusCode") or DEFAULT_STATUS.get(self.type)
+        templates = standing.get("responseTemplates") or DEFAULT_TEMPLATES
+        if others or (status, templates) != (DEFAULT_STATUS.get(self.type), DEFAULT_TEMPLATES):
+            return bool(self._put(ctx, standing, others))
+        return deleted(lambda: ctx.aws.apigateway.delete_gateway_response(**self._place(ctx)), GONE)
+
+
+SIGN_IN_PREFLIGHT = Preflight("sign_in", "POST")
+HELLO_PREFLIGHT = Preflight("hello", "GET")
+GATEWAY_RESPONSES = tuple(
+    GatewayResponse(each)
+    for each in ("UNAUTHORIZED", "ACCESS_DENIED", "DEFAULT_4XX", "DEFAULT_5XX")
+)
