@@ -332,9 +332,9 @@ class Context:
         """Return a fact of a resource that stands: what its record says."""
         return self.state.fact(resource, name)
 
-    def url(self, path: str) -> str:
-        """Return the URL of a path of the deployed API."""
-        api, stage = self.fact("rest_api"), self.state.settings.stage
+    def url(self, path: str, api: str | None = None, stage: str | None = None) -> str:
+        """Return the URL of a path of the deployed API; or of another one, by its id and stage."""
+        api, stage = api or self.fact("rest_api"), stage or self.state.settings.stage
         if self.state.endpoint_url:
             # The form that the local AWS emulators share.
             return f"{self.state.endpoint_url}/restapis/{api}/{stage}/_user_request_{path}"

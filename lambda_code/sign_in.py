@@ -204,8 +204,8 @@ class Login(NamedTuple):
     deadline: float
 
 
-def read_login(event: Any, deadline: float) -> Login:
-    """Check the input. Raises SignInError."""
+def body_of(event: Any) -> dict[str, Any]:
+    """Return the request's JSON. Raises SignInError."""
     # On AWS the event is the request's JSON. The local AWS wraps the text of it in a description
     # of the HTTP request, as API Gateway does for a proxy integration.
     if isinstance(event, dict) and "requestContext" in event and "httpMethod" in event:
@@ -216,27 +216,36 @@ def read_login(event: Any, deadline: float) -> Login:
             raise SignInError("bad_request") from None
     if not isinstance(event, dict):
         raise SignInError("bad_request")
-    username, password = event.get("username"), event.get("password")
-    refresh_token = event.get("refresh_token")
-    if password is not None and refresh_token is not None:
+    return event
+
+
+def is_text(value: Any, longest: int) -> bool:
+    """Whether it is text, of 1 to so many characters."""
+    return isinstance(value, str) and 1 <= len(value) <= longest
+
+
+def read_login(event: Any, deadline: float) -> Login:
+    """Check the input. Raises SignInError."""
+    body = body_of(event)
+    username: Any = body.get("username")
+    password: Any = body.get("password")
+    token: Any = body.get("refresh_token")
+    if password is not None and token is not None:
         raise SignInError("bad_request")
     # Cognito's own limits. A name has letters, marks, symbols, numbers and punctuation.
-    if not (isinstance(username, str) and 1 <= len(username) <= MAX_USERNAME):
+    if not is_text(username, MAX_USERNAME) or any(
+        unicodedata.category(character)[0] not in "LMSNP" for character in username
+    ):
         raise SignInError("invalid_username")
-    if any(unicodedata.category(character)[0] not in "LMSNP" for character in username):
-        raise SignInError("invalid_username")
-    if refresh_token is not None:
-        if not (isinstance(refresh_token, str) and len(refresh_token) <= MAX_TOKEN):
+    if token is not None:
+        if not (is_text(token, MAX_TOKEN) and TOKEN.fullmatch(token)):
             raise SignInError("invalid_refresh_token")
-        if not TOKEN.fullmatch(refresh_token):
-            raise SignInError("invalid_refresh_token")
-        return Login(username, None, refresh_token, deadline)
-    if not (isinstance(password, str) and 1 <= len(password) <= MAX_PASSWORD):
-        raise SignInError("invalid_password")
     # JSON can spell half a character (a lone surrogate), which can't be sent on.
-    if any(unicodedata.category(character) == "Cs" for character in password):
+    elif not is_text(password, MAX_PASSWORD) or any(
+        unicodedata.category(character) == "Cs" for character in password
+    ):
         raise SignInError("invalid_password")
-    return Login(username, password, None, deadline)
+    return Login(username, password, token, deadline)
 
 
 def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:

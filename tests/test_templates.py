@@ -97,10 +97,7 @@ def test_every_code_of_the_function_has_a_status_and_no_other(sign_in: ModuleTyp
     [
         (
             400,
-            (
-                "bad_request invalid_username invalid_password invalid_refresh_token "
-                "password_policy"
-            ),
+            ("bad_request invalid_username invalid_password invalid_refresh_token password_policy"),
         ),
         (401, "wrong_credentials refresh_refused"),
         (
