@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from requests.utils import requote_uri
+from urllib3.util import parse_url
 
 from cogauth.aws_errors import explain
 from cogauth.errors import CogauthError, UsageError
@@ -169,7 +170,8 @@ class Answer:
 
 def url_of(ctx: Context, place: Place, path: str) -> str:
     """Return the URL of a path, with what a URL can't hold written as %XX."""
-    return requote_uri(ctx.url(path, place.api, place.stage))
+    # As requests and urllib3 will send it, so that what is shown and what curl gets is the same.
+    return parse_url(requote_uri(ctx.url(path, place.api, place.stage))).url
 
 
 def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
@@ -291,15 +293,12 @@ def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | 
     Returns:
         One line; the token is in neither, for curl reads the header from stdin.
     """
-    url = url_of(ctx, place, call.path)
     words = ["curl", "-sS"]
     usual = "GET" if data is None else "POST"
     if call.method == "HEAD":
         words.append("--head")
     elif call.method != usual:
         words += ["-X", call.method]
-    if re.search(r"[\[\]{}]", url):
-        words.append("--globoff")  # It would take these for several URLs.
     if token is not None:
         words += ["-H", "@-"]
     for name, value in call.headers.items():
@@ -307,7 +306,7 @@ def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | 
         words += ["-H", f"{name}: {value}" if value else f"{name};"]
     if data is not None:
         words += ["--data-binary", data]
-    line = shlex.join([*words, url])
+    line = shlex.join([*words, url_of(ctx, place, call.path)])
     return line if token is None else f"{token} | {line}"
 
 
