@@ -26,8 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+import click
 import pytest
+from click.testing import CliRunner
 
+from cogauth.cli import cli as program
 from cogauth.local import LocalAws
 
 if TYPE_CHECKING:
@@ -128,6 +131,16 @@ class Result:
         assert "Traceback" not in self.out + self.err
         assert ESCAPE not in self.out + self.err
         return self
+
+
+def in_process(*words: str, typed: str | bytes = "") -> Result:
+    """Run a command as `main` does, but for a process of its own, whose start takes longest."""
+    done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
+    if isinstance(done.exception, click.ClickException):
+        return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
+    if done.exception is not None:
+        raise done.exception
+    return Result(done.return_value or 0, done.stdout, done.stderr)
 
 
 class Running:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import click
 import pytest
 from cli_tools import (
     ACCOUNT,
@@ -29,14 +28,13 @@ from cli_tools import (
     Request,
     Result,
     command_line,
+    in_process,
 )
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import tokens
 from cogauth.calls import parse_headers, read_json
-from cogauth.cli import cli as program
 from cogauth.errors import UsageError
 from cogauth.http import strict_json
 from cogauth.settings import Settings
@@ -147,16 +145,6 @@ class Played:
         assert "Error: " in done.err
         assert done.out == ""
         assert self.gateway.requests == []
-
-
-def in_process(*words: str, typed: str | bytes = "") -> Result:
-    """Run a command as `main` does, but for a process of its own, whose start takes longest."""
-    done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
-    if isinstance(done.exception, click.ClickException):
-        return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
-    if done.exception is not None:
-        raise done.exception
-    return Result(done.return_value or 0, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def with_help_pages(text: str) -> str:
 
 def test_help_pages_are_the_programs() -> None:
     text = README.read_text()
-    assert len(HELP.findall(text)) == 6
+    assert len(HELP.findall(text)) == 11
     assert with_help_pages(text) == text
 
 
@@ -67,19 +67,24 @@ def readme_actions() -> set[str]:
 
 
 def called_actions() -> set[str]:
-    """Return the actions of all calls that the steps make, by the names of boto3's methods."""
+    """Return the actions of all calls that are made, by the names of boto3's methods.
+
+    Those of the steps, and of the token kit.
+    """
     session = botocore.session.get_session()
     action_of = {}
-    for service in ("cognito-idp", "iam", "lambda", "logs", "apigateway"):
+    # Cognito last: ListUsers is IAM's too, and is Cognito's here.
+    for service in ("iam", "lambda", "logs", "apigateway", "cognito-idp"):
         model = session.get_service_model(service)
         for operation in model.operation_names:
             verb = model.operation_model(operation).http["method"]
             action_of[xform_name(operation)] = (
                 f"apigateway:{verb}" if service == "apigateway" else f"{service}:{operation}"
             )
-    steps = Path(__file__).parents[1] / "cogauth" / "steps"
-    source = "".join(file.read_text() for file in steps.glob("*.py"))
-    # Method names are theirs alone: no two of these services share one that the steps call.
+    package = Path(__file__).parents[1] / "cogauth"
+    files = [*(package / "steps").glob("*.py"), package / "calls.py", package / "users.py"]
+    source = "".join(file.read_text() for file in files)
+    # Method names are theirs alone: no two of these services share another that is called.
     names = set(re.findall(r"\.([a-z_]+)\(", source))
     names |= set(re.findall(r"get_paginator\(\"(\w+)\"", source))
     return {action_of[name] for name in names if name in action_of}
