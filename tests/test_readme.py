@@ -73,8 +73,8 @@ def called_actions() -> set[str]:
     """
     session = botocore.session.get_session()
     action_of = {}
-    # Cognito last: ListUsers is IAM's too, and is Cognito's here.
-    for service in ("iam", "lambda", "logs", "apigateway", "cognito-idp"):
+    # ListUsers is IAM's too, and Cognito's here: the later one counts.
+    for service in ("iam", "cognito-idp", "lambda", "logs", "apigateway"):
         model = session.get_service_model(service)
         for operation in model.operation_names:
             verb = model.operation_model(operation).http["method"]
