@@ -23,7 +23,11 @@ SILENT = sorted(
         *(
             ROOT / "cogauth" / f"{name}.py"
             for name in (
+                "calls",
                 "moods",
+                "sessions",
+                "tokens",
+                "users",
                 "state",
                 "context",
                 "waiting",

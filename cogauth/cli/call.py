@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.calls import Answer, Call, Place
+    from cogauth.context import Context
 
 # What API Gateway's methods can be, but for ANY, which is all of them.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -103,7 +104,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     """
     state = require_state(target)
     wanted = _parse(options)
-    from cogauth import calls, sessions
+    from cogauth import calls
 
     ctx = standing(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
@@ -111,11 +112,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
         answer = calls.console_test(ctx, place, wanted)
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
     else:
-        token = None
-        if not no_token:
-            username = sessions.whose(state, options["username"])
-            found = get_tokens(target, state, username, ctx, from_stdin=options["password_stdin"])
-            token = found[f"{options['kind']}_token"]
+        token = None if no_token else _token(target, ctx, options)
         notice(f"{wanted.method} {calls.url_of(ctx, place, wanted.path)}")
         answer = calls.send(ctx, place, wanted, token)
     if target.as_json:
@@ -123,6 +120,14 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
     return 1 if answer.status >= BAD else 0
+
+
+def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
+    from cogauth import sessions
+
+    username = sessions.whose(ctx.state, options["username"])
+    found = get_tokens(target, ctx.state, username, ctx, from_stdin=options["password_stdin"])
+    return found[f"{options['kind']}_token"]
 
 
 @click.command(

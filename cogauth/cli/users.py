@@ -28,9 +28,9 @@ Examples:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @target_options
 def users(target: Target, *, delete: str | None, yes: bool) -> None:
-    """List the pool's users, or delete one: name, status, whether enabled, and when made.
+    """List the pool's users with their status and when they were made, or delete one.
 
-    Cognito's own list lags by some seconds.
+    Cognito's own list may lag behind a user who was just made or deleted.
     """
     state = require_state(target)
     if delete is None:
