@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ TIMEOUT_S = (10, 35)
 
 
 def session(url: str) -> requests.Session:
-    """Return a session for the API's URL; a password goes in clear to this machine only.
+    """Return a session for the API's URL; a secret goes in clear to this machine only.
 
     Raises:
         LoginError: the URL is plain HTTP to another machine.
@@ -50,7 +51,7 @@ def request(  # noqa: PLR0913 as many as a request has parts
     url: str,
     *,
     token: str | None = None,
-    data: dict[str, str] | None = None,
+    data: dict[str, str] | bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> requests.Response:
     """Send a request and return the answer, whatever its status.
@@ -60,8 +61,8 @@ def request(  # noqa: PLR0913 as many as a request has parts
         method: HTTP's.
         url: where to.
         token: sent as it is in the Authorization header; None for none.
-        data: sent as JSON.
-        headers: sent beside those.
+        data: sent as JSON; bytes as they are.
+        headers: sent beside the token.
 
     Raises:
         LoginError: no answer came.
@@ -70,9 +71,9 @@ def request(  # noqa: PLR0913 as many as a request has parts
         return http.request(
             method,
             url,
-            json=data,
+            **({"data": data} if isinstance(data, bytes) else {"json": data}),
             # The raw token: whether the authorizer takes "Bearer " is not documented.
-            headers={**({"Authorization": token} if token else {}), **(headers or {})},
+            headers={**(headers or {}), **({"Authorization": token} if token else {})},
             timeout=TIMEOUT_S,
             # A redirect would carry the password elsewhere.
             allow_redirects=False,
@@ -91,3 +92,18 @@ def json_object(response: requests.Response) -> dict[str, Any]:
     except (requests.JSONDecodeError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def strict_json(text: str) -> Any:
+    """Return what a JSON text says, if it can be written as JSON again.
+
+    Raises:
+        ValueError: it isn't JSON (``NaN`` is Python's own), or is nested too deeply.
+    """
+    try:
+        found = json.loads(text)
+        # Somewhat deeper than it will be written.
+        json.dumps([[[[found]]]], indent=2, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return found

@@ -79,7 +79,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
     """
     http = session(ctx.url("/"))
-    http_status, answer = sign_in(ctx, http, username, password)
+    http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
         return LoginResult(
@@ -90,12 +90,6 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
             user_id=None,
             expires_in=None,
             problems=(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",),
-        )
-    missing = [name for name in SUCCESS_FIELDS if name not in answer]
-    if missing:
-        raise LoginError(
-            f"The sign-in's answer lacks {', '.join(missing)}: it is not that of cogauth's own "
-            "function. Run 'cogauth up' again: it mends what differs."
         )
     problems = []
     claims: dict[str, Any] | None = None
@@ -153,15 +147,18 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
 
 
 def sign_in(
-    ctx: Context, http: requests.Session, username: str, password: str
+    ctx: Context, http: requests.Session, data: dict[str, str]
 ) -> tuple[int, dict[str, Any]]:
     """Return the sign-in's HTTP status and answer, once the deployment answers at all.
 
     Args:
         ctx: a stack that stands.
         http: a session for the API's URL.
-        username: who signs in, or up.
-        password: sent to the deployed URL and nowhere else.
+        data: what is sent there and nowhere else: a username, and a password or a refresh token.
+
+    Returns:
+        The HTTP status and the answer, which has a ``status``; if that is ``success``, all of
+        SUCCESS_FIELDS.
 
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
@@ -171,7 +168,7 @@ def sign_in(
 
     def attempt() -> tuple[int, dict[str, Any]] | None:
         nonlocal last
-        response = request(http, "POST", url, data={"username": username, "password": password})
+        response = request(http, "POST", url, data=data)
         answer = json_object(response)
         said = answer.get("message") or answer.get("code") or ""
         last = f"HTTP {response.status_code} {said}".strip()
@@ -189,7 +186,7 @@ def sign_in(
         raise LoginError(f"POST {url} answers {last}, which is no answer of the sign-in's.")
 
     try:
-        return ctx.waiter.until(
+        status, answer = ctx.waiter.until(
             attempt, reason="the new deployment to answer", timeout_s=READY_WITHIN_S
         )
     except TimedOutError as error:
@@ -197,3 +194,10 @@ def sign_in(
             f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up' again: it "
             "mends what differs; the function's log group tells more."
         ) from error
+    missing = [name for name in SUCCESS_FIELDS if name not in answer]
+    if answer["status"] == "success" and missing:
+        raise LoginError(
+            f"The sign-in's answer lacks {', '.join(missing)}: it is not that of cogauth's own "
+            "function. Run 'cogauth up' again: it mends what differs."
+        )
+    return status, answer

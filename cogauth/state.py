@@ -193,9 +193,11 @@ class State:
     def remove(self) -> None:
         """Delete the file and the stored tokens: nothing of the stack is left."""
         self.tokens_path.unlink(missing_ok=True)
+        self.tokens_path.with_suffix(".lock").unlink(missing_ok=True)
         # Whoever was killed in the middle of a write left half of a new file beside the old one.
-        for half in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.tmp"):
-            half.unlink(missing_ok=True)
+        for name in (self.path.name, self.tokens_path.name):
+            for half in self.path.parent.glob(f"{glob.escape(name)}.*.tmp"):
+                half.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 

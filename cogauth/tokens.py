@@ -1,15 +1,19 @@
-"""The pool's tokens: checked by its public keys, and kept beside the state file."""
+"""The pool's tokens: read, checked by its public keys, and kept beside the state file."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import requests
 
-from cogauth.errors import LoginError
-from cogauth.http import request
+from cogauth.errors import LoginError, UsageError
+from cogauth.http import request, strict_json
+from cogauth.lock import hold
 from cogauth.state import write_private
 
 if TYPE_CHECKING:
@@ -17,6 +21,75 @@ if TYPE_CHECKING:
     from cogauth.state import State
 
 NAMES = ("id_token", "access_token", "refresh_token")
+# The parts of a signed token, and of an encrypted one, as Cognito's refresh tokens are.
+SIGNED, ENCRYPTED = 3, 5
+# How long another command's write to the tokens' file is waited for.
+LOCK_S = 10.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a token says, which anyone can have written until its signature is checked."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+
+def read(text: str) -> tuple[str, Parts]:
+    """Take a token out of what a user gave, and read it without checking it.
+
+    Args:
+        text: the token; ``Authorization:`` or ``Bearer`` may stand before it.
+
+    Returns:
+        The token itself, and what it says.
+
+    Raises:
+        UsageError: it is no token that can be read; nothing of the text is in the message.
+    """
+    token = re.sub(r"(?i)\A\s*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
+    if not token:
+        raise UsageError("There is no token: the input is empty.")
+    segments = token.split(".")
+    if len(segments) == ENCRYPTED and re.fullmatch(r"[\w.-]+", token, re.ASCII):
+        raise UsageError(
+            "The token is encrypted (five parts), as Cognito's refresh tokens are: only the pool "
+            "can read it. Give an ID token or an access token."
+        )
+    try:
+        if len(segments) != SIGNED or not re.fullmatch(r"[\w.-]+", token, re.ASCII):
+            raise ValueError  # noqa: TRY301 all that it isn't reads the same
+        header, claims = (_read_part(segment) for segment in segments[:2])
+    except ValueError:
+        # Not chained: an error of the JSON parser holds all that it was to read.
+        raise UsageError(
+            "That is not a token: a JWT is three parts of base64url text with dots between, and "
+            "its first two are JSON objects. Give an ID token or an access token, whole."
+        ) from None
+    return token, Parts(header, claims)
+
+
+def _read_part(segment: str) -> dict[str, Any]:
+    found = strict_json(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
+    if not isinstance(found, dict):
+        raise ValueError  # noqa: TRY004 as whatever else is no token
+    return found
+
+
+def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:
+    """Return why a token doesn't hold for the stack's pool; None if it does.
+
+    Raises:
+        LoginError: the pool's keys can't be got.
+    """
+    use = claims.get("token_use")
+    if use not in {"id", "access"}:
+        return "its token_use is neither 'id' nor 'access'"
+    try:
+        verify(ctx, http, token, use)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        return str(error)
+    return None
 
 
 def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") -> dict[str, Any]:
@@ -95,11 +168,46 @@ def stored(state: State) -> dict[str, dict[str, str]]:
     """Return the tokens that are kept, by username and then by their names."""
     try:
         found = json.loads(state.tokens_path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        username: kept
+        for username, kept in found.items()
+        if isinstance(kept, dict) and all(isinstance(kept.get(name), str) for name in NAMES)
+    }
 
 
 def store(state: State, username: str, tokens: dict[str, str]) -> None:
-    """Keep a user's tokens beside the state file, for later commands; mode 0600."""
-    write_private(state.tokens_path, {**stored(state), username: tokens})
+    """Keep a user's tokens beside the state file, for later commands; mode 0600.
+
+    The pool takes a name in any case, so "Ann" takes the place of "ann". Where the stack is gone
+    by now, nothing is kept.
+
+    Raises:
+        CogauthError: the file can't be written.
+    """
+    _change(state, username, {username: tokens})
+
+
+def forget(state: State, username: str) -> None:
+    """Don't keep a user's tokens any longer.
+
+    Raises:
+        CogauthError: the file can't be written.
+    """
+    if state.tokens_path.exists():
+        _change(state, username, {})
+
+
+def _change(state: State, username: str, entry: dict[str, dict[str, str]]) -> None:
+    # Two commands at once would each write what the other has not seen.
+    with hold(state.tokens_path, "token", LOCK_S):
+        if state.path.exists():
+            others = {
+                name: kept
+                for name, kept in stored(state).items()
+                if name.lower() != username.lower()
+            }
+            write_private(state.tokens_path, {**others, **entry})

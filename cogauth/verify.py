@@ -389,7 +389,7 @@ class _Run:
         """See that the trigger fires and that a wrong password is refused; return the tokens."""
         ctx, path = self.ctx, self.ctx.state.settings.path
         self.answered = False
-        _, answer = sign_in(ctx, self.http, user, password)
+        _, answer = sign_in(ctx, self.http, {"username": user, "password": password})
         self.answered = True
         status = self._status_of(user)
         new = answer.get("is_new") == "true"
@@ -400,7 +400,7 @@ class _Run:
         self._add(Row("trigger fires", sent, expected, got, got == expected, note))
         if answer.get("status") != "success":
             return {}
-        _, refused = sign_in(ctx, self.http, user, f"{password}x")
+        _, refused = sign_in(ctx, self.http, {"username": user, "password": f"{password}x"})
         code = str(refused.get("code") or refused["status"])
         self._add(
             Row(

@@ -1,6 +1,7 @@
 """Signs a user in to Amazon Cognito, and up first if the name is new.
 
-Takes `{"username": ..., "password": ...}` and answers with one of
+Takes `{"username": ..., "password": ...}`, or `{"username": ..., "refresh_token": ...}` for new
+tokens without the password, and answers with one of
 
     {"status": "success", "id_token": ..., "access_token": ..., "refresh_token": ...,
      "expires_in": <seconds>, "user_id": ..., "is_new": "true" or "false"}
@@ -11,10 +12,14 @@ Cognito is asked as little as possible (a pool takes 120 logins, but only 50 sig
     a returning user    sign in
     a new user          sign in (refused), sign up, sign in
     a wrong password    sign in (refused), sign up (refused: the name is taken), look at the user
+    a refresh token     sign in by it; no user is made
 
 Cognito gives an unknown name and a wrong password the same answer, on purpose. Only the sign-up
 can tell them apart, and it doesn't count towards the lockout after wrong passwords. If the user
 turns out to be seconds old, two first logins crossed (a double click): one more sign-in decides.
+
+Cognito gives no new refresh token for an old one, which stays good until it expires: the answer
+has the old one then, so that each answer has all three.
 
 Read from the bottom up: `handler` is what Lambda calls, `sign_in_or_up` is the story.
 Environment: USER_POOL_ID, CLIENT_ID, PASSWORD_POLICY, the policy in plain English, and
@@ -26,6 +31,7 @@ import base64
 import hmac
 import json
 import os
+import re
 import socket
 import time
 import unicodedata
@@ -49,7 +55,9 @@ USER_POOL_ID = os.environ["USER_POOL_ID"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 PASSWORD_POLICY = os.environ["PASSWORD_POLICY"]
 
-MAX_USERNAME, MAX_PASSWORD = 128, 256  # Cognito's limits, in characters
+# Cognito's limits, in characters; and what its tokens are made of.
+MAX_USERNAME, MAX_PASSWORD, MAX_TOKEN = 128, 256, 131072
+TOKEN = re.compile(r"[A-Za-z0-9_=.-]+")
 CONNECT_SECONDS, READ_SECONDS = 1, 3
 # What one Cognito call can take at worst, and a little for our own answer.
 CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
@@ -88,11 +96,13 @@ http: URLLib3Session = make_session(
 kept_secret: dict[str, str] = {}
 
 MESSAGES = {
-    "bad_request": "Send a JSON object with username and password",
+    "bad_request": "Send a JSON object with username and either password or refresh_token",
     "invalid_username": "username is needed: text of 1 to 128 characters, no spaces among them",
     "invalid_password": "password is needed: text of 1 to 256 characters, with no space at an end",
+    "invalid_refresh_token": "refresh_token must be one that a sign-in has answered with",
     "password_policy": f"The password does not meet the policy: {PASSWORD_POLICY}",
     "wrong_credentials": "The username or password is incorrect",
+    "refresh_refused": "The refresh token is not valid any more, or not this user's: sign in again",
     "user_disabled": "This user is disabled",
     "user_unconfirmed": "This user has not been confirmed yet",
     "password_reset_required": "The password must be reset before this user can sign in",
@@ -120,6 +130,10 @@ REFUSALS = (
     ("NotAuthorizedException", "Unable to verify secret hash", "client_secret_refused"),
     ("NotAuthorizedException", "SecretHash does not match", "client_secret_refused"),
     ("NotAuthorizedException", "SignUp is not permitted", "sign_up_refused"),
+    # "Refresh Token has expired", "… has been revoked", "Invalid Refresh Token"
+    ("NotAuthorizedException", "Refresh Token", "refresh_refused"),
+    # "The user has been deleted for the associated refresh token"
+    ("NotAuthorizedException", "refresh token", "refresh_refused"),
     # "Temporary password has expired and must be …", "User account has expired, it must be …"
     ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
     ("NotAuthorizedException", "", "not_authorized"),
@@ -164,6 +178,9 @@ REFUSED_FOR_KNOWN_USERS_TOO = {
     "sign_up_refused",
 }
 
+# The answers to a refresh token that isn't good for this user.
+REFUSED_REFRESHES = {"client_secret_refused", "wrong_credentials", "refresh_refused"}
+
 # What Cognito may ask for instead of giving tokens. Anything else is challenge_required.
 CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
     ("SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"), "mfa_required"
@@ -179,15 +196,16 @@ class SignInError(Exception):
 
 
 class Login(NamedTuple):
-    """One request; `deadline` is in seconds of time.monotonic()."""
+    """One request, by password or by refresh token; `deadline` is of time.monotonic()."""
 
     username: str
-    password: str
+    password: str | None
+    refresh_token: str | None
     deadline: float
 
 
-def read_login(event: Any, deadline: float) -> Login:
-    """Check the input. Raises SignInError."""
+def body_of(event: Any) -> dict[str, Any]:
+    """Return the request's JSON. Raises SignInError."""
     # On AWS the event is the request's JSON. The local AWS wraps the text of it in a description
     # of the HTTP request, as API Gateway does for a proxy integration.
     if isinstance(event, dict) and "requestContext" in event and "httpMethod" in event:
@@ -198,18 +216,36 @@ def read_login(event: Any, deadline: float) -> Login:
             raise SignInError("bad_request") from None
     if not isinstance(event, dict):
         raise SignInError("bad_request")
+    return event
+
+
+def is_text(value: Any, longest: int) -> bool:
+    """Whether it is text, of 1 to so many characters."""
+    return isinstance(value, str) and 1 <= len(value) <= longest
+
+
+def read_login(event: Any, deadline: float) -> Login:
+    """Check the input. Raises SignInError."""
+    body = body_of(event)
+    username: Any = body.get("username")
+    password: Any = body.get("password")
+    token: Any = body.get("refresh_token")
+    if password is not None and token is not None:
+        raise SignInError("bad_request")
     # Cognito's own limits. A name has letters, marks, symbols, numbers and punctuation.
-    username, password = event.get("username"), event.get("password")
-    if not (isinstance(username, str) and 1 <= len(username) <= MAX_USERNAME):
+    if not is_text(username, MAX_USERNAME) or any(
+        unicodedata.category(character)[0] not in "LMSNP" for character in username
+    ):
         raise SignInError("invalid_username")
-    if any(unicodedata.category(character)[0] not in "LMSNP" for character in username):
-        raise SignInError("invalid_username")
-    if not (isinstance(password, str) and 1 <= len(password) <= MAX_PASSWORD):
-        raise SignInError("invalid_password")
+    if token is not None:
+        if not (is_text(token, MAX_TOKEN) and TOKEN.fullmatch(token)):
+            raise SignInError("invalid_refresh_token")
     # JSON can spell half a character (a lone surrogate), which can't be sent on.
-    if any(unicodedata.category(character) == "Cs" for character in password):
+    elif not is_text(password, MAX_PASSWORD) or any(
+        unicodedata.category(character) == "Cs" for character in password
+    ):
         raise SignInError("invalid_password")
-    return Login(username, password, deadline)
+    return Login(username, password, token, deadline)
 
 
 def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
@@ -289,22 +325,50 @@ def ask_with_hash(login: Login, operation: str, parameters: Callable[[str], dict
     return ask(login, operation, parameters(digest))
 
 
+def flow(name: str, **parameters: str | None) -> dict[str, Any]:
+    """Return what AdminInitiateAuth is sent."""
+    ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
+    return {**ids, "AuthFlow": name, "AuthParameters": parameters}
+
+
 def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
-    """Ask for tokens, and make the success answer of them. Raises SignInError."""
+    """Ask for tokens by the password. Raises SignInError."""
+    names = {"USERNAME": login.username, "PASSWORD": login.password}
     answer = ask_with_hash(
         login,
         "AdminInitiateAuth",
-        lambda digest: {
-            "UserPoolId": USER_POOL_ID,
-            "ClientId": CLIENT_ID,
-            "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
-            "AuthParameters": {
-                "USERNAME": login.username,
-                "PASSWORD": login.password,
-                "SECRET_HASH": digest,
-            },
-        },
+        lambda digest: flow("ADMIN_USER_PASSWORD_AUTH", **names, SECRET_HASH=digest),
     )
+    return success(answer, is_new=is_new)
+
+
+def refresh(login: Login) -> dict[str, Any]:
+    """Ask for tokens by the refresh token. Raises SignInError."""
+    # Here the hash must be of the name by which the pool knows the token's user. A pool that takes
+    # a name in any case shows it in lower case, so where the given one isn't it, that may be.
+    # GetTokensFromRefreshToken needs no hash, but is seen to refuse the tokens of
+    # AdminInitiateAuth: https://github.com/aws/aws-sdk-js-v3/issues/7162
+    for name in dict.fromkeys((login.username, login.username.lower())):
+        digest = secret_hash(login._replace(username=name))
+        parameters = {"REFRESH_TOKEN": login.refresh_token, "SECRET_HASH": digest}
+        try:
+            answer = ask(login, "AdminInitiateAuth", flow("REFRESH_TOKEN_AUTH", **parameters))
+            return success(answer, is_new=False, refresh_token=login.refresh_token)
+        except SignInError as refused:
+            if refused.code not in REFUSED_REFRESHES:
+                raise
+            cause = refused.cause
+            if refused.code != "client_secret_refused":
+                break
+    # A refused hash means another user's name here, rather than another secret, which isn't read
+    # again for that: anyone could cause it. The sign-in by password that follows does.
+    raise SignInError("refresh_refused", cause)
+
+
+def success(
+    answer: dict[str, Any], *, is_new: bool, refresh_token: str | None = None
+) -> dict[str, Any]:
+    """Make the success answer of Cognito's. Raises SignInError."""
     if "ChallengeName" in answer:
         raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
     tokens = answer["AuthenticationResult"]
@@ -316,7 +380,7 @@ def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
         "status": "success",
         "id_token": tokens["IdToken"],
         "access_token": tokens["AccessToken"],
-        "refresh_token": tokens["RefreshToken"],
+        "refresh_token": tokens.get("RefreshToken") or refresh_token,
         "expires_in": tokens["ExpiresIn"],
         "user_id": user_id,
         "is_new": "true" if is_new else "false",
@@ -373,7 +437,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     try:
         # Without a context, outside Lambda, there are the 29 seconds that API Gateway waits.
         seconds = context.get_remaining_time_in_millis() / 1000 if context else 29
-        answer = sign_in_or_up(read_login(event, started + seconds))
+        login = read_login(event, started + seconds)
+        answer = refresh(login) if login.refresh_token else sign_in_or_up(login)
     except SignInError as refused:
         answer, cause = failure(refused.code), refused.cause
     except Exception as error:  # noqa: BLE001 - Lambda would give the client a traceback

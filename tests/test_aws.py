@@ -113,6 +113,7 @@ def test_the_article_on_aws(tmp_path: Path) -> None:
         assert {step["action"] for step in up["steps"]} == {"created"}
         logs_in(account, up, password)
         answers_with_a_status_of_its_own(up["sign_in_url"], password)
+        renews_and_calls(account, up["sign_in_url"], password)
         again = account.run("up", "--json").must().document
         assert {step["action"] for step in again["steps"]} == {"unchanged"}
     finally:
@@ -157,6 +158,8 @@ def answers_with_a_status_of_its_own(url: str, password: str) -> None:
         (400, "invalid_password", {"username": "ann"}),
         (400, "invalid_username", {"username": 7, "password": password}),
         (400, "bad_request", []),
+        (401, "refresh_refused", {"username": "ann", "refresh_token": "garbage"}),
+        (400, "invalid_refresh_token", {"username": "ann", "refresh_token": "two words"}),
     ):
         got, answer = post(url, json.dumps(body))
         assert (got, answer.get("code")) == (status, code), answer
@@ -165,3 +168,27 @@ def answers_with_a_status_of_its_own(url: str, password: str) -> None:
     got, answer = post(url, "{")
     assert got in {400, 500}
     assert "stackTrace" not in answer
+
+
+def renews_and_calls(account: Account, url: str, password: str) -> None:
+    """The token kit; the case of names is what no local AWS has."""
+    for name in ("ann", "Bea"):
+        words = ("token", "--username", name)
+        refresh_token = account.run(*words, "--type", "refresh", password=password).out.strip()
+        claims = account.run(*words, "--decode", "--json").must().document["claims"]
+        named = claims["cognito:username"]
+        for username in {named, name, name.lower(), name.upper()}:
+            body = {"username": username, "refresh_token": refresh_token}
+            status, answer = post(url, json.dumps(body))
+            # What is promised is that the name in the token is good; the others are told.
+            assert username != named or (status, answer["status"]) == (200, "success")
+            print(f"{named}, renewed as {username}: {answer.get('code', 'success')}")  # noqa: T201
+    status, answer = post(url, json.dumps({"username": "bea", "refresh_token": "garbage"}))
+    assert (status, answer["code"]) == (401, "refresh_refused")
+    called = account.run("call", "GET", "/hello", "--username", "ann", "--json").must().document
+    assert (called["status"], called["log"]) == (200, None)
+    tested = account.run("call", "GET", "/hello", "--test-invoke", "--json").must().document
+    assert tested["status"] == 200
+    assert "Execution log" in tested["log"]
+    account.run("users", "--delete", "bea", "--yes").must()
+    account.run("users", "--delete", "bea", "--yes").must(1)

@@ -47,6 +47,7 @@ POLICY = "at least 8 characters, with an upper-case letter and a digit"
 PASSWORD, OTHER_PASSWORD = "Correct-Horse-1", "Battery-Staple-2"
 LOGIN = {"username": "ada", "password": PASSWORD}
 WRONG_LOGIN = {"username": "ada", "password": OTHER_PASSWORD}
+REFRESH = {"username": "ada", "refresh_token": "refresh-token.of-ada"}
 DESCRIBE, SIGN_IN, SIGN_UP, LOOK = (
     "DescribeUserPoolClient",
     "AdminInitiateAuth",
@@ -97,6 +98,8 @@ class Pool:
     sent: list[dict[str, Any]] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
     wrong_passwords: int = 0
+    # A refresh has a new refresh token only where tokens are rotated.
+    rotated: dict[str, str] = field(default_factory=dict)
     faults: dict[str, list[Reply]] = field(default_factory=dict)
     breaks: dict[str, Break] = field(default_factory=dict)
     wrong_requests: list[AssertionError] = field(default_factory=list)
@@ -130,6 +133,9 @@ class Pool:
     def AdminInitiateAuth(self, body: dict[str, Any]) -> Reply:  # noqa: N802
         assert set(body) == {"UserPoolId", "ClientId", "AuthFlow", "AuthParameters"}
         parameters = body["AuthParameters"]
+        if body["AuthFlow"] == "REFRESH_TOKEN_AUTH":
+            return self.refresh(parameters)
+        assert body["AuthFlow"] == "ADMIN_USER_PASSWORD_AUTH"
         if not self.hash_fits(parameters["USERNAME"], parameters["SECRET_HASH"]):
             return not_authorized(f"Unable to verify secret hash for client {CLIENT}")
         user = self.users.get(parameters["USERNAME"].lower())
@@ -138,12 +144,27 @@ class Pool:
         if user.password != parameters["PASSWORD"]:
             self.wrong_passwords += 1
             return WRONG
+        name = parameters["USERNAME"].lower()
+        return self.tokens(user, {"RefreshToken": f"refresh-token.of-{name}"})
+
+    def refresh(self, parameters: dict[str, str]) -> Reply:
+        """AWS looks at the token before the hash, which must be of the name that the pool has."""
+        assert set(parameters) == {"REFRESH_TOKEN", "SECRET_HASH"}
+        _, _, name = parameters["REFRESH_TOKEN"].partition(".of-")
+        user = self.users.get(name)
+        if user is None:
+            return not_authorized("Invalid Refresh Token")
+        if not self.hash_fits(name, parameters["SECRET_HASH"]):
+            return not_authorized(f"SecretHash does not match for the client: {CLIENT}")
+        return self.tokens(user, self.rotated)
+
+    def tokens(self, user: User, more: dict[str, str]) -> Reply:
         tokens = {
             "IdToken": f"header.{segment({'sub': user.sub})}.id-signature",
             "AccessToken": "header.claims.access-signature",
-            "RefreshToken": "refresh-token",
             "ExpiresIn": 3600,
             "TokenType": "Bearer",
+            **more,
         }
         return 200, {"AuthenticationResult": tokens, "ChallengeParameters": {}}
 
@@ -490,6 +511,92 @@ def test_no_call_carries_client_metadata(process: Process) -> None:
     assert not [body for body in process.pool.sent if "ClientMetadata" in body]
 
 
+# New tokens for a refresh token
+
+
+def test_a_refresh_takes_one_call_and_gives_the_refresh_token_back(process: Process) -> None:
+    first = process(LOGIN)
+    process.pool.calls.clear()
+    again = process(REFRESH)
+    assert (again["status"], again["is_new"]) == ("success", "false")
+    assert again["user_id"] == first["user_id"]
+    assert again["refresh_token"] == first["refresh_token"] == REFRESH["refresh_token"]
+    assert process.pool.calls == [SIGN_IN]
+    assert not [body for body in process.pool.sent if "ClientMetadata" in body]
+
+
+def test_a_rotated_refresh_token_is_handed_on(process: Process) -> None:
+    process.pool.add("ada", PASSWORD)
+    process.pool.rotated = {"RefreshToken": "next-refresh-token"}
+    assert process(REFRESH)["refresh_token"] == "next-refresh-token"
+
+
+def test_the_refresh_takes_the_name_in_other_letters(process: Process) -> None:
+    process.pool.add("ada", PASSWORD)
+    assert process({**REFRESH, "username": "ADA"})["status"] == "success"
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, SIGN_IN]
+
+
+@pytest.mark.parametrize(
+    ("event", "calls"),
+    [
+        ({**REFRESH, "username": "grace"}, 1),
+        ({**REFRESH, "username": "Grace"}, 2),
+        ({**REFRESH, "refresh_token": "unknown"}, 1),
+        ({**REFRESH, "refresh_token": "of-nobody.of-grace"}, 1),
+    ],
+)
+def test_a_refused_refresh_signs_nobody_up(
+    process: Process, event: dict[str, str], calls: int
+) -> None:
+    process.pool.add("ada", PASSWORD)
+    answer = process(event)
+    assert answer["code"] == "refresh_refused"
+    assert process.log["cause"] == "NotAuthorizedException"
+    # Nor is the secret read again, which is not for anyone to bring about.
+    assert process.pool.calls == [DESCRIBE] + [SIGN_IN] * calls
+    assert list(process.pool.users) == ["ada"]
+    assert process.calls_for(LOGIN) == [SIGN_IN]
+
+
+def test_a_replaced_secret_is_read_by_the_sign_in_that_follows(process: Process) -> None:
+    process(LOGIN)
+    process.pool.secret = "second-secret"
+    assert process.code(REFRESH) == "refresh_refused"
+    assert process.calls_for(LOGIN) == [SIGN_IN, DESCRIBE, SIGN_IN]
+    assert process(REFRESH)["status"] == "success"
+
+
+REFRESHES: list[tuple[str, Reply]] = [
+    ("refresh_refused", not_authorized("Refresh Token has expired")),
+    ("refresh_refused", not_authorized("Refresh Token has been revoked")),
+    ("refresh_refused", not_authorized("Refresh Token has different Client")),
+    (
+        "refresh_refused",
+        not_authorized("The user has been deleted for the associated refresh token"),
+    ),
+    ("refresh_refused", WRONG),
+    ("refresh_refused", error("UserNotFoundException", "User does not exist.")),
+    ("user_disabled", not_authorized("User is disabled.")),
+    ("not_authorized", not_authorized("Something new")),
+    ("throttled", error("TooManyRequestsException", "Rate exceeded")),
+    ("mfa_required", (200, {"ChallengeName": "SMS_MFA", "Session": "session"})),
+    ("unavailable", error("InternalErrorException", "Something went wrong", 500)),
+]
+
+
+@pytest.mark.parametrize(("code", "reply"), REFRESHES)
+def test_each_refusal_of_a_refresh_has_its_code(process: Process, code: str, reply: Reply) -> None:
+    process.pool.faults[SIGN_IN] = [reply]
+    assert process.code(REFRESH) == code
+    assert process.pool.calls == [DESCRIBE, SIGN_IN]
+
+
+def test_the_deadline_holds_for_a_refresh(process: Process) -> None:
+    assert process.code(REFRESH, Context(seconds=4)) == "timeout"
+    assert process.pool.calls == []
+
+
 # Two logins at once, and lost answers
 
 
@@ -668,7 +775,7 @@ ANSWERS: list[tuple[str, str, Reply]] = [
     ("unavailable", SIGN_IN, (200, b"<html>")),
 ]
 INPUTS: dict[str, list[Any]] = {
-    "bad_request": [None, [], "ada", 1, True],
+    "bad_request": [None, [], "ada", 1, True, {**LOGIN, **REFRESH}],
     "invalid_username": [
         {},
         {"username": None, "password": PASSWORD},
@@ -679,6 +786,14 @@ INPUTS: dict[str, list[Any]] = {
         {"username": "a\0", "password": PASSWORD},
         {"username": "\ud800", "password": PASSWORD},
         {"username": "a" * 129, "password": PASSWORD},
+        {"refresh_token": "refresh-token"},
+    ],
+    "invalid_refresh_token": [
+        {"username": "ada", "refresh_token": ""},
+        {"username": "ada", "refresh_token": 7},
+        {"username": "ada", "refresh_token": "two words"},
+        {"username": "ada", "refresh_token": "a\n"},
+        {"username": "ada", "refresh_token": "a" * 131073},
     ],
     "invalid_password": [
         {"username": "ada"},
@@ -739,6 +854,7 @@ def test_a_look_at_the_user_that_fails_says_so(process: Process) -> None:
 
 def test_every_code_is_reached_here(module: Any) -> None:
     elsewhere = {"wrong_credentials", "password_policy", "client_secret_refused", "timeout"}
+    elsewhere |= {code for code, _ in REFRESHES}
     assert {code for code, *_ in ANSWERS} | set(INPUTS) | elsewhere == set(module.MESSAGES)
     assert {code for *_, code in module.REFUSALS} <= set(module.MESSAGES)
 
@@ -815,7 +931,10 @@ values = st.recursive(
 )
 names = st.sampled_from(["ada", "grace", "a b", ""]) | values
 passwords = st.sampled_from([PASSWORD, OTHER_PASSWORD, "short"]) | st.characters() | values
-logins = st.fixed_dictionaries({}, optional={"username": names, "password": passwords})
+refresh_tokens = st.sampled_from(["refresh-token.of-grace", "unknown", None]) | values
+logins = st.fixed_dictionaries(
+    {}, optional={"username": names, "password": passwords, "refresh_token": refresh_tokens}
+)
 bodies = (logins | values).map(json.dumps) | values
 proxies = st.fixed_dictionaries(
     {"requestContext": values, "httpMethod": values},

@@ -75,8 +75,11 @@ def test_every_code_of_the_function_has_a_status_and_no_other(sign_in: ModuleTyp
 @pytest.mark.parametrize(
     ("status", "codes"),
     [
-        (400, "bad_request invalid_username invalid_password password_policy"),
-        (401, "wrong_credentials"),
+        (
+            400,
+            ("bad_request invalid_username invalid_password invalid_refresh_token password_policy"),
+        ),
+        (401, "wrong_credentials refresh_refused"),
         (
             403,
             (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -10,20 +11,24 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cogauth import __version__
+from cogauth.cli.call import call, curl
 from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
 from cogauth.cli.recover import recover
 from cogauth.cli.test_login import test_login
+from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
+from cogauth.cli.users import users
 from cogauth.cli.verify import verify
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
-
+# How a JWT begins: base64's text for '{"', the beginning of its header.
+TOKEN = re.compile(r"eyJ[\w-]{8}")
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -40,8 +45,8 @@ The same on the embedded local AWS, to look around in:
   cogauth up --local
 """
 EPILOG = """\b
-Each option, but --yes, --no-token and those that end with -stdin, is an environment variable
-too: --stack is COGAUTH_STACK.
+Each option, but --yes, those that end with -stdin and those that describe one request, is an
+environment variable too: --stack is COGAUTH_STACK.
 'cogauth COMMAND --help' shows a command's options and examples.
 """
 
@@ -56,13 +61,25 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (up, test_login, verify, explain, down, recover, demo):
+for command in (
+    *(up, test_login, verify, explain, down, recover, demo),
+    *(token, decode, call, curl, users),
+):
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
     on_ending(_interrupt)
+    if any(map(TOKEN.search, sys.argv[1:])):
+        # Not to be shown by anything that quotes what it can't use.
+        click.echo(
+            "Error: There is a token on the command line, which others on this machine can read "
+            "and the shell keeps. Nothing was done. 'cogauth decode' reads one from stdin; "
+            "'token', 'call' and 'curl' take the stored one.",
+            err=True,
+        )
+        sys.exit(2)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()

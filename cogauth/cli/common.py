@@ -197,7 +197,17 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print the one document of ``--json`` to stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # JSON can spell half a character, which no file can hold.
+    click.echo(text if text.isascii() or _is_utf8(text) else json.dumps(document, indent=2))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def notice(text: str) -> None:

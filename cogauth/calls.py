@@ -1,0 +1,330 @@
+"""Requests to an API's methods: sent with a token, by API Gateway's own test, or told as curl."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+from requests.utils import requote_uri
+from urllib3.util import parse_url
+
+from cogauth.aws_errors import explain
+from cogauth.errors import CogauthError, UsageError
+from cogauth.http import request, session, strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cogauth.context import Context
+
+# How an endpoint that isn't AWS's says that it has no such operation.
+NO_SUCH_OPERATION = {404, 405, 501}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as the user wants it, checked; the token is no part of it.
+
+    Attributes:
+        method: HTTP's, in capitals.
+        path: below the stage, with its query.
+        headers: beside the token's.
+        body: JSON, or None.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the path and the headers; raise UsageError."""
+        if not self.path.startswith("/"):
+            raise UsageError(
+                f"The path {self.path!r} can't be used: give it from the stage on, as /hello or "
+                "'/items?page=2'. Another API is chosen by --api and --stage, not by its URL."
+            )
+        if not self.path.isprintable():
+            raise UsageError("The path can't be used: it holds a control character.")
+
+
+def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
+    """Return headers that were given as ``Name: value``.
+
+    Raises:
+        UsageError: one can't be sent, or is the Authorization that the token is sent in.
+    """
+    headers: dict[str, str] = {}
+    for line in given:
+        name, colon, value = line.partition(":")
+        # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+        if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            shown = repr(name) if colon else "without a colon"
+            raise UsageError(f"The header {shown} can't be used: give it as 'Name: value'.")
+        value = value.strip(" \t")
+        if name.lower() == "authorization":
+            raise UsageError(
+                "The header Authorization is the token's: leave it out. --username and --type "
+                "choose the token, --no-token sends none."
+            )
+        if name.lower() in {known.lower() for known in headers}:
+            raise UsageError(f"The header {name} was given twice: give it once.")
+        # A line's end would begin a header of its own.
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not _is_latin1(value):
+            raise UsageError(
+                f"The value of the header {name} can't be used: it holds a line's end, another "
+                "control character, or one that HTTP can't send."
+            )
+        headers[name] = value
+    return headers
+
+
+def _is_latin1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the methods are: an API and the stage that it is deployed to."""
+
+    api: str
+    stage: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
+    """Return the stack's own API and stage, or others of the same account and region.
+
+    Args:
+        ctx: a stack that stands.
+        api: an id or a name; None for the stack's own.
+        stage: its name; None for the stack's own, or the only one of another API.
+
+    Raises:
+        UsageError: there is no such API or stage, or more than one.
+    """
+    own = ctx.fact("rest_api")
+    found = own if api is None else _find_api(ctx, api)
+    if found == own and stage in {None, ctx.state.settings.stage}:
+        return Place(own, ctx.state.settings.stage)
+    stages = {
+        one["stageName"]: one for one in ctx.aws.apigateway.get_stages(restApiId=found)["item"]
+    }
+    names = ", ".join(sorted(stages)) or "none: it has never been deployed"
+    if stage is None and len(stages) == 1:
+        (stage,) = stages
+    if stage is None:
+        raise UsageError(f"Which stage of the API {found}? Give --stage; there are: {names}.")
+    if stage not in stages:
+        raise UsageError(f"The API {found} has no stage {stage!r}; there are: {names}.")
+    return Place(found, stage, stages[stage].get("variables", {}))
+
+
+def _find_api(ctx: Context, wanted: str) -> str:
+    pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
+        PaginationConfig={"PageSize": 500}
+    )
+    apis = [api for page in pages for api in page["items"]]
+    found = [api for api in apis if api["id"] == wanted]
+    found = found or [api for api in apis if api["name"] == wanted]
+    if len(found) == 1:
+        return found[0]["id"]
+    listed = ", ".join(f"{api['id']} ({api['name']})" for api in found or apis[:10]) or "none"
+    if found:
+        raise UsageError(f"{len(found)} REST APIs are named {wanted!r}: give an id of {listed}.")
+    raise UsageError(
+        f"There is no REST API with the id or name {wanted!r} in {ctx.aws.region}; "
+        f"there are: {listed}{', …' if len(apis) > 10 else ''}."  # noqa: PLR2004 as above
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: HTTP's.
+        headers: as they came.
+        body: as it came.
+        elapsed_ms: until all of it was there; by API Gateway's own count for its test.
+        log: the execution log, of the test.
+    """
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_ms: int
+    log: str | None = None
+
+
+def url_of(ctx: Context, place: Place, path: str) -> str:
+    """Return the URL of a path, with what a URL can't hold written as %XX."""
+    # As requests and urllib3 will send it, so that what is shown and what curl gets is the same.
+    return parse_url(requote_uri(ctx.url(path, api=place.api, stage=place.stage))).url
+
+
+def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
+    """Send the request to the deployed API; a redirect is an answer like any other.
+
+    Raises:
+        LoginError: no answer came.
+    """
+    url = url_of(ctx, place, call.path)
+    with session(url) as http:
+        begun = time.monotonic()
+        got = request(
+            http,
+            call.method,
+            url,
+            token=token,
+            data=call.body,
+            headers=dict(call.headers),
+        )
+        elapsed_ms = round((time.monotonic() - begun) * 1000)
+    return Answer(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
+
+
+def console_test(ctx: Context, place: Place, call: Call) -> Answer:
+    """Let API Gateway call the method, as the console's TEST button does.
+
+    No authorizer is asked, and no token is sent; what is called is the method as it stands now,
+    deployed or not.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
+
+    Raises:
+        UsageError: the API has no such method.
+        CogauthError: the endpoint isn't AWS's, and has no such test.
+        ClientError: AWS refused.
+    """
+    resource, method = _find_method(ctx, place.api, call)
+    try:
+        got = ctx.aws.apigateway.test_invoke_method(
+            restApiId=place.api,
+            resourceId=resource,
+            httpMethod=method,
+            pathWithQueryString=call.path,
+            headers=dict(call.headers),
+            stageVariables=dict(place.variables),
+            # An empty one and none are the same to it.
+            body=(call.body or b"").decode(),
+        )
+    except (ClientError, ResponseParserError) as error:
+        if ctx.aws.endpoint_url and _is_unknown_operation(error):
+            raise CogauthError(
+                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod: it is AWS's own "
+                f"({explain(error, ctx.aws)}). Without --test-invoke the request goes through the "
+                "deployed stage, here as on AWS."
+            ) from error
+        raise
+    return Answer(
+        status=got["status"],
+        reason="",
+        headers=got.get("headers") or {},
+        body=(got.get("body") or "").encode(),
+        elapsed_ms=got["latency"],
+        log=got.get("log") or "",
+    )
+
+
+def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
+    if isinstance(error, ResponseParserError):
+        return True
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] in NO_SUCH_OPERATION
+
+
+def _find_method(ctx: Context, api: str, call: Call) -> tuple[str, str]:
+    """Return the resource's id and the method's name, as API Gateway routes a request.
+
+    A part of the path that is written out goes before a ``{variable}``, that before ``{all+}``.
+    """
+    path = call.path.partition("?")[0]
+    pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
+        restApiId=api, PaginationConfig={"PageSize": 500}
+    )
+    resources = [resource for page in pages for resource in page["items"]]
+    fitting = [one for one in resources if re.fullmatch(_pattern(one["path"]), path)]
+    for resource in sorted(fitting, key=lambda one: [*map(_rank, one["path"].split("/"))]):
+        methods = resource.get("resourceMethods", {})
+        for method in (call.method, "ANY"):
+            if method in methods:
+                return resource["id"], method
+    there = sorted(
+        f"{method} {one['path']}" for one in resources for method in one.get("resourceMethods", {})
+    )
+    raise UsageError(
+        f"The API {api} has no {call.method} {path}; there are: {', '.join(there) or 'none'}."
+    )
+
+
+def _pattern(path: str) -> str:
+    parts = re.split(r"(\{[^}]+\})", path)
+    return "".join(
+        (".+" if part.endswith("+}") else "[^/]+") if part.startswith("{") else re.escape(part)
+        for part in parts
+    )
+
+
+def _rank(part: str) -> int:
+    return part.startswith("{") + part.endswith("+}")
+
+
+def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | None) -> str:
+    """Return the curl command that sends the request, for a POSIX shell.
+
+    Args:
+        ctx: a stack that stands.
+        place: the API and its stage.
+        call: the request.
+        data: what follows ``--data-binary``: the JSON itself, or ``@`` and a file; None for none.
+        token: the command that prints the token's header; None for none.
+
+    Returns:
+        One line; the token is in neither, for curl reads the header from stdin.
+    """
+    words = ["curl", "-sS"]
+    usual = "GET" if data is None else "POST"
+    if call.method == "HEAD":
+        words.append("--head")
+    elif call.method != usual:
+        words += ["-X", call.method]
+    if token is not None:
+        words += ["-H", "@-"]
+    for name, value in call.headers.items():
+        # "Name:" would take curl's own header of the name away.
+        words += ["-H", f"{name}: {value}" if value else f"{name};"]
+    if data is not None:
+        words += ["--data-binary", data]
+    line = shlex.join([*words, url_of(ctx, place, call.path)])
+    return line if token is None else f"{token} | {line}"
+
+
+def read_json(data: bytes, source: str) -> bytes:
+    """Return a request's body, if it is JSON.
+
+    Raises:
+        UsageError: it isn't; nothing of it is in the message.
+    """
+    try:
+        strict_json(data.decode())
+    except json.JSONDecodeError as error:
+        why = f"{error.msg}, line {error.lineno}, column {error.colno}"
+    except UnicodeDecodeError:
+        why = "it is not UTF-8 text"
+    except ValueError as error:
+        why = str(error)
+    else:
+        return data
+    # Not chained: the parser's error holds all that it was to read.
+    raise UsageError(f"{source} isn't JSON: {why}.")

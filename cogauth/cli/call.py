@@ -1,0 +1,272 @@
+"""``cogauth call`` and ``cogauth curl``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.claims import plain
+from cogauth.cli.common import Target, notice, print_json, require_state, target_options
+from cogauth.cli.session import get_tokens, standing, user_options
+from cogauth.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.calls import Answer, Call, Place
+    from cogauth.context import Context
+
+# What API Gateway's methods can be, but for ANY, which is all of them.
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+# The headers that tell something of the answer, and of what API Gateway made of the request.
+SHOWN = (
+    "content-type",
+    "location",
+    "retry-after",
+    "www-authenticate",
+    "x-amzn-errortype",
+    "x-amzn-requestid",
+    "x-amz-apigw-id",
+)
+BAD = 400
+# How --data says stdin.
+STDIN = ("-", "@-")
+
+
+def request_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command the arguments and options that describe a request."""
+    for option in (
+        click.option("--no-token", is_flag=True, help="Send no token."),
+        click.option(
+            "--stage",
+            envvar="COGAUTH_STAGE",
+            help="A stage of the API.  [default: the stack's, or the API's only one]",
+        ),
+        click.option(
+            "--api",
+            envvar="COGAUTH_API",
+            metavar="ID-OR-NAME",
+            help="Another REST API of the account.  [default: the stack's]",
+        ),
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="'NAME: VALUE'",
+            help="A header to send; can be given several times.",
+        ),
+        click.option(
+            "--data",
+            metavar="JSON|@FILE|-",
+            help="JSON to send: as it is, from a file, or from stdin.",
+        ),
+        user_options("id", "access"),
+        click.argument("path"),
+        click.argument("method", type=click.Choice(METHODS, case_sensitive=False)),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth call GET /hello
+  cogauth call POST /orders --username ann --data '{"item": 7}'
+  cogauth call POST /orders --data @order.json --header 'Prefer: return=minimal'
+  cogauth call GET /pets --api petstore --stage prod
+  cogauth call GET /hello --no-token              what those without a token get
+  cogauth call GET /hello --json | jq .elapsed_ms
+  cogauth call GET /hello --test-invoke           without the authorizer, with the execution log
+
+The body goes to stdout, all else to stderr. A redirect is shown and not followed.
+"""
+)
+@request_options
+@click.option(
+    "--test-invoke",
+    is_flag=True,
+    help="Let API Gateway call the method itself, as the console's TEST does: no authorizer is "
+    "asked, what isn't deployed yet is called too, and the execution log is shown.",
+)
+@target_options
+def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -> int:
+    """Send a request with a user's token to a method of the API, and show the answer.
+
+    The token is the one that 'cogauth token' prints. Exits with 1 if the answer's status is 400 or
+    above.
+    """
+    state = require_state(target)
+    wanted = _parse(options)
+    from cogauth import calls
+
+    ctx = standing(target, state)
+    place = calls.find_place(ctx, options["api"], options["stage"])
+    if test_invoke:
+        answer = calls.console_test(ctx, place, wanted)
+        notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
+    else:
+        token = None if no_token else _token(target, ctx, options)
+        notice(f"{wanted.method} {calls.url_of(ctx, place, wanted.path)}")
+        answer = calls.send(ctx, place, wanted, token)
+    if target.as_json:
+        print_json(_to_json(place, wanted, answer))
+    else:
+        _show(answer)
+    return 1 if answer.status >= BAD else 0
+
+
+def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
+    from cogauth import sessions
+
+    username = sessions.whose(ctx.state, options["username"])
+    found = get_tokens(target, ctx.state, username, ctx, from_stdin=options["password_stdin"])
+    return found[f"{options['kind']}_token"]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth curl GET /hello
+  cogauth curl POST /orders --data @order.json
+  eval "$(cogauth curl GET /hello)"               runs it at once
+
+curl must be 7.55 or later: it reads the header with the token from stdin, so that the token is
+neither in the shell's history nor in the list of processes.
+"""
+)
+@request_options
+@target_options
+def curl(target: Target, *, no_token: bool, **options: Any) -> None:
+    """Print the curl command that sends the request, to be pasted into a shell.
+
+    It takes what 'cogauth call' takes, and sends nothing.
+    """
+    state = require_state(target)
+    if options["data"] in STDIN:
+        raise UsageError(
+            "--data can't be stdin here: curl reads the token from it. Give the JSON, or @FILE."
+        )
+    wanted = _parse(options)
+    from cogauth import calls, sessions
+
+    ctx = standing(target, state)
+    place = calls.find_place(ctx, options["api"], options["stage"])
+    token = None
+    if not no_token:
+        name = shlex.quote(sessions.whose(state, options["username"]))
+        kind = "" if options["kind"] == "id" else f" --type {options['kind']}"
+        token = _runnable(target.command(f"token --username {name}{kind} --header"))
+    line = calls.curl(ctx, place, wanted, options["data"], token)
+    if target.as_json:
+        print_json({"command": line})
+    else:
+        click.echo(line)
+
+
+def _runnable(command: str) -> str:
+    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
+    if shutil.which("cogauth"):
+        return command
+    return shlex.join([sys.executable, "-m", "cogauth"]) + command.removeprefix("cogauth")
+
+
+def _parse(options: dict[str, Any]) -> Call:
+    """Return the request, all of it checked."""
+    from cogauth import calls
+
+    headers = calls.parse_headers(options["headers"])
+    body = None
+    if options["data"] is not None:
+        body = _body(options["data"], from_stdin=options["password_stdin"])
+        if "content-type" not in {name.lower() for name in headers}:
+            headers["Content-Type"] = "application/json"
+    return calls.Call(options["method"], options["path"], headers, body)
+
+
+def _body(data: str, *, from_stdin: bool) -> bytes:
+    from cogauth.calls import read_json
+
+    if data in STDIN:
+        if from_stdin:
+            raise UsageError(
+                "Both --data and --password-stdin would read stdin: give the JSON as @FILE."
+            )
+        return read_json(sys.stdin.buffer.read(), "--data from stdin")
+    if not data.startswith("@"):
+        return read_json(data.encode(errors="surrogateescape"), "--data")
+    path = Path(data[1:])
+    try:
+        return read_json(path.read_bytes(), f"--data, the file {path},")
+    except OSError as error:
+        raise UsageError(
+            f"--data {data!r} can't be used: the file {path} can't be read: {error.strerror}."
+        ) from error
+
+
+def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
+    from cogauth.http import strict_json
+
+    body: Any = answer.body.decode(errors="replace")
+    try:
+        body = strict_json(body)
+    except ValueError:
+        body = body or None
+    return {
+        "method": wanted.method,
+        "path": wanted.path,
+        "api": place.api,
+        "stage": place.stage,
+        "status": answer.status,
+        "elapsed_ms": answer.elapsed_ms,
+        "headers": dict(answer.headers),
+        "body": body,
+        "log": answer.log,
+    }
+
+
+def _show(answer: Answer) -> None:
+    notice(f"  {answer.status} {plain(answer.reason)}".rstrip() + f"  {answer.elapsed_ms} ms")
+    for name, value in answer.headers.items():
+        if name.lower() in SHOWN:
+            notice(f"  {name}: {plain(value)}")
+    if answer.log:
+        notice("  The execution log:")
+        for line in answer.log.splitlines():
+            notice(f"    {plain(line)}")
+    # Where both go to one terminal, in this order.
+    sys.stderr.flush()
+    _show_body(answer.body)
+
+
+def _show_body(body: bytes) -> None:
+    """Print JSON well, and all else as it came; on a terminal nothing that could control it."""
+    from cogauth.http import strict_json
+
+    on_terminal = sys.stdout.isatty()
+    try:
+        document = strict_json(body.decode())
+    except ValueError:
+        if on_terminal:
+            lines = body.decode(errors="replace").splitlines()
+            click.echo("\n".join("".join(filter(str.isprintable, line)) for line in lines))
+        else:
+            click.echo(body, nl=False)
+        return
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = json.dumps(document, indent=2)
+    if on_terminal:
+        from rich.console import Console
+        from rich.highlighter import JSONHighlighter
+        from rich.text import Text
+
+        Console().print(JSONHighlighter()(Text(text)), soft_wrap=True)
+    else:
+        click.echo(text)

@@ -1,0 +1,139 @@
+"""What the commands share that act as a user: whose token, and the password if there is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.common import Target, connect, notice, report_once
+from cogauth.errors import CogauthError, UsageError
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+    from cogauth.settings import Settings
+    from cogauth.state import State
+
+Command = Callable[..., int | None]
+
+PASSWORD_STDIN = click.option(
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from stdin, its first line. Else: COGAUTH_PASSWORD, or a question.",
+)
+
+
+def user_options(*kinds: str) -> Callable[[Command], Command]:
+    """Return what gives a command the options that say whose token is taken, and which.
+
+    Args:
+        kinds: the types of tokens that it takes, the default first.
+    """
+
+    def decorate(command: Command) -> Command:
+        for option in (
+            PASSWORD_STDIN,
+            click.option(
+                "--type",
+                "kind",
+                type=click.Choice(kinds),
+                default=kinds[0],
+                show_default=True,
+                envvar="COGAUTH_TYPE",
+                help="Which token: methods without scopes take id, those with scopes access.",
+            ),
+            click.option(
+                "--username",
+                envvar="COGAUTH_USERNAME",
+                help="Whose token.  [default: the only user's whose tokens are stored]",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def standing(target: Target, state: State, **connecting: Any) -> Context:
+    """Return a stack that stands, and where.
+
+    Raises:
+        CogauthError: not all of it was made.
+        BotoCoreError, ClientError: no credentials, or none that AWS takes.
+    """
+    from cogauth import engine
+    from cogauth.context import Context
+
+    ctx = Context(connect(target, state, **connecting), state)
+    if not engine.is_complete(ctx):
+        raise CogauthError(
+            f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
+        )
+    ctx.waiter.report = report_once()
+    return ctx
+
+
+def get_tokens(
+    target: Target, state: State, username: str, ctx: Context | None = None, *, from_stdin: bool
+) -> dict[str, str]:
+    """Return tokens of a user that are good for a while: stored, renewed, or got by the password.
+
+    Args:
+        target: the options.
+        state: the stack's.
+        username: whose.
+        ctx: the stack, if it is at hand; else it is asked for only if a call is needed.
+        from_stdin: whether the password, if it is needed, is on stdin.
+    """
+    from cogauth import sessions
+
+    if ctx is None and state.local_data is not None:
+        ctx = standing(target, state)  # Whose tokens are gone if its data are.
+    found = sessions.kept(state, username)
+    if found is not None:
+        return found
+    ctx = ctx or standing(target, state)
+    try:
+        found = sessions.renew(ctx, username)
+    except sessions.SessionOverError as over:
+        notice(str(over))
+    if found is not None:
+        return found
+    password = read_password(state.settings, from_stdin=from_stdin)
+    found, is_new = sessions.begin(ctx, username, password)
+    if is_new:
+        notice(f"{username} was signed up: the pool didn't know the name.")
+    return found
+
+
+def read_password(settings: Settings, *, from_stdin: bool) -> str:
+    """Return the password, from anywhere but the command line, which others can read.
+
+    Raises:
+        UsageError: there is none, or it is not text.
+    """
+    try:
+        password = _read_password(settings, from_stdin=from_stdin)
+        password.encode()
+    except UnicodeError as error:
+        raise UsageError("The password is not UTF-8 text: give it as that.") from error
+    if not password:
+        raise UsageError("The password is empty: give one.")
+    return password
+
+
+def _read_password(settings: Settings, *, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if "COGAUTH_PASSWORD" in os.environ:
+        return os.environ["COGAUTH_PASSWORD"]
+    if sys.stdin.isatty():
+        notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
+        return str(click.prompt("Password", hide_input=True, err=True))
+    raise UsageError(
+        "No password: stdin is not a terminal to ask on. Give --password-stdin and the "
+        "password on stdin, or set COGAUTH_PASSWORD."
+    )

@@ -1,0 +1,129 @@
+"""``cogauth token`` and ``cogauth decode``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.claims import show_claims
+from cogauth.cli.common import Target, load_state, print_json, require_state, target_options
+from cogauth.cli.session import get_tokens, standing, user_options
+from cogauth.errors import CogauthError, UsageError
+
+if TYPE_CHECKING:
+    from cogauth.state import State
+    from cogauth.tokens import Parts
+
+# No token is that long, in bytes: no header could carry it.
+LONGEST = 65536
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth token --username ann                    the ID token, for a header of your own
+  cogauth token --username ann --header | curl -H @- https://...
+  cogauth token --username ann --decode           what it says
+  cogauth call GET /hello                         the same without a pipe
+
+It is the stored token, renewed when it has expired or is about to; only when that fails is the
+password asked for. 'cogauth curl' writes the line with curl for you.
+"""
+)
+@user_options("id", "access", "refresh")
+@click.option("--header", is_flag=True, help="Print it as the header that 'curl -H @-' reads.")
+@click.option("--decode", "decoded", is_flag=True, help="Print what it says, as 'decode' does.")
+@target_options
+def token(  # noqa: PLR0913 click passes each option by its name
+    target: Target,
+    *,
+    username: str | None,
+    kind: str,
+    password_stdin: bool,
+    header: bool,
+    decoded: bool,
+) -> None:
+    """Print a valid token of a user, and sign in for it only if that is needed.
+
+    The tokens are kept beside the state file, readable by you alone.
+    """
+    if header and decoded:
+        raise UsageError("--header and --decode exclude each other: give one of them.")
+    state = require_state(target)
+    from cogauth import sessions
+
+    username = sessions.whose(state, username)
+    found = get_tokens(target, state, username, from_stdin=password_stdin)[f"{kind}_token"]
+    if decoded:
+        _show(target, state, found)
+    elif target.as_json:
+        print_json({"username": username, "type": kind, "token": found})
+    else:
+        click.echo(f"Authorization: {found}" if header else found)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth decode < token.txt
+  pbpaste | cogauth decode                        from the clipboard; on Linux: xclip -o
+  cogauth decode --json < token.txt | jq .verified
+
+A token is never taken from the command line, which others can read and the shell keeps. Without a
+stack the token is shown all the same, unverified.
+"""
+)
+@target_options
+def decode(target: Target) -> None:
+    """Show what a token on stdin says, and whether the stack's pool has made it.
+
+    Times are shown in local time, and how far they are away. The signature is never shown.
+    """
+    if sys.stdin.isatty():
+        text = click.prompt("Token (not shown)", hide_input=True, err=True)
+    else:
+        text = sys.stdin.buffer.read(LONGEST + 1).decode(errors="replace")
+    if len(text) > LONGEST:
+        raise UsageError(f"That is not a token: it is longer than {LONGEST} bytes.")
+    _show(target, load_state(target), text)
+
+
+def _show(target: Target, state: State | None, text: str) -> None:
+    from cogauth import tokens
+
+    found, parts = tokens.read(text)
+    reason = _why_unverified(target, state, found, parts)
+    if target.as_json:
+        said: dict[str, Any] = {"header": parts.header, "claims": parts.claims}
+        print_json({**said, "verified": reason is None, "reason": reason})
+        return
+    click.echo("Header:")
+    show_claims(parts.header, indent="  ")
+    click.echo("Claims:")
+    show_claims(parts.claims, indent="  ")
+    click.echo(
+        "Verified: the stack's pool made it, for the stack's app client, and it is in its time."
+        if reason is None
+        else f"Not verified: {reason.removesuffix('.')}."
+    )
+
+
+def _why_unverified(target: Target, state: State | None, token: str, parts: Parts) -> str | None:
+    from cogauth import tokens
+    from cogauth.aws_errors import AWS_ERRORS, explain
+    from cogauth.cli.claims import plain
+    from cogauth.http import session
+
+    if state is None:
+        return f"there is no stack here ({target.state_path}) whose pool could have made it"
+    pool = (state.record("user_pool", "user_pool") or {}).get("id")
+    issuer = plain(parts.claims.get("iss"))
+    if pool and not issuer.endswith(f"/{pool}"):
+        return f"it names another issuer, {issuer}; the stack's pool is {pool}"
+    try:
+        ctx = standing(target, state)
+        return tokens.why_unverified(ctx, session(ctx.jwks_url), token, parts.claims)
+    except (CogauthError, *AWS_ERRORS) as error:
+        return explain(error)

@@ -1,0 +1,76 @@
+"""``cogauth users``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cogauth.cli.claims import plain
+from cogauth.cli.common import Target, notice, print_json, require_state, target_options
+from cogauth.cli.session import standing
+from cogauth.errors import CogauthError, UsageError
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cogauth users
+  cogauth users --json | jq -r '.users[].username'
+  cogauth users --delete ann                      asks first
+"""
+)
+@click.option("--delete", metavar="NAME", help="Delete this user, for good.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@target_options
+def users(target: Target, *, delete: str | None, yes: bool) -> None:
+    """List the pool's users with their status and when they were made, or delete one.
+
+    Cognito's own list may lag behind a user who was just made or deleted.
+    """
+    state = require_state(target)
+    if delete is None:
+        _list(target, standing(target, state, clients=("cognito",)))
+        return
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(
+            "Nothing was deleted: stdin is not a terminal to ask on. Give --yes to delete the user "
+            f"{plain(delete)}."
+        )
+    from cogauth.users import delete as delete_user
+
+    ctx = standing(target, state, clients=("cognito",))
+    question = f"Delete the user {plain(delete)} from the pool {ctx.fact('user_pool')} for good?"
+    if not yes and not click.confirm(question, err=True):
+        raise CogauthError("Nothing was deleted.")
+    delete_user(ctx, delete)
+    if target.as_json:
+        print_json({"deleted": delete})
+    else:
+        click.echo(f"Deleted the user {plain(delete)}.")
+        notice("Tokens that it has stay good at the API until they expire, up to an hour.")
+
+
+def _list(target: Target, ctx: Context) -> None:
+    from cogauth.users import listed
+
+    found = []
+    if not target.as_json:
+        click.echo(f"{'username':<24} {'status':<22} {'enabled':<8} made")
+    for user in listed(ctx):
+        created = user.created.astimezone()
+        found.append({**vars(user), "created": created.isoformat(timespec="seconds")})
+        if not target.as_json:
+            enabled = "yes" if user.enabled else "no"
+            click.echo(
+                f"{plain(user.username):<24} {user.status:<22} {enabled:<8} "
+                f"{created:%Y-%m-%d %H:%M:%S %Z}"
+            )
+    if target.as_json:
+        print_json({"user_pool_id": ctx.fact("user_pool"), "users": found})
+    else:
+        notice(f"{len(found)} user{'' if len(found) == 1 else 's'}")

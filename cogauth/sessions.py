@@ -1,0 +1,118 @@
+"""A user's session: the stored tokens, renewed by the refresh token, or got by the password."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cogauth import tokens
+from cogauth.errors import LoginError, UsageError
+from cogauth.http import session
+from cogauth.login import sign_in
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+    from cogauth.state import State
+
+# A token is handed out only if it is good for a call and a clock that is a little off.
+SPARE_S = 60
+# The codes by which the sign-in says that the password is needed. "invalid_password" is that of a
+# sign-in function from before it took refresh tokens.
+OVER = {"refresh_refused", "invalid_refresh_token", "not_authorized", "invalid_password"}
+
+
+class SessionOverError(LoginError):
+    """The stored session can't be renewed: the password is needed."""
+
+
+def whose(state: State, username: str | None) -> str:
+    """Return whose session is meant: the given name, or the only one that there is.
+
+    Raises:
+        UsageError: no name was given, and not exactly one session is stored.
+    """
+    if username:
+        return username
+    names = sorted(tokens.stored(state))
+    if len(names) == 1:
+        return names[0]
+    found = f"there are those of {', '.join(names)}" if names else "there is none"
+    raise UsageError(f"Whose session? Of those stored, {found}. Give --username NAME.")
+
+
+def kept(state: State, username: str) -> dict[str, str] | None:
+    """Return the stored tokens of a user if they are good for a while; no call is made.
+
+    They were stored by cogauth itself in a file of its user's own, so their signature is not
+    checked; that they are of this pool and app client is, for both may have been made anew.
+    """
+    found = _stored(state, username)
+    if found is None:
+        return None
+    claims = _claims(found["id_token"])
+    pool, client = state.fact("user_pool", "id"), state.fact("app_client", "id")
+    if not str(claims.get("iss")).endswith(f"/{pool}") or claims.get("aud") != client:
+        return None
+    expiries = [claims.get("exp"), _claims(found["access_token"]).get("exp")]
+    end = time.time() + SPARE_S
+    if not all(isinstance(expiry, (int, float)) and expiry > end for expiry in expiries):
+        return None
+    return found
+
+
+def renew(ctx: Context, username: str) -> dict[str, str] | None:
+    """Get new tokens for the stored refresh token, and store them.
+
+    Returns:
+        The tokens, or None if none are stored.
+
+    Raises:
+        SessionOverError: the refresh token isn't good any more.
+        LoginError: the API can't be reached, or refuses for another reason.
+    """
+    found = _stored(ctx.state, username)
+    if found is None:
+        return None
+    # What the pool calls the user; see the sign-in function about the case of names.
+    name = str(_claims(found["id_token"]).get("cognito:username") or username)
+    data = {"username": name, "refresh_token": found["refresh_token"]}
+    answer = sign_in(ctx, session(ctx.url("/")), data)[1]
+    if answer["status"] != "success" and answer.get("code") in OVER:
+        raise SessionOverError(
+            f"The stored session of {username} is over ({answer['code']}): sign in again."
+        )
+    return _taken(ctx, username, answer)
+
+
+def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
+    """Sign in, or up, by the password, and store the tokens.
+
+    Returns:
+        The tokens, and whether the user is new.
+
+    Raises:
+        LoginError: the API can't be reached, or the login is refused.
+    """
+    data = {"username": username, "password": password}
+    answer = sign_in(ctx, session(ctx.url("/")), data)[1]
+    return _taken(ctx, username, answer), answer["is_new"] == "true"
+
+
+def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:
+    if answer["status"] != "success":
+        raise LoginError(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
+    got = {name: str(answer[name]) for name in tokens.NAMES}
+    tokens.store(ctx.state, username, got)
+    return got
+
+
+def _stored(state: State, username: str) -> dict[str, str] | None:
+    found = tokens.stored(state).items()
+    return next((kept for name, kept in found if name.lower() == username.lower()), None)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        return tokens.read(token)[1].claims
+    except UsageError:
+        return {}

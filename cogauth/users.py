@@ -1,0 +1,77 @@
+"""The pool's users: listed, as the article looks them up in the console, and deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cogauth.errors import CogauthError, UsageError
+from cogauth.tokens import forget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from cogauth.context import Context
+
+# Cognito's own limits: of a page, and of a name, in characters.
+PAGE, LONGEST = 60, 128
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the pool.
+
+    Attributes:
+        username: as the pool has it.
+        status: Cognito's own word, as ``CONFIRMED``.
+        enabled: whether an administrator lets the user sign in.
+        created: when the user was made.
+    """
+
+    username: str
+    status: str
+    enabled: bool
+    created: datetime
+
+
+def listed(ctx: Context) -> Iterator[User]:
+    """Yield the users in Cognito's order, as its pages of 60 come.
+
+    The list lags: a user who was just made or deleted may be missing or still be there. Source:
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
+
+    Raises:
+        ClientError: AWS refused.
+    """
+    pages = ctx.aws.cognito.get_paginator("list_users").paginate(
+        UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": PAGE}
+    )
+    for page in pages:
+        for user in page["Users"]:
+            yield User(
+                user["Username"], user["UserStatus"], user["Enabled"], user["UserCreateDate"]
+            )
+
+
+def delete(ctx: Context, username: str) -> None:
+    """Delete a user, and the stored tokens of that name.
+
+    Raises:
+        UsageError: no user can have that name.
+        CogauthError: there is no such user.
+        ClientError: AWS refused.
+    """
+    if not 1 <= len(username) <= LONGEST:
+        raise UsageError(f"No user can be named {username!r}: give 1 to {LONGEST} characters.")
+    cognito = ctx.aws.cognito
+    try:
+        cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+    except cognito.exceptions.UserNotFoundException as error:
+        forget(ctx.state, username)
+        raise CogauthError(
+            f"There is no user {username!r} in the pool {ctx.fact('user_pool')}. Nothing was "
+            "deleted; 'cogauth users' lists them."
+        ) from error
+    else:
+        forget(ctx.state, username)
