@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cogauth.errors import CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, Settings
@@ -27,8 +27,50 @@ CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
 OUTDATED = "outdated"
+# Of a method that is attached or given back: it may have been changed; it was.
+ATTACHING, ATTACHED = "attaching", "attached"
+DETACHING, DETACHED = "detaching", "detached"
 
 Record = dict[str, str]
+
+
+class Authorization(TypedDict):
+    """Who may call a method, in API Gateway's own words; the scopes are sorted."""
+
+    authorizationType: str
+    authorizerId: str | None
+    authorizationScopes: list[str]
+    apiKeyRequired: bool
+
+
+class AttachedMethod(TypedDict):
+    """A method that was put behind the stack's user pool, in whoever's API.
+
+    ``former`` is what it had before, to be given back. ``ours`` is what it was given: the last is
+    wanted, and one before it may still stand after a crash.
+    """
+
+    status: str
+    resource_id: str
+    former: Authorization
+    ours: list[Authorization]
+
+
+class Attachment(TypedDict):
+    """What the stack did in a REST API.
+
+    ``status`` is ``outdated`` as long as something isn't deployed, else ``created``. ``found`` is
+    each stage's deployment before anything was touched; ``stages`` are those to be deployed to.
+    ``authorizer`` is the record of ours there, with the ARN of its ``pool``; ``methods`` are by
+    their name, as ``GET /orders``.
+    """
+
+    status: str
+    name: str
+    stages: list[str]
+    found: dict[str, str]
+    authorizer: Record
+    methods: dict[str, AttachedMethod]
 
 
 def write_private(path: Path, data: Any) -> None:
@@ -102,6 +144,8 @@ class State:
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # {step: {resource: record}}: a step groups the resources that it makes.
     resources: dict[str, dict[str, Record]] = field(default_factory=dict)
+    # By the REST API's id.
+    attachments: dict[str, Attachment] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
@@ -119,6 +163,7 @@ class State:
                     "local_data": self.local_data,
                     "settings": self.settings.to_json(),
                     "resources": self.resources,
+                    "attachments": self.attachments,
                 },
             )
 
@@ -157,6 +202,27 @@ class State:
             if not self.resources.get(step, {"": None}):
                 del self.resources[step]
             self.save()
+
+    def put_attachment(self, api: str, attachment: Attachment) -> None:
+        """Set what the stack did in a REST API, on disk."""
+        with self._lock:
+            self.attachments[api] = attachment
+            self.save()
+
+    def drop_attachment(self, api: str) -> None:
+        """Forget a REST API in which nothing of the stack is left, on disk."""
+        with self._lock:
+            self.attachments.pop(api, None)
+            self.save()
+
+    def is_attached(self, api: str, resource_id: str, method: str) -> bool:
+        """Say whether a method was attached: ``attach`` and ``detach`` look after it then."""
+        with self._lock:
+            attachment = self.attachments.get(api)
+            return attachment is not None and any(
+                record["resource_id"] == resource_id and name.split(" ")[0] == method
+                for name, record in attachment["methods"].items()
+            )
 
     @property
     def options(self) -> str:
@@ -209,6 +275,9 @@ def load(path: Path) -> State | None:
                 settings=Settings.from_json(data["settings"]),
                 stack_id=str(uuid.UUID(data["stack_id"])),
                 resources=_resources(data["resources"]),
+                attachments={
+                    _text(api): _attachment(one) for api, one in data["attachments"].items()
+                },
             )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise StateError(
@@ -248,3 +317,49 @@ def _record(data: Any) -> Record:
     else:
         raise ValueError(f"there is no status {record['status']!r}")
     return record
+
+
+def _texts(data: Any) -> list[str]:
+    if not isinstance(data, list):
+        raise TypeError(f"a list was expected, not {data!r}")
+    return [_text(one) for one in data]
+
+
+def _attachment(data: Any) -> Attachment:
+    if data["status"] not in {CREATED, OUTDATED}:
+        raise ValueError(f"there is no status {data['status']!r}")
+    authorizer = _record(data["authorizer"])
+    _text(authorizer["pool"])
+    return {
+        "status": data["status"],
+        "name": _text(data["name"]),
+        "stages": _texts(data["stages"]),
+        "found": {_text(stage): _text(one) for stage, one in data["found"].items()},
+        "authorizer": authorizer,
+        "methods": {_text(name): _method(one) for name, one in data["methods"].items()},
+    }
+
+
+def _method(data: Any) -> AttachedMethod:
+    if data["status"] not in {ATTACHING, ATTACHED, DETACHING, DETACHED}:
+        raise ValueError(f"there is no status {data['status']!r}")
+    ours = [_authorization(one) for one in data["ours"]]
+    if not ours:
+        raise ValueError("a method that is attached was given no authorization")
+    return {
+        "status": data["status"],
+        "resource_id": _text(data["resource_id"]),
+        "former": _authorization(data["former"]),
+        "ours": ours,
+    }
+
+
+def _authorization(data: Any) -> Authorization:
+    if not isinstance(data["apiKeyRequired"], bool):
+        raise TypeError(f"true or false was expected, not {data['apiKeyRequired']!r}")
+    return {
+        "authorizationType": _text(data["authorizationType"]),
+        "authorizerId": _text_or_none(data["authorizerId"]),
+        "authorizationScopes": sorted(_texts(data["authorizationScopes"])),
+        "apiKeyRequired": data["apiKeyRequired"],
+    }
