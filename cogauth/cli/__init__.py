@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cogauth import __version__
+from cogauth.cli.attach import attach, detach
 from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
@@ -54,7 +55,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (up, test_login, down, recover, demo):
+for command in (up, test_login, attach, detach, down, recover, demo):
     cli.add_command(command)
 
 

@@ -17,20 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import ClientError
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
-from cogauth.engine.attach_plan import (
-    ATTACH,
-    GONE,
-    LEFT_ALONE,
-    RESTORE,
-    Api,
-    Plan,
-    Row,
-    Wanted,
-    attached_apis,
-    plan_attach,
-    plan_detach,
-    read_api,
-)
+from cogauth.engine.attach_plan import ATTACH, GONE, LEFT_ALONE, RESTORE, Api, Plan, Row
 from cogauth.engine.journal import patiently
 from cogauth.errors import CogauthError
 from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING, OUTDATED
@@ -44,22 +31,6 @@ if TYPE_CHECKING:
     from cogauth.state import Attachment, Authorization
     from cogauth.steps.attached import LiveMethod
     from cogauth.steps.base import Live
-
-__all__ = [
-    "ATTACH_CLIENTS",
-    "Api",
-    "Attached",
-    "Detached",
-    "Plan",
-    "Row",
-    "Wanted",
-    "attach",
-    "attached_apis",
-    "detach",
-    "plan_attach",
-    "plan_detach",
-    "read_api",
-]
 
 T = TypeVar("T")
 
@@ -212,6 +183,8 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
         work.save()
         result.done.append(row.name)
         report(f"attached {row.name}", nth, len(todo))
+    if plan.stages:
+        report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
     record["status"] = CREATED
     # What an interrupted detach had given back is published by this, too.
@@ -351,6 +324,8 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     for nth, row in enumerate(todo, 1):
         _restore(work, row, result)
         report(f"gave back {row.name}", nth, len(todo))
+    if plan.stages:
+        report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
     record["status"] = CREATED
     for row in plan.rows:
