@@ -35,7 +35,7 @@ Record = dict[str, str]
 
 
 class Authorization(TypedDict):
-    """Who may call a method, in API Gateway's own words; the scopes are sorted."""
+    """Who may call a method, in API Gateway's own words."""
 
     authorizationType: str
     authorizerId: str | None
@@ -360,6 +360,6 @@ def _authorization(data: Any) -> Authorization:
     return {
         "authorizationType": _text(data["authorizationType"]),
         "authorizerId": _text_or_none(data["authorizerId"]),
-        "authorizationScopes": sorted(_texts(data["authorizationScopes"])),
+        "authorizationScopes": _texts(data["authorizationScopes"]),
         "apiKeyRequired": data["apiKeyRequired"],
     }

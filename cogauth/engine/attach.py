@@ -98,7 +98,7 @@ class _Work:
         answered = self.write(
             lambda: attached.update_method(self.ctx, self.plan.id, place, before, after)
         )
-        if answered != after:
+        if not attached.same(answered, after):
             raise CogauthError(
                 f"{row.name} of the API {self.plan.name} was to get {_plain(after)}, but "
                 f"{self.ctx.state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}. "
@@ -186,14 +186,14 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
+    work.sweep()
+    for extra in plan.api.ours(ctx)[1:]:
+        work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
     record["status"] = CREATED
     # What an interrupted detach had given back is published by this, too.
     for name in [name for name, one in record["methods"].items() if one["status"] == DETACHED]:
         del record["methods"][name]
     work.save()
-    work.sweep()
-    for extra in plan.api.ours(ctx)[1:]:
-        work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
     return result
 
 
@@ -327,12 +327,12 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
+    work.sweep()
     record["status"] = CREATED
     for row in plan.rows:
         if not row.clings:
             record["methods"].pop(row.name, None)
     work.save()
-    work.sweep()
     _settle(work, plan.api, result)
     return result
 

@@ -11,7 +11,7 @@ from cogauth.engine import graph
 from cogauth.errors import UsageError
 from cogauth.state import OUTDATED
 from cogauth.steps import attached
-from cogauth.steps.attached import AUTHORIZATION, COGNITO, LiveMethod
+from cogauth.steps.attached import AUTHORIZATION, COGNITO, LiveMethod, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -319,14 +319,20 @@ def _attach_row(
     recorded = _recorded(ctx.state.attachments.get(api.id), place)
     ids = {one["id"] for one in ours}
     former = live
-    if recorded is not None and (live in recorded["ours"] or live["authorizerId"] in ids):
+    if recorded is not None and (_one_of(live, recorded["ours"]) or live["authorizerId"] in ids):
         # An API key is nobody's but the API's owner's.
         former = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
     elif live["authorizerId"] in ids:
         why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
-        return Row(name, UNCHANGED if live == after else LEFT_OUT, why, live, after, place=place)
-    action = UNCHANGED if live == after else ATTACH
+        return Row(
+            name, UNCHANGED if same(live, after) else LEFT_OUT, why, live, after, place=place
+        )
+    action = UNCHANGED if same(live, after) else ATTACH
     return Row(name, action, "", live, after, former, place)
+
+
+def _one_of(live: Authorization, several: Iterable[Authorization]) -> bool:
+    return any(same(live, one) for one in several)
 
 
 def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
@@ -499,11 +505,11 @@ def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> 
     if place is None:
         return Row(name, GONE, "the method was deleted")
     live = place.authorization
-    if live == former:
+    if same(live, former):
         return Row(name, UNCHANGED, "", live, former, former, place)
     ids = {one["id"] for one in api.ours(ctx)}
     clings = live["authorizerId"] in ids
-    if live not in record["ours"]:
+    if not _one_of(live, record["ours"]):
         why = f"it was changed since, to {api.words(live)}"
         if clings:
             why += (

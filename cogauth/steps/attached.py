@@ -59,9 +59,15 @@ def authorization_of(live: Live) -> Authorization:
         "authorizationType": kind,
         # One that is left from before means nothing with another type.
         "authorizerId": live.get("authorizerId") or None if kind in WITH_AUTHORIZER else None,
-        "authorizationScopes": sorted(live.get("authorizationScopes") or []),
+        "authorizationScopes": list(live.get("authorizationScopes") or []),
         "apiKeyRequired": bool(live.get("apiKeyRequired")),
     }
+
+
+def same(one: Authorization, other: Authorization) -> bool:
+    """Say whether two authorizations are alike; the order of scopes means nothing."""
+    scopes = sorted(one["authorizationScopes"]) == sorted(other["authorizationScopes"])
+    return scopes and one == {**other, "authorizationScopes": one["authorizationScopes"]}
 
 
 def rest_apis(ctx: Context) -> list[Any]:
@@ -169,7 +175,7 @@ def update_method(
         if code_of(error) != REFUSED:
             raise
         live = method(ctx, api, place.resource_id, place.http_method)
-        if live is None or authorization_of(live) != after:
+        if live is None or not same(authorization_of(live), after):
             raise
         return after
 
@@ -390,7 +396,7 @@ def _live_guard(live: LiveMethod, by_id: Mapping[str, Live]) -> tuple[Any, ...]:
     return (
         has["authorizationType"],
         authorizer.get("name"),
-        has["authorizationScopes"],
+        sorted(has["authorizationScopes"]),
         has["apiKeyRequired"],
     )
 
