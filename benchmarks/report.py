@@ -39,6 +39,11 @@ LOGIN_TIMES = (
     "outcome. *Own code* is the handler's time outside of its calls to Cognito; *outside of HTTP* "
     "has the client library's own time in it too."
 )
+ATTACH = (
+    "The bound has the calls that attaching can't do without, each as early as it is allowed: "
+    "writes to one API take turns, and no call comes before its rates allow it. *As AWS* has the "
+    "latencies and rates of the table; *rates alone* has calls that are answered at once."
+)
 CROWD = (
     "Calls in an account that holds so many REST APIs, pools and functions of others. What isn't "
     "listed is the same in all."
@@ -112,6 +117,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         "",
     ]
     parts = {"up_down": _up_down, "startup": _startup, "login": _login, "crowd": _crowd}
+    parts["attach"] = _attach
     if goals := [row for part in parts if part in results for row in _goals(part, results[part])]:
         lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
     for part, section in parts.items():
@@ -154,6 +160,10 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             goal("our handler's cold start at most half of the article's", cold, 0.5),
             goal("our own code in a warm request below 1 ms", 1000 * own, 1, " ms"),
         ]
+    if part == "attach":
+        ratios = [one["calls_s"] / one["bound_s"] for way in found.values() for one in way.values()]
+        words = "`attach` on 10, 100 and 300 methods within 1.2 of what API Gateway's rates allow"
+        return [goal(words, max(ratios), 1.2)]
     growing = {name for command in found.values() for name in _growing(command)}
     only_lists = growing <= LISTS
     words = "in a full account, only calls that list grow in number"
@@ -273,6 +283,27 @@ def _crowd(found: Mapping[str, Any]) -> list[str]:
         rows += [[name, *numbers] for name, numbers in growing.items()]
         lines += [*_table((f"`{command}`", *sizes), rows), ""]
     return lines
+
+
+def _attach(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            f"{size} methods, {way}",
+            f"{one['process_s']:.2f}",
+            f"{one['calls_s']:.2f}",
+            f"{one['bound_s']:.2f}",
+            f"{one['calls_s'] / one['bound_s']:.2f}",
+            sum(sum(counts.values()) for counts in one["calls"].values()),
+            sum(one["calls"]["refused"].values()),
+        )
+        for way, sizes in found.items()
+        for size, one in sizes.items()
+    ]
+    head = (
+        *("`attach`", "whole process", "first call to last answer", "bound", "calls / bound"),
+        *("calls", "refused"),
+    )
+    return ["## `attach`", "", ATTACH, "", *_table(head, rows), ""]
 
 
 def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:

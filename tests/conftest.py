@@ -418,7 +418,7 @@ def _update_method(response: Any) -> str:
             "Invalid Method authorization type specified. Authorization Scopes are only valid for "
             "COGNITO_USER_POOLS authorization type"
         )
-    for name, value in {**new, "authorization_scopes": scopes}.items():
+    for name, value in {**new, "authorization_scopes": scopes or None}.items():
         setattr(method, name, value)
     return json.dumps(method.to_json())
 

@@ -255,15 +255,9 @@ def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def _change(ctx: Context, api: Api, row: Row) -> str:
-    before = api.words(row.before) if row.before else ""
+    before = api.words(ctx, row.before) if row.before else ""
     if row.action in {"attach", "restore"} and row.after:
-        after = api.words(row.after)
-        if row.action == "attach" and row.after["authorizerId"] is None:
-            from cogauth.steps.attached import our_name
-
-            kind = row.after["authorizationType"]
-            after = after.replace(kind, f"{kind} {our_name(ctx)}", 1)
-        return f"{before}  →  {after}"
+        return f"{before}  →  {api.words(ctx, row.after)}"
     if row.action == "unchanged":
         return f"{before}: stays so" + (f", {row.why}" if row.why else "")
     return f"{before}: {row.action}: {row.why}".removeprefix(": ")
@@ -368,7 +362,7 @@ def _list(target: Target, wanted: str, method: str | None) -> int:
     width = max(len(each.name) for each in rows)
     for each in rows:
         by_us = "  (attached)" if attached and each.name in attached["methods"] else ""
-        click.echo(f"{each.name:<{width}}  {api.words(each.authorization)}{by_us}")
+        click.echo(f"{each.name:<{width}}  {api.words(ctx, each.authorization)}{by_us}")
     notice("Nothing was changed: --path says which of them to attach, as --path '*'.")
     return 0
 

@@ -116,9 +116,9 @@ class _Work:
             self.write(partial(attached.put_on_stage, ctx, api, stage, deployment))
         return deployment
 
-    def sweep(self) -> None:
+    def sweep(self, api: Api) -> None:
         """Delete our deployments that are on no stage any more."""
-        for deployment in attached.superseded(self.ctx, self.plan.id):
+        for deployment in api.superseded(self.plan.stages):
             self.write(partial(attached.delete_deployment, self.ctx, self.plan.id, deployment))
 
 
@@ -186,7 +186,7 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
-    work.sweep()
+    work.sweep(plan.api)
     for extra in plan.api.ours(ctx)[1:]:
         work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
     record["status"] = CREATED
@@ -327,7 +327,7 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
-    work.sweep()
+    work.sweep(plan.api)
     record["status"] = CREATED
     for row in plan.rows:
         if not row.clings:

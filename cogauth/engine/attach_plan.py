@@ -11,10 +11,10 @@ from cogauth.engine import graph
 from cogauth.errors import UsageError
 from cogauth.state import OUTDATED
 from cogauth.steps import attached
-from cogauth.steps.attached import AUTHORIZATION, COGNITO, LiveMethod, same
+from cogauth.steps.attached import AUTHORIZATION, COGNITO, WITH_AUTHORIZER, LiveMethod, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cogauth.context import Context
     from cogauth.state import AttachedMethod, Attachment, Authorization
@@ -69,6 +69,7 @@ class Api:
         methods: all of them.
         authorizers: all of them.
         stages: all of them.
+        deployments: the ids of ours.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Api:
     methods: list[LiveMethod]
     authorizers: list[Any]
     stages: list[Any]
+    deployments: list[str]
 
     def ours(self, ctx: Context) -> list[Any]:
         """Return our authorizers, the recorded one first; a second one was made by a lost call."""
@@ -87,10 +89,30 @@ class Api:
             key=lambda one: one["id"] != known,
         )
 
-    def words(self, authorization: Authorization) -> str:
-        """Say who may call a method, the authorizer by its name."""
-        names = {one["id"]: one["name"] for one in self.authorizers}
-        return words(authorization, names)
+    def superseded(self, moved: Sequence[str]) -> list[str]:
+        """Return our deployments that no stage is on, nor a canary, once some stages have moved."""
+        used = {
+            holder.get("deploymentId")
+            for stage in self.stages
+            for holder in (stage, stage.get("canarySettings") or {})
+            if holder is not stage or stage["stageName"] not in moved
+        }
+        return [one for one in self.deployments if one not in used]
+
+    def words(self, ctx: Context, authorization: Authorization) -> str:
+        """Say who may call a method, the authorizer by its name; one that isn't made is ours."""
+        text, names = (
+            authorization["authorizationType"],
+            {o["id"]: o["name"] for o in self.authorizers},
+        )
+        if text in WITH_AUTHORIZER:
+            authorizer = authorization["authorizerId"] or ""
+            ours = names.get(authorizer) == attached.our_name(ctx) or not authorizer
+            named = f"of the stack {ctx.stack}" if ours else names.get(authorizer, authorizer)
+            text += f" {named}"
+        if authorization["authorizationScopes"]:
+            text += f", scopes {' '.join(authorization['authorizationScopes'])}"
+        return text + (", API key" if authorization["apiKeyRequired"] else "")
 
 
 @dataclass(frozen=True)
@@ -122,17 +144,6 @@ class Plan:
     def of(self, *actions: str) -> list[Row]:
         """Return the rows with one of these actions."""
         return [row for row in self.rows if row.action in actions]
-
-
-def words(authorization: Authorization, names: dict[str, str]) -> str:
-    """Say who may call a method."""
-    text = authorization["authorizationType"]
-    if authorization["authorizerId"]:
-        name = names.get(authorization["authorizerId"])
-        text += f" {name or authorization['authorizerId']}"
-    if authorization["authorizationScopes"]:
-        text += f", scopes {' '.join(authorization['authorizationScopes'])}"
-    return text + (", API key" if authorization["apiKeyRequired"] else "")
 
 
 def read_api(ctx: Context, wanted: str) -> Api:
@@ -177,13 +188,14 @@ def shortened(items: Iterable[str]) -> str:
 
 def read(ctx: Context, api: str, name: str) -> Api | None:
     """Read a REST API; None if it is gone."""
-    methods = attached.methods(ctx, api)
-    if methods is None:
-        return None
-    authorizers, stages = graph.each(
-        partial(call, ctx, api) for call in (attached.authorizers, attached.stages)
+    reads: tuple[Callable[[Context, str], Any], ...] = (
+        attached.methods,
+        attached.authorizers,
+        attached.stages,
+        attached.our_deployments,
     )
-    return Api(api, name, methods, authorizers, stages)
+    methods, *others = graph.each(partial(call, ctx, api) for call in reads)
+    return None if methods is None else Api(api, name, methods, *others)
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
@@ -510,7 +522,7 @@ def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> 
     ids = {one["id"] for one in api.ours(ctx)}
     clings = live["authorizerId"] in ids
     if not _one_of(live, record["ours"]):
-        why = f"it was changed since, to {api.words(live)}"
+        why = f"it was changed since, to {api.words(ctx, live)}"
         if clings:
             why += (
                 "; it still refers to our authorizer. Give it another authorization, or attach it "

@@ -105,16 +105,17 @@ def method(ctx: Context, api: str, resource_id: str, http_method: str) -> Live |
 
 
 def authorizers(ctx: Context, api: str) -> list[Any]:
-    """Return all of an API's authorizers."""
+    """Return all of an API's authorizers; none if there is no such API."""
     pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
         restApiId=api, PaginationConfig=PAGE
     )
-    return [one for page in pages for one in page["items"]]
+    return or_none(lambda: [one for page in pages for one in page["items"]], GONE) or []
 
 
 def stages(ctx: Context, api: str) -> list[Any]:
-    """Return an API's stages; these come in one page."""
-    return list(ctx.aws.apigateway.get_stages(restApiId=api)["item"])
+    """Return an API's stages, which come in one page; none if there is no such API."""
+    found = or_none(lambda: ctx.aws.apigateway.get_stages(restApiId=api), GONE)
+    return list(found["item"]) if found else []
 
 
 def our_name(ctx: Context) -> str:
@@ -251,29 +252,21 @@ def put_on_stage(ctx: Context, api: str, stage: str, deployment: str) -> None:
     )
 
 
-def superseded(ctx: Context, api: str) -> list[str]:
-    """Return the ids of our deployments that no stage of an API is on, nor a stage's canary."""
+def our_deployments(ctx: Context, api: str) -> list[str]:
+    """Return the ids of our deployments of an API; none if there is no such API."""
     pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
         restApiId=api, PaginationConfig=PAGE
     )
-    ours = [
-        one["id"]
-        for page in pages
-        for one in page["items"]
-        if one.get("description") == our_name(ctx)
-    ]
-    used = {
-        holder.get("deploymentId")
-        for stage in (stages(ctx, api) if ours else [])
-        for holder in (stage, stage.get("canarySettings") or {})
-    }
-    return [one for one in ours if one not in used]
+    found = or_none(lambda: [one for page in pages for one in page["items"]], GONE) or []
+    return [one["id"] for one in found if one.get("description") == our_name(ctx)]
 
 
 def delete_deployment(ctx: Context, api: str, deployment: str) -> bool:
-    """Delete one of our deployments."""
+    """Delete one of our deployments; AWS refuses it if a stage was put on it meanwhile."""
     return deleted(
-        lambda: ctx.aws.apigateway.delete_deployment(restApiId=api, deploymentId=deployment), GONE
+        lambda: ctx.aws.apigateway.delete_deployment(restApiId=api, deploymentId=deployment),
+        GONE,
+        REFUSED,
     )
 
 
