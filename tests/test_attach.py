@@ -586,6 +586,26 @@ def test_an_api_that_is_gone(account: Account, orders: Orders) -> None:
     assert account.state().attachments == {}
 
 
+def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Account) -> None:
+    account.up()
+    orders = Orders(account)
+    attach(account, path="/open")
+    account.path().unlink()
+    ctx = account.context()
+    engine.recover(ctx)
+    ctx.state.save()
+    assert list(account.state().attachments) == [orders.id]
+    before = account.left()
+    result = account.down()
+    assert "/open" in result.problems[0]
+    assert account.left() == before
+    for method in ("GET", "POST"):
+        orders.patch(method, "/open", ("replace", "/authorizationType", "NONE"))
+    assert account.down().problems == []
+    assert account.left() == ["api orders"]
+    assert sorted(orders.authorizers()) == ["jwt", "their pool"]
+
+
 def test_down_gives_back_before_it_deletes(account: Account, orders: Orders) -> None:
     before, deployed = orders.methods(), orders.deployed()
     second = Orders(account, "second")

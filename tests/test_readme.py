@@ -39,7 +39,7 @@ def with_help_pages(text: str) -> str:
 
 def test_help_pages_are_the_programs() -> None:
     text = README.read_text()
-    assert len(HELP.findall(text)) == 6
+    assert len(HELP.findall(text)) == 8
     assert with_help_pages(text) == text
 
 

@@ -425,9 +425,13 @@ def _show_attached(  # noqa: PLR0913, PLR0917 all that is shown
         click.echo("All of it was so already; nothing was changed.")
     else:
         click.echo(
-            f"Attached {len(done.done)} methods to the stack {ctx.stack}, deployed to {stage} "
+            f"Attached {_methods(len(done.done))} to the stack {ctx.stack}, deployed to {stage} "
             f"({elapsed:.1f} s)."
         )
+
+
+def _methods(number: int) -> str:
+    return "1 method" if number == 1 else f"{number} methods"
 
 
 def _show_detached(
@@ -465,4 +469,4 @@ def _show_detached(
             notice("Nothing was changed: this was a dry run.")
             continue
         gone = " Its authorizer there was deleted." if result.authorizers else ""
-        click.echo(f"Gave back {len(result.restored)} methods of the API {plan.name}.{gone}")
+        click.echo(f"Gave back {_methods(len(result.restored))} of the API {plan.name}.{gone}")

@@ -92,19 +92,25 @@ class _Work:
         self.ctx.state.put_attachment(self.plan.id, self.record)
 
     def update(self, row: Row, place: LiveMethod, after: Authorization) -> None:
-        """Change who may call a method, and see that it is so."""
+        """Change who may call a method, and see that it is so; else set it back.
+
+        Raises:
+            CogauthError: the answer differs from what was asked for: some emulators don't keep
+                scopes.
+        """
         assert row.before is not None  # noqa: S101 it has a place
-        before = row.before
-        answered = self.write(
-            lambda: attached.update_method(self.ctx, self.plan.id, place, before, after)
+        before, ctx, api = row.before, self.ctx, self.plan.id
+        answered = self.write(lambda: attached.update_method(ctx, api, place, before, after))
+        if attached.same(answered, after):
+            return
+        back = self.write(lambda: attached.update_method(ctx, api, place, answered, before))
+        outcome = "so it was set back" if attached.same(back, before) else "and can't be set back"
+        raise CogauthError(
+            f"{row.name} of the API {self.plan.name} was to get {_plain(after)}, but "
+            f"{ctx.state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}, "
+            f"{outcome}. "
+            f"'cogauth detach --api {api}{ctx.state.options}' gives back what was attached before."
         )
-        if not attached.same(answered, after):
-            raise CogauthError(
-                f"{row.name} of the API {self.plan.name} was to get {_plain(after)}, but "
-                f"{self.ctx.state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}. "
-                f"'cogauth detach --api {self.plan.id}{self.ctx.state.options}' shows what can be "
-                "given back."
-            )
 
     def deploy(self) -> str | None:
         """Publish the API on the stages that are due."""
@@ -376,8 +382,8 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
             if code_of(error) != "ConflictException":
                 raise
             result.problems.append(
-                f"Our authorizer in the API {plan.name} ({plan.id}) stays, for a method that "
-                f"'attach' didn't touch refers to it: {explain(error, ctx.aws)} "
+                f"Our authorizer in the API {plan.name} ({plan.id}) stays, for a method refers to "
+                f"it of which nobody knows what it had before: {explain(error, ctx.aws)} "
                 "Give that another authorization, then run this again."
             )
     if not result.problems:
