@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import crowd, login, report, startup, up_down
+from benchmarks import attach, crowd, login, report, startup, up_down
 from benchmarks.timeline import timeline
 
-PARTS = ("up-down", "startup", "login", "crowd")
+PARTS = ("up-down", "startup", "login", "crowd", "attach")
 
 
 def main() -> None:
@@ -77,6 +77,8 @@ def main() -> None:
         results["login"] = login.measure(chosen.interpreters, say)
     if "crowd" in parts:
         results["crowd"] = crowd.measure(say)
+    if "attach" in parts:
+        results["attach"] = attach.measure(say)
     (chosen.folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     write_page(chosen.folder, results)
 

@@ -18,7 +18,7 @@ from cogauth import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PARTS = ("up_down", "startup", "login", "crowd")
+PARTS = ("up_down", "startup", "login", "crowd", "attach")
 # What lists all of a kind in an account, page by page.
 LISTS = {
     "apigateway:GetRestApis",
@@ -39,6 +39,11 @@ LOGIN_TIMES = (
     "of {runs} fresh interpreters of each, in turns, with {warm_requests} warm requests of each "
     "outcome. *Own code* is the handler's time outside of botocore, which signs and sends its "
     "requests, or makes the whole call; *outside of HTTP* has botocore's own time in it too."
+)
+ATTACH = (
+    "The bound has the calls that attaching can't do without, each as early as it is allowed: "
+    "writes to one API take turns, and no call comes before its rates allow it. *As AWS* has the "
+    "latencies and rates of the table; *rates alone* has calls that are answered at once."
 )
 CROWD = (
     "Calls in an account that holds so many REST APIs, pools and functions of others. What isn't "
@@ -112,7 +117,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         PLAYED.format(**on),
         "",
     ]
-    sections = dict(zip(PARTS, (_up_down, _startup, _login, _crowd), strict=True))
+    sections = dict(zip(PARTS, (_up_down, _startup, _login, _crowd, _attach), strict=True))
     if goals := _all_goals(results):
         lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
     for part, section in sections.items():
@@ -183,6 +188,10 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             goal("our handler's cold start at most half of the article's", cold, 0.5),
             goal("our own code in a warm request below 1 ms", 1000 * own, 1, " ms"),
         ]
+    if part == "attach":
+        ratios = [one["calls_s"] / one["bound_s"] for way in found.values() for one in way.values()]
+        words = "`attach` on 10, 100 and 300 methods within 1.2 of what API Gateway's rates allow"
+        return [goal(words, max(ratios), 1.2)]
     growing = {name for command in found.values() for name in _growing(command)}
     only_lists = growing <= LISTS
     words = "in a full account, only calls that list grow in number"
@@ -308,6 +317,27 @@ def _crowd(found: Mapping[str, Any]) -> list[str]:
         rows += [[name, *numbers] for name, numbers in growing.items()]
         lines += [*_table((f"`{command}`", *sizes), rows), ""]
     return lines
+
+
+def _attach(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            f"{size} methods, {way}",
+            f"{one['process_s']:.2f}",
+            f"{one['calls_s']:.2f}",
+            f"{one['bound_s']:.2f}",
+            f"{one['calls_s'] / one['bound_s']:.2f}",
+            sum(sum(counts.values()) for counts in one["calls"].values()),
+            sum(one["calls"]["refused"].values()),
+        )
+        for way, sizes in found.items()
+        for size, one in sizes.items()
+    ]
+    head = (
+        *("`attach`", "whole process", "first call to last answer", "bound", "calls / bound"),
+        *("calls", "refused"),
+    )
+    return ["## `attach`", "", ATTACH, "", *_table(head, rows), ""]
 
 
 def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:

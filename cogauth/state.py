@@ -18,7 +18,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cogauth.errors import CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, Settings
@@ -28,11 +28,53 @@ CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
 OUTDATED = "outdated"
+# Of a method that is attached or given back: it may have been changed; it was.
+ATTACHING, ATTACHED = "attaching", "attached"
+DETACHING, DETACHED = "detaching", "detached"
 
 # What the users that ``verify`` makes for a moment are called; the rest is random.
 THROWAWAY = "cogauth-verify-"
 
 Record = dict[str, str]
+
+
+class Authorization(TypedDict):
+    """Who may call a method, in API Gateway's own words."""
+
+    authorizationType: str
+    authorizerId: str | None
+    authorizationScopes: list[str]
+    apiKeyRequired: bool
+
+
+class AttachedMethod(TypedDict):
+    """A method that was put behind the stack's user pool, in whoever's API.
+
+    ``former`` is what it had before, to be given back. ``ours`` is what it was given: the last is
+    wanted, and one before it may still stand after a crash.
+    """
+
+    status: str
+    resource_id: str
+    former: Authorization
+    ours: list[Authorization]
+
+
+class Attachment(TypedDict):
+    """What the stack did in a REST API.
+
+    ``status`` is ``outdated`` as long as something isn't deployed, else ``created``. ``found`` is
+    each stage's deployment before anything was touched; ``stages`` are those to be deployed to.
+    ``authorizer`` is the record of ours there, with the ARN of its ``pool``; ``methods`` are by
+    their name, as ``GET /orders``.
+    """
+
+    status: str
+    name: str
+    stages: list[str]
+    found: dict[str, str]
+    authorizer: Record
+    methods: dict[str, AttachedMethod]
 
 
 def write_private(path: Path, data: Any) -> None:
@@ -108,6 +150,8 @@ class State:
     resources: dict[str, dict[str, Record]] = field(default_factory=dict)
     # Users of ``verify``'s that may stand in the pool, by name: since when.
     throwaway_users: dict[str, str] = field(default_factory=dict)
+    # By the REST API's id.
+    attachments: dict[str, Attachment] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
@@ -126,6 +170,7 @@ class State:
                     "settings": self.settings.to_json(),
                     "resources": self.resources,
                     "throwaway_users": self.throwaway_users,
+                    "attachments": self.attachments,
                 },
             )
 
@@ -176,6 +221,27 @@ class State:
         with self._lock:
             self.throwaway_users.pop(name, None)
             self.save()
+
+    def put_attachment(self, api: str, attachment: Attachment) -> None:
+        """Set what the stack did in a REST API, on disk."""
+        with self._lock:
+            self.attachments[api] = attachment
+            self.save()
+
+    def drop_attachment(self, api: str) -> None:
+        """Forget a REST API in which nothing of the stack is left, on disk."""
+        with self._lock:
+            self.attachments.pop(api, None)
+            self.save()
+
+    def is_attached(self, api: str, resource_id: str, method: str) -> bool:
+        """Say whether a method was attached: ``attach`` and ``detach`` look after it then."""
+        with self._lock:
+            attachment = self.attachments.get(api)
+            return attachment is not None and any(
+                record["resource_id"] == resource_id and name.split(" ")[0] == method
+                for name, record in attachment["methods"].items()
+            )
 
     @property
     def options(self) -> str:
@@ -232,6 +298,9 @@ def load(path: Path) -> State | None:
                 resources=_resources(data["resources"]),
                 # A state file that was written before there was a verify lacks it.
                 throwaway_users=_throwaway_users(data.get("throwaway_users", {})),
+                attachments={
+                    _text(api): _attachment(one) for api, one in data["attachments"].items()
+                },
             )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise StateError(
@@ -280,3 +349,49 @@ def _record(data: Any) -> Record:
     else:
         raise ValueError(f"there is no status {record['status']!r}")
     return record
+
+
+def _texts(data: Any) -> list[str]:
+    if not isinstance(data, list):
+        raise TypeError(f"a list was expected, not {data!r}")
+    return [_text(one) for one in data]
+
+
+def _attachment(data: Any) -> Attachment:
+    if data["status"] not in {CREATED, OUTDATED}:
+        raise ValueError(f"there is no status {data['status']!r}")
+    authorizer = _record(data["authorizer"])
+    _text(authorizer["pool"])
+    return {
+        "status": data["status"],
+        "name": _text(data["name"]),
+        "stages": _texts(data["stages"]),
+        "found": {_text(stage): _text(one) for stage, one in data["found"].items()},
+        "authorizer": authorizer,
+        "methods": {_text(name): _method(one) for name, one in data["methods"].items()},
+    }
+
+
+def _method(data: Any) -> AttachedMethod:
+    if data["status"] not in {ATTACHING, ATTACHED, DETACHING, DETACHED}:
+        raise ValueError(f"there is no status {data['status']!r}")
+    ours = [_authorization(one) for one in data["ours"]]
+    if not ours:
+        raise ValueError("a method that is attached was given no authorization")
+    return {
+        "status": data["status"],
+        "resource_id": _text(data["resource_id"]),
+        "former": _authorization(data["former"]),
+        "ours": ours,
+    }
+
+
+def _authorization(data: Any) -> Authorization:
+    if not isinstance(data["apiKeyRequired"], bool):
+        raise TypeError(f"true or false was expected, not {data['apiKeyRequired']!r}")
+    return {
+        "authorizationType": _text(data["authorizationType"]),
+        "authorizerId": _text_or_none(data["authorizerId"]),
+        "authorizationScopes": _texts(data["authorizationScopes"]),
+        "apiKeyRequired": data["apiKeyRequired"],
+    }

@@ -149,3 +149,31 @@ class Waiter:
         if waited:
             self.over()
         return outcome
+
+
+class Pace:
+    """Keeps calls to a rate, so that a service needn't refuse them: a token bucket of our own."""
+
+    def __init__(self, waiter: Waiter, *, per_second: float, burst: int) -> None:
+        """Begin after a rest.
+
+        Args:
+            waiter: its clock, and its stop event.
+            per_second: how many calls a second, over time.
+            burst: how many at once.
+        """
+        self._waiter = waiter
+        self._per_second, self._burst = per_second, burst
+        self._left, self._at = float(burst), waiter.clock()
+
+    def wait(self) -> None:
+        """Return when the next call may be made.
+
+        Raises:
+            KeyboardInterrupt: the stop event was set.
+        """
+        now = self._waiter.clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second) - 1
+        self._at = now
+        if self._left < 0 and self._waiter.stop.wait(-self._left / self._per_second):
+            raise KeyboardInterrupt

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
 from moto.apigateway.exceptions import (
+    AuthorizerNotFoundException,
     BadRequestException,
     ConflictException,
     NoIntegrationDefined,
@@ -390,14 +391,39 @@ def quick_moto() -> Iterator[None]:
 
 
 def _update_method(response: Any) -> str:
+    """Change who may call a method, as AWS does: all of it, or nothing if the outcome is wrong."""
     api, resource, http_method = (response.path.split("/")[part] for part in (2, 4, 6))
     method = response.backend.get_method(api, resource, http_method)
     names = {"/authorizationType": "authorization_type", "/authorizerId": "authorizer_id"}
+    new = {name: getattr(method, name) for name in names.values()}
+    new["api_key_required"] = method.api_key_required
+    scopes = list(method.authorization_scopes or [])
     for operation in response._get_param("patchOperations"):  # noqa: SLF001 moto's own way
-        assert operation["op"] == "replace"
-        setattr(method, names[operation["path"]], operation["value"])
-    if method.authorization_type not in {"COGNITO_USER_POOLS", "CUSTOM"}:
-        method.authorizer_id = None
+        op, path, value = operation["op"], operation["path"], operation["value"]
+        if path == "/authorizationScopes":
+            # A list's members are added and removed; the list as a whole can't be replaced.
+            {"add": scopes.append, "remove": scopes.remove}[op](value)
+            continue
+        assert op == "replace"
+        if path == "/apiKeyRequired":
+            new["api_key_required"] = value == "true"
+        else:
+            new[names[path]] = value
+    guarded = new["authorization_type"] in {"COGNITO_USER_POOLS", "CUSTOM"}
+    if not guarded:
+        new["authorizer_id"] = None
+    elif new["authorizer_id"] not in response.backend.get_rest_api(api).authorizers:
+        raise BadRequestException(
+            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or "
+            "COGNITO_USER_POOLS requires a valid authorizer."
+        )
+    if scopes and new["authorization_type"] != "COGNITO_USER_POOLS":
+        raise BadRequestException(
+            "Invalid Method authorization type specified. Authorization Scopes are only valid for "
+            "COGNITO_USER_POOLS authorization type"
+        )
+    for name, value in {**new, "authorization_scopes": scopes or None}.items():
+        setattr(method, name, value)
     return json.dumps(method.to_json())
 
 
@@ -473,6 +499,104 @@ _moto_put_integration_response = APIGatewayBackend.put_integration_response
 _moto_get_gateway_response = APIGatewayResponse.get_gateway_response
 
 
+def _delete_authorizer(backend: APIGatewayBackend, restapi_id: str, authorizer_id: str) -> None:
+    """Refuse it while a method refers to it, or if it isn't there, as AWS does."""
+    api = backend.get_rest_api(restapi_id)
+    if authorizer_id not in api.authorizers:
+        raise AuthorizerNotFoundException
+    for resource in api.resources.values():
+        for name, method in resource.resource_methods.items():
+            if method.authorizer_id == authorizer_id:
+                raise ConflictException(
+                    f"Cannot delete authorizer '{api.authorizers[authorizer_id].name}', is "
+                    f"referenced in method: {name}/{resource.get_path()}"
+                )
+    del api.authorizers[authorizer_id]
+
+
+def _create_deployment(
+    backend: APIGatewayBackend, function_id: str, *given: Any, **named: Any
+) -> Any:
+    """Ask for an integration of each method, and take a snapshot, as AWS does."""
+    api = backend.get_rest_api(function_id)
+    methods = [one for each in api.resources.values() for one in each.resource_methods.values()]
+    if any(one.method_integration is None for one in methods):
+        raise BadRequestException("No integration defined for method")
+    deployment = _moto_create_deployment(backend, function_id, *given, **named)
+    deployment.exported = exported(api)
+    return deployment
+
+
+def exported(api: RestAPI) -> dict[str, Any]:
+    """Return what AWS exports of an API, with integrations and authorizers, as OpenAPI 3.0.
+
+    As in AWS's own examples:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
+    """
+    paths: dict[str, Any] = {}
+    schemes: dict[str, Any] = {}
+    for resource in api.resources.values():
+        for name, method in resource.resource_methods.items():
+            verb = "x-amazon-apigateway-any-method" if name == "ANY" else name.lower()
+            operation: dict[str, Any] = {"responses": {}}
+            if security := _security(api, method, schemes):
+                operation["security"] = security
+            if method.method_integration is not None:
+                integration = method.method_integration.to_json()
+                answers = integration.pop("integrationResponses") or {}
+                operation["x-amazon-apigateway-integration"] = {
+                    "responses": {
+                        one.get("selectionPattern", "default"): one for one in answers.values()
+                    },
+                    "type": integration.pop("type").lower(),
+                    "passthroughBehavior": (integration.pop("passthroughBehavior") or "").lower(),
+                    **{key: value for key, value in integration.items() if value},
+                }
+            paths.setdefault(resource.get_path(), {})[verb] = operation
+    document = {
+        "openapi": "3.0.1",
+        "info": {"title": api.name},
+        "paths": paths,
+        "components": {"securitySchemes": schemes},
+    }
+    copied: dict[str, Any] = json.loads(json.dumps(document))
+    return copied
+
+
+def _security(api: RestAPI, method: Any, schemes: dict[str, Any]) -> list[dict[str, Any]]:
+    kind, security = method.authorization_type, []
+    header = {"type": "apiKey", "in": "header"}
+    if kind == "AWS_IAM":
+        schemes["sigv4"] = {
+            **header,
+            "name": "Authorization",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+        }
+        security.append({"sigv4": []})
+    elif authorizer := api.authorizers.get(method.authorizer_id):
+        live = authorizer.to_json()
+        kept = {key: live[key] for key in ("providerARNs", "authorizerUri") if key in live}
+        schemes[live["name"]] = {
+            **header,
+            "name": "Authorization",
+            "x-amazon-apigateway-authtype": kind.lower(),
+            "x-amazon-apigateway-authorizer": {"type": live["type"].lower(), **kept},
+        }
+        security.append({live["name"]: method.authorization_scopes or []})
+    if method.api_key_required:
+        schemes["api_key"] = {**header, "name": "x-api-key"}
+        security.append({"api_key": []})
+    return security
+
+
+def _get_export(response: Any) -> Any:
+    """Give what the stage's deployment is a snapshot of; moto exports the API as it stands."""
+    names = response.path.split("/")
+    api = response.backend.get_rest_api(names[2])
+    deployment = api.deployments[response.backend.get_stage(names[2], names[4]).deployment_id]
+    return 200, {"Content-Type": "application/json"}, json.dumps(deployment.exported).encode()
+
+
 def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) -> Authorizer:
     others = [operation for operation in operations if operation["path"] != "/providerARNs"]
     for operation in operations:
@@ -531,6 +655,7 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
     return found
 
 
+_moto_create_deployment = APIGatewayBackend.create_deployment
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
 _moto_get_integration = APIGatewayBackend.get_integration
 CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
@@ -542,7 +667,8 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
 
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set.
+    gateway responses that nobody set; that an authorizer which is referred to stays, and that an
+    export shows what is deployed.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -559,6 +685,9 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
         patch.setattr(APIGatewayBackend, "put_method_response", _put_method_response)
         patch.setattr(APIGatewayBackend, "put_integration_response", _put_integration_response)
+        patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
+        patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
+        patch.setattr(APIGatewayResponse, "get_export", _get_export)
         yield
 
 

@@ -19,7 +19,7 @@ from cli_tools import REGION, Answer, Fixed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import crowd, report
+from benchmarks import attach, crowd, report
 from benchmarks.aws_moods import (
     AWS,
     LATENCIES,
@@ -527,3 +527,29 @@ def test_others_things_cost_no_more_than_pages_of_lists(
     expected = json.loads(json.dumps(EXPECTED[command]))
     expected["read"]["cognito-idp:ListUserPools"] += 1
     assert counted[command][str(CROWD)] == expected
+
+
+# Attaching.
+
+
+def test_the_bound_of_attaching_is_the_rates_or_the_turns() -> None:
+    rates_alone, _ = attach.WAYS[attach.RATES_ALONE]
+    # Eight calls besides; 40 are allowed at once, then ten a second.
+    assert attach.bound(10, rates_alone) == pytest.approx(0, abs=0.01)
+    assert attach.bound(300, rates_alone) == pytest.approx((308 - 40) / 10, abs=0.5)
+    # A write takes longer than the rate asks for, and they take turns.
+    assert attach.bound(10, AWS) == pytest.approx(4 * 0.15 + 13 * 0.25, abs=0.01)
+    assert attach.bound(100, AWS) - attach.bound(10, AWS) == pytest.approx(90 * 0.25, abs=0.01)
+
+
+def test_the_report_of_attaching_has_its_goal() -> None:
+    one = {
+        "process_s": 5.0,
+        "calls_s": 4.4,
+        "bound_s": 4.0,
+        "calls": {"write": {"a": 12}, "read": {"b": 7}, "refused": {}},
+    }
+    results = {"machine": report.machine(), "date": "2026-11-24", "attach": {"as AWS": {"10": one}}}
+    page = report.markdown(results)
+    assert "what API Gateway's rates allow | 1.10 | yes |" in page
+    assert "| 10 methods, as AWS | 5.00 | 4.40 | 4.00 | 1.10 | 19 | 0 |" in page

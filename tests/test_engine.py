@@ -585,6 +585,8 @@ def delete_method(account: Account) -> None:
 
 
 def delete_authorizer(account: Account) -> None:
+    # AWS refuses it while a method refers to it.
+    open_protected_method(account)
     account.client("apigateway").delete_authorizer(
         restApiId=fact(account, "rest_api"), authorizerId=fact(account, "authorizer")
     )

@@ -3,14 +3,17 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REGION, Account, statements
+from conftest import REGION, Account, Call, statements
 from moto import mock_aws
+from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool
 
 from cogauth.context import Aws
 
@@ -252,3 +255,54 @@ def test_with_power_user_the_inline_policy_keeps_to_logs(
     assert not role_may(stack, "cognito-idp:AdminInitiateAuth", stack.pool)
     stream = arn(stack, "logs", f"log-group:/aws/lambda/{SIGN_IN}:log-stream:a")
     assert role_may(stack, "logs:PutLogEvents", stream)
+
+
+def attach_policy(api: str) -> list[dict[str, Any]]:
+    """The README's policy for attaching, for one API."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    block = re.search(r"<!-- policy: attach -->\n```json\n(.*?)```", readme, re.DOTALL)
+    assert block
+    text = block[1].replace("REGION", REGION).replace("restapis/API", f"restapis/{api}")
+    statement: list[dict[str, Any]] = json.loads(text)["Statement"]
+    return statement
+
+
+def test_the_attach_policy_allows_what_attaching_calls_and_each_part_is_needed(
+    account: Account,
+) -> None:
+    """The calls of attach, of mending a lost pool, and of detach; on one API and on no other."""
+    only_a_pool(account)
+    orders = Orders(account)
+    asked: set[tuple[str, str]] = set()
+
+    def note(call: Call) -> None:
+        if call.sent["url_path"].startswith("/restapis"):
+            path = call.sent["url_path"]
+            asked.add((f"apigateway:{call.sent['method']}", f"arn:aws:apigateway:{REGION}::{path}"))
+
+    with account.calls.watched(note):
+        attach(account)
+        attach(account, path="/iam", scopes=("a/b",))
+        orders.aws.update_authorizer(
+            **orders.place,
+            authorizerId=account.state().attachments[orders.id]["authorizer"]["id"],
+            patchOperations=[{"op": "add", "path": "/providerARNs", "value": f"{OTHER_POOL}2"}],
+        )
+        attach(account, path="/iam")
+        detach(account)
+    # A refusal is looked into by a read of the method.
+    method = f"arn:aws:apigateway:{REGION}::/restapis/{orders.id}/resources/r/methods/GET"
+    asked.add(("apigateway:GET", method))
+    policy = attach_policy(orders.id)
+    assert [one for one in asked if not allowed(policy, Request(*one))] == []
+    for statement in policy:
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
+                less = [{**statement, "Action": action, "Resource": resource}]
+                used = any(allowed(less, Request(*one)) for one in asked)
+                assert used, (action, resource)
+    other = orders.id.replace(orders.id[0], "z" if orders.id[0] != "z" else "y")
+    assert not allowed(attach_policy(other), Request("apigateway:PATCH", method))
+    assert not allowed(
+        policy, Request("apigateway:DELETE", f"arn:aws:apigateway:{REGION}::/restapis/{orders.id}")
+    )

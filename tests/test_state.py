@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from cogauth import state as state_file
 from cogauth.errors import CogauthError, StateError
 from cogauth.settings import Settings
-from cogauth.state import CREATED, CREATING, OUTDATED, State, check_writable, load
+from cogauth.state import (
+    CREATED,
+    CREATING,
+    OUTDATED,
+    Authorization,
+    State,
+    check_writable,
+    load,
+)
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -46,8 +54,37 @@ records = st.fixed_dictionaries(
 ) | st.just({"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
 
 
+authorizations = st.fixed_dictionaries(
+    {
+        "authorizationType": names,
+        "authorizerId": st.none() | names,
+        "authorizationScopes": st.lists(names, max_size=2),
+        "apiKeyRequired": st.booleans(),
+    }
+)
+methods = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(["attaching", "attached", "detaching", "detached"]),
+        "resource_id": names,
+        "former": authorizations,
+        "ours": st.lists(authorizations, min_size=1, max_size=2),
+    }
+)
+attachments = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from([CREATED, OUTDATED]),
+        "name": names,
+        "stages": st.lists(names, max_size=2),
+        "found": st.dictionaries(names, names, max_size=2),
+        "authorizer": records.map(lambda record: {**record, "pool": "arn"}),
+        "methods": st.dictionaries(names, methods, max_size=2),
+    }
+)
+
+
 @in_one_folder
 @given(
+    attachments=st.dictionaries(names, attachments, max_size=2),
     resources=st.dictionaries(
         names, st.dictionaries(names, records, min_size=1, max_size=3), max_size=3
     ),
@@ -192,10 +229,36 @@ def test_removing_takes_the_tokens_along_and_may_be_done_twice(path: Path) -> No
     assert list(path.parent.iterdir()) == []
 
 
+NOBODY_ASKED: Authorization = {
+    "authorizationType": "NONE",
+    "authorizerId": None,
+    "authorizationScopes": [],
+    "apiKeyRequired": False,
+}
+
+
 def text_of(path: Path) -> dict[str, Any]:
     state = make(path)
     state.put("user_pool", "user_pool", {"status": CREATED, "id": "p", "arn": "a"})
     state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
+    state.put_attachment(
+        "api",
+        {
+            "status": CREATED,
+            "name": "orders",
+            "stages": ["prod"],
+            "found": {"prod": "d"},
+            "authorizer": {"status": CREATED, "id": "a", "pool": "arn"},
+            "methods": {
+                "GET /orders": {
+                    "status": "attached",
+                    "resource_id": "r",
+                    "former": NOBODY_ASKED,
+                    "ours": [NOBODY_ASKED],
+                }
+            },
+        },
+    )
     data: dict[str, Any] = json.loads(path.read_text())
     return data
 
@@ -224,6 +287,12 @@ def check_usable(state: State) -> None:
         for record in step.values():
             assert record["status"] in {CREATING, CREATED, OUTDATED}
             assert record["status"] == CREATING or record["id"]
+    for attachment in state.attachments.values():
+        assert attachment["authorizer"]["pool"]
+        for name, method in attachment["methods"].items():
+            assert state.is_attached("api", method["resource_id"], name.split(" ")[0]) or name
+            assert isinstance(method["former"]["authorizationScopes"], list)
+            assert method["ours"][-1]["authorizationType"]
     assert Settings.from_json(state.settings.to_json()) == state.settings
     state.settings.with_choices({}, standing=True)
     assert type(state.settings.power_user) is bool
@@ -308,6 +377,7 @@ def test_the_file_has_the_keys_of_the_contract(path: Path) -> None:
         "endpoint_url",
         "settings",
         "resources",
+        "attachments",
     }
     assert text_of(path)["version"] == state_file.VERSION
 

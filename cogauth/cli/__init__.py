@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cogauth import __version__
+from cogauth.cli.attach import attach, detach
 from cogauth.cli.call import call, curl
 from cogauth.cli.common import on_ending
 from cogauth.cli.demo import demo
@@ -62,7 +63,7 @@ def cli() -> None:
 
 
 for command in (
-    *(up, test_login, verify, explain, down, recover, demo),
+    *(up, test_login, verify, explain, attach, detach, down, recover, demo),
     *(token, decode, call, curl, users),
 ):
     cli.add_command(command)

@@ -295,6 +295,7 @@ def _connect_local(target: Target, state: State) -> Aws:
             "any more, nor do its users."
         )
         state.resources.clear()
+        state.attachments.clear()
         state.local_data = started.data_id
         state.tokens_path.unlink(missing_ok=True)
         state.save()

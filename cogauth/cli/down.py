@@ -27,6 +27,9 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 if TYPE_CHECKING:
     from cogauth.context import Context
 
+# Of the result, those that are shown; the first only if there was something to give back.
+LISTS = ("restored", "deleted", "already_gone", "remaining")
+
 
 @click.command(
     epilog="""\b
@@ -76,7 +79,7 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
     ctx.waiter.report = report_once("  ")
     try:
         with gently(ctx.waiter.stop):
-            result = engine.down(ctx, lambda line: notice(f"  deleting {line}"))
+            result = engine.down(ctx, lambda line: notice(f"  {line}"))
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"Interrupted. What still stands is in {state.path}: "
@@ -102,6 +105,13 @@ def _announce(ctx: Context) -> int:
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for title, name in engine.standing(ctx.state):
         notice(f"  {title:<22} {name}")
+    for api in engine.attachments(ctx.state):
+        record = ctx.state.attachments[api]
+        notice(
+            f"  {'attached API':<22} {record['name']} ({api}): {len(record['methods'])} methods "
+            f"get back what they had, and the stage {', '.join(record['stages'])} is redeployed, "
+            "with all that is pending there"
+        )
     pool = ctx.state.record("user_pool", "user_pool") or {}
     users = (count_users(ctx, pool["id"]) if "id" in pool else None) or 0
     # Cognito's own figure is an estimate.
@@ -141,7 +151,7 @@ def _look(target: Target, begun: float) -> int:
 
 def _show(target: Target, result: dict[str, Any], begun: float) -> None:
     elapsed = time.monotonic() - begun
-    lists = {name: result[name] for name in ("deleted", "already_gone", "remaining")}
+    lists = {name: result[name] for name in LISTS if name != "restored" or result.get(name)}
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": round(elapsed, 3)})
         return

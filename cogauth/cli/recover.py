@@ -58,6 +58,12 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
         for step, records in ctx.state.resources.items()
         for resource, record in records.items()
     ]
+    for api, attachment in ctx.state.attachments.items():
+        notice(
+            f"Warning: the API {attachment['name']} ({api}) is attached to the stack, and what its "
+            "methods had before is lost. Give them another authorization yourself, then "
+            f"'{target.command('detach')}' takes the stack's authorizer away there."
+        )
     if target.as_json:
         path = str(ctx.state.path)
         identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id, "state_file": path}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from functools import partial
@@ -161,6 +162,7 @@ def up(
                 f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
                 f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
             ) from error
+    _say_lost_pools(target, ctx)
     _show(target, ctx, results, time.monotonic() - begun)
 
 
@@ -182,6 +184,18 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
             else "The local AWS sets no header on what POST "
             f"{ctx.state.settings.path} answers: a page can't read that there, but all the rest."
         )
+
+
+def _say_lost_pools(target: Target, ctx: Context) -> None:
+    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
+    for api, attachment in ctx.state.attachments.items():
+        if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
+            path = next((name.partition(" ")[2] for name in attachment["methods"]), "*")
+            words = f"attach --api {api} --path {shlex.quote(path)}"
+            notice(
+                f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
+                f"pool that was lost. '{target.command(words)}' lets it ask the new one."
+            )
 
 
 def _confirm(progress: Progress, what: str, *, yes: bool) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure
 from cogauth.engine import graph
+from cogauth.engine.attach import ATTACH_CLIENTS, detach
+from cogauth.engine.attach_plan import plan_detach
 from cogauth.engine.journal import (
     CLIENTS,
     find_after_crash,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from cogauth.state import State
     from cogauth.steps.base import Resource, Step
 
-DOWN_CLIENTS = (*CLIENTS, "tagging")
+DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
 
@@ -41,13 +43,16 @@ class DownResult:
 
     Attributes:
         deleted, already_gone, remaining: each as ``{"step": …, "id": …}``.
-        left_alone: what has one of the stack's names but not its tag, in words.
-        problems: why something could not be deleted, in words.
+        restored: methods of other APIs that have back what they had, likewise.
+        left_alone: what has one of the stack's names but not its tag, and methods of other APIs
+            that someone changed since, in words.
+        problems: why something could not be deleted or given back, in words.
     """
 
     deleted: list[Entry] = field(default_factory=list)
     already_gone: list[Entry] = field(default_factory=list)
     remaining: list[Entry] = field(default_factory=list)
+    restored: list[Entry] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -66,16 +71,23 @@ def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
 
     Args:
         ctx: the stack.
-        report: told what is deleted, a line each; from several threads.
+        report: told what is done, a line each; from several threads.
 
     Returns:
-        What was deleted, what was gone before, and what remains.
+        What was deleted, what was gone before, and what remains. Nothing is deleted as long as
+        methods of other APIs could not be given back: without the pool nobody could call them.
 
     Raises:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
         KeyboardInterrupt: the stop event was set from elsewhere.
     """
     return _Down(ctx, report).run()
+
+
+def attachments(state: State) -> list[str]:
+    """Return the ids of the APIs whose methods ``down`` gives back first; not the stack's own."""
+    own = (state.record("rest_api", "rest_api") or {}).get("id")
+    return [api for api in state.attachments if api != own]
 
 
 def _roots() -> list[tuple[Step, Resource]]:
@@ -131,6 +143,14 @@ class _Down:
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
+        self._give_back()
+        if self.result.problems:
+            self.result.remaining = [
+                {"step": step.name, "id": record["id"]}
+                for step, resource in self.roots.values()
+                if "id" in (record := ctx.state.record(step.name, resource.key) or {})
+            ]
+            return self.result
         self._run(deletion_needs(), self._take_away)
         for key in self.roots:
             # In one order, whichever ended first.
@@ -162,6 +182,30 @@ class _Down:
             raise error
         if stop.is_set():
             raise KeyboardInterrupt
+
+    def _give_back(self) -> None:
+        """Give methods of other APIs back what they had, while the pool still stands."""
+        for api in attachments(self.ctx.state):
+            name = self.ctx.state.attachments[api]["name"]
+
+            def report(what: str, *_: int, name: str = name) -> None:
+                self.report(f"{what} of {name}")
+
+            try:
+                plan = plan_detach(self.ctx, api, compare=False)
+                done = detach(self.ctx, plan, report)
+            except (*AWS_ERRORS, CogauthError) as error:
+                why = explain(error, self.ctx.aws)
+                self.result.problems.append(f"Giving back the methods of {name} failed: {why}")
+                continue
+            self.result.restored += [
+                {"step": "attachment", "id": f"{api} {method}"} for method in done.restored
+            ]
+            self.result.deleted += [
+                {"step": "attachment", "id": f"{api} authorizer {one}"} for one in done.authorizers
+            ]
+            self.result.left_alone += [*done.left_alone, *plan.warnings]
+            self.result.problems += done.problems
 
     def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
         """Delete what a record says stands, or may stand; then drop the record."""
@@ -216,7 +260,7 @@ class _Down:
 
     def _delete(self, resource: Resource, facts: Record) -> bool | None:
         """Delete one resource; say whether it was there, or None if AWS didn't let it."""
-        self.report(f"{words(resource)} {facts['id']}")
+        self.report(f"deleting {words(resource)} {facts['id']}")
         try:
             return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
         except AWS_ERRORS as error:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth.engine.journal import find_ours, made_at, survey
+from cogauth.engine.attach import AT_ONCE, PER_SECOND
+from cogauth.engine.journal import find_ours, made_at, patiently, survey
 from cogauth.errors import CogauthError
 from cogauth.state import CREATED, OUTDATED
-from cogauth.steps import STEPS
+from cogauth.steps import STEPS, attached
+from cogauth.waiting import Pace
 
 if TYPE_CHECKING:
     from cogauth.context import Context
+    from cogauth.steps.base import Live
 
 
 def stack_ids(ctx: Context) -> list[str]:
@@ -68,3 +72,30 @@ def recover(ctx: Context, stack_id: str | None = None) -> None:
                 record = {"status": status, **resource.facts(ctx, live)}
                 state.resources.setdefault(step.name, {})[resource.key] = record
                 state.settings = replace(state.settings, **resource.observed(ctx, live))
+    _recover_attachments(ctx)
+
+
+def _recover_attachments(ctx: Context) -> None:
+    """Note the APIs that hold an authorizer of ours: what their methods had before is lost.
+
+    'down' deletes such an authorizer, which AWS refuses as long as a method refers to it; and then
+    it deletes nothing.
+    """
+    pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
+    for api in attached.rest_apis(ctx):
+        pace.wait()
+        for live in patiently(ctx, partial(attached.authorizers, ctx, api["id"])):
+            if live["name"] == attached.our_name(ctx):
+                _note(ctx, api, live)
+
+
+def _note(ctx: Context, api: Live, authorizer: Live) -> None:
+    pool = next(iter(authorizer.get("providerARNs") or []), "unknown")
+    ctx.state.attachments[api["id"]] = {
+        "status": CREATED,
+        "name": api["name"],
+        "stages": [],
+        "found": {},
+        "authorizer": {"status": CREATED, "id": authorizer["id"], "pool": pool},
+        "methods": {},
+    }

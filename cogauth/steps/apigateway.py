@@ -240,7 +240,9 @@ class Method(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare who may call it, and the statuses with their headers."""
         api, place = ctx.aws.apigateway, self.place(ctx)
-        authorization = differing(live, self.authorization(ctx))
+        # One that 'attach' put behind an authorizer of its own keeps that.
+        attached = ctx.state.is_attached(place["restApiId"], place["resourceId"], self.http_method)
+        authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
             patch: Any = [
                 {"op": "replace", "path": f"/{key}", "value": value}

@@ -1,0 +1,539 @@
+"""What ``attach`` and ``detach`` would do: all is read and checked here, and nothing changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cogauth.engine import graph
+from cogauth.errors import UsageError
+from cogauth.state import OUTDATED
+from cogauth.steps import attached
+from cogauth.steps.attached import AUTHORIZATION, COGNITO, WITH_AUTHORIZER, LiveMethod, same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cogauth.context import Context
+    from cogauth.state import AttachedMethod, Attachment, Authorization
+    from cogauth.steps.attached import Pending
+    from cogauth.steps.base import Live
+
+ATTACH, RESTORE, UNCHANGED = "attach", "restore", "unchanged"
+LEFT_OUT, LEFT_ALONE, GONE = "left out", "left alone", "gone"
+# The one scope that the access tokens of POST /signin carry.
+# Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
+# A list of what there is stays readable.
+LISTED = 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of a method.
+
+    Attributes:
+        name: as ``GET /orders``.
+        action: ``attach``, ``restore``, ``unchanged``, ``left out``, ``left alone`` or ``gone``.
+        why: the reason, if it is left out, left alone or gone.
+        before: who may call it now; None if it is gone.
+        after: who may call it then; its authorizer is None as long as ours isn't made.
+        former: what it is given back one day.
+        place: where it is; None if it is gone.
+        clings: whether it is left alone and refers to our authorizer, which must stay then.
+    """
+
+    name: str
+    action: str
+    why: str = ""
+    before: Authorization | None = None
+    after: Authorization | None = None
+    former: Authorization | None = None
+    place: LiveMethod | None = None
+    clings: bool = False
+
+    @property
+    def shown(self) -> tuple[Any, ...]:
+        """What a user saw of it before the question."""
+        return self.name, self.action, self.before, self.after
+
+
+@dataclass(frozen=True)
+class Api:
+    """A REST API as it stands.
+
+    Attributes:
+        id, name: the API's.
+        methods: all of them.
+        authorizers: all of them.
+        stages: all of them.
+        deployments: the ids of ours.
+    """
+
+    id: str
+    name: str
+    methods: list[LiveMethod]
+    authorizers: list[Any]
+    stages: list[Any]
+    deployments: list[str]
+
+    def ours(self, ctx: Context) -> list[Any]:
+        """Return our authorizers, the recorded one first; a second one was made by a lost call."""
+        recorded = ctx.state.attachments.get(self.id)
+        known = recorded["authorizer"].get("id") if recorded else None
+        name = attached.our_name(ctx)
+        return sorted(
+            (one for one in self.authorizers if one["name"] == name),
+            key=lambda one: one["id"] != known,
+        )
+
+    def superseded(self, moved: Sequence[str]) -> list[str]:
+        """Return our deployments that no stage is on, nor a canary, once some stages have moved."""
+        used = {
+            holder.get("deploymentId")
+            for stage in self.stages
+            for holder in (stage, stage.get("canarySettings") or {})
+            if holder is not stage or stage["stageName"] not in moved
+        }
+        return [one for one in self.deployments if one not in used]
+
+    def words(self, ctx: Context, authorization: Authorization) -> str:
+        """Say who may call a method, the authorizer by its name; one that isn't made is ours."""
+        text, names = (
+            authorization["authorizationType"],
+            {o["id"]: o["name"] for o in self.authorizers},
+        )
+        if text in WITH_AUTHORIZER:
+            authorizer = authorization["authorizerId"] or ""
+            ours = names.get(authorizer) == attached.our_name(ctx) or not authorizer
+            named = f"of the stack {ctx.stack}" if ours else names.get(authorizer, authorizer)
+            text += f" {named}"
+        if authorization["authorizationScopes"]:
+            text += f", scopes {' '.join(authorization['authorizationScopes'])}"
+        return text + (", API key" if authorization["apiKeyRequired"] else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done in one REST API.
+
+    Attributes:
+        api: as it stands; None if it is gone.
+        id, name: the API's.
+        rows: what becomes of each method that was asked for.
+        stages: those to deploy to; empty if no deployment is due.
+        pending: what else such a deployment publishes; None if that isn't known.
+        unknown: why it isn't known, or which part of it isn't compared.
+        warnings: what a user should know before.
+        make_authorizer, point_authorizer: whether ours is to be made, or to ask another pool.
+    """
+
+    id: str
+    name: str
+    api: Api | None
+    rows: list[Row]
+    stages: list[str]
+    pending: list[Pending] | None = field(default_factory=list)
+    unknown: str = ""
+    warnings: list[str] = field(default_factory=list)
+    make_authorizer: bool = False
+    point_authorizer: bool = False
+
+    def of(self, *actions: str) -> list[Row]:
+        """Return the rows with one of these actions."""
+        return [row for row in self.rows if row.action in actions]
+
+
+def read_api(ctx: Context, wanted: str) -> Api:
+    """Find a REST API by its id or name, and read it.
+
+    Raises:
+        UsageError: there is none, or several have the name.
+    """
+    apis = attached.rest_apis(ctx)
+    found = [api for api in apis if api["id"] == wanted]
+    found = found or [api for api in apis if api["name"] == wanted]
+    if not found:
+        raise UsageError(
+            f"--api {wanted!r}: there is no such REST API in account {ctx.aws.account}, region "
+            f"{ctx.aws.region}. {_listed(apis, 'There are')} HTTP and WebSocket APIs are others, "
+            "and can't be attached to."
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"--api {wanted!r}: several REST APIs have that name. "
+            f"{_listed(found, 'Give the id of one')}"
+        )
+    api = read(ctx, found[0]["id"], found[0]["name"])
+    if api is None:
+        raise UsageError(f"--api {wanted!r}: the API was deleted just now.")
+    return api
+
+
+def _listed(apis: Sequence[Live], lead: str) -> str:
+    if not apis:
+        return "There are none."
+    named = [f"{api['id']} ({api['name']})" for api in apis]
+    return f"{lead}: {shortened(named)}."
+
+
+def shortened(items: Iterable[str]) -> str:
+    """Return a list in one line, cut where it gets too long."""
+    items = list(items)
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
+
+
+def read(ctx: Context, api: str, name: str) -> Api | None:
+    """Read a REST API; None if it is gone."""
+    reads: tuple[Callable[[Context, str], Any], ...] = (
+        attached.methods,
+        attached.authorizers,
+        attached.stages,
+        attached.our_deployments,
+    )
+    methods, *others = graph.each(partial(call, ctx, api) for call in reads)
+    return None if methods is None else Api(api, name, methods, *others)
+
+
+def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
+    """Return the methods, as ``GET /orders``, that the globs match.
+
+    Raises:
+        UsageError: none does.
+    """
+    names = list(names)
+    chosen = [
+        name
+        for name in names
+        if fnmatchcase(name.partition(" ")[2], path or "*")
+        and fnmatchcase(name.partition(" ")[0], (method or "*").upper())
+    ]
+    if not chosen:
+        given = [f"--path {path!r}"] if path else []
+        given += [f"--method {method!r}"] if method else []
+        there = f"There are: {shortened(names)}." if names else "There are none."
+        raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {there}")
+    return chosen
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be attached, as the user says it.
+
+    Attributes:
+        api: an API's id or name.
+        path, method: globs; a method of None is any.
+        scopes: of which an access token must have one; none: ID tokens.
+        stage: to deploy to; None for the API's only one.
+    """
+
+    api: str
+    path: str
+    method: str | None = None
+    scopes: tuple[str, ...] = ()
+    stage: str | None = None
+
+    @property
+    def any_too(self) -> bool:
+        """Whether ANY is meant by its name, and not by a glob that happens to match it."""
+        return (self.method or "").upper() == "ANY"
+
+
+def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
+    """Say what attaching would do.
+
+    Raises:
+        UsageError: the input can't be used as given.
+    """
+    if wanted.scopes and ctx.state.local_data is not None:
+        raise UsageError(
+            "--scope can't be tried on the local AWS: it doesn't keep the scopes that are added to "
+            "a method. Leave it away there."
+        )
+    api = read_api(ctx, wanted.api)
+    stages = [_stage(api, wanted.stage)]
+    by_name = {each.name: each for each in api.methods}
+    chosen = choose(by_name, wanted.path, wanted.method)
+    ours = api.ours(ctx)
+    record = ctx.state.attachments.get(api.id)
+    rows = [_attach_row(ctx, api, by_name[name], ours, wanted) for name in chosen]
+    if not [row for row in rows if row.action != LEFT_OUT]:
+        reasons = "\n".join(f"  {row.name}: {row.why}" for row in rows[:LISTED])
+        raise UsageError(f"None of these methods can be attached:\n{reasons}")
+    if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
+        raise UsageError(
+            f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
+            "it one, or delete it, and run this again."
+        )
+    pending, unknown = _pending(ctx, api, stages)
+    point = bool(ours) and bool(attached.authorizer_patch(ctx, ours[0]))
+    standing = {row.name for row in rows if row.action == UNCHANGED}
+    undeployed = any(
+        AUTHORIZATION in each.fields and each.what in standing for each in pending or ()
+    )
+    due = (
+        any(row.action == ATTACH for row in rows)
+        or point
+        or undeployed
+        or record is None
+        or record["status"] == OUTDATED
+        or stages[0] not in record["stages"]
+    )
+    return Plan(
+        api.id,
+        api.name,
+        api,
+        rows,
+        stages if due else [],
+        _others(ctx, pending, rows) if due else [],
+        unknown if due else "",
+        _warnings(api, stages[0], rows),
+        make_authorizer=not ours,
+        point_authorizer=point,
+    )
+
+
+def _stage(api: Api, wanted: str | None) -> str:
+    names = [stage["stageName"] for stage in api.stages]
+    if not names:
+        raise UsageError(
+            f"The API {api.name} has no stage, so nobody can call it. Deploy it to one first: "
+            f"aws apigateway create-deployment --rest-api-id {api.id} --stage-name NAME"
+        )
+    if wanted is None and len(names) > 1:
+        raise UsageError(
+            f"The API {api.name} has several stages: {shortened(names)}. Say which one is to be "
+            "deployed to with --stage."
+        )
+    if wanted is not None and wanted not in names:
+        raise UsageError(
+            f"--stage {wanted!r}: the API {api.name} has no such stage. "
+            f"There are: {shortened(names)}."
+        )
+    return wanted or str(names[0])
+
+
+def _attach_row(
+    ctx: Context, api: Api, place: LiveMethod, ours: Sequence[Live], wanted: Wanted
+) -> Row:
+    live, name = place.authorization, place.name
+    if why := _left_out(ctx, api, place, any_too=wanted.any_too):
+        return Row(name, LEFT_OUT, why, live, place=place)
+    after: Authorization = {
+        "authorizationType": COGNITO,
+        "authorizerId": ours[0]["id"] if ours else None,
+        "authorizationScopes": sorted(set(wanted.scopes)),
+        "apiKeyRequired": live["apiKeyRequired"],
+    }
+    recorded = _recorded(ctx.state.attachments.get(api.id), place)
+    ids = {one["id"] for one in ours}
+    former = live
+    if recorded is not None and (_one_of(live, recorded["ours"]) or live["authorizerId"] in ids):
+        # An API key is nobody's but the API's owner's.
+        former = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
+    elif live["authorizerId"] in ids:
+        why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
+        return Row(
+            name, UNCHANGED if same(live, after) else LEFT_OUT, why, live, after, place=place
+        )
+    action = UNCHANGED if same(live, after) else ATTACH
+    return Row(name, action, "", live, after, former, place)
+
+
+def _one_of(live: Authorization, several: Iterable[Authorization]) -> bool:
+    return any(same(live, one) for one in several)
+
+
+def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
+    """Return why a method is never attached; empty if it may be."""
+    if place.http_method == "OPTIONS":
+        return "browsers send OPTIONS without a token before the request itself"
+    if place.http_method == "ANY" and not any_too and not _has_options(api, place):
+        return (
+            "it answers OPTIONS too, which browsers send without a token. Give the path an OPTIONS "
+            "method of its own; or, if no browser calls it, say --method ANY"
+        )
+    own = ctx.state.record("rest_api", "rest_api")
+    if own and own.get("id") == api.id and place.name == f"POST {ctx.state.settings.path}":
+        return "it is where one gets a token"
+    if ctx.state.local_data is not None and place.authorization["authorizationScopes"]:
+        return "it has scopes, and the local AWS couldn't give them back"
+    return ""
+
+
+def _has_options(api: Api, place: LiveMethod) -> bool:
+    names = [each.http_method for each in api.methods if each.path == place.path]
+    return "OPTIONS" in names
+
+
+def _recorded(record: Attachment | None, place: LiveMethod) -> AttachedMethod | None:
+    found = record["methods"].get(place.name) if record else None
+    # A path that was deleted and made again is another resource.
+    return found if found and found["resource_id"] == place.resource_id else None
+
+
+def _warnings(api: Api, stage: str, rows: Sequence[Row]) -> list[str]:
+    found = [
+        f"{row.name} answers OPTIONS too: a browser's preflights get 401 then."
+        for row in rows
+        if row.action in {ATTACH, UNCHANGED}
+        and row.place is not None
+        and row.place.http_method == "ANY"
+        and not _has_options(api, row.place)
+    ]
+    live = next(one for one in api.stages if one["stageName"] == stage)
+    canary = live.get("canarySettings") or {}
+    if canary.get("deploymentId"):
+        found.append(
+            f"The stage {stage} has a canary: {canary.get('percentTraffic', 0):g} % of the calls "
+            f"go to its deployment {canary['deploymentId']}, which stays as it is."
+        )
+    return found
+
+
+def _pending(ctx: Context, api: Api, stages: Iterable[str]) -> tuple[list[Pending] | None, str]:
+    """Return what of the API isn't deployed, and what of that isn't known."""
+    # Emulators' exports leave most authorizations out.
+    authorization = ctx.state.endpoint_url is None
+    found: dict[str, Pending] = {}
+    for stage in stages:
+        document = attached.export(ctx, api.id, stage)
+        if isinstance(document, str):
+            return None, f"the stage {stage} can't be exported ({document})"
+        differences = attached.pending(
+            document, api.methods, api.authorizers, authorization=authorization
+        )
+        found |= {each.what: each for each in differences}
+    return list(found.values()), "" if authorization else "who may call what isn't compared here"
+
+
+def _others(
+    ctx: Context, found: Sequence[Pending] | None, rows: Sequence[Row]
+) -> list[Pending] | None:
+    """Return what is pending but for what the rows and our authorizer are about."""
+    if found is None:
+        return None
+    ours = {row.name for row in rows if row.action in {ATTACH, RESTORE, UNCHANGED}}
+    others = []
+    for each in found:
+        if each.what in ours and each.change == "changed":
+            fields = tuple(name for name in each.fields if name != AUTHORIZATION)
+            each = replace(each, fields=fields)  # noqa: PLW2901 less of the same
+            if not fields:
+                continue
+        if each.what != f"authorizer {attached.our_name(ctx)}":
+            others.append(each)
+    return others
+
+
+def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
+    """Return the ids of the APIs that ``detach`` is about.
+
+    Args:
+        ctx: the stack.
+        wanted: an API's id or name; None for all that are attached.
+
+    Raises:
+        UsageError: there is no such API, or several have the name, or nothing is attached to it.
+    """
+    known = ctx.state.attachments
+    if wanted is None or wanted in known:
+        return list(known) if wanted is None else [wanted]
+    named = [api for api, record in known.items() if record["name"] == wanted]
+    if len(named) > 1:
+        raise UsageError(
+            f"--api {wanted!r}: several attached APIs have that name. Give the id of one: "
+            f"{shortened(named)}."
+        )
+    there = shortened(f"{api} ({record['name']})" for api, record in known.items())
+    if not named:
+        raise UsageError(
+            f"--api {wanted!r}: the stack {ctx.stack} isn't attached to such an API. "
+            + (f"It is to: {there}." if known else "It is to none.")
+        )
+    return named
+
+
+def plan_detach(
+    ctx: Context,
+    api_id: str,
+    *,
+    path: str | None = None,
+    method: str | None = None,
+    compare: bool = True,
+) -> Plan:
+    """Say what giving methods back would do.
+
+    Args:
+        ctx: the stack.
+        api_id: of an API that is attached.
+        path: a glob of what is to be given back; None is any.
+        method: likewise.
+        compare: whether to ask what else a deployment publishes.
+
+    Raises:
+        UsageError: the globs match nothing that is attached.
+    """
+    record = ctx.state.attachments[api_id]
+    names = list(record["methods"])
+    chosen = choose(names, path, method) if path or method else names
+    api = read(ctx, api_id, record["name"])
+    if api is None:
+        rows = [Row(name, GONE, "the API was deleted") for name in names]
+        return Plan(api_id, record["name"], None, rows, [])
+    live = {(each.resource_id, each.http_method): each for each in api.methods}
+    rows = [
+        _detach_row(
+            ctx, api, name, live.get((record["methods"][name]["resource_id"], name.split(" ")[0]))
+        )
+        for name in chosen
+    ]
+    due = record["status"] == OUTDATED or any(row.action == RESTORE for row in rows)
+    found = record["found"]
+    # A stage that is still on the deployment from before never had our authorizer.
+    changed = [
+        stage["stageName"]
+        for stage in api.stages
+        if found.get(stage["stageName"]) != stage.get("deploymentId")
+    ]
+    stages = [name for name in changed if due and name in record["stages"]]
+    raw, unknown = _pending(ctx, api, stages) if compare else ([], "")
+    warnings = [
+        f"The stage {name} was deployed since: it asks for the stack's tokens until it is "
+        "deployed again."
+        for name in changed
+        if name not in record["stages"]
+    ]
+    pending = _others(ctx, raw, rows)
+    return Plan(api_id, record["name"], api, rows, stages, pending, unknown, warnings)
+
+
+def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> Row:
+    record = ctx.state.attachments[api.id]["methods"][name]
+    former = record["former"]
+    if place is None:
+        return Row(name, GONE, "the method was deleted")
+    live = place.authorization
+    if same(live, former):
+        return Row(name, UNCHANGED, "", live, former, former, place)
+    ids = {one["id"] for one in api.ours(ctx)}
+    clings = live["authorizerId"] in ids
+    if not _one_of(live, record["ours"]):
+        why = f"it was changed since, to {api.words(ctx, live)}"
+        if clings:
+            why += (
+                "; it still refers to our authorizer. Give it another authorization, or attach it "
+                "once more, then run this again"
+            )
+        return Row(name, LEFT_ALONE, why, live, None, former, place, clings)
+    authorizer = former["authorizerId"]
+    if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
+        why = (
+            f"the authorizer {authorizer}, which it had before, was deleted since. Give it another "
+            "authorization, then run this again"
+        )
+        return Row(name, LEFT_ALONE, why, live, former, former, place, clings=True)
+    return Row(name, RESTORE, "", live, former, former, place)
