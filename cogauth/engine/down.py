@@ -143,7 +143,9 @@ class _Down:
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
-        self._give_back()
+        if ctx.state.attachments:
+            ctx.aws.make_clients("apigateway_once")
+            self._run({"give back": ()}, lambda _key, _stands: self._give_back())
         if self.result.problems:
             self.result.remaining = [
                 {"step": step.name, "id": record["id"]}
@@ -157,8 +159,6 @@ class _Down:
             outcome, entries = self.outcomes.get(key, ([], []))
             outcome += entries
         try:
-            # In a thread as well: a signal's handler, which sets the stop event in the main thread,
-            # must not find that in the middle of waiting for the same event.
             self._run({"look again": ()}, lambda _key, _stands: self._look_again())
         except AWS_ERRORS as error:
             failed = failure(
@@ -175,6 +175,10 @@ class _Down:
         return self.result
 
     def _run(self, needs: Mapping[str, Iterable[str]], work: graph.Work) -> None:
+        """Work in threads, even where it is one piece: in the main thread runs a signal's handler.
+
+        That sets the stop event, and must not find it in the middle of a wait for the same event.
+        """
         stop = self.ctx.waiter.stop
         failed = graph.run(needs, work, stop)
         # A defect before an interruption, which may have come of it.
