@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
             # Not by an exception: that would wait for the threads in which calls are in flight.
             os._exit(INTERRUPTED)
         pressed = True
-        stop.set()
+        # By another thread: this one may be in the middle of a wait for this very event, whose lock
+        # it would wait for in vain.
+        Thread(target=stop.set).start()
         if shown is not None:
             shown.set()
             return

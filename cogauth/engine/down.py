@@ -26,7 +26,7 @@ from cogauth.steps import STEPS
 from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from cogauth.context import Context
     from cogauth.state import State
@@ -145,7 +145,7 @@ class _Down:
         ctx.aws.make_clients(*DOWN_CLIENTS)
         if ctx.state.attachments:
             ctx.aws.make_clients("apigateway_once")
-            self._run({"give back": ()}, lambda _key, _stands: self._give_back())
+            self._give_back()
         if self.result.problems:
             self.result.remaining = [
                 {"step": step.name, "id": record["id"]}
@@ -153,15 +153,20 @@ class _Down:
                 if "id" in (record := ctx.state.record(step.name, resource.key) or {})
             ]
             return self.result
-        self._run(deletion_needs(), self._take_away)
+        failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
+        # A defect before an interruption, which may have come of it.
+        for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
+            raise error
+        if ctx.waiter.stop.is_set():
+            raise KeyboardInterrupt
         for key in self.roots:
             # In one order, whichever ended first.
             outcome, entries = self.outcomes.get(key, ([], []))
             outcome += entries
         try:
-            self._run({"look again": ()}, lambda _key, _stands: self._look_again())
+            self._look_again()
         except AWS_ERRORS as error:
-            failed = failure(
+            blind = failure(
                 "Looking for what remains",
                 error,
                 ctx.aws,
@@ -170,22 +175,9 @@ class _Down:
                     f"'cogauth down{ctx.state.options}' again."
                 ),
             )
-            raise CogauthError("\n".join([*self._problems(), str(failed)])) from error
+            raise CogauthError("\n".join([*self._problems(), str(blind)])) from error
         self.result.problems = self._problems()
         return self.result
-
-    def _run(self, needs: Mapping[str, Iterable[str]], work: graph.Work) -> None:
-        """Work in threads, even where it is one piece: in the main thread runs a signal's handler.
-
-        That sets the stop event, and must not find it in the middle of a wait for the same event.
-        """
-        stop = self.ctx.waiter.stop
-        failed = graph.run(needs, work, stop)
-        # A defect before an interruption, which may have come of it.
-        for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
-            raise error
-        if stop.is_set():
-            raise KeyboardInterrupt
 
     def _give_back(self) -> None:
         """Give methods of other APIs back what they had, while the pool still stands."""
