@@ -274,7 +274,7 @@ def _show_pending(plan: Plan, say: Callable[[str], None]) -> None:
         say(f"  {each.what}: {each.change}{fields}")
     if not plan.pending:
         say("Nothing else of it was changed since the last deployment, as far as can be seen.")
-    say(f"{COMPARED}{f' Here {plan.unknown}.' if plan.unknown else ''}")
+    say(f"{COMPARED}{f' On this endpoint {plan.unknown}.' if plan.unknown else ''}")
 
 
 def _say_tokens(scopes: tuple[str, ...]) -> None:

@@ -407,7 +407,7 @@ def _pending(ctx: Context, api: Api, stages: Iterable[str]) -> tuple[list[Pendin
             document, api.methods, api.authorizers, authorization=authorization
         )
         found |= {each.what: each for each in differences}
-    return list(found.values()), "" if authorization else "who may call what isn't compared here"
+    return list(found.values()), "" if authorization else "who may call what isn't compared"
 
 
 def _others(
