@@ -366,7 +366,7 @@ class _Run:
         self.http = session(ctx.url("/"))
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.endpoint_url is not None
-        self.origins: tuple[str, ...] = getattr(ctx.state.settings, "cors_origins", ())
+        self.origins = ctx.state.settings.cors_origins
         self.answered = True
 
     def check(self, user: str, password: str) -> None:

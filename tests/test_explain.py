@@ -549,7 +549,7 @@ def test_bad_input_is_exit_2(lab: Lab) -> None:
         ((url, "--token-stdin"), "", "no token on stdin"),
         ((url, "--token-stdin"), b"\xff\xfe", "not text"),
         ((url, "--token-stdin", "--no-token"), "", "exclude each other"),
-        ((f"{url}?token={token}",), "", "a token among the arguments"),
+        ((f"{url}?token={token}",), "", "a token on the command line"),
         ((url, token), "", "a token among the arguments"),
         ((url, f"--token={token}"), "", "a token among the arguments"),
         ((url, "--username", f"Bearer {token}"), "", "a token among the arguments"),

@@ -220,6 +220,11 @@ def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: st
 
 
 @pytest.mark.local
+def all_of(token: str) -> dict[str, str]:
+    """What is kept of a login, with one token in the place of all."""
+    return dict.fromkeys(tokens.NAMES, token)
+
+
 def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
     """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
     ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
@@ -245,10 +250,10 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
         )["AuthenticationResult"]["IdToken"]
         # Neither one that the pool didn't make nor one that still holds is taken for it.
         header, payload, _ = old.split(".")
-        tokens.store(ctx.state, "eve", {"id_token": f"{header}.{payload}.c2lnbmF0dXJl"})
+        tokens.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
         rows, _ = standing.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
-        tokens.store(ctx.state, "ann", {"id_token": old})
+        tokens.store(ctx.state, "ann", all_of(old))
         rows, result = standing.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
         assert result.ok
@@ -262,10 +267,11 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
 
 
 @pytest.mark.local
-def test_where_cors_is_on_both_answers_can_be_read(
-    standing: Standing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Settings, "cors_origins", (ORIGIN,), raising=False)
+def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
+    # As if the API had lost what 'up --cors-origin' set.
+    state = standing.state()
+    state.settings = replace(state.settings, cors_origins=(ORIGIN,))
+    state.save()
     place = standing.method("/hello")
     api = standing.up["rest_api_id"]
     rows, result = standing.verify()
@@ -298,6 +304,8 @@ def test_where_cors_is_on_both_answers_can_be_read(
     finally:
         standing.gateway.delete_method(**options)
         standing.gateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
+        state.settings = replace(state.settings, cors_origins=())
+        state.save()
         standing.cli.run("up").must()
     assert deployment
 

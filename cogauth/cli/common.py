@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.errors import TOKEN_LIKE, CogauthError, StateError, UsageError
+from cogauth.errors import CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
     from cogauth.local import LocalAws
     from cogauth.settings import Settings
     from cogauth.state import State
-
-
-class TokenFree(click.Command):
-    """A command that refuses a token on its command line, and doesn't repeat it.
-
-    Everybody on the machine can read the arguments of its processes, and a shell keeps them.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Look before click does: what that can't parse, it would print."""
-        if any(TOKEN_LIKE.search(arg) for arg in args):
-            raise click.UsageError(
-                "There is a token among the arguments (it is not repeated here). Others can read "
-                "those, and the shell keeps them: give it on stdin, with --token-stdin, and get a "
-                "new one if that machine is not yours alone.",
-                ctx,
-            )
-        return super().parse_args(ctx, args)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import click
 
 from cogauth.cli.common import (
     Target,
-    TokenFree,
     complete_stack,
     notice,
     print_json,
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    cls=TokenFree,
     epilog="""\b
 Examples:
   cogauth explain https://abc.execute-api.eu-central-1.amazonaws.com/dev/hello
