@@ -550,9 +550,9 @@ def test_bad_input_is_exit_2(lab: Lab) -> None:
         ((url, "--token-stdin"), b"\xff\xfe", "not text"),
         ((url, "--token-stdin", "--no-token"), "", "exclude each other"),
         ((f"{url}?token={token}",), "", "a token on the command line"),
-        ((url, token), "", "a token among the arguments"),
-        ((url, f"--token={token}"), "", "a token among the arguments"),
-        ((url, "--username", f"Bearer {token}"), "", "a token among the arguments"),
+        ((url, token), "", "a token on the command line"),
+        ((url, f"--token={token}"), "", "a token on the command line"),
+        ((url, "--username", f"Bearer {token}"), "", "a token on the command line"),
     ):
         done = lab.cli.run("explain", *words, "--stack", "why", typed=typed).must(2)
         assert said in done.err
