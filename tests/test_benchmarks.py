@@ -542,6 +542,7 @@ def test_the_bound_of_attaching_is_the_rates_or_the_turns() -> None:
     assert attach.bound(100, AWS) - attach.bound(10, AWS) == pytest.approx(90 * 0.25, abs=0.01)
 
 
+@pytest.mark.local
 def test_the_report_of_attaching_has_its_goal() -> None:
     one = {
         "process_s": 5.0,

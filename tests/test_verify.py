@@ -219,12 +219,12 @@ def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: st
         )
 
 
-@pytest.mark.local
 def all_of(token: str) -> dict[str, str]:
     """What is kept of a login, with one token in the place of all."""
     return dict.fromkeys(tokens.NAMES, token)
 
 
+@pytest.mark.local
 def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
     """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
     ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
