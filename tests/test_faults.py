@@ -91,7 +91,8 @@ class Addressed:
             self.seen[state.stack_id] = "stack_id"
             for records in state.resources.values():
                 for name, record in records.items():
-                    if "id" in record and name != "trigger":  # its id is the pool's
+                    # A trigger's id is the pool's; a policy's is a word that other names hold.
+                    if "id" in record and name not in {"trigger", "role_policy"}:
                         self.seen[record["id"]] = name
         return sorted(self.seen.items(), key=lambda pair: -len(pair[0]))
 
