@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
+from cogauth import rest_apis
 from cogauth.aws_errors import explain
 from cogauth.errors import CogauthError, UsageError
 from cogauth.http import request, session, strict_json
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cogauth.context import Context
+    from cogauth.rest_apis import LiveMethod
 
 # How an endpoint that isn't AWS's says that it has no such operation.
 NO_SUCH_OPERATION = {404, 405, 501}
@@ -113,39 +115,12 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     Raises:
         UsageError: there is no such API or stage, or more than one.
     """
-    own = ctx.fact("rest_api")
-    found = own if api is None else _find_api(ctx, api)
-    if found == own and stage in {None, ctx.state.settings.stage}:
-        return Place(own, ctx.state.settings.stage)
-    stages = {
-        one["stageName"]: one for one in ctx.aws.apigateway.get_stages(restApiId=found)["item"]
-    }
-    names = ", ".join(sorted(stages)) or "none: it has never been deployed"
-    if stage is None and len(stages) == 1:
-        (stage,) = stages
-    if stage is None:
-        raise UsageError(f"Which stage of the API {found}? Give --stage; there are: {names}.")
-    if stage not in stages:
-        raise UsageError(f"The API {found} has no stage {stage!r}; there are: {names}.")
-    return Place(found, stage, stages[stage].get("variables", {}))
-
-
-def _find_api(ctx: Context, wanted: str) -> str:
-    pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
-        PaginationConfig={"PageSize": 500}
-    )
-    apis = [api for page in pages for api in page["items"]]
-    found = [api for api in apis if api["id"] == wanted]
-    found = found or [api for api in apis if api["name"] == wanted]
-    if len(found) == 1:
-        return found[0]["id"]
-    listed = ", ".join(f"{api['id']} ({api['name']})" for api in found or apis[:10]) or "none"
-    if found:
-        raise UsageError(f"{len(found)} REST APIs are named {wanted!r}: give an id of {listed}.")
-    raise UsageError(
-        f"There is no REST API with the id or name {wanted!r} in {ctx.aws.region}; "
-        f"there are: {listed}{', …' if len(apis) > 10 else ''}."  # noqa: PLR2004 as above
-    )
+    own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
+    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
+    if standing["id"] == own and stage in {None, own_stage}:
+        return Place(own, own_stage)
+    found = rest_apis.choose_stage(standing, rest_apis.stages(ctx, standing["id"]), stage)
+    return Place(standing["id"], found["stageName"], found.get("variables") or {})
 
 
 @dataclass(frozen=True)
@@ -208,12 +183,12 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
         CogauthError: the endpoint isn't AWS's, and has no such test.
         ClientError: AWS refused.
     """
-    resource, method = _find_method(ctx, place.api, call)
+    method = _find_method(ctx, place.api, call)
     try:
         got = ctx.aws.apigateway.test_invoke_method(
             restApiId=place.api,
-            resourceId=resource,
-            httpMethod=method,
+            resourceId=method.resource_id,
+            httpMethod=method.http_method,
             pathWithQueryString=call.path,
             headers=dict(call.headers),
             stageVariables=dict(place.variables),
@@ -244,40 +219,19 @@ def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
     return error.response["ResponseMetadata"]["HTTPStatusCode"] in NO_SUCH_OPERATION
 
 
-def _find_method(ctx: Context, api: str, call: Call) -> tuple[str, str]:
-    """Return the resource's id and the method's name, as API Gateway routes a request.
-
-    A part of the path that is written out goes before a ``{variable}``, that before ``{all+}``.
-    """
+def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     path = call.path.partition("?")[0]
-    pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-        restApiId=api, PaginationConfig={"PageSize": 500}
-    )
-    resources = [resource for page in pages for resource in page["items"]]
-    fitting = [one for one in resources if re.fullmatch(_pattern(one["path"]), path)]
-    for resource in sorted(fitting, key=lambda one: [*map(_rank, one["path"].split("/"))]):
-        methods = resource.get("resourceMethods", {})
-        for method in (call.method, "ANY"):
-            if method in methods:
-                return resource["id"], method
-    there = sorted(
-        f"{method} {one['path']}" for one in resources for method in one.get("resourceMethods", {})
-    )
-    raise UsageError(
-        f"The API {api} has no {call.method} {path}; there are: {', '.join(there) or 'none'}."
-    )
-
-
-def _pattern(path: str) -> str:
-    parts = re.split(r"(\{[^}]+\})", path)
-    return "".join(
-        (".+" if part.endswith("+}") else "[^/]+") if part.startswith("{") else re.escape(part)
-        for part in parts
-    )
-
-
-def _rank(part: str) -> int:
-    return part.startswith("{") + part.endswith("+}")
+    methods = rest_apis.methods(ctx, api) or []
+    by_path: dict[str, dict[str, LiveMethod]] = {}
+    for each in methods:
+        by_path.setdefault(each.path, {})[each.http_method] = each
+    _, method = rest_apis.route(by_path, call.method, path)
+    if method is None:
+        there = rest_apis.shortened(each.name for each in methods)
+        raise UsageError(
+            f"The API {api} has no {call.method} {path}; there are: {there or 'none'}."
+        )
+    return method
 
 
 def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | None) -> str:

@@ -1,103 +1,37 @@
-"""What a stage of a REST API has deployed, beside what the API says now, and where a URL leads."""
+"""What a stage of a REST API has deployed, and how it differs from the API as it stands."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from cogauth.errors import UsageError
+from cogauth import rest_apis
+from cogauth.rest_apis import (
+    COGNITO,
+    CUSTOM,
+    IAM,
+    VERBS,
+    Guard,
+    Method,
+    Routes,
+    function_of,
+    guard_of,
+)
 from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from cogauth.context import Aws, Context
-    from cogauth.state import State
+    from cogauth.context import Context
+    from cogauth.rest_apis import LiveMethod
+    from cogauth.steps.base import Live
 
-COGNITO, CUSTOM, IAM, OPEN = "COGNITO_USER_POOLS", "CUSTOM", "AWS_IAM", "NONE"
-HEADER = "method.request.header."
 # As OpenAPI spells a method that takes every verb; API Gateway itself says ANY.
 ANY_METHOD = "x-amazon-apigateway-any-method"
-VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
-# The dual-stack hosts' suffix, in the partition aws: the other is the partition's own.
-DUAL_STACK = "api.aws"
-_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.([a-z0-9-]+)\.([a-z.]+)")
-_LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where an API Gateway URL leads.
-
-    Attributes:
-        url: as it was given, without its fragment.
-        api: the REST API's id.
-        stage: the stage's name; empty if the URL names none.
-        path: below the stage, beginning with a slash, percent-decoded.
-        suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
-    """
-
-    url: str
-    api: str
-    stage: str
-    path: str
-    suffix: str | None
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Who may call a method.
-
-    Attributes:
-        type: ``NONE``, ``AWS_IAM``, ``CUSTOM`` or ``COGNITO_USER_POOLS``.
-        api_key: whether an API key is asked for as well.
-        scopes: one of which an access token must carry; none: an ID token is asked for.
-        authorizer: the authorizer's name; None if it has none, or if it doesn't exist.
-        pools: the ARNs of the user pools whose tokens the authorizer takes.
-        header: the request header in which it looks for the token.
-        audience: a regular expression that a token's ``aud`` must match, or None.
-    """
-
-    type: str = OPEN
-    api_key: bool = False
-    scopes: tuple[str, ...] = ()
-    authorizer: str | None = None
-    pools: tuple[str, ...] = ()
-    header: str = "Authorization"
-    audience: str | None = None
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method of a REST API: its guard, and what answers it.
-
-    Attributes:
-        http_method: HTTP's, or ``ANY``.
-        path: its resource's, as ``/pets/{id}``.
-        guard: who may call it.
-        integration: the type of what answers it, as ``AWS_PROXY``; empty if it has none.
-        function: the ARN of the Lambda function that answers it, or None.
-        role: of an integration that calls the function with a role of its own, or None.
-    """
-
-    http_method: str
-    path: str
-    guard: Guard
-    integration: str = ""
-    function: str | None = None
-    role: str | None = None
-
-
-# By path, then by HTTP method.
-Routes = dict[str, dict[str, Method]]
+AUTHORIZATION = "authorization"
 
 
 @dataclass(frozen=True)
@@ -115,155 +49,6 @@ class Deployed:
     deployment: str
     made: datetime | None
     unseen: str | None = None
-
-
-def parse_url(state: State, url: str) -> Address:
-    """Take an API Gateway URL apart.
-
-    Args:
-        state: of the stack; it says at which endpoint and in which region to look.
-        url: ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
-            ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
-
-    Raises:
-        UsageError: it is neither, or leads to another region.
-    """
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        # A port that is none raises here.
-        plain = parts.port in {None, 443} and not (parts.username or parts.password)
-    except ValueError:
-        raise _no_url(state, url) from None
-    whole = parts._replace(fragment="").geturl()
-    if state.endpoint_url is not None:
-        home = urlsplit(state.endpoint_url)
-        form = re.fullmatch(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?", parts.path)
-        if form is None or (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
-            raise _no_url(state, url)
-        return Address(whole, form[1], unquote(form[2]), unquote(form[3] or "/"), None)
-    match = _HOST.fullmatch(host)
-    if match is None or parts.scheme != "https" or not plain:
-        raise _no_url(state, url)
-    api, region, suffix = match.groups()
-    if region != state.region:
-        raise UsageError(
-            f"The URL's API is in the region {region}, the stack {state.stack} in {state.region}: "
-            "only APIs of the stack's own region can be looked at."
-        )
-    stage, _, path = parts.path.removeprefix("/").partition("/")
-    return Address(whole, api, unquote(stage), unquote(f"/{path}"), suffix)
-
-
-def check_suffix(address: Address, aws: Aws) -> None:
-    """See that the URL's host is AWS's own: a token is about to be sent there.
-
-    Raises:
-        UsageError: it isn't.
-    """
-    if address.suffix not in {None, aws.dns_suffix, DUAL_STACK}:
-        raise UsageError(
-            f"The host of {address.url} is not AWS's own: it should end with {aws.dns_suffix}. "
-            "Nothing was sent there."
-        )
-
-
-def _no_url(state: State, url: str) -> UsageError:
-    if state.endpoint_url is not None:
-        wanted = f"{state.endpoint_url}/restapis/API/STAGE/_user_request_/PATH"
-        return UsageError(f"{url!r} is no URL of an API of this stack's endpoint: give {wanted}.")
-    return UsageError(
-        f"{url!r} is no URL of a REST API's stage: give "
-        f"https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's Stages page "
-        "shows it (https only). If it is a custom domain: give the URL of the stage that it is "
-        "mapped to; 'aws apigateway get-base-path-mappings --domain-name NAME' shows which."
-    )
-
-
-def find_api(ctx: Context, wanted: str) -> dict[str, Any]:
-    """Return the REST API of an id or a name.
-
-    Raises:
-        UsageError: there is none, or several have the name.
-    """
-    pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
-        PaginationConfig={"PageSize": 500}
-    )
-    apis: list[Any] = [api for page in pages for api in page["items"]]
-    found = [api for api in apis if api["id"] == wanted] or [
-        api for api in apis if api.get("name") == wanted
-    ]
-    if len(found) == 1:
-        return found[0]  # type: ignore[no-any-return]
-    if found:
-        raise UsageError(
-            f"Several REST APIs have the name {wanted!r}: "
-            f"{', '.join(api['id'] for api in found)}. Give --api one of these ids."
-        )
-    names = [str(api.get("name")) for api in apis]
-    near = [
-        f"{api['name']} ({api['id']})"
-        for api in apis
-        if api.get("name") in difflib.get_close_matches(wanted, names, 5, 0.5)
-    ]
-    raise UsageError(
-        f"There is no REST API with the id or name {wanted!r} in account {ctx.aws.account}, region "
-        f"{ctx.aws.region}" + (f"; near it are {', '.join(near)}." if near else ".")
-    )
-
-
-def live_routes(ctx: Context, api: str) -> Routes:
-    """Return the API's methods as they are now, deployed or not."""
-    gateway = ctx.aws.apigateway
-    pages = gateway.get_paginator("get_authorizers").paginate(
-        restApiId=api, PaginationConfig={"PageSize": 500}
-    )
-    authorizers: dict[str, Any] = {one["id"]: one for page in pages for one in page["items"]}
-    resources = gateway.get_paginator("get_resources").paginate(
-        restApiId=api, embed=["methods"], PaginationConfig={"PageSize": 500}
-    )
-    routes: Routes = {}
-    for page in resources:
-        for resource in page["items"]:
-            for verb, method in resource.get("resourceMethods", {}).items():
-                authorizer = authorizers.get(method.get("authorizerId", ""))
-                integration = method.get("methodIntegration", {})
-                routes.setdefault(resource["path"], {})[verb] = Method(
-                    verb,
-                    resource["path"],
-                    _guard(method, authorizer),
-                    integration.get("type", ""),
-                    _function(integration.get("uri")),
-                    integration.get("credentials"),
-                )
-    return routes
-
-
-def _guard(method: Mapping[str, Any], authorizer: Mapping[str, Any] | None) -> Guard:
-    guard = Guard(
-        method.get("authorizationType") or OPEN,
-        bool(method.get("apiKeyRequired")),
-        tuple(method.get("authorizationScopes") or ()),
-    )
-    if authorizer is None:
-        return guard
-    return replace(
-        guard,
-        authorizer=authorizer.get("name"),
-        pools=tuple(authorizer.get("providerARNs") or ()),
-        header=_header(authorizer.get("identitySource")),
-        audience=authorizer.get("identityValidationExpression"),
-    )
-
-
-def _header(source: str | None) -> str:
-    # API Gateway's default is the Authorization header.
-    return (source or f"{HEADER}Authorization").removeprefix(HEADER)
-
-
-def _function(uri: str | None) -> str | None:
-    match = _LAMBDA_URI.search(uri or "")
-    return match[1] if match else None
 
 
 def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> Deployed:
@@ -285,7 +70,7 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
     summary, made = _summary(ctx, api, identifier)
     if not summary:
         return Deployed(live, identifier, made, "the methods of its deployment")
-    exported, why = _export(ctx, api, stage["stageName"])
+    exported, why = _exported(ctx, api, stage["stageName"])
     routes: Routes = {}
     unseen: set[str] = {why} if why else set()
     for path, methods in summary.items():
@@ -325,46 +110,42 @@ def _summary(
     return found.get("apiSummary") or {}, found.get("createdDate")
 
 
-def _export(ctx: Context, api: str, stage: str) -> tuple[Routes, str | None]:
-    """Return the methods that the stage's export shows; and, if it can't be had, what is unseen.
-
-    An API some of whose payloads are not JSON can't be exported at all.
-    """
+def _exported(
+    ctx: Context, api: str, stage: str
+) -> tuple[dict[str, dict[str, Method]], str | None]:
+    """Return the methods that the stage's export shows; and, if it can't be had, what is unseen."""
     try:
-        answer = ctx.aws.apigateway.get_export(
-            restApiId=api,
-            stageName=stage,
-            exportType="oas30",
-            # Those of the integrations and the authorizers.
-            parameters={"extensions": "apigateway"},
-            accepts="application/json",
-        )
-        document = json.loads(answer["body"].read())
-        return _exported_routes(document), None
+        document = rest_apis.export(ctx, api, stage)
     except ClientError as error:
-        return {}, f"its export ({code_of(error)})"
-    except (ValueError, AttributeError, TypeError, KeyError):
-        return {}, "its export, which can't be read"
-
-
-def _exported_routes(document: Mapping[str, Any]) -> Routes:
-    schemes = document.get("components", {}).get("securitySchemes", {})
+        document = code_of(error)
+    if isinstance(document, str):
+        return {}, f"its export ({document})"
+    schemes = _schemes(document)
     routes: Routes = {}
+    for verb, path, operation in _operations(document):
+        integration = operation.get("x-amazon-apigateway-integration") or {}
+        routes.setdefault(path, {})[verb] = Method(
+            verb,
+            path,
+            _exported_guard(operation.get("security", []), schemes),
+            integration.get("type", "").upper(),
+            function_of(integration.get("uri")),
+            integration.get("credentials"),
+        )
+    return routes, None
+
+
+def _schemes(document: Mapping[str, Any]) -> dict[str, Any]:
+    return document.get("components", {}).get("securitySchemes") or {}
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the methods of an export: each one's HTTP method, path, and what is said of it."""
     for path, item in document["paths"].items():
         for key, operation in item.items():
             verb = "ANY" if key == ANY_METHOD else key.upper()
-            if verb not in {*VERBS, "ANY"}:
-                continue
-            integration = operation.get("x-amazon-apigateway-integration", {})
-            routes.setdefault(path, {})[verb] = Method(
-                verb,
-                path,
-                _exported_guard(operation.get("security", []), schemes),
-                integration.get("type", "").upper(),
-                _function(integration.get("uri")),
-                integration.get("credentials"),
-            )
-    return routes
+            if verb in {*VERBS, "ANY"}:
+                yield verb, path, operation
 
 
 def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, Any]) -> Guard:
@@ -393,55 +174,114 @@ def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str,
     return guard
 
 
-def route(routes: Routes, verb: str, path: str) -> tuple[str | None, Method | None]:
-    """Return where API Gateway takes a request: its resource's path, and its method.
+@dataclass(frozen=True)
+class Pending:
+    """A difference between what is deployed and what stands in the API.
 
-    A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
-    method, one with ``{name+}`` that has it answers.
-
-    Returns:
-        None for each of the two that isn't there.
+    Attributes:
+        what: a method, as ``GET /orders``, or an authorizer, as ``authorizer jwt``.
+        change: ``new``, ``deleted`` or ``changed``.
+        fields: what of it changed.
     """
-    templates = sorted(filter(lambda each: matches(each, path), routes), key=_vagueness)
-    for template in templates:
-        methods = routes[template]
-        if method := methods.get(verb) or methods.get("ANY"):
-            return template, method
-    return (templates[0] if templates else None), None
+
+    what: str
+    change: str
+    fields: tuple[str, ...] = ()
 
 
-def matches(template: str, path: str) -> bool:
-    """Say whether a resource's path, as ``/pets/{id}``, is that of a request."""
-    parts, given = _parts(template), _parts(path)
-    if parts and parts[-1].endswith("+}"):
-        head = parts[:-1]
-        return len(given) > len(head) and _fits(head, given[: len(head)])
-    return len(parts) == len(given) and _fits(parts, given)
+def pending(
+    document: Mapping[str, Any],
+    standing: Iterable[LiveMethod],
+    present: Iterable[Live],
+    *,
+    authorization: bool,
+) -> list[Pending]:
+    """Compare a stage's export with the API's live methods and authorizers.
+
+    Compared are which methods there are; each one's authorization, scopes and API key; its
+    integration's type, URI, HTTP method, credentials, request parameters and templates, and its
+    answers' statuses, parameters and templates; and the pools or function of the authorizers that
+    methods use. Gateway responses, models, request validators and documentation are not.
+
+    Args:
+        document: of the stage's ``rest_apis.export``.
+        standing: the API's methods.
+        present: its authorizers.
+        authorization: whether the export shows authorizations; emulators' leave most of them out.
+    """
+    schemes = _schemes(document)
+    deployed = {f"{verb} {path}": shown for verb, path, shown in _operations(document)}
+    by_id = {one["id"]: one for one in present}
+    found = []
+    names = set()
+    for live in standing:
+        names.add(live.name)
+        if live.name not in deployed:
+            found.append(Pending(live.name, "new"))
+            continue
+        operation = deployed[live.name]
+        fields = []
+        guard = _exported_guard(operation.get("security", []), schemes)
+        if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
+            fields.append(AUTHORIZATION)
+        before = _integration(operation.get("x-amazon-apigateway-integration") or {})
+        after = _live_integration(live.live.get("methodIntegration") or {})
+        fields += [f"integration's {key}" for key in after if before[key] != after[key]]
+        if fields:
+            found.append(Pending(live.name, "changed", tuple(fields)))
+    found += [Pending(name, "deleted") for name in deployed if name not in names]
+    if authorization:
+        found += _pending_authorizers(schemes, by_id.values())
+    return found
 
 
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]
+def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        # An export writes what is a word of a list in lower case.
+        "type": str(shown.get("type") or "").lower(),
+        "URI": shown.get("uri") or None,
+        "HTTP method": shown.get("httpMethod") or None,
+        "credentials": shown.get("credentials") or None,
+        "request parameters": shown.get("requestParameters") or {},
+        "request templates": shown.get("requestTemplates") or {},
+        "answers": {
+            pattern: _answer(answer) for pattern, answer in (shown.get("responses") or {}).items()
+        },
+    }
 
 
-def _fits(parts: list[str], given: list[str]) -> bool:
-    return all(
-        part == one or (part.startswith("{") and part.endswith("}"))
-        for part, one in zip(parts, given, strict=True)
+def _live_integration(live: Mapping[str, Any]) -> dict[str, Any]:
+    # An export knows an answer by the pattern that chooses it, the live API by its status.
+    responses = {
+        answer.get("selectionPattern") or "default": answer
+        for answer in (live.get("integrationResponses") or {}).values()
+    }
+    return _integration({**live, "responses": responses})
+
+
+def _answer(answer: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        str(answer.get("statusCode")),
+        answer.get("responseParameters") or {},
+        answer.get("responseTemplates") or {},
     )
 
 
-def _vagueness(template: str) -> list[int]:
-    kinds = (2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template))
-    return list(kinds)
-
-
-def nearest(routes: Routes, path: str) -> list[str]:
-    """Return the paths that are most like one that isn't there; the first ones if none is."""
-    by_case = {each.lower(): each for each in routes}
-    near = difflib.get_close_matches(path.lower(), by_case, 3, 0.6)
-    return [by_case[each] for each in near] or sorted(routes)[:5]
-
-
-def chosen(template: str, wanted: str) -> bool:
-    """Say whether a resource's path is meant by one that a user gave: a glob, or a real path."""
-    return template == wanted or fnmatchcase(template, wanted) or matches(template, wanted)
+def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) -> list[Pending]:
+    """Compare the authorizers that deployed methods use: an export shows no others."""
+    by_name = {one["name"]: one for one in present}
+    found = []
+    for name, scheme in schemes.items():
+        shown = scheme.get("x-amazon-apigateway-authorizer")
+        if not shown or name not in by_name:
+            # No authorizer; or one that is gone, which the methods show.
+            continue
+        live = by_name[name]
+        fields = []
+        if sorted(shown.get("providerARNs") or []) != sorted(live.get("providerARNs") or []):
+            fields.append("user pools")
+        if (shown.get("authorizerUri") or None) != (live.get("authorizerUri") or None):
+            fields.append("function")
+        if fields:
+            found.append(Pending(f"authorizer {name}", "changed", tuple(fields)))
+    return found

@@ -16,22 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth import tokens
+from cogauth import rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
-from cogauth.deployed import (
-    COGNITO,
-    Guard,
-    Method,
-    Routes,
-    chosen,
-    find_api,
-    live_routes,
-    matches,
-    nearest,
-)
 from cogauth.errors import UsageError
 from cogauth.http import request, session
 from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
+from cogauth.rest_apis import COGNITO, Guard, Method, Routes, chosen, matches, nearest
 from cogauth.settings import PROTECTED_PATH
 from cogauth.state import THROWAWAY
 from cogauth.steps.base import deleted
@@ -167,13 +157,13 @@ def find_target(
         UsageError: there is no such API, stage or guarded method, or several stages.
     """
     own = ctx.fact("rest_api")
-    found = own if api is None else str(find_api(ctx, api)["id"])
+    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
+    found = str(standing["id"])
     if found == own:
         path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
-    stages = ctx.aws.apigateway.get_stages(restApiId=found)["item"]
-    changed = {str(one["stageName"]): one.get("lastUpdatedDate") for one in stages}
-    name = _stage(list(changed), stage, found)
-    routes = live_routes(ctx, found)
+    chosen_stage = rest_apis.choose_stage(standing, rest_apis.stages(ctx, found), stage)
+    name = str(chosen_stage["stageName"])
+    routes = rest_apis.routes(ctx, found)
     wanted = _guarded(ctx, found, routes, path)
     places: list[Place] = []
     not_called: list[Row] = []
@@ -192,7 +182,7 @@ def find_target(
                 found == own and method.path == PROTECTED_PATH,
             )
         )
-    url, at = ctx.url("", api=found, stage=name), changed[name]
+    url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
     return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
 
@@ -206,7 +196,7 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
         for method in methods.values()
         if (method.guard.type == COGNITO and pool in method.guard.pools)
         # The stack's own, whatever has become of its guard: that is what is to be seen.
-        or (api == ctx.fact("rest_api") and _name(method) == f"GET {PROTECTED_PATH}")
+        or (api == ctx.fact("rest_api") and method.name == f"GET {PROTECTED_PATH}")
     ]
     if not guarded:
         raise UsageError(
@@ -223,25 +213,10 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     return wanted
 
 
-def _name(method: Method) -> str:
-    return f"{method.http_method} {method.path}"
-
-
-def _stage(names: list[str], wanted: str | None, api: str) -> str:
-    listed = ", ".join(sorted(names)) or "none"
-    if wanted is None and len(names) == 1:
-        return names[0]
-    if wanted is None:
-        raise UsageError(f"Say which stage of the API {api} with --stage: it has {listed}.")
-    if wanted not in names:
-        raise UsageError(f"The API {api} has no stage {wanted!r}: it has {listed}.")
-    return wanted
-
-
 def _real_path(method: Method, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
     real = path if path is not None and matches(method.path, path) else method.path
-    name = _name(method)
+    name = method.name
     if method.http_method not in {*CALLED, "ANY"}:
         why = "it could change something, should the guard let it pass"
         return Row("not called", name, "", "", None, why)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from cogauth import engine
+from cogauth import engine, rest_apis
 from cogauth.aws_errors import AWS_ERRORS
 from cogauth.context import Aws
 from cogauth.engine import Attached, Detached, Plan, Wanted
@@ -118,7 +118,7 @@ class Orders:
         """Who may call what, live."""
         items = self.aws.get_resources(**self.place)["items"]
         return {
-            f"{name} {item['path']}": attached.authorization_of(live)
+            f"{name} {item['path']}": rest_apis.authorization_of(live)
             for item in items
             for name, live in item.get("resourceMethods", {}).items()
         }
@@ -285,7 +285,7 @@ def test_the_stacks_own_api(account: Account) -> None:
     account.up(throttle_rate=5)
     assert api.get_method(**place)["authorizationScopes"] == [SCOPE]
     detach(account)
-    assert attached.authorization_of(api.get_method(**place)) == former
+    assert rest_apis.authorization_of(api.get_method(**place)) == former
     assert set(account.up().values()) == {"unchanged"}
     attach(account, rest_api, path="/hello")
     result = account.down()
@@ -345,7 +345,7 @@ def test_a_stage_that_someone_rolled_back_is_deployed_to_again(
 @pytest.mark.parametrize(
     ("given_", "said"),
     [
-        ({"api": "nowhere"}, r"nowhere.*no such REST API.*orders"),
+        ({"api": "nowhere"}, r"nowhere.*no REST API with.*orders"),
         ({"path": "/nowhere*"}, r"/nowhere\*.*matches no method.*GET /open"),
         ({"method": "PATCH"}, r"PATCH.*matches no method"),
         ({"stage": "beta"}, r"beta.*no such stage.*prod"),
@@ -442,8 +442,8 @@ def test_an_endpoint_that_can_t_export_is_said(account: Account, orders: Orders,
 authorizations = st.builds(
     lambda kind, scopes, key: {
         "authorizationType": kind,
-        "authorizerId": "abc123" if kind in attached.WITH_AUTHORIZER else None,
-        "authorizationScopes": sorted(scopes) if kind == attached.COGNITO else [],
+        "authorizerId": "abc123" if kind in rest_apis.WITH_AUTHORIZER else None,
+        "authorizationScopes": sorted(scopes) if kind == rest_apis.COGNITO else [],
         "apiKeyRequired": key,
     },
     st.sampled_from(["NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS"]),
@@ -461,12 +461,12 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
         key, value = operation["path"][1:], operation["value"]
         if key == "authorizationScopes":
             # Each by itself is valid: scopes are only for a user pool's tokens.
-            assert now["authorizationType"] == attached.COGNITO
+            assert now["authorizationType"] == rest_apis.COGNITO
             {"add": now[key].add, "remove": now[key].remove}[operation["op"]](value)
         else:
             now[key] = value == "true" if key == "apiKeyRequired" else value
     assert (
-        attached.authorization_of(
+        rest_apis.authorization_of(
             {**now, "authorizationScopes": sorted(now["authorizationScopes"])}
         )
         == after

@@ -314,11 +314,11 @@ def test_a_stage_can_be_chosen(played: Played) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--api", "nope"), "no REST API with the id or name 'nope' in eu-central-1; there are: a"),
-        (("--api", "twin"), "2 REST APIs are named 'twin': give an id of twin1 (twin), twin2 (tw"),
-        (("--api", "twin1"), "Which stage of the API twin1? Give --stage; there are: a, b."),
-        (("--api", "raw"), "there are: none: it has never been deployed"),
-        (("--stage", "nope"), "The API api1 has no stage 'nope'; there are: beta, dev."),
+        (("--api", "nope"), "--api 'nope': there is no REST API with that id or name in account"),
+        (("--api", "twin"), "2 REST APIs have that name. Give the id of one: twin1, twin2"),
+        (("--api", "twin1"), "several stages: a, b. Say which one is meant with --stage"),
+        (("--api", "raw"), "The API raw has no stage, so nobody can call it"),
+        (("--stage", "nope"), "'nope': the API api1 has no such stage. There are: beta, dev."),
     ],
 )
 def test_an_api_or_stage_that_is_not_there_is_named(

@@ -24,13 +24,15 @@ from hypothesis import strategies as st
 from cogauth import explain as explaining
 from cogauth import state as state_file
 from cogauth.context import Aws, Context
-from cogauth.deployed import Address, Deployed, Guard, Method, Routes, check_suffix, parse_url
+from cogauth.deployed import Deployed
 from cogauth.errors import UsageError
 from cogauth.explain import Diagnosis, diagnose
+from cogauth.explain.address import Address, check_suffix, parse_url
 from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
 from cogauth.explain.gather import _permits, _with_answer, gather
+from cogauth.rest_apis import Guard, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
 

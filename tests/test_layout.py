@@ -36,6 +36,7 @@ SILENT = sorted(
                 "errors",
                 "verify",
                 "deployed",
+                "rest_apis",
                 "login",
                 "tokens",
                 "http",

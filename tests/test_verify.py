@@ -387,20 +387,20 @@ def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: 
     ctx = standing.context()
     try:
         for api, path, stage, said in (
-            ("nothing", None, None, "no REST API with the id or name 'nothing'"),
-            ("orders", None, None, f"Several REST APIs have the name 'orders': {attached}, {twin}"),
-            (attached, None, "beta", "has no stage 'beta': it has live"),
+            ("nothing", None, None, "'nothing': there is no REST API with that id or name"),
+            ("orders", None, None, "'orders': 2 REST APIs have that name"),
+            (attached, None, "beta", "has no such stage. There are: live"),
             (attached, "/x*", None, "fits no method"),
             (attached, "/open", None, "give one such as /orders"),
-            (twin, None, None, "--stage: it has none"),
-            (None, None, "prod", "has no stage 'prod': it has dev"),
+            (twin, None, None, "has no stage, so nobody can call it"),
+            (None, None, "prod", "has no such stage. There are: dev"),
             (None, "/signin", None, "give one such as /hello"),
         ):
             with pytest.raises(UsageError) as caught:
                 find_target(ctx, api, path, stage)
             assert said in str(caught.value)
         done = standing.cli.run("verify", "--api", "nothing", "--json").must(2)
-        assert done.document["error"].startswith("There is no REST API")
+        assert done.document["error"].startswith("--api 'nothing': there is no REST API")
     finally:
         standing.gateway.delete_rest_api(restApiId=twin)
     assert standing.users() == []
@@ -605,9 +605,3 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
     assert list(again.throwaway_users) == [USER]
     again.drop_throwaway_user(USER)
     again.drop_throwaway_user(USER)
-
-
-def test_a_stage_must_be_named_where_there_are_several() -> None:
-    with pytest.raises(UsageError, match="--stage: it has a, b"):
-        verifying._stage(["b", "a"], None, "api1")  # noqa: SLF001
-    assert verifying._stage(["a"], None, "api1") == "a"  # noqa: SLF001

@@ -71,8 +71,8 @@ def explain(  # noqa: PLR0913 click passes each option by its name
         raise UsageError("--token-stdin, --no-token and --username exclude each other: give one.")
     verb = _checked(method, header)
     state = require_state(target)
-    from cogauth.deployed import parse_url
     from cogauth.explain import explain as run
+    from cogauth.explain.address import parse_url
 
     parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
@@ -86,7 +86,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
 
 
 def _checked(method: str, header: str) -> str:
-    from cogauth.deployed import VERBS
+    from cogauth.rest_apis import VERBS
 
     verb = method.upper()
     if verb not in VERBS:

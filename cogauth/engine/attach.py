@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
+from cogauth import rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine.attach_plan import ATTACH, GONE, LEFT_ALONE, RESTORE, Api, Plan, Row
 from cogauth.engine.journal import patiently
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.context import Context
+    from cogauth.rest_apis import LiveMethod
     from cogauth.state import Attachment, Authorization
-    from cogauth.steps.attached import LiveMethod
     from cogauth.steps.base import Live
 
 T = TypeVar("T")
@@ -268,7 +269,7 @@ def _create_authorizer(work: _Work, pool: str) -> Live:
 
 def _by_name(ctx: Context, api: str) -> list[Live]:
     name = attached.our_name(ctx)
-    return [one for one in attached.authorizers(ctx, api) if one["name"] == name]
+    return [one for one in rest_apis.authorizers(ctx, api) if one["name"] == name]
 
 
 def _left_by_a_crash(ctx: Context, api: Api, since: str) -> list[Live]:
@@ -349,7 +350,7 @@ def _restore(work: _Work, row: Row, result: Detached) -> None:
     try:
         work.update(row, row.place, row.after)
     except ClientError as error:
-        if code_of(error) != attached.GONE:
+        if code_of(error) != rest_apis.GONE:
             raise
         result.left_alone.append(f"{row.name} of the API {work.plan.name} was deleted meanwhile.")
     else:

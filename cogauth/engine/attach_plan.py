@@ -7,18 +7,21 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cogauth import deployed, rest_apis
+from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.errors import UsageError
+from cogauth.rest_apis import COGNITO, LISTED, WITH_AUTHORIZER, LiveMethod, shortened
 from cogauth.state import OUTDATED
 from cogauth.steps import attached
-from cogauth.steps.attached import AUTHORIZATION, COGNITO, WITH_AUTHORIZER, LiveMethod, same
+from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cogauth.context import Context
+    from cogauth.deployed import Pending
     from cogauth.state import AttachedMethod, Attachment, Authorization
-    from cogauth.steps.attached import Pending
     from cogauth.steps.base import Live
 
 ATTACH, RESTORE, UNCHANGED = "attach", "restore", "unchanged"
@@ -26,8 +29,6 @@ LEFT_OUT, LEFT_ALONE, GONE = "left out", "left alone", "gone"
 # The one scope that the access tokens of POST /signin carry.
 # Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
-# A list of what there is stays readable.
-LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -152,46 +153,19 @@ def read_api(ctx: Context, wanted: str) -> Api:
     Raises:
         UsageError: there is none, or several have the name.
     """
-    apis = attached.rest_apis(ctx)
-    found = [api for api in apis if api["id"] == wanted]
-    found = found or [api for api in apis if api["name"] == wanted]
-    if not found:
-        raise UsageError(
-            f"--api {wanted!r}: there is no such REST API in account {ctx.aws.account}, region "
-            f"{ctx.aws.region}. {_listed(apis, 'There are')} HTTP and WebSocket APIs are others, "
-            "and can't be attached to."
-        )
-    if len(found) > 1:
-        raise UsageError(
-            f"--api {wanted!r}: several REST APIs have that name. "
-            f"{_listed(found, 'Give the id of one')}"
-        )
-    api = read(ctx, found[0]["id"], found[0]["name"])
+    found = rest_apis.find_api(ctx, wanted)
+    api = read(ctx, found["id"], found["name"])
     if api is None:
         raise UsageError(f"--api {wanted!r}: the API was deleted just now.")
     return api
 
 
-def _listed(apis: Sequence[Live], lead: str) -> str:
-    if not apis:
-        return "There are none."
-    named = [f"{api['id']} ({api['name']})" for api in apis]
-    return f"{lead}: {shortened(named)}."
-
-
-def shortened(items: Iterable[str]) -> str:
-    """Return a list in one line, cut where it gets too long."""
-    items = list(items)
-    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
-
-
 def read(ctx: Context, api: str, name: str) -> Api | None:
     """Read a REST API; None if it is gone."""
     reads: tuple[Callable[[Context, str], Any], ...] = (
-        attached.methods,
-        attached.authorizers,
-        attached.stages,
+        rest_apis.methods,
+        rest_apis.authorizers,
+        rest_apis.stages,
         attached.our_deployments,
     )
     methods, *others = graph.each(partial(call, ctx, api) for call in reads)
@@ -254,7 +228,8 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
             "a method. Leave it away there."
         )
     api = read_api(ctx, wanted.api)
-    stages = [_stage(api, wanted.stage)]
+    found = rest_apis.choose_stage({"id": api.id, "name": api.name}, api.stages, wanted.stage)
+    stages = [str(found["stageName"])]
     by_name = {each.name: each for each in api.methods}
     chosen = choose(by_name, wanted.path, wanted.method)
     ours = api.ours(ctx)
@@ -294,26 +269,6 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         make_authorizer=not ours,
         point_authorizer=point,
     )
-
-
-def _stage(api: Api, wanted: str | None) -> str:
-    names = [stage["stageName"] for stage in api.stages]
-    if not names:
-        raise UsageError(
-            f"The API {api.name} has no stage, so nobody can call it. Deploy it to one first: "
-            f"aws apigateway create-deployment --rest-api-id {api.id} --stage-name NAME"
-        )
-    if wanted is None and len(names) > 1:
-        raise UsageError(
-            f"The API {api.name} has several stages: {shortened(names)}. Say which one is to be "
-            "deployed to with --stage."
-        )
-    if wanted is not None and wanted not in names:
-        raise UsageError(
-            f"--stage {wanted!r}: the API {api.name} has no such stage. "
-            f"There are: {shortened(names)}."
-        )
-    return wanted or str(names[0])
 
 
 def _attach_row(
@@ -400,10 +355,10 @@ def _pending(ctx: Context, api: Api, stages: Iterable[str]) -> tuple[list[Pendin
     authorization = ctx.state.endpoint_url is None
     found: dict[str, Pending] = {}
     for stage in stages:
-        document = attached.export(ctx, api.id, stage)
+        document = rest_apis.export(ctx, api.id, stage)
         if isinstance(document, str):
             return None, f"the stage {stage} can't be exported ({document})"
-        differences = attached.pending(
+        differences = deployed.pending(
             document, api.methods, api.authorizers, authorization=authorization
         )
         found |= {each.what: each for each in differences}

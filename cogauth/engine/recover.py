@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cogauth import rest_apis
 from cogauth.engine.attach import AT_ONCE, PER_SECOND
 from cogauth.engine.journal import find_ours, made_at, patiently, survey
 from cogauth.errors import CogauthError
@@ -82,9 +83,9 @@ def _recover_attachments(ctx: Context) -> None:
     it deletes nothing.
     """
     pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
-    for api in attached.rest_apis(ctx):
+    for api in rest_apis.all_apis(ctx):
         pace.wait()
-        for live in patiently(ctx, partial(attached.authorizers, ctx, api["id"])):
+        for live in patiently(ctx, partial(rest_apis.authorizers, ctx, api["id"])):
             if live["name"] == attached.our_name(ctx):
                 _note(ctx, api, live)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.deployed import COGNITO, parse_url
+from cogauth.explain.address import parse_url
 from cogauth.explain.causes import CHECKS, differences
 from cogauth.explain.evidence import Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
+from cogauth.rest_apis import COGNITO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

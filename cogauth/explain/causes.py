@@ -10,9 +10,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cogauth import deployed as of_stage
+from cogauth import rest_apis
 from cogauth.context import SERVICE_PRINCIPALS
-from cogauth.deployed import COGNITO, CUSTOM, IAM, Guard
 from cogauth.explain.evidence import (
     BROKEN_FROM,
     FORBIDDEN,
@@ -25,6 +24,7 @@ from cogauth.explain.evidence import (
     local_time,
     moment_of,
 )
+from cogauth.rest_apis import COGNITO, CUSTOM, IAM, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def wrong_stage(e: Evidence) -> Cause | None:
         return Cause("wrong_stage", f"The API {e.address.api} has no stage at all.", fix)
     # The commonest way to it: the stage was left out of the URL.
     whole = f"/{e.address.stage}{e.address.path}".rstrip("/") or "/"
-    left_out = of_stage.route(e.live, e.verb, whole)[0]
+    left_out = rest_apis.route(e.live, e.verb, whole)[0]
     hint = f" The URL lacks it: {whole} is a path of the API." if left_out else ""
     return Cause(
         "wrong_stage",
@@ -85,11 +85,11 @@ def wrong_stage(e: Evidence) -> Cause | None:
 def wrong_path(e: Evidence) -> Cause | None:
     """Nothing that is deployed has the URL's path."""
     path = e.address.path
-    if of_stage.route(e.routes, e.verb, path)[0] is not None:
+    if rest_apis.route(e.routes, e.verb, path)[0] is not None:
         return None
     if e.live_method is not None:
         return _not_deployed(e, f"The path {path} is in the API, but not deployed to the stage")
-    near = ", ".join(of_stage.nearest(e.routes, path)) or "none at all"
+    near = ", ".join(rest_apis.nearest(e.routes, path)) or "none at all"
     return Cause(
         "wrong_path",
         f"The stage {e.address.stage} has no path {path}. API Gateway answers an unknown path with "
@@ -103,7 +103,7 @@ def wrong_method(e: Evidence) -> Cause | None:
     """The path is deployed, but not with this HTTP method."""
     if e.method is not None:
         return None
-    template = of_stage.route(e.routes, e.verb, e.address.path)[0] or ""
+    template = rest_apis.route(e.routes, e.verb, e.address.path)[0] or ""
     if e.live_method is not None:
         return _not_deployed(e, f"{e.verb} {template} is in the API, but not deployed to the stage")
     there = ", ".join(sorted(e.routes[template])) or "none"

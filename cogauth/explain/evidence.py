@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from cogauth import deployed as of_stage
+from cogauth import rest_apis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cogauth.deployed import Address, Deployed, Method, Routes
+    from cogauth.deployed import Deployed
+    from cogauth.explain.address import Address
+    from cogauth.rest_apis import Method, Routes
 
 OK_FROM, REFUSED_FROM = 200, 400
 UNAUTHORIZED, FORBIDDEN, THROTTLED, BROKEN_FROM, TIMED_OUT = 401, 403, 429, 500, 504
@@ -175,12 +177,12 @@ class Evidence:
     @property
     def method(self) -> Method | None:
         """The deployed method."""
-        return of_stage.route(self.routes, self.verb, self.address.path)[1]
+        return rest_apis.route(self.routes, self.verb, self.address.path)[1]
 
     @property
     def live_method(self) -> Method | None:
         """The method as it is now."""
-        return of_stage.route(self.live, self.verb, self.address.path)[1]
+        return rest_apis.route(self.live, self.verb, self.address.path)[1]
 
     @property
     def routes(self) -> Routes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cogauth.deployed import COGNITO, CUSTOM
 from cogauth.explain.evidence import moment_of
+from cogauth.rest_apis import WITH_AUTHORIZER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
     guard = e.method.guard
     yield "method", f"{e.method.http_method} {e.method.path}"
     yield "authorization", guard.type
-    if guard.type in {COGNITO, CUSTOM}:
+    if guard.type in WITH_AUTHORIZER:
         yield "authorizer", guard.authorizer or "(gone)"
         yield "identity_source", f"header {guard.header}"
         yield "user_pools", ", ".join(pool.rpartition("/")[2] for pool in guard.pools)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth import deployed as of_stage
-from cogauth import tokens
+from cogauth import rest_apis, tokens
 from cogauth.aws_errors import DENIED
 from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.deployed import deployed
 from cogauth.errors import TOKEN_LIKE, LoginError
+from cogauth.explain.address import check_suffix
 from cogauth.explain.evidence import Answer, Evidence, Token, read_token
 from cogauth.http import json_object, request, session
 from cogauth.steps.base import or_none
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cogauth.context import Context
-    from cogauth.deployed import Address, Method
+    from cogauth.explain.address import Address
+    from cogauth.rest_apis import Method
     from cogauth.state import State
 
 # Sent without being asked to: they change nothing.
@@ -35,7 +37,7 @@ LONGEST_MESSAGE = 300
 
 def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:
     """Look at the API, the token and the function, and make the call."""
-    of_stage.check_suffix(address, ctx.aws)
+    check_suffix(address, ctx.aws)
     ctx.aws.make_clients("apigateway", "cognito", "lambda_")
     evidence = Evidence(
         address,
@@ -50,16 +52,16 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
         now=ctx.now(),
     )
     gateway, api = ctx.aws.apigateway, address.api
-    found = or_none(lambda: gateway.get_rest_api(restApiId=api), "NotFoundException")
+    found = or_none(lambda: gateway.get_rest_api(restApiId=api), rest_apis.GONE)
     if found is None:
         # It may be somebody else's: they get no token.
         return evidence
-    stages = tuple(gateway.get_stages(restApiId=api)["item"])
+    stages = tuple(rest_apis.stages(ctx, api))
     stage = next((one for one in stages if one["stageName"] == address.stage), None)
-    live = of_stage.live_routes(ctx, api)
+    live = rest_apis.routes(ctx, api)
     evidence = replace(evidence, api=found, stages=stages, stage=stage, live=live)
     if stage is not None:
-        evidence = replace(evidence, served=of_stage.deployed(ctx, api, stage, live))
+        evidence = replace(evidence, served=deployed(ctx, api, stage, live))
     return _with_function(ctx, _with_user(ctx, _with_answer(evidence)))
 
 

@@ -1,0 +1,100 @@
+"""Where a URL leads: to which API and stage, and whether the host is AWS's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from cogauth.errors import UsageError
+
+if TYPE_CHECKING:
+    from cogauth.context import Aws
+    from cogauth.state import State
+
+# The dual-stack hosts' suffix, in the partition aws: the other is the partition's own.
+DUAL_STACK = "api.aws"
+_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.([a-z0-9-]+)\.([a-z.]+)")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an API Gateway URL leads.
+
+    Attributes:
+        url: as it was given, without its fragment.
+        api: the REST API's id.
+        stage: the stage's name; empty if the URL names none.
+        path: below the stage, beginning with a slash, percent-decoded.
+        suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
+    """
+
+    url: str
+    api: str
+    stage: str
+    path: str
+    suffix: str | None
+
+
+def parse_url(state: State, url: str) -> Address:
+    """Take an API Gateway URL apart.
+
+    Args:
+        state: of the stack; it says at which endpoint and in which region to look.
+        url: ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
+            ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
+
+    Raises:
+        UsageError: it is neither, or leads to another region.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        # A port that is none raises here.
+        plain = parts.port in {None, 443} and not (parts.username or parts.password)
+    except ValueError:
+        raise _no_url(state, url) from None
+    whole = parts._replace(fragment="").geturl()
+    if state.endpoint_url is not None:
+        home = urlsplit(state.endpoint_url)
+        form = re.fullmatch(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?", parts.path)
+        if form is None or (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
+            raise _no_url(state, url)
+        return Address(whole, form[1], unquote(form[2]), unquote(form[3] or "/"), None)
+    match = _HOST.fullmatch(host)
+    if match is None or parts.scheme != "https" or not plain:
+        raise _no_url(state, url)
+    api, region, suffix = match.groups()
+    if region != state.region:
+        raise UsageError(
+            f"The URL's API is in the region {region}, the stack {state.stack} in {state.region}: "
+            "only APIs of the stack's own region can be looked at."
+        )
+    stage, _, path = parts.path.removeprefix("/").partition("/")
+    return Address(whole, api, unquote(stage), unquote(f"/{path}"), suffix)
+
+
+def check_suffix(address: Address, aws: Aws) -> None:
+    """See that the URL's host is AWS's own: a token is about to be sent there.
+
+    Raises:
+        UsageError: it isn't.
+    """
+    if address.suffix not in {None, aws.dns_suffix, DUAL_STACK}:
+        raise UsageError(
+            f"The host of {address.url} is not AWS's own: it should end with {aws.dns_suffix}. "
+            "Nothing was sent there."
+        )
+
+
+def _no_url(state: State, url: str) -> UsageError:
+    if state.endpoint_url is not None:
+        wanted = f"{state.endpoint_url}/restapis/API/STAGE/_user_request_/PATH"
+        return UsageError(f"{url!r} is no URL of an API of this stack's endpoint: give {wanted}.")
+    return UsageError(
+        f"{url!r} is no URL of a REST API's stage: give "
+        f"https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's Stages page "
+        "shows it (https only). If it is a custom domain: give the URL of the stage that it is "
+        "mapped to; 'aws apigateway get-base-path-mappings --domain-name NAME' shows which."
+    )

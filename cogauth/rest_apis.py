@@ -1,0 +1,380 @@
+"""REST APIs as they stand, the stack's own or another: which there are, and who may call what.
+
+All here reads; ``steps`` changes. What a stage has deployed of it is in ``deployed``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from cogauth.aws_errors import DENIED, EXPIRED, INVALID, THROTTLED
+from cogauth.errors import UsageError
+from cogauth.steps.base import Live, or_none
+from cogauth.waiting import code_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cogauth.context import Context
+    from cogauth.state import Authorization
+
+COGNITO, CUSTOM, IAM, OPEN = "COGNITO_USER_POOLS", "CUSTOM", "AWS_IAM", "NONE"
+# Of API Gateway's authorization types these have an authorizer of the API's.
+WITH_AUTHORIZER = (COGNITO, CUSTOM)
+VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+HEADER = "method.request.header."
+GONE = "NotFoundException"
+# The most that API Gateway gives in a page.
+PAGE: Any = {"PageSize": 500}
+# A list of what there is stays readable.
+LISTED = 40
+_LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
+
+
+# Which there are
+
+
+def all_apis(ctx: Context) -> list[Any]:
+    """Return all REST APIs of the account and region."""
+    pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
+    return [api for page in pages for api in page.get("items", [])]
+
+
+def find_api(ctx: Context, wanted: str) -> Live:
+    """Return the REST API of an id or a name, as GetRestApis describes it.
+
+    Raises:
+        UsageError: there is none, or several have the name.
+    """
+    apis = all_apis(ctx)
+    found = [api for api in apis if api["id"] == wanted]
+    found = found or [api for api in apis if api["name"] == wanted]
+    if len(found) == 1:
+        return found[0]  # type: ignore[no-any-return]
+    if found:
+        twins = shortened(f"{api['id']}{_made(api)}" for api in found)
+        raise UsageError(
+            f"--api {wanted!r}: {len(found)} REST APIs have that name. Give the id of one: {twins}."
+        )
+    near = difflib.get_close_matches(wanted, [api["name"] for api in apis], 5, 0.5)
+    lead, listed = "There are", apis
+    if near:
+        lead, listed = "Near it are", [api for api in apis if api["name"] in near]
+    there = shortened(f"{api['id']} ({api['name']})" for api in listed)
+    raise UsageError(
+        f"--api {wanted!r}: there is no REST API with that id or name in account "
+        f"{ctx.aws.account}, region {ctx.aws.region}. "
+        + (f"{lead}: {there}." if apis else "There is none at all.")
+        + " HTTP and WebSocket APIs are others, and can't be used here."
+    )
+
+
+def _made(api: Live) -> str:
+    return f" (made {api['createdDate']:%Y-%m-%d %H:%M})" if "createdDate" in api else ""
+
+
+def shortened(items: Iterable[str]) -> str:
+    """Return a list in one line, cut where it gets too long."""
+    items = list(items)
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
+
+
+def stages(ctx: Context, api: str) -> list[Any]:
+    """Return an API's stages, which come in one page; none if there is no such API."""
+    found = or_none(lambda: ctx.aws.apigateway.get_stages(restApiId=api), GONE)
+    return list(found.get("item", [])) if found else []
+
+
+def choose_stage(api: Live, standing: Sequence[Live], wanted: str | None) -> Live:
+    """Return the stage that is wanted of an API, or its only one.
+
+    Args:
+        api: as ``find_api`` gives it.
+        standing: its stages.
+        wanted: the stage's name; None for the only one.
+
+    Raises:
+        UsageError: there is no such stage, or none at all, or it isn't said which of several.
+    """
+    by_name = {str(stage["stageName"]): stage for stage in standing}
+    name = api.get("name", api["id"])
+    if not by_name:
+        raise UsageError(
+            f"The API {name} has no stage, so nobody can call it. Deploy it to one first: "
+            f"aws apigateway create-deployment --rest-api-id {api['id']} --stage-name NAME"
+        )
+    there = shortened(sorted(by_name))
+    if wanted is None and len(by_name) > 1:
+        raise UsageError(
+            f"The API {name} has several stages: {there}. Say which one is meant with --stage."
+        )
+    if wanted is not None and wanted not in by_name:
+        raise UsageError(
+            f"--stage {wanted!r}: the API {name} has no such stage. There are: {there}."
+        )
+    return by_name[wanted or next(iter(by_name))]
+
+
+# Who may call what
+
+
+@dataclass(frozen=True)
+class LiveMethod:
+    """A method as it stands in the API, deployed or not."""
+
+    resource_id: str
+    path: str
+    http_method: str
+    live: Live
+
+    @property
+    def name(self) -> str:
+        """As ``GET /orders``."""
+        return f"{self.http_method} {self.path}"
+
+    @property
+    def authorization(self) -> Authorization:
+        """Who may call it."""
+        return authorization_of(self.live)
+
+
+def authorization_of(live: Live) -> Authorization:
+    """Return who may call a method, of what PutMethod, UpdateMethod or GetResources answered."""
+    kind = live.get("authorizationType") or OPEN
+    return {
+        "authorizationType": kind,
+        # One that is left from before means nothing with another type.
+        "authorizerId": live.get("authorizerId") or None if kind in WITH_AUTHORIZER else None,
+        "authorizationScopes": list(live.get("authorizationScopes") or []),
+        "apiKeyRequired": bool(live.get("apiKeyRequired")),
+    }
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Who may call a method.
+
+    Attributes:
+        type: ``NONE``, ``AWS_IAM``, ``CUSTOM`` or ``COGNITO_USER_POOLS``.
+        api_key: whether an API key is asked for as well.
+        scopes: one of which an access token must carry; none: an ID token is asked for.
+        authorizer: the authorizer's name; None if it has none, or if it doesn't exist.
+        pools: the ARNs of the user pools whose tokens the authorizer takes.
+        header: the request header in which it looks for the token.
+        audience: a regular expression that a token's ``aud`` must match, or None.
+    """
+
+    type: str = OPEN
+    api_key: bool = False
+    scopes: tuple[str, ...] = ()
+    authorizer: str | None = None
+    pools: tuple[str, ...] = ()
+    header: str = "Authorization"
+    audience: str | None = None
+
+    @property
+    def of_the_method(self) -> tuple[Any, ...]:
+        """What of it is the method's own, and not the authorizer's."""
+        return self.type, self.authorizer, sorted(self.scopes), self.api_key
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a REST API: its guard, and what answers it.
+
+    Attributes:
+        http_method: HTTP's, or ``ANY``.
+        path: its resource's, as ``/pets/{id}``.
+        guard: who may call it.
+        integration: the type of what answers it, as ``AWS_PROXY``; empty if it has none.
+        function: the ARN of the Lambda function that answers it, or None.
+        role: of an integration that calls the function with a role of its own, or None.
+    """
+
+    http_method: str
+    path: str
+    guard: Guard
+    integration: str = ""
+    function: str | None = None
+    role: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As ``GET /pets``."""
+        return f"{self.http_method} {self.path}"
+
+
+# By path, then by HTTP method.
+Routes = dict[str, dict[str, Method]]
+
+
+def methods(ctx: Context, api: str) -> list[LiveMethod] | None:
+    """Return an API's methods by path, a call for 500 resources; None if there is no such API."""
+    pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
+        restApiId=api, embed=["methods"], PaginationConfig=PAGE
+    )
+    found = or_none(lambda: [one for page in pages for one in page.get("items", [])], GONE)
+    if found is None:
+        return None
+    return sorted(
+        (
+            LiveMethod(one["id"], one["path"], name, live)
+            for one in found
+            for name, live in one.get("resourceMethods", {}).items()
+        ),
+        key=lambda method: (method.path, method.http_method),
+    )
+
+
+def authorizers(ctx: Context, api: str) -> list[Any]:
+    """Return all of an API's authorizers; none if there is no such API."""
+    pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
+        restApiId=api, PaginationConfig=PAGE
+    )
+    return or_none(lambda: [one for page in pages for one in page.get("items", [])], GONE) or []
+
+
+def routes(ctx: Context, api: str) -> Routes:
+    """Return an API's methods as they are now, deployed or not; none if there is no such API."""
+    by_id = {one["id"]: one for one in authorizers(ctx, api)}
+    found: Routes = {}
+    for live in methods(ctx, api) or ():
+        integration = live.live.get("methodIntegration") or {}
+        found.setdefault(live.path, {})[live.http_method] = Method(
+            live.http_method,
+            live.path,
+            guard_of(live, by_id),
+            integration.get("type", ""),
+            function_of(integration.get("uri")),
+            integration.get("credentials"),
+        )
+    return found
+
+
+def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
+    """Return who may call a method, with what its authorizer asks for.
+
+    Args:
+        live: the method.
+        by_id: the API's authorizers.
+    """
+    has = live.authorization
+    authorizer = by_id.get(has["authorizerId"] or "", {})
+    # API Gateway's default is the Authorization header.
+    source = authorizer.get("identitySource") or f"{HEADER}Authorization"
+    return Guard(
+        has["authorizationType"],
+        has["apiKeyRequired"],
+        tuple(has["authorizationScopes"]),
+        authorizer.get("name"),
+        tuple(authorizer.get("providerARNs") or ()),
+        source.removeprefix(HEADER),
+        authorizer.get("identityValidationExpression"),
+    )
+
+
+def function_of(uri: str | None) -> str | None:
+    """Return the ARN of the Lambda function that an integration's URI names, or None."""
+    match = _LAMBDA_URI.search(uri or "")
+    return match[1] if match else None
+
+
+def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
+    """Return what is deployed to a stage, as OpenAPI 3.0; or why that can't be had.
+
+    Source for the two extensions at once: https://github.com/aws/aws-cli/issues/3133
+    """
+    try:
+        answer = ctx.aws.apigateway.get_export(
+            restApiId=api,
+            stageName=stage,
+            exportType="oas30",
+            parameters={"extensions": "integrations,authorizers"},
+            accepts="application/json",
+        )
+        document = json.loads(answer["body"].read())
+    except ClientError as error:
+        if code_of(error) in DENIED | EXPIRED | INVALID | THROTTLED:
+            raise
+        # AWS itself can't export an API whose bodies aren't JSON; an emulator may lack it.
+        return f"{code_of(error)}: {message_of(error)}"
+    except ValueError as error:
+        return f"its answer is no JSON ({error})"
+    paths = document.get("paths") if isinstance(document, dict) else None
+    if not isinstance(paths, dict) or not all(isinstance(one, dict) for one in paths.values()):
+        return "its answer is no OpenAPI document"
+    return document  # type: ignore[no-any-return]
+
+
+# Where a request leads
+
+M = TypeVar("M")
+
+
+def route(
+    by_path: Mapping[str, Mapping[str, M]], verb: str, path: str
+) -> tuple[str | None, M | None]:
+    """Return where API Gateway takes a request: its resource's path, and its method.
+
+    A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
+    method, one with ``{name+}`` that has it answers.
+
+    Args:
+        by_path: the API's methods, by their path and HTTP method.
+        verb: the request's HTTP method.
+        path: the request's, below the stage.
+
+    Returns:
+        None for each of the two that isn't there.
+    """
+    templates = sorted(filter(lambda each: matches(each, path), by_path), key=_vagueness)
+    for template in templates:
+        there = by_path[template]
+        if method := there.get(verb) or there.get("ANY"):
+            return template, method
+    return (templates[0] if templates else None), None
+
+
+def matches(template: str, path: str) -> bool:
+    """Say whether a resource's path, as ``/pets/{id}``, is that of a request."""
+    parts, given = _parts(template), _parts(path)
+    if parts and parts[-1].endswith("+}"):
+        head = parts[:-1]
+        return len(given) > len(head) and _fits(head, given[: len(head)])
+    return len(parts) == len(given) and _fits(parts, given)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
+
+
+def _fits(parts: list[str], given: list[str]) -> bool:
+    return all(
+        part == one or (part.startswith("{") and part.endswith("}"))
+        for part, one in zip(parts, given, strict=True)
+    )
+
+
+def _vagueness(template: str) -> list[int]:
+    kinds = (2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template))
+    return list(kinds)
+
+
+def nearest(routes: Routes, path: str) -> list[str]:
+    """Return the paths that are most like one that isn't there; the first ones if none is."""
+    by_case = {each.lower(): each for each in routes}
+    near = difflib.get_close_matches(path.lower(), by_case, 3, 0.6)
+    return [by_case[each] for each in near] or sorted(routes)[:5]
+
+
+def chosen(template: str, wanted: str) -> bool:
+    """Say whether a resource's path is meant by one that a user gave: a glob, or a real path."""
+    return template == wanted or fnmatchcase(template, wanted) or matches(template, wanted)
