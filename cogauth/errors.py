@@ -6,8 +6,8 @@ sure that nothing is lost: what was made in AWS stands in the state file.
 
 import re
 
-# As a JWT begins: its header is a JSON object, in base64. No message repeats one.
-TOKEN_LIKE = re.compile(r"eyJ[\w-]{5,}\.[\w-]*\.[\w.-]*")
+# A token, or the beginning of one: "eyJ" is base64's text for '{"', as a JWT's header begins.
+TOKEN_LIKE = re.compile(r"eyJ[\w-]{8}[\w.-]*")
 
 
 class CogauthError(Exception):

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError
 from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
@@ -228,6 +229,30 @@ def _session(region: str) -> Session:
     return Session("testing", "testing", region_name=region)
 
 
+class StoppedError(BaseException):
+    """As if the process had been killed."""
+
+
+def stop(_call: Call) -> NoReturn:
+    raise StoppedError
+
+
+def lose(_call: Call) -> NoReturn:
+    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+
+# What a call meets: before it reaches AWS, or after it took effect.
+FAULTS: dict[str, tuple[Before | None, Callable[[Call], None] | None]] = {
+    "stopped after": (None, stop),
+    "answer lost": (None, lose),
+    "stopped before": (stop, None),
+    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
+    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
+    "expired": (lambda _: refusal(403, "ExpiredTokenException"), None),
+    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
+}
+
+
 class Account:
     """An account on moto, with a folder for state files, used as one run after another."""
 
@@ -251,20 +276,27 @@ class Account:
         assert state is not None
         return state
 
+    def new_state(self, stack: str = "shop") -> State:
+        """One that records nothing, and has no file."""
+        return State(
+            path=self.path(stack),
+            stack=stack,
+            account=self.aws.account,
+            region=self.region,
+            endpoint_url=None,
+            settings=Settings(),
+        )
+
     def context(self, stack: str = "shop", **choices: Any) -> Context:
         """A new process's view: the state is read from its file, or made."""
         state = state_file.load(self.path(stack))
         if state is None:
-            state = State(
-                path=self.path(stack),
-                stack=stack,
-                account=self.aws.account,
-                region=self.region,
-                endpoint_url=None,
-                settings=Settings(),
-            )
+            state = self.new_state(stack)
         state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
         state.save()
+        return self._context(state)
+
+    def _context(self, state: State) -> Context:
         self.time.restart()
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
@@ -285,6 +317,13 @@ class Account:
         if not (result.remaining or result.problems):
             ctx.state.remove()
         return result
+
+    def recover(self, stack_id: str | None = None) -> State:
+        """Run `recover` as the command does."""
+        state = self.new_state()
+        engine.recover(self._context(state), stack_id)
+        state.save()
+        return state
 
     def left(self) -> list[str]:
         return left_in_aws(self.session)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
-from conftest import RESOURCES, Account, Call, refusal
+from conftest import FAULTS, RESOURCES, Account, Call, StoppedError, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -691,27 +690,6 @@ def test_a_pace_is_a_token_bucket(account: Account) -> None:
 # ---- faults
 
 
-class StoppedError(BaseException):
-    """As if the process had been killed."""
-
-
-def stop(_call: Call) -> None:
-    raise StoppedError
-
-
-def lose(_call: Call) -> None:
-    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
-
-
-# What a call meets: before it reaches AWS, or after it took effect.
-FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
-    "stopped after": (None, stop),
-    "answer lost": (None, lose),
-    "stopped before": (stop, None),
-    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
-    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
-    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
-}
 COMMANDS: dict[str, Callable[[Account], object]] = {
     "attach": lambda account: attach(account, scopes=(SCOPE,)),
     "detach": detach,

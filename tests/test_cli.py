@@ -35,10 +35,13 @@ from cli_tools import (
     someones_local_aws,
     until,
 )
+from proxy_tools import Call, Gate, Proxy, Strike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cli_tools import Running
 
 pytest_plugins = ("cli_tools",)
 pytestmark = pytest.mark.local
@@ -546,18 +549,25 @@ def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
 
 @pytest.mark.parametrize("way_on", ["up", "down"])
 def test_an_interrupted_up_goes_on_either_way(cli: Cli, endpoint: str, way_on: str) -> None:
-    stack = f"cut-{way_on}"
-    named(cli, endpoint, stack)
-    if way_on == "up":
-        running = cli.spawn("up")
+    stack, gate = f"cut-{way_on}", Gate()
+    held = Strike(Call("POST /restapis/*/authorizers", 1), "before", gate)
+    with Proxy(endpoint, stack, held) as proxy:
+        named(cli, proxy.url, stack)
+        running = cli.spawn("up") if way_on == "up" else cli.on_terminal("up")
+        gate.wait()
         running.see("Role +created")
-        running.process.send_signal(signal.SIGINT)
+        if way_on == "up":
+            running.process.send_signal(signal.SIGINT)
+        else:
+            running.press_ctrl_c()
+        running.see("[Ss]topping after the calls in flight")
+        gate.verdict.set_result(True)
         assert running.ended() == 130
-    else:
-        running = cli.on_terminal("up")
-        running.see("Role +created")
-        running.press_ctrl_c()
-        assert running.ended() == 130
+        see_it_go_on(cli, endpoint, stack, way_on, running)
+
+
+def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Running) -> None:
+    if way_on == "down":
         # The cursor that was hidden is back.
         assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
     said = running.text.splitlines()[-1]

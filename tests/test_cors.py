@@ -7,20 +7,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
-from conftest import Account, Call, Silent, inventory, refusal
+from conftest import FAULTS, Account, Call, Silent, StoppedError, inventory, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from template_tools import render
-from test_engine import STACK, UNCHANGED, StoppedError, fact, stage
+from test_engine import STACK, UNCHANGED, fact, stage
 
 from cogauth import cors, engine
-from cogauth.context import Context
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
-from cogauth.state import CREATED, CREATING, State
+from cogauth.state import CREATED, CREATING
 from cogauth.steps.apigateway import FUNCTION_FAILED, SignInIntegration, response_template
-from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -365,24 +362,13 @@ def test_down_takes_it_along(account: Account, origins: tuple[str, ...]) -> None
     assert {"OPTIONS /signin", "OPTIONS /hello"} <= deleted
 
 
-def lose(_call: Call) -> None:
-    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
-
-
-def stop(_call: Call) -> None:
-    raise StoppedError
-
-
-FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
-    "stopped after": (None, stop),
-    "stopped before": (stop, None),
-    "answer lost": (None, lose),
-    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
+CORS_FAULTS = {
+    **{name: FAULTS[name] for name in ("stopped after", "stopped before", "answer lost", "denied")},
     "conflict": (lambda _: refusal(409, "ConflictException", "concurrent modification"), None),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", CORS_FAULTS)
 @pytest.mark.parametrize(
     ("before", "later"), [("none", "one"), ("one", "none"), ("one", "several")]
 )
@@ -395,8 +381,8 @@ def test_after_a_fault_at_any_call_of_a_change(
     with account.calls.watched() as calls:
         account.up(cors_origins=CHOICES[later])
     total = sum(call.mutating for call in calls)
-    step = 1 if pytestconfig.getoption("--all-faults") else 2 * len(FAULTS)
-    for number in range(2 * list(FAULTS).index(fault) % step, total, step):
+    step = 1 if pytestconfig.getoption("--all-faults") else 2 * len(CORS_FAULTS)
+    for number in range(2 * list(CORS_FAULTS).index(fault) % step, total, step):
         account.up(cors_origins=CHOICES[before])
         _change_with_fault(account, CHOICES[later], number, fault)
         # Whatever the user wants next: to go on, or to go back.
@@ -409,7 +395,7 @@ def test_after_a_fault_at_any_call_of_a_change(
 
 
 def _change_with_fault(account: Account, origins: tuple[str, ...], number: int, fault: str) -> None:
-    before, after = FAULTS[fault]
+    before, after = CORS_FAULTS[fault]
     met = [0]
     hit: list[str] = []
     frozen: list[bytes] = []
@@ -615,18 +601,7 @@ def test_recover_reads_the_origins_off_what_stands(account: Account, name: str) 
     account.up(cors_origins=CHOICES[name], path="/enter")
     before = world(account)
     account.path().unlink()
-    state = State(
-        path=account.path(),
-        stack="shop",
-        account=account.aws.account,
-        region=account.region,
-        endpoint_url=None,
-        settings=Settings(),
-    )
-    account.time.restart()
-    engine.recover(Context(account.aws, state, Waiter(account.time, account.time)))
-    state.save()
-    assert state.settings.cors_origins == CHOICES[name]
+    assert account.recover().settings.cors_origins == CHOICES[name]
     changed = {step for step, action in account.up().items() if action != "unchanged"}
     assert changed == {"deployment"}
     assert world(account) == before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from conftest import Account, Call, inventory, refusal, statements
+from conftest import Account, Call, StoppedError, inventory, refusal, statements
 
 from cogauth import engine
 from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
@@ -845,10 +845,6 @@ def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None
 
 
 # ---- the journal
-
-
-class StoppedError(BaseException):
-    """The process ends here: nothing after this runs but what Python's `finally` does."""
 
 
 def unrecorded(account: Account) -> list[str]:

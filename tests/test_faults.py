@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
-from conftest import READS, Account, Call, refusal
+from conftest import FAULTS, READS, Account, Call, StoppedError
 from moto import mock_aws
 from test_engine import STACK, configuration, standing, unrecorded
 
@@ -41,30 +40,6 @@ NAMING = (
     "name",
 )
 Address = tuple[str, int]
-
-
-class StoppedError(BaseException):
-    """As if the process had been killed."""
-
-
-def stop(_call: Call) -> None:
-    raise StoppedError
-
-
-def lose(_call: Call) -> None:
-    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
-
-
-# What a call meets: before it reaches AWS, or after it took effect.
-FAULTS: dict[str, tuple[Callable[[Call], Any] | None, Callable[[Call], None] | None]] = {
-    "stopped after": (None, stop),
-    "answer lost": (None, lose),
-    "stopped before": (stop, None),
-    "500 without effect": (lambda _: refusal(500, "InternalFailure"), None),
-    "denied": (lambda _: refusal(403, "AccessDeniedException"), None),
-    "expired": (lambda _: refusal(403, "ExpiredTokenException"), None),
-    "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
-}
 
 
 class Addressed:

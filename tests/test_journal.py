@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from conftest import Account, Call, Silent, refusal
+from conftest import Account, Call, Silent, StoppedError, refusal
 from test_engine import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
 
 from cogauth import engine
@@ -14,10 +14,6 @@ from cogauth.errors import CogauthError
 from cogauth.moods import MOODS, passing
 from cogauth.state import CREATED, CREATING
 from cogauth.steps.base import Step
-
-
-class StoppedError(BaseException):
-    """As if the process had been killed."""
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:

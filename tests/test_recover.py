@@ -12,16 +12,14 @@ from cli_tools import Cli, all_that_stands, client
 from conftest import Account, Call, inventory
 from proxy_tools import portrait, standing
 
-from cogauth import engine
-from cogauth.context import Context
 from cogauth.errors import CogauthError
 from cogauth.settings import Settings
-from cogauth.state import State
 from cogauth.steps.lambda_ import package
-from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cogauth.state import State
 
 pytest_plugins = ("cli_tools",)
 
@@ -374,20 +372,10 @@ def cut_off(account: Account, run: Any, after: int) -> bool:
 
 
 def recovered(account: Account, stack_id: str | None = None) -> State:
-    """Run `recover` as the command does."""
-    state = State(
-        path=account.path(),
-        stack="shop",
-        account=account.aws.account,
-        region=account.region,
-        endpoint_url=None,
-        settings=Settings(),
-    )
-    account.time.restart()
+    """Run `recover`, and see that it changes nothing in AWS."""
     with account.calls.watched() as calls:
-        engine.recover(Context(account.aws, state, Waiter(account.time, account.time)), stack_id)
+        state = account.recover(stack_id)
     assert [call.operation for call in calls if call.mutating] == []
-    state.save()
     return state
 
 

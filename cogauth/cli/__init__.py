@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -23,13 +22,12 @@ from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users
 from cogauth.cli.verify import verify
+from cogauth.errors import TOKEN_LIKE
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
-# How a JWT begins: base64's text for '{"', the beginning of its header.
-TOKEN = re.compile(r"eyJ[\w-]{8}")
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -72,7 +70,7 @@ for command in (
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
     on_ending(_interrupt)
-    if any(map(TOKEN.search, sys.argv[1:])):
+    if any(map(TOKEN_LIKE.search, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
         click.echo(
             "Error: There is a token on the command line, which others on this machine can read "

@@ -325,7 +325,7 @@ def _run(target: Target, ctx: Context, plan: Plan, work: Callable[..., Result]) 
     bar = Bar(len(plan.of("attach", "restore")))
     ctx.waiter.report = bar.waiting
     try:
-        with bar, gently(ctx.waiter.stop, bar.interrupted if bar.progress else None):
+        with bar, gently(ctx.waiter.stop, bar.interrupted if bar.live else None):
             return work(ctx, plan, bar.report)
     except KeyboardInterrupt as error:
         api = f"--api {plan.id}"

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from threading import Event
-from typing import TYPE_CHECKING, Self
 
 from cogauth.cli.common import notice, report_once
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from cogauth.cli.progress import Display
 
 
-class Bar:
+class Bar(Display):
     """Shows count and time left, as a context manager; on stderr."""
 
     def __init__(self, total: int) -> None:
@@ -21,10 +17,8 @@ class Bar:
         Args:
             total: how many there are.
         """
-        # Set when the user has pressed Ctrl-C.
-        self.interrupted = Event()
         self.once = report_once("  ")
-        self.progress = None
+        self.live = None
         if total and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import (
@@ -35,42 +29,29 @@ class Bar:
                 TimeRemainingColumn,
             )
 
-            self.progress = Progress(
+            self.live = Progress(
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.description}", markup=False),
                 console=Console(stderr=True),
             )
-            self.task = self.progress.add_task("", total=total)
-
-    def __enter__(self) -> Self:
-        if self.progress is not None:
-            self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self.progress is not None:
-            self.progress.stop()
+            self.task = self.live.add_task("", total=total)
+        super().__init__(self.live)
 
     def report(self, what: str, done: int, total: int) -> None:
         """Show what was done last, and how much of all that is."""
-        if self.progress is None:
+        if self.live is None:
             notice(f"  {what} ({done}/{total})" if total else f"  {what}")
             return
         if self.interrupted.is_set():
             what = "stopping after the call in flight; once more stops at once"
-        self.progress.update(self.task, completed=done, description=what)
+        self.live.update(self.task, completed=done, description=what)
 
     def waiting(self, reason: str, seconds_left: float) -> None:
         """Show what is waited for, and for how long at the most."""
-        if self.progress is None:
+        if self.live is None:
             self.once(reason, seconds_left)
         else:
             text = f"waiting for {reason}, up to {seconds_left:.0f} s"
-            self.progress.update(self.task, description=text)
+            self.live.update(self.task, description=text)

@@ -6,13 +6,12 @@ import sys
 import time
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from rich.table import Table
 
@@ -20,8 +19,39 @@ if TYPE_CHECKING:
     from cogauth.steps.base import Step
 
 
-class Progress:
-    """The engine's Reporter, as a context manager that leaves the finished list behind.
+class Shown(Protocol):
+    """What rich shows."""
+
+    def start(self) -> None:
+        """Show it."""
+
+    def stop(self) -> None:
+        """Leave its last frame behind."""
+
+
+class Display:
+    """A context manager around what rich shows on a terminal, and shows nowhere else.
+
+    Attributes:
+        interrupted: set when the user has pressed Ctrl-C.
+    """
+
+    def __init__(self, shown: Shown | None) -> None:
+        self._shown = shown
+        self.interrupted = Event()
+
+    def __enter__(self) -> Self:
+        if self._shown is not None:
+            self._shown.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+
+class Progress(Display):
+    """The engine's Reporter: the list of steps.
 
     Several steps go on at once; each reports from threads of its own.
     """
@@ -33,8 +63,6 @@ class Progress:
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
-        # Set when the user has pressed Ctrl-C.
-        self.interrupted = Event()
         self.live = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -47,20 +75,7 @@ class Progress:
                 get_renderable=self._table,
                 refresh_per_second=8,
             )
-
-    def __enter__(self) -> Self:
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
+        super().__init__(self.live)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
