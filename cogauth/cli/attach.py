@@ -56,6 +56,7 @@ _confirmed = _options(
 
 
 @click.command(
+    short_help="Put the user pool in front of any REST API's methods.",
     epilog="""\b
 Examples:
   cogauth attach --api orders                       what guards each method; changes nothing
@@ -121,6 +122,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 
 
 @click.command(
+    short_help="Give methods back what guarded them before 'attach'.",
     epilog="""\b
 Examples:
   cogauth detach                                gives all methods of all APIs back, and asks

@@ -75,6 +75,7 @@ def request_options(command: Callable[..., int | None]) -> Callable[..., int | N
 
 
 @click.command(
+    short_help="Send a request with a user's token, and show the answer.",
     epilog="""\b
 Examples:
   cogauth call GET /hello
@@ -86,7 +87,7 @@ Examples:
   cogauth call GET /hello --test-invoke           without the authorizer, with the execution log
 
 The body goes to stdout, all else to stderr. A redirect is shown and not followed.
-"""
+""",
 )
 @request_options
 @click.option(
@@ -131,6 +132,7 @@ def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
 
 
 @click.command(
+    short_help="Print the curl command that sends such a request.",
     epilog="""\b
 Examples:
   cogauth curl GET /hello
@@ -139,7 +141,7 @@ Examples:
 
 curl must be 7.55 or later: it reads the header with the token from stdin, so that the token is
 neither in the shell's history nor in the list of processes.
-"""
+""",
 )
 @request_options
 @target_options

@@ -48,6 +48,7 @@ class Story:
 
 
 @click.command(
+    short_help="Play the whole story on an embedded local AWS.",
     epilog="""\b
 Examples:
   cogauth demo
@@ -55,7 +56,7 @@ Examples:
 
 It runs in a temporary folder of its own: --state, --profile and --endpoint-url change nothing.
 Needs the embedded local AWS: pip install 'cogauth[local]'
-"""
+""",
 )
 @target_options
 def demo(target: Target) -> int:

@@ -32,11 +32,12 @@ LISTS = ("restored", "deleted", "already_gone", "remaining")
 
 
 @click.command(
+    short_help="Delete the stack, and see that nothing is left.",
     epilog="""\b
 Examples:
   cogauth down                  says what goes, and asks
   cogauth down --yes            for scripts
-"""
+""",
 )
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @writer_options

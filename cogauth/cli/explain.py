@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Say why a call is refused, and what to do about it.",
     epilog="""\b
 Examples:
   cogauth explain https://abc.execute-api.eu-central-1.amazonaws.com/dev/hello

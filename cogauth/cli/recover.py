@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Write a lost or damaged state file anew.",
     epilog="""\b
 Examples:
   cogauth recover                         finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
-"""
+""",
 )
 @click.option("--stack-id", envvar="COGAUTH_STACK_ID", help="Which one, if several have the name.")
 @writer_options

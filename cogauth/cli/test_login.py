@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "test-login",
+    short_help="Sign in at the deployed URL, and prove that it works.",
     epilog="""\b
 Examples:
   cogauth test-login --username ann                      asks for the password

@@ -21,6 +21,7 @@ LONGEST = 65536
 
 
 @click.command(
+    short_help="Print a valid token of a user.",
     epilog="""\b
 Examples:
   cogauth token --username ann                    the ID token, for a header of your own
@@ -30,7 +31,7 @@ Examples:
 
 It is the stored token, renewed when it has expired or is about to; only when that fails is the
 password asked for. 'cogauth curl' writes the line with curl for you.
-"""
+""",
 )
 @user_options("id", "access", "refresh")
 @click.option("--header", is_flag=True, help="Print it as the header that 'curl -H @-' reads.")
@@ -65,6 +66,7 @@ def token(  # noqa: PLR0913 click passes each option by its name
 
 
 @click.command(
+    short_help="Show what a token on stdin says.",
     epilog="""\b
 Examples:
   cogauth decode < token.txt
@@ -73,7 +75,7 @@ Examples:
 
 A token is never taken from the command line, which others can read and the shell keeps. Without a
 stack the token is shown all the same, unverified.
-"""
+""",
 )
 @target_options
 def decode(target: Target) -> None:

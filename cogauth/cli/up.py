@@ -65,6 +65,7 @@ def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, .
 
 
 @click.command(
+    short_help="Make the stack, or finish one that was interrupted.",
     epilog="""\b
 Examples:
   cogauth up                          on AWS, by your AWS configuration
@@ -74,7 +75,7 @@ Examples:
   cogauth up --cors-origin https://app.example
                                       lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
-"""
+""",
 )
 @click.option(
     "--local",

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="List the pool's users, or delete one.",
     epilog="""\b
 Examples:
   cogauth users
   cogauth users --json | jq -r '.users[].username'
   cogauth users --delete ann                      asks first
-"""
+""",
 )
 @click.option("--delete", metavar="NAME", help="Delete this user, for good.")
 @click.option("--yes", is_flag=True, help="Don't ask.")

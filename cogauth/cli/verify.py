@@ -32,6 +32,7 @@ STYLES = {True: "green", False: "bold red", None: "dim"}
 
 
 @click.command(
+    short_help="Check the guard by real calls.",
     epilog="""\b
 Examples:
   cogauth verify                              the stack's own protected method
@@ -41,7 +42,7 @@ Examples:
   cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
 
 Methods other than GET and HEAD are not called: they could change something.
-"""
+""",
 )
 @click.option("--api", envvar="COGAUTH_API", help="A REST API, by id or name.  [default: own]")
 @click.option(
