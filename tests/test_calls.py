@@ -205,6 +205,29 @@ def test_a_refused_call_exits_with_1(played: Played) -> None:
     assert "  x-amzn-ErrorType: E\n" in done.err
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "explained_by"),
+    [
+        (401, (), "explain {url} --username ann"),
+        (403, ("--type", "access"), "token --username ann --type access | {explain} --token-stdin"),
+        (500, ("--no-token",), "explain {url} --no-token"),
+        (502, (), "explain {url} --username ann"),
+        (404, (), None),
+    ],
+)
+def test_a_refused_call_names_the_command_that_says_why(
+    played: Played, status: int, words: tuple[str, ...], explained_by: str | None
+) -> None:
+    played.gateway.answers[f"{BASE}/page"] = Answer(status, "{}")
+    done = played.run("call", "POST", "/page", *words, code=1)
+    url = f"{played.server.url}{BASE}/page --method POST"
+    if explained_by is None:
+        assert "explain" not in done.err
+    else:
+        why = explained_by.format(url=url, explain=f"cogauth explain {url}")
+        assert done.err.endswith(f"\nWhy: cogauth {why}\n")
+
+
 def test_a_call_as_json_is_one_document(played: Played) -> None:
     words = ("call", "GET", "/items?page=2", "--json")
     document = played.run(*words, "--type", "access").document

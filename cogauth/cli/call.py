@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cogauth.calls import Answer, Call, Place
     from cogauth.context import Context
+    from cogauth.state import State
 
 # What API Gateway's methods can be, but for ANY, which is all of them.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -35,6 +36,8 @@ SHOWN = (
     "x-amz-apigw-id",
 )
 BAD = 400
+# What 'cogauth explain' knows the causes of.
+REFUSED, BROKEN = (401, 403), 500
 # How --data says stdin.
 STDIN = ("-", "@-")
 
@@ -114,13 +117,34 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
     else:
         token = None if no_token else _token(target, ctx, options)
-        notice(f"{wanted.method} {calls.url_of(ctx, place, wanted.path)}")
+        url = calls.url_of(ctx, place, wanted.path)
+        notice(f"{wanted.method} {url}")
         answer = calls.send(ctx, place, wanted, token)
     if target.as_json:
         print_json(_to_json(place, wanted, answer))
     else:
         _show(answer)
+        if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
+            notice(f"Why: {_explain(target, state, url, options, no_token=no_token)}")
     return 1 if answer.status >= BAD else 0
+
+
+def _explain(
+    target: Target, state: State, url: str, options: dict[str, Any], *, no_token: bool
+) -> str:
+    """Return the command that says why the request was refused."""
+    from cogauth import sessions
+
+    words = f"explain {shlex.quote(url)}"
+    if options["method"] != "GET":
+        words += f" --method {options['method']}"
+    if no_token:
+        return target.command(f"{words} --no-token")
+    name = shlex.quote(sessions.whose(state, options["username"]))
+    if options["kind"] == "id":
+        return target.command(f"{words} --username {name}")
+    token = target.command(f"token --username {name} --type {options['kind']}")
+    return f"{token} | {target.command(f'{words} --token-stdin')}"
 
 
 def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
