@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cogauth.errors import CogauthError
 from cogauth.waiting import TimedOutError, code_of, message_of
-
-if TYPE_CHECKING:
-    from cogauth.context import Aws
 
 # Services spell one thing differently: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -48,15 +44,14 @@ def is_definite(error: Exception) -> bool:
     return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 
 
-def explain(error: Exception, aws: Aws | None = None) -> str:
+def explain(error: Exception) -> str:
     """Return why AWS refused or could not be reached, and the remedy.
 
     Args:
         error: what botocore raised.
-        aws: where it was raised, to name the action that was denied and the endpoint.
     """
     if isinstance(error, ClientError):
-        return _explain_answer(error, aws)
+        return _explain_answer(error)
     if isinstance(error, (CogauthError, TimedOutError)):
         return str(error)
     for kinds, text in _BOTOCORE:
@@ -65,7 +60,7 @@ def explain(error: Exception, aws: Aws | None = None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _explain_answer(error: ClientError, aws: Aws | None) -> str:
+def _explain_answer(error: ClientError) -> str:
     code, message = code_of(error), message_of(error)
     if code in EXPIRED:
         return (
@@ -80,8 +75,9 @@ def _explain_answer(error: ClientError, aws: Aws | None) -> str:
     if code in DENIED:
         # AWS's message names the action, and not always the operation's own: iam:PassRole.
         named = re.search(r"perform: ([\w-]+:\w+)", message)
-        fallback = aws.action_of(error.operation_name) if aws else error.operation_name
-        action = named.group(1) if named else fallback
+        metadata = {**error.response.get("ResponseMetadata", {})}
+        operation = metadata.get("Action", error.operation_name)
+        action = named.group(1) if named else operation
         return (
             f"{code} ({action}). These credentials don't have that permission; the README lists "
             f"all that cogauth needs. AWS says: {message.removesuffix('.')}."
@@ -151,15 +147,12 @@ _BOTOCORE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-def failure(
-    what: str, error: Exception, aws: Aws | None = None, *, after: str = ""
-) -> CogauthError:
+def failure(what: str, error: Exception, *, after: str = "") -> CogauthError:
     """Return the error that tells a user that ``what`` failed, why, and what to do.
 
     Args:
         what: as ``Creating the authorizer``.
         error: what botocore raised; chain it with ``from``.
-        aws: where it was raised.
         after: what holds now and how to go on.
     """
-    return CogauthError(" ".join(filter(None, [f"{what} failed: {explain(error, aws)}", after])))
+    return CogauthError(" ".join(filter(None, [f"{what} failed: {explain(error)}", after])))

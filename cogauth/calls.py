@@ -199,7 +199,7 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
                 f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod: it is AWS's own "
-                f"({explain(error, ctx.aws)}). Without --test-invoke the request goes through the "
+                f"({explain(error)}). Without --test-invoke the request goes through the "
                 "deployed stage, here as on AWS."
             ) from error
         raise

@@ -24,6 +24,7 @@ from cogauth.waiting import Waiter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
     from types_boto3_iam import IAMClient
@@ -96,7 +97,9 @@ class Aws:
         self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
         # Set by whoever wants no further call to begin.
         self.stop = Event()
-        self._botocore.get_component("event_emitter").register("before-call", self._check_stop)
+        events = self._botocore.get_component("event_emitter")
+        events.register("before-call", self._check_stop)
+        events.register("after-call", _note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
 
     def _check_stop(self, **_call: Any) -> None:
@@ -239,20 +242,17 @@ class Aws:
         suffixes = {each["id"]: each["outputs"]["dnsSuffix"] for each in partitions}
         return str(suffixes[self.partition])
 
-    def action_of(self, operation: str) -> str:
-        """Return the IAM action that an operation asks for, as ``iam:CreateRole``.
 
-        API Gateway's actions are named for the HTTP method: ``apigateway:POST``.
-        """
-        services = "cognito-idp iam lambda logs apigateway sts resourcegroupstaggingapi"
-        for service in services.split():
-            model = self._botocore.get_service_model(service)
-            if operation in model.operation_names:
-                if service == "apigateway":
-                    return f"apigateway:{model.operation_model(operation).http['method']}"
-                # Its actions have another prefix than its endpoint.
-                return f"{service.replace('resourcegroupstaggingapi', 'tag')}:{operation}"
-        return operation
+def _note_action(parsed: dict[str, Any], model: OperationModel, **_call: Any) -> None:
+    """Keep the IAM action that a call asks for with its answer, for a denial to name.
+
+    API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
+    have another prefix than its endpoint.
+    """
+    service = model.service_model.service_name
+    operation = str(model.http["method"]) if service == "apigateway" else model.name
+    prefix = service.replace("resourcegroupstaggingapi", "tag")
+    parsed.setdefault("ResponseMetadata", {})["Action"] = f"{prefix}:{operation}"
 
 
 def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:

@@ -253,7 +253,6 @@ def new_user(ctx: Context) -> str:
         raise failure(
             "Trying whether a throwaway user may be removed again",
             error,
-            ctx.aws,
             after="None was made.",
         ) from error
     ctx.state.put_throwaway_user(name, datetime.fromtimestamp(ctx.now(), UTC).isoformat())
@@ -322,7 +321,7 @@ def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:
     try:
         remove_users(ctx, user if answered else None)
     except AWS_ERRORS as error:
-        why = failure(f"Removing the throwaway user {user}", error, ctx.aws)
+        why = failure(f"Removing the throwaway user {user}", error)
         return f"{why} The next 'cogauth verify{ctx.state.options}' removes it."
     if user in ctx.state.throwaway_users:
         return (

@@ -153,7 +153,6 @@ def attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) ->
         raise failure(
             f"Attaching to the API {plan.name} ({plan.id})",
             error,
-            ctx.aws,
             after=(
                 f"Nothing is lost: what was done is in {ctx.state.path}. Run the same again to go "
                 f"on, or 'cogauth detach --api {plan.id}{options}' to give all of it back."
@@ -303,7 +302,6 @@ def detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) ->
         raise failure(
             f"Detaching from the API {plan.name} ({plan.id})",
             error,
-            ctx.aws,
             after=f"Nothing is lost: what is left is in {ctx.state.path}. Run the same again.",
         ) from error
 
@@ -384,7 +382,7 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
                 raise
             result.problems.append(
                 f"Our authorizer in the API {plan.name} ({plan.id}) stays, for a method refers to "
-                f"it of which nobody knows what it had before: {explain(error, ctx.aws)} "
+                f"it of which nobody knows what it had before: {explain(error)} "
                 "Give that another authorization, then run this again."
             )
     if not result.problems:

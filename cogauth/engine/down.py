@@ -169,7 +169,6 @@ class _Down:
             blind = failure(
                 "Looking for what remains",
                 error,
-                ctx.aws,
                 after=(
                     f"The state file {ctx.state.path} stays; run "
                     f"'cogauth down{ctx.state.options}' again."
@@ -191,7 +190,7 @@ class _Down:
                 plan = plan_detach(self.ctx, api, compare=False)
                 done = detach(self.ctx, plan, report)
             except (*AWS_ERRORS, CogauthError) as error:
-                why = explain(error, self.ctx.aws)
+                why = explain(error)
                 self.result.problems.append(f"Giving back the methods of {name} failed: {why}")
                 continue
             self.result.restored += [
@@ -267,7 +266,7 @@ class _Down:
     def _problems(self) -> list[str]:
         """Put into words what went wrong; not in a thread, for that asks the session."""
         return [
-            f"Deleting the {words(resource)} failed: {explain(error, self.ctx.aws)}"
+            f"Deleting the {words(resource)} failed: {explain(error)}"
             for resource, error in self.errors
         ]
 

@@ -345,7 +345,7 @@ class _Up:
         # One cause, as credentials that have expired, may have met several steps at once.
         titles: dict[str, list[str]] = {}
         for key, error in told.items():
-            why = explain(error, self.ctx.aws)
+            why = explain(error)
             titles.setdefault(why, []).append(f"'{self.concerned[key][0].title}'")
         for defect in wrong.values():
             if defect not in errors:
