@@ -20,7 +20,12 @@ POLL_S = 0.1
 
 
 @contextmanager
-def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
+def hold(
+    state: Path,
+    command: str,
+    timeout_s: float,
+    advice: str = ", or give --lock-timeout SECONDS to wait here",
+) -> Iterator[None]:
     """Hold the lock of a state file.
 
     The lock is on a file of its own, for the state file is replaced at every write. The kernel
@@ -31,6 +36,7 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
         state: the state file; it need not exist.
         command: what holds the lock, as ``up``.
         timeout_s: seconds to wait for another holder; 0 fails at once.
+        advice: what else can be done about another holder than to wait for its end.
 
     Raises:
         CogauthError: another process holds it, or the folder can't be written to.
@@ -48,7 +54,7 @@ def hold(state: Path, command: str, timeout_s: float) -> Iterator[None]:
             if time.monotonic() >= end:
                 raise CogauthError(
                     f"Another cogauth is at work on {state}: {_holder(path)}. Wait until it has "
-                    "ended, or give --lock-timeout SECONDS to wait here."
+                    f"ended{advice}."
                 )
             time.sleep(POLL_S)
     except OSError as error:

@@ -203,7 +203,7 @@ def forget(state: State, username: str) -> None:
 
 def _change(state: State, username: str, entry: dict[str, dict[str, str]]) -> None:
     # Two commands at once would each write what the other has not seen.
-    with hold(state.tokens_path, "token", LOCK_S):
+    with hold(state.tokens_path, "token", LOCK_S, advice=""):
         if state.path.exists():
             others = {
                 name: kept

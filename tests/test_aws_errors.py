@@ -212,8 +212,8 @@ def test_a_denial_names_the_action(
     [
         (
             (
-                "User: arn:aws:iam::1:user/ann is not authorized to perform: iam:PassRole on resource: "
-                "arn:aws:iam::123456789012:role/r"
+                "User: arn:aws:iam::1:user/ann is not authorized to perform: iam:PassRole on "
+                "resource: arn:aws:iam::123456789012:role/r"
             ),
             "iam:PassRole",
         ),

@@ -327,3 +327,19 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
     away.rename(account.folder)
     assert account.up()["user_pool"] == "adopted"
     assert standing(account) == STACK
+
+
+def test_an_interrupted_down_tells_what_could_not_be_deleted_until_then(account: Account) -> None:
+    account.up()
+
+    def refuse_and_stop(call: Call) -> Any:
+        if call.operation != "DeleteUserPool":
+            return None
+        account.time.set()
+        return refusal(400, "InvalidParameterException", "It is protected.")
+
+    told = pytest.raises(KeyboardInterrupt, match=r"user pool failed: .*It is protected")
+    with told, account.calls.watched(refuse_and_stop):
+        account.down()
+    assert account.down().problems == []
+    assert account.left() == []

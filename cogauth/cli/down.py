@@ -82,6 +82,8 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
         with gently(ctx.waiter.stop):
             result = engine.down(ctx, lambda line: notice(f"  {line}"))
     except KeyboardInterrupt as error:
+        for problem in error.args:
+            notice(f"Error: {problem}")
         raise Interrupted(
             f"Interrupted. What still stands is in {state.path}: "
             f"'{target.command('down')}' goes on with it, '{target.command('up')}' makes it whole."

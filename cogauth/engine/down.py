@@ -79,9 +79,14 @@ def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
 
     Raises:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
-        KeyboardInterrupt: the stop event was set from elsewhere.
+        KeyboardInterrupt: the stop event was set from elsewhere; its arguments say what could not
+            be deleted until then.
     """
-    return _Down(ctx, report).run()
+    work = _Down(ctx, report)
+    try:
+        return work.run()
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(*work.result.problems) from error
 
 
 def attachments(state: State) -> list[str]:
@@ -129,8 +134,6 @@ class _Down:
         self.roots = {resource.key: (step, resource) for step, resource in _roots()}
         # By root, what became of it and all in it, and in which of the result's lists that goes.
         self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
-        # Why something could not be deleted.
-        self.errors: list[tuple[Resource, Exception]] = []
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
         # What was recorded at the beginning, to be read once more at the end.
@@ -174,8 +177,7 @@ class _Down:
                     f"'cogauth down{ctx.state.options}' again."
                 ),
             )
-            raise CogauthError("\n".join([*self._problems(), str(blind)])) from error
-        self.result.problems = self._problems()
+            raise CogauthError("\n".join([*self.result.problems, str(blind)])) from error
         return self.result
 
     def _give_back(self) -> None:
@@ -223,7 +225,7 @@ class _Down:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
         except (*AWS_ERRORS, CogauthError) as error:
-            self.errors.append((resource, error))
+            self._tell(resource, error)
             return
         entries = [{"step": step.name, "id": facts["id"]} for facts in ids]
         # Records go from the inside out: a crash in between still knows the outer one.
@@ -260,15 +262,12 @@ class _Down:
             return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
         except AWS_ERRORS as error:
             self.refused.add(facts["id"])
-            self.errors.append((resource, error))
+            self._tell(resource, error)
             return None
 
-    def _problems(self) -> list[str]:
-        """Put into words what went wrong; not in a thread, for that asks the session."""
-        return [
-            f"Deleting the {words(resource)} failed: {explain(error)}"
-            for resource, error in self.errors
-        ]
+    def _tell(self, resource: Resource, error: Exception) -> None:
+        what = f"Deleting the {words(resource)} failed"
+        self.result.problems.append(f"{what}: {explain(error)}")
 
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.
