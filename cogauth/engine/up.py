@@ -91,6 +91,56 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
     return _Up(ctx, reporter).run()
 
 
+class _Steps:
+    """What the steps have come to, for the reporter: their resources go on in several threads."""
+
+    def __init__(self, ctx: Context, reporter: Reporter, concerned: Mapping[str, Resource]) -> None:
+        self.ctx = ctx
+        self.reporter = reporter
+        self.concerned = concerned
+        self.results: dict[str, StepResult] = {}
+        self._lock = Lock()
+        self._begun: dict[str, float] = {}
+        # By resource: the step that it is of, and what was done.
+        self._working: dict[str, str] = {}
+        self._actions: dict[str, str] = {}
+
+    def begin(self, step: Step, key: str) -> None:
+        """Tell that a step's resource is begun."""
+        with self._lock:
+            self._working[key] = step.name
+            self._begun.setdefault(step.name, time.monotonic())
+            self.reporter.begin(step)
+
+    def end(self, step: Step, key: str, action: str) -> None:
+        """Tell what became of a step, if this was its last resource; else what it waits for."""
+        with self._lock:
+            del self._working[key]
+            self._actions[key] = action
+            keys = [each.key for each in step.resources if each.key in self.concerned]
+            if missing := [each for each in keys if each not in self._actions]:
+                if step.name not in self._working.values():
+                    self._tell_needed(step, missing[0])
+                return
+            main, actions = self._actions[step.name], {self._actions[each] for each in keys}
+            result = StepResult(
+                step=step.name,
+                action=UPDATED if main == UNCHANGED and actions != {UNCHANGED} else main,
+                id=self.ctx.fact(step.name),
+                seconds=round(time.monotonic() - self._begun[step.name], 3),
+            )
+            self.results[step.name] = result
+            self.reporter.end(result)
+
+    def _tell_needed(self, step: Step, key: str) -> None:
+        """Say which other step's resource a step waits for, if it does."""
+        own = {resource.key for resource in step.resources}
+        for need in self.concerned[key].needs:
+            if need in self.concerned and need not in own and need not in self._actions:
+                self.reporter.waiting(step, f"the {words(self.concerned[need])}", None)
+                return
+
+
 class _Up:
     def __init__(self, ctx: Context, reporter: Reporter) -> None:
         self.ctx = ctx
@@ -105,12 +155,7 @@ class _Up:
         # those to one of them and to what is inside of it take turns.
         self.turns = {resource.outermost: Lock() for _, resource in self.concerned.values()}
         self.known: dict[str, Live | None] = {}
-        # What the steps have come to, for the reporter; behind one lock.
-        self.telling = Lock()
-        self.begun: dict[str, float] = {}
-        self.working: dict[str, str] = {}
-        self.actions: dict[str, str] = {}
-        self.results: dict[str, StepResult] = {}
+        self.steps = _Steps(ctx, reporter, {key: pair[1] for key, pair in self.concerned.items()})
 
     def run(self) -> list[StepResult]:
         ctx = self.ctx
@@ -123,9 +168,9 @@ class _Up:
         else:
             failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
         self._raise(failed)
-        if len(self.results) < len(STEPS):
+        if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
-        return [self.results[step.name] for step in STEPS]
+        return [self.steps.results[step.name] for step in STEPS]
 
     def _needs(self) -> Mapping[str, list[str]]:
         """Return what each resource needs, in the console's order but for what can't wait."""
@@ -155,8 +200,8 @@ class _Up:
     def _work(self, key: str, stands: Callable[[], None]) -> None:
         step, resource = self.concerned[key]
         try:
-            self._tell_begin(step, key)
-            self._tell_end(step, key, self._ensure(self._at(step), step, resource, stands))
+            self.steps.begin(step, key)
+            self.steps.end(step, key, self._ensure(self._at(step), step, resource, stands))
         except BaseException:
             # The calls in flight end and are recorded, the waits end, nothing new begins.
             self.ctx.waiter.stop.set()
@@ -303,39 +348,6 @@ class _Up:
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
         with self.turns[resource.outermost]:
             patiently(ctx, call)
-
-    def _tell_begin(self, step: Step, key: str) -> None:
-        with self.telling:
-            self.working[key] = step.name
-            self.begun.setdefault(step.name, time.monotonic())
-            self.reporter.begin(step)
-
-    def _tell_end(self, step: Step, key: str, action: str) -> None:
-        with self.telling:
-            del self.working[key]
-            self.actions[key] = action
-            keys = [each.key for each in step.resources if each.key in self.concerned]
-            if missing := [each for each in keys if each not in self.actions]:
-                if step.name not in self.working.values():
-                    self._tell_needed(step, missing[0])
-                return
-            main, actions = self.actions[step.name], {self.actions[each] for each in keys}
-            result = StepResult(
-                step=step.name,
-                action=UPDATED if main == UNCHANGED and actions != {UNCHANGED} else main,
-                id=self.ctx.fact(step.name),
-                seconds=round(time.monotonic() - self.begun[step.name], 3),
-            )
-            self.results[step.name] = result
-            self.reporter.end(result)
-
-    def _tell_needed(self, step: Step, key: str) -> None:
-        """Say which other step's resource a step waits for, if it does."""
-        for need in self.concerned[key][1].needs:
-            other, resource = self.concerned.get(need, (step, None))
-            if resource is not None and other is not step and need not in self.actions:
-                self.reporter.waiting(step, f"the {words(resource)}", None)
-                return
 
     def _raise(self, failed: dict[str, BaseException]) -> None:
         """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
