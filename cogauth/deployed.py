@@ -18,6 +18,7 @@ from cogauth.rest_apis import (
     Routes,
     function_of,
     guard_of,
+    header_of,
 )
 from cogauth.waiting import code_of
 
@@ -32,6 +33,21 @@ if TYPE_CHECKING:
 # As OpenAPI spells a method that takes every verb; API Gateway itself says ANY.
 ANY_METHOD = "x-amazon-apigateway-any-method"
 AUTHORIZATION = "authorization"
+# An export's word for a template that passes a body on as it is. The live API has none or null.
+# Source: https://github.com/awslabs/aws-apigateway-importer/issues/173
+PASS_THROUGH = "__passthrough__"  # noqa: S105 no secret
+# What an export may leave out, compared only where it doesn't: by API Gateway's name, and a user's.
+SETTINGS = {
+    "passthroughBehavior": "passthrough behavior",
+    "timeoutInMillis": "timeout",
+    "contentHandling": "content handling",
+    "connectionId": "VPC link",
+}
+AUTHORIZERS_SETTINGS = {
+    "authorizerCredentials": "role",
+    "authorizerResultTtlInSeconds": "caching time",
+    "identityValidationExpression": "token validation",
+}
 
 
 @dataclass(frozen=True)
@@ -120,14 +136,14 @@ def _exported(
         document = code_of(error)
     if isinstance(document, str):
         return {}, f"its export ({document})"
-    schemes = _schemes(document)
+    by_name = schemes(document)
     routes: Routes = {}
     for verb, path, operation in _operations(document):
         integration = operation.get("x-amazon-apigateway-integration") or {}
         routes.setdefault(path, {})[verb] = Method(
             verb,
             path,
-            _exported_guard(operation.get("security", []), schemes),
+            _exported_guard(operation.get("security", []), by_name),
             integration.get("type", "").upper(),
             function_of(integration.get("uri")),
             integration.get("credentials"),
@@ -135,7 +151,8 @@ def _exported(
     return routes, None
 
 
-def _schemes(document: Mapping[str, Any]) -> dict[str, Any]:
+def schemes(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the authorizations that an export's methods ask for, by name: authorizers mostly."""
     return document.get("components", {}).get("securitySchemes") or {}
 
 
@@ -199,9 +216,10 @@ def pending(
     """Compare a stage's export with the API's live methods and authorizers.
 
     Compared are which methods there are; each one's authorization, scopes and API key; its
-    integration's type, URI, HTTP method, credentials, request parameters and templates, and its
-    answers' statuses, parameters and templates; and the pools or function of the authorizers that
-    methods use. Gateway responses, models, request validators and documentation are not.
+    integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
+    and its answers' statuses, parameters and templates; and of the authorizers that methods use
+    the pools or the function, the header and AUTHORIZERS_SETTINGS. Gateway responses, the resource
+    policy, models, request validators and documentation are not.
 
     Args:
         document: of the stage's ``rest_apis.export``.
@@ -209,7 +227,7 @@ def pending(
         present: its authorizers.
         authorization: whether the export shows authorizations; emulators' leave most of them out.
     """
-    schemes = _schemes(document)
+    by_name = schemes(document)
     deployed = {f"{verb} {path}": shown for verb, path, shown in _operations(document)}
     by_id = {one["id"]: one for one in present}
     found = []
@@ -221,18 +239,31 @@ def pending(
             continue
         operation = deployed[live.name]
         fields = []
-        guard = _exported_guard(operation.get("security", []), schemes)
+        guard = _exported_guard(operation.get("security", []), by_name)
         if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
             fields.append(AUTHORIZATION)
-        before = _integration(operation.get("x-amazon-apigateway-integration") or {})
-        after = _live_integration(live.live.get("methodIntegration") or {})
-        fields += [f"integration's {key}" for key in after if before[key] != after[key]]
+        shown = operation.get("x-amazon-apigateway-integration") or {}
+        stands = live.live.get("methodIntegration") or {}
+        before, after = _integration(shown), _live_integration(stands)
+        changed = [key for key in after if before[key] != after[key]]
+        fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
         if fields:
             found.append(Pending(live.name, "changed", tuple(fields)))
     found += [Pending(name, "deleted") for name in deployed if name not in names]
     if authorization:
-        found += _pending_authorizers(schemes, by_id.values())
+        found += _pending_authorizers(by_name, by_id.values())
     return found
+
+
+def _differing(
+    names: Mapping[str, str], shown: Mapping[str, Any], live: Mapping[str, Any]
+) -> list[str]:
+    """Return what differs of what an export shows; its words of a list are in lower case."""
+    return [
+        word
+        for name, word in names.items()
+        if name in shown and str(shown[name] or "").lower() != str(live.get(name) or "").lower()
+    ]
 
 
 def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,7 +274,7 @@ def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
         "HTTP method": shown.get("httpMethod") or None,
         "credentials": shown.get("credentials") or None,
         "request parameters": shown.get("requestParameters") or {},
-        "request templates": shown.get("requestTemplates") or {},
+        "request templates": _templates(shown.get("requestTemplates")),
         "answers": {
             pattern: _answer(answer) for pattern, answer in (shown.get("responses") or {}).items()
         },
@@ -263,8 +294,15 @@ def _answer(answer: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         str(answer.get("statusCode")),
         answer.get("responseParameters") or {},
-        answer.get("responseTemplates") or {},
+        _templates(answer.get("responseTemplates")),
     )
+
+
+def _templates(given: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return templates without those that pass a body on, which are written in several ways."""
+    return {
+        kind: text for kind, text in (given or {}).items() if text not in {None, "", PASS_THROUGH}
+    }
 
 
 def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) -> list[Pending]:
@@ -282,6 +320,9 @@ def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) ->
             fields.append("user pools")
         if (shown.get("authorizerUri") or None) != (live.get("authorizerUri") or None):
             fields.append("function")
+        if shown.get("type") != "request" and scheme.get("name") != header_of(live):
+            fields.append("header")
+        fields += _differing(AUTHORIZERS_SETTINGS, shown, live)
         if fields:
             found.append(Pending(f"authorizer {name}", "changed", tuple(fields)))
     return found

@@ -268,17 +268,22 @@ def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
     """
     has = live.authorization
     authorizer = by_id.get(has["authorizerId"] or "", {})
-    # API Gateway's default is the Authorization header.
-    source = authorizer.get("identitySource") or f"{HEADER}Authorization"
     return Guard(
         has["authorizationType"],
         has["apiKeyRequired"],
         tuple(has["authorizationScopes"]),
         authorizer.get("name"),
         tuple(authorizer.get("providerARNs") or ()),
-        source.removeprefix(HEADER),
+        header_of(authorizer),
         authorizer.get("identityValidationExpression"),
     )
+
+
+def header_of(authorizer: Live) -> str:
+    """Return the request header in which an authorizer looks for the token."""
+    # API Gateway's default is the Authorization header.
+    source = authorizer.get("identitySource") or f"{HEADER}Authorization"
+    return str(source).removeprefix(HEADER)
 
 
 def function_of(uri: str | None) -> str | None:

@@ -63,15 +63,15 @@ class AttachedMethod(TypedDict):
 class Attachment(TypedDict):
     """What the stack did in a REST API.
 
-    ``status`` is ``outdated`` as long as something isn't deployed, else ``created``. ``found`` is
-    each stage's deployment before anything was touched; ``stages`` are those to be deployed to.
+    ``found`` is each stage's deployment before anything was touched; ``stages`` are those that are
+    deployed to, and ``outdated`` those of them that lack what was changed.
     ``authorizer`` is the record of ours there, with the ARN of its ``pool``; ``methods`` are by
     their name, as ``GET /orders``.
     """
 
-    status: str
     name: str
     stages: list[str]
+    outdated: list[str]
     found: dict[str, str]
     authorizer: Record
     methods: dict[str, AttachedMethod]
@@ -358,14 +358,12 @@ def _texts(data: Any) -> list[str]:
 
 
 def _attachment(data: Any) -> Attachment:
-    if data["status"] not in {CREATED, OUTDATED}:
-        raise ValueError(f"there is no status {data['status']!r}")
     authorizer = _record(data["authorizer"])
     _text(authorizer["pool"])
     return {
-        "status": data["status"],
         "name": _text(data["name"]),
         "stages": _texts(data["stages"]),
+        "outdated": _texts(data["outdated"]),
         "found": {_text(stage): _text(one) for stage, one in data["found"].items()},
         "authorizer": authorizer,
         "methods": {_text(name): _method(one) for name, one in data["methods"].items()},

@@ -20,7 +20,7 @@ from cogauth.context import Aws
 from cogauth.engine import Attached, Detached, Plan, Wanted
 from cogauth.engine.journal import write_fact
 from cogauth.errors import CogauthError, UsageError
-from cogauth.state import CREATED, Authorization
+from cogauth.state import Authorization
 from cogauth.steps import STEPS, attached
 from cogauth.waiting import Pace, Waiter
 
@@ -248,7 +248,7 @@ def test_up_keeps_what_is_attached(account: Account) -> None:
     assert set(account.up().values()) == {"unchanged"}
     assert orders.methods() == guarded
     account.up(throttle_rate=5)
-    assert account.state().attachments[orders.id]["status"] == CREATED
+    assert account.state().attachments[orders.id]["outdated"] == []
 
 
 def test_options_and_any_are_left_out(account: Account, orders: Orders) -> None:
@@ -665,6 +665,94 @@ def test_two_stages_are_both_deployed_to(account: Account, orders: Orders) -> No
 # ---- pace
 
 
+def test_a_stage_is_deployed_to_when_only_the_owner_undid_the_method(
+    account: Account, orders: Orders
+) -> None:
+    """What a stage serves would go on asking for tokens of a pool that goes."""
+    attach(account, path="/iam")
+    orders.patch("GET", "/iam", ("replace", "/authorizationType", "AWS_IAM"))
+    assert {ours(account): []} in orders.security("GET", "/iam")
+    assert detach(account)[0].restored == []
+    assert orders.security("GET", "/iam") == [{"sigv4": []}]
+    assert account.state().attachments == {}
+
+
+def test_a_stage_that_asks_us_no_more_is_not_deployed_to(account: Account, orders: Orders) -> None:
+    attach(account, path="/iam")
+    orders.patch("GET", "/iam", ("replace", "/authorizationType", "AWS_IAM"))
+    orders.deploy("prod")
+    assert detach(account)[0].deployment is None
+    assert account.state().attachments == {}
+
+
+def test_an_api_key_of_the_owners_is_taken_over_by_attaching_again(
+    account: Account, orders: Orders
+) -> None:
+    attach(account, path="/open", method="GET")
+    orders.patch("GET", "/open", ("replace", "/apiKeyRequired", "true"))
+    assert "attach it once more" in detach(account)[0].problems[0]
+    assert attach(account, path="/open", method="GET").deployment is None
+    result = detach(account)[0]
+    assert (result.restored, result.problems) == (["GET /open"], [])
+    given_back = orders.methods()["GET /open"]
+    assert (given_back["authorizationType"], given_back["apiKeyRequired"]) == ("NONE", True)
+
+
+def test_each_stage_gets_what_was_changed_for_another(account: Account) -> None:
+    only_a_pool(account)
+    orders = Orders(account, stages=("prod", "beta"))
+    attach(account, path="/open", method="GET", stage="prod")
+    second = plan(account, path="/iam", stage="beta")
+    assert second.warnings == ["Not deployed by this: prod. Run it again with --stage for that."]
+    attach(account, path="/iam", stage="beta")
+    assert orders.security("GET", "/iam", "prod") == [{"sigv4": []}]
+    attach(account, path="/iam", stage="prod")
+    assert orders.security("GET", "/iam", "prod") == [{ours(account): []}]
+    assert attach(account, path="/iam", stage="prod").deployment is None
+
+
+def test_one_method_that_can_t_be_given_back_keeps_no_other(
+    account: Account, orders: Orders
+) -> None:
+    before = orders.methods()
+    attach(account)
+    place = orders.at("GET", "/iam")
+
+    def refuse_one(call: Call) -> Any:
+        if call.operation == "UpdateMethod" and place["resourceId"] in call.sent["url_path"]:
+            return refusal(400, "BadRequestException", "Not this one.")
+        return None
+
+    with account.calls.watched(refuse_one):
+        result = detach(account)[0]
+    (problem,) = result.problems
+    assert "GET /iam of the API orders failed" in problem
+    assert "Not this one" in problem
+    assert {name for name in before if orders.methods()[name] != before[name]} == {"GET /iam"}
+    assert list(account.state().attachments[orders.id]["methods"]) == ["GET /iam"]
+    assert detach(account)[0].restored == ["GET /iam"]
+    assert orders.methods() == before
+    assert account.state().attachments == {}
+
+
+def test_nothing_is_given_back_while_the_api_can_t_be_deployed(
+    account: Account, orders: Orders
+) -> None:
+    attach(account, path="/iam")
+    orders.aws.put_method(**orders.at("GET", "/bare"), authorizationType="NONE")
+    standing = orders.methods()
+    with pytest.raises(UsageError, match="can't be deployed, for GET /bare has no integration"):
+        detach(account)
+    assert orders.methods() == standing
+
+
+def test_a_plan_shows_all_that_a_user_saw(account: Account, orders: Orders) -> None:
+    seen = plan(account, path="/open")
+    assert plan(account, path="/open").shown == seen.shown
+    orders.put("GET", "/new", "NONE")
+    assert plan(account, path="/open").shown != seen.shown
+
+
 def test_hundreds_of_methods_keep_to_the_rate(account: Account, orders: Orders) -> None:
     for nth in range(60):
         orders.put("GET", f"/n{nth}", "NONE")
@@ -764,7 +852,7 @@ def check_ending(account: Account, orders: Orders, ending: str, clean: dict[str,
     COMMANDS[ending](account)
     if ending == "attach":
         assert world(orders, account) == clean["attached"]
-        assert account.state().attachments[orders.id]["status"] == CREATED
+        assert account.state().attachments[orders.id]["outdated"] == []
         # And all of it can still be given back.
         COMMANDS["detach"](account)
     assert [orders.methods(), sorted(orders.authorizers())] == clean["before"]

@@ -146,6 +146,9 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
         (["--api", "inputs", "--path", "*", "--scope", "a b"], "--scope 'a b'"),
         (["--api", "inputs", "--path", "*"], "stdin is not a terminal"),
         (["--path", "*"], "--api"),
+        # As a shell writes a variable that isn't set; it is not to mean all of them.
+        (["--api", "inputs", "--path", "", "--yes"], "--path is empty"),
+        (["--api", "", "--path", "*", "--yes"], "--api is empty"),
     ],
 )
 def test_input_that_can_t_be_used(up: Cli, endpoint: str, words: list[str], said: str) -> None:
@@ -159,6 +162,11 @@ def test_input_that_can_t_be_used(up: Cli, endpoint: str, words: list[str], said
     result = up.run("attach", *words).must(2)
     assert said in result.err
     assert state_of(up) == before
+
+
+@pytest.mark.parametrize("option", ["--api", "--path", "--method"])
+def test_what_is_empty_doesn_t_mean_all_of_it(up: Cli, option: str) -> None:
+    assert f"{option} is empty" in up.run("detach", option, "", "--yes").must(2).err
 
 
 def test_without_a_stack(cli: Cli) -> None:
@@ -241,3 +249,22 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
     assert document["restored"] == [{"step": "attachment", "id": f"{theirs.id} GET /a"}]
     assert document["remaining"] == []
     assert theirs.status("a") == 200
+
+
+def test_detaching_from_two_apis_tells_what_became_of_each(up: Cli, endpoint: str) -> None:
+    first, second = Theirs(endpoint, "first", ["a"]), Theirs(endpoint, "second", ["a"])
+    for each in (first, second):
+        up.run("attach", "--api", each.id, "--path", "*", "--yes").must()
+    asked = up.on_terminal("detach")
+    for answer in ("y\n", "n\n"):
+        asked.see(r"Do it\? \[y/N\]:")
+        asked.type(answer)
+    assert asked.ended() == 1
+    kept = json.loads((up.folder / ".cogauth" / "attaching.json").read_text())["attachments"]
+    (still,) = kept
+    done, left = (first, second) if still == second.id else (second, first)
+    assert f"Gave back 1 method of the API {done.name}" in asked.plain
+    assert f"Error: {left.name}: Nothing was changed." in asked.plain
+    assert (done.guarded(), left.guarded()) == ([], ["GET /a"])
+    up.run("detach", "--yes").must()
+    assert left.guarded() == []

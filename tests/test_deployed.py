@@ -15,14 +15,15 @@ from botocore.awsrequest import AWSResponse
 from conftest import REGION, Account, Call, refusal
 
 from cogauth import rest_apis
-from cogauth.deployed import deployed
-from cogauth.rest_apis import Guard
+from cogauth.deployed import Pending, deployed, pending
+from cogauth.rest_apis import Guard, LiveMethod
 
 if TYPE_CHECKING:
     from conftest import Before
 
     from cogauth.context import Context
 
+JSON = "application/json"
 MADE = datetime(2026, 11, 24, tzinfo=UTC)
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Deployed"
 FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:pets"
@@ -178,3 +179,101 @@ def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> N
     found = deployed(ctx, ctx.fact("rest_api"), stage, live)
     assert found.routes == live
     assert found.unseen
+
+
+# What a deployment would publish
+
+
+def compared(integration: Any, authorizer: Any, *, live: Any, guard: Any) -> list[Pending]:
+    document = {
+        "paths": {
+            "/pets": {
+                "get": {
+                    "security": [{"mine": []}],
+                    "x-amazon-apigateway-integration": {"type": "mock", **integration},
+                }
+            }
+        },
+        "components": {
+            "securitySchemes": {
+                "mine": {
+                    "type": "apiKey",
+                    "name": "X-Auth",
+                    "in": "header",
+                    "x-amazon-apigateway-authtype": "custom",
+                    "x-amazon-apigateway-authorizer": {"type": "token", **authorizer},
+                }
+            }
+        },
+    }
+    method = LiveMethod(
+        "r1",
+        "/pets",
+        "GET",
+        {
+            "authorizationType": "CUSTOM",
+            "authorizerId": "a1",
+            "methodIntegration": {"type": "MOCK", **live},
+        },
+    )
+    standing = {
+        "id": "a1",
+        "name": "mine",
+        "type": "TOKEN",
+        "identitySource": "method.request.header.X-Auth",
+        **guard,
+    }
+    return pending(document, [method], [standing], authorization=True)
+
+
+@pytest.mark.parametrize(
+    ("exported", "live"),
+    [
+        # A template that passes the body on is written in several ways.
+        (
+            {"responseTemplates": {"application/json": "__passthrough__"}},
+            {"application/json": None},
+        ),
+        ({}, {"application/json": None}),
+        ({"responseTemplates": {"application/json": "$x"}}, {"application/json": "$x"}),
+    ],
+)
+def test_templates_that_are_the_same_are_not_pending(exported: Any, live: Any) -> None:
+    answer = {"statusCode": "200"}
+    assert (
+        compared(
+            {"responses": {"default": {**answer, **exported}}},
+            {},
+            live={"integrationResponses": {"200": {**answer, "responseTemplates": live}}},
+            guard={},
+        )
+        == []
+    )
+
+
+def test_settings_are_compared_where_an_export_shows_them() -> None:
+    shown = {"passthroughBehavior": "when_no_match", "timeoutInMillis": 5000}
+    same = {"passthroughBehavior": "WHEN_NO_MATCH", "timeoutInMillis": 5000}
+    assert compared(shown, {}, live=same, guard={}) == []
+    assert compared({}, {}, live=same, guard={}) == []
+    (found,) = compared(shown, {}, live={**same, "timeoutInMillis": 29000}, guard={})
+    assert found == Pending("GET /pets", "changed", ("integration's timeout",))
+    (found,) = compared(shown, {}, live={**same, "passthroughBehavior": "NEVER"}, guard={})
+    assert found == Pending("GET /pets", "changed", ("integration's passthrough behavior",))
+
+
+def test_an_authorizers_settings_are_compared() -> None:
+    shown = {"authorizerResultTtlInSeconds": 300, "authorizerCredentials": "arn:one"}
+    same = dict(shown)
+    assert compared({}, shown, live={}, guard=same) == []
+    (found,) = compared(
+        {},
+        shown,
+        live={},
+        guard={
+            "authorizerResultTtlInSeconds": 0,
+            "authorizerCredentials": "arn:two",
+            "identitySource": "method.request.header.Authorization",
+        },
+    )
+    assert found == Pending("authorizer mine", "changed", ("header", "role", "caching time"))

@@ -72,9 +72,9 @@ methods = st.fixed_dictionaries(
 )
 attachments = st.fixed_dictionaries(
     {
-        "status": st.sampled_from([CREATED, OUTDATED]),
         "name": names,
         "stages": st.lists(names, max_size=2),
+        "outdated": st.lists(names, max_size=2),
         "found": st.dictionaries(names, names, max_size=2),
         "authorizer": records.map(lambda record: {**record, "pool": "arn"}),
         "methods": st.dictionaries(names, methods, max_size=2),
@@ -244,9 +244,9 @@ def text_of(path: Path) -> dict[str, Any]:
     state.put_attachment(
         "api",
         {
-            "status": CREATED,
             "name": "orders",
             "stages": ["prod"],
+            "outdated": [],
             "found": {"prod": "d"},
             "authorizer": {"status": CREATED, "id": "a", "pool": "arn"},
             "methods": {

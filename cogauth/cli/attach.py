@@ -35,8 +35,8 @@ Result = TypeVar("Result")
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 COMPARED = (
     "Compared are the methods, who may call each, their integrations, and the authorizers that "
-    "they use. Gateway responses, models and request validators can't be compared: if they were "
-    "changed, they go live too."
+    "they use. Gateway responses, the resource policy, binary media types, and the methods' "
+    "parameters, models and validators can't be: if they were changed, they go live too."
 )
 
 
@@ -102,6 +102,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     """
     begun = time.monotonic()
     _check_scopes(scopes)
+    _check_given(api=api, path=path, method=method, stage=stage)
     require_state(target)
     if path is None:
         return _list(target, api, method)
@@ -115,7 +116,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
         _say_tokens(scopes)
         done = None
         if not dry_run:
-            _ask(ctx, plan, lambda: engine.plan_attach(ctx, wanted), yes=yes)
+            plan = _ask(plan, lambda: engine.plan_attach(ctx, wanted), yes=yes)
             done = _run(target, ctx, plan, engine.attach)
     _show_attached(target, ctx, plan, scopes, done, time.monotonic() - begun)
     return 0
@@ -157,23 +158,44 @@ def detach(  # noqa: PLR0913 click passes each option by its name
     authorizer in an API goes when no method there is left to it.
     """
     begun = time.monotonic()
+    _check_given(api=api, path=path, method=method)
     require_state(target)
     from cogauth import engine
 
     done: list[tuple[Plan, Detached | None]] = []
     with _locked(target, "detach", lock_timeout, dry_run=dry_run):
         ctx = _context(target, settle)
-        plans = _detach_plans(ctx, api, path, method)
-        for plan in plans:
+        apis = _detached_apis(ctx, api, path, method)
+        for one in apis:
+            # Made only now: what came before may have taken minutes.
+            make = partial(engine.plan_detach, ctx, one, path=path, method=method)
+            plan = make()
             _show_plan(ctx, plan, _sayer(target, dry_run=dry_run))
             if dry_run:
                 done.append((plan, None))
                 continue
-            again = partial(engine.plan_detach, ctx, plan.id, path=path, method=method)
-            _ask(ctx, plan, again, yes=yes)
-            done.append((plan, _run(target, ctx, plan, engine.detach)))
+            try:
+                plan = _ask(plan, make, yes=yes)
+                done.append((plan, _run(target, ctx, plan, engine.detach)))
+            except Interrupted:
+                if done and not target.as_json:
+                    _show_detached(target, done, time.monotonic() - begun)
+                raise
+            except CogauthError as error:
+                if apis[1:] and not isinstance(error, UsageError):
+                    # What became of the others is to be told as well.
+                    done.append((plan, engine.Detached(problems=[f"{plan.name}: {error}"])))
+                    continue
+                raise
     _show_detached(target, done, time.monotonic() - begun)
     return 1 if any(result and result.problems for _, result in done) else 0
+
+
+def _check_given(**options: str | None) -> None:
+    """Refuse what is empty, as an unset variable of a shell is: it would mean all."""
+    for name, value in options.items():
+        if value == "":
+            raise UsageError(f"--{name} is empty: give a value, or leave it away.")
 
 
 def _check_scopes(scopes: tuple[str, ...]) -> None:
@@ -209,19 +231,19 @@ def _context(target: Target, settle: float = 0.0) -> Context:
     return Context(aws, state, settle_s=settle)
 
 
-def _detach_plans(
+def _detached_apis(
     ctx: Context, api: str | None, path: str | None, method: str | None
-) -> list[Plan]:
-    """Return what is to be given back, by API; those in which the globs match nothing are left."""
+) -> list[str]:
+    """Return the ids of the APIs that are meant; those in which the globs match nothing aren't."""
     from cogauth import engine
 
     known = ctx.state.attachments
     apis = engine.attached_apis(ctx, api)
-    if api is None and (path or method) and apis:
+    if api is None and (path, method) != (None, None) and apis:
         names = {one: list(known[one]["methods"]) for one in apis}
         engine.choose([name for several in names.values() for name in several], path, method)
         apis = [one for one in apis if _matches(names[one], path, method)]
-    return [engine.plan_detach(ctx, one, path=path, method=method) for one in apis]
+    return apis
 
 
 def _matches(names: list[str], path: str | None, method: str | None) -> bool:
@@ -294,16 +316,18 @@ def _say_tokens(scopes: tuple[str, ...]) -> None:
         )
 
 
-def _ask(ctx: Context, plan: Plan, again: Callable[[], Plan], *, yes: bool) -> None:
+def _ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
     """Ask whether to go on, if anything is to be changed in the API.
+
+    Returns:
+        The plan as it is after the question, which may have stood for long.
 
     Raises:
         UsageError: there is nobody to ask.
         CogauthError: the answer was no; or the API was changed meanwhile.
     """
-    del ctx
     if yes or not (plan.stages or plan.of("attach", "restore")):
-        return
+        return plan
     if not sys.stdin.isatty():
         raise UsageError(
             "Nothing was changed: stdin is not a terminal to ask on. Give --yes to do it, or "
@@ -312,11 +336,12 @@ def _ask(ctx: Context, plan: Plan, again: Callable[[], Plan], *, yes: bool) -> N
     if not click.confirm("Do it?", err=True):
         raise CogauthError("Nothing was changed.")
     now = again()
-    if [row.shown for row in now.rows] != [row.shown for row in plan.rows]:
+    if now.shown != plan.shown:
         raise CogauthError(
-            f"Someone changed methods of the API {plan.name} meanwhile. Nothing was changed here: "
-            "run this again to see it as it is."
+            f"Someone changed the API {plan.name} meanwhile. Nothing was changed here: run this "
+            "again to see it as it is."
         )
+    return now
 
 
 def _run(target: Target, ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:

@@ -18,10 +18,19 @@ from botocore.exceptions import ClientError
 
 from cogauth import rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
-from cogauth.engine.attach_plan import ATTACH, GONE, LEFT_ALONE, RESTORE, Api, Plan, Row
+from cogauth.engine.attach_plan import (
+    ATTACH,
+    GONE,
+    LEFT_ALONE,
+    RESTORE,
+    UNCHANGED,
+    Api,
+    Plan,
+    Row,
+)
 from cogauth.engine.journal import patiently
 from cogauth.errors import CogauthError
-from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING, OUTDATED
+from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING
 from cogauth.steps import attached
 from cogauth.waiting import Pace, TimedOutError, code_of
 
@@ -163,6 +172,7 @@ def attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) ->
 def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -> Attached:
     assert plan.api is not None  # noqa: S101 it was read
     if not plan.stages:
+        _note_unchanged(ctx, plan)
         return Attached(plan.api.ours(ctx)[0]["id"])
     work = _Work(ctx, plan, _intended(ctx, plan, plan.api))
     record = work.record
@@ -195,12 +205,28 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.sweep(plan.api)
     for extra in plan.api.ours(ctx)[1:]:
         work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
-    record["status"] = CREATED
+    record["outdated"] = [name for name in record["outdated"] if name not in plan.stages]
     # What an interrupted detach had given back is published by this, too.
     for name in [name for name, one in record["methods"].items() if one["status"] == DETACHED]:
         del record["methods"][name]
     work.save()
+    _note_unchanged(ctx, plan)
     return result
+
+
+def _note_unchanged(ctx: Context, plan: Plan) -> None:
+    """Record what is asked for and stands already, but came about in another way.
+
+    As where somebody has added an API key to an attached method: it was taken over, and is nothing
+    that 'detach' would have to leave alone.
+    """
+    record = copy.deepcopy(ctx.state.attachments[plan.id])
+    for row in plan.of(UNCHANGED):
+        known = record["methods"].get(row.name)
+        if known and row.before and row.former:
+            known["former"], known["ours"] = row.former, [row.before]
+    if record != ctx.state.attachments[plan.id]:
+        ctx.state.put_attachment(plan.id, record)
 
 
 def _intended(ctx: Context, plan: Plan, api: Api) -> Attachment:
@@ -212,9 +238,9 @@ def _intended(ctx: Context, plan: Plan, api: Api) -> Attachment:
         copy.deepcopy(present)
         if present
         else {
-            "status": OUTDATED,
             "name": plan.name,
             "stages": [],
+            "outdated": [],
             "found": found,
             "authorizer": {
                 "status": CREATING,
@@ -224,8 +250,10 @@ def _intended(ctx: Context, plan: Plan, api: Api) -> Attachment:
             "methods": {},
         }
     )
-    record["status"], record["name"] = OUTDATED, plan.name
+    record["name"] = plan.name
     record["stages"] = sorted({*record["stages"], *plan.stages})
+    lacking = record["stages"] if plan.changes else plan.stages
+    record["outdated"] = sorted({*record["outdated"], *lacking})
     return record
 
 
@@ -322,32 +350,41 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     record = work.record
     todo = [row for row in plan.rows if row.action == RESTORE]
     if todo:
-        record["status"] = OUTDATED
+        record["outdated"] = record["stages"]
         for row in todo:
             record["methods"][row.name]["status"] = DETACHING
         work.save()
+    refused: set[str] = set()
     for nth, row in enumerate(todo, 1):
-        _restore(work, row, result)
+        if not _restore(work, row, result):
+            # The others are given back all the same.
+            refused.add(row.name)
         report(f"gave back {row.name}", nth, len(todo))
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
     work.sweep(plan.api)
-    record["status"] = CREATED
+    record["outdated"] = []
     for row in plan.rows:
-        if not row.clings:
+        if not row.clings and row.name not in refused:
             record["methods"].pop(row.name, None)
     work.save()
     _settle(work, plan.api, result)
     return result
 
 
-def _restore(work: _Work, row: Row, result: Detached) -> None:
+def _restore(work: _Work, row: Row, result: Detached) -> bool:
+    """Give a method back what it had; say whether there is nothing left to do about it."""
     assert row.place  # noqa: S101 as the plan has it
     assert row.after  # noqa: S101
     try:
         work.update(row, row.place, row.after)
     except ClientError as error:
+        if code_of(error) == attached.REFUSED:
+            result.problems.append(
+                f"Giving back {row.name} of the API {work.plan.name} failed: {explain(error)}"
+            )
+            return False
         if code_of(error) != rest_apis.GONE:
             raise
         result.left_alone.append(f"{row.name} of the API {work.plan.name} was deleted meanwhile.")
@@ -355,6 +392,7 @@ def _restore(work: _Work, row: Row, result: Detached) -> None:
         result.restored.append(row.name)
     work.record["methods"][row.name]["status"] = DETACHED
     work.save()
+    return True
 
 
 def _settle(work: _Work, api: Api, result: Detached) -> None:

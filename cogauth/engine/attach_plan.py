@@ -12,7 +12,6 @@ from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.errors import UsageError
 from cogauth.rest_apis import COGNITO, LISTED, WITH_AUTHORIZER, LiveMethod, shortened
-from cogauth.state import OUTDATED
 from cogauth.steps import attached
 from cogauth.steps.attached import same
 
@@ -142,6 +141,20 @@ class Plan:
     make_authorizer: bool = False
     point_authorizer: bool = False
 
+    @property
+    def changes(self) -> bool:
+        """Whether who may call what is changed, deployed or not."""
+        return self.make_authorizer or self.point_authorizer or bool(self.of(ATTACH, RESTORE))
+
+    @property
+    def shown(self) -> tuple[Any, ...]:
+        """What a user saw of it before the question."""
+        rows = [row.shown for row in self.rows]
+        return (
+            *(rows, self.stages, self.pending, self.unknown, self.warnings),
+            *(self.make_authorizer, self.point_authorizer),
+        )
+
     def of(self, *actions: str) -> list[Row]:
         """Return the rows with one of these actions."""
         return [row for row in self.rows if row.action in actions]
@@ -182,12 +195,12 @@ def choose(names: Iterable[str], path: str | None, method: str | None) -> list[s
     chosen = [
         name
         for name in names
-        if fnmatchcase(name.partition(" ")[2], path or "*")
-        and fnmatchcase(name.partition(" ")[0], (method or "*").upper())
+        if fnmatchcase(name.partition(" ")[2], "*" if path is None else path)
+        and fnmatchcase(name.partition(" ")[0], "*" if method is None else method.upper())
     ]
     if not chosen:
-        given = [f"--path {path!r}"] if path else []
-        given += [f"--method {method!r}"] if method else []
+        given = [] if path is None else [f"--path {path!r}"]
+        given += [] if method is None else [f"--method {method!r}"]
         there = f"There are: {shortened(names)}." if names else "There are none."
         raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {there}")
     return chosen
@@ -238,11 +251,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     if not [row for row in rows if row.action != LEFT_OUT]:
         reasons = "\n".join(f"  {row.name}: {row.why}" for row in rows[:LISTED])
         raise UsageError(f"None of these methods can be attached:\n{reasons}")
-    if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
-        raise UsageError(
-            f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
-            "it one, or delete it, and run this again."
-        )
+    _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
     point = bool(ours) and bool(attached.authorizer_patch(ctx, ours[0]))
     standing = {row.name for row in rows if row.action == UNCHANGED}
@@ -254,7 +263,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         or point
         or undeployed
         or record is None
-        or record["status"] == OUTDATED
+        or stages[0] in record["outdated"]
         or stages[0] not in record["stages"]
     )
     return Plan(
@@ -265,10 +274,25 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         stages if due else [],
         _others(ctx, pending, rows) if due else [],
         unknown if due else "",
-        _warnings(api, stages[0], rows),
+        [*_warnings(api, stages[0], rows), *_others_stages(record, stages[0], rows)],
         make_authorizer=not ours,
         point_authorizer=point,
     )
+
+
+def _check_deployable(api: Api) -> None:
+    if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
+        raise UsageError(
+            f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
+            "it one, or delete it, and run this again."
+        )
+
+
+def _others_stages(record: Attachment | None, stage: str, rows: Sequence[Row]) -> list[str]:
+    others = [name for name in record["stages"] if name != stage] if record else []
+    if not others or not any(row.action == ATTACH for row in rows):
+        return []
+    return [f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."]
 
 
 def _attach_row(
@@ -434,7 +458,7 @@ def plan_detach(
     """
     record = ctx.state.attachments[api_id]
     names = list(record["methods"])
-    chosen = choose(names, path, method) if path or method else names
+    chosen = names if path is None and method is None else choose(names, path, method)
     api = read(ctx, api_id, record["name"])
     if api is None:
         rows = [Row(name, GONE, "the API was deleted") for name in names]
@@ -446,7 +470,6 @@ def plan_detach(
         )
         for name in chosen
     ]
-    due = record["status"] == OUTDATED or any(row.action == RESTORE for row in rows)
     found = record["found"]
     # A stage that is still on the deployment from before never had our authorizer.
     changed = [
@@ -454,7 +477,15 @@ def plan_detach(
         for stage in api.stages
         if found.get(stage["stageName"]) != stage.get("deploymentId")
     ]
-    stages = [name for name in changed if due and name in record["stages"]]
+    restored = any(row.action == RESTORE for row in rows)
+    stages = [
+        name
+        for name in changed
+        if name in record["stages"]
+        and (restored or name in record["outdated"] or (rows and _may_ask_us(ctx, api, name)))
+    ]
+    if stages:
+        _check_deployable(api)
     raw, unknown = _pending(ctx, api, stages) if compare else ([], "")
     warnings = [
         f"The stage {name} was deployed since: it asks for the stack's tokens until it is "
@@ -464,6 +495,14 @@ def plan_detach(
     ]
     pending = _others(ctx, raw, rows)
     return Plan(api_id, record["name"], api, rows, stages, pending, unknown, warnings)
+
+
+def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
+    """Say whether what a stage serves may have our authorizer, whatever the API says by now."""
+    document = rest_apis.export(ctx, api.id, stage)
+    if isinstance(document, str) or ctx.state.endpoint_url is not None:
+        return True
+    return attached.our_name(ctx) in deployed.schemes(document)
 
 
 def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> Row:

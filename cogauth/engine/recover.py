@@ -93,9 +93,9 @@ def _recover_attachments(ctx: Context) -> None:
 def _note(ctx: Context, api: Live, authorizer: Live) -> None:
     pool = next(iter(authorizer.get("providerARNs") or []), "unknown")
     ctx.state.attachments[api["id"]] = {
-        "status": CREATED,
         "name": api["name"],
         "stages": [],
+        "outdated": [],
         "found": {},
         "authorizer": {"status": CREATED, "id": authorizer["id"], "pool": pool},
         "methods": {},
