@@ -496,7 +496,8 @@ def test_a_lambda_permission_is_missing(lab: Lab) -> None:
     ctx = lab.context()
     address = parse_url(ctx.state, lab.url("/unpermitted"))
     seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
-    on_aws = replace(seen, answer=Got(500, "Internal server error"), emulated=False)
+    said = Got(500, "Internal server error", "InternalServerErrorException")
+    on_aws = replace(seen, answer=said, emulated=False)
     found = diagnose(on_aws)
     says(found, "lambda_permission", 500, "/*/GET/unpermitted", "aws lambda add-permission")
 
@@ -571,6 +572,15 @@ NOW = 1_800_000_000.0
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{REGION}_Ours"
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Ours"
 GUARD = Guard("COGNITO_USER_POOLS", authorizer="ours", pools=(POOL,))
+FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:shop"
+# By which AWS's gateway marks its own answers.
+ERRORS = {
+    401: "UnauthorizedException",
+    403: "AccessDeniedException",
+    429: "TooManyRequestsException",
+    500: "InternalServerErrorException",
+    504: "InternalServerErrorException",
+}
 
 
 def routes(guard: Guard, function: str | None = None, path: str = "/hello") -> Routes:
@@ -613,7 +623,7 @@ def evidence(
         stage={"stageName": "dev"},
         live=routes(now or guard, function),
         served=Deployed(routes(guard, function), "d1", datetime.fromtimestamp(NOW - 900, UTC)),
-        answer=None if status is None else Got(status, message),
+        answer=None if status is None else Got(status, message, ERRORS.get(status, "")),
         signed=True,
         user="present",
     )
@@ -653,6 +663,59 @@ def test_the_authorizers_token_validation() -> None:
     guard = replace(GUARD, audience="client2|client3")
     says(diagnose(evidence(guard=guard)), "wrong_audience", 401, "client1", "client2|client3")
     says(diagnose(evidence(guard=replace(GUARD, audience="["))), "unexplained", 401)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_on_aws_an_answer_without_the_gateways_mark_is_not_the_gateways(status: int) -> None:
+    """Whatever the token or the function's permission is like: the call reached the function."""
+    wrong = read_token(f"Bearer {a_token(exp=1)}")
+    seen = evidence(function=FUNCTION, answer=Got(status, "no"), token=wrong, permitted=False)
+    says(diagnose(seen), "integration_answered", status, "the function shop", "/aws/lambda/shop")
+    # Nor is it a new deployment's.
+    served = Deployed(routes(GUARD), "d2", datetime.fromtimestamp(NOW - 5, UTC))
+    found = diagnose(evidence(answer=Got(status, "no"), served=served))
+    says(found, "integration_answered", status, "what stands behind the method")
+
+
+def test_behind_the_guard_a_user_that_is_gone_is_why() -> None:
+    seen = evidence(answer=Got(403, "no"), user="deleted")
+    says(diagnose(seen), "user_deleted", 403, "The gateway doesn't know")
+    # The gateway itself doesn't ask for that.
+    says(diagnose(evidence(user="deleted")), "unexplained", 401)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("MissingAuthenticationTokenException", "not about the token"),
+        ("ForbiddenException", "AWS WAF"),
+    ],
+)
+def test_a_403_that_is_not_about_the_token(error: str, words: str) -> None:
+    seen = evidence(answer=Got(403, "no", error), token=read_token(f"Bearer {a_token(exp=1)}"))
+    says(diagnose(seen), "unexplained", 403, words)
+    signed = replace(seen, served=Deployed(routes(Guard("AWS_IAM")), "d1", None))
+    code = "unexplained" if error == "ForbiddenException" else "iam_authorization"
+    says(diagnose(signed), code, 403)
+
+
+def test_too_many_calls_by_the_gateways_own_word() -> None:
+    says(diagnose(evidence(429, "Too Many Requests")), "throttled", 429, "faster")
+    quota = Got(429, "Limit Exceeded", "LimitExceededException")
+    says(diagnose(evidence(answer=quota)), "throttled", 429, "quota")
+
+
+def test_a_function_that_timed_out_on_aws() -> None:
+    seen = evidence(504, "Endpoint request timed out", function=FUNCTION, permitted=True)
+    says(diagnose(seen), "function_failed", 504, "29 s")
+
+
+def test_a_lambda_authorizer_that_fails() -> None:
+    answer = Got(500, "null", "AuthorizerConfigurationException")
+    found = diagnose(evidence(guard=Guard("CUSTOM", authorizer="mine"), answer=answer))
+    says(found, "authorizer_broken", 500, "The Lambda authorizer mine failed", "log")
+    assert "user pool" not in found.cause.sentence
+    says(diagnose(evidence(answer=answer)), "authorizer_broken", 500, "user pool")
 
 
 def test_a_resource_policy() -> None:

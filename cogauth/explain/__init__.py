@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogauth.explain.address import parse_url
-from cogauth.explain.causes import CHECKS, differences
+from cogauth.explain.causes import CHECKS, NO_PATH, differences
 from cogauth.explain.evidence import Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
@@ -87,6 +87,14 @@ def _no_cause(e: Evidence) -> Cause:
             f"Nothing was found that would refuse the call. It was not made: a {e.verb} could "
             "change something.",
             "Make it yourself, and look at the status.",
+        )
+    if e.answer.error_type == NO_PATH:
+        return Cause(
+            "unexplained",
+            f"The gateway says that it has no {e.verb} {e.address.path}, which is deployed, as "
+            "far as can be seen: a deployment may not have reached all of it yet, or a canary "
+            "lacks the method. It is not about the token.",
+            "Call again after a minute; if it stays so, deploy once more.",
         )
     if e.answer.error_type or not e.method or e.method.guard.type == COGNITO:
         by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"

@@ -32,6 +32,21 @@ if TYPE_CHECKING:
 # A deployment reaches API Gateway's hosts within seconds; AWS gives no figure.
 SETTLES_WITHIN_S = 60
 
+# The gateway's errors about a token, and about too many calls. What else it answers 403 to is no
+# token's fault: MissingAuthenticationTokenException an unknown path, ForbiddenException an API key,
+# a web application firewall or mutual TLS.
+OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
+# What is said of a signature where a method asks for one.
+OF_A_SIGNATURE = (
+    *OF_A_TOKEN,
+    "MissingAuthenticationTokenException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "UnrecognizedClientException",
+)
+TOO_MANY = ("TooManyRequestsException", "LimitExceededException")
+NO_PATH = "MissingAuthenticationTokenException"
+
 
 # Where the URL leads
 
@@ -136,7 +151,7 @@ def _not_deployed(e: Evidence, sentence: str) -> Cause:
 
 def throttled(e: Evidence) -> Cause | None:
     """Too many calls."""
-    if e.status != THROTTLED or not e.answer:
+    if e.status != THROTTLED or not e.answer or not e.refused_by(*TOO_MANY):
         return None
     quota = "Limit Exceeded" in e.answer.message
     said = "the usage plan's quota is used up" if quota else "calls come faster than is allowed"
@@ -177,6 +192,8 @@ def api_key_missing(e: Evidence) -> Cause | None:
 def denied_by_policy(e: Evidence) -> Cause | None:
     """The API's resource policy doesn't let the caller in."""
     if not e.answer or e.status != FORBIDDEN or "execute-api:Invoke" not in e.answer.message:
+        return None
+    if not e.by_gateway:
         return None
     if e.method and e.method.guard.type == IAM:
         return None
@@ -413,6 +430,9 @@ def refused_token(e: Evidence) -> Cause | None:
     """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
     if not e.method or not e.answered(UNAUTHORIZED, FORBIDDEN):
         return None
+    errors = OF_A_SIGNATURE if e.method.guard.type == IAM else OF_A_TOKEN
+    if not e.refused_by(*errors):
+        return None
     cause = token_cause(e, e.method.guard)
     if cause is None or e.live_method is None or e.live_method.guard == e.method.guard:
         return cause
@@ -431,6 +451,14 @@ def authorizer_broken(e: Evidence) -> Cause | None:
     if not e.answer or e.answer.error_type != "AuthorizerConfigurationException":
         return None
     guard = e.method.guard if e.method else Guard()
+    if guard.type == CUSTOM:
+        return Cause(
+            "authorizer_broken",
+            f"The Lambda authorizer {guard.authorizer or '(it is gone)'} failed: its function "
+            "raised an error, ran out of time or answered in a wrong form, or API Gateway may not "
+            "call it.",
+            "Look at the log of the authorizer's function, and at its permission.",
+        )
     return Cause(
         "authorizer_broken",
         f"API Gateway can't use the method's authorizer {guard.authorizer or '(it is gone)'}: its "
@@ -476,9 +504,9 @@ def just_deployed(e: Evidence) -> Cause | None:
     """A new deployment has not reached all of the gateway's hosts yet."""
     made = e.served.made if e.served else None
     age = e.now - made.timestamp() if made else SETTLES_WITHIN_S
-    if e.status is None or age >= SETTLES_WITHIN_S or e.emulated:
+    if age >= SETTLES_WITHIN_S or e.emulated or not e.by_gateway:
         return None
-    if e.status != FORBIDDEN and e.status < BROKEN_FROM:
+    if e.status not in {FORBIDDEN, BROKEN_FROM}:
         return None
     return Cause(
         "just_deployed",
@@ -492,7 +520,8 @@ def function_failed(e: Evidence) -> Cause | None:
     """The function crashed, ran out of time, or gave an answer that the gateway can't use."""
     if not e.answer or not e.method or not e.method.function:
         return None
-    if not (e.answer.failed or e.answer.status >= BROKEN_FROM):
+    # A function may answer 500 on purpose.
+    if not (e.answer.failed or (e.answer.status >= BROKEN_FROM and e.by_gateway)):
         return None
     name = e.method.function.rpartition(":function:")[2].partition(":")[0]
     timed_out = " (API Gateway waits 29 s)" if e.answer.status == TIMED_OUT else ""
@@ -517,6 +546,9 @@ def user_gone(e: Evidence) -> Cause | None:
     )
     if e.user not in {"deleted", "disabled"} and not e.revoked:
         return None
+    # What the gateway itself refused has another cause.
+    if not e.answered(UNAUTHORIZED, FORBIDDEN) or not e.refused_by(""):
+        return None
     how = "enable the user first" if e.user == "disabled" else "the same name signs up anew"
     return Cause(
         f"user_{e.user}" if e.user != "present" else "revoked",
@@ -527,10 +559,27 @@ def user_gone(e: Evidence) -> Cause | None:
     )
 
 
+def integration_answered(e: Evidence) -> Cause | None:
+    """What stands behind the guard answered so, and the gateway handed it on."""
+    if e.by_gateway or not e.answer or e.answer.passed:
+        return None
+    function = e.method.function if e.method else None
+    name = (function or "").rpartition(":function:")[2].partition(":")[0]
+    behind = f"the function {name}" if name else "what stands behind the method"
+    look = f"aws logs tail /aws/lambda/{name} --since 10m" if name else "look at it, and at its log"
+    return Cause(
+        "integration_answered",
+        f"The guard let the call pass; {behind} answered {e.status} itself.",
+        f"Its log or its code tells why: {look}",
+    )
+
+
 def bearer(e: Evidence) -> Cause | None:
     """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
     cognito = e.method and e.method.guard.type == COGNITO
     if not (cognito and e.token and e.token.bearer and e.answered(UNAUTHORIZED, FORBIDDEN)):
+        return None
+    if not e.refused_by(*OF_A_TOKEN):
         return None
     return Cause(
         "bearer",
@@ -557,6 +606,7 @@ CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     just_deployed,
     function_failed,
     user_gone,
+    integration_answered,
     bearer,
 )
 

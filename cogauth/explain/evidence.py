@@ -204,7 +204,29 @@ class Evidence:
     @property
     def broke(self) -> bool:
         """Whether the call failed on the server's side, or may have."""
-        return self.answer is None or self.answer.passed or self.answer.status >= BROKEN_FROM
+        return (
+            self.answer is None
+            or self.answer.passed
+            or (self.answer.status >= BROKEN_FROM and self.by_gateway)
+        )
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the gateway itself answered, and not what stands behind it; or may have.
+
+        AWS marks each error of its own by a type; an emulator needn't, so there anything may be.
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+        """
+        return self.answer is None or self.emulated or bool(self.answer.error_type)
+
+    def refused_by(self, *error_types: str) -> bool:
+        """Say whether the call may have been refused by one of these errors of the gateway's."""
+        return (
+            self.answer is None
+            or self.answer.passed
+            or self.emulated
+            or self.answer.error_type in error_types
+        )
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack."""
