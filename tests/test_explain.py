@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import explain as explaining
+from cogauth import rest_apis
 from cogauth import state as state_file
 from cogauth.context import Aws, Context
 from cogauth.deployed import Deployed
@@ -723,6 +724,26 @@ def test_a_resource_policy() -> None:
     says(diagnose(evidence(403, said)), "resource_policy", 403, "Resource policy")
 
 
+def test_where_the_url_leads_is_no_cause_of_an_answer_from_there() -> None:
+    off = {"name": "shop", "disableExecuteApiEndpoint": True}
+    lost = Deployed(routes(GUARD, path="/other"), "d1", None)
+    post = Deployed({"/hello": {"POST": routes(GUARD)["/hello"]["GET"]}}, "d1", None)
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("endpoint_disabled", {"api": off}),
+        ("wrong_stage", {"stage": None, "served": None}),
+        ("wrong_path", {"served": lost, "live": {}}),
+        ("wrong_method", {"served": post, "live": {}}),
+    ]
+    for code, more in cases:
+        says(diagnose(evidence(403, "Forbidden", **more)), code, 403)
+        says(diagnose(evidence(None, verb="GET", **more)), code, None)
+        says(diagnose(evidence(200, "", **more)), "none", 200)
+        assert not diagnose(evidence(200, "", **more)).notes
+        assert diagnose(evidence(429, "Too Many Requests", **more)).cause.code == "throttled"
+        behind = evidence(answer=Got(404, "no such order"), **more)
+        assert diagnose(behind).cause.code == "integration_answered"
+
+
 def test_an_endpoint_that_is_turned_off() -> None:
     off = {"name": "shop", "disableExecuteApiEndpoint": True}
     says(diagnose(evidence(403, "Forbidden", api=off)), "endpoint_disabled", 403, "custom domain")
@@ -849,6 +870,24 @@ def test_urls_of_aws(tmp_path: Path) -> None:
             parse_url(state, url)
     with pytest.raises(UsageError, match="in the region us-east-1"):
         parse_url(state, "https://abc123.execute-api.us-east-1.amazonaws.com/dev/hello")
+
+
+def test_a_slash_that_is_encoded_parts_nothing(tmp_path: Path) -> None:
+    url = f"https://a.execute-api.{REGION}.amazonaws.com/dev/orders/a%2Fb"
+    address = parse_url(on_aws(tmp_path), url)
+    assert rest_apis.route({"/orders/{id}": {"GET": 1}}, "GET", address.path)[1] == 1
+    assert rest_apis.route({"/orders/a/b": {"GET": 1}}, "GET", address.path)[0] is None
+
+
+@pytest.mark.parametrize(
+    "path", ["dev/./x", "dev/../x", "dev/x/..", "dev/%2e%2E/x", "dev//x", "/dev/x", "dev/x//"]
+)
+def test_a_path_that_clients_change_before_they_send_it(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UsageError, match="Clients change such paths"):
+        parse_url(on_aws(tmp_path), f"https://a.execute-api.{REGION}.amazonaws.com/{path}")
+    home = "http://127.0.0.1:4566"
+    with pytest.raises(UsageError):
+        parse_url(on_aws(tmp_path, home), f"{home}/restapis/a1/dev/_user_request_/{path[3:]}/../x")
 
 
 def test_a_token_goes_to_awss_own_hosts_alone(tmp_path: Path, no_credentials: Any) -> None:

@@ -66,7 +66,7 @@ def no_api(e: Evidence) -> Cause | None:
 
 def endpoint_off(e: Evidence) -> Cause | None:
     """The API answers at its custom domains only."""
-    if not (e.api or {}).get("disableExecuteApiEndpoint"):
+    if not (e.api or {}).get("disableExecuteApiEndpoint") or not e.led_nowhere:
         return None
     return Cause(
         "endpoint_disabled",
@@ -79,7 +79,7 @@ def endpoint_off(e: Evidence) -> Cause | None:
 
 def wrong_stage(e: Evidence) -> Cause | None:
     """The URL's stage isn't one of the API's."""
-    if e.stage is not None:
+    if e.stage is not None or not e.led_nowhere:
         return None
     names = [str(stage["stageName"]) for stage in e.stages]
     if not names:
@@ -100,7 +100,7 @@ def wrong_stage(e: Evidence) -> Cause | None:
 def wrong_path(e: Evidence) -> Cause | None:
     """Nothing that is deployed has the URL's path."""
     path = e.address.path
-    if rest_apis.route(e.routes, e.verb, path)[0] is not None:
+    if rest_apis.route(e.routes, e.verb, path)[0] is not None or not e.led_nowhere:
         return None
     if e.live_method is not None:
         return _not_deployed(e, f"The path {path} is in the API, but not deployed to the stage")
@@ -116,7 +116,7 @@ def wrong_path(e: Evidence) -> Cause | None:
 
 def wrong_method(e: Evidence) -> Cause | None:
     """The path is deployed, but not with this HTTP method."""
-    if e.method is not None:
+    if e.method is not None or not e.led_nowhere:
         return None
     template = rest_apis.route(e.routes, e.verb, e.address.path)[0] or ""
     if e.live_method is not None:

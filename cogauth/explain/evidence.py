@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cogauth.rest_apis import Method, Routes
 
 OK_FROM, REFUSED_FROM = 200, 400
-UNAUTHORIZED, FORBIDDEN, THROTTLED, BROKEN_FROM, TIMED_OUT = 401, 403, 429, 500, 504
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
+BROKEN_FROM, TIMED_OUT = 500, 504
 JWT_PARTS, JWE_PARTS = 3, 5
 SHOWN = 10  # characters of a token's header, which are no secret
 LAST_TIME = 253402300800  # the year 10000, which Python can't show
@@ -218,6 +219,19 @@ class Evidence:
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
         """
         return self.answer is None or self.emulated or bool(self.answer.error_type)
+
+    @property
+    def led_nowhere(self) -> bool:
+        """Whether the call found no API, stage or method; or may not have.
+
+        What is found to be deployed may be behind what serves, as with a canary. An emulator
+        serves what AWS doesn't, as a path that isn't deployed.
+        """
+        return (
+            self.answer is None
+            or self.emulated
+            or (self.answer.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway)
+        )
 
     def refused_by(self, *error_types: str) -> bool:
         """Say whether the call may have been refused by one of these errors of the gateway's."""
