@@ -678,6 +678,28 @@ def test_on_aws_an_answer_without_the_gateways_mark_is_not_the_gateways(status: 
     says(found, "integration_answered", status, "what stands behind the method")
 
 
+def test_an_api_key_is_the_cause_only_where_nothing_else_is() -> None:
+    guard = replace(GUARD, api_key=True)
+    own_words = "explain sends none, so if your client sends one"
+    refused = Got(403, "Forbidden", "ForbiddenException")
+    says(diagnose(evidence(guard=guard, answer=refused)), "api_key", 403, own_words)
+    says(diagnose(evidence(None, guard=guard)), "api_key", None, own_words)
+    old = read_token(a_token(exp=1))
+    says(diagnose(evidence(guard=guard, token=old)), "expired", 401)
+    says(diagnose(evidence(None, guard=guard, token=old)), "expired", None)
+    unpermitted = evidence(None, guard=guard, function=FUNCTION, permitted=False)
+    says(diagnose(unpermitted), "lambda_permission", None)
+    says(diagnose(evidence(guard=guard, answer=Got(403, "Forbidden"))), "integration_answered", 403)
+
+
+def test_of_a_call_that_was_not_made_a_doubt_is_no_cause() -> None:
+    token = read_token(f"Bearer {a_token()}")
+    says(diagnose(evidence(None, token=token)), "not_sent", None, "without 'Bearer '")
+    says(diagnose(evidence(None, user="deleted")), "not_sent", None, "The gateway doesn't know")
+    guard = Guard("CUSTOM", authorizer="mine", api_key=True)
+    says(diagnose(evidence(None, guard=guard)), "api_key", None, "A Lambda authorizer (mine)")
+
+
 def test_behind_the_guard_a_user_that_is_gone_is_why() -> None:
     seen = evidence(answer=Got(403, "no"), user="deleted")
     says(diagnose(seen), "user_deleted", 403, "The gateway doesn't know")

@@ -68,8 +68,8 @@ def explain(
 
 def diagnose(e: Evidence) -> Diagnosis:
     """Name the one cause; nothing is asked of AWS any more."""
-    found = next(filter(None, (check(e) for check in CHECKS)), None)
-    notes = list(_notes(e))
+    found, doubts = _first_cause(e)
+    notes = [*(f"{doubt.sentence} {doubt.fix}" for doubt in doubts), *_notes(e)]
     if e.answer is not None and e.answer.passed:
         if found is not None and found.certain and e.emulated:
             notes.insert(0, f"This endpoint let it pass ({e.status}): it is kinder than AWS.")
@@ -78,6 +78,21 @@ def diagnose(e: Evidence) -> Diagnosis:
                 notes.insert(0, f"{found.sentence} {found.fix}")
             found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
     return Diagnosis(found or _no_cause(e), e.answer, facts(e), tuple(notes))
+
+
+def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
+    """Return the first cause that a check knows; and those that are worth a word only.
+
+    A call that wasn't made wasn't refused: what AWS isn't known to refuse is no cause of that.
+    """
+    doubts: list[Cause] = []
+    for check in CHECKS:
+        cause = check(e)
+        if cause and (cause.certain or e.answer):
+            return cause, doubts
+        if cause:
+            doubts.append(cause)
+    return None, doubts
 
 
 def _no_cause(e: Evidence) -> Cause:

@@ -1,4 +1,4 @@
-"""The causes of a refusal, each by its check, in the order in which API Gateway itself decides.
+"""The causes of a refusal, each by its check, about in the order in which API Gateway decides.
 
 Where does the URL lead, who may call that, does the token hold, what does the function say: the
 first check of ``CHECKS`` that knows the cause names it.
@@ -45,6 +45,7 @@ OF_A_SIGNATURE = (
     "UnrecognizedClientException",
 )
 TOO_MANY = ("TooManyRequestsException", "LimitExceededException")
+OTHERWISE_FORBIDDEN = "ForbiddenException"
 NO_PATH = "MissingAuthenticationTokenException"
 
 
@@ -146,7 +147,7 @@ def _not_deployed(e: Evidence, sentence: str) -> Cause:
     return Cause("not_deployed", f"{sentence} {e.address.stage}{age}.", e.redeploy)
 
 
-# What the gateway says before it looks at a token
+# What the gateway says, whatever the token
 
 
 def throttled(e: Evidence) -> Cause | None:
@@ -165,27 +166,21 @@ def throttled(e: Evidence) -> Cause | None:
 
 
 def api_key_missing(e: Evidence) -> Cause | None:
-    """The method asks for an API key."""
+    """The method asks for an API key, which the gateway looks at after the authorizer."""
     if not (e.method and e.method.guard.api_key):
         return None
-    # It is looked at after the authorizer, and refused with this one message.
-    if (
-        e.status is not None
-        and e.answer
-        and (e.status, e.answer.message)
-        != (
-            FORBIDDEN,
-            "Forbidden",
-        )
-    ):
+    if e.answer and e.status != FORBIDDEN:
         return None
-    if e.answer is None and (cause := token_cause(e, e.method.guard)):
-        return cause
+    # AWS names the error by its type, an emulator by this message alone.
+    by_message = e.emulated and e.answer and e.answer.message == "Forbidden"
+    if e.answer and not by_message and e.answer.error_type != OTHERWISE_FORBIDDEN:
+        return None
     return Cause(
         "api_key",
-        "The method asks for an API key in the header x-api-key, beside any token; this call "
-        "carries none. A key must be enabled and in a usage plan of this stage.",
-        "Send x-api-key, or turn 'API key required' off in the method's Method Request and deploy.",
+        "The method asks for an API key as well; explain sends none, so if your client sends one "
+        "in the header x-api-key, this is not the cause.",
+        "Send a key that is enabled and in a usage plan of this stage, or turn 'API key required' "
+        "off in the method's Method Request and deploy.",
     )
 
 
@@ -597,7 +592,6 @@ CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     wrong_path,
     wrong_method,
     throttled,
-    api_key_missing,
     denied_by_policy,
     authorizer_broken,
     refused_token,
@@ -605,6 +599,7 @@ CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     not_permitted,
     just_deployed,
     function_failed,
+    api_key_missing,
     user_gone,
     integration_answered,
     bearer,
