@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from cogauth import explain as explaining
 from cogauth import rest_apis
 from cogauth import state as state_file
+from cogauth.cli.explain import _show
 from cogauth.context import Aws, Context
 from cogauth.deployed import Deployed
 from cogauth.errors import UsageError
@@ -528,7 +529,13 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     words = ("explain", lab.url("/hello"), "--stack", "why", "--json")
     assert lab.cli.run(*words, "--username", "ann").must().document["cause"] == "none"
     assert lab.cli.run(*words, "--no-token").must().document["cause"] == "no_header"
+    # A name in the environment is for the commands that need one.
+    for words_for in (("--no-token",), ("--token-stdin",)):
+        lab.cli.run(*words, *words_for, typed="x", COGAUTH_USERNAME="ann").must()
+    both = lab.cli.run(*words, "--no-token", "--username", "ann", COGAUTH_USERNAME="bob")
+    assert "exclude each other" in both.must(2).err
     lab.sign_up("bob")
+    assert lab.cli.run(*words, COGAUTH_USERNAME="ann").must().document["cause"] == "none"
     several = lab.cli.run(*words).must(2)
     assert "'ann', 'bob'" in several.err
     assert "No token of 'eve' is stored" in lab.cli.run(*words, "--username", "eve").must(2).err
@@ -811,6 +818,23 @@ def test_where_something_could_not_be_looked_at_it_says_so() -> None:
 def test_every_cause_has_a_check_and_every_check_a_description() -> None:
     for check in (*CHECKS, *TOKEN_CHECKS):
         assert check.__doc__
+
+
+def test_what_a_token_or_an_answer_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "\x1b]0;x\x07\nCause (none):"
+    token = read_token(a_token(iss=forged, scope=forged, exp=1))
+    for guard in (GUARD, replace(GUARD, pools=(), scopes=("a",))):
+        found = diagnose(
+            evidence(
+                guard=guard, token=token, answer=Got(401, forged, ERRORS[401]), unknown=(forged,)
+            )
+        )
+        _show("https://x", "GET", found)
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    causes = [line for line in shown.splitlines() if line.startswith("Cause")]
+    assert causes == ["Cause (wrong_pool):", "Cause (expired):"]
+    assert shown.count("\\u001b]0;x\\u0007\\nCause (none):") > 4
 
 
 @given(
