@@ -11,12 +11,13 @@ import json
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import jwt
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,13 +28,13 @@ from cogauth import state as state_file
 from cogauth.cli.explain import _show
 from cogauth.context import Aws, Context
 from cogauth.deployed import Deployed
-from cogauth.errors import UsageError
+from cogauth.errors import LoginError, UsageError
 from cogauth.explain import Diagnosis, diagnose
 from cogauth.explain.address import Address, check_suffix, parse_url
 from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
-from cogauth.explain.gather import _permits, _with_answer, gather
+from cogauth.explain.gather import _permits, _with_answer, _with_function, gather
 from cogauth.rest_apis import Guard, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -501,7 +502,10 @@ def test_a_lambda_permission_is_missing(lab: Lab) -> None:
     said = Got(500, "Internal server error", "InternalServerErrorException")
     on_aws = replace(seen, answer=said, emulated=False)
     found = diagnose(on_aws)
-    says(found, "lambda_permission", 500, "/*/GET/unpermitted", "aws lambda add-permission")
+    arn = f"--source-arn 'arn:aws:execute-api:{REGION}:000000000000:{lab.api}/*/GET/unpermitted'"
+    says(found, "lambda_permission", 500, arn, "the function why-answers for")
+    function = f"arn:aws:lambda:{REGION}:000000000000:function:why-answers"
+    assert f"aws lambda add-permission --function-name {function} --st" in found.cause.fix
 
 
 # The command line
@@ -746,6 +750,74 @@ def test_a_lambda_authorizer_that_fails() -> None:
     says(found, "authorizer_broken", 500, "The Lambda authorizer mine failed", "log")
     assert "user pool" not in found.cause.sentence
     says(diagnose(evidence(answer=answer)), "authorizer_broken", 500, "user pool")
+
+
+def test_only_a_500_tells_of_a_lambda_permission() -> None:
+    unpermitted = {"function": FUNCTION, "permitted": False}
+    says(diagnose(evidence(500, "", **unpermitted)), "lambda_permission", 500)
+    says(diagnose(evidence(None, **unpermitted)), "lambda_permission", None)
+    says(diagnose(evidence(504, "", **unpermitted)), "function_failed", 504)
+    found = diagnose(evidence(200, "", **unpermitted))
+    says(found, "none", 200)
+    assert found.notes == ()
+
+
+class NoPolicy:
+    """A context whose Lambda refuses GetPolicy."""
+
+    def __init__(self, message: str) -> None:
+        self.aws = self.lambda_ = self
+        self.message = message
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{REGION}:123456789012:{resource}"
+
+    def get_policy(self, FunctionName: str) -> Any:  # noqa: N803 boto3's name
+        assert FunctionName == f"{FUNCTION}-v2"
+        error = {"Code": "ResourceNotFoundException", "Message": self.message}
+        raise ClientError({"Error": error}, "GetPolicy")
+
+
+@pytest.mark.parametrize(
+    ("message", "permitted", "gone"),
+    [
+        ("The resource you requested does not exist.", False, False),
+        (f"Function not found: {FUNCTION}", False, True),
+        ("Functions from 'us-east-1' are not reachable in this region", None, False),
+    ],
+)
+def test_what_get_policy_says(message: str, permitted: bool | None, gone: bool) -> None:  # noqa: FBT001
+    name, path = f"{FUNCTION}-${{stageVariables.version}}", "/orders/{id}/{rest+}"
+    method = Method("ANY", path, Guard(), "AWS_PROXY", name)
+    seen = evidence(
+        500,
+        "Internal server error",
+        served=Deployed({path: {"ANY": method}}, "d1", None),
+        address=replace(evidence().address, path="/orders/7/a/b"),
+        stage={"stageName": "dev", "variables": {"version": "v2"}},
+    )
+    seen = _with_function(cast("Any", NoPolicy(message)), seen)
+    assert (seen.permitted, seen.function_gone) == (permitted, gone)
+    assert bool(seen.unknown) == (permitted is None)
+    arn = f"'arn:aws:execute-api:{REGION}:123456789012:api1/*/*/orders/*/*'"
+    if permitted is False and not gone:
+        says(diagnose(seen), "lambda_permission", 500, "the function shop-v2 for", arn)
+
+
+def test_a_private_api_that_is_not_reached() -> None:
+    nowhere = Address("http://127.0.0.1:1/dev/hello", "api1", "dev", "/hello", "amazonaws.com")
+    seen = evidence(None, address=nowhere)
+    with pytest.raises(LoginError):
+        _with_answer(seen)
+    private = {**(seen.api or {}), "endpointConfiguration": {"types": ["PRIVATE"]}}
+    found = diagnose(_with_answer(replace(seen, api=private)))
+    says(found, "private_api", None, "reached only from a VPC", "api1-VPCE_ID")
+
+
+def test_a_url_without_a_stage() -> None:
+    address = Address(f"https://api1.execute-api.{REGION}.amazonaws.com", "api1", "", "/", None)
+    seen = evidence(403, "Forbidden", address=address, stage=None, served=None)
+    says(diagnose(seen), "wrong_stage", 403, "names no stage; the API api1 has: dev", "/dev/…")
 
 
 def test_a_resource_policy() -> None:

@@ -7,6 +7,7 @@ first check of ``CHECKS`` that knows the cause names it.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -65,6 +66,19 @@ def no_api(e: Evidence) -> Cause | None:
     )
 
 
+def private_api(e: Evidence) -> Cause | None:
+    """The API is reached only from its VPC."""
+    if not e.unreached:
+        return None
+    return Cause(
+        "private_api",
+        f"The API {e.address.api} is private: it is reached only from a VPC, by an interface "
+        "endpoint for execute-api, and can't be reached from here.",
+        "Run this in that VPC; if the private DNS of its endpoint is off, with the URL's host as "
+        f"{e.address.api}-VPCE_ID.execute-api.… (the endpoint's id for VPCE_ID).",
+    )
+
+
 def endpoint_off(e: Evidence) -> Cause | None:
     """The API answers at its custom domains only."""
     if not (e.api or {}).get("disableExecuteApiEndpoint") or not e.led_nowhere:
@@ -86,6 +100,13 @@ def wrong_stage(e: Evidence) -> Cause | None:
     if not names:
         fix = "Deploy the API to a stage: console, the API, Deploy API."
         return Cause("wrong_stage", f"The API {e.address.api} has no stage at all.", fix)
+    if not e.address.stage:
+        return Cause(
+            "wrong_stage",
+            f"The URL names no stage; the API {e.address.api} has: {', '.join(names)}. API Gateway "
+            "answers 403 to that, not 404.",
+            f"Put the stage's name first in the URL's path: /{names[0]}/…",
+        )
     # The commonest way to it: the stage was left out of the URL.
     whole = f"/{e.address.stage}{e.address.path}".rstrip("/") or "/"
     left_out = rest_apis.route(e.live, e.verb, whole)[0]
@@ -483,15 +504,21 @@ def not_permitted(e: Evidence) -> Cause | None:
     """API Gateway may not call the function."""
     if e.permitted is not False or not e.broke or not e.method:
         return None
-    name = str(e.method.function)
-    arn = f"arn:PARTITION:execute-api:REGION:ACCOUNT:{e.address.api}/*/{e.verb}{e.method.path}"
+    # 502 and 504 are what becomes of a call that reached the function.
+    if e.answer and not e.answer.passed and e.status != BROKEN_FROM:
+        return None
+    # Nor did one that went through need it, on AWS; an emulator doesn't ask.
+    if e.answer and e.answer.passed and not e.emulated:
+        return None
+    name = e.function.rpartition(":function:")[2]
     return Cause(
         "lambda_permission",
-        f"API Gateway has no permission to call the function {name.rpartition(':')[2]} for this "
+        f"API Gateway has no permission to call the function {name} for this "
         "method: it answers 500 'Internal server error'.",
         f"'{e.command('up')}' restores this stack's own. Else: aws lambda add-permission "
-        f"--function-name {name} --statement-id apigateway --action lambda:InvokeFunction "
-        f"--principal {SERVICE_PRINCIPALS['apigateway']} --source-arn {arn}",
+        f"--function-name {shlex.quote(e.function)} --statement-id apigateway "
+        f"--action lambda:InvokeFunction --principal {SERVICE_PRINCIPALS['apigateway']} "
+        f"--source-arn {shlex.quote(e.source_arn)}",
     )
 
 
@@ -587,6 +614,7 @@ def bearer(e: Evidence) -> Cause | None:
 
 CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     no_api,
+    private_api,
     endpoint_off,
     wrong_stage,
     wrong_path,

@@ -149,6 +149,9 @@ class Evidence:
         revoked: whether Cognito itself refuses the token's session; None if that isn't known.
         permitted: whether API Gateway may call the function; None if that isn't known.
         function_gone: whether the function doesn't exist.
+        function: its name or ARN, with the stage's variables in it; empty if it wasn't looked at.
+        source_arn: for which a permission lets API Gateway call it.
+        unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
 
@@ -173,6 +176,9 @@ class Evidence:
     revoked: bool | None = None
     permitted: bool | None = None
     function_gone: bool = False
+    function: str = ""
+    source_arn: str = ""
+    unreached: bool = False
     unknown: tuple[str, ...] = ()
 
     @property

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Sent without being asked to: they change nothing.
 HARMLESS = ("GET", "HEAD", "OPTIONS")
 LONGEST_MESSAGE = 300
+# What GetPolicy says of a function that has none.
+NO_POLICY = "The resource you requested does not exist"
 
 
 def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:
@@ -72,12 +74,14 @@ def _with_answer(evidence: Evidence) -> Evidence:
     if evidence.verb not in HARMLESS or not sendable:
         return evidence
     url = evidence.address.url
-    response = request(
-        session(url),
-        evidence.verb,
-        url,
-        headers={evidence.header: token.raw} if token else {},
-    )
+    headers = {evidence.header: token.raw} if token else {}
+    try:
+        response = request(session(url), evidence.verb, url, headers=headers)
+    except LoginError:
+        types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
+        if "PRIVATE" not in types:
+            raise
+        return replace(evidence, unreached=True)
     body = json_object(response)
     message = body.get("message") or body.get("Message") or body.get("errorMessage")
     answer = Answer(
@@ -168,12 +172,19 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
         # With a role of its own the integration needs no permission of the function's.
         return evidence
     name = _with_variables(method.function, evidence.stage or {})
+    verb = "*" if method.http_method == "ANY" else method.http_method
+    path = _any_parameter(method.path)
+    source_arn = ctx.arn("execute-api", f"{evidence.address.api}/*/{verb}{path}")
+    evidence = replace(evidence, function=name, source_arn=source_arn)
     try:
         policy = ctx.aws.lambda_.get_policy(FunctionName=name)["Policy"]
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":
             return _not_seen(evidence, "the function's permission", error)
         gone = "function not found" in message_of(error).lower()
+        # The same error comes for a function in another region.
+        if not (gone or evidence.emulated or NO_POLICY in message_of(error)):
+            return _not_seen(evidence, "the function's permission", error)
         return replace(evidence, permitted=False, function_gone=gone)
     statements = json.loads(policy)["Statement"]
     arns = list(_source_arns(ctx, evidence, method))
@@ -194,12 +205,16 @@ def _with_variables(text: str, stage: Mapping[str, Any]) -> str:
     )
 
 
+def _any_parameter(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "*", path)
+
+
 def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[str]:
     """Yield the ARNs under which a statement may permit the call.
 
     What API Gateway fills in for a path's parameter isn't documented, so each form counts.
     """
-    paths = {method.path, re.sub(r"\{[^}]*\}", "*", method.path), evidence.address.path}
+    paths = {method.path, _any_parameter(method.path), evidence.address.path}
     verbs = {method.http_method, evidence.verb} - {"ANY"} | (
         {"*"} if method.http_method == "ANY" else set()
     )
