@@ -11,6 +11,7 @@ import json
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -19,11 +20,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, until
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 
 from cogauth import explain as explaining
-from cogauth import rest_apis
+from cogauth import rest_apis, tokens
 from cogauth import state as state_file
 from cogauth.cli.explain import _show
 from cogauth.context import Aws, Context
@@ -34,7 +37,7 @@ from cogauth.explain.address import Address, check_suffix, parse_url
 from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
-from cogauth.explain.gather import _permits, _with_answer, _with_function, gather
+from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
 from cogauth.rest_apis import Guard, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -760,6 +763,45 @@ def test_only_a_500_tells_of_a_lambda_permission() -> None:
     found = diagnose(evidence(200, "", **unpermitted))
     says(found, "none", 200)
     assert found.notes == ()
+
+
+class OurPool:
+    """A context that knows where its pool's keys are, and nothing else."""
+
+    jwks_url = f"{ISSUER}/.well-known/jwks.json"
+
+
+def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    asked = []
+
+    def keys(_: Any, verb: str, url: str) -> Any:
+        asked.append(f"{verb} {url}")
+        return SimpleNamespace(json=lambda: {"keys": [{**public, "kid": "k"}]}, status_code=200)
+
+    monkeypatch.setattr(tokens, "request", keys)
+    issuer = ISSUER.replace("_Ours", "_Other")
+    guard = replace(GUARD, pools=(POOL.replace("_Ours", "_Other"), f"{POOL}${{stageVariables.p}}"))
+    good = jwt.encode({"iss": issuer, "exp": NOW + 60}, key, "RS256", headers={"kid": "k"})
+
+    def seen(token: str, **more: Any) -> Evidence:
+        known = evidence(signed=None, guard=guard, token=read_token(token), **more)
+        return _with_user(cast("Any", OurPool), known)
+
+    found = seen(good)
+    assert asked == [f"GET {issuer}/.well-known/jwks.json"]
+    assert found.signed is True
+    assert diagnose(found).facts["signature"] == "made by the pool that it names"
+    found = seen(changed(good, sub="root"))
+    assert found.signed is False
+    says(diagnose(found), "bad_signature", 401)
+    del asked[:]
+    # The token's own word, and an emulator's pool.
+    assert seen(a_token(iss="https://evil.example/x")).signed is None
+    assert seen(a_token(iss=f"{ISSUER}${{stageVariables.p}}")).signed is None
+    assert seen(good, emulated=True).signed is None
+    assert asked == []
 
 
 class NoPolicy:

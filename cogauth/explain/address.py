@@ -89,7 +89,7 @@ def _path(text: str) -> str:
     # requests takes the dots out; what API Gateway makes of two slashes isn't documented.
     if {".", ".."} & {*parts} or "" in parts[1:-1]:
         raise UsageError(
-            f"The URL's path has a part '.', '..' or '' ('//') in it: {text}. Clients change such "
+            f"The URL's path has a part '.', '..' or none ('//'): {text!r}. Clients change such "
             "paths before they send them: give the one that is called."
         )
     return "/".join(part.replace("/", "%2F") for part in parts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cogauth import rest_apis
 from cogauth.context import SERVICE_PRINCIPALS
@@ -21,6 +20,7 @@ from cogauth.explain.evidence import (
     UNAUTHORIZED,
     Cause,
     Evidence,
+    issuer_like,
     length,
     local_time,
     moment_of,
@@ -275,7 +275,7 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
     if e.token is None or not guard.pools or any("$" in pool for pool in guard.pools):
         return None
     taken = [pool.rpartition("/")[2] for pool in guard.pools]
-    if e.token.issuer in {_issuer_like(e.issuer, pool) for pool in guard.pools}:
+    if e.token.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
         return None
     of = e.token.claims.get("iss")
     own = " (this stack's own)" if e.token.issuer == e.issuer else ""
@@ -292,13 +292,6 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
         f"but the authorizer takes those of {', '.join(taken)}.",
         fix,
     )
-
-
-def _issuer_like(ours: str, arn: str) -> str:
-    """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
-    region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
-    suffix = urlsplit(ours).netloc.split(".", 2)[2]
-    return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"
 
 
 def bad_signature(e: Evidence, guard: Guard) -> Cause | None:

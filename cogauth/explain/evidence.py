@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cogauth import rest_apis
 
@@ -143,7 +144,8 @@ class Evidence:
         live: the API's methods as they are now.
         served: what the stage has deployed.
         answer: to the call made just now; None if it was not made.
-        signed: whether the stack's pool made the token's signature; None if that wasn't checked.
+        signed: whether the pool that the token names made its signature; None if that wasn't
+            checked.
         user: of the token, in the stack's pool: ``present``, ``disabled``, ``deleted`` or None
             if it wasn't looked for.
         revoked: whether Cognito itself refuses the token's session; None if that isn't known.
@@ -291,6 +293,13 @@ def _json_part(part: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def issuer_like(ours: str, arn: str) -> str:
+    """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
+    region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
+    suffix = urlsplit(ours).netloc.split(".", 2)[2]
+    return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"
 
 
 def local_time(moment: float) -> str:

@@ -17,7 +17,7 @@ from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.deployed import deployed
 from cogauth.errors import TOKEN_LIKE, LoginError
 from cogauth.explain.address import check_suffix
-from cogauth.explain.evidence import Answer, Evidence, Token, read_token
+from cogauth.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
 from cogauth.http import json_object, request, session
 from cogauth.steps.base import or_none
 from cogauth.waiting import code_of, message_of
@@ -110,22 +110,19 @@ def _date(text: str | None) -> float | None:
 
 
 def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
-    """Check the signature by the stack's own pool's keys, and look for the user in that pool.
-
-    Of another pool the token's own word is all there is: its keys are not fetched, for the URL of
-    them would be the token's word, too.
-    """
+    """Check the signature by its pool's keys, and look for the user if that is the stack's."""
     token = evidence.token
-    if token is None or token.flaw or token.issuer != evidence.issuer:
+    url = _url_of_keys(ctx, evidence)
+    if token is None or token.flaw or url is None:
         return evidence
     try:
-        signed = tokens.is_signed(ctx, session(ctx.jwks_url), token.bare)
+        signed = tokens.is_signed(ctx, session(url), token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
     evidence = replace(evidence, signed=signed)
     # An ID token names its user in another claim than an access token.
     name = token.claims.get("cognito:username") or token.claims.get("username")
-    if not signed or not isinstance(name, str):
+    if not signed or not isinstance(name, str) or token.issuer != evidence.issuer:
         return evidence
     try:
         live = or_none(
@@ -136,6 +133,21 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
         return _not_seen(evidence, "the user", error)
     user = "deleted" if live is None else "present" if live["Enabled"] else "disabled"
     return replace(evidence, user=user, revoked=_is_revoked(ctx, token))
+
+
+def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
+    """Return where the keys are of the pool that the token names, if it isn't its word alone.
+
+    The pools that the method's authorizer takes are API Gateway's word. Those of an emulator have
+    their keys elsewhere than their issuer says.
+    """
+    issuer = evidence.token.issuer if evidence.token else None
+    if issuer == evidence.issuer:
+        return ctx.jwks_url
+    pools = evidence.method.guard.pools if evidence.method and not evidence.emulated else ()
+    # What a stage variable stands for isn't known.
+    taken = [issuer_like(evidence.issuer, pool) for pool in pools if "$" not in pool]
+    return f"{issuer}/.well-known/jwks.json" if issuer in taken else None
 
 
 def _is_revoked(ctx: Context, token: Token) -> bool | None:
