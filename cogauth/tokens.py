@@ -127,40 +127,48 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
     return claims
 
 
-def is_signed(ctx: Context, http: requests.Session, token: str) -> bool:
-    """Say whether the stack's pool made a token's signature, whatever its times and claims say.
+def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
+    """Say whether a pool made a token's signature, whatever the token's times and claims say.
+
+    Args:
+        ctx: the stack.
+        http: for the pool's public keys.
+        token: the token, as it came.
+        url: of the pool's public keys; None for the stack's own pool.
 
     Raises:
         LoginError: the pool's keys can't be got.
     """
     try:
-        jwt.PyJWS().decode(token, _key_of(ctx, http, token), algorithms=["RS256"])
+        jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
     except jwt.PyJWTError:
         return False
     return True
 
 
-def _key_of(ctx: Context, http: requests.Session, token: str) -> jwt.PyJWK:
+def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> jwt.PyJWK:
     """Return the pool's key of the name that a token gives."""
     key_id = jwt.get_unverified_header(token).get("kid")
-    key = next((key for key in public_keys(ctx, http).keys if key.key_id == key_id), None)
+    keys = public_keys(ctx, http, url).keys
+    key = next((key for key in keys if key.key_id == key_id), None)
     if key is None:
         raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
     return key
 
 
-def public_keys(ctx: Context, http: requests.Session) -> jwt.PyJWKSet:
-    """Return the pool's public keys.
+def public_keys(ctx: Context, http: requests.Session, url: str | None = None) -> jwt.PyJWKSet:
+    """Return a pool's public keys: the stack's own, unless the URL of another's is given.
 
     Raises:
         LoginError: they can't be got.
     """
-    answer = request(http, "GET", ctx.jwks_url)
+    url = url or ctx.jwks_url
+    answer = request(http, "GET", url)
     try:
         return jwt.PyJWKSet.from_dict(answer.json())
     except (requests.JSONDecodeError, AttributeError, jwt.PyJWTError) as error:
         raise LoginError(
-            f"The pool's public keys at {ctx.jwks_url} can't be read (HTTP {answer.status_code})."
+            f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error
 
 

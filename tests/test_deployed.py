@@ -140,6 +140,16 @@ def test_summary_and_export_say_what_is_deployed(account: Account) -> None:
     assert (pets["PATCH"].guard.type, pets["PATCH"].guard.authorizer) == ("CUSTOM", "mine")
 
 
+def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
+    """AWS leaves them out where they are not asked for: then no guard has a pool."""
+    account.up()
+    ctx = account.context()
+    with account.calls.watched(aws_says(SUMMARY, EXPORT)) as calls:
+        rest_apis.export(ctx, ctx.fact("rest_api"), "dev")
+    sent = next(call.sent for call in calls if call.operation == "GetExport")
+    assert sent["query_string"]["extensions"] == "integrations,authorizers"
+
+
 def test_an_api_that_can_not_be_exported_is_known_by_its_summary(account: Account) -> None:
     """AWS exports none whose payloads are not all JSON."""
     ctx, found = looked_at(account, SUMMARY, "BadRequestException")

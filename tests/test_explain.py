@@ -11,27 +11,33 @@ import json
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import jwt
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, until
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 
 from cogauth import explain as explaining
+from cogauth import rest_apis, tokens
 from cogauth import state as state_file
+from cogauth.cli.explain import _show
 from cogauth.context import Aws, Context
 from cogauth.deployed import Deployed
-from cogauth.errors import UsageError
+from cogauth.errors import LoginError, UsageError
 from cogauth.explain import Diagnosis, diagnose
 from cogauth.explain.address import Address, check_suffix, parse_url
 from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
-from cogauth.explain.gather import _permits, _with_answer, gather
+from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
 from cogauth.rest_apis import Guard, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -496,9 +502,13 @@ def test_a_lambda_permission_is_missing(lab: Lab) -> None:
     ctx = lab.context()
     address = parse_url(ctx.state, lab.url("/unpermitted"))
     seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
-    on_aws = replace(seen, answer=Got(500, "Internal server error"), emulated=False)
+    said = Got(500, "Internal server error", "InternalServerErrorException")
+    on_aws = replace(seen, answer=said, emulated=False)
     found = diagnose(on_aws)
-    says(found, "lambda_permission", 500, "/*/GET/unpermitted", "aws lambda add-permission")
+    arn = f"--source-arn 'arn:aws:execute-api:{REGION}:000000000000:{lab.api}/*/GET/unpermitted'"
+    says(found, "lambda_permission", 500, arn, "the function why-answers for")
+    function = f"arn:aws:lambda:{REGION}:000000000000:function:why-answers"
+    assert f"aws lambda add-permission --function-name {function} --st" in found.cause.fix
 
 
 # The command line
@@ -526,7 +536,13 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     words = ("explain", lab.url("/hello"), "--stack", "why", "--json")
     assert lab.cli.run(*words, "--username", "ann").must().document["cause"] == "none"
     assert lab.cli.run(*words, "--no-token").must().document["cause"] == "no_header"
+    # A name in the environment is for the commands that need one.
+    for words_for in (("--no-token",), ("--token-stdin",)):
+        lab.cli.run(*words, *words_for, typed="x", COGAUTH_USERNAME="ann").must()
+    both = lab.cli.run(*words, "--no-token", "--username", "ann", COGAUTH_USERNAME="bob")
+    assert "exclude each other" in both.must(2).err
     lab.sign_up("bob")
+    assert lab.cli.run(*words, COGAUTH_USERNAME="ann").must().document["cause"] == "none"
     several = lab.cli.run(*words).must(2)
     assert "'ann', 'bob'" in several.err
     assert "No token of 'eve' is stored" in lab.cli.run(*words, "--username", "eve").must(2).err
@@ -571,6 +587,15 @@ NOW = 1_800_000_000.0
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{REGION}_Ours"
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Ours"
 GUARD = Guard("COGNITO_USER_POOLS", authorizer="ours", pools=(POOL,))
+FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:shop"
+# By which AWS's gateway marks its own answers.
+ERRORS = {
+    401: "UnauthorizedException",
+    403: "AccessDeniedException",
+    429: "TooManyRequestsException",
+    500: "InternalServerErrorException",
+    504: "InternalServerErrorException",
+}
 
 
 def routes(guard: Guard, function: str | None = None, path: str = "/hello") -> Routes:
@@ -613,7 +638,7 @@ def evidence(
         stage={"stageName": "dev"},
         live=routes(now or guard, function),
         served=Deployed(routes(guard, function), "d1", datetime.fromtimestamp(NOW - 900, UTC)),
-        answer=None if status is None else Got(status, message),
+        answer=None if status is None else Got(status, message, ERRORS.get(status, "")),
         signed=True,
         user="present",
     )
@@ -655,9 +680,211 @@ def test_the_authorizers_token_validation() -> None:
     says(diagnose(evidence(guard=replace(GUARD, audience="["))), "unexplained", 401)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_on_aws_an_answer_without_the_gateways_mark_is_not_the_gateways(status: int) -> None:
+    """Whatever the token or the function's permission is like: the call reached the function."""
+    wrong = read_token(f"Bearer {a_token(exp=1)}")
+    seen = evidence(function=FUNCTION, answer=Got(status, "no"), token=wrong, permitted=False)
+    says(diagnose(seen), "integration_answered", status, "the function shop", "/aws/lambda/shop")
+    # Nor is it a new deployment's.
+    served = Deployed(routes(GUARD), "d2", datetime.fromtimestamp(NOW - 5, UTC))
+    found = diagnose(evidence(answer=Got(status, "no"), served=served))
+    says(found, "integration_answered", status, "what stands behind the method")
+
+
+def test_an_api_key_is_the_cause_only_where_nothing_else_is() -> None:
+    guard = replace(GUARD, api_key=True)
+    own_words = "explain sends none, so if your client sends one"
+    refused = Got(403, "Forbidden", "ForbiddenException")
+    says(diagnose(evidence(guard=guard, answer=refused)), "api_key", 403, own_words)
+    says(diagnose(evidence(None, guard=guard)), "api_key", None, own_words)
+    old = read_token(a_token(exp=1))
+    says(diagnose(evidence(guard=guard, token=old)), "expired", 401)
+    says(diagnose(evidence(None, guard=guard, token=old)), "expired", None)
+    unpermitted = evidence(None, guard=guard, function=FUNCTION, permitted=False)
+    says(diagnose(unpermitted), "lambda_permission", None)
+    says(diagnose(evidence(guard=guard, answer=Got(403, "Forbidden"))), "integration_answered", 403)
+
+
+def test_of_a_call_that_was_not_made_a_doubt_is_no_cause() -> None:
+    token = read_token(f"Bearer {a_token()}")
+    says(diagnose(evidence(None, token=token)), "not_sent", None, "without 'Bearer '")
+    says(diagnose(evidence(None, user="deleted")), "not_sent", None, "The gateway doesn't know")
+    guard = Guard("CUSTOM", authorizer="mine", api_key=True)
+    says(diagnose(evidence(None, guard=guard)), "api_key", None, "A Lambda authorizer (mine)")
+
+
+def test_behind_the_guard_a_user_that_is_gone_is_why() -> None:
+    seen = evidence(answer=Got(403, "no"), user="deleted")
+    says(diagnose(seen), "user_deleted", 403, "The gateway doesn't know")
+    # The gateway itself doesn't ask for that.
+    says(diagnose(evidence(user="deleted")), "unexplained", 401)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("MissingAuthenticationTokenException", "not about the token"),
+        ("ForbiddenException", "AWS WAF"),
+    ],
+)
+def test_a_403_that_is_not_about_the_token(error: str, words: str) -> None:
+    seen = evidence(answer=Got(403, "no", error), token=read_token(f"Bearer {a_token(exp=1)}"))
+    says(diagnose(seen), "unexplained", 403, words)
+    signed = replace(seen, served=Deployed(routes(Guard("AWS_IAM")), "d1", None))
+    code = "unexplained" if error == "ForbiddenException" else "iam_authorization"
+    says(diagnose(signed), code, 403)
+
+
+def test_too_many_calls_by_the_gateways_own_word() -> None:
+    says(diagnose(evidence(429, "Too Many Requests")), "throttled", 429, "faster")
+    quota = Got(429, "Limit Exceeded", "LimitExceededException")
+    says(diagnose(evidence(answer=quota)), "throttled", 429, "quota")
+
+
+def test_a_function_that_timed_out_on_aws() -> None:
+    seen = evidence(504, "Endpoint request timed out", function=FUNCTION, permitted=True)
+    says(diagnose(seen), "function_failed", 504, "29 s")
+
+
+def test_a_lambda_authorizer_that_fails() -> None:
+    answer = Got(500, "null", "AuthorizerConfigurationException")
+    found = diagnose(evidence(guard=Guard("CUSTOM", authorizer="mine"), answer=answer))
+    says(found, "authorizer_broken", 500, "The Lambda authorizer mine failed", "log")
+    assert "user pool" not in found.cause.sentence
+    says(diagnose(evidence(answer=answer)), "authorizer_broken", 500, "user pool")
+
+
+def test_only_a_500_tells_of_a_lambda_permission() -> None:
+    unpermitted = {"function": FUNCTION, "permitted": False}
+    says(diagnose(evidence(500, "", **unpermitted)), "lambda_permission", 500)
+    says(diagnose(evidence(None, **unpermitted)), "lambda_permission", None)
+    says(diagnose(evidence(504, "", **unpermitted)), "function_failed", 504)
+    found = diagnose(evidence(200, "", **unpermitted))
+    says(found, "none", 200)
+    assert found.notes == ()
+
+
+class OurPool:
+    """A context that knows where its pool's keys are, and nothing else."""
+
+    jwks_url = f"{ISSUER}/.well-known/jwks.json"
+
+
+def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    asked = []
+
+    def keys(_: Any, verb: str, url: str) -> Any:
+        asked.append(f"{verb} {url}")
+        return SimpleNamespace(json=lambda: {"keys": [{**public, "kid": "k"}]}, status_code=200)
+
+    monkeypatch.setattr(tokens, "request", keys)
+    issuer = ISSUER.replace("_Ours", "_Other")
+    guard = replace(GUARD, pools=(POOL.replace("_Ours", "_Other"), f"{POOL}${{stageVariables.p}}"))
+    good = jwt.encode({"iss": issuer, "exp": NOW + 60}, key, "RS256", headers={"kid": "k"})
+
+    def seen(token: str, **more: Any) -> Evidence:
+        known = evidence(signed=None, guard=guard, token=read_token(token), **more)
+        return _with_user(cast("Any", OurPool), known)
+
+    found = seen(good)
+    assert asked == [f"GET {issuer}/.well-known/jwks.json"]
+    assert found.signed is True
+    assert diagnose(found).facts["signature"] == "made by the pool that it names"
+    found = seen(changed(good, sub="root"))
+    assert found.signed is False
+    says(diagnose(found), "bad_signature", 401)
+    del asked[:]
+    # The token's own word, and an emulator's pool.
+    assert seen(a_token(iss="https://evil.example/x")).signed is None
+    assert seen(a_token(iss=f"{ISSUER}${{stageVariables.p}}")).signed is None
+    assert seen(good, emulated=True).signed is None
+    assert asked == []
+
+
+class NoPolicy:
+    """A context whose Lambda refuses GetPolicy."""
+
+    def __init__(self, message: str) -> None:
+        self.aws = self.lambda_ = self
+        self.message = message
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{REGION}:123456789012:{resource}"
+
+    def get_policy(self, FunctionName: str) -> Any:  # noqa: N803 boto3's name
+        assert FunctionName == f"{FUNCTION}-v2"
+        error = {"Code": "ResourceNotFoundException", "Message": self.message}
+        raise ClientError({"Error": error}, "GetPolicy")
+
+
+@pytest.mark.parametrize(
+    ("message", "permitted", "gone"),
+    [
+        ("The resource you requested does not exist.", False, False),
+        (f"Function not found: {FUNCTION}", False, True),
+        ("Functions from 'us-east-1' are not reachable in this region", None, False),
+    ],
+)
+def test_what_get_policy_says(message: str, permitted: bool | None, gone: bool) -> None:  # noqa: FBT001
+    name, path = f"{FUNCTION}-${{stageVariables.version}}", "/orders/{id}/{rest+}"
+    method = Method("ANY", path, Guard(), "AWS_PROXY", name)
+    seen = evidence(
+        500,
+        "Internal server error",
+        served=Deployed({path: {"ANY": method}}, "d1", None),
+        address=replace(evidence().address, path="/orders/7/a/b"),
+        stage={"stageName": "dev", "variables": {"version": "v2"}},
+    )
+    seen = _with_function(cast("Any", NoPolicy(message)), seen)
+    assert (seen.permitted, seen.function_gone) == (permitted, gone)
+    assert bool(seen.unknown) == (permitted is None)
+    arn = f"'arn:aws:execute-api:{REGION}:123456789012:api1/*/*/orders/*/*'"
+    if permitted is False and not gone:
+        says(diagnose(seen), "lambda_permission", 500, "the function shop-v2 for", arn)
+
+
+def test_a_private_api_that_is_not_reached() -> None:
+    nowhere = Address("http://127.0.0.1:1/dev/hello", "api1", "dev", "/hello", "amazonaws.com")
+    seen = evidence(None, address=nowhere)
+    with pytest.raises(LoginError):
+        _with_answer(seen)
+    private = {**(seen.api or {}), "endpointConfiguration": {"types": ["PRIVATE"]}}
+    found = diagnose(_with_answer(replace(seen, api=private)))
+    says(found, "private_api", None, "reached only from a VPC", "api1-VPCE_ID")
+
+
+def test_a_url_without_a_stage() -> None:
+    address = Address(f"https://api1.execute-api.{REGION}.amazonaws.com", "api1", "", "/", None)
+    seen = evidence(403, "Forbidden", address=address, stage=None, served=None)
+    says(diagnose(seen), "wrong_stage", 403, "names no stage; the API api1 has: dev", "/dev/…")
+
+
 def test_a_resource_policy() -> None:
     said = "User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:…"
     says(diagnose(evidence(403, said)), "resource_policy", 403, "Resource policy")
+
+
+def test_where_the_url_leads_is_no_cause_of_an_answer_from_there() -> None:
+    off = {"name": "shop", "disableExecuteApiEndpoint": True}
+    lost = Deployed(routes(GUARD, path="/other"), "d1", None)
+    post = Deployed({"/hello": {"POST": routes(GUARD)["/hello"]["GET"]}}, "d1", None)
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("endpoint_disabled", {"api": off}),
+        ("wrong_stage", {"stage": None, "served": None}),
+        ("wrong_path", {"served": lost, "live": {}}),
+        ("wrong_method", {"served": post, "live": {}}),
+    ]
+    for code, more in cases:
+        says(diagnose(evidence(403, "Forbidden", **more)), code, 403)
+        says(diagnose(evidence(None, verb="GET", **more)), code, None)
+        says(diagnose(evidence(200, "", **more)), "none", 200)
+        assert not diagnose(evidence(200, "", **more)).notes
+        assert diagnose(evidence(429, "Too Many Requests", **more)).cause.code == "throttled"
+        behind = evidence(answer=Got(404, "no such order"), **more)
+        assert diagnose(behind).cause.code == "integration_answered"
 
 
 def test_an_endpoint_that_is_turned_off() -> None:
@@ -705,6 +932,23 @@ def test_where_something_could_not_be_looked_at_it_says_so() -> None:
 def test_every_cause_has_a_check_and_every_check_a_description() -> None:
     for check in (*CHECKS, *TOKEN_CHECKS):
         assert check.__doc__
+
+
+def test_what_a_token_or_an_answer_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "\x1b]0;x\x07\nCause (none):"
+    token = read_token(a_token(iss=forged, scope=forged, exp=1))
+    for guard in (GUARD, replace(GUARD, pools=(), scopes=("a",))):
+        found = diagnose(
+            evidence(
+                guard=guard, token=token, answer=Got(401, forged, ERRORS[401]), unknown=(forged,)
+            )
+        )
+        _show("https://x", "GET", found)
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    causes = [line for line in shown.splitlines() if line.startswith("Cause")]
+    assert causes == ["Cause (wrong_pool):", "Cause (expired):"]
+    assert shown.count("\\u001b]0;x\\u0007\\nCause (none):") > 4
 
 
 @given(
@@ -786,6 +1030,24 @@ def test_urls_of_aws(tmp_path: Path) -> None:
             parse_url(state, url)
     with pytest.raises(UsageError, match="in the region us-east-1"):
         parse_url(state, "https://abc123.execute-api.us-east-1.amazonaws.com/dev/hello")
+
+
+def test_a_slash_that_is_encoded_parts_nothing(tmp_path: Path) -> None:
+    url = f"https://a.execute-api.{REGION}.amazonaws.com/dev/orders/a%2Fb"
+    address = parse_url(on_aws(tmp_path), url)
+    assert rest_apis.route({"/orders/{id}": {"GET": 1}}, "GET", address.path)[1] == 1
+    assert rest_apis.route({"/orders/a/b": {"GET": 1}}, "GET", address.path)[0] is None
+
+
+@pytest.mark.parametrize(
+    "path", ["dev/./x", "dev/../x", "dev/x/..", "dev/%2e%2E/x", "dev//x", "/dev/x", "dev/x//"]
+)
+def test_a_path_that_clients_change_before_they_send_it(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UsageError, match="Clients change such paths"):
+        parse_url(on_aws(tmp_path), f"https://a.execute-api.{REGION}.amazonaws.com/{path}")
+    home = "http://127.0.0.1:4566"
+    with pytest.raises(UsageError):
+        parse_url(on_aws(tmp_path, home), f"{home}/restapis/a1/dev/_user_request_/{path[3:]}/../x")
 
 
 def test_a_token_goes_to_awss_own_hosts_alone(tmp_path: Path, no_credentials: Any) -> None:

@@ -6,7 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from cogauth.cli.claims import plain
 from cogauth.cli.common import (
     Target,
     complete_stack,
@@ -68,6 +70,9 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     the function's permission; makes the call once itself if it is a GET, HEAD or OPTIONS; and
     names the one cause with its fix.
     """
+    if (token_stdin or no_token) and not _typed("username"):
+        # The one in the environment is for the commands that need one.
+        username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
         raise UsageError("--token-stdin, --no-token and --username exclude each other: give one.")
     verb = _checked(method, header)
@@ -84,6 +89,12 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     else:
         _show(url, verb, diagnosis)
     return 1 if diagnosis.cause.code == "unexplained" else 0
+
+
+def _typed(option: str) -> bool:
+    """Say whether an option was given on the command line, not by the environment."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is ParameterSource.COMMANDLINE
 
 
 def _checked(method: str, header: str) -> str:
@@ -146,19 +157,20 @@ def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
-    click.echo(f"{verb} {url}")
+    # Claims and answers are anyone's words: none may move the cursor, or look like a line of ours.
+    click.echo(f"{verb} {plain(url)}")
     answer, cause = diagnosis.answer, diagnosis.cause
     if answer is None:
         click.echo("  not called")
     else:
-        click.echo(f"  {answer.status}  {answer.message}".rstrip())
-    click.echo(f"\nCause ({cause.code}):\n  {cause.sentence}")
+        click.echo(f"  {answer.status}  {plain(answer.message)}".rstrip())
+    click.echo(f"\nCause ({cause.code}):\n  {plain(cause.sentence)}")
     if cause.fix:
-        click.echo(f"Fix:\n  {cause.fix}")
+        click.echo(f"Fix:\n  {plain(cause.fix)}")
     if diagnosis.notes:
         click.echo("Besides:")
         for note in diagnosis.notes:
-            click.echo(f"  - {note}")
+            click.echo(f"  - {plain(note)}")
     click.echo("\nWhat was found:")
     for name, value in diagnosis.facts.items():
-        click.echo(f"  {name:<16} {value}")
+        click.echo(f"  {name:<16} {plain(value)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogauth.explain.address import parse_url
-from cogauth.explain.causes import CHECKS, differences
+from cogauth.explain.causes import CHECKS, NO_PATH, differences
 from cogauth.explain.evidence import Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
@@ -68,8 +68,8 @@ def explain(
 
 def diagnose(e: Evidence) -> Diagnosis:
     """Name the one cause; nothing is asked of AWS any more."""
-    found = next(filter(None, (check(e) for check in CHECKS)), None)
-    notes = list(_notes(e))
+    found, doubts = _first_cause(e)
+    notes = [*(f"{doubt.sentence} {doubt.fix}" for doubt in doubts), *_notes(e)]
     if e.answer is not None and e.answer.passed:
         if found is not None and found.certain and e.emulated:
             notes.insert(0, f"This endpoint let it pass ({e.status}): it is kinder than AWS.")
@@ -80,6 +80,21 @@ def diagnose(e: Evidence) -> Diagnosis:
     return Diagnosis(found or _no_cause(e), e.answer, facts(e), tuple(notes))
 
 
+def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
+    """Return the first cause that a check knows; and those that are worth a word only.
+
+    A call that wasn't made wasn't refused: what AWS isn't known to refuse is no cause of that.
+    """
+    doubts: list[Cause] = []
+    for check in CHECKS:
+        cause = check(e)
+        if cause and (cause.certain or e.answer):
+            return cause, doubts
+        if cause:
+            doubts.append(cause)
+    return None, doubts
+
+
 def _no_cause(e: Evidence) -> Cause:
     if e.answer is None:
         return Cause(
@@ -87,6 +102,14 @@ def _no_cause(e: Evidence) -> Cause:
             f"Nothing was found that would refuse the call. It was not made: a {e.verb} could "
             "change something.",
             "Make it yourself, and look at the status.",
+        )
+    if e.answer.error_type == NO_PATH:
+        return Cause(
+            "unexplained",
+            f"The gateway says that it has no {e.verb} {e.address.path}, which is deployed, as "
+            "far as can be seen: a deployment may not have reached all of it yet, or a canary "
+            "lacks the method. It is not about the token.",
+            "Call again after a minute; if it stays so, deploy once more.",
         )
     if e.answer.error_type or not e.method or e.method.guard.type == COGNITO:
         by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"

@@ -26,7 +26,8 @@ class Address:
         url: as it was given, without its fragment.
         api: the REST API's id.
         stage: the stage's name; empty if the URL names none.
-        path: below the stage, beginning with a slash, percent-decoded.
+        path: below the stage, beginning with a slash, each part percent-decoded; a slash that
+            was encoded stays so, for it parts nothing.
         suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
     """
 
@@ -61,7 +62,7 @@ def parse_url(state: State, url: str) -> Address:
         form = re.fullmatch(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?", parts.path)
         if form is None or (parts.scheme, parts.netloc) != (home.scheme, home.netloc):
             raise _no_url(state, url)
-        return Address(whole, form[1], unquote(form[2]), unquote(form[3] or "/"), None)
+        return Address(whole, form[1], unquote(form[2]), _path(form[3] or "/"), None)
     match = _HOST.fullmatch(host)
     if match is None or parts.scheme != "https" or not plain:
         raise _no_url(state, url)
@@ -72,7 +73,26 @@ def parse_url(state: State, url: str) -> Address:
             "only APIs of the stack's own region can be looked at."
         )
     stage, _, path = parts.path.removeprefix("/").partition("/")
-    return Address(whole, api, unquote(stage), unquote(f"/{path}"), suffix)
+    if path and not stage:
+        # Two slashes at once: what the stage is meant to be can't be told.
+        _path(parts.path)
+    return Address(whole, api, unquote(stage), _path(f"/{path}"), suffix)
+
+
+def _path(text: str) -> str:
+    """Return a path with each of its parts percent-decoded.
+
+    Raises:
+        UsageError: it would be changed on the way, so that another path than it was called.
+    """
+    parts = [unquote(part) for part in text.split("/")]
+    # requests takes the dots out; what API Gateway makes of two slashes isn't documented.
+    if {".", ".."} & {*parts} or "" in parts[1:-1]:
+        raise UsageError(
+            f"The URL's path has a part '.', '..' or none ('//'): {text!r}. Clients change such "
+            "paths before they send them: give the one that is called."
+        )
+    return "/".join(part.replace("/", "%2F") for part in parts)
 
 
 def check_suffix(address: Address, aws: Aws) -> None:

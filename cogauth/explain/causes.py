@@ -1,4 +1,4 @@
-"""The causes of a refusal, each by its check, in the order in which API Gateway itself decides.
+"""The causes of a refusal, each by its check, about in the order in which API Gateway decides.
 
 Where does the URL lead, who may call that, does the token hold, what does the function say: the
 first check of ``CHECKS`` that knows the cause names it.
@@ -7,8 +7,8 @@ first check of ``CHECKS`` that knows the cause names it.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cogauth import rest_apis
 from cogauth.context import SERVICE_PRINCIPALS
@@ -20,6 +20,7 @@ from cogauth.explain.evidence import (
     UNAUTHORIZED,
     Cause,
     Evidence,
+    issuer_like,
     length,
     local_time,
     moment_of,
@@ -31,6 +32,22 @@ if TYPE_CHECKING:
 
 # A deployment reaches API Gateway's hosts within seconds; AWS gives no figure.
 SETTLES_WITHIN_S = 60
+
+# The gateway's errors about a token, and about too many calls. What else it answers 403 to is no
+# token's fault: MissingAuthenticationTokenException an unknown path, ForbiddenException an API key,
+# a web application firewall or mutual TLS.
+OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
+# What is said of a signature where a method asks for one.
+OF_A_SIGNATURE = (
+    *OF_A_TOKEN,
+    "MissingAuthenticationTokenException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "UnrecognizedClientException",
+)
+TOO_MANY = ("TooManyRequestsException", "LimitExceededException")
+OTHERWISE_FORBIDDEN = "ForbiddenException"
+NO_PATH = "MissingAuthenticationTokenException"
 
 
 # Where the URL leads
@@ -49,9 +66,22 @@ def no_api(e: Evidence) -> Cause | None:
     )
 
 
+def private_api(e: Evidence) -> Cause | None:
+    """The API is reached only from its VPC."""
+    if not e.unreached:
+        return None
+    return Cause(
+        "private_api",
+        f"The API {e.address.api} is private: it is reached only from a VPC, by an interface "
+        "endpoint for execute-api, and can't be reached from here.",
+        "Run this in that VPC; if the private DNS of its endpoint is off, with the URL's host as "
+        f"{e.address.api}-VPCE_ID.execute-api.… (the endpoint's id for VPCE_ID).",
+    )
+
+
 def endpoint_off(e: Evidence) -> Cause | None:
     """The API answers at its custom domains only."""
-    if not (e.api or {}).get("disableExecuteApiEndpoint"):
+    if not (e.api or {}).get("disableExecuteApiEndpoint") or not e.led_nowhere:
         return None
     return Cause(
         "endpoint_disabled",
@@ -64,12 +94,19 @@ def endpoint_off(e: Evidence) -> Cause | None:
 
 def wrong_stage(e: Evidence) -> Cause | None:
     """The URL's stage isn't one of the API's."""
-    if e.stage is not None:
+    if e.stage is not None or not e.led_nowhere:
         return None
     names = [str(stage["stageName"]) for stage in e.stages]
     if not names:
         fix = "Deploy the API to a stage: console, the API, Deploy API."
         return Cause("wrong_stage", f"The API {e.address.api} has no stage at all.", fix)
+    if not e.address.stage:
+        return Cause(
+            "wrong_stage",
+            f"The URL names no stage; the API {e.address.api} has: {', '.join(names)}. API Gateway "
+            "answers 403 to that, not 404.",
+            f"Put the stage's name first in the URL's path: /{names[0]}/…",
+        )
     # The commonest way to it: the stage was left out of the URL.
     whole = f"/{e.address.stage}{e.address.path}".rstrip("/") or "/"
     left_out = rest_apis.route(e.live, e.verb, whole)[0]
@@ -85,7 +122,7 @@ def wrong_stage(e: Evidence) -> Cause | None:
 def wrong_path(e: Evidence) -> Cause | None:
     """Nothing that is deployed has the URL's path."""
     path = e.address.path
-    if rest_apis.route(e.routes, e.verb, path)[0] is not None:
+    if rest_apis.route(e.routes, e.verb, path)[0] is not None or not e.led_nowhere:
         return None
     if e.live_method is not None:
         return _not_deployed(e, f"The path {path} is in the API, but not deployed to the stage")
@@ -101,7 +138,7 @@ def wrong_path(e: Evidence) -> Cause | None:
 
 def wrong_method(e: Evidence) -> Cause | None:
     """The path is deployed, but not with this HTTP method."""
-    if e.method is not None:
+    if e.method is not None or not e.led_nowhere:
         return None
     template = rest_apis.route(e.routes, e.verb, e.address.path)[0] or ""
     if e.live_method is not None:
@@ -131,12 +168,12 @@ def _not_deployed(e: Evidence, sentence: str) -> Cause:
     return Cause("not_deployed", f"{sentence} {e.address.stage}{age}.", e.redeploy)
 
 
-# What the gateway says before it looks at a token
+# What the gateway says, whatever the token
 
 
 def throttled(e: Evidence) -> Cause | None:
     """Too many calls."""
-    if e.status != THROTTLED or not e.answer:
+    if e.status != THROTTLED or not e.answer or not e.refused_by(*TOO_MANY):
         return None
     quota = "Limit Exceeded" in e.answer.message
     said = "the usage plan's quota is used up" if quota else "calls come faster than is allowed"
@@ -150,33 +187,29 @@ def throttled(e: Evidence) -> Cause | None:
 
 
 def api_key_missing(e: Evidence) -> Cause | None:
-    """The method asks for an API key."""
+    """The method asks for an API key, which the gateway looks at after the authorizer."""
     if not (e.method and e.method.guard.api_key):
         return None
-    # It is looked at after the authorizer, and refused with this one message.
-    if (
-        e.status is not None
-        and e.answer
-        and (e.status, e.answer.message)
-        != (
-            FORBIDDEN,
-            "Forbidden",
-        )
-    ):
+    if e.answer and e.status != FORBIDDEN:
         return None
-    if e.answer is None and (cause := token_cause(e, e.method.guard)):
-        return cause
+    # AWS names the error by its type, an emulator by this message alone.
+    by_message = e.emulated and e.answer and e.answer.message == "Forbidden"
+    if e.answer and not by_message and e.answer.error_type != OTHERWISE_FORBIDDEN:
+        return None
     return Cause(
         "api_key",
-        "The method asks for an API key in the header x-api-key, beside any token; this call "
-        "carries none. A key must be enabled and in a usage plan of this stage.",
-        "Send x-api-key, or turn 'API key required' off in the method's Method Request and deploy.",
+        "The method asks for an API key as well; explain sends none, so if your client sends one "
+        "in the header x-api-key, this is not the cause.",
+        "Send a key that is enabled and in a usage plan of this stage, or turn 'API key required' "
+        "off in the method's Method Request and deploy.",
     )
 
 
 def denied_by_policy(e: Evidence) -> Cause | None:
     """The API's resource policy doesn't let the caller in."""
     if not e.answer or e.status != FORBIDDEN or "execute-api:Invoke" not in e.answer.message:
+        return None
+    if not e.by_gateway:
         return None
     if e.method and e.method.guard.type == IAM:
         return None
@@ -242,7 +275,7 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
     if e.token is None or not guard.pools or any("$" in pool for pool in guard.pools):
         return None
     taken = [pool.rpartition("/")[2] for pool in guard.pools]
-    if e.token.issuer in {_issuer_like(e.issuer, pool) for pool in guard.pools}:
+    if e.token.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
         return None
     of = e.token.claims.get("iss")
     own = " (this stack's own)" if e.token.issuer == e.issuer else ""
@@ -259,13 +292,6 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
         f"but the authorizer takes those of {', '.join(taken)}.",
         fix,
     )
-
-
-def _issuer_like(ours: str, arn: str) -> str:
-    """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
-    region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
-    suffix = urlsplit(ours).netloc.split(".", 2)[2]
-    return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"
 
 
 def bad_signature(e: Evidence, guard: Guard) -> Cause | None:
@@ -413,6 +439,9 @@ def refused_token(e: Evidence) -> Cause | None:
     """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
     if not e.method or not e.answered(UNAUTHORIZED, FORBIDDEN):
         return None
+    errors = OF_A_SIGNATURE if e.method.guard.type == IAM else OF_A_TOKEN
+    if not e.refused_by(*errors):
+        return None
     cause = token_cause(e, e.method.guard)
     if cause is None or e.live_method is None or e.live_method.guard == e.method.guard:
         return cause
@@ -431,6 +460,14 @@ def authorizer_broken(e: Evidence) -> Cause | None:
     if not e.answer or e.answer.error_type != "AuthorizerConfigurationException":
         return None
     guard = e.method.guard if e.method else Guard()
+    if guard.type == CUSTOM:
+        return Cause(
+            "authorizer_broken",
+            f"The Lambda authorizer {guard.authorizer or '(it is gone)'} failed: its function "
+            "raised an error, ran out of time or answered in a wrong form, or API Gateway may not "
+            "call it.",
+            "Look at the log of the authorizer's function, and at its permission.",
+        )
     return Cause(
         "authorizer_broken",
         f"API Gateway can't use the method's authorizer {guard.authorizer or '(it is gone)'}: its "
@@ -460,15 +497,21 @@ def not_permitted(e: Evidence) -> Cause | None:
     """API Gateway may not call the function."""
     if e.permitted is not False or not e.broke or not e.method:
         return None
-    name = str(e.method.function)
-    arn = f"arn:PARTITION:execute-api:REGION:ACCOUNT:{e.address.api}/*/{e.verb}{e.method.path}"
+    # 502 and 504 are what becomes of a call that reached the function.
+    if e.answer and not e.answer.passed and e.status != BROKEN_FROM:
+        return None
+    # Nor did one that went through need it, on AWS; an emulator doesn't ask.
+    if e.answer and e.answer.passed and not e.emulated:
+        return None
+    name = e.function.rpartition(":function:")[2]
     return Cause(
         "lambda_permission",
-        f"API Gateway has no permission to call the function {name.rpartition(':')[2]} for this "
+        f"API Gateway has no permission to call the function {name} for this "
         "method: it answers 500 'Internal server error'.",
         f"'{e.command('up')}' restores this stack's own. Else: aws lambda add-permission "
-        f"--function-name {name} --statement-id apigateway --action lambda:InvokeFunction "
-        f"--principal {SERVICE_PRINCIPALS['apigateway']} --source-arn {arn}",
+        f"--function-name {shlex.quote(e.function)} --statement-id apigateway "
+        f"--action lambda:InvokeFunction --principal {SERVICE_PRINCIPALS['apigateway']} "
+        f"--source-arn {shlex.quote(e.source_arn)}",
     )
 
 
@@ -476,9 +519,9 @@ def just_deployed(e: Evidence) -> Cause | None:
     """A new deployment has not reached all of the gateway's hosts yet."""
     made = e.served.made if e.served else None
     age = e.now - made.timestamp() if made else SETTLES_WITHIN_S
-    if e.status is None or age >= SETTLES_WITHIN_S or e.emulated:
+    if age >= SETTLES_WITHIN_S or e.emulated or not e.by_gateway:
         return None
-    if e.status != FORBIDDEN and e.status < BROKEN_FROM:
+    if e.status not in {FORBIDDEN, BROKEN_FROM}:
         return None
     return Cause(
         "just_deployed",
@@ -492,7 +535,8 @@ def function_failed(e: Evidence) -> Cause | None:
     """The function crashed, ran out of time, or gave an answer that the gateway can't use."""
     if not e.answer or not e.method or not e.method.function:
         return None
-    if not (e.answer.failed or e.answer.status >= BROKEN_FROM):
+    # A function may answer 500 on purpose.
+    if not (e.answer.failed or (e.answer.status >= BROKEN_FROM and e.by_gateway)):
         return None
     name = e.method.function.rpartition(":function:")[2].partition(":")[0]
     timed_out = " (API Gateway waits 29 s)" if e.answer.status == TIMED_OUT else ""
@@ -517,6 +561,9 @@ def user_gone(e: Evidence) -> Cause | None:
     )
     if e.user not in {"deleted", "disabled"} and not e.revoked:
         return None
+    # What the gateway itself refused has another cause.
+    if not e.answered(UNAUTHORIZED, FORBIDDEN) or not e.refused_by(""):
+        return None
     how = "enable the user first" if e.user == "disabled" else "the same name signs up anew"
     return Cause(
         f"user_{e.user}" if e.user != "present" else "revoked",
@@ -527,10 +574,27 @@ def user_gone(e: Evidence) -> Cause | None:
     )
 
 
+def integration_answered(e: Evidence) -> Cause | None:
+    """What stands behind the guard answered so, and the gateway handed it on."""
+    if e.by_gateway or not e.answer or e.answer.passed:
+        return None
+    function = e.method.function if e.method else None
+    name = (function or "").rpartition(":function:")[2].partition(":")[0]
+    behind = f"the function {name}" if name else "what stands behind the method"
+    look = f"aws logs tail /aws/lambda/{name} --since 10m" if name else "look at it, and at its log"
+    return Cause(
+        "integration_answered",
+        f"The guard let the call pass; {behind} answered {e.status} itself.",
+        f"Its log or its code tells why: {look}",
+    )
+
+
 def bearer(e: Evidence) -> Cause | None:
     """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
     cognito = e.method and e.method.guard.type == COGNITO
     if not (cognito and e.token and e.token.bearer and e.answered(UNAUTHORIZED, FORBIDDEN)):
+        return None
+    if not e.refused_by(*OF_A_TOKEN):
         return None
     return Cause(
         "bearer",
@@ -543,12 +607,12 @@ def bearer(e: Evidence) -> Cause | None:
 
 CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     no_api,
+    private_api,
     endpoint_off,
     wrong_stage,
     wrong_path,
     wrong_method,
     throttled,
-    api_key_missing,
     denied_by_policy,
     authorizer_broken,
     refused_token,
@@ -556,7 +620,9 @@ CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
     not_permitted,
     just_deployed,
     function_failed,
+    api_key_missing,
     user_gone,
+    integration_answered,
     bearer,
 )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cogauth import rest_apis
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from cogauth.rest_apis import Method, Routes
 
 OK_FROM, REFUSED_FROM = 200, 400
-UNAUTHORIZED, FORBIDDEN, THROTTLED, BROKEN_FROM, TIMED_OUT = 401, 403, 429, 500, 504
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
+BROKEN_FROM, TIMED_OUT = 500, 504
 JWT_PARTS, JWE_PARTS = 3, 5
 SHOWN = 10  # characters of a token's header, which are no secret
 LAST_TIME = 253402300800  # the year 10000, which Python can't show
@@ -142,12 +144,16 @@ class Evidence:
         live: the API's methods as they are now.
         served: what the stage has deployed.
         answer: to the call made just now; None if it was not made.
-        signed: whether the stack's pool made the token's signature; None if that wasn't checked.
+        signed: whether the pool that the token names made its signature; None if that wasn't
+            checked.
         user: of the token, in the stack's pool: ``present``, ``disabled``, ``deleted`` or None
             if it wasn't looked for.
         revoked: whether Cognito itself refuses the token's session; None if that isn't known.
         permitted: whether API Gateway may call the function; None if that isn't known.
         function_gone: whether the function doesn't exist.
+        function: its name or ARN, with the stage's variables in it; empty if it wasn't looked at.
+        source_arn: for which a permission lets API Gateway call it.
+        unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
 
@@ -172,6 +178,9 @@ class Evidence:
     revoked: bool | None = None
     permitted: bool | None = None
     function_gone: bool = False
+    function: str = ""
+    source_arn: str = ""
+    unreached: bool = False
     unknown: tuple[str, ...] = ()
 
     @property
@@ -204,7 +213,42 @@ class Evidence:
     @property
     def broke(self) -> bool:
         """Whether the call failed on the server's side, or may have."""
-        return self.answer is None or self.answer.passed or self.answer.status >= BROKEN_FROM
+        return (
+            self.answer is None
+            or self.answer.passed
+            or (self.answer.status >= BROKEN_FROM and self.by_gateway)
+        )
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the gateway itself answered, and not what stands behind it; or may have.
+
+        AWS marks each error of its own by a type; an emulator needn't, so there anything may be.
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+        """
+        return self.answer is None or self.emulated or bool(self.answer.error_type)
+
+    @property
+    def led_nowhere(self) -> bool:
+        """Whether the call found no API, stage or method; or may not have.
+
+        What is found to be deployed may be behind what serves, as with a canary. An emulator
+        serves what AWS doesn't, as a path that isn't deployed.
+        """
+        return (
+            self.answer is None
+            or self.emulated
+            or (self.answer.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway)
+        )
+
+    def refused_by(self, *error_types: str) -> bool:
+        """Say whether the call may have been refused by one of these errors of the gateway's."""
+        return (
+            self.answer is None
+            or self.answer.passed
+            or self.emulated
+            or self.answer.error_type in error_types
+        )
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack."""
@@ -249,6 +293,13 @@ def _json_part(part: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def issuer_like(ours: str, arn: str) -> str:
+    """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
+    region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
+    suffix = urlsplit(ours).netloc.split(".", 2)[2]
+    return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"
 
 
 def local_time(moment: float) -> str:

@@ -60,12 +60,13 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
         return
     for name in ("alg", "kid"):
         yield f"token_{name}", str(token.header.get(name, ""))
+    whose = "the stack's pool" if token.issuer == e.issuer else "the pool that it names"
     yield (
         "signature",
         _either(
             e.signed,
-            "made by the stack's pool",
-            "not made by the stack's pool",
+            f"made by {whose}",
+            f"not made by {whose}",
             "not checked" + (", for it is of another pool" if token.issuer != e.issuer else ""),
         ),
     )

@@ -17,7 +17,7 @@ from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.deployed import deployed
 from cogauth.errors import TOKEN_LIKE, LoginError
 from cogauth.explain.address import check_suffix
-from cogauth.explain.evidence import Answer, Evidence, Token, read_token
+from cogauth.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
 from cogauth.http import json_object, request, session
 from cogauth.steps.base import or_none
 from cogauth.waiting import code_of, message_of
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Sent without being asked to: they change nothing.
 HARMLESS = ("GET", "HEAD", "OPTIONS")
 LONGEST_MESSAGE = 300
+# What GetPolicy says of a function that has none.
+NO_POLICY = "The resource you requested does not exist"
 
 
 def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:
@@ -72,12 +74,14 @@ def _with_answer(evidence: Evidence) -> Evidence:
     if evidence.verb not in HARMLESS or not sendable:
         return evidence
     url = evidence.address.url
-    response = request(
-        session(url),
-        evidence.verb,
-        url,
-        headers={evidence.header: token.raw} if token else {},
-    )
+    headers = {evidence.header: token.raw} if token else {}
+    try:
+        response = request(session(url), evidence.verb, url, headers=headers)
+    except LoginError:
+        types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
+        if "PRIVATE" not in types:
+            raise
+        return replace(evidence, unreached=True)
     body = json_object(response)
     message = body.get("message") or body.get("Message") or body.get("errorMessage")
     answer = Answer(
@@ -106,22 +110,19 @@ def _date(text: str | None) -> float | None:
 
 
 def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
-    """Check the signature by the stack's own pool's keys, and look for the user in that pool.
-
-    Of another pool the token's own word is all there is: its keys are not fetched, for the URL of
-    them would be the token's word, too.
-    """
+    """Check the signature by its pool's keys, and look for the user if that is the stack's."""
     token = evidence.token
-    if token is None or token.flaw or token.issuer != evidence.issuer:
+    url = _url_of_keys(ctx, evidence)
+    if token is None or token.flaw or url is None:
         return evidence
     try:
-        signed = tokens.is_signed(ctx, session(ctx.jwks_url), token.bare)
+        signed = tokens.is_signed(ctx, session(url), token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
     evidence = replace(evidence, signed=signed)
     # An ID token names its user in another claim than an access token.
     name = token.claims.get("cognito:username") or token.claims.get("username")
-    if not signed or not isinstance(name, str):
+    if not signed or not isinstance(name, str) or token.issuer != evidence.issuer:
         return evidence
     try:
         live = or_none(
@@ -132,6 +133,21 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
         return _not_seen(evidence, "the user", error)
     user = "deleted" if live is None else "present" if live["Enabled"] else "disabled"
     return replace(evidence, user=user, revoked=_is_revoked(ctx, token))
+
+
+def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
+    """Return where the keys are of the pool that the token names, if it isn't its word alone.
+
+    The pools that the method's authorizer takes are API Gateway's word. Those of an emulator have
+    their keys elsewhere than their issuer says.
+    """
+    issuer = evidence.token.issuer if evidence.token else None
+    if issuer == evidence.issuer:
+        return ctx.jwks_url
+    pools = evidence.method.guard.pools if evidence.method and not evidence.emulated else ()
+    # What a stage variable stands for isn't known.
+    taken = [issuer_like(evidence.issuer, pool) for pool in pools if "$" not in pool]
+    return f"{issuer}/.well-known/jwks.json" if issuer in taken else None
 
 
 def _is_revoked(ctx: Context, token: Token) -> bool | None:
@@ -168,12 +184,19 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
         # With a role of its own the integration needs no permission of the function's.
         return evidence
     name = _with_variables(method.function, evidence.stage or {})
+    verb = "*" if method.http_method == "ANY" else method.http_method
+    path = _any_parameter(method.path)
+    source_arn = ctx.arn("execute-api", f"{evidence.address.api}/*/{verb}{path}")
+    evidence = replace(evidence, function=name, source_arn=source_arn)
     try:
         policy = ctx.aws.lambda_.get_policy(FunctionName=name)["Policy"]
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":
             return _not_seen(evidence, "the function's permission", error)
         gone = "function not found" in message_of(error).lower()
+        # The same error comes for a function in another region.
+        if not (gone or evidence.emulated or NO_POLICY in message_of(error)):
+            return _not_seen(evidence, "the function's permission", error)
         return replace(evidence, permitted=False, function_gone=gone)
     statements = json.loads(policy)["Statement"]
     arns = list(_source_arns(ctx, evidence, method))
@@ -194,12 +217,16 @@ def _with_variables(text: str, stage: Mapping[str, Any]) -> str:
     )
 
 
+def _any_parameter(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "*", path)
+
+
 def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[str]:
     """Yield the ARNs under which a statement may permit the call.
 
     What API Gateway fills in for a path's parameter isn't documented, so each form counts.
     """
-    paths = {method.path, re.sub(r"\{[^}]*\}", "*", method.path), evidence.address.path}
+    paths = {method.path, _any_parameter(method.path), evidence.address.path}
     verbs = {method.http_method, evidence.verb} - {"ANY"} | (
         {"*"} if method.http_method == "ANY" else set()
     )
