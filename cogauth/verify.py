@@ -12,6 +12,7 @@ import re
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -21,9 +22,9 @@ from cogauth.aws_errors import AWS_ERRORS, failure
 from cogauth.errors import UsageError
 from cogauth.http import request, session
 from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
-from cogauth.rest_apis import COGNITO, Guard, Method, Routes, chosen, matches, nearest
+from cogauth.rest_apis import COGNITO, Guard, Method, Routes, nearest, route
 from cogauth.settings import PROTECTED_PATH
-from cogauth.state import THROWAWAY
+from cogauth.state import ATTACHED, THROWAWAY
 from cogauth.steps.base import deleted
 from cogauth.waiting import TimedOutError
 
@@ -43,6 +44,8 @@ PASSWORD_LENGTH = 32
 GARBAGE = "not-a-token"
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
 CALLED = ("GET", "HEAD")
+# A path that has one of these is no real path.
+GLOB = re.compile(r"[*?\[]")
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
@@ -154,7 +157,8 @@ def find_target(
         stage: its name; None for the stack's own, or for the only one.
 
     Raises:
-        UsageError: there is no such API, stage or guarded method, or several stages.
+        UsageError: there is no such API, stage or guarded method, or several stages; or none of
+            the methods can be called.
     """
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
@@ -168,7 +172,8 @@ def find_target(
     places: list[Place] = []
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
-        place = _real_path(method, path)
+        verb = _verb(routes, method)
+        place = _real_path(method, verb, path)
         if isinstance(place, Row):
             not_called.append(place)
             continue
@@ -176,12 +181,16 @@ def find_target(
             Place(
                 ctx.url(place, api=found, stage=name),
                 place,
-                "GET" if method.http_method == "ANY" else method.http_method,
+                verb,
                 method.guard,
                 "OPTIONS" in routes[method.path] or method.http_method == "ANY",
                 found == own and method.path == PROTECTED_PATH,
             )
         )
+    if not places:
+        # All else that is checked says nothing about the guard.
+        listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
+        raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
     return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
@@ -190,20 +199,23 @@ def find_target(
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
     """Return the methods that the stack's pool guards, or that it should."""
     pool = ctx.fact("user_pool", "arn")
+    # What was put behind the guard, whatever has become of it: that is what is to be seen.
+    recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
+    ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
+    if api == ctx.fact("rest_api"):
+        ours.add(f"GET {PROTECTED_PATH}")
     guarded = [
         method
         for methods in routes.values()
         for method in methods.values()
-        if (method.guard.type == COGNITO and pool in method.guard.pools)
-        # The stack's own, whatever has become of its guard: that is what is to be seen.
-        or (api == ctx.fact("rest_api") and method.name == f"GET {PROTECTED_PATH}")
+        if method.name in ours or (method.guard.type == COGNITO and pool in method.guard.pools)
     ]
     if not guarded:
         raise UsageError(
             f"The stack's user pool guards no method of the API {api}. "
             f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
         )
-    wanted = [method for method in guarded if path is None or chosen(method.path, path)]
+    wanted = [method for method in guarded if path is None or _is_meant(routes, method, path)]
     if not wanted:
         paths = {method.path: {method.http_method: method} for method in guarded}
         raise UsageError(
@@ -213,11 +225,25 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     return wanted
 
 
-def _real_path(method: Method, path: str | None) -> str | Row:
+def _is_meant(routes: Routes, method: Method, path: str) -> bool:
+    """Say whether a glob fits a method's path, or a call of a real path leads to the method."""
+    if GLOB.search(path):
+        return fnmatchcase(method.path, path)
+    return route(routes, _verb(routes, method), path)[1] == method
+
+
+def _verb(routes: Routes, method: Method) -> str:
+    """Return how a method is called: ``ANY`` by what has no method of its own at that path."""
+    if method.http_method != "ANY":
+        return method.http_method
+    return next((verb for verb in CALLED if verb not in routes[method.path]), "ANY")
+
+
+def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
-    real = path if path is not None and matches(method.path, path) else method.path
+    real = method.path if path is None or GLOB.search(path) else path
     name = method.name
-    if method.http_method not in {*CALLED, "ANY"}:
+    if verb not in CALLED:
         why = "it could change something, should the guard let it pass"
         return Row("not called", name, "", "", None, why)
     if "{" in real:

@@ -22,6 +22,7 @@ from cogauth import tokens
 from cogauth import verify as verifying
 from cogauth.context import Aws, Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
+from cogauth.rest_apis import COGNITO, Guard, Method
 from cogauth.settings import CHARACTER_CLASSES, Settings
 from cogauth.state import State
 from cogauth.verify import Row, Verification, find_target, verify
@@ -329,6 +330,7 @@ def attached(standing: Standing) -> Iterator[str]:
     for parent, name, verbs in (
         ("/", "orders", ("GET", "POST", "OPTIONS")),
         ("/orders", "{id}", ("GET",)),
+        ("/orders", "mine", ("GET",)),
         ("/", "open", ("GET",)),
     ):
         path = f"{parent.rstrip('/')}/{name}"
@@ -336,7 +338,7 @@ def attached(standing: Standing) -> Iterator[str]:
         ids[path] = made
         for verb in verbs:
             place = {"restApiId": api, "resourceId": made, "httpMethod": verb}
-            guarded = verb != "OPTIONS" and name != "open"
+            guarded = verb != "OPTIONS" and name not in {"open", "mine"}
             how: dict[str, str] = (
                 {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": authorizer}
                 if guarded
@@ -382,6 +384,44 @@ def test_some_of_its_paths(standing: Standing, attached: str, path: str, called:
 
 
 @pytest.mark.local
+def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) -> None:
+    ctx = standing.context()
+    kept = {"GET /open": {"status": "attached"}, "GET /orders/mine": {"status": "detached"}}
+    ctx.state.attachments[attached] = {"methods": kept}  # type: ignore[typeddict-item]
+    target = replace(find_target(ctx, attached), deployed_at=0.0)
+    assert [str(place) for place in target.places] == ["GET /open", "GET /orders"]
+    run = verifying._Run(ctx, target, lambda _row: None)  # noqa: SLF001
+    first = next(run._place_rows(target.places[0], {}, {}))  # noqa: SLF001
+    assert (first.check, first.got, first.ok) == ("no token", "200", False)
+
+
+def method(verb: str, path: str) -> Method:
+    return Method(verb, path, Guard(COGNITO, pools=("arn:pool",)))
+
+
+@pytest.mark.parametrize(
+    ("verbs", "asked"),
+    [(["ANY"], "GET"), (["ANY", "GET"], "HEAD"), (["ANY", "GET", "HEAD"], "ANY")],
+)
+def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
+    """Where GET is a method of its own, a GET would say nothing about ANY."""
+    routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
+    any_method = routes["/a"]["ANY"]
+    assert verifying._verb(routes, any_method) == asked  # noqa: SLF001
+    assert verifying._is_meant(routes, any_method, "/a")  # noqa: SLF001
+
+
+@pytest.mark.local
+def test_what_can_not_be_called_is_not_said_to_be_guarded(
+    standing: Standing, attached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_guarded", lambda *_: [method("POST", "/orders")])
+    said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
+    with pytest.raises(UsageError, match=said):
+        find_target(standing.context(), attached)
+
+
+@pytest.mark.local
 def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: str) -> None:
     twin = standing.gateway.create_rest_api(name="orders")["id"]
     ctx = standing.context()
@@ -392,6 +432,10 @@ def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: 
             (attached, None, "beta", "has no such stage. There are: live"),
             (attached, "/x*", None, "fits no method"),
             (attached, "/open", None, "give one such as /orders"),
+            # A real path leads to one method, and this one isn't guarded.
+            (attached, "/orders/mine", None, "fits no method"),
+            # A glob is not a real path.
+            (attached, "/orders/*", None, "GET /orders/{id}: its path has a parameter"),
             (twin, None, None, "has no stage, so nobody can call it"),
             (None, None, "prod", "has no such stage. There are: dev"),
             (None, "/signin", None, "give one such as /hello"),
