@@ -1,4 +1,5 @@
 """The live check of the guard, on the local AWS; and the user that it makes and removes."""
+# ruff: noqa: SLF001 a single check is asked, with answers that the local AWS does not give
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import requests
 from botocore.config import Config
-from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, until
+from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, in_process, until
 from conftest import FakeTime, refusal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from cogauth.errors import CogauthError, LoginError, StateError, UsageError
 from cogauth.rest_apis import COGNITO, Guard, Method
 from cogauth.settings import CHARACTER_CLASSES, Settings
 from cogauth.state import State
-from cogauth.verify import Row, Verification, find_target, verify
+from cogauth.verify import Place, Row, Verification, find_target, verify
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class Standing:
     def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:
         ctx = self.context()
         told: list[Row] = []
-        result = verify(ctx, find_target(ctx, **target), told.append)
+        # Deployed long ago, so that nothing is waited for.
+        found = replace(find_target(ctx, **target), deployed_at=0.0)
+        result = verify(ctx, found, told.append)
         assert tuple(told) == result.rows
         return {row.check: row for row in result.rows}, result
 
@@ -165,11 +169,16 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) ->
 
 
 @pytest.mark.local
-def test_a_row_that_differs_is_exit_1(standing: Standing) -> None:
+def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
     place = standing.method("/hello")
+    # It could still be the deployment before that answers.
+    monkeypatch.setattr(verifying, "READY_WITHIN_S", 0)
+    monkeypatch.chdir(standing.cli.folder)
+    for name, value in standing.cli.env.items():
+        monkeypatch.setenv(name, value)
     standing.guard(place, authorizationType="NONE")
     try:
-        done = standing.cli.run("verify", "--json").must(1)
+        done = in_process("verify", "--json").must(1)
         rows = done.document["rows"]
         assert not done.document["ok"]
         differ = {row["check"]: row["got"] for row in rows if row["ok"] is False}
@@ -264,7 +273,144 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
         ctx.state.tokens_path.unlink()
 
 
+# What the answers mean
+
+
+class Played(verifying._Run):
+    """A run whose calls are answered by the test, on AWS unless it says otherwise."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        *answers: tuple[int, dict[str, str]],
+        origins: tuple[str, ...] = (),
+    ) -> None:
+        ctx = standing.context()
+        target = find_target(ctx)
+        now = datetime.now(UTC).timestamp()
+        super().__init__(ctx, replace(target, deployed_at=now), lambda _row: None)
+        self.place = target.places[0]
+        self.emulated = False
+        self.origins, self.several_origins = origins, len(origins) > 1
+        # The last one again and again.
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str | None, dict[str, str]]] = []
+
+    def _send(
+        self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
+        del place
+        self.sent.append((verb, token, headers or {}))
+        answer = requests.Response()
+        answer.status_code, found = self.answers[0]
+        answer.headers.update(found)
+        self.answers = self.answers[1:] or self.answers
+        return answer
+
+    def guarded(self, **guard: Any) -> Place:
+        """Return the method with another guard, and with somebody else's answer."""
+        return replace(self.place, own=False, guard=replace(self.place.guard, **guard))
+
+
+@pytest.mark.local
+def test_the_deployment_before_may_still_answer(standing: Standing) -> None:
+    run = Played(standing, (200, {}), (200, {}), (401, {}))
+    row = run._call("no token", run.place, None, 401)
+    assert (row.ok, len(run.sent)) == (True, 3)
+    run = Played(standing, (404, {}), (204, {}), origins=("*",))
+    assert run._preflight(run.place).ok
+    # It has had its time.
+    run = Played(standing, (200, {}), (401, {}))
+    run.target = replace(run.target, deployed_at=0.0)
+    row = run._call("no token", run.place, None, 401)
+    assert (row.ok, len(run.sent)) == (False, 1)
+
+
+@pytest.mark.local
+def test_an_api_key_that_it_does_not_have(standing: Standing) -> None:
+    run = Played(standing, (403, {}))
+    keyed = run.guarded(api_key=True)
+    for place in (keyed, replace(keyed, own=True)):
+        row = run._id_token(place, "eyJ")
+        assert (row.ok, row.got) == (None, "")
+        assert "an API key as well" in row.note
+    run.origins = (ORIGIN,)
+    (row,) = (r for r in run._cors(replace(keyed, own=True), "eyJ") if r.check.endswith("200"))
+    assert row.ok is None
+    # Who has no token is refused for that.
+    assert {token for _, token, _ in run.sent} == {None}
+    run.answers = [(401, {})]
+    assert run._call("no token", keyed, None, 401).ok
+
+
+@pytest.mark.local
+def test_a_refusal_from_behind_the_guard(standing: Standing) -> None:
+    """API Gateway names the kind of its own refusals in a header; a backend doesn't."""
+    for status in (401, 403):
+        run = Played(standing, (status, {}))
+        row = run._id_token(run.guarded(), "eyJ")
+        assert row.ok
+        assert f"what is behind it answered {status} itself" in row.note
+        run.emulated = True
+        assert run._id_token(run.guarded(), "eyJ").ok is False
+        run = Played(standing, (status, {"x-amzn-errortype": "AccessDeniedException"}))
+        assert run._id_token(run.guarded(), "eyJ").ok is False
+
+
+@pytest.mark.local
+def test_an_expired_token_is_of_the_kind_that_the_method_takes(standing: Standing) -> None:
+    run = Played(standing, (401, {}))
+    old = {"id_token": "eyJi", "access_token": "eyJa"}
+    assert run._expired(run.guarded(), old).sent == "GET /hello, expired ID token"
+    scoped = run.guarded(scopes=("shop/read",))
+    assert run._expired(scoped, old).sent == "GET /hello, expired access token"
+    assert [token for _, token, _ in run.sent] == ["eyJi", "eyJa"]
+    assert run._expired(scoped, {"id_token": "eyJi"}).ok is None
+
+
 # CORS
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("status", "own", "elsewhere"),
+    [(204, True, True), (302, False, True), (404, False, False), (500, False, False)],
+)
+def test_a_preflight_that_fails_is_no_good(
+    standing: Standing, status: int, *, own: bool, elsewhere: bool
+) -> None:
+    run = Played(standing, (status, {}), origins=(ORIGIN,))
+    row = run._preflight(run.place)
+    assert (row.ok, row.expected) == (own, "2xx")
+    asked = ("OPTIONS", None, {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
+    assert run.sent[0] == asked
+    row = run._preflight(replace(run.guarded(), preflight=True))
+    assert (row.ok, row.expected) == (elsewhere, "below 400")
+
+
+@pytest.mark.local
+def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
+    header = "Access-Control-Allow-Origin"
+    origins = tuple(f"https://{name}.example" for name in "abcd")
+    named = [(200, {header: origin}) for origin in origins[:3]]
+    run = Played(standing, *named, (200, {}), origins=origins)
+    found = [(row.check, row.ok) for row in run._cors(run.place, "eyJ")]
+    # API Gateway's own 401 can't choose among them.
+    assert found[0] == ("CORS headers on 401", None)
+    assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
+    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], verifying.FOREIGN]
+    # Where any origin is echoed, all pages are let in.
+    run = Played(standing, *named, (200, {header: verifying.FOREIGN}), origins=origins)
+    assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
+    # The local AWS ignores mapping templates.
+    run = Played(standing, (200, {}), origins=origins)
+    run.emulated = True
+    assert {row.ok for row in run._cors(run.place, "eyJ")} == {None, True}
+    run = Played(standing, (401, {header: "*"}), (200, {header: "*"}), origins=("*",))
+    assert [(row.check[-3:], row.ok) for row in run._cors(run.place, "eyJ")] == [
+        ("401", True),
+        ("200", True),
+    ]
 
 
 @pytest.mark.local
@@ -280,6 +426,7 @@ def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
     assert not result.ok
     differ = [name for name, row in rows.items() if row.ok is False]
     assert differ == ["OPTIONS", "CORS headers on 401", "CORS headers on 200"]
+    assert rows["CORS, other origin"].ok
     assert rows["CORS headers on 401"].got == "none"
 
     options = {**place, "httpMethod": "OPTIONS"}
@@ -390,8 +537,8 @@ def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) 
     ctx.state.attachments[attached] = {"methods": kept}  # type: ignore[typeddict-item]
     target = replace(find_target(ctx, attached), deployed_at=0.0)
     assert [str(place) for place in target.places] == ["GET /open", "GET /orders"]
-    run = verifying._Run(ctx, target, lambda _row: None)  # noqa: SLF001
-    first = next(run._place_rows(target.places[0], {}, {}))  # noqa: SLF001
+    run = verifying._Run(ctx, target, lambda _row: None)
+    first = next(run._place_rows(target.places[0], {}, {}))
     assert (first.check, first.got, first.ok) == ("no token", "200", False)
 
 
@@ -407,8 +554,8 @@ def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
     """Where GET is a method of its own, a GET would say nothing about ANY."""
     routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
     any_method = routes["/a"]["ANY"]
-    assert verifying._verb(routes, any_method) == asked  # noqa: SLF001
-    assert verifying._is_meant(routes, any_method, "/a")  # noqa: SLF001
+    assert verifying._verb(routes, any_method) == asked
+    assert verifying._is_meant(routes, any_method, "/a")
 
 
 @pytest.mark.local
@@ -461,7 +608,7 @@ def test_without_a_stack_it_says_so(cli: Cli) -> None:
 def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     """The user is on disk before it is made, so a kill at any instant leaves none for good."""
     ctx = standing.context()
-    run = verifying._Run(ctx, find_target(ctx), lambda _row: None)  # noqa: SLF001
+    run = verifying._Run(ctx, find_target(ctx), lambda _row: None)
 
     def killed(**_: Any) -> None:
         raise SystemExit
