@@ -21,7 +21,7 @@ import jwt
 from cogauth import rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
 from cogauth.cors import ALLOW_ORIGIN, ANY
-from cogauth.errors import UsageError
+from cogauth.errors import CogauthError, UsageError
 from cogauth.http import request, session
 from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
 from cogauth.rest_apis import COGNITO, Guard, Method, Routes, nearest, route
@@ -332,14 +332,19 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
         report: told each row as soon as it is known.
 
     Raises:
-        CogauthError: the check can't be made at all; the throwaway user was removed.
+        CogauthError: the check can't be made at all; the throwaway user was removed, or the
+            message says that it wasn't.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     ctx.aws.make_clients("cognito", "apigateway")
     run = _Run(ctx, target, report)
     user = new_user(ctx)
+    failed: CogauthError | None = None
     try:
         run.check(user, new_password(ctx.state.settings))
+    except CogauthError as error:
+        failed = error
+        raise
     finally:
         # Nothing new begins after a Ctrl-C but this.
         stopped = ctx.waiter.stop.is_set()
@@ -347,6 +352,8 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
         left = _tidy(ctx, user, answered=run.answered)
         if stopped:
             ctx.waiter.stop.set()
+        if failed and left:
+            failed.args = (f"{failed} {left}",)
     return Verification(target, tuple(run.rows), left)
 
 
@@ -427,6 +434,8 @@ class _Run:
             return str(cognito.admin_get_user(UserPoolId=pool, Username=user)["UserStatus"])
         except cognito.exceptions.UserNotFoundException:
             return "no such user"
+        except AWS_ERRORS as error:
+            raise failure(f"Looking at the throwaway user {user}", error) from error
 
     def _expired_tokens(self) -> dict[str, str]:
         """Return a stored ID token and an access token that have expired, and that the pool made.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ import boto3
 import pytest
 import requests
 from botocore.config import Config
-from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, in_process, until
+from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, in_process
 from conftest import FakeTime, refusal
 from hypothesis import given
 from hypothesis import strategies as st
+from proxy_tools import Call, Gate, Proxy, Strike
 
 from cogauth import state as state_file
 from cogauth import tokens
@@ -33,6 +35,8 @@ from cogauth.waiting import Waiter
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cli_tools import Running
 
 pytest_plugins = ("cli_tools",)
 
@@ -155,9 +159,10 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) ->
     assert "ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
     assert done.out.endswith("All 6 are as they should be; 4 not counted.\n")
     document = standing.cli.run("verify", "--json").must().document
-    assert list(document) == ["ok", "api", "stage", "url", "rows", "elapsed_s"]
+    assert list(document) == ["ok", "api", "stage", "url", "rows", "left", "elapsed_s"]
     assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
     assert (document["ok"], document["api"]) == (True, standing.up["rest_api_id"])
+    assert document["left"] is None
     assert f"{document['url']}/hello" == standing.up["protected_url"]
     table = standing.cli.on_terminal("verify")
     assert table.ended() == 0
@@ -629,23 +634,46 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     assert standing.state().throwaway_users == {}
 
 
+@contextmanager
+def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
+    """A run of the command that has made its user and goes no further."""
+    gate, state = Gate(), standing.state()
+    strike = Strike(Call("AdminGetUser", 1), "before", gate)
+    with Proxy(standing.up["endpoint_url"], "checked", strike) as proxy:
+        state.endpoint_url = proxy.url
+        state.save()
+        try:
+            running = standing.cli.spawn("verify", COGAUTH_ENDPOINT_URL=proxy.url)
+            gate.wait()
+            assert len(standing.users()) == 1
+            yield running, gate
+        finally:
+            if not gate.verdict.done():
+                gate.verdict.set_result(False)
+            state = standing.state()
+            state.endpoint_url = standing.up["endpoint_url"]
+            state.save()
+
+
 @pytest.mark.local
 def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
-    running = standing.cli.spawn("verify")
-    running.see("trigger fires")
-    running.process.send_signal(signal.SIGKILL)
-    running.ended()
+    with held(standing) as (running, _):
+        running.process.send_signal(signal.SIGKILL)
+        running.ended()
+    assert standing.users() == list(standing.state().throwaway_users) != []
     standing.cli.run("verify", "--settle", "0").must()
-    assert until(lambda: standing.users() == [])
+    assert standing.users() == []
     assert standing.state().throwaway_users == {}
 
 
 @pytest.mark.local
 def test_ctrl_c_removes_the_user(standing: Standing) -> None:
-    running = standing.cli.spawn("verify")
-    running.see("trigger fires")
-    running.process.send_signal(signal.SIGINT)
-    assert running.ended() in {0, 130}
+    with held(standing) as (running, gate):
+        running.process.send_signal(signal.SIGINT)
+        running.see("Stopping after the calls in flight")
+        gate.verdict.set_result(True)
+        assert running.ended() == 130
+    assert "Its user was removed" in running.text
     assert "Traceback" not in running.text
     assert standing.users() == []
     assert standing.state().throwaway_users == {}
@@ -687,10 +715,11 @@ def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
 
 
 @pytest.mark.local
-def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fails: bool) -> None:
     ctx = standing.context()
     events = ctx.aws.cognito.meta.events
-    name = "before-call.cognito-identity-provider.AdminDeleteUser"
+    prefix = "before-call.cognito-identity-provider."
     calls: list[int] = []
     deny = denial("AdminDeleteUser")
 
@@ -698,14 +727,26 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing) -> Non
         calls.append(1)
         return deny(**more) if len(calls) > 1 else None
 
-    events.register(name, denied_later)
+    handlers = {f"{prefix}AdminDeleteUser": denied_later}
+    if fails:
+        handlers[f"{prefix}AdminGetUser"] = denial("AdminGetUser")
+    for name, handler in handlers.items():
+        events.register(name, handler)
     try:
-        result = verify(ctx, find_target(ctx), lambda _row: None)
+        if fails:
+            # An error of the run's own doesn't hide it.
+            with pytest.raises(CogauthError, match="Looking at the throwaway user") as caught:
+                verify(ctx, find_target(ctx), lambda _row: None)
+            left = str(caught.value)
+        else:
+            result = verify(ctx, find_target(ctx), lambda _row: None)
+            assert not result.ok
+            left = str(result.left)
     finally:
-        events.unregister(name, denied_later)
-    assert not result.ok
-    assert result.left is not None
-    assert "The next 'cogauth verify --stack checked --state" in result.left
+        for name, handler in handlers.items():
+            events.unregister(name, handler)
+    assert f"Removing the throwaway user {standing.users()[0]} failed" in left
+    assert "The next 'cogauth verify --stack checked --state" in left
     assert standing.users() == list(standing.state().throwaway_users)
     standing.verify()
     assert standing.users() == []
@@ -745,9 +786,10 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
 
     with Fixed(no_answer) as elsewhere:
         ctx.state.endpoint_url = elsewhere.url
-        with pytest.raises(LoginError):
+        with pytest.raises(LoginError, match="no answer of the sign-in's") as caught:
             verify(ctx, target, lambda _row: None)
     (left,) = standing.state().throwaway_users
+    assert f"Whether the throwaway user {left} was made isn't known" in str(caught.value)
     assert left.startswith("cogauth-verify-")
     later = replace(standing.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = standing.up["endpoint_url"]
