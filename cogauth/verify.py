@@ -50,7 +50,7 @@ CALLED = ("GET", "HEAD")
 GLOB = re.compile(r"[*?\[]")
 REDIRECTION, CLIENT_ERROR = 300, 400
 NEEDS_API_KEY = "not counted: it asks for an API key as well, which verify doesn't have"
-# Its preflight, and its page, are nobody's; the top-level domain is reserved for that.
+# An origin that is nobody's: the top-level domain is reserved for that.
 FOREIGN = "https://cogauth.invalid"
 # Of the origins that may read the answers so many are tried.
 ORIGINS_TRIED = 3
