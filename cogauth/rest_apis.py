@@ -9,7 +9,6 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -378,8 +377,3 @@ def nearest(routes: Routes, path: str) -> list[str]:
     by_case = {each.lower(): each for each in routes}
     near = difflib.get_close_matches(path.lower(), by_case, 3, 0.6)
     return [by_case[each] for each in near] or sorted(routes)[:5]
-
-
-def chosen(template: str, wanted: str) -> bool:
-    """Say whether a resource's path is meant by one that a user gave: a glob, or a real path."""
-    return template == wanted or fnmatchcase(template, wanted) or matches(template, wanted)

@@ -10,20 +10,23 @@ import base64
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jwt
 
 from cogauth import rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
-from cogauth.errors import UsageError
+from cogauth.cors import ALLOW_ORIGIN, ANY
+from cogauth.errors import CogauthError, UsageError
 from cogauth.http import request, session
-from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
-from cogauth.rest_apis import COGNITO, Guard, Method, Routes, chosen, matches, nearest
+from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
+from cogauth.rest_apis import COGNITO, Guard, Method, Routes, nearest, route
 from cogauth.settings import PROTECTED_PATH
-from cogauth.state import THROWAWAY
+from cogauth.state import ATTACHED, THROWAWAY
 from cogauth.steps.base import deleted
 from cogauth.waiting import TimedOutError
 
@@ -43,7 +46,14 @@ PASSWORD_LENGTH = 32
 GARBAGE = "not-a-token"
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
 CALLED = ("GET", "HEAD")
-ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+# A path that has one of these is no real path.
+GLOB = re.compile(r"[*?\[]")
+REDIRECTION, CLIENT_ERROR = 300, 400
+NEEDS_API_KEY = "not counted: it asks for an API key as well, which verify doesn't have"
+# An origin that is nobody's: the top-level domain is reserved for that.
+FOREIGN = "https://cogauth.invalid"
+# Of the origins that may read the answers so many are tried.
+ORIGINS_TRIED = 3
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,8 @@ def find_target(
         stage: its name; None for the stack's own, or for the only one.
 
     Raises:
-        UsageError: there is no such API, stage or guarded method, or several stages.
+        UsageError: there is no such API, stage or guarded method, or several stages; or none of
+            the methods can be called.
     """
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
@@ -168,7 +179,8 @@ def find_target(
     places: list[Place] = []
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
-        place = _real_path(method, path)
+        verb = _verb(routes, method)
+        place = _real_path(method, verb, path)
         if isinstance(place, Row):
             not_called.append(place)
             continue
@@ -176,12 +188,16 @@ def find_target(
             Place(
                 ctx.url(place, api=found, stage=name),
                 place,
-                "GET" if method.http_method == "ANY" else method.http_method,
+                verb,
                 method.guard,
                 "OPTIONS" in routes[method.path] or method.http_method == "ANY",
                 found == own and method.path == PROTECTED_PATH,
             )
         )
+    if not places:
+        # All else that is checked says nothing about the guard.
+        listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
+        raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
     return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
@@ -190,20 +206,23 @@ def find_target(
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
     """Return the methods that the stack's pool guards, or that it should."""
     pool = ctx.fact("user_pool", "arn")
+    # What was put behind the guard, whatever has become of it: that is what is to be seen.
+    recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
+    ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
+    if api == ctx.fact("rest_api"):
+        ours.add(f"GET {PROTECTED_PATH}")
     guarded = [
         method
         for methods in routes.values()
         for method in methods.values()
-        if (method.guard.type == COGNITO and pool in method.guard.pools)
-        # The stack's own, whatever has become of its guard: that is what is to be seen.
-        or (api == ctx.fact("rest_api") and method.name == f"GET {PROTECTED_PATH}")
+        if method.name in ours or (method.guard.type == COGNITO and pool in method.guard.pools)
     ]
     if not guarded:
         raise UsageError(
             f"The stack's user pool guards no method of the API {api}. "
             f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
         )
-    wanted = [method for method in guarded if path is None or chosen(method.path, path)]
+    wanted = [method for method in guarded if path is None or _is_meant(routes, method, path)]
     if not wanted:
         paths = {method.path: {method.http_method: method} for method in guarded}
         raise UsageError(
@@ -213,11 +232,25 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     return wanted
 
 
-def _real_path(method: Method, path: str | None) -> str | Row:
+def _is_meant(routes: Routes, method: Method, path: str) -> bool:
+    """Say whether a glob fits a method's path, or a call of a real path leads to the method."""
+    if GLOB.search(path):
+        return fnmatchcase(method.path, path)
+    return route(routes, _verb(routes, method), path)[1] == method
+
+
+def _verb(routes: Routes, method: Method) -> str:
+    """Return how a method is called: ``ANY`` by what has no method of its own at that path."""
+    if method.http_method != "ANY":
+        return method.http_method
+    return next((verb for verb in CALLED if verb not in routes[method.path]), "ANY")
+
+
+def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
-    real = path if path is not None and matches(method.path, path) else method.path
+    real = method.path if path is None or GLOB.search(path) else path
     name = method.name
-    if method.http_method not in {*CALLED, "ANY"}:
+    if verb not in CALLED:
         why = "it could change something, should the guard let it pass"
         return Row("not called", name, "", "", None, why)
     if "{" in real:
@@ -299,14 +332,19 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
         report: told each row as soon as it is known.
 
     Raises:
-        CogauthError: the check can't be made at all; the throwaway user was removed.
+        CogauthError: the check can't be made at all; the throwaway user was removed, or the
+            message says that it wasn't.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     ctx.aws.make_clients("cognito", "apigateway")
     run = _Run(ctx, target, report)
     user = new_user(ctx)
+    failed: CogauthError | None = None
     try:
         run.check(user, new_password(ctx.state.settings))
+    except CogauthError as error:
+        failed = error
+        raise
     finally:
         # Nothing new begins after a Ctrl-C but this.
         stopped = ctx.waiter.stop.is_set()
@@ -314,6 +352,8 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
         left = _tidy(ctx, user, answered=run.answered)
         if stopped:
             ctx.waiter.stop.set()
+        if failed and left:
+            failed.args = (f"{failed} {left}",)
     return Verification(target, tuple(run.rows), left)
 
 
@@ -341,12 +381,13 @@ class _Run:
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.endpoint_url is not None
         self.origins = ctx.state.settings.cors_origins
+        self.several_origins = len(self.origins) > 1
         self.answered = True
 
     def check(self, user: str, password: str) -> None:
         """Make all checks, one after the other."""
         got = self._sign_up(user, password)
-        old = self._expired_token()
+        old = self._expired_tokens()
         for place in self.target.places:
             for row in self._place_rows(place, got, old):
                 self._add(row)
@@ -393,25 +434,28 @@ class _Run:
             return str(cognito.admin_get_user(UserPoolId=pool, Username=user)["UserStatus"])
         except cognito.exceptions.UserNotFoundException:
             return "no such user"
+        except AWS_ERRORS as error:
+            raise failure(f"Looking at the throwaway user {user}", error) from error
 
-    def _expired_token(self) -> str | None:
-        """Return a stored ID token that has expired, and that the pool did make.
+    def _expired_tokens(self) -> dict[str, str]:
+        """Return a stored ID token and an access token that have expired, and that the pool made.
 
         An app client's tokens live for an hour; to make them shorter would change the stack.
         """
         http = session(self.ctx.jwks_url)
+        found: dict[str, str] = {}
         for kept in tokens.stored(self.ctx.state).values():
-            token = str(kept.get("id_token", ""))
-            try:
-                claims = jwt.decode(token, options={"verify_signature": False})
-                expired = float(claims["exp"]) < self.ctx.now()
-            except (jwt.PyJWTError, KeyError, TypeError, ValueError):
-                continue
-            if expired and tokens.is_signed(self.ctx, http, token):
-                return token
-        return None
+            for name in {"id_token", "access_token"} - set(found):
+                try:
+                    claims = jwt.decode(kept[name], options={"verify_signature": False})
+                    expired = float(claims["exp"]) < self.ctx.now()
+                except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+                    continue
+                if expired and tokens.is_signed(self.ctx, http, kept[name]):
+                    found[name] = kept[name]
+        return found
 
-    def _place_rows(self, place: Place, got: dict[str, str], old: str | None) -> Iterator[Row]:
+    def _place_rows(self, place: Place, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
         identity, access = got.get("id_token"), got.get("access_token")
         yield self._call("no token", place, None, UNAUTHORIZED)
         yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
@@ -446,90 +490,153 @@ class _Run:
         if place.guard.scopes:
             note = f"it carries {', '.join(carried) or 'no scope'}, not {place.guard.scopes[0]}"
             return self._call("access token", place, token, UNAUTHORIZED, note)
-        note = "the method has no scopes, so it takes ID tokens"
-        row = self._call("access token", place, token, UNAUTHORIZED, note)
-        if row.ok or not self.emulated:
-            return row
-        note = "not counted: AWS refuses an access token where no scope is asked for, this "
-        return Row(**{**asdict(row), "ok": None, "note": f"{note}endpoint doesn't"})
+        note = "AWS refuses an access token where no scope is asked for"
+        return self._call("access token", place, token, UNAUTHORIZED, note, aws_only=True)
 
-    def _expired(self, place: Place, old: str | None) -> Row:
-        if old is None:
+    def _expired(self, place: Place, old: dict[str, str]) -> Row:
+        # One of the other kind is refused for its kind.
+        name, kind = ("access_token", "access") if place.guard.scopes else ("id_token", "ID")
+        if name not in old:
             why = (
                 "the app client's tokens live for an hour, and no stored one of "
                 "'cogauth test-login' has expired"
             )
             return Row("expired token", str(place), "", "", None, why)
-        return self._call("expired token", place, old, UNAUTHORIZED)
+        sent = f"expired {kind} token"
+        return self._call("expired token", place, old[name], UNAUTHORIZED, sent=sent)
 
     def _preflight(self, place: Place) -> Row:
-        sent = f"OPTIONS {place.path}"
-        if not (self._cors_on(place) or place.preflight):
+        sent, own = f"OPTIONS {place.path}", self._cors_on(place)
+        if not (own or place.preflight):
             why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
             return Row("OPTIONS", sent, "", "", None, why)
-        status = self._status("OPTIONS", place, None, None).status_code
-        ok = status not in {UNAUTHORIZED, FORBIDDEN}
-        note = "" if ok else "a browser's preflight carries no token: OPTIONS must not be guarded"
-        return Row("OPTIONS", sent, NOT_REFUSED, str(status), ok, note)
+        # As a browser asks; what it gets for that in somebody else's API is their affair.
+        origin = self._own_origins()[0] if own else FOREIGN
+        headers = {"Origin": origin, "Access-Control-Request-Method": place.verb}
+        least, expected = (REDIRECTION, "2xx") if own else (CLIENT_ERROR, "below 400")
+
+        def attempt() -> Row:
+            status = self._send("OPTIONS", place, None, headers).status_code
+            note = ""
+            if status in {UNAUTHORIZED, FORBIDDEN}:
+                note = "a browser's preflight carries no token: OPTIONS must not be guarded"
+            elif status >= least:
+                note = f"'cogauth explain {place.url} --method OPTIONS' tells more"
+            return Row("OPTIONS", sent, expected, str(status), status < least, note)
+
+        return self._settled(attempt)
 
     def _cors(self, place: Place, token: str | None) -> Iterator[Row]:
-        """See that a page of an origin that is let in can read both answers."""
+        """See that a page of an origin that is let in can read both answers, and no other page."""
         if not self._cors_on(place):
             why = "CORS is off ('cogauth up --cors-origin' turns it on)"
             if not place.own:
                 why = "what the API does about CORS is its own affair"
             yield Row("CORS headers", str(place), "", "", None, why)
             return
-        origin = self.origins[0] if self.origins[0] != "*" else "https://cogauth.invalid"
-        for name, sent in (("401", None), ("200", token)):
-            if name == "200" and sent is None:
-                continue
-            answer = self._status(place.verb, place, sent, int(name), {"Origin": origin})
-            got = answer.headers.get(ALLOW_ORIGIN, "none")
-            yield Row(
-                f"CORS headers on {name}",
-                f"{place}, Origin: {origin}",
-                f"{ALLOW_ORIGIN}: {origin} or *",
-                got,
-                got in {origin, "*"},
-            )
+        if place.guard.api_key:
+            token = None
+        if self.several_origins:
+            why = "API Gateway's own answers can't choose among several origins, so they name none"
+            yield Row("CORS headers on 401", str(place), "", "", None, why)
+        for origin in self._own_origins():
+            if not self.several_origins:
+                yield self._settled(partial(self._cors_row, place, None, origin))
+            if token is not None:
+                yield self._settled(partial(self._cors_row, place, token, origin))
+        if place.guard.api_key:
+            yield Row("CORS headers on 200", str(place), "", "", None, NEEDS_API_KEY)
+        if self.origins != (ANY,):
+            yield self._settled(partial(self._foreign_row, place, token))
+
+    def _own_origins(self) -> tuple[str, ...]:
+        return (FOREIGN,) if self.origins == (ANY,) else self.origins[:ORIGINS_TRIED]
+
+    def _cors_row(self, place: Place, token: str | None, origin: str) -> Row:
+        got = self._send(place.verb, place, token, {"Origin": origin}).headers.get(ALLOW_ORIGIN)
+        row = Row(
+            f"CORS headers on {UNAUTHORIZED if token is None else OK}",
+            f"{place}, Origin: {origin}",
+            f"{ALLOW_ORIGIN}: {origin} or *",
+            got or "none",
+            got in {origin, ANY},
+        )
+        if row.ok or not (self.emulated and self.several_origins):
+            return row
+        note = "not counted: AWS's mapping template names the origin, this endpoint has none"
+        return replace(row, ok=None, note=note)
+
+    def _foreign_row(self, place: Place, token: str | None) -> Row:
+        got = self._send(place.verb, place, token, {"Origin": FOREIGN}).headers.get(ALLOW_ORIGIN)
+        return Row(
+            "CORS, other origin",
+            f"{place}, Origin: {FOREIGN}",
+            f"not {FOREIGN} or *",
+            got or "none",
+            got not in {FOREIGN, ANY},
+        )
 
     def _cors_on(self, place: Place) -> bool:
         return place.own and bool(self.origins)
 
-    def _call(
-        self, name: str, place: Place, token: str | None, expected: int | None, note: str = ""
-    ) -> Row:
-        """Call a method; None is expected where any answer will do that is not the guard's."""
-        status = self._status(place.verb, place, token, expected).status_code
-        if expected is None:
-            ok = status not in {UNAUTHORIZED, FORBIDDEN}
-            if ok and status != OK:
-                note = "the guard let it pass; what is behind it answered so"
-        else:
-            ok = status == expected
-        if not ok:
-            note = f"{f'{note}; ' if note else ''}'cogauth explain {place.url}' tells more"
-        wanted = NOT_REFUSED if expected is None else str(expected)
-        return Row(name, f"{place}, {name}", wanted, str(status), ok, note)
-
-    def _status(
+    def _call(  # noqa: PLR0913 as many as a check has parts
         self,
-        verb: str,
+        name: str,
         place: Place,
         token: str | None,
         expected: int | None,
-        headers: dict[str, str] | None = None,
-    ) -> requests.Response:
-        """Return the answer; a new deployment says 403 or 500 by itself for some seconds."""
-        last: list[requests.Response] = []
-        passing = {FORBIDDEN} if expected is None else {FORBIDDEN, SERVER_ERROR}
-        patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
-        sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
+        note: str = "",
+        *,
+        sent: str = "",
+        aws_only: bool = False,
+    ) -> Row:
+        """Call a method.
 
-        def attempt() -> requests.Response | None:
-            last[:] = [request(self.http, verb, place.url, headers=sent)]
-            return None if last[0].status_code in passing - {expected} else last[0]
+        Args:
+            name: of the check.
+            place: the method.
+            token: sent in the header that its guard asks for; None for none.
+            expected: the status; None where any answer will do that is not the guard's.
+            note: what is to know of it.
+            sent: what is sent, in words; empty: as the check's name says.
+            aws_only: whether AWS is known to answer so, and an emulator's other answer is no fault.
+        """
+        wanted = NOT_REFUSED if expected is None else str(expected)
+        if place.guard.api_key and expected in {None, OK}:
+            return Row(name, str(place), "", "", None, NEEDS_API_KEY)
+
+        def attempt() -> Row:
+            answer = self._send(place.verb, place, token)
+            status, about = answer.status_code, note
+            ok = self._let_pass(answer) if expected is None else status == expected
+            row = Row(name, f"{place}, {sent or name}", wanted, str(status), ok)
+            if not ok and aws_only and self.emulated:
+                return replace(row, ok=None, note=f"not counted: {note}, this endpoint doesn't")
+            if not ok:
+                about = f"{f'{note}; ' if note else ''}'cogauth explain {place.url}' tells more"
+            elif expected is None and status != OK:
+                about = f"the guard let it pass; what is behind it answered {status} itself"
+            return replace(row, note=about)
+
+        return self._settled(attempt)
+
+    def _let_pass(self, answer: requests.Response) -> bool:
+        """Say whether an answer is not the guard's; of a refusal on AWS a header tells it."""
+        refused = answer.status_code in {UNAUTHORIZED, FORBIDDEN}
+        # API Gateway names the kind of its own; an emulator may not.
+        return not refused or not (self.emulated or "x-amzn-ErrorType" in answer.headers)
+
+    def _settled(self, make: Callable[[], Row]) -> Row:
+        """Make a check again while it differs: a new deployment takes some seconds to answer.
+
+        Until then the one before it answers, or API Gateway says 403 or 500 by itself.
+        """
+        last: list[Row] = []
+        patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
+
+        def attempt() -> Row | None:
+            last[:] = [make()]
+            return None if last[0].ok is False else last[0]
 
         try:
             return self.ctx.waiter.until(
@@ -539,6 +646,12 @@ class _Run:
             )
         except TimedOutError:
             return last[0]
+
+    def _send(
+        self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
+        sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
+        return request(self.http, verb, place.url, headers=sent)
 
 
 def _tampered(token: str) -> str:

@@ -99,6 +99,7 @@ def _end(target: Target, result: Verification, elapsed: float) -> int:
                 "stage": result.target.stage,
                 "url": result.target.url,
                 "rows": [row.to_json() for row in result.rows],
+                "left": result.left,
                 "elapsed_s": round(elapsed, 3),
             }
         )
