@@ -7,7 +7,9 @@ import re
 import shlex
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
@@ -18,6 +20,7 @@ from cogauth import rest_apis
 from cogauth.aws_errors import explain
 from cogauth.errors import CogauthError, UsageError
 from cogauth.http import request, session, strict_json
+from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 
 # How an endpoint that isn't AWS's says that it has no such operation.
 NO_SUCH_OPERATION = {404, 405, 501}
+# Of the headers that a caller may not give: these frame the request, or send it elsewhere.
+CLIENTS_OWN = {
+    *("connection", "content-length", "expect", "host", "proxy-authorization"),
+    "transfer-encoding",
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,14 @@ class Call:
             )
         if not self.path.isprintable():
             raise UsageError("The path can't be used: it holds a control character.")
+        parts = unquote(self.path.partition("?")[0]).split("/")
+        if "#" in self.path or {".", ".."} & set(parts):
+            raise UsageError(
+                f"The path {self.path!r} can't be used: '#' is for browsers alone, and '.' or '..' "
+                "as a part of it would lead out of the stage. Write a '#' of a value as %23."
+            )
+        if self.method == "HEAD" and self.body is not None:
+            raise UsageError("HEAD takes no --data: leave it away, or give another method.")
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
@@ -75,24 +91,21 @@ def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
                 "The header Authorization is the token's: leave it out. --username and --type "
                 "choose the token, --no-token sends none."
             )
+        if name.lower() in CLIENTS_OWN:
+            raise UsageError(
+                f"The header {name} can't be given: it says how the request is sent and to whom, "
+                "which is the client's to say."
+            )
         if name.lower() in {known.lower() for known in headers}:
             raise UsageError(f"The header {name} was given twice: give it once.")
         # A line's end would begin a header of its own.
-        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not _is_latin1(value):
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not value.isascii():
             raise UsageError(
                 f"The value of the header {name} can't be used: it holds a line's end, another "
-                "control character, or one that HTTP can't send."
+                "control character, or one beyond ASCII, which clients send in different ways."
             )
         headers[name] = value
     return headers
-
-
-def _is_latin1(text: str) -> bool:
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ class Answer:
         body: as it came.
         elapsed_ms: until all of it was there; by API Gateway's own count for its test.
         log: the execution log, of the test.
+        as_any: whether the test was of the resource's ANY, so that API Gateway chose the method.
     """
 
     status: int
@@ -141,6 +155,7 @@ class Answer:
     body: bytes
     elapsed_ms: int
     log: str | None = None
+    as_any: bool = False
 
 
 def url_of(ctx: Context, place: Place, path: str) -> str:
@@ -184,17 +199,26 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
         ClientError: AWS refused.
     """
     method = _find_method(ctx, place.api, call)
+    invoke = partial(
+        # Once: what is called may have its effect although the answer is lost.
+        ctx.aws.apigateway_once.test_invoke_method,
+        restApiId=place.api,
+        resourceId=method.resource_id,
+        pathWithQueryString=call.path,
+        headers=dict(call.headers),
+        stageVariables=dict(place.variables),
+        # An empty one and none are the same to it.
+        body=(call.body or b"").decode(),
+    )
+    as_any = False
     try:
-        got = ctx.aws.apigateway.test_invoke_method(
-            restApiId=place.api,
-            resourceId=method.resource_id,
-            httpMethod=method.http_method,
-            pathWithQueryString=call.path,
-            headers=dict(call.headers),
-            stageVariables=dict(place.variables),
-            # An empty one and none are the same to it.
-            body=(call.body or b"").decode(),
-        )
+        try:
+            got = invoke(httpMethod=call.method)
+        except ClientError as error:
+            # It isn't documented whether a resource's ANY answers for each method here.
+            if method.http_method != "ANY" or not _is_no_such_method(error):
+                raise
+            got, as_any = invoke(httpMethod="ANY"), True
     except (ClientError, ResponseParserError) as error:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
@@ -210,12 +234,20 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
         body=(got.get("body") or "").encode(),
         elapsed_ms=got["latency"],
         log=got.get("log") or "",
+        as_any=as_any,
     )
+
+
+def _is_no_such_method(error: ClientError) -> bool:
+    """Say whether it is API Gateway's "Invalid Method identifier specified"."""
+    return code_of(error) == rest_apis.GONE and "identifier specified" in message_of(error)
 
 
 def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
     if isinstance(error, ResponseParserError):
         return True
+    if _is_no_such_method(error):
+        return False
     return error.response["ResponseMetadata"]["HTTPStatusCode"] in NO_SUCH_OPERATION
 
 

@@ -5,9 +5,21 @@ sure that nothing is lost: what was made in AWS stands in the state file.
 """
 
 import re
+from base64 import urlsafe_b64decode
 
 # A token, or the beginning of one: "eyJ" is base64's text for '{"', as a JWT's header begins.
-TOKEN_LIKE = re.compile(r"eyJ[\w-]{8}[\w.-]*")
+TOKEN_LIKE = re.compile(r"eyJ[\w-]{8}[\w.-]*", re.ASCII)
+
+
+def holds_token(text: str) -> bool:
+    """Say whether there is a token in a text, or the beginning of one; not if it only looks so."""
+    for match in TOKEN_LIKE.finditer(text):
+        head = match[0].partition(".")[0]
+        # A JWT's header is JSON, which is plain text; a name such as eyJohnnyboys isn't in base64.
+        decoded = urlsafe_b64decode(head[: len(head) // 4 * 4])
+        if decoded.isascii() and decoded.decode().isprintable():
+            return True
+    return False
 
 
 class CogauthError(Exception):

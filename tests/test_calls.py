@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from hypothesis import strategies as st
 
 from cogauth import tokens
 from cogauth.calls import parse_headers, read_json
-from cogauth.errors import UsageError
+from cogauth.errors import UsageError, holds_token
 from cogauth.http import strict_json
 from cogauth.settings import Settings
 from cogauth.state import CREATED, State
@@ -75,12 +76,21 @@ def session(**claims: Any) -> dict[str, str]:
     }
 
 
+# As AWS words it.
+NO_SUCH_METHOD = Answer(
+    404,
+    '{"message": "Invalid Method identifier specified"}',
+    {"x-amzn-ErrorType": "NotFoundException"},
+)
+
+
 @dataclass
 class Gateway:
     """API Gateway's control plane, and its deployed APIs."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     tested: Answer = field(default_factory=lambda: Answer(404, '{"message": "Unknown path"}'))
+    missing: tuple[str, ...] = ()
     requests: list[Request] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Answer:
@@ -95,7 +105,7 @@ class Gateway:
             return self.answers.get(path) or Answer(200, '{"message": "Hello"}')
         if "/methods/" in path:
             self.requests.append(request)
-            return self.tested
+            return NO_SUCH_METHOD if path.endswith(self.missing) else self.tested
         return Answer(200, json.dumps({"item": LISTS[path.removeprefix("/restapis")]}))
 
 
@@ -226,6 +236,11 @@ def test_a_refused_call_names_the_command_that_says_why(
     else:
         why = explained_by.format(url=url, explain=f"cogauth explain {url}")
         assert done.err.endswith(f"\nWhy: cogauth {why}\n")
+
+
+def test_400_is_refused(played: Played) -> None:
+    played.gateway.answers[f"{BASE}/page"] = Answer(400, "{}")
+    played.run("call", "GET", "/page", code=1)
 
 
 def test_a_call_as_json_is_one_document(played: Played) -> None:
@@ -363,7 +378,15 @@ def test_an_api_or_stage_that_is_not_there_is_named(
         (("FETCH", "/"), "'FETCH' is not one of"),
         (("GET", "/", "--header", "authorization:x"), "The header Authorization is the token's"),
         (("GET", "/", "--header", "X: a\r\nAuthorization: b"), "The value of the header X can't"),
-        (("GET", "/", "--header", "X: \u20ac"), "one that HTTP can't send"),
+        (("GET", "/", "--header", "X: \u20ac"), "one beyond ASCII"),
+        (("GET", "/", "--header", "X: \u00e9"), "one beyond ASCII"),
+        (("GET", "/", "--header", "Content-Length: 5"), "The header Content-Length can't be given"),
+        (("GET", "/", "--header", "host: evil.example"), "The header host can't be given"),
+        (("GET", "/../beta/x"), "would lead out of the stage"),
+        (("GET", "/%2e%2E/beta/x"), "would lead out of the stage"),
+        (("GET", "/a%2f..%2f..%2fb"), "would lead out of the stage"),
+        (("GET", "/hello#x"), "'#' is for browsers alone"),
+        (("HEAD", "/", "--data", "{}"), "HEAD takes no --data"),
         (("GET", "/", "--header", "no colon"), "The header without a colon can't be used"),
         (("GET", "/", "--header", "a b: c"), "The header 'a b' can't be used"),
         (("GET", "/", "--header", "X: 1", "--header", "x: 2"), "The header x was given twice"),
@@ -395,6 +418,19 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(played: Played)
         assert "There is a token on the command line" in done.err
         assert stolen[:20] not in done.err
     assert played.gateway.requests == []
+
+
+def test_a_name_that_only_looks_like_a_token_is_none(played: Played) -> None:
+    assert played.cli.run("call", "GET", "/keyJournalEntries").must().out
+    done = played.cli.run("call", "GET", "/hello", "--username", "eyJohnnyboys1").must(2)
+    assert "No password" in done.err
+
+
+@given(st.dictionaries(st.text(), st.text(), min_size=1), st.text())
+def test_the_beginning_of_any_token_is_seen(header: dict[str, str], before: str) -> None:
+    text = f"{before}{segment(header)}.e30.x"
+    assert holds_token(text)
+    assert holds_token(text[: len(before) + 12]) or len(segment(header)) < 12
 
 
 @given(st.text(), st.text())
@@ -433,8 +469,8 @@ LOG = "Execution log for request 1\nMethod request path: {}\nSuccessfully comple
     [
         ("GET", "/pets/best", "best/methods/GET"),
         ("GET", "/pets/7?x=1", "one/methods/GET"),
-        ("GET", "/pets/7/toys", "all/methods/ANY"),
-        ("POST", "/pets/7", "all/methods/ANY"),
+        ("GET", "/pets/7/toys", "all/methods/GET"),
+        ("POST", "/pets/7", "all/methods/POST"),
     ],
 )
 def test_the_consoles_test_finds_the_method_as_api_gateway_does(
@@ -459,6 +495,34 @@ def test_the_consoles_test_finds_the_method_as_api_gateway_does(
     document = played.run(*words, "--json").document
     assert (document["elapsed_ms"], document["log"]) == (12, LOG)
     assert document["headers"] == {"X": "1"}
+
+
+def test_a_path_with_any_is_tested_as_that_where_the_method_itself_is_not_known(
+    played: Played,
+) -> None:
+    played.gateway.tested = Answer(200, '{"status": 200, "body": "", "latency": 1, "log": ""}')
+    played.gateway.missing = ("/methods/POST",)
+    done = played.run("call", "POST", "/pets/7", "--api", "pets", "--test-invoke")
+    assert [request.path.rpartition("/")[2] for request in played.gateway.requests] == [
+        "POST",
+        "ANY",
+    ]
+    assert "API Gateway chose what the function is told" in done.err
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_test_is_made_once(played: Played, status: int) -> None:
+    """What is called may have its effect although the answer is an error."""
+    played.gateway.tested = Answer(status, '{"message": "no"}')
+    played.run("call", "POST", "/pets/best", "--api", "pets", "--test-invoke", code=1)
+    assert len(played.gateway.requests) == 1
+
+
+def test_a_method_that_was_deleted_meanwhile_is_no_missing_operation(played: Played) -> None:
+    played.gateway.missing = ("/methods/GET",)
+    done = played.run("call", "GET", "/hello", "--test-invoke", code=1)
+    assert "Invalid Method identifier specified" in done.err
+    assert "has no TestInvokeMethod" not in done.err
 
 
 def test_a_test_that_fails_exits_with_1(played: Played) -> None:
@@ -549,9 +613,38 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     assert {r.headers["Authorization"] for r in played.gateway.requests} == {expected}
 
 
+def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played) -> None:
+    line = played.run("curl", "GET", "/hello").out
+    done = paste(played, line, COGAUTH_JSON="1", COGAUTH_TYPE="access")
+    assert done.stdout == b'{"message": "Hello"}'
+    (sent,) = played.gateway.requests
+    assert sent.headers["Authorization"] == tokens.stored(played.state)["ann"]["id_token"]
+    says = "--header and --json exclude each other"
+    played.refuse("token", "--header", "--json", says=says)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{cogauth} decode <&-", "Not verified"),
+        ("{cogauth} call POST /x --data - <&-", "isn't JSON"),
+        ("{cogauth} token --username ben --password-stdin <&-", "The password is empty"),
+        ("{cogauth} token >&-", ""),
+        ("{cogauth} token >/dev/full", "The output can't be written: No space left on device."),
+        ("{cogauth} call GET /hello >/dev/full", "The output can't be written"),
+    ],
+)
+def test_streams_that_are_closed_or_full(played: Played, line: str, says: str) -> None:
+    done = paste(played, line.format(cogauth=shlex.join([sys.executable, "-m", "cogauth"])))
+    said = (done.stdout + done.stderr).decode()
+    assert says in said
+    assert "Traceback" not in said
+    assert SIGNATURE not in done.stderr.decode()
+
+
 def test_curl_sends_nothing_and_holds_no_token(played: Played) -> None:
     line = played.run("curl", "GET", "/hello").out
-    assert " token --username ann --header | curl -sS -H @- http" in line
+    assert " token --username ann --type id --header | curl -sS -H @- http" in line
     assert played.run("curl", "GET", "/hello", "--json").document == {"command": line.rstrip()}
     assert played.gateway.requests == []
     played.refuse("curl", "POST", "/", "--data", "-", says="--data can't be stdin here")
@@ -559,6 +652,10 @@ def test_curl_sends_nothing_and_holds_no_token(played: Played) -> None:
 
 
 # Whose tokens
+
+
+def test_times_are_local(played: Played) -> None:
+    assert " JST (in " in played.cli.run("token", "--decode", TZ="Asia/Tokyo").must().out
 
 
 def test_whose_token_it_is_must_be_clear(played: Played) -> None:

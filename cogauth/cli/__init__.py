@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -22,12 +24,14 @@ from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users
 from cogauth.cli.verify import verify
-from cogauth.errors import TOKEN_LIKE
+from cogauth.errors import holds_token
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
+# A full disk, a spent quota, a broken device: what writing to stdout can meet.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -44,8 +48,8 @@ The same on the embedded local AWS, to look around in:
   cogauth up --local
 """
 EPILOG = """\b
-Each option, but --yes, those that end with -stdin and those that describe one request, is an
-environment variable too: --stack is COGAUTH_STACK.
+Each option that holds for more than one run is an environment variable too: --stack is
+COGAUTH_STACK.
 'cogauth COMMAND --help' shows a command's options and examples.
 """
 
@@ -69,8 +73,9 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
+    _open_what_is_closed()
     on_ending(_interrupt)
-    if any(map(TOKEN_LIKE.search, sys.argv[1:])):
+    if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
         click.echo(
             "Error: There is a token on the command line, which others on this machine can read "
@@ -90,8 +95,14 @@ def main() -> NoReturn:
         click.echo("Interrupted.", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has read enough. Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has read enough.
+        _drop_output()
+        code = 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE or error.filename is not None:
+            raise
+        _drop_output()
+        click.echo(f"Error: The output can't be written: {error.strerror}.", err=True)
         code = 1
     if code == INTERRUPTED:
         with suppress(OSError):
@@ -99,6 +110,18 @@ def main() -> NoReturn:
         # Not by sys.exit, which waits for threads: what is in flight there only reads.
         os._exit(code)
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Give Python the streams that whoever started it has closed: they are None, and crash."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 to the end
+
+
+def _drop_output() -> None:
+    # Python would complain once more at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

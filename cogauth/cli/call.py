@@ -48,7 +48,6 @@ def request_options(command: Callable[..., int | None]) -> Callable[..., int | N
         click.option("--no-token", is_flag=True, help="Send no token."),
         click.option(
             "--stage",
-            envvar="COGAUTH_STAGE",
             help="A stage of the API.  [default: the stack's, or the API's only one]",
         ),
         click.option(
@@ -113,8 +112,10 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     ctx = standing(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
     if test_invoke:
-        answer = calls.console_test(ctx, place, wanted)
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
+        answer = calls.console_test(ctx, place, wanted)
+        if answer.as_any:
+            notice("  as the path's ANY method: API Gateway chose what the function is told of it")
     else:
         token = None if no_token else _token(target, ctx, options)
         url = calls.url_of(ctx, place, wanted.path)
@@ -187,8 +188,9 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     token = None
     if not no_token:
         name = shlex.quote(sessions.whose(state, options["username"]))
-        kind = "" if options["kind"] == "id" else f" --type {options['kind']}"
-        token = _runnable(target.command(f"token --username {name}{kind} --header"))
+        # The type by its name: the shell that runs the line may have another in its environment.
+        words = f"token --username {name} --type {options['kind']} --header"
+        token = _runnable(target.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})
@@ -224,6 +226,8 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
             raise UsageError(
                 "Both --data and --password-stdin would read stdin: give the JSON as @FILE."
             )
+        if sys.stdin.isatty():
+            notice("Type the JSON, then press Enter and Ctrl-D:")
         return read_json(sys.stdin.buffer.read(), "--data from stdin")
     if not data.startswith("@"):
         return read_json(data.encode(errors="surrogateescape"), "--data")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # No token is that long, in bytes: no header could carry it.
 LONGEST = 65536
+# As Linux has it for a line that is edited, its end included.
+TERMINAL_LINE = 4095
 
 
 @click.command(
@@ -52,6 +54,11 @@ def token(  # noqa: PLR0913 click passes each option by its name
     """
     if header and decoded:
         raise UsageError("--header and --decode exclude each other: give one of them.")
+    if header and target.as_json:
+        # The line that 'curl' prints has no --json: a COGAUTH_JSON of its shell is not meant.
+        source = click.get_current_context().get_parameter_source("as_json")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError("--header and --json exclude each other: give one of them.")
     state = require_state(target)
     from cogauth import sessions
 
@@ -59,10 +66,12 @@ def token(  # noqa: PLR0913 click passes each option by its name
     found = get_tokens(target, state, username, from_stdin=password_stdin)[f"{kind}_token"]
     if decoded:
         _show(target, state, found)
+    elif header:
+        click.echo(f"Authorization: {found}")
     elif target.as_json:
         print_json({"username": username, "type": kind, "token": found})
     else:
-        click.echo(f"Authorization: {found}" if header else found)
+        click.echo(found)
 
 
 @click.command(
@@ -85,6 +94,11 @@ def decode(target: Target) -> None:
     """
     if sys.stdin.isatty():
         text = click.prompt("Token (not shown)", hide_input=True, err=True)
+        if len(text) >= TERMINAL_LINE:
+            raise UsageError(
+                f"The terminal cut the token off after {TERMINAL_LINE} characters: give it by a "
+                "pipe or from a file, as in 'cogauth decode < token.txt'."
+            )
     else:
         text = sys.stdin.buffer.read(LONGEST + 1).decode(errors="replace")
     if len(text) > LONGEST:

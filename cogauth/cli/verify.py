@@ -48,7 +48,7 @@ Methods other than GET and HEAD are not called: they could change something.
 @click.option(
     "--path", envvar="COGAUTH_PATH", help="The path of its methods: a glob, or a real path."
 )
-@click.option("--stage", envvar="COGAUTH_STAGE", help="Its stage.  [default: the only one]")
+@click.option("--stage", help="Its stage.  [default: the only one]")
 @writer_options
 @target_options
 def verify(  # noqa: PLR0913 click passes each option by its name
