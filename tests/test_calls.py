@@ -426,11 +426,11 @@ def test_a_name_that_only_looks_like_a_token_is_none(played: Played) -> None:
     assert "No password" in done.err
 
 
-@given(st.dictionaries(st.text(), st.text(), min_size=1), st.text())
+@given(st.dictionaries(st.sampled_from(["alg", "kid", "typ"]), st.text(), min_size=1), st.text())
 def test_the_beginning_of_any_token_is_seen(header: dict[str, str], before: str) -> None:
-    text = f"{before}{segment(header)}.e30.x"
+    text = f"{before} {segment(header)}.e30.x"
     assert holds_token(text)
-    assert holds_token(text[: len(before) + 12]) or len(segment(header)) < 12
+    assert holds_token(text[: len(before) + 13])
 
 
 @given(st.text(), st.text())
@@ -619,14 +619,14 @@ def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played
     assert done.stdout == b'{"message": "Hello"}'
     (sent,) = played.gateway.requests
     assert sent.headers["Authorization"] == tokens.stored(played.state)["ann"]["id_token"]
-    says = "--header and --json exclude each other"
-    played.refuse("token", "--header", "--json", says=says)
+    refused = played.run("token", "--header", "--json", code=2).document
+    assert "--header and --json exclude each other" in refused["error"]
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{cogauth} decode <&-", "Not verified"),
+        ("{cogauth} decode <&-", "There is no token: the input is empty"),
         ("{cogauth} call POST /x --data - <&-", "isn't JSON"),
         ("{cogauth} token --username ben --password-stdin <&-", "The password is empty"),
         ("{cogauth} token >&-", ""),
