@@ -36,8 +36,9 @@ def whose(state: State, username: str | None) -> str:
     names = sorted(tokens.stored(state))
     if len(names) == 1:
         return names[0]
+    more = "" if names else ", or sign in first with 'cogauth test-login --username NAME'"
     found = f"there are those of {', '.join(names)}" if names else "there is none"
-    raise UsageError(f"Whose session? Of those stored, {found}. Give --username NAME.")
+    raise UsageError(f"Whose tokens? Of those stored, {found}. Give --username NAME{more}.")
 
 
 def kept(state: State, username: str) -> dict[str, str] | None:

@@ -663,7 +663,7 @@ def test_whose_token_it_is_must_be_clear(played: Played) -> None:
     for command in (("call", "GET", "/hello"), ("curl", "GET", "/hello"), ("token",)):
         played.refuse(*command, says="there are those of ann, ben. Give --username NAME.")
     played.state.tokens_path.unlink()
-    played.refuse("token", says="Of those stored, there is none. Give --username NAME.")
+    played.refuse("token", says="Of those stored, there is none. Give --username NAME, or")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"ann": {}}', '{"ann": "x"}', "[" * 99999])

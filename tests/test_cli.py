@@ -668,7 +668,8 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     # Nor is every file beside it one.
     (cli.state.parent / "notes.txt").write_text("The first is for the shop.")
     pid = pid_of_local_aws(cli)
-    cli.run("down", "--yes", "--stack", "first").must()
+    last = "the last stack on the local AWS: that ends, with all else in it"
+    assert last not in cli.run("down", "--yes", "--stack", "first").must().err
     assert pid in processes_of(cli.folder)
     world = all_that_stands(second["endpoint_url"])
     assert "pool second" in world
@@ -679,6 +680,7 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     assert until(lambda: any(cli.local.rglob("at-work")))
     done = cli.run("down", "--yes", "--json", *mine).must()
     tells_of_all(done, second)
+    assert last in done.err
     assert "the local AWS was stopped" in done.err
     until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
     assert processes_of(cli.folder) == []

@@ -119,6 +119,8 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
     up = cli.run("up", "--local", "--region", "us-east-1", "--json").must().document
     lost = json.loads(cli.state.read_text())
     cli.state.unlink()
+    # Another one there doesn't hide it.
+    cli.run("up", "--local", "--stack", "other", "--region", "us-east-1").must()
     bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": ""}
     recovered = cli.run("recover", **bare).must()
     assert f"on the local AWS at {up['endpoint_url']}" in recovered.err
@@ -129,6 +131,7 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
     assert again["sign_in_url"] == up["sign_in_url"]
     cli.login("ann", PASSWORD, **bare).must()
     cli.run("down", "--yes", **bare).must()
+    cli.run("down", "--stack", "other", "--yes", **bare).must()
     assert [path.name for path in (cli.folder / ".cogauth").iterdir()] in ([], ["local"])
 
 

@@ -354,18 +354,23 @@ def unsaved_stack(
 
 def stop_unused_local(target: Target) -> bool:
     """End the local AWS and delete its data, unless a stack beside the state file is on it."""
-    if _is_local_in_use(target):
+    if is_local_in_use(target):
         return False
     target.local_aws.remove()
     return True
 
 
-def _is_local_in_use(target: Target) -> bool:
-    """Say whether a state file beside the target's is of a stack on the local AWS."""
+def is_local_in_use(target: Target, *, but: Path | None = None) -> bool:
+    """Say whether a state file beside the target's is of a stack on the local AWS.
+
+    Args:
+        target: the options.
+        but: a state file that doesn't count.
+    """
     from cogauth.state import load
 
     for path in target.state_path.parent.glob("*"):
-        if not path.is_file() or path.name.endswith((".tokens.json", ".tmp")):
+        if path == but or not path.is_file() or path.name.endswith((".tokens.json", ".tmp")):
             continue
         try:
             other = load(path)
@@ -385,18 +390,37 @@ def search(target: Target) -> Context:
     """Return where a stack without a state file is to be looked for; nothing is on disk.
 
     That is the account that the options and the environment name; or the local AWS beside the
-    state file, if it holds a stack that no state file here knows.
+    state file, if a stack of that name stands there, or one that no state file here knows.
     """
     from cogauth.context import Aws
     from cogauth.settings import Settings
 
     local = target.local_aws
     elsewhere = target.endpoint_url or target.profile or target.region
-    if elsewhere or local.endpoint_url is None or _is_local_in_use(target):
+    if elsewhere or local.endpoint_url is None or not _may_be_local(target):
         return unsaved_stack(target, connect(target, None, from_environment=True), Settings())
     started = local.start()
     aws = Aws(endpoint_url=started.endpoint_url, local=True)
     return unsaved_stack(target, aws, Settings(), started.data_id)
+
+
+def _may_be_local(target: Target) -> bool:
+    from cogauth.aws_errors import AWS_ERRORS
+
+    if not is_local_in_use(target):
+        return True
+    from cogauth.context import Aws
+
+    try:
+        # As it runs, for others are on it.
+        aws = Aws(endpoint_url=target.local_aws.endpoint_url, local=True)
+        pools = aws.cognito.get_paginator("list_user_pools").paginate(
+            PaginationConfig={"PageSize": 60}
+        )
+        names = {pool["Name"] for page in pools for pool in page["UserPools"]}
+    except AWS_ERRORS:
+        return False
+    return target.stack in names
 
 
 def load_state(target: Target) -> State | None:

@@ -55,7 +55,7 @@ Examples:
   cogauth demo --json | jq .ok
 
 It runs in a temporary folder of its own: --state, --profile and --endpoint-url change nothing.
-Needs the embedded local AWS: pip install 'cogauth[local]'
+Needs the embedded local AWS: pip install '.[local]'
 """,
 )
 @target_options

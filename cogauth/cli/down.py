@@ -11,6 +11,7 @@ import click
 from cogauth.cli.common import (
     Target,
     connect,
+    is_local_in_use,
     load_state,
     notice,
     print_json,
@@ -66,7 +67,7 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
         state = require_state(target)
         aws = connect(target, state, clients=engine.DOWN_CLIENTS)
         ctx = Context(aws, state, settle_s=settle)
-        users = _announce(ctx)
+        users = _announce(target, ctx)
         if not (yes or _confirmed(target, users)):
             raise CogauthError("Nothing was deleted.")
         return _take_away(target, ctx, begun)
@@ -100,7 +101,7 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
     return 1 if result.remaining or result.problems else 0
 
 
-def _announce(ctx: Context) -> int:
+def _announce(target: Target, ctx: Context) -> int:
     """Say what will be deleted; return the number of users that are lost with it."""
     from cogauth import engine
     from cogauth.steps.cognito import count_users
@@ -110,13 +111,17 @@ def _announce(ctx: Context) -> int:
         notice(f"  {title:<22} {name}")
     for api in engine.attachments(ctx.state):
         record = ctx.state.attachments[api]
-        notice(
-            f"  {'attached API':<22} {record['name']} ({api}): {len(record['methods'])} methods "
-            f"get back what they had, and the stage {', '.join(record['stages'])} is redeployed, "
-            "with all that is pending there"
-        )
+        what = "our authorizer there is deleted, if no method refers to it"
+        if methods := len(record["methods"]):
+            what = (
+                f"{methods} method{'' if methods == 1 else 's'} get back what they had, and the "
+                f"stage {', '.join(record['stages'])} is redeployed, with all that is pending there"
+            )
+        notice(f"  {'attached API':<22} {record['name']} ({api}): {what}")
     pool = ctx.state.record("user_pool", "user_pool") or {}
     users = (count_users(ctx, pool["id"]) if "id" in pool else None) or 0
+    if ctx.state.local_data is not None and not is_local_in_use(target, but=ctx.state.path):
+        notice("  It is the last stack on the local AWS: that ends, with all else in it.")
     # Cognito's own figure is an estimate.
     notice(f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it.")
     return users
@@ -134,7 +139,13 @@ def _look(target: Target, begun: float) -> int:
     """Without a state file: say what of the stack stands in the account, and delete nothing."""
     from cogauth import engine
 
-    ctx = search(target)
+    try:
+        ctx = search(target)
+    except CogauthError as error:
+        raise type(error)(
+            f"There is no state file {target.state_path}. To look for a stack {target.stack} in an "
+            f"account: {error}"
+        ) from error
     found = [
         {"step": finding.step, "id": finding.id}
         for finding in engine.survey(ctx)

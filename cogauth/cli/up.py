@@ -81,7 +81,7 @@ Examples:
     "--local",
     is_flag=True,
     envvar="COGAUTH_LOCAL",
-    help="Use an embedded local AWS, started for you. Needs: pip install 'cogauth[local]'",
+    help="Use an embedded local AWS, started for you. Needs: pip install '.[local]'",
 )
 @_setting("tier", "The pool's feature plan: LITE, ESSENTIALS or PLUS.")
 @_setting("password_min_length", "A password's least length, in characters.")

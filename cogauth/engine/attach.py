@@ -395,6 +395,16 @@ def _restore(work: _Work, row: Row, result: Detached) -> bool:
     return True
 
 
+def _referring(api: Api, ours: set[str], plan: Plan) -> list[str]:
+    """Return the methods that refer to our authorizers and were not given back just now."""
+    known = {row.name for row in plan.rows}
+    return [
+        each.name
+        for each in api.methods
+        if each.authorization["authorizerId"] in ours and each.name not in known
+    ]
+
+
 def _settle(work: _Work, api: Api, result: Detached) -> None:
     """Delete our authorizer and forget the API, if nothing there is ours any more."""
     ctx, plan = work.ctx, work.plan
@@ -408,6 +418,14 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
         return
     intent = work.record["authorizer"]
     ours = api.ours(ctx)
+    # AWS refuses to delete one that a method refers to; an emulator may not.
+    if others := _referring(api, {one["id"] for one in ours}, plan):
+        result.problems.append(
+            f"Our authorizer in the API {plan.name} ({plan.id}) stays because of "
+            f"{', '.join(others)}: what that had before isn't known. Give it another "
+            "authorization, then run this again."
+        )
+        return
     if not ours and intent["status"] == CREATING:
         ours = _left_by_a_crash(ctx, api, intent["since"])
     for live in ours:
