@@ -397,6 +397,8 @@ def test_a_path_that_is_not_deployed(lab: Lab) -> None:
     """The local AWS serves it all the same, by its guard; AWS answers 403."""
     found = lab.explain("/late")
     says(found, "not_deployed", 401, "in the API, but not deployed", "create-deployment")
+    # Not on AWS, where it would mean somebody's API.
+    assert "aws --endpoint-url http://127.0.0.1:" in found.cause.fix
 
 
 @pytest.mark.local

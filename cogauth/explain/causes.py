@@ -61,8 +61,8 @@ def no_api(e: Evidence) -> Cause | None:
         "wrong_api",
         f"There is no REST API {e.address.api} in this account and region. It may be another "
         "account's, an HTTP API, or one that was deleted. Nothing was sent to it.",
-        f"Check the URL's host: 'aws apigateway get-rest-apis' lists the APIs; this stack's own "
-        f"URLs are what '{e.command('up')}' prints.",
+        f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs; this stack's "
+        f"own URLs are what '{e.command('up')}' prints.",
     )
 
 
@@ -508,7 +508,7 @@ def not_permitted(e: Evidence) -> Cause | None:
         "lambda_permission",
         f"API Gateway has no permission to call the function {name} for this "
         "method: it answers 500 'Internal server error'.",
-        f"'{e.command('up')}' restores this stack's own. Else: aws lambda add-permission "
+        f"'{e.command('up')}' restores this stack's own. Else: {e.aws('lambda add-permission')} "
         f"--function-name {shlex.quote(e.function)} --statement-id apigateway "
         f"--action lambda:InvokeFunction --principal {SERVICE_PRINCIPALS['apigateway']} "
         f"--source-arn {shlex.quote(e.source_arn)}",
@@ -544,7 +544,7 @@ def function_failed(e: Evidence) -> Cause | None:
         "function_failed",
         f"The guard let the call pass; the function {name} failed{timed_out}: it raised an "
         "error, ran out of time, or answered in a form that a proxy integration can't use.",
-        f"Read its log: aws logs tail /aws/lambda/{name} --since 10m",
+        f"Read its log: {e.aws(f'logs tail /aws/lambda/{name} --since 10m')}",
     )
 
 
@@ -581,7 +581,11 @@ def integration_answered(e: Evidence) -> Cause | None:
     function = e.method.function if e.method else None
     name = (function or "").rpartition(":function:")[2].partition(":")[0]
     behind = f"the function {name}" if name else "what stands behind the method"
-    look = f"aws logs tail /aws/lambda/{name} --since 10m" if name else "look at it, and at its log"
+    look = (
+        f"{e.aws(f'logs tail /aws/lambda/{name}')} --since 10m"
+        if name
+        else "look at it, and at its log"
+    )
     return Cause(
         "integration_answered",
         f"The guard let the call pass; {behind} answered {e.status} itself.",

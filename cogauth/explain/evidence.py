@@ -254,12 +254,19 @@ class Evidence:
         """Return a command line for the same stack."""
         return f"cogauth {words}{self.options}"
 
+    def aws(self, words: str) -> str:
+        """Return a command of the AWS CLI, for the endpoint that the URL is of."""
+        if not self.emulated:
+            return f"aws {words}"
+        parts = urlsplit(self.address.url)
+        return f"aws --endpoint-url {parts.scheme}://{parts.netloc} {words}"
+
     @property
     def redeploy(self) -> str:
         """The command that deploys the API once more."""
         stage = self.stage["stageName"] if self.stage else self.address.stage
         return (
-            f"aws apigateway create-deployment --rest-api-id {self.address.api} "
+            f"{self.aws('apigateway create-deployment')} --rest-api-id {self.address.api} "
             f"--stage-name {stage} (it publishes all that is pending in the API)"
         )
 
