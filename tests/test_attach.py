@@ -4,11 +4,13 @@ import contextlib
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from conftest import FAULTS, RESOURCES, Account, Call, StoppedError, refusal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -747,6 +749,74 @@ def test_nothing_is_given_back_while_the_api_can_t_be_deployed(
     with pytest.raises(UsageError, match="can't be deployed, for GET /bare has no integration"):
         detach(account)
     assert orders.methods() == standing
+
+
+def test_what_is_attached_as_any_is_not_left_out_the_next_time(
+    account: Account, orders: Orders
+) -> None:
+    orders.put("ANY", "/any", "NONE")
+    attach(account, path="/any", method="ANY")
+    assert [row.action for row in plan(account, path="/any").rows] == ["unchanged"]
+
+
+@pytest.mark.parametrize("command", ["attach", "detach"])
+def test_what_someone_changes_during_a_long_run_is_not_overwritten(
+    account: Account, orders: Orders, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["cogauth.engine.attach"], "LOOK_AGAIN", 2)
+    if command == "detach":
+        attach(account)
+
+    def change_the_last(call: Call) -> None:
+        if call.operation == "UpdateMethod" and orders.path("/pool") not in call.sent["url_path"]:
+            # By another client than the one that is watched.
+            orders.patch("GET", "/pool", ("replace", "/apiKeyRequired", "true"))
+
+    changes = account.calls.watched(after=change_the_last)
+    with changes, pytest.raises(CogauthError, match="changed GET /pool of the API orders"):
+        attach(account) if command == "attach" else detach(account)
+    changed = orders.methods()["GET /pool"]
+    assert changed["apiKeyRequired"]
+    if command == "attach":
+        attach(account)
+        assert "GET /pool" in detach(account)[0].restored
+    else:
+        assert "GET /pool" in detach(account)[0].problems[0]
+    assert orders.methods()["GET /pool"] == changed
+
+
+def test_a_clean_up_that_is_denied_makes_no_second_deployment(
+    account: Account, orders: Orders
+) -> None:
+    attach(account, path="/iam")
+
+    def deny(call: Call) -> Any:
+        denied = call.operation == "DeleteDeployment"
+        return refusal(403, "AccessDeniedException") if denied else None
+
+    with account.calls.watched(deny), pytest.raises(CogauthError, match="DELETE"):
+        attach(account, path="/open")
+    before = orders.deployments()
+    assert attach(account, path="/open").deployment is None
+    assert orders.deployments() == before
+
+
+def test_an_authorizer_that_doesn_t_take_the_new_pool_is_told_of(
+    account: Account, orders: Orders
+) -> None:
+    attach(account, path="/iam")
+    api, ours_id = orders.place, orders.authorizers()[ours(account)]
+    patch = [{"op": "add", "path": "/providerARNs", "value": OTHER_POOL}]
+    orders.aws.update_authorizer(**api, authorizerId=ours_id, patchOperations=patch)
+
+    def keep(call: Call) -> Any:
+        if call.operation != "UpdateAuthorizer":
+            return None
+        live = orders.aws.get_authorizer(**api, authorizerId=ours_id)
+        return AWSResponse("https://aws.invalid/", 200, {}, None), live
+
+    with account.calls.watched(keep), pytest.raises(CogauthError, match="answered that it doesn't"):
+        attach(account, path="/iam")
 
 
 def test_a_plan_shows_all_that_a_user_saw(account: Account, orders: Orders) -> None:

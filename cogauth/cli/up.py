@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
+    from cogauth.state import Attachment
 
 DEFAULTS = Settings()
 
@@ -187,12 +188,24 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
         )
 
 
+def _like_the_first(attachment: Attachment) -> str:
+    """Return the options that mean the first method that is attached, as it is."""
+    name, method = next(iter(attachment["methods"].items()), (None, None))
+    if name is None or method is None:
+        return "--path '*'"
+    verb, _, path = name.partition(" ")
+    words = f"--path {shlex.quote(path)} --method {verb}"
+    for scope in method["ours"][-1]["authorizationScopes"]:
+        words += f" --scope {shlex.quote(scope)}"
+    stages = attachment["stages"]
+    return words + (f" --stage {shlex.quote(stages[0])}" if stages[1:] else "")
+
+
 def _say_lost_pools(target: Target, ctx: Context) -> None:
     """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     for api, attachment in ctx.state.attachments.items():
         if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
-            path = next((name.partition(" ")[2] for name in attachment["methods"]), "*")
-            words = f"attach --api {api} --path {shlex.quote(path)}"
+            words = f"attach --api {api} {_like_the_first(attachment)}"
             notice(
                 f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
                 f"pool that was lost. '{target.command(words)}' lets it ask the new one."

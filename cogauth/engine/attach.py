@@ -49,6 +49,8 @@ ATTACH_CLIENTS = ("apigateway", "apigateway_once")
 # some are left for what was read before, and for others.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 PER_SECOND, AT_ONCE = 10, 30
+# After how many methods it is looked whether somebody has changed the others meanwhile.
+LOOK_AGAIN = 25
 
 
 @dataclass
@@ -100,6 +102,23 @@ class _Work:
 
     def save(self) -> None:
         self.ctx.state.put_attachment(self.plan.id, self.record)
+
+    def look_again(self, rows: list[Row]) -> None:
+        """See that nobody has changed these methods since the plan was made.
+
+        Raises:
+            CogauthError: somebody has; it would be overwritten, and forgotten what it was.
+        """
+        read = patiently(self.ctx, lambda: rest_apis.methods(self.ctx, self.plan.id)) or []
+        live = {each.name: each.authorization for each in read}
+        for row in rows:
+            now = live.get(row.name)
+            if now and row.before and not attached.same(now, row.before):
+                raise CogauthError(
+                    f"Someone changed {row.name} of the API {self.plan.name} meanwhile. It was not "
+                    f"touched; what was done is in {self.ctx.state.path}. Run the same again to "
+                    "see it as it is."
+                )
 
     def update(self, row: Row, place: LiveMethod, after: Authorization) -> None:
         """Change who may call a method, and see that it is so; else set it back.
@@ -193,6 +212,8 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     for nth, row in enumerate(todo, 1):
         assert row.place  # noqa: S101
+        if nth % LOOK_AGAIN == 0:
+            work.look_again(todo[nth - 1 :])
         method = record["methods"][row.name]
         work.update(row, row.place, method["ours"][-1])
         method["status"], method["ours"] = ATTACHED, method["ours"][-1:]
@@ -202,15 +223,16 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     if plan.stages:
         report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
     result.deployment = work.deploy()
-    work.sweep(plan.api)
-    for extra in plan.api.ours(ctx)[1:]:
-        work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
     record["outdated"] = [name for name in record["outdated"] if name not in plan.stages]
     # What an interrupted detach had given back is published by this, too.
     for name in [name for name, one in record["methods"].items() if one["status"] == DETACHED]:
         del record["methods"][name]
     work.save()
     _note_unchanged(ctx, plan)
+    # All of it is live by now; that what is left over can't be deleted is no reason to redeploy.
+    work.sweep(plan.api)
+    for extra in plan.api.ours(ctx)[1:]:
+        work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
     return result
 
 
@@ -270,7 +292,13 @@ def _our_authorizer(work: _Work, api: Api) -> str:
     record["authorizer"] = {"status": CREATED, "id": live["id"], "pool": intent["pool"]}
     work.save()
     if attached.authorizer_patch(ctx, live):
-        work.write(lambda: attached.update_authorizer(ctx, api.id, live))
+        answered = work.write(lambda: attached.update_authorizer(ctx, api.id, live))
+        if attached.authorizer_patch(ctx, answered):
+            raise CogauthError(
+                f"The authorizer in the API {api.name} was to ask the stack's present user pool, "
+                f"but {ctx.state.endpoint_url or 'AWS'} answered that it doesn't. 'cogauth detach "
+                f"--api {api.id}{ctx.state.options}' gives the methods back; then attach them anew."
+            )
     record["authorizer"] = {"status": CREATED, "id": live["id"], "pool": pool}
     work.save()
     return str(live["id"])
@@ -356,6 +384,8 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
         work.save()
     refused: set[str] = set()
     for nth, row in enumerate(todo, 1):
+        if nth % LOOK_AGAIN == 0:
+            work.look_again(todo[nth - 1 :])
         if not _restore(work, row, result):
             # The others are given back all the same.
             refused.add(row.name)

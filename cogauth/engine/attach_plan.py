@@ -299,7 +299,8 @@ def _attach_row(
     ctx: Context, api: Api, place: LiveMethod, ours: Sequence[Live], wanted: Wanted
 ) -> Row:
     live, name = place.authorization, place.name
-    if why := _left_out(ctx, api, place, any_too=wanted.any_too):
+    recorded = _recorded(ctx.state.attachments.get(api.id), place)
+    if why := _left_out(ctx, api, place, any_too=wanted.any_too or recorded is not None):
         return Row(name, LEFT_OUT, why, live, place=place)
     after: Authorization = {
         "authorizationType": COGNITO,
@@ -307,7 +308,6 @@ def _attach_row(
         "authorizationScopes": sorted(set(wanted.scopes)),
         "apiKeyRequired": live["apiKeyRequired"],
     }
-    recorded = _recorded(ctx.state.attachments.get(api.id), place)
     ids = {one["id"] for one in ours}
     former = live
     if recorded is not None and (_one_of(live, recorded["ours"]) or live["authorizerId"] in ids):

@@ -139,10 +139,10 @@ def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
     return operations
 
 
-def update_authorizer(ctx: Context, api: str, live: Live) -> None:
-    """Let our authorizer in an API ask the stack's present pool."""
+def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
+    """Let our authorizer in an API ask the stack's present pool; return it as AWS has it then."""
     operations: Any = authorizer_patch(ctx, live)
-    ctx.aws.apigateway.update_authorizer(
+    return ctx.aws.apigateway.update_authorizer(
         restApiId=api, authorizerId=live["id"], patchOperations=operations
     )
 
