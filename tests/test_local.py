@@ -97,7 +97,7 @@ def test_without_the_extra_the_message_says_how_to_install_it(
     aws: LocalAws, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(LocalAwsError, match=r"pip install 'cogauth\[local\]'"):
+    with pytest.raises(LocalAwsError, match=r"pip install '\.\[local\]'"):
         aws.start()
 
 
