@@ -237,13 +237,17 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
         cli.run("up").must()
         cli.run("attach", "--api", "left", "--path", "*", "--yes").must()
         assert theirs.status("a") == 401
-        # What was lost behind our back is told by the next up, and mended by the next attach.
+        # What was lost behind our back is told by the next up. On AWS the next attach mends it; the
+        # local AWS garbles the change of an authorizer's pools, and that is told.
         state = json.loads((tmp_path / ".cogauth" / "leaving.json").read_text())
         pool = state["resources"]["user_pool"]["user_pool"]["id"]
         client("cognito-idp", endpoint).delete_user_pool(UserPoolId=pool)
         told = cli.run("up", "--yes").must().err
-        assert f"cogauth attach --api {theirs.id} --path /a" in told
-        cli.run("attach", "--api", theirs.id, "--path", "/a", "--yes").must()
+        words = ("attach", "--api", theirs.id, "--path", "/a", "--method", "GET")
+        assert f"cogauth {' '.join(words)}" in told
+        assert "answered that it doesn't" in cli.run(*words, "--yes").must(1).err
+        cli.run("detach", "--yes").must()
+        cli.run(*words, "--yes").must()
         assert "Warning" not in cli.run("up").must().err
         document = cli.run("down", "--yes", "--json").must().document
     assert document["restored"] == [{"step": "attachment", "id": f"{theirs.id} GET /a"}]

@@ -192,6 +192,7 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     assert plan.api is not None  # noqa: S101 it was read
     if not plan.stages:
         _note_unchanged(ctx, plan)
+        _clean(_Work(ctx, plan, ctx.state.attachments[plan.id]), plan.api)
         return Attached(plan.api.ours(ctx)[0]["id"])
     work = _Work(ctx, plan, _intended(ctx, plan, plan.api))
     record = work.record
@@ -230,10 +231,15 @@ def _attach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     _note_unchanged(ctx, plan)
     # All of it is live by now; that what is left over can't be deleted is no reason to redeploy.
-    work.sweep(plan.api)
-    for extra in plan.api.ours(ctx)[1:]:
-        work.write(partial(attached.delete_authorizer, ctx, plan.id, extra["id"]))
+    _clean(work, plan.api)
     return result
+
+
+def _clean(work: _Work, api: Api) -> None:
+    """Delete our deployments that are on no stage any more, and what a lost answer made twice."""
+    work.sweep(api)
+    for extra in api.ours(work.ctx)[1:]:
+        work.write(partial(attached.delete_authorizer, work.ctx, api.id, extra["id"]))
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
