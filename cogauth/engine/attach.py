@@ -96,7 +96,7 @@ class _Work:
         self.record = record
         self.pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
 
-    def write(self, call: Callable[[], T]) -> T:
+    def at_pace(self, call: Callable[[], T]) -> T:
         self.pace.wait()
         return patiently(self.ctx, call)
 
@@ -109,7 +109,7 @@ class _Work:
         Raises:
             CogauthError: somebody has; it would be overwritten, and forgotten what it was.
         """
-        read = patiently(self.ctx, lambda: rest_apis.methods(self.ctx, self.plan.id)) or []
+        read = self.at_pace(lambda: rest_apis.methods(self.ctx, self.plan.id)) or []
         live = {each.name: each.authorization for each in read}
         for row in rows:
             now = live.get(row.name)
@@ -129,10 +129,10 @@ class _Work:
         """
         assert row.before is not None  # noqa: S101 it has a place
         before, ctx, api = row.before, self.ctx, self.plan.id
-        answered = self.write(lambda: attached.update_method(ctx, api, place, before, after))
+        answered = self.at_pace(lambda: attached.update_method(ctx, api, place, before, after))
         if attached.same(answered, after):
             return
-        back = self.write(lambda: attached.update_method(ctx, api, place, answered, before))
+        back = self.at_pace(lambda: attached.update_method(ctx, api, place, answered, before))
         outcome = "so it was set back" if attached.same(back, before) else "and can't be set back"
         raise CogauthError(
             f"{row.name} of the API {self.plan.name} was to get {_plain(after)}, but "
@@ -146,15 +146,15 @@ class _Work:
         if not self.plan.stages:
             return None
         api, ctx = self.plan.id, self.ctx
-        deployment = self.write(lambda: attached.create_deployment(ctx, api))
+        deployment = self.at_pace(lambda: attached.create_deployment(ctx, api))
         for stage in self.plan.stages:
-            self.write(partial(attached.put_on_stage, ctx, api, stage, deployment))
+            self.at_pace(partial(attached.put_on_stage, ctx, api, stage, deployment))
         return deployment
 
     def sweep(self, api: Api) -> None:
         """Delete our deployments that are on no stage any more."""
         for deployment in api.superseded(self.plan.stages):
-            self.write(partial(attached.delete_deployment, self.ctx, self.plan.id, deployment))
+            self.at_pace(partial(attached.delete_deployment, self.ctx, self.plan.id, deployment))
 
 
 def _plain(authorization: Authorization) -> str:
@@ -239,7 +239,7 @@ def _clean(work: _Work, api: Api) -> None:
     """Delete our deployments that are on no stage any more, and what a lost answer made twice."""
     work.sweep(api)
     for extra in api.ours(work.ctx)[1:]:
-        work.write(partial(attached.delete_authorizer, work.ctx, api.id, extra["id"]))
+        work.at_pace(partial(attached.delete_authorizer, work.ctx, api.id, extra["id"]))
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
@@ -298,7 +298,7 @@ def _our_authorizer(work: _Work, api: Api) -> str:
     record["authorizer"] = {"status": CREATED, "id": live["id"], "pool": intent["pool"]}
     work.save()
     if attached.authorizer_patch(ctx, live):
-        answered = work.write(lambda: attached.update_authorizer(ctx, api.id, live))
+        answered = work.at_pace(lambda: attached.update_authorizer(ctx, api.id, live))
         if attached.authorizer_patch(ctx, answered):
             raise CogauthError(
                 f"The authorizer in the API {api.name} was to ask the stack's present user pool, "
@@ -316,7 +316,7 @@ def _create_authorizer(work: _Work, pool: str) -> Live:
     record["authorizer"] = {"status": CREATING, "since": since, "pool": pool}
     work.save()
     try:
-        return work.write(lambda: attached.create_authorizer(ctx, api))
+        return work.at_pace(lambda: attached.create_authorizer(ctx, api))
     except AWS_ERRORS as error:
         if not is_definite(error):
             raise
@@ -466,7 +466,7 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
         ours = _left_by_a_crash(ctx, api, intent["since"])
     for live in ours:
         try:
-            if work.write(partial(attached.delete_authorizer, ctx, plan.id, live["id"])):
+            if work.at_pace(partial(attached.delete_authorizer, ctx, plan.id, live["id"])):
                 result.authorizers.append(live["id"])
         except ClientError as error:
             # AWS says which method refers to it: one that somebody else put behind it.
