@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import shlex
@@ -302,6 +303,9 @@ def read_json(data: bytes, source: str) -> bytes:
     Raises:
         UsageError: it isn't; nothing of it is in the message.
     """
+    # JSON that is sent must not begin with a byte order mark, which some editors write.
+    # Source: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         strict_json(data.decode())
     except json.JSONDecodeError as error:

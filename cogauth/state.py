@@ -285,7 +285,7 @@ def load(path: Path) -> State | None:
     try:
         data = json.loads(text)
         version = data["version"]
-        if version == VERSION:
+        if version == VERSION and not isinstance(version, bool):
             return State(
                 path=path,
                 stack=_text(data["stack"]),
@@ -308,9 +308,14 @@ def load(path: Path) -> State | None:
             "it is and nothing was touched in AWS. Restore it from a copy, or run 'cogauth "
             "recover': it keeps this one beside a new one, written from what stands in the account."
         ) from error
+    newer = isinstance(version, int) and version > VERSION
     raise StateError(
         f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}. "
-        "Use the cogauth that wrote it."
+        + (
+            "A newer cogauth wrote it: upgrade this one, or use that one."
+            if newer
+            else "Use the cogauth that wrote it."
+        )
     )
 
 

@@ -47,7 +47,8 @@ def read(text: str) -> tuple[str, Parts]:
     Raises:
         UsageError: it is no token that can be read; nothing of the text is in the message.
     """
-    token = re.sub(r"(?i)\A\s*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
+    # A byte order mark (U+FEFF) is an editor's.
+    token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
     if not token:
         raise UsageError("There is no token: the input is empty.")
     segments = token.split(".")

@@ -232,7 +232,8 @@ class Cli:
             timeout=PATIENCE,
             check=False,
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        encoding = env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
+        return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
 
     def login(self, name: str, password: str, *words: str, **env: str) -> Result:
         words = ("test-login", "--username", name, *words)

@@ -37,6 +37,8 @@ from cli_tools import (
 )
 from proxy_tools import Call, Gate, Proxy, Strike
 
+from cogauth.lock import hold
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -473,6 +475,49 @@ def test_the_next_command_can_be_pasted_whatever_the_path(
     words[words.index("NAME")] = "kai"
     standing.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
     assert state.with_name("state file.tokens.json").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_what_an_encoding_cannot_show_is_replaced(standing: Standing, encoding: str) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    name = "Ωmega"
+    standing.cli.login(name, PASSWORD, **env).must()
+    assert "?mega" in standing.cli.run("users", **env).must().out
+    for words in (["up", *standing.words], ["token", "--decode", "--username", name]):
+        standing.cli.run(*words, **env).must()
+    api = ("--api", standing.up["rest_api_id"])
+    standing.cli.run("attach", *api, "--path", "/hello", "--dry-run", **env).must()
+    assert standing.cli.run("down", **env, typed="").must(2).err.startswith("Error: ")
+    # A JSON document says all of it, whatever the encoding.
+    users = standing.cli.run("users", "--json", **env).must().document["users"]
+    assert name.lower() in {user["username"].lower() for user in users}
+    on_terminal = standing.cli.on_terminal("up", *standing.words, **env)
+    assert on_terminal.ended() == 0, on_terminal.text
+    assert "Traceback" not in on_terminal.text
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_state_file_behind_a_link_keeps_all_beside_the_file(
+    standing: Standing, tmp_path: Path
+) -> None:
+    real, link = tmp_path / "real" / "shop.json", tmp_path / "link.json"
+    real.parent.mkdir()
+    real.write_bytes(standing.cli.state.read_bytes())
+    link.symlink_to(real)
+    before = real.stat().st_ino
+    said = standing.cli.run("up", "--state", str(link), "--json", *standing.words).must().document
+    assert said["state_file"] == str(real)
+    standing.cli.login("lea", PASSWORD, "--state", str(link)).must()
+    # It was written, which replaces it; and the link was not.
+    assert real.stat().st_ino != before
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real"]
+    assert {"shop.json", "shop.tokens.json"} <= {path.name for path in real.parent.iterdir()}
+    # A second command through the link and one at the file itself exclude each other.
+    with hold(real, "up", 0):
+        refused = standing.cli.run("up", "--state", str(link), *standing.words).must(1)
+    assert "Another cogauth is at work" in refused.err
 
 
 # A stack of the test's own, on a local AWS that others share

@@ -437,6 +437,13 @@ def test_a_state_file_of_a_later_version(cli: Cli, standing: dict[str, Any]) -> 
     reads_well(cli.run("down", "--yes"), "of version 2", "reads version 1")
 
 
+def test_a_state_file_that_is_a_link_to_itself(cli: Cli) -> None:
+    cli.state.parent.mkdir()
+    cli.state.symlink_to(cli.state)
+    for words in (["up"], ["down"], ["up", "--state", str(cli.state)]):
+        assert "the link leads to itself" in cli.run(*words).must(2).err
+
+
 def test_a_state_file_that_can_not_be_written(cli: Cli, silent: Fixed) -> None:
     (cli.folder / "file").touch()
     for place in ("file/state.json", "/proc/nowhere/state.json", "file/deep/state.json"):

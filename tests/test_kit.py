@@ -154,6 +154,18 @@ def test_the_password_can_come_from_stdin(kit: Kit, no_password: None) -> None:
     assert kit.hello(token) == 200
 
 
+def test_an_editors_mark_is_no_part_of_the_password(
+    kit: Kit, no_credentials: pytest.MonkeyPatch
+) -> None:
+    kit.token("eva")
+    tokens.forget(kit.state, "eva")
+    no_credentials.setenv("COGAUTH_PASSWORD", f"\ufeff{PASSWORD}")
+    assert kit.token("eva")
+    tokens.forget(kit.state, "eva")
+    no_credentials.delenv("COGAUTH_PASSWORD")
+    assert kit.token("eva", "--password-stdin", typed=f"\ufeff{PASSWORD}\n")
+
+
 @pytest.mark.parametrize(
     "claims", [{"exp": 1}, {"exp": int(time.time()) + 30}, {"exp": None}, {"exp": "never"}]
 )

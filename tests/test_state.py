@@ -350,13 +350,24 @@ def test_a_file_cut_short_is_refused(path: Path, data: st.DataObject) -> None:
     assert check_load(path, content[:cut]) is None
 
 
-@pytest.mark.parametrize("version", [0, 2, 99, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 2, 99, "1", None, True, [1]])
 def test_another_version_is_refused_by_name(path: Path, version: Any) -> None:
     content = {**text_of(path), "version": version}
     path.write_text(json.dumps(content))
     with pytest.raises(StateError, match="version") as caught:
         load(path)
     assert repr(version) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "wrote"),
+    [(0, "Use the cogauth that wrote it"), (state_file.VERSION + 1, "A newer cogauth wrote it")],
+)
+def test_a_file_of_a_newer_cogauth_says_so(path: Path, version: int, wrote: str) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"version": version, "what": "is not known yet"}))
+    with pytest.raises(StateError, match=wrote):
+        load(path)
 
 
 def test_a_damaged_file_says_what_to_do(path: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -74,6 +75,7 @@ for command in (
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
     _open_what_is_closed()
+    _replace_what_cannot_be_shown()
     on_ending(_interrupt)
     if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
@@ -117,6 +119,13 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 to the end
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """Let a character that the output's encoding lacks be a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:

@@ -43,7 +43,7 @@ class Target:
     @property
     def state_path(self) -> Path:
         """The state file."""
-        return self.state or Path(".cogauth") / f"{self.stack}.json"
+        return self.state or default_state_path(self.stack)
 
     @property
     def local_aws(self) -> LocalAws:
@@ -109,9 +109,10 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
         debug: bool,  # noqa: FBT001
         **options: Any,
     ) -> int:
-        target = Target(stack, state, profile, region, endpoint_url, as_json, debug)
         try:
             check_stack_name(stack)
+            state = _followed(stack, state)
+            target = Target(stack, state, profile, region, endpoint_url, as_json, debug)
             return command(target, **options) or 0
         except (click.Abort, KeyboardInterrupt):
             if as_json:
@@ -129,6 +130,35 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             return failure.exit_code
 
     return run
+
+
+def _followed(stack: str, state: Path | None) -> Path | None:
+    """Return the state file that is meant: where it is a link, the file that the link leads to.
+
+    The file is replaced at every write, and its lock and the tokens are kept beside it. A link
+    must lead all of them to one place, whichever name the file is reached by.
+
+    Raises:
+        UsageError: the link leads to itself.
+    """
+    path = state or default_state_path(stack)
+    try:
+        if not path.is_symlink():
+            return state
+        end = path.resolve()
+        looped = end.is_symlink()
+    except RuntimeError:  # as Python 3.11 and 3.12 have it
+        looped = True
+    except OSError:
+        return state  # Whoever opens it says what is wrong.
+    if looped:
+        raise UsageError(f"--state {path} can't be used: the link leads to itself.")
+    return end
+
+
+def default_state_path(stack: str) -> Path:
+    """Return the state file of a stack for which no other is given."""
+    return Path(".cogauth") / f"{stack}.json"
 
 
 def _as_ours(error: Exception) -> CogauthError | None:
@@ -180,16 +210,12 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
 def print_json(document: dict[str, Any]) -> None:
     """Print the one document of ``--json`` to stdout."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    # JSON can spell half a character, which no file can hold.
-    click.echo(text if text.isascii() or _is_utf8(text) else json.dumps(document, indent=2))
-
-
-def _is_utf8(text: str) -> bool:
     try:
-        text.encode()
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return False
-    return True
+        # The output's encoding lacks a character; or it is half of one, which JSON can spell.
+        text = json.dumps(document, indent=2)
+    click.echo(text)
 
 
 def notice(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cogauth.cli import stdin
 from cogauth.cli.claims import plain
 from cogauth.cli.common import (
     Target,
@@ -112,7 +113,7 @@ def _from_stdin() -> str:
     if sys.stdin.isatty():
         notice("Paste the token, then press Enter and Ctrl-D:")
     try:
-        text = sys.stdin.buffer.read().decode().strip()
+        text = stdin.everything().strip()
     except UnicodeDecodeError as error:
         raise UsageError("What is on stdin is not text: give a token.") from error
     if not text:

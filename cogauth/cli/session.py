@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli import stdin
 from cogauth.cli.common import Target, connect, notice, report_once
 from cogauth.errors import CogauthError, UsageError
 
@@ -116,7 +117,8 @@ def read_password(settings: Settings, *, from_stdin: bool) -> str:
         UsageError: there is none, or it is not text.
     """
     try:
-        password = _read_password(settings, from_stdin=from_stdin)
+        # A byte order mark is the editor's that wrote the file, not a character of the password.
+        password = _read_password(settings, from_stdin=from_stdin).removeprefix("\ufeff")
         password.encode()
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
@@ -127,7 +129,7 @@ def read_password(settings: Settings, *, from_stdin: bool) -> str:
 
 def _read_password(settings: Settings, *, from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        return stdin.first_line()
     if "COGAUTH_PASSWORD" in os.environ:
         return os.environ["COGAUTH_PASSWORD"]
     if sys.stdin.isatty():

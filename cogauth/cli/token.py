@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli import stdin
 from cogauth.cli.claims import show_claims
 from cogauth.cli.common import Target, load_state, print_json, require_state, target_options
 from cogauth.cli.session import get_tokens, standing, user_options
@@ -101,7 +102,7 @@ def decode(target: Target) -> None:
                 "pipe or from a file, as in 'cogauth decode < token.txt'."
             )
     else:
-        text = sys.stdin.buffer.read(LONGEST + 1).decode(errors="replace")
+        text = stdin.everything(LONGEST + 1, errors="replace")
     if len(text) > LONGEST:
         raise UsageError(f"That is not a token: it is longer than {LONGEST} bytes.")
     _show(target, load_state(target), text)
