@@ -95,6 +95,13 @@ def soon(nothing: Callable[[], list[str]]) -> list[str]:
     return left
 
 
+def until_it_answers(ready: Callable[[], bool]) -> None:
+    """Wait until a new deployment has reached API Gateway's hosts, a minute at the most."""
+    end = time.monotonic() + 60
+    while not ready() and time.monotonic() < end:
+        time.sleep(2)
+
+
 def post(url: str, body: str) -> tuple[int, dict[str, Any]]:
     """POST as any client would; return the HTTP status and the answer."""
     headers = {"Content-Type": "application/json"}
