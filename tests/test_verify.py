@@ -777,7 +777,10 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
 @pytest.mark.local
 @pytest.mark.parametrize(
     ("code", "got"),
-    [("trigger_denied", "signed up, CONFIRMED"), ("trigger_failed", "trigger_failed, no such user")],
+    [
+        ("trigger_denied", "signed up, CONFIRMED"),
+        ("trigger_failed", "trigger_failed, no such user"),
+    ],
 )
 def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_told(
     standing: Standing, code: str, got: str
