@@ -407,6 +407,14 @@ def test_a_pool_without_a_password_policy_gets_ours(account: Account) -> None:
     assert set(sent["Policies"]) == {"PasswordPolicy"}
 
 
+def test_nor_does_recover_need_one(account: Account) -> None:
+    account.up(tier="PLUS")
+    account.path().unlink()
+    with described(account, Policies=None):
+        settings = account.recover().settings
+    assert (settings.tier, settings.password_min_length) == ("PLUS", 8)
+
+
 # The tier
 
 FEATURES = {"SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]}}
