@@ -23,6 +23,8 @@ INVALID = {
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
+# What Cognito says to a tier that a user pool can't have.
+TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
 AWS_ERRORS = (ClientError, BotoCoreError, TimedOutError)
@@ -91,6 +93,8 @@ def _explain_answer(error: ClientError) -> str:
     if code in THROTTLED:
         return f"AWS answers that it is called too often ({code}). Wait a minute and try again."
     text = f"{code}: {message.removesuffix('.')}."
+    if code in TIER_REFUSED:
+        text += " Give another one with 'cogauth up --tier'."
     if error.operation_name == "DeleteUserPool" and code == "InvalidParameterException":
         text += (
             " In the console's Cognito page turn the pool's deletion protection off, or delete its "

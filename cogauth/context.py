@@ -278,13 +278,13 @@ def _check_url(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
-def refuse(what: str) -> None:
-    """Refuse to make something anew without the user's word.
+def refuse(question: str) -> None:
+    """Refuse to do what can't be made good without the user's word.
 
     Raises:
-        UsageError: it says what was lost.
+        UsageError: it says what would have been asked.
     """
-    raise UsageError(f"{what}. Nothing was touched. To make it anew, give --yes.")
+    raise UsageError(f"{question} Nothing was touched. For yes, give --yes.")
 
 
 @dataclass
@@ -294,8 +294,8 @@ class Context:
     Attributes:
         settle_s: seconds after which what an interrupted create may have made is believed absent.
         now: the time, in seconds since the epoch.
-        confirm: asked before something is made anew that can't replace what was lost; raises
-            CogauthError if that isn't wanted.
+        confirm: asked a question before something is done that can't be made good; raises
+            CogauthError if the answer isn't yes.
     """
 
     aws: Aws

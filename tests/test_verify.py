@@ -775,6 +775,45 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
 
 
 @pytest.mark.local
+@pytest.mark.parametrize(
+    ("code", "got"),
+    [
+        ("trigger_denied", "signed up, CONFIRMED"),
+        ("trigger_failed", "trigger_failed, no such user"),
+    ],
+)
+def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_told(
+    standing: Standing, code: str, got: str
+) -> None:
+    refused = json.dumps({"status": "fail", "msg": "no", "code": code})
+    first = [Answer(500, refused)]
+
+    def pass_on(request: Request) -> Answer:
+        if request.path.endswith("/signin") and first:
+            return first.pop()
+        headers = {
+            key: request.headers[key] for key in ("Authorization",) if key in request.headers
+        }
+        url = standing.up["endpoint_url"] + request.path
+        passed = requests.request(
+            request.method, url, headers=headers, data=request.body, timeout=60
+        )
+        return Answer(passed.status_code, passed.text)
+
+    ctx = standing.context()
+    target = replace(find_target(ctx), deployed_at=0.0)
+    with Fixed(pass_on) as between:
+        ctx.state.endpoint_url = between.url
+        try:
+            rows = {row.check: row for row in verify(ctx, target, lambda _row: None).rows}
+        finally:
+            ctx.state.endpoint_url = standing.up["endpoint_url"]
+            ctx.state.save()
+    assert (rows["trigger fires"].got, first) == (got, [])
+    assert standing.users() == []
+
+
+@pytest.mark.local
 def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
     ctx = standing.context()
     target = find_target(ctx)

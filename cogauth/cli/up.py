@@ -84,7 +84,11 @@ Examples:
     envvar="COGAUTH_LOCAL",
     help="Use an embedded local AWS, started for you. Needs: pip install '.[local]'",
 )
-@_setting("tier", "The pool's feature plan: LITE, ESSENTIALS or PLUS.")
+@_setting(
+    "tier",
+    "The pool's feature plan: LITE, ESSENTIALS or PLUS. Not given, a higher one than the stack's "
+    "stays as it is.",
+)
 @_setting("password_min_length", "A password's least length, in characters.")
 @_setting(
     "password_require",
@@ -114,7 +118,12 @@ Examples:
     callback=_origins,
     metavar="ORIGIN",
 )
-@click.option("--yes", is_flag=True, help="Make a lost user pool anew without a question.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Don't ask: make a lost user pool anew, take the client's secret back from Secrets "
+    "Manager.",
+)
 @writer_options
 @target_options
 def up(
@@ -212,8 +221,8 @@ def _say_lost_pools(target: Target, ctx: Context) -> None:
             )
 
 
-def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
-    """Ask whether to make something anew whose loss can't be made good.
+def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
+    """Ask whether to do what can't be made good.
 
     Raises:
         UsageError: there is nobody to ask.
@@ -224,12 +233,12 @@ def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         from cogauth.context import refuse
 
-        refuse(what)
+        refuse(question)
     from cogauth.cli.interrupt import at_once
 
     with progress.paused(), at_once():
-        if not click.confirm(f"{what}. Make it anew?", err=True):
-            raise CogauthError("Nothing was made anew.")
+        if not click.confirm(question, err=True):
+            raise CogauthError("Nothing was touched.")
 
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:

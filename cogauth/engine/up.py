@@ -160,16 +160,16 @@ class _Up:
     def run(self) -> list[StepResult]:
         ctx = self.ctx
         ctx.aws.make_clients(*UP_CLIENTS)
-        failed: dict[str, BaseException]
-        try:
-            self._ask_first()
-        except AWS_ERRORS as error:
-            failed = {"user_pool": error}
-        else:
+        failed: dict[str, BaseException] = self._ask_first()
+        if not failed:
             failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
         self._raise(failed)
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
+        if ctx.state.settings.tier_given:
+            # It is carried out: a tier that is raised elsewhere from now on stays.
+            ctx.state.settings = replace(ctx.state.settings, tier_given=False)
+            ctx.state.save()
         return [self.steps.results[step.name] for step in STEPS]
 
     def _needs(self) -> Mapping[str, list[str]]:
@@ -187,15 +187,22 @@ class _Up:
             for resource in resources
         }
 
-    def _ask_first(self) -> None:
-        """Before anything is touched: ask about what was lost and can't be made good."""
+    def _ask_first(self) -> dict[str, BaseException]:
+        """Before anything is touched: ask about what can't be made good. Return what failed."""
         ctx = self.ctx
         for key, (step, resource) in self.concerned.items():
             record = ctx.state.record(step.name, key)
-            if resource.loses is not None and record is not None and record["status"] == CREATED:
+            if not resource.asks or record is None or record["status"] != CREATED:
+                continue
+            if resource.inside is not None and self.known.get(resource.inside) is None:
+                continue  # It is gone with what it was inside of.
+            try:
                 self.known[key] = resource.read(ctx, record)
-                if self.known[key] is None:
-                    ctx.confirm(f"The {words(resource)} {record['id']} is gone, {resource.loses}")
+            except AWS_ERRORS as error:
+                return {key: error}
+            for question in resource.questions(ctx, record, self.known[key]):
+                ctx.confirm(question)
+        return {}
 
     def _work(self, key: str, stands: Callable[[], None]) -> None:
         step, resource = self.concerned[key]

@@ -56,8 +56,8 @@ class Resource(ABC):
     adopted: bool = True
     # Whether a create that is made twice makes two of it: its name is not unique.
     repeatable: bool = False
-    # What is lost for good with it, as the end of a sentence; making it anew is asked about.
-    loses: str | None = None
+    # Whether it is read before anything is touched, for it may have questions.
+    asks: bool = False
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
 
@@ -117,6 +117,22 @@ class Resource(ABC):
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""
+
+    def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
+        """Yield what the user must say yes to, for something is lost by it for good.
+
+        Only of what ``asks``, and before anything is touched.
+
+        Args:
+            ctx: the stack.
+            record: of the resource; it stood when it was written.
+            live: the resource as it stands now; None if it is gone.
+
+        Raises:
+            CogauthError: it can't go on, whatever the answer.
+        """
+        del ctx, record, live
+        yield from ()
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what differs from what the stack wants, each with the call that mends it."""
