@@ -11,7 +11,14 @@ from cogauth import deployed, rest_apis
 from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.errors import UsageError
-from cogauth.rest_apis import COGNITO, LISTED, WITH_AUTHORIZER, LiveMethod, shortened
+from cogauth.rest_apis import (
+    COGNITO,
+    KNOWN_TYPES,
+    LISTED,
+    WITHOUT_AUTHORIZER,
+    LiveMethod,
+    shortened,
+)
 from cogauth.steps import attached
 from cogauth.steps.attached import same
 
@@ -105,11 +112,12 @@ class Api:
             authorization["authorizationType"],
             {o["id"]: o["name"] for o in self.authorizers},
         )
-        if text in WITH_AUTHORIZER:
+        if text not in WITHOUT_AUTHORIZER:
             authorizer = authorization["authorizerId"] or ""
-            ours = names.get(authorizer) == attached.our_name(ctx) or not authorizer
+            unmade = text == COGNITO and not authorizer
+            ours = names.get(authorizer) == attached.our_name(ctx) or unmade
             named = f"of the stack {ctx.stack}" if ours else names.get(authorizer, authorizer)
-            text += f" {named}"
+            text += f" {named}".rstrip()
         if authorization["authorizationScopes"]:
             text += f", scopes {' '.join(authorization['authorizationScopes'])}"
         return text + (", API key" if authorization["apiKeyRequired"] else "")
@@ -328,6 +336,11 @@ def _one_of(live: Authorization, several: Iterable[Authorization]) -> bool:
 
 def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
     """Return why a method is never attached; empty if it may be."""
+    if (kind := place.authorization["authorizationType"]) not in KNOWN_TYPES:
+        return (
+            f"its authorization type {kind} isn't one that this cogauth knows, so it couldn't give "
+            f"it back for certain. It knows {', '.join(KNOWN_TYPES)}"
+        )
     if place.http_method == "OPTIONS":
         return "browsers send OPTIONS without a token before the request itself"
     if place.http_method == "ANY" and not any_too and not _has_options(api, place):
