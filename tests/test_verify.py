@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import jwt
 import pytest
 import requests
 from botocore.config import Config
@@ -360,6 +361,31 @@ def test_a_refusal_from_behind_the_guard(standing: Standing) -> None:
         assert run._id_token(run.guarded(), "eyJ").ok is False
         run = Played(standing, (status, {"x-amzn-errortype": "AccessDeniedException"}))
         assert run._id_token(run.guarded(), "eyJ").ok is False
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("check", ["_id_token", "_access_token"])
+def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
+    standing: Standing, check: str
+) -> None:
+    """Which of them isn't documented; a backend's 403 would mean that it was let pass."""
+    of_gateway = {"x-amzn-errortype": "AccessDeniedException"}
+    token = jwt.encode({"scope": "shop/write"}, "k" * 32)
+    for status, headers, ok in (
+        (401, {}, True),
+        (403, of_gateway, True),
+        (403, {}, False),
+        (200, {}, False),
+        (500, of_gateway, False),
+    ):
+        run = Played(standing, (status, headers))
+        run.target = replace(run.target, deployed_at=0.0)
+        row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
+        assert (row.ok, row.got) == (ok, str(status))
+        assert row.to_json()["expected"] == "401, or the gateway's 403"
+        # Without a scope the status is known.
+        if check == "_access_token":
+            assert run._access_token(run.guarded(), token).ok is (status == 401)
 
 
 @pytest.mark.local
