@@ -154,6 +154,19 @@ def _exported(
     return routes, None
 
 
+def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
+    """Return who may call each method that a stage has deployed, by the method's name.
+
+    Args:
+        document: of the stage's ``rest_apis.export``; emulators' leave most authorizations out.
+    """
+    by_name = schemes(document)
+    return {
+        f"{verb} {path}": _exported_guard(operation.get("security", []), by_name)
+        for verb, path, operation in _operations(document)
+    }
+
+
 def schemes(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the authorizations that an export's methods ask for, by name: authorizers mostly."""
     return document.get("components", {}).get("securitySchemes") or {}

@@ -95,13 +95,16 @@ def stages(ctx: Context, api: str) -> list[Any]:
     return list(found.get("item", [])) if found else []
 
 
-def choose_stage(api: Live, standing: Sequence[Live], wanted: str | None) -> Live:
-    """Return the stage that is wanted of an API, or its only one.
+def choose_stage(
+    api: Live, standing: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
+) -> Live:
+    """Return the stage that is wanted of an API, or the one attached to, or its only one.
 
     Args:
         api: as ``find_api`` gives it.
         standing: its stages.
-        wanted: the stage's name; None for the only one.
+        wanted: the stage's name; None for the one attached to, or else the only one.
+        attached: the names of those that the stack was attached to, by its state file.
 
     Raises:
         UsageError: there is no such stage, or none at all, or it isn't said which of several.
@@ -114,6 +117,9 @@ def choose_stage(api: Live, standing: Sequence[Live], wanted: str | None) -> Liv
             f"aws apigateway create-deployment --rest-api-id {api['id']} --stage-name NAME"
         )
     there = shortened(sorted(by_name))
+    known = sorted(by_name.keys() & set(attached))
+    if wanted is None and len(known) == 1:
+        wanted = known[0]
     if wanted is None and len(by_name) > 1:
         raise UsageError(
             f"The API {name} has several stages: {there}. Say which one is meant with --stage."
@@ -268,9 +274,19 @@ def authorizers(ctx: Context, api: str) -> list[Any]:
 
 def routes(ctx: Context, api: str) -> Routes:
     """Return an API's methods as they are now, deployed or not; none if there is no such API."""
-    by_id = {one["id"]: one for one in authorizers(ctx, api)}
+    return routes_of(methods(ctx, api) or (), authorizers(ctx, api))
+
+
+def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
+    """Return an API's methods by their path, with the guard of each.
+
+    Args:
+        standing: all of them.
+        present: all of its authorizers.
+    """
+    by_id = {one["id"]: one for one in present}
     found: Routes = {}
-    for live in methods(ctx, api) or ():
+    for live in standing:
         integration = live.live.get("methodIntegration") or {}
         found.setdefault(live.path, {})[live.http_method] = Method(
             live.http_method,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth import rest_apis, tokens
+from cogauth import guards, rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
 from cogauth.cors import ALLOW_ORIGIN, ANY
 from cogauth.errors import CogauthError, UsageError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
+    from cogauth.guards import Comparison
     from cogauth.settings import Settings
 
 GONE = ("UserNotFoundException", "ResourceNotFoundException")
@@ -123,6 +124,7 @@ class Target:
         deployed_at: when the stage was changed last, in seconds since the epoch.
         places: the guarded methods that are called.
         not_called: those that aren't, each with the reason.
+        lost: what the stack was attached to, and doesn't guard any more; a row for each.
     """
 
     api: str
@@ -131,6 +133,7 @@ class Target:
     deployed_at: float
     places: tuple[Place, ...]
     not_called: tuple[Row, ...] = ()
+    lost: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,21 +169,31 @@ def find_target(
         api: a REST API's id or name; None for the stack's own.
         path: of the methods: a glob as ``/orders*``, or a real path as ``/orders/7``; None for
             all (of the stack's own API: the protected method).
-        stage: its name; None for the stack's own, or for the only one.
+        stage: its name; None for the stack's own, or for the one attached to, or the only one.
 
     Raises:
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
-            the methods can be called.
+            the methods can be called, and none is known to have lost its guard.
     """
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    found = str(standing["id"])
+    found, asked = str(standing["id"]), path
     if found == own:
         path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
-    chosen_stage = rest_apis.choose_stage(standing, rest_apis.stages(ctx, found), stage)
+    stages = rest_apis.stages(ctx, found)
+    chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
-    routes = rest_apis.routes(ctx, found)
-    wanted = _guarded(ctx, found, routes, path)
+    authorizers = rest_apis.authorizers(ctx, found)
+    methods = rest_apis.methods(ctx, found) or []
+    routes = rest_apis.routes_of(methods, authorizers)
+    compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
+    lost = _lost_rows(ctx, compared, asked)
+    try:
+        wanted = _guarded(ctx, found, routes, path)
+    except UsageError:
+        if not lost:
+            raise
+        wanted = []
     places: list[Place] = []
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
@@ -199,13 +212,40 @@ def find_target(
                 found == own and method.path == PROTECTED_PATH,
             )
         )
-    if not places:
+    if compared.unknown:
+        not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
+    if not places and not lost:
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
-    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
+    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called), lost)
+
+
+def _lost_rows(ctx: Context, compared: Comparison, path: str | None) -> tuple[Row, ...]:
+    """Return a row for each method whose guard is gone, as far as it is asked for.
+
+    That is known without a call of the method, whatever that would do.
+    """
+    rows = [
+        Row(
+            "guard",
+            each.name,
+            "the stack's user pool",
+            each.found,
+            ok=False,
+            note=each.sentence(f"cogauth {each.mend}{ctx.state.options}"),
+        )
+        for each in compared.lost
+        if path is None or _fits(each.name.partition(" ")[2], path)
+    ]
+    return tuple(rows)
+
+
+def _fits(template: str, path: str) -> bool:
+    """Say whether a glob, or a call of a real path, may mean a resource's path."""
+    return fnmatchcase(template, path) if GLOB.search(path) else rest_apis.matches(template, path)
 
 
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
@@ -396,7 +436,7 @@ class _Run:
         for place in self.target.places:
             for row in self._place_rows(place, got, old):
                 self._add(row)
-        for row in self.target.not_called:
+        for row in (*self.target.lost, *self.target.not_called):
             self._add(row)
 
     def _add(self, row: Row) -> None:

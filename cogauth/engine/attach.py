@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis
+from cogauth import guards, rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine.attach_plan import (
     ATTACH,
@@ -251,8 +251,9 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
     record = copy.deepcopy(ctx.state.attachments[plan.id])
     for row in plan.of(UNCHANGED):
         known = record["methods"].get(row.name)
-        if known and row.before and row.former:
+        if known and row.before and row.former and row.place:
             known["former"], known["ours"] = row.former, [row.before]
+            known["resource_id"] = row.place.resource_id
     if record != ctx.state.attachments[plan.id]:
         ctx.state.put_attachment(plan.id, record)
 
@@ -372,8 +373,9 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     result = Detached(
         left_alone=[
             f"{row.name} of the API {plan.name} ({plan.id}) was left alone: {row.why}."
+            f"{_mend(ctx, plan, row)}"
             for row in plan.rows
-            if row.action in {LEFT_ALONE, GONE} and not row.clings
+            if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
         ]
     )
     if plan.api is None:
@@ -407,6 +409,15 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     _settle(work, plan.api, result)
     return result
+
+
+def _mend(ctx: Context, plan: Plan, row: Row) -> str:
+    """Say how a method that was attached, and lost its guard, is guarded again."""
+    if not row.lost:
+        return ""
+    words = guards.options_of(ctx.state.attachments[plan.id], row.name)
+    command = f"cogauth attach --api {plan.id} {words}{ctx.state.options}"
+    return f" The stack doesn't guard it any more; '{command}' does again."
 
 
 def _restore(work: _Work, row: Row, result: Detached) -> bool:
