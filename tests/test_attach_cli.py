@@ -334,9 +334,11 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
     place = {**api, "resourceId": made, "httpMethod": "GET"}
     theirs.aws.update_method(**place, patchOperations=patch)
-    done = up.run("detach", "--yes").must()
+    done = up.run("detach", "--yes", "--json").must()
+    (gave,) = done.document["apis"]
     assert f"GET /a of the API redone ({theirs.id}) was left alone" in done.err
-    assert f"'{again}' does again" in done.err
+    assert gave["lost"] == [f"GET /a had lost its guard before: '{again}' guards it again."]
+    assert f"Warning: {gave['lost'][0]}" in done.err
     assert theirs.guarded() == []
 
 

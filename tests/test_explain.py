@@ -526,7 +526,7 @@ def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
     assert lines[3] == "Cause (bad_signature):"
     assert token not in done.out + done.err
     assert token.split(".")[0] not in done.out + done.err
-    document = lab.cli.run(*words, "--json", typed=token).must().document
+    document = lab.cli.run(*words, "--json", typed=f"\ufeff{token}").must().document
     assert list(document) == [
         *("url", "method", "status", "message", "cause", "sentence", "fix", "notes", "facts")
     ]

@@ -376,15 +376,18 @@ def test_detach_names_what_was_lost(account: Account, orders: Orders, kind: str)
     """NONE is what it had before, so that nothing is left to be given back."""
     attach(account, path="/open", method="GET")
     replace_path(orders, "/open", "GET", kind=kind)
-    (line,) = detach(account)[0].left_alone
+    options = account.state().options
+    result = detach(account)[0]
+    (line,) = result.left_alone
     assert line.startswith(f"GET /open of the API orders ({orders.id}) was left alone: it")
-    assert f"'cogauth attach --api {orders.id} --path /open --method GET" in line
-    assert account.path().name in line
+    command = f"cogauth attach --api {orders.id} --path /open --method GET{options}"
+    assert result.lost == [f"GET /open had lost its guard before: '{command}' guards it again."]
     assert orders.methods()["GET /open"]["authorizationType"] == kind
     assert account.state().attachments == {}
     # What it was given back before is no loss.
     attach(account, path="/open", method="GET")
-    assert detach(account)[0].left_alone == []
+    result = detach(account)[0]
+    assert (result.left_alone, result.lost) == ([], [])
 
 
 # ---- the command that mends it

@@ -489,6 +489,8 @@ def _show_detached(
     for _, result in done:
         for line in result.left_alone if result else []:
             notice(f"  {line}")
+        for line in result.lost if result else []:
+            notice(f"Warning: {line}")
         for line in result.problems if result else []:
             notice(f"Error: {line}")
     if target.as_json:
@@ -501,6 +503,7 @@ def _show_detached(
                 "methods": _rows(plan),
                 "restored": result.restored if result else [],
                 "left_alone": result.left_alone if result else [],
+                "lost": result.lost if result else [],
                 "problems": result.problems if result else [],
                 "authorizers_deleted": result.authorizers if result else [],
                 **_pending(plan),

@@ -112,7 +112,8 @@ def _from_stdin() -> str:
     if sys.stdin.isatty():
         notice("Paste the token, then press Enter and Ctrl-D:")
     try:
-        text = sys.stdin.buffer.read().decode().strip()
+        # A byte order mark, as Windows' editors put before a text, is no part of it.
+        text = sys.stdin.buffer.read().decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise UsageError("What is on stdin is not text: give a token.") from error
     if not text:

@@ -75,6 +75,7 @@ class Detached:
     Attributes:
         restored: the methods that have back what they had.
         left_alone: in words: the methods that someone changed since, or deleted.
+        lost: in words: those that the stack didn't guard any more, each with what does it again.
         problems: in words: what of ours had to stay, and why.
         authorizers: the ids of ours that were deleted.
         deployment: the id of the deployment that the stages serve by now; None if none was due.
@@ -82,6 +83,7 @@ class Detached:
 
     restored: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     authorizers: list[str] = field(default_factory=list)
     deployment: str | None = None
@@ -373,10 +375,10 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     result = Detached(
         left_alone=[
             f"{row.name} of the API {plan.name} ({plan.id}) was left alone: {row.why}."
-            f"{_mend(ctx, plan, row)}"
             for row in plan.rows
             if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
-        ]
+        ],
+        lost=[_mend(ctx, plan, row) for row in plan.rows if row.lost],
     )
     if plan.api is None:
         result.left_alone = [f"The API {plan.name} ({plan.id}) was deleted: nothing to give back."]
@@ -413,11 +415,9 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
 
 def _mend(ctx: Context, plan: Plan, row: Row) -> str:
     """Say how a method that was attached, and lost its guard, is guarded again."""
-    if not row.lost:
-        return ""
     words = guards.options_of(ctx.state.attachments[plan.id], row.name)
     command = f"cogauth attach --api {plan.id} {words}{ctx.state.options}"
-    return f" The stack doesn't guard it any more; '{command}' does again."
+    return f"{row.name} had lost its guard before: '{command}' guards it again."
 
 
 def _restore(work: _Work, row: Row, result: Detached) -> bool:
