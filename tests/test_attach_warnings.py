@@ -74,6 +74,11 @@ def test_a_preflight_that_does_not_allow_the_token(
     assert (said in warned(account)) is not enough
 
 
+def test_a_preflights_header_in_any_case(account: Account, orders: Orders) -> None:
+    answer(orders, "/open", access_control_allow_headers="'authorization'")
+    assert "preflight" not in warned(account)
+
+
 def test_a_preflight_that_a_function_answers_is_not_judged(
     account: Account, orders: Orders
 ) -> None:

@@ -74,8 +74,15 @@ def _answers(method: LiveMethod) -> list[Any]:
     return list((integration.get("integrationResponses") or {}).values())
 
 
+def _header(answer: Mapping[str, Any], wanted: str) -> str | None:
+    """Return what a response sets a header to; names of headers have no case."""
+    parameters = (answer.get("responseParameters") or {}).items()
+    found = [v for name, v in parameters if name.rpartition(".")[2].lower() == wanted.lower()]
+    return found[0] if found else None
+
+
 def _is_cors(method: LiveMethod) -> bool:
-    return any(cors.ALLOW_ORIGIN in cors.sent(answer) for answer in _answers(method))
+    return any(_header(answer, cors.ALLOW_ORIGIN) for answer in _answers(method))
 
 
 def _may_allow_the_token(preflight: LiveMethod) -> bool:
@@ -89,7 +96,7 @@ def _may_allow_the_token(preflight: LiveMethod) -> bool:
 
 
 def _allows_the_token(answer: Mapping[str, Any]) -> bool:
-    value = cors.sent(answer).get(ALLOW_HEADERS)
+    value = _header(answer, ALLOW_HEADERS)
     if value is None:
         # A template may set it.
         templates = (answer.get("responseTemplates") or {}).values()
@@ -111,8 +118,7 @@ def _unreadable(ctx: Context, api: Api) -> Iterator[str]:
     answer = by_type.get(UNAUTHORIZED) or {}
     if not answer or answer.get("defaultResponse"):
         answer = by_type.get(DEFAULT) or answer
-    names = {name.rpartition(".")[2].lower() for name in answer.get("responseParameters") or {}}
-    if cors.ALLOW_ORIGIN.lower() not in names:
+    if not _header(answer, cors.ALLOW_ORIGIN):
         yield (
             f"The gateway's 401 carries no {cors.ALLOW_ORIGIN}, so pages of another origin see a "
             "network error in its place: set that header in the API's gateway responses "
