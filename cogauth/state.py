@@ -51,7 +51,8 @@ class AttachedMethod(TypedDict):
     """A method that was put behind the stack's user pool, in whoever's API.
 
     ``former`` is what it had before, to be given back. ``ours`` is what it was given: the last is
-    wanted, and one before it may still stand after a crash.
+    wanted, and one before it may still stand after a crash. ``resource_id`` is of its path at that
+    time: one that is deleted and made again has another, and is the same to whoever calls it.
     """
 
     status: str
@@ -234,14 +235,20 @@ class State:
             self.attachments.pop(api, None)
             self.save()
 
-    def is_attached(self, api: str, resource_id: str, method: str) -> bool:
-        """Say whether a method was attached: ``attach`` and ``detach`` look after it then."""
+    def is_attached(self, api: str, method: str) -> bool:
+        """Say whether a method, as ``GET /orders``, was attached, whatever became of its path.
+
+        ``attach`` and ``detach`` look after it then.
+        """
         with self._lock:
             attachment = self.attachments.get(api)
-            return attachment is not None and any(
-                record["resource_id"] == resource_id and name.split(" ")[0] == method
-                for name, record in attachment["methods"].items()
-            )
+            return attachment is not None and method in attachment["methods"]
+
+    def stages_of(self, api: str) -> list[str]:
+        """Return the stages of a REST API that were attached to."""
+        with self._lock:
+            attachment = self.attachments.get(api)
+            return list(attachment["stages"]) if attachment else []
 
     @property
     def options(self) -> str:

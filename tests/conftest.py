@@ -28,7 +28,7 @@ from moto.apigateway.exceptions import (
     NoIntegrationDefined,
 )
 from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
-from moto.apigateway.responses import APIGatewayResponse
+from moto.apigateway.responses import AUTHORIZER_TYPES, APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import DEFAULT_ACCOUNT_ID, responses
 from moto.core.botocore_stubber import BotocoreStubber
@@ -453,18 +453,17 @@ def _update_method(response: Any) -> str:
             new["api_key_required"] = value == "true"
         else:
             new[names[path]] = value
-    guarded = new["authorization_type"] in {"COGNITO_USER_POOLS", "CUSTOM"}
-    if not guarded:
+    if new["authorization_type"] in {"NONE", "AWS_IAM"}:
         new["authorizer_id"] = None
     elif new["authorizer_id"] not in response.backend.get_rest_api(api).authorizers:
         raise BadRequestException(
-            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or "
-            "COGNITO_USER_POOLS requires a valid authorizer."
+            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM, "
+            "COGNITO_USER_POOLS or JWT requires a valid authorizer."
         )
-    if scopes and new["authorization_type"] != "COGNITO_USER_POOLS":
+    if scopes and new["authorization_type"] not in {"COGNITO_USER_POOLS", "JWT"}:
         raise BadRequestException(
             "Invalid Method authorization type specified. Authorization Scopes are only valid for "
-            "COGNITO_USER_POOLS authorization type"
+            "COGNITO_USER_POOLS and JWT authorization type"
         )
     for name, value in {**new, "authorization_scopes": scopes or None}.items():
         setattr(method, name, value)
@@ -712,10 +711,12 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
     gateway responses that nobody set; that an authorizer which is referred to stays, and that an
-    export shows what is deployed.
+    export shows what is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
+        newer = [*AUTHORIZER_TYPES, "JWT"]
+        patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)
         patch.setattr(APIGatewayResponse, "update_method", _update_method, raising=False)
         patch.setattr(
             APIGatewayResponse, "update_method_response", _update_method_response, raising=False

@@ -287,10 +287,12 @@ def check_usable(state: State) -> None:
         for record in step.values():
             assert record["status"] in {CREATING, CREATED, OUTDATED}
             assert record["status"] == CREATING or record["id"]
-    for attachment in state.attachments.values():
+    for api, attachment in state.attachments.items():
+        assert state.stages_of(api) == attachment["stages"]
         assert attachment["authorizer"]["pool"]
         for name, method in attachment["methods"].items():
-            assert state.is_attached("api", method["resource_id"], name.split(" ")[0]) or name
+            assert method["resource_id"]
+            assert state.is_attached(api, name)
             assert isinstance(method["former"]["authorizationScopes"], list)
             assert method["ours"][-1]["authorizationType"]
     assert Settings.from_json(state.settings.to_json()) == state.settings

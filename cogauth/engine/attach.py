@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis
+from cogauth import guards, rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine.attach_plan import (
     ATTACH,
@@ -75,6 +75,7 @@ class Detached:
     Attributes:
         restored: the methods that have back what they had.
         left_alone: in words: the methods that someone changed since, or deleted.
+        lost: in words: those that the stack didn't guard any more, each with what does it again.
         problems: in words: what of ours had to stay, and why.
         authorizers: the ids of ours that were deleted.
         deployment: the id of the deployment that the stages serve by now; None if none was due.
@@ -82,6 +83,7 @@ class Detached:
 
     restored: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     authorizers: list[str] = field(default_factory=list)
     deployment: str | None = None
@@ -251,8 +253,9 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
     record = copy.deepcopy(ctx.state.attachments[plan.id])
     for row in plan.of(UNCHANGED):
         known = record["methods"].get(row.name)
-        if known and row.before and row.former:
+        if known and row.before and row.former and row.place:
             known["former"], known["ours"] = row.former, [row.before]
+            known["resource_id"] = row.place.resource_id
     if record != ctx.state.attachments[plan.id]:
         ctx.state.put_attachment(plan.id, record)
 
@@ -373,8 +376,9 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
         left_alone=[
             f"{row.name} of the API {plan.name} ({plan.id}) was left alone: {row.why}."
             for row in plan.rows
-            if row.action in {LEFT_ALONE, GONE} and not row.clings
-        ]
+            if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
+        ],
+        lost=[_mend(ctx, plan, row) for row in plan.rows if row.lost],
     )
     if plan.api is None:
         result.left_alone = [f"The API {plan.name} ({plan.id}) was deleted: nothing to give back."]
@@ -407,6 +411,13 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     _settle(work, plan.api, result)
     return result
+
+
+def _mend(ctx: Context, plan: Plan, row: Row) -> str:
+    """Say how a method that was attached, and lost its guard, is guarded again."""
+    words = guards.options_of(ctx.state.attachments[plan.id], row.name)
+    command = f"cogauth attach --api {plan.id} {words}{ctx.state.options}"
+    return f"{row.name} had lost its guard before: '{command}' guards it again."
 
 
 def _restore(work: _Work, row: Row, result: Detached) -> bool:

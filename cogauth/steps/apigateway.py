@@ -243,7 +243,8 @@ class Method(Resource):
         """Compare who may call it, and the statuses with their headers."""
         api, place = ctx.aws.apigateway, self.place(ctx)
         # One that 'attach' put behind an authorizer of its own keeps that.
-        attached = ctx.state.is_attached(place["restApiId"], place["resourceId"], self.http_method)
+        name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
+        attached = ctx.state.is_attached(place["restApiId"], name)
         authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
             patch: Any = [

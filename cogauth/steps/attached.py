@@ -52,8 +52,8 @@ def patch(before: Authorization, after: Authorization) -> list[dict[str, str]]:
 
     Scopes are added and removed one by one; ``replace`` is not for lists. Each operation leaves
     what is valid by itself, but for the type and the authorizer, which AWS looks at together: with
-    another type than COGNITO_USER_POOLS scopes are refused, and with NONE an authorizer means
-    nothing.
+    another type than COGNITO_USER_POOLS and JWT scopes are refused, and with NONE an authorizer
+    means nothing.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateMethod-Patch
     and, for the order and the empty authorizer,
