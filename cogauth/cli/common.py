@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
 import shlex
 import signal
-import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from cogauth.local import LocalAws
     from cogauth.settings import Settings
     from cogauth.state import State
+
+
+# A full disk, a spent quota, a broken device: what writing to stdout can meet.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,9 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if failure is None:
                 raise
             if debug:
-                click.echo(traceback.format_exc(), err=True, nl=False)
+                from cogauth.environment import redact
+
+                click.echo(redact(traceback.format_exc()), err=True, nl=False)
             if as_json:
                 print_json({"error": str(failure)})
             click.echo(f"Error: {failure}", err=True)
@@ -132,14 +138,32 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def _as_ours(error: Exception) -> CogauthError | None:
-    """Return the error as one of ours, or None for a defect, which keeps its traceback."""
+    """Return the error as one of ours, or None if it is about our own output."""
     if isinstance(error, CogauthError):
         return error
-    if "botocore" not in sys.modules:
+    if is_about_output(error):
         return None
     from cogauth.aws_errors import AWS_ERRORS, explain
 
-    return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
+    if isinstance(error, AWS_ERRORS):
+        return CogauthError(explain(error))
+    from cogauth.environment import in_force, redact
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return CogauthError(f"{error.filename}: {error.strerror}.")
+    text = redact(f"{type(error).__name__}: {error}")
+    # It may be an answer that isn't AWS's: of those only the first one is checked.
+    return CogauthError(
+        f"This is a defect of cogauth, or nothing that AWS would answer: {text}. Please report it "
+        f"with what --debug shows. {in_force()}".rstrip()
+    )
+
+
+def is_about_output(error: Exception) -> bool:
+    """Say whether our output can't be written: its reader has gone, or a disk is full."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
 def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
