@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,9 +34,10 @@ INVALID = {
     "RequestTimeTooSkewed",
     "RequestInTheFuture",
 }
-# The clock's, or what may be; SignatureDoesNotMatch and InvalidSignatureException say it in words.
-CLOCK = {"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"}
-SKEWED = re.compile(r"Signature (expired|not yet current)")
+# What a wrong clock leads to. SignatureDoesNotMatch and InvalidSignatureException say so in words:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+SKEW = re.compile(r"Signature (expired|not yet current)")
 # All others are off until the account turns them on:
 # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
 ENABLED_BY_DEFAULT = {
@@ -48,6 +50,8 @@ THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, TimedOutError)
+# In every partition.
+AWS_HOST = re.compile(r"\.amazonaws\.[a-z.]+$|\.aws$|\.gov$|\.adc-e\.uk$")
 # Of others' words in an error, in characters.
 LONGEST = 800
 
@@ -119,33 +123,33 @@ def _explain_network(error: Exception) -> str:
             " If a proxy here reads what is encrypted, its certificate belongs into a file that "
             "AWS_CA_BUNDLE names."
         )
+    url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    if url and not AWS_HOST.search(urlsplit(url).hostname or ""):
+        text += (
+            " Another endpoint than AWS's is named by --endpoint-url, the state file, "
+            "AWS_ENDPOINT_URL, or endpoint_url in the profile."
+        )
     return " ".join(filter(None, [text, in_force(certificates=certificates)]))
 
 
 def _explain_answer(error: ClientError) -> str:
     code, message = code_of(error), _words(message_of(error)).removesuffix(".")
     operation = error.operation_name
-    metadata = {**error.response.get("ResponseMetadata", {})}
+    metadata: dict[str, Any] = {**error.response.get("ResponseMetadata", {})}
     after = ""
-    if code in CLOCK or SKEWED.search(message):
-        text = _explain_clock(code, metadata)
-    elif code in EXPIRED:
+    if code in EXPIRED:
         text = (
             f"The AWS credentials have expired ({code}). Get new ones ('aws sso login', or as you "
             "got these) and run the same command again: it goes on where it stopped."
         )
+        if code == "RequestExpired":
+            text += f" Or {_explain_clock(metadata)}"
+    elif code in SKEWED or SKEW.match(message):
+        text = f"AWS doesn't take the signature's time ({code}): {_explain_clock(metadata)}"
     elif code in INVALID:
-        text = _explain_invalid(code, metadata)
-    elif code in DENIED and "MultiFactorAuthentication" in message:
-        text = f"AWS doesn't take the MFA code ({code}). Run the command again with a new one."
+        text, after = _explain_invalid(code, metadata), in_force()
     elif code in DENIED:
-        # AWS's message names the action, and not always the operation's own: iam:PassRole.
-        named = re.search(r"perform: ([\w-]+:\w+)", message)
-        action = named.group(1) if named else metadata.get("Action", operation)
-        text = (
-            f"{code} ({action}). These credentials don't have that permission; the README lists "
-            "all that cogauth needs."
-        )
+        text = _explain_denied(code, message, metadata.get("Action", operation))
     elif code in QUOTA:
         text = f"A quota of the account is reached at {operation} ({code})."
         after = "Delete what you don't need, or ask for more in the console's Service Quotas."
@@ -156,20 +160,31 @@ def _explain_answer(error: ClientError) -> str:
         text = f"HTTP {metadata.get('HTTPStatusCode')} at {operation}."
         after = endpoint_advice()
     else:
-        return " ".join([f"{code}: {message}.", *_advice(operation, code, message)])
+        advice = [*_advice(operation, code, message)]
+        if operation == "GetCallerIdentity":
+            # Which needs no permission, and which AWS answers to whoever signs well.
+            advice.append(in_force())
+        return " ".join(filter(None, [f"{code}: {message}.", *advice]))
     said = f"AWS says: {message}." if message else ""
     return " ".join(filter(None, [text, said, after]))
 
 
-def _explain_clock(code: str, metadata: dict[str, Any]) -> str:
+def _explain_denied(code: str, message: str, action: str) -> str:
+    if "MultiFactorAuthentication" in message:
+        return f"AWS doesn't take the MFA code ({code}). Run the command again with a new one."
+    # AWS's message names the action, and not always the operation's own: iam:PassRole.
+    named = re.search(r"perform: ([\w-]+:\w+)", message)
+    return (
+        f"{code} ({named.group(1) if named else action}). These credentials don't have that "
+        "permission; the README lists all that cogauth needs."
+    )
+
+
+def _explain_clock(metadata: dict[str, Any]) -> str:
     date = metadata.get("HTTPHeaders", {}).get("date")
     now = format_datetime(datetime.now(UTC), usegmt=True)
     clocks = f" (AWS: {date}; here: {now})" if date else ""
-    also = ", or the session has expired" if code in EXPIRED else ""
-    return (
-        f"AWS refuses the time of the signature ({code}): this machine's clock differs from AWS's "
-        f"by more than some minutes{clocks}{also}. Set the clock, and run the command again."
-    )
+    return f"the clock of this machine differs from AWS's by minutes{clocks}: set it."
 
 
 def _explain_invalid(code: str, metadata: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ def _without_key(match: re.Match[str]) -> str:
     """Hide what looks like a secret key or a session token: all kinds of characters, no path."""
     text = match[0]
     kinds = all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
-    return _HIDDEN if kinds and text.count("/") * 8 <= len(text) else text
+    return _HIDDEN if kinds and text.count("/") * 9 <= len(text) else text
 
 
 def unsendable() -> list[str]:

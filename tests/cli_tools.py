@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -132,6 +133,11 @@ class Result:
         assert ESCAPE not in self.out + self.err
         return self
 
+    def must_fail(self, code: int = 1) -> Self:
+        """As `must`, for a run with --debug, which shows a traceback."""
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        return self
+
 
 def in_process(*words: str, typed: str | bytes = "") -> Result:
     """Run a command as `main` does, but for a process of its own, whose start takes longest."""
@@ -231,6 +237,8 @@ class Cli:
             capture_output=True,
             timeout=PATIENCE,
             check=False,
+            # Without the terminal that the tests may be run on.
+            start_new_session=True,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -249,6 +257,13 @@ class Cli:
         termios.tcsetwinsize(sink, (24, 80))
         command = [sys.executable, "-c", CONTROL, *COGAUTH[1:], *words]
         return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
+
+    def shell_on_terminal(self, line: str, **env: str) -> Running:
+        """Start a line of shell on a terminal of its own; in it, COGAUTH is the command."""
+        source, sink = os.openpty()
+        shell = "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
+        command = [sys.executable, "-c", CONTROL, "-c", shell, line]
+        return self._spawn(command, source, sink, sink, {"COGAUTH": shlex.join(COGAUTH), **env})
 
     def _spawn(
         self, command: list[str], source: int, sink: int, stdin: int, env: dict[str, str]

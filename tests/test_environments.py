@@ -11,7 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cli_tools import (
@@ -95,14 +95,12 @@ class Scene:
         self.config(f"[profile work]\ncredential_process = sh {program}\n")
 
 
-Break = Callable[[Scene], None] if TYPE_CHECKING else Any
-BROKEN: dict[str, Break] = {}
+BROKEN: dict[str, Callable[[Scene], None]] = {}
 
 
-def broken(name: str) -> Callable[[Break], Break]:
-    def note(make: Break) -> Break:
+def broken(name: str) -> Callable[[Callable[[Scene], None]], None]:
+    def note(make: Callable[[Scene], None]) -> None:
         BROKEN[name] = make
-        return make
 
     return note
 
@@ -131,7 +129,9 @@ variables("token with a folded line", AWS_SESSION_TOKEN=f"{TOKEN[:24]}\n {TOKEN[
 variables("token isn't ASCII", AWS_SESSION_TOKEN=f"{TOKEN}\u20ac")
 variables("key id isn't UTF-8", AWS_ACCESS_KEY_ID=f"{ACCESS_KEY}\udcff")
 variables("old token with a line end", AWS_SECURITY_TOKEN=f"{TOKEN}\n")
-variables("expiration is no time", AWS_CREDENTIAL_EXPIRATION="tomorrow-ish", AWS_SESSION_TOKEN=TOKEN)
+variables(
+    "expiration is no time", AWS_CREDENTIAL_EXPIRATION="tomorrow-ish", AWS_SESSION_TOKEN=TOKEN
+)
 variables("expiration has no zone", AWS_CREDENTIAL_EXPIRATION="2020-01-01T00:00:00")
 variables("expired", AWS_CREDENTIAL_EXPIRATION="2020-01-01T00:00:00Z", AWS_SESSION_TOKEN=TOKEN)
 
@@ -162,9 +162,7 @@ profile(
     f"aws_session_token = {TOKEN[:24]}\n  {TOKEN[24:]}\n",
 )
 profile("profile without a secret key", f"[profile work]\naws_access_key_id = {ACCESS_KEY}\n")
-profile(
-    "role without a source", "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n"
-)
+profile("role without a source", "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n")
 profile(
     "role whose source is missing",
     "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = nobody\n",
@@ -180,7 +178,8 @@ profile(
 )
 profile(
     "role whose source has none",
-    "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\ncredential_source = Environment\n",
+    "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\n"
+    "credential_source = Environment\n",
 )
 profile(
     "role that asks for MFA",
@@ -217,7 +216,7 @@ def _(scene: Scene) -> None:
 
 # Programs that give credentials
 profile("process is missing", "[profile work]\ncredential_process = /nowhere/at-all --key x\n")
-profile("process is a folder", "[profile work]\ncredential_process = /tmp\n")
+profile("process is a folder", "[profile work]\ncredential_process = /\n")
 profile("process is empty", "[profile work]\ncredential_process =\n")
 profile("process has an open quote", '[profile work]\ncredential_process = sh "-c\n')
 process("process fails", f"echo {SECRET_KEY} >&2; exit 3")
@@ -298,7 +297,9 @@ variables(
     "container's address is elsewhere",
     **{**CONTAINER, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/"},
 )
-variables("container's token file is missing", **CONTAINER, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="/x")
+variables(
+    "container's token file is missing", **CONTAINER, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="/x"
+)
 variables("container's token", **CONTAINER, AWS_CONTAINER_AUTHORIZATION_TOKEN=f"{TOKEN}\n")
 
 
@@ -385,7 +386,7 @@ def secure(name: str, **env: str | None) -> None:
 
 secure("nothing is there")
 secure("AWS's CA bundle is missing", AWS_CA_BUNDLE="/nowhere/ca.pem")
-secure("AWS's CA bundle is a folder", AWS_CA_BUNDLE="/tmp")
+secure("AWS's CA bundle is a folder", AWS_CA_BUNDLE="/")
 secure("AWS's CA bundle is none", AWS_CA_BUNDLE=__file__)
 secure("AWS's CA bundle is blank", AWS_CA_BUNDLE=" ")
 secure("requests' CA bundle is missing", REQUESTS_CA_BUNDLE="/nowhere/ca.pem")
@@ -414,7 +415,9 @@ variables("TMPDIR isn't there", TMPDIR="/nowhere")
 
 @broken("netrc is broken")
 def _(scene: Scene) -> None:
-    scene.env["NETRC"] = scene.file(".netrc", f"machine 127.0.0.1 login ann password {PASSWORD} x\n")
+    scene.env["NETRC"] = scene.file(
+        ".netrc", f"machine 127.0.0.1 login ann password {PASSWORD} x\n"
+    )
 
 
 for name, value in (
@@ -518,6 +521,7 @@ class Forker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, cli: Cli, words: list[str], typed: str) -> Result:

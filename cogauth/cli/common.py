@@ -277,6 +277,7 @@ def connect(
             state.endpoint_url or "AWS's own",
             aws.endpoint_url or "AWS's own",
             "--endpoint-url",
+            _leftover(target) if state.endpoint_url is None else "",
         )
     aws.identify(*clients)
     if state is not None:
@@ -308,14 +309,30 @@ def _connect_local(target: Target, state: State) -> Aws:
     return Aws(region=state.region, endpoint_url=started.endpoint_url, local=True)
 
 
-def _check_same(
-    state: State, what: str, recorded: str | None, present: str | None, option: str
+def _check_same(  # noqa: PLR0913, PLR0917 what it is about, and what to do
+    state: State,
+    what: str,
+    recorded: str | None,
+    present: str | None,
+    option: str,
+    remedy: str = "",
 ) -> None:
     if recorded != present:
+        remedy = remedy or f"Give the same with {option}"
         raise StateError(
             f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
-            f"touched. Give the same with {option}, or another --stack or --state."
+            f"touched. {remedy}, or give another --stack or --state."
         )
+
+
+def _leftover(target: Target) -> str:
+    """Say how AWS's own endpoint is taken: no option can name it."""
+    if target.endpoint_url:
+        return "Leave out --endpoint-url and COGAUTH_ENDPOINT_URL"
+    return (
+        "Unset AWS_ENDPOINT_URL, take endpoint_url out of the AWS profile, or set "
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"
+    )
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
