@@ -95,8 +95,9 @@ def request(  # noqa: PLR0913 as many as a request has parts
     # requests lets through what urllib3 says of a proxy that is none, and that a CA bundle is
     # missing.
     except (OSError, ValueError, HTTPError) as error:
-        certificates = isinstance(error, requests.exceptions.SSLError)
-        why = ", the server's certificate isn't trusted" if certificates else ""
+        # That there is no such CA bundle is a mere OSError.
+        certificates = isinstance(error, requests.exceptions.SSLError) or "CA cert" in str(error)
+        why = ", which is about certificates" if certificates else ""
         text = (
             f"{method} {url} failed: {type(error).__name__}{why}. "
             "Check the network; if the stack is local, 'cogauth up' starts it again. "

@@ -35,6 +35,7 @@ from cogauth.cli import cli as program
 from cogauth.local import LocalAws
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 COGAUTH = [sys.executable, "-m", "cogauth"]
@@ -440,7 +441,9 @@ class Answer:
 class Fixed:
     """An HTTP server on this machine's loopback that keeps what it is sent."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.requests: list[Request] = []
         fixed = self
 
@@ -469,7 +472,12 @@ class Fixed:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        if tls:
+            # The handshake is each connection's own matter, in its thread.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:

@@ -85,14 +85,22 @@ def words_of(command: str, sts: Sts) -> list[str]:
     return [there if word == "URL" else word for word in COMMANDS[command]]
 
 
+# Those that read a password on stdin: one before AWS is asked, the others after it.
+WITH_PASSWORD = {
+    "test-login": ["test-login", "--username", "ann", "--password-stdin"],
+    "token": ["token", "--username", "ann", "--password-stdin"],
+    "call": ["call", "GET", "/hello", "--username", "ann", "--password-stdin"],
+}
+
 # MFA
 
 
 @pytest.mark.parametrize("profile", ["work", "chained"])
-def test_what_is_on_stdin_is_no_mfa_code(role: Cli, sts: Sts, profile: str) -> None:
-    login = ["test-login", "--username", "ann", "--password-stdin", "--debug"]
+@pytest.mark.parametrize("command", WITH_PASSWORD)
+def test_what_is_on_stdin_is_no_mfa_code(role: Cli, sts: Sts, profile: str, command: str) -> None:
+    words = [*WITH_PASSWORD[command], "--debug", "--json"]
     for typed in (f"{PASSWORD}\n", "902134\n"):
-        done = role.run(*login, "--json", typed=typed, AWS_PROFILE=profile).must_fail()
+        done = role.run(*words, typed=typed, AWS_PROFILE=profile).must_fail()
         assert DEVICE in done.document["error"]
         assert "no terminal" in done.document["error"]
         assert "export-credentials" in done.document["error"]
@@ -147,7 +155,10 @@ def test_the_question_for_the_mfa_code_can_be_left(role: Cli, sts: Sts, ending: 
 # Programs that give credentials
 
 
-def test_a_credential_process_does_not_read_the_password(tmp_path: Path, sts: Sts) -> None:
+@pytest.mark.parametrize("command", WITH_PASSWORD)
+def test_a_credential_process_does_not_read_the_password(
+    tmp_path: Path, sts: Sts, command: str
+) -> None:
     (tmp_path / "program").write_text(
         f"cat > {tmp_path}/read\necho '"
         + json.dumps({"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s"})
@@ -167,8 +178,7 @@ def test_a_credential_process_does_not_read_the_password(tmp_path: Path, sts: St
             AWS_ENDPOINT_URL=sts.url,
         ) as cli:
             standing(cli, sts.url)
-            login = ["test-login", "--username", "ann", "--password-stdin"]
-            cli.run(*login, typed=f"{PASSWORD}\n")
+            cli.run(*WITH_PASSWORD[command], typed=f"{PASSWORD}\n")
         assert (tmp_path / "read").read_text() == ""
         assert {request.path for request in sts.sent(PASSWORD)} == {
             "/restapis/id-of-rest_api/dev/_user_request_/signin"
