@@ -223,12 +223,12 @@ def test_a_proxy_that_is_none_is_named(cli: Cli, aws: Fixed, name: str, proxy: s
 
 
 def test_curls_ca_bundle_is_named_where_it_holds(
-    cli: Cli, certificates: tuple[Certificate, Certificate]
+    cli: Cli, aws: Fixed, certificates: tuple[Certificate, Certificate]
 ) -> None:
     """It is one that requests knows, and botocore doesn't."""
-    with Fixed(answer) as sts:
-        env = {"AWS_ENDPOINT_URL_STS": sts.url, "CURL_CA_BUNDLE": "/nowhere/ca.pem"}
-        done = cli.run(*CALL, **env).must(1)
+    standing(cli, f"https://{HOST}:{aws.port}")
+    with Fixed(answer) as sts, Proxy(aws.port) as proxy:
+        env = {"AWS_ENDPOINT_URL_STS": sts.url, "HTTPS_PROXY": proxy.url}
+        done = cli.run(*CALL, **env, CURL_CA_BUNDLE="/nowhere/ca.pem").must(1)
         assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in done.err
-        env["CURL_CA_BUNDLE"] = str(certificates[0].path)
-        cli.run(*CALL, **env).must()
+        cli.run(*CALL, **env, CURL_CA_BUNDLE=str(certificates[0].path)).must()
