@@ -64,11 +64,11 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
     evidence = replace(evidence, api=found, stages=stages, stage=stage, live=live)
     if stage is not None:
         evidence = replace(evidence, served=deployed(ctx, api, stage, live))
-    evidence = _with_issuer(ctx, _with_answer(evidence))
+    evidence = _with_issuer(ctx, _with_answer(ctx, evidence))
     return _with_function(ctx, _with_user(ctx, evidence))
 
 
-def _with_answer(evidence: Evidence) -> Evidence:
+def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
     """Make the call, if it changes nothing and its token can be sent in a header at all."""
     token = evidence.token
     sendable = token is None or (token.raw.isascii() and token.raw.isprintable() and token.raw)
@@ -77,7 +77,8 @@ def _with_answer(evidence: Evidence) -> Evidence:
     url = evidence.address.url
     headers = {evidence.header: token.raw} if token else {}
     try:
-        response = request(session(url), evidence.verb, url, headers=headers)
+        http = session(url, ctx.aws.ca_bundle)
+        response = request(http, evidence.verb, url, headers=headers)
     except LoginError:
         types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
         if "PRIVATE" not in types:
@@ -128,7 +129,8 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     if token is None or token.flaw or url is None:
         return evidence
     try:
-        signed = tokens.is_signed(ctx, session(url), token.bare, url)
+        http = session(url, ctx.aws.ca_bundle)
+        signed = tokens.is_signed(ctx, http, token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
     evidence = replace(evidence, signed=signed)
