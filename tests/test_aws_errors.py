@@ -235,6 +235,12 @@ def test_a_signature_that_doesnt_match_is_shown_without_what_was_signed() -> Non
     assert SECRET[:20] not in text
 
 
+def test_a_session_with_mfa_that_ends_on_the_way() -> None:
+    text = explain(botocore_errors.RefreshWithMFAUnsupportedError())
+    assert "goes on where it stopped" in text
+    assert "duration_seconds" in text
+
+
 def test_an_mfa_code_that_aws_doesnt_take() -> None:
     message = "MultiFactorAuthentication failed with invalid MFA one time pass code."
     text = explain(answered("AccessDenied", message, "AssumeRole", 403))

@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_environments import standing
 
+from cogauth.errors import LoginError
+from cogauth.http import request, session
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -222,13 +225,12 @@ def test_a_proxy_that_is_none_is_named(cli: Cli, aws: Fixed, name: str, proxy: s
     assert aws.requests == []
 
 
-def test_curls_ca_bundle_is_named_where_it_holds(
-    cli: Cli, aws: Fixed, certificates: tuple[Certificate, Certificate]
-) -> None:
+def test_curls_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one that requests knows, and botocore doesn't."""
-    standing(cli, f"https://{HOST}:{aws.port}")
-    with Fixed(answer) as sts, Proxy(aws.port) as proxy:
-        env = {"AWS_ENDPOINT_URL_STS": sts.url, "HTTPS_PROXY": proxy.url}
-        done = cli.run(*CALL, **env, CURL_CA_BUNDLE="/nowhere/ca.pem").must(1)
-        assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in done.err
-        cli.run(*CALL, **env, CURL_CA_BUNDLE=str(certificates[0].path)).must()
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")
+    url = f"https://{HOST}/"
+    with session(url, None) as http, pytest.raises(LoginError) as caught:
+        request(http, "GET", url)
+    assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in str(caught.value)

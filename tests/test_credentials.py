@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import string
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.session import Session
 from cli_tools import ACCOUNT, CALLER, REGION, Answer, Cli, Fixed, Request, command_line
+from hypothesis import given
+from hypothesis import strategies as st
 from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
 
 from cogauth.context import Aws
@@ -317,6 +320,7 @@ def test_a_broken_aws_configuration_stops_nothing_on_the_local_aws(tmp_path: Pat
     config = tmp_path / "config"
     config.write_text("[broken")
     with command_line(tmp_path, **BROKEN_AWS, AWS_CONFIG_FILE=str(config)) as cli:
+        cli.run("demo").must()
         cli.run("up", "--local").must()
         cli.login("ann", PASSWORD).must()
         cli.run("verify").must()
@@ -364,6 +368,15 @@ def test_what_others_say_is_shown_without_credentials(text: str) -> None:
 )
 def test_what_is_no_credential_is_shown(text: str) -> None:
     assert redact(text) == text
+
+
+@given(st.text(string.ascii_letters + string.digits + "+/=\r\n\t ", min_size=8))
+def test_a_token_in_a_variable_is_never_shown(token: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SESSION_TOKEN", token)
+        for quoted in (token, repr(token), repr(token.encode())):
+            shown = redact(f"what comes of it: {quoted}, and so on")
+            assert not any(part in shown for part in token.split() if len(part) >= 8)
 
 
 def test_a_short_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -471,7 +471,7 @@ def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
     token = read_token(f"Bearer {lab.tokens['id_token']}")
     with Fixed(repeat) as gateway:
         seen = _with_answer(
-            Evidence(replace(address, url=gateway.url), "GET", "Authorization", token, "", "")
+            ctx, Evidence(replace(address, url=gateway.url), "GET", "Authorization", token, "", "")
         )
     assert seen.answer is not None
     assert seen.answer.message == "'(the token)' not a valid key=value pair"
@@ -771,6 +771,7 @@ class OurPool:
     """A context that knows where its pool's keys are, and nothing else."""
 
     jwks_url = f"{ISSUER}/.well-known/jwks.json"
+    aws = SimpleNamespace(ca_bundle=None)
 
 
 def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -852,9 +853,9 @@ def test_a_private_api_that_is_not_reached() -> None:
     nowhere = Address("http://127.0.0.1:1/dev/hello", "api1", "dev", "/hello", "amazonaws.com")
     seen = evidence(None, address=nowhere)
     with pytest.raises(LoginError):
-        _with_answer(seen)
+        _with_answer(cast("Any", OurPool), seen)
     private = {**(seen.api or {}), "endpointConfiguration": {"types": ["PRIVATE"]}}
-    found = diagnose(_with_answer(replace(seen, api=private)))
+    found = diagnose(_with_answer(cast("Any", OurPool), replace(seen, api=private)))
     says(found, "private_api", None, "reached only from a VPC", "api1-VPCE_ID")
 
 

@@ -181,7 +181,7 @@ def _as_ours(error: Exception) -> CogauthError | None:
     from cogauth.environment import in_force, redact
 
     if isinstance(error, OSError) and error.filename is not None:
-        return CogauthError(f"{error.filename}: {error.strerror}.")
+        return CogauthError(f"{error.filename}: {error.strerror or error}.")
     text = redact(f"{type(error).__name__}: {error}")
     # It may be an answer that isn't AWS's: of those only the first one is checked.
     return CogauthError(
