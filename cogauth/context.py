@@ -296,6 +296,7 @@ class Context:
         now: the time, in seconds since the epoch.
         confirm: asked before something is made anew that can't replace what was lost; raises
             CogauthError if that isn't wanted.
+        made: the keys of the resources that this run recorded as standing.
     """
 
     aws: Aws
@@ -304,6 +305,7 @@ class Context:
     settle_s: float = 15.0
     now: Callable[[], float] = time.time
     confirm: Callable[[str], None] = refuse
+    made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """End calls and waits by one event."""

@@ -7,7 +7,7 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws_errors import AWS_ERRORS, explain, failure
+from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine import graph
 from cogauth.engine.attach import ATTACH_CLIENTS, detach
 from cogauth.engine.attach_plan import plan_detach
@@ -15,13 +15,17 @@ from cogauth.engine.journal import (
     CLIENTS,
     find_after_crash,
     find_ours,
+    is_fresh,
     owned,
     patiently,
+    read,
     taken_error,
+    timestamp,
     words,
 )
 from cogauth.errors import CogauthError
-from cogauth.state import CREATING, Record
+from cogauth.moods import KNOWN_WITHIN_S, UNKNOWN
+from cogauth.state import CREATING, DELETING, Record
 from cogauth.steps import STEPS
 from cogauth.waiting import TimedOutError
 
@@ -220,7 +224,7 @@ class _Down:
                     return
             else:
                 may = self._may_delete(step, resource, record)
-                gone = self._delete(resource, record) if may else False
+                gone = self._delete_recorded(step, resource, record) if may else False
                 if gone is None:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
@@ -246,7 +250,7 @@ class _Down:
         """
         if resource.taken is None:
             return True
-        live = resource.read(self.ctx, record)
+        live = read(self.ctx, resource, record)
         if live is None or owned(self.ctx, resource, live):
             return live is not None
         taken = taken_error(
@@ -255,12 +259,44 @@ class _Down:
         self.result.left_alone.append(str(taken))
         return False
 
-    def _delete(self, resource: Resource, facts: Record) -> bool | None:
-        """Delete one resource; say whether it was there, or None if AWS didn't let it."""
+    def _delete_recorded(self, step: Step, resource: Resource, record: Record) -> bool | None:
+        """Delete what is recorded, its intent on disk before; return what ``_delete`` does."""
+        ctx = self.ctx
+        # That a fresh one isn't there is believed only when there was time to know it everywhere.
+        patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
+        intent = {**record, "status": DELETING, "since": timestamp(ctx)}
+        ctx.state.put(step.name, resource.key, intent)
+        restore = partial(ctx.state.put, step.name, resource.key, record)
+        return self._delete(resource, record, patience_s, restore)
+
+    def _delete(
+        self,
+        resource: Resource,
+        facts: Record,
+        patience_s: float = 0,
+        restore: Callable[[], None] = lambda: None,
+    ) -> bool | None:
+        """Delete one resource; say whether it was there, or None if AWS didn't let it.
+
+        Args:
+            resource: the resource.
+            facts: its record.
+            patience_s: seconds after which it is believed that it wasn't there.
+            restore: called if nothing was deleted, for certain.
+        """
+        ctx = self.ctx
         self.report(f"deleting {words(resource)} {facts['id']}")
         try:
-            return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
+            return ctx.waiter.until(
+                lambda: patiently(ctx, partial(resource.delete, ctx, facts)) or None,
+                reason=UNKNOWN.reason,
+                timeout_s=patience_s,
+            )
+        except TimedOutError:
+            return False
         except AWS_ERRORS as error:
+            if is_definite(error):
+                restore()
             self.refused.add(facts["id"])
             self._tell(resource, error)
             return None
