@@ -81,9 +81,9 @@ def _names(sent: dict[str, Any]) -> str:
 
 
 def run(account: Account, command: str) -> None:
-    """Run `up` or `down`; what a lost pool held is given up."""
+    """Run `up`, which must not ask about anything, or `down`."""
     if command == "up":
-        account.up(confirm=lambda _lost: None)
+        account.up()
     else:
         account.down()
 
