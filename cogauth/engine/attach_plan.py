@@ -12,7 +12,7 @@ from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.errors import UsageError
 from cogauth.rest_apis import COGNITO, LISTED, WITH_AUTHORIZER, LiveMethod, shortened
-from cogauth.steps import attached
+from cogauth.steps import apigateway, attached
 from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         raise UsageError(f"None of these methods can be attached:\n{reasons}")
     _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
-    point = bool(ours) and bool(attached.authorizer_patch(ctx, ours[0]))
+    point = bool(ours) and bool(apigateway.authorizer_patch(ctx, ours[0]))
     standing = {row.name for row in rows if row.action == UNCHANGED}
     undeployed = any(
         AUTHORIZATION in each.fields and each.what in standing for each in pending or ()

@@ -29,10 +29,11 @@ from cogauth.engine.journal import (
     write_fact,
 )
 from cogauth.errors import CogauthError
-from cogauth.moods import PASSES_WITHIN_S, passing
+from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S, passing
 from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
-from cogauth.waiting import Wait, code_of
+from cogauth.steps.base import NotKeptError
+from cogauth.waiting import TimedOutError, Wait, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -247,11 +248,34 @@ class _Up:
             return action
         wait_until_ready()
         _outdate(ctx, resource.outdates)
-        for change in changes:
-            if action == UNCHANGED:
+        if action == UNCHANGED:
+            for change in changes:
                 self.reporter.change(step, f"{words(resource)}: {change.what}")
-            self._write(ctx, resource, change.call)
+        self._change(ctx, step, resource, changes, made=action == CREATED_NOW)
         return UPDATED if action == UNCHANGED else action
+
+    def _change(
+        self, ctx: Context, step: Step, resource: Resource, changes: list[Change], *, made: bool
+    ) -> None:
+        """Change a resource; make it anew if it can't be changed, unless it was made just now."""
+        try:
+            for change in changes:
+                self._write(ctx, resource, change.call)
+            if resource.guards and not made:
+                _check_kept(ctx, step, resource)
+        except NotKeptError:
+            if not resource.remade:
+                raise
+            self._make_anew(ctx, step, resource)
+
+    def _make_anew(self, ctx: Context, step: Step, resource: Resource) -> None:
+        """Make a resource beside the former one, which goes once nothing refers to it any more."""
+        record = ctx.state.record(step.name, resource.key) or {}
+        ctx.state.put(step.name, resource.key, {**record, "status": OUTDATED})
+        self.reporter.change(step, f"{words(resource)}: make it anew, for the change wasn't kept")
+        live, _ = self._create(ctx, step, resource)
+        if list(resource.changes(ctx, live)):
+            raise _not_kept(ctx, resource)
 
     def _take_away(self, ctx: Context, step: Step, resource: Resource, record: Record) -> None:
         """Delete what the settings don't ask for any more."""
@@ -411,6 +435,38 @@ def _check_stop(ctx: Context) -> None:
 def _is_taken(resource: Resource, error: ClientError) -> bool:
     """Say whether a refusal says that a resource's name is taken; a mood may have the same code."""
     return code_of(error) == resource.taken and passing(error) is None
+
+
+def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
+    """See that a resource is as the stack wants it, after it was changed.
+
+    Raises:
+        NotKeptError: AWS took the changes, and shows something else all the same.
+    """
+    record = ctx.state.record(step.name, resource.key) or {}
+
+    def is_kept() -> bool | None:
+        live = resource.read(ctx, record)
+        return None if live is None or list(resource.changes(ctx, live)) else True
+
+    try:
+        # What was read before may be read once more: AWS's copies lag.
+        ctx.waiter.until(
+            lambda: patiently(ctx, is_kept, resource),
+            reason=f"AWS to show the {words(resource)} as it was changed",
+            timeout_s=KNOWN_WITHIN_S,
+        )
+    except TimedOutError as error:
+        raise _not_kept(ctx, resource) from error
+
+
+def _not_kept(ctx: Context, resource: Resource) -> NotKeptError:
+    options = ctx.state.options
+    return NotKeptError(
+        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} doesn't show it "
+        f"so. Run 'cogauth up{options}' again; if that doesn't end it, 'cogauth down{options}' "
+        "takes the stack away, to be made anew."
+    )
 
 
 def _outdate(ctx: Context, outdated: tuple[str, ...]) -> None:
