@@ -90,13 +90,7 @@ def _explain_answer(error: ClientError) -> str:
         )
     if code in THROTTLED:
         return f"AWS answers that it is called too often ({code}). Wait a minute and try again."
-    text = f"{code}: {message.removesuffix('.')}."
-    if error.operation_name == "DeleteUserPool" and code == "InvalidParameterException":
-        text += (
-            " In the console's Cognito page turn the pool's deletion protection off, or delete its "
-            "domain; then run 'cogauth down' again."
-        )
-    return text
+    return f"{code}: {message.removesuffix('.')}."
 
 
 _NO_CREDENTIALS = (

@@ -7,6 +7,8 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine import graph
 from cogauth.engine.attach import ATTACH_CLIENTS, detach
@@ -27,7 +29,7 @@ from cogauth.errors import CogauthError
 from cogauth.moods import KNOWN_WITHIN_S, UNKNOWN
 from cogauth.state import CREATING, DELETING, Record
 from cogauth.steps import STEPS
-from cogauth.waiting import TimedOutError
+from cogauth.waiting import TimedOutError, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from cogauth.state import State
     from cogauth.steps.base import Resource, Step
 
+# What AWS says when something is protected from deletion, or still in use.
+OBSTRUCTED = {
+    *("InvalidParameterException", "BadRequestException", "ConflictException"),
+    *("ValidationException", "DeleteConflict"),
+}
 DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
@@ -150,7 +157,8 @@ class _Down:
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
-        if ctx.state.attachments:
+        self._look_first()
+        if ctx.state.attachments and not self.result.problems:
             ctx.aws.make_clients("apigateway_once")
             self._give_back()
         if self.result.problems:
@@ -183,6 +191,26 @@ class _Down:
             )
             raise CogauthError("\n".join([*self.result.problems, str(blind)])) from error
         return self.result
+
+    def _look_first(self) -> None:
+        """Note what AWS would refuse to delete: nothing goes if not all can."""
+        looks = [
+            partial(self._obstacles, self.roots[key][1], record)
+            for key, record in self.recorded.items()
+        ]
+        self.result.problems += [problem for found in graph.each(looks) for problem in found]
+        if self.result.problems:
+            options = self.ctx.state.options
+            self.result.problems.append(
+                f"Nothing was deleted, for not all can be. Then run 'cogauth down{options}' again."
+            )
+
+    def _obstacles(self, resource: Resource, record: Record) -> list[str]:
+        try:
+            return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, record)))
+        except AWS_ERRORS:
+            # As without the permission to look: then AWS refuses the deletion itself, if it must.
+            return []
 
     def _give_back(self) -> None:
         """Give methods of other APIs back what they had, while the pool still stands."""
@@ -302,8 +330,13 @@ class _Down:
             return None
 
     def _tell(self, resource: Resource, error: Exception) -> None:
-        what = f"Deleting the {words(resource)} failed"
-        self.result.problems.append(f"{what}: {explain(error)}")
+        problem = f"Deleting the {words(resource)} failed: {explain(error)}"
+        if isinstance(error, ClientError) and code_of(error) in OBSTRUCTED:
+            problem += (
+                " What stands in its way, as a deletion protection or a custom domain, must go "
+                f"first; then run 'cogauth down{self.ctx.state.options}' again."
+            )
+        self.result.problems.append(problem)
 
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 GONE = "NotFoundException"
 JSON = "application/json"
+# The most that API Gateway gives in a page.
+PAGE: Any = {"PageSize": 500}
 
 # The sign-in function knows codes; here, at the edge to HTTP, each gets its status.
 STATUS_BY_CODE = {
@@ -112,9 +114,7 @@ class RestApi(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the account's APIs; their names are not unique."""
-        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
-            PaginationConfig={"PageSize": 500}
-        )
+        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
         return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -158,6 +158,34 @@ class RestApi(Resource):
                 lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
             )
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for custom domains that lead to it: AWS deletes no API that has a mapping.
+
+        Source: https://github.com/glomex/gcdt/issues/373
+        """
+        api = ctx.aws.apigateway
+        domains = api.get_paginator("get_domain_names").paginate(PaginationConfig=PAGE)
+        for domain in (one for page in domains for one in page.get("items", [])):
+            name, words = domain["domainName"], f"--domain-name {domain['domainName']}"
+            place: dict[str, Any] = {"domainName": name}
+            if identifier := domain.get("domainNameId"):
+                # Of private ones there may be several of a name.
+                place["domainNameId"] = identifier
+                words += f" --domain-name-id {identifier}"
+            mappings = api.get_paginator("get_base_path_mappings").paginate(
+                **place, PaginationConfig=PAGE
+            )
+            for mapping in (one for page in mappings for one in page.get("items", [])):
+                if mapping.get("restApiId") != record["id"]:
+                    continue
+                path = mapping.get("basePath") or "(none)"
+                yield (
+                    f"The custom domain {name} leads to the API {record['id']} (base path {path}). "
+                    "Remove that mapping in the console (API Gateway, Custom domain names, the "
+                    "domain, API mappings), or by 'aws apigateway delete-base-path-mapping "
+                    f'{words} --base-path "{path}" --region {ctx.aws.region}\'.'
+                )
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the API with all in it."""
         return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
@@ -187,7 +215,7 @@ class ApiResource(Resource):
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's resources for the path."""
         pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
         return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
 
@@ -481,7 +509,7 @@ class Authorizer(Resource):
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's authorizers for the names."""
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
         return [a for page in pages for a in page["items"] if a["name"] in self._names(ctx)]
 
@@ -696,7 +724,7 @@ class Stage(Resource):
 
 def _deployments(ctx: Context) -> list[Any]:
     pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
-        restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
     )
     return [deployment for page in pages for deployment in page["items"]]
 

@@ -137,6 +137,11 @@ class Resource(ABC):
         del ctx, live
         yield from ()
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Yield why AWS would refuse to delete it, each with what ends that."""
+        del ctx, record
+        yield from ()
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete it, and say whether it was there. Not called for what is inside another."""
         raise NotImplementedError(self.key)
