@@ -206,11 +206,6 @@ def _explain_invalid(code: str, metadata: dict[str, Any]) -> str:
 
 def _advice(operation: str, code: str, message: str) -> Iterator[str]:
     """Yield what an option or the console can do about an error, if it is what AWS speaks of."""
-    if operation == "DeleteUserPool" and code == "InvalidParameterException":
-        yield (
-            "If that is the pool's deletion protection or its domain: turn it off, or delete it, "
-            "in the console's Cognito page; then run 'cogauth down' again."
-        )
     if operation in {"CreateFunction", "UpdateFunctionCode"} and re.search(
         "arm64|architecture", message, re.IGNORECASE
     ):

@@ -463,6 +463,7 @@ class Context:
         now: the time, in seconds since the epoch.
         confirm: asked a question before something is done that can't be made good; raises
             CogauthError if the answer isn't yes.
+        made: the keys of the resources that this run recorded as standing.
     """
 
     aws: Aws
@@ -471,6 +472,7 @@ class Context:
     settle_s: float = 15.0
     now: Callable[[], float] = time.time
     confirm: Callable[[str], None] = refuse
+    made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """End calls and waits by one event."""

@@ -1,8 +1,9 @@
 """The state file: what of a stack stands in AWS, one record per resource.
 
 It is the journal that makes a crash harmless. Before a resource's creating call its record says
-``creating``; after it ``created``, with the id. The file is replaced whole at each write, so a
-reader finds the former or the present one, never half of one. No secret is in it.
+``creating``; after it ``created``, with the id; before its deletion ``deleting``. The file is
+replaced whole at each write, so a reader finds the former or the present one, never half of one.
+No secret is in it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
 OUTDATED = "outdated"
+# Its deletion began; it may stand or be gone.
+DELETING = "deleting"
 # Of a method that is attached or given back: it may have been changed; it was.
 ATTACHING, ATTACHED = "attaching", "attached"
 DETACHING, DETACHED = "detaching", "detached"
@@ -180,10 +183,15 @@ class State:
         with self._lock:
             return self.resources.get(step, {}).get(resource)
 
+    def by_key(self, resource: str) -> Record | None:
+        """Return a resource's record, whichever step's it is, or None."""
+        with self._lock:
+            steps = self.resources.values()
+            return next((records[resource] for records in steps if resource in records), None)
+
     def has(self, resource: str) -> bool:
         """Say whether a resource has a record, whatever its status."""
-        with self._lock:
-            return any(resource in records for records in self.resources.values())
+        return self.by_key(resource) is not None
 
     def fact(self, resource: str, name: str) -> str:
         """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
@@ -191,11 +199,10 @@ class State:
         Raises:
             KeyError: the resource has not been created; a resource's ``needs`` exclude that.
         """
-        with self._lock:
-            for records in self.resources.values():
-                if resource in records:
-                    return records[resource][name]
-        raise KeyError(resource)
+        record = self.by_key(resource)
+        if record is None:
+            raise KeyError(resource)
+        return record[name]
 
     def put(self, step: str, resource: str, record: Record) -> None:
         """Set a resource's record, on disk."""
@@ -354,12 +361,14 @@ def _throwaway_users(data: Any) -> dict[str, str]:
 
 def _record(data: Any) -> Record:
     record = {_text(key): _text(value) for key, value in data.items()}
-    if record["status"] == CREATING:
-        datetime.fromisoformat(record["since"])
-    elif record["status"] in {CREATED, OUTDATED}:
+    status = record["status"]
+    if status not in {CREATING, CREATED, OUTDATED, DELETING}:
+        raise ValueError(f"there is no status {status!r}")
+    if status != CREATING:
         _text(record["id"])
-    else:
-        raise ValueError(f"there is no status {record['status']!r}")
+    # A state file that was written before this was noted of what stands lacks it there.
+    if status in {CREATING, DELETING} or "since" in record:
+        datetime.fromisoformat(record["since"]).timestamp()
     return record
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, NoReturn
@@ -333,6 +334,15 @@ class Account:
     def left(self) -> list[str]:
         return left_in_aws(self.session)
 
+    def grow_old(self) -> None:
+        """As if what is recorded had been made an hour ago, so that AWS knows it everywhere."""
+        state = self.state()
+        for records in state.resources.values():
+            for record in records.values():
+                since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
+                record["since"] = since.isoformat()
+        state.save()
+
 
 def left_in_aws(session: boto3.Session) -> list[str]:
     """List every pool, role, function, REST API and log group, each by kind and name."""
@@ -542,6 +552,17 @@ _moto_put_integration_response = APIGatewayBackend.put_integration_response
 _moto_get_gateway_response = APIGatewayResponse.get_gateway_response
 
 
+def _create_authorizer(
+    backend: APIGatewayBackend, restapi_id: str, name: str, *given: Any, **named: Any
+) -> Any:
+    """Refuse a name that another authorizer of the API has, as AWS does."""
+    if name in [one.name for one in backend.get_rest_api(restapi_id).authorizers.values()]:
+        raise BadRequestException(
+            f"Authorizer name must be unique. Authorizer {name} already exists in this RestApi."
+        )
+    return _moto_create_authorizer(backend, restapi_id, name, *given, **named)
+
+
 def _delete_authorizer(backend: APIGatewayBackend, restapi_id: str, authorizer_id: str) -> None:
     """Refuse it while a method refers to it, or if it isn't there, as AWS does."""
     api = backend.get_rest_api(restapi_id)
@@ -698,6 +719,7 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
     return found
 
 
+_moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
 _moto_get_integration = APIGatewayBackend.get_integration
@@ -710,8 +732,8 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
 
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set; that an authorizer which is referred to stays, and that an
-    export shows what is deployed; authorizers of type JWT.
+    gateway responses that nobody set; that authorizers' names are unique in an API, that one which
+    is referred to stays, and that an export shows what is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -730,6 +752,7 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
         patch.setattr(APIGatewayBackend, "put_method_response", _put_method_response)
         patch.setattr(APIGatewayBackend, "put_integration_response", _put_integration_response)
+        patch.setattr(APIGatewayBackend, "create_authorizer", _create_authorizer)
         patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
         patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
         patch.setattr(APIGatewayResponse, "get_export", _get_export)

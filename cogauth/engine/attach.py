@@ -31,7 +31,7 @@ from cogauth.engine.attach_plan import (
 from cogauth.engine.journal import patiently
 from cogauth.errors import CogauthError
 from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING
-from cogauth.steps import attached
+from cogauth.steps import apigateway, attached
 from cogauth.waiting import Pace, TimedOutError, code_of
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _clean(work: _Work, api: Api) -> None:
     """Delete our deployments that are on no stage any more, and what a lost answer made twice."""
     work.sweep(api)
     for extra in api.ours(work.ctx)[1:]:
-        work.at_pace(partial(attached.delete_authorizer, work.ctx, api.id, extra["id"]))
+        work.at_pace(partial(apigateway.delete_authorizer, work.ctx, api.id, extra["id"]))
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
@@ -300,9 +300,9 @@ def _our_authorizer(work: _Work, api: Api) -> str:
     live = ours[0]
     record["authorizer"] = {"status": CREATED, "id": live["id"], "pool": intent["pool"]}
     work.save()
-    if attached.authorizer_patch(ctx, live):
-        answered = work.at_pace(lambda: attached.update_authorizer(ctx, api.id, live))
-        if attached.authorizer_patch(ctx, answered):
+    if apigateway.authorizer_patch(ctx, live):
+        answered = work.at_pace(lambda: apigateway.update_authorizer(ctx, api.id, live))
+        if apigateway.authorizer_patch(ctx, answered):
             raise CogauthError(
                 f"The authorizer in the API {api.name} was to ask the stack's present user pool, "
                 f"but {ctx.state.endpoint_url or 'AWS'} answered that it doesn't. 'cogauth detach "
@@ -477,7 +477,7 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
         ours = _left_by_a_crash(ctx, api, intent["since"])
     for live in ours:
         try:
-            if work.at_pace(partial(attached.delete_authorizer, ctx, plan.id, live["id"])):
+            if work.at_pace(partial(apigateway.delete_authorizer, ctx, plan.id, live["id"])):
                 result.authorizers.append(live["id"])
         except ClientError as error:
             # AWS says which method refers to it: one that somebody else put behind it.

@@ -21,7 +21,7 @@ from cogauth.rest_apis import (
     shortened,
 )
 from cogauth.state import ATTACHED
-from cogauth.steps import attached
+from cogauth.steps import apigateway, attached
 from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         raise UsageError(f"None of these methods can be attached:\n{reasons}")
     _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
-    point = bool(ours) and bool(attached.authorizer_patch(ctx, ours[0]))
+    point = bool(ours) and bool(apigateway.authorizer_patch(ctx, ours[0]))
     standing = {row.name for row in rows if row.action == UNCHANGED}
     undeployed = any(
         each.what in standing and (AUTHORIZATION in each.fields or each.change == "new")

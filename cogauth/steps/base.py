@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from cogauth.errors import CogauthError
 from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # A resource as AWS describes it: what a Describe, Get or Create call answered.
 Live = Mapping[str, Any]
+
+
+class NotKeptError(CogauthError):
+    """A change was taken, and what was asked for isn't so all the same."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class Resource(ABC):
     outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
+    # Whether it says who may call what: after a change it is read again, and must be as asked for.
+    guards: bool = False
+    # Whether it is made anew, beside the former one, where a change isn't kept.
+    remade: bool = False
     # Whether one that a crash left is as good as a new one.
     adopted: bool = True
     # Whether a create that is made twice makes two of it: its name is not unique.
@@ -142,6 +151,11 @@ class Resource(ABC):
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what earlier runs may have left beside one that stood already."""
         del ctx, live
+        yield from ()
+
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Yield why AWS would refuse to delete it, each with what ends that."""
+        del ctx, record
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:

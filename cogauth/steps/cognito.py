@@ -119,6 +119,27 @@ class UserPool(Resource):
                 lambda: update_user_pool(ctx, live["Id"], wanted),
             )
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for a deletion protection, and for domains of its sign-in pages.
+
+        Source: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-deletion-protection.html
+        """
+        live, pool = self.read(ctx, record) or {}, record["id"]
+        of_pool = f"--user-pool-id {pool} --region {ctx.aws.region}"
+        if live.get("DeletionProtection") == "ACTIVE":
+            yield (
+                f"The user pool {pool} is protected from deletion. Deactivate that in the console "
+                "(Cognito, User pools, the pool, Settings, Deletion protection), or by 'aws "
+                f"cognito-idp update-user-pool {of_pool} --deletion-protection INACTIVE', which "
+                "also sets back what else of the pool it isn't given."
+            )
+        for domain in filter(None, (live.get("Domain"), live.get("CustomDomain"))):
+            yield (
+                f"The user pool {pool} has the domain {domain}. Delete that in the console "
+                "(Cognito, User pools, the pool, Domain, Actions), or by 'aws cognito-idp "
+                f"delete-user-pool-domain {of_pool} --domain {domain}'."
+            )
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the pool with its users and app clients."""
         return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]), GONE)
