@@ -16,6 +16,7 @@ from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.common import Target
 from cogauth.cli.up import _say_lost_guards
 from cogauth.guards import Comparison, Lost
+from cogauth.verify import find_target
 
 if TYPE_CHECKING:
     from conftest import Account, Call
@@ -249,6 +250,47 @@ def test_what_can_not_be_exported_is_not_known(account: Account, orders: Orders)
         found = look(account, orders)
     assert found.lost == ()
     assert "what the stage prod serves (BadRequestException" in found.unknown
+
+
+# ---- verify
+
+
+def test_verify_looks_at_the_stage_that_it_calls(account: Account) -> None:
+    account.up()
+    orders = Orders(account)
+    before = orders.aws.get_stage(**orders.place, stageName="prod")["deploymentId"]
+    attach(account, path="/open")
+    assert find_target(account.context(), orders.id).lost == ()
+    patch = [{"op": "replace", "path": "/deploymentId", "value": before}]
+    orders.aws.update_stage(**orders.place, stageName="prod", patchOperations=patch)
+    found = find_target(account.context(), orders.id)
+    assert [(row.sent, row.got, row.ok) for row in found.lost] == [
+        ("GET /open", "NONE on the stage prod", False),
+        ("POST /open", "NONE on the stage prod", False),
+    ]
+    with account.calls.watched(
+        lambda call: refusal(400, "BadRequestException") if call.operation == "GetExport" else None
+    ):
+        found = find_target(account.context(), orders.id)
+    assert found.lost == ()
+    unknown = next(row for row in found.not_called if row.check == "guard as deployed")
+    assert (unknown.sent, unknown.ok) == ("prod", None)
+    assert "what the stage prod serves (BadRequestException" in unknown.note
+
+
+def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
+    account: Account,
+) -> None:
+    account.up()
+    rest_api = account.state().fact("rest_api", "id")
+    attach(account, rest_api, path="/hello")
+    state = account.state()
+    record = state.attachments[rest_api]
+    record["methods"]["POST /orders"] = record["methods"]["GET /hello"]
+    state.put_attachment(rest_api, record)
+    found = find_target(account.context())
+    assert [row.sent for row in found.lost] == ["POST /orders"]
+    assert [str(place) for place in found.places] == ["GET /hello"]
 
 
 # ---- up
