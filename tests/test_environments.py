@@ -367,7 +367,8 @@ def endpoint(name: str, path: str, service: str = "STS") -> None:
     BROKEN[name] = make
 
 
-for kind in ("html", "nothing", "xml", "json", "list", "cut", "cut-xml", "html-404", "html-502"):
+endpoint("STS answers with another object", "json")
+for kind in ("html", "nothing", "xml", "list", "cut", "cut-xml", "html-404", "html-502"):
     endpoint(f"STS answers {kind}", kind)
     for service in ("COGNITO_IDENTITY_PROVIDER", "API_GATEWAY"):
         endpoint(f"{service.partition('_')[0].title()} answers {kind}", kind, service)
@@ -504,7 +505,8 @@ for line in sys.stdin:
         for number, name in enumerate(("in", "out", "err")):
             mode = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
             os.dup2(os.open(name, mode), number)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+        sys.stdin, sys.stdout = open(0), open(1, "w")
+        sys.stderr = open(2, "w", errors="backslashreplace")  # As Python has it.
         sys.argv = ["cogauth", *job["words"]]
         main()
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -618,3 +620,13 @@ def test_no_command_breaks_in_a_broken_environment(
         found = [said for several in threads.map(some, range(len(forkers))) for said in several]
     bad = list(filter(None, found))
     assert not bad, "\n".join([f"{len(bad)} of {len(chosen)}", *bad])
+
+
+def test_an_answer_that_aws_would_not_give_is_said_to_be_so(cli: Cli, server: Fixed) -> None:
+    """It is JSON, and says nothing that Cognito says: that can't be told from a new AWS."""
+    standing(cli, server.url)
+    env = {"AWS_ENDPOINT_URL": server.url}
+    name, url = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"{server.url}/json"
+    done = cli.run("users", "--json", **env, **{name: url}).must(1)
+    assert "nothing that AWS would answer: KeyError: 'Users'" in done.document["error"]
+    assert f"{name}={url!r}" in done.document["error"]
