@@ -45,6 +45,9 @@ ENABLED_BY_DEFAULT = {
     *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "ap-south-1"),
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 }
+# Whose regions are a world of their own:
+# https://docs.aws.amazon.com/general/latest/gr/aws-arns-and-namespaces.html
+OTHER_PARTITIONS = re.compile(r"cn-|us-gov-|us-iso|eu-isoe-|eusc-")
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
 # What Cognito says to a tier that a user pool can't have.
@@ -86,11 +89,18 @@ def explain(error: Exception) -> str:
         return _explain_answer(error)
     if isinstance(error, NETWORK):
         return _explain_network(error)
+    if isinstance(error, botocore_errors.ProfileNotFound) and not error.kwargs.get("profile"):
+        return "The AWS profile's name is empty: unset AWS_PROFILE, or give a name with --profile."
     for kinds, text in _BOTOCORE:
         if isinstance(error, kinds):
             return text.format(error=_words(error).removesuffix("."), endpoint=endpoint_advice())
+    return " ".join(filter(None, unexpected(error)))
+
+
+def unexpected(error: Exception) -> tuple[str, str]:
+    """Return what an error says that has no words of ours, and the variables that it quotes."""
     words = f"{type(error).__name__}: {_words(error)}"
-    return " ".join(filter(None, [words, mentioned(words)]))
+    return words, mentioned(words)
 
 
 def endpoint_advice() -> str:
@@ -149,7 +159,8 @@ def _explain_answer(error: ClientError) -> str:
     elif code in SKEWED or SKEW.match(message):
         text = f"AWS doesn't take the signature's time ({code}): {_explain_clock(metadata)}"
     elif code in INVALID:
-        text, after = _explain_invalid(code, metadata), in_force()
+        text = _explain_invalid(code, metadata.get("Region") or "")
+        after = in_force(proxies=False)
     elif code in DENIED:
         text = _explain_denied(code, message, metadata.get("Action", operation))
     elif code in QUOTA:
@@ -189,19 +200,30 @@ def _explain_clock(metadata: dict[str, Any]) -> str:
     return f"the clock of this machine differs from AWS's by minutes{clocks}: set it."
 
 
-def _explain_invalid(code: str, metadata: dict[str, Any]) -> str:
-    region = metadata.get("Region")
+def _explain_invalid(code: str, region: str) -> str:
+    if code == "OptInRequired":
+        return f"{_not_enabled(region)} ({code})."
     text = (
         f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
     )
-    if region and region not in ENABLED_BY_DEFAULT:
-        text += (
-            f" Or the region {region} isn't enabled for the account, where AWS answers the same to "
-            "good credentials: the console's account page lists the regions, and so does 'aws "
-            "account list-regions'."
+    other = OTHER_PARTITIONS.match(region)
+    if other:
+        return (
+            f"AWS doesn't know these credentials in the region {region} ({code}): accounts of "
+            f"{other[0]}* regions are others than elsewhere, with credentials of their own. {text}"
         )
+    if region and region not in ENABLED_BY_DEFAULT:
+        # AWS answers the same to good credentials there.
+        return f"{_not_enabled(region)}, or {text}"
     return text
+
+
+def _not_enabled(region: str) -> str:
+    return (
+        f"The region {region} may not be enabled for the account (the console's account page and "
+        "'aws account list-regions' list those that are)"
+    )
 
 
 def _advice(operation: str, code: str, message: str) -> Iterator[str]:

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import UnknownRegionError
+from botocore.exceptions import CredentialRetrievalError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 
-from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, explain
+from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
 from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle
 from cogauth.errors import CogauthError, UsageError
 from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
@@ -149,9 +149,9 @@ class Aws:
         except (CogauthError, *AWS_ERRORS):
             raise
         except Exception as error:
-            raise CogauthError(
-                f"The AWS configuration can't be used ({explain(error)}). {self._sources()}"
-            ) from error
+            words, quoted = unexpected(error)
+            said = [f"The AWS configuration can't be used ({words}).", quoted, self._sources()]
+            raise CogauthError(" ".join(filter(None, said))) from error
 
     def _sources(self) -> str:
         """Say what is to be looked at: where the profile gets its credentials from."""
@@ -240,6 +240,7 @@ class Aws:
         """
         with self._understood():
             frozen = credentials.get_frozen_credentials()
+        _understand_refresh(credentials)
         for part, variables in CREDENTIALS.items():
             value = getattr(frozen, part)
             if value is None and part == "token":
@@ -250,8 +251,8 @@ class Aws:
             if credentials.method == "env":
                 where = next(name for name in variables if os.environ.get(name))
             raise UsageError(
-                f"{where} is missing, or has a character that none has, such as a line end or a "
-                "blank (it isn't shown here). Set it anew."
+                f"{where} is empty, or contains a character that no credential contains, such as "
+                "a line end or a blank (it isn't shown here). Set it again."
             )
 
     def _client(self, service: str, config: Config = RETRIED) -> Any:
@@ -373,6 +374,28 @@ def _note_action(
     metadata |= {"Action": f"{prefix}:{operation}", "Region": context.get("client_region")}
 
 
+def _understand_refresh(credentials: Credentials) -> None:
+    """Let what a later renewal of credentials raises be an error of botocore's, whatever it is.
+
+    A credential_process may break between two runs of it, and JSON's own error comes through.
+    """
+    refresh = getattr(credentials, "_refresh_using", None)
+    if refresh is None:
+        return
+
+    def renew() -> Any:
+        try:
+            return refresh()
+        except (CogauthError, *AWS_ERRORS):
+            raise
+        except Exception as error:
+            words = " ".join(filter(None, unexpected(error)))
+            raise CredentialRetrievalError(provider=credentials.method, error_msg=words) from error
+
+    # botocore has no public way to it.
+    credentials._refresh_using = renew  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
     try:
         return answer["Account"], answer["Arn"].split(":")[1]
@@ -433,14 +456,16 @@ def _check_url(url: str | None) -> str | None:
             parts.scheme in {"http", "https"}
             and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
             and parts.port != 0
-            # urlsplit drops a line end.
-            and re.fullmatch(r"[!-~]+", url)
+            # urlsplit drops a line end. And a password would be recorded in the state file.
+            and re.fullmatch(r"[!-?A-~]+", url)
         )
     except ValueError:
         usable = False
     if not usable:
+        shown = "" if "@" in url else f" {url!r}"
         raise UsageError(
-            f"The endpoint {url!r} can't be used: give a URL such as http://127.0.0.1:4566."
+            f"The endpoint{shown} can't be used: give a URL such as http://127.0.0.1:4566, without "
+            "a user's name or password."
         )
     return url.rstrip("/")
 

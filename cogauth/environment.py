@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from cogauth.errors import TOKEN_LIKE, UsageError
 
@@ -30,6 +31,8 @@ _SECRET = (
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _HIDDEN = "(not shown)"
+# A password of fewer characters is hidden where it stands as one, and not wherever they occur.
+SHORTEST_HIDDEN = 4
 _QUOTED_SECRETS = (
     # http.client, urllib3 and requests quote a header that can't be sent: the whole of it.
     (re.compile(r"(header value:?|header part) .*", re.IGNORECASE), rf"\1 {_HIDDEN}"),
@@ -47,8 +50,8 @@ _QUOTED_SECRETS = (
         ),
         rf"\1\2{_HIDDEN}",
     ),
-    # A proxy's password.
-    (re.compile(r"(?<=//)[^/\s'\"@]+@"), f"{_HIDDEN}@"),
+    # A proxy's password, which may hold an @ or a slash itself.
+    (re.compile(r"(?<=//)[^\s'\"]+@"), f"{_HIDDEN}@"),
     (TOKEN_LIKE, "(a token)"),
 )
 _KEY_LIKE = re.compile(r"[A-Za-z0-9/+]{40,}={0,2}")
@@ -62,9 +65,31 @@ def redact(text: str) -> str:
     for name in _SECRET:
         for part in re.findall(r"[!-~]{8,}", os.environ.get(name, "")):
             text = text.replace(part, _HIDDEN)
+    for name in _urls():
+        text = _without_password(text, os.environ.get(name, ""))
     for pattern, instead in _QUOTED_SECRETS:
         text = pattern.sub(instead, text)
     return _KEY_LIKE.sub(_without_key, text)
+
+
+def _without_password(text: str, url: str) -> str:
+    """Hide the user and password of a URL, however it was written, in a text that quotes it."""
+    user = re.match(r"(?is)(?:[a-z][a-z0-9+.-]*:/{0,2})?(.+)@", url)
+    if user is None:
+        return text
+    password = user[1].partition(":")[2]
+    # The whole comes first. Of a mere letter or two anything could be hidden.
+    for secret in (user[1], quote(user[1]), unquote(user[1]), password, unquote(password)):
+        if len(secret) >= SHORTEST_HIDDEN:
+            text = text.replace(secret, _HIDDEN)
+    return text.replace(f"{user[1]}@", f"{_HIDDEN}@")
+
+
+def _urls() -> list[str]:
+    """Return the variables that hold the URL of a proxy or of an endpoint."""
+    names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+    names += ["COGAUTH_ENDPOINT_URL"]
+    return [*names, *(each for name in _PROXIES for each in (name, name.lower()))]
 
 
 def _without_key(match: re.Match[str]) -> str:
@@ -80,25 +105,24 @@ def unsendable() -> list[str]:
     return [name for name in names if not SENDABLE.fullmatch(os.environ.get(name) or "-")]
 
 
-def in_force(*, certificates: bool = False) -> str:
+def in_force(*, certificates: bool = False, proxies: bool = True) -> str:
     """Name the variables that decide where requests go; "" if none is set.
 
     Args:
         certificates: name those too that decide which certificates are trusted.
+        proxies: name those of proxies, which matter unless AWS itself has answered.
     """
-    names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
-    names += [each for name in _PROXIES for each in (name, name.lower())]
+    names = [name for name in _urls() if proxies or "ENDPOINT" in name]
     return _named([*names, *(_BUNDLES if certificates else ())])
 
 
 def mentioned(text: str) -> str:
-    """Name the AWS variables whose values are in an error's text; "" if none is."""
+    """Name the AWS variables whose values an error's text quotes; "" if it quotes none."""
     names = [name for name in sorted(os.environ) if name.startswith("AWS_") and name not in _SECRET]
     return _named(
         name
         for name in names
-        if (value := os.environ[name])
-        and re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", text)
+        if (value := os.environ[name]) and re.search(rf"(['\"]){re.escape(value)}\1", text)
     )
 
 

@@ -38,6 +38,10 @@ class StateError(CogauthError):
     """The state file is damaged, of another version, or belongs to another account or region."""
 
 
+class NewerStateError(StateError):
+    """The state file was written by a newer cogauth; it is as good as that one."""
+
+
 class NameTakenError(CogauthError):
     """A resource has one of the stack's names but isn't the stack's own."""
 

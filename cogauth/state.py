@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cogauth.errors import CogauthError, StateError, UsageError
+from cogauth.errors import CogauthError, NewerStateError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, Settings
 
 VERSION = 1
@@ -322,15 +322,12 @@ def load(path: Path) -> State | None:
             "it is and nothing was touched in AWS. Restore it from a copy, or run 'cogauth "
             "recover': it keeps this one beside a new one, written from what stands in the account."
         ) from error
-    newer = isinstance(version, int) and version > VERSION
-    raise StateError(
-        f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}. "
-        + (
-            "A newer cogauth wrote it: upgrade this one, or use that one."
-            if newer
-            else "Use the cogauth that wrote it."
+    said = f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}."
+    if isinstance(version, int) and version > VERSION:
+        raise NewerStateError(
+            f"{said} A newer cogauth wrote it: upgrade this one, or use that one."
         )
-    )
+    raise StateError(f"{said} Use the cogauth that wrote it.")
 
 
 def _text(value: Any) -> str:

@@ -48,7 +48,12 @@ PROXY_PASSWORD = "Proxy-Horse-9"
 SECRETS = (SECRET_KEY, TOKEN, TOKEN[:24], TOKEN[-24:], PASSWORD, PROXY_PASSWORD)
 USER_TOKEN = ".".join(
     base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode()
-    for part in ('{"alg":"RS256","kid":"k"}', '{"token_use":"id","sub":"s"}', "signature")
+    # By its issuer it is the pool's, so that 'decode' asks for the pool's keys.
+    for part in (
+        '{"alg":"RS256","kid":"k"}',
+        '{"token_use":"id","sub":"s","iss":"https://cognito.invalid/id-of-user_pool"}',
+        "signature",
+    )
 )
 OWN_PROCESS = {"HOME", "LANG", "LC_ALL", "TMPDIR"}
 OWN_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}

@@ -77,12 +77,14 @@ def main() -> NoReturn:
     on_ending(_interrupt)
     if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
-        click.echo(
-            "Error: There is a token on the command line, which others on this machine can read "
-            "and the shell keeps. Nothing was done. 'cogauth decode' reads one from stdin; "
-            "'token', 'call' and 'curl' take the stored one.",
-            err=True,
+        text = (
+            "There is a token on the command line, which others on this machine can read and the "
+            "shell keeps. Nothing was done. 'cogauth decode' reads one from stdin; 'token', 'call' "
+            "and 'curl' take the stored one."
         )
+        if _wants_json():
+            print_json({"error": text})
+        click.echo(f"Error: {text}", err=True)
         sys.exit(2)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0

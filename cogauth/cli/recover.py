@@ -17,7 +17,7 @@ from cogauth.cli.common import (
     where,
     writer_options,
 )
-from cogauth.errors import StateError, UsageError
+from cogauth.errors import NewerStateError, StateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,9 +83,12 @@ def _is_damaged(target: Target) -> bool:
 
     Raises:
         UsageError: there is a sound one.
+        NewerStateError: there is one of a newer cogauth, which is as sound.
     """
     try:
         state = load_state(target)
+    except NewerStateError:
+        raise
     except StateError:
         return True
     if state is not None:
