@@ -78,10 +78,12 @@ def _without_password(text: str, url: str) -> str:
     if user is None:
         return text
     password = user[1].partition(":")[2]
-    # The whole comes first. Of a mere letter or two anything could be hidden.
+    # As it was written, and as it is quoted; the whole comes first.
     for secret in (user[1], quote(user[1]), unquote(user[1]), password, unquote(password)):
-        if len(secret) >= SHORTEST_HIDDEN:
-            text = text.replace(secret, _HIDDEN)
+        for written in (secret, repr(secret)[1:-1]):
+            # Of a mere letter or two anything could be hidden.
+            if len(written) >= SHORTEST_HIDDEN:
+                text = text.replace(written, _HIDDEN)
     return text.replace(f"{user[1]}@", f"{_HIDDEN}@")
 
 

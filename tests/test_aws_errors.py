@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ProfileNotFound
 from botocore.parsers import ResponseParserError
 from conftest import Account, Call, refusal
 
@@ -189,14 +189,33 @@ def test_credentials_that_aws_doesnt_take(code: str) -> None:
 def test_a_region_that_may_not_be_enabled(code: str, region: str) -> None:
     words = "The security token included in the request is invalid."
     text = explain(answered(code, words, "GetCallerIdentity", 403, Region=region))
-    assert f"the region {region} isn't enabled" in text
+    # That comes first: most who meet it have good credentials.
+    assert text.startswith(f"The region {region} may not be enabled for the account")
     assert words in text
+    assert ("AWS doesn't accept these credentials" in text) is (code != "OptInRequired")
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_a_region_whose_accounts_are_others(region: str) -> None:
+    text = explain(answered("InvalidClientTokenId", "No.", "GetCallerIdentity", 403, Region=region))
+    assert f"AWS doesn't know these credentials in the region {region}" in text
+    assert "enabled" not in text
+
+
+def test_proxies_are_no_cause_of_what_aws_itself_has_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+    text = explain(answered("InvalidClientTokenId", "No."))
+    assert "AWS_ENDPOINT_URL_STS" in text
+    assert "PROXY" not in text
 
 
 def test_the_region_is_that_of_the_call() -> None:
     aws = Aws(region="ap-east-1", local=True)
     aws.sts.meta.events.register("before-call", lambda **_: refusal(403, "InvalidClientTokenId"))
-    assert "the region ap-east-1 isn't enabled" in explain(raised(aws))
+    assert "The region ap-east-1 may not be enabled" in explain(raised(aws))
 
 
 @pytest.mark.parametrize(
@@ -298,6 +317,28 @@ def test_the_variable_whose_value_is_none_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
     text = explain(ValueError("invalid literal for int() with base 10: 'many'"))
     assert "AWS_MAX_ATTEMPTS='many'" in text
+
+
+@pytest.mark.parametrize("value", ["1", "true", "line"])
+def test_a_variable_that_is_not_quoted_is_not_named(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_LOAD_CONFIG", value)
+    text = explain(ValueError("Expecting value: true: line 1 column 1 (char 0)"))
+    assert "AWS_SDK_LOAD_CONFIG" not in text
+
+
+@pytest.mark.parametrize("variable", [True, False], ids=["variable", "option"])
+def test_a_profile_without_a_name(
+    no_credentials: pytest.MonkeyPatch,
+    *,
+    variable: bool,
+) -> None:
+    if variable:
+        no_credentials.setenv("AWS_PROFILE", "")
+    with pytest.raises(ProfileNotFound) as caught:
+        Aws(region="eu-central-1", profile=None if variable else "")
+    assert "unset AWS_PROFILE, or give a name with --profile" in explain(caught.value)
 
 
 def test_each_code_has_one_meaning() -> None:

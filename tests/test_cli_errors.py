@@ -460,6 +460,24 @@ def test_a_leftover_endpoint_is_named_where_the_stack_is_on_aws(
     assert silent.requests == []
 
 
+def test_a_token_on_the_command_line_is_refused_in_json_too(cli: Cli) -> None:
+    token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.sig"
+    done = cli.run("decode", "--json", token).must(2)
+    assert "There is a token on the command line" in done.document["error"]
+    assert token not in done.out + done.err
+
+
+def test_recover_leaves_a_newer_cogauths_file_alone(
+    cli: Cli, standing: dict[str, Any], silent: Fixed
+) -> None:
+    cli.state.write_text(json.dumps({**standing, "version": 2}))
+    before = cli.state.read_bytes()
+    done = cli.run("recover", AWS_ENDPOINT_URL=silent.url)
+    reads_well(done, "of version 2", "A newer cogauth wrote it")
+    assert cli.state.read_bytes() == before
+    assert files_in(cli.folder) == [".cogauth/cogauth.json", ".cogauth/cogauth.lock"]
+
+
 def test_an_error_of_a_value_is_a_json_document_too(cli: Cli) -> None:
     for words, env in (
         (["up", "--json", "--settle", "soon"], {}),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
 
 from cogauth.context import Aws
-from cogauth.environment import redact
+from cogauth.environment import SHORTEST_HIDDEN, in_force, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -347,6 +347,7 @@ def test_a_broken_aws_configuration_stops_nothing_on_the_local_aws(tmp_path: Pat
         f"no section headers.\nfile: '<x>', line: 1\n'{TOKEN[:20]}\\n'",
         f"the key {SECRET_KEY} and the token {TOKEN * 4}",
         f"http://ann:{PASSWORD}@proxy.example:3128/",
+        f"'http://ann:{PASSWORD}/a@b@proxy.example:3128/'",
         f"Value '{PASSWORD}' at 'tokenCode' failed to satisfy constraint",
     ],
 )
@@ -377,6 +378,64 @@ def test_a_token_in_a_variable_is_never_shown(token: str) -> None:
         for quoted in (token, repr(token), repr(token.encode())):
             shown = redact(f"what comes of it: {quoted}, and so on")
             assert not any(part in shown for part in token.split() if len(part) >= 8)
+
+
+# As people write them: requests and urllib3 take most of these.
+PROXIES = (
+    "http://ann:{}@127.0.0.1:9",
+    "http:ann:{}@127.0.0.1:9",
+    "ann:{}@127.0.0.1:9",
+    "socks5://ann:{}@127.0.0.1:9",
+)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "AWS_ENDPOINT_URL_S3"])
+@given(password=st.text(string.printable.strip(), min_size=SHORTEST_HIDDEN))
+def test_a_password_in_a_url_is_never_shown(proxy: str, variable: str, password: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(variable, proxy.format(password))
+        url = os.environ[variable]
+        for text in (in_force(), redact(f"it failed: {url}"), redact(f"{url!r} is none")):
+            # What else the text says may be a part of it by chance.
+            assert password not in text or password in "it failed: is none127.0.0.1:9@(not shown)"
+
+
+@pytest.mark.parametrize("password", ["P@ss9xx", "Pa/ss9xx", "Pa'ss9xx", 'Pa"ss9xx', "Pa^s s9xx"])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "AWS_ENDPOINT_URL"])
+def test_no_command_shows_a_password_in_a_url(tmp_path: Path, password: str, variable: str) -> None:
+    url = f"http://ann:{password}@127.0.0.1:9"
+    env = {**OWN_KEYS, "AWS_REGION": REGION, variable: url}
+    with command_line(tmp_path, **env) as cli:
+        for words in (["up"], ["up", "--debug", "--json"], ["recover"]):
+            done = cli.run(*words)
+            assert done.code in {1, 2}
+            assert password not in done.out + done.err
+            assert variable in done.err or "endpoint" in done.err
+
+
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_a_program_that_breaks_at_its_nth_run_is_an_error_in_words(
+    tmp_path: Path, sts: Sts, nth: int
+) -> None:
+    # botocore renews credentials that end in five minutes at each use of them.
+    ends = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    good = {"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s", "Expiration": ends}
+    (tmp_path / "program").write_text(
+        f"echo >> {tmp_path}/runs\n"
+        f"if [ $(wc -l < {tmp_path}/runs) -ge {nth} ]; then echo '<html>'; exit; fi\n"
+        f"echo '{json.dumps(good)}'\n"
+    )
+    config = tmp_path / "config"
+    config.write_text(f"[profile work]\ncredential_process = sh {tmp_path}/program\n")
+    env = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "work", "AWS_ENDPOINT_URL": sts.url}
+    with command_line(tmp_path, **env) as cli:
+        standing(cli, sts.url)
+        done = cli.run("users", "--json").must(1)
+    assert (tmp_path / "runs").read_text().count("\n") >= nth
+    assert "JSONDecodeError" in done.document["error"]
+    assert "credential_process" in done.document["error"]
+    assert "defect" not in done.err
 
 
 def test_a_short_variable_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
