@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
 READY_WITHIN_S = 60
 # The codes of a stack that is seconds old: the policy of its role lags, or the permission by which
-# Cognito may call the trigger. Neither has made a user or counted a wrong password.
+# Cognito may call a trigger. To ask again is safe: a known user's wrong password is told at once.
 NOT_YET = {"access_denied", "trigger_denied"}
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500

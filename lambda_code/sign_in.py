@@ -23,7 +23,7 @@ has the old one then, so that each answer has all three.
 
 A connection is kept for the next request. Lambda freezes the process in between, and then it may
 have ended unseen, so one that was idle for more than IDLE_SECONDS is given up. If a kept one ends
-before any byte of an answer has come, nobody knows whether Cognito did what it was asked:
+before the head of an answer has come, nobody knows whether Cognito did what it was asked:
 
     AdminInitiateAuth, AdminGetUser, DescribeUserPoolClient
                         are sent once more, on a fresh connection. One wrong password may so count
@@ -213,6 +213,7 @@ REFUSALS = (
     ("HTTPClientError", "", "unavailable"),
 )
 
+TRIGGER_FAULTS = {"trigger_failed", "trigger_denied"}
 # The answers to a sign-up after which the user must be looked at: it may exist. Else whoever waits
 # until a trigger may be called could lock a user out by one wrong password.
 REFUSED_FOR_KNOWN_USERS_TOO = {
@@ -220,8 +221,7 @@ REFUSED_FOR_KNOWN_USERS_TOO = {
     "password_policy",
     "invalid_password",
     "sign_up_refused",
-    "trigger_failed",
-    "trigger_denied",
+    *TRIGGER_FAULTS,
 }
 
 # The answers to a refresh token that isn't good for this user.
@@ -236,7 +236,7 @@ CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
 class SignInError(Exception):
     """No login; `code` is a key of MESSAGES, `cause` the name of the error behind it, if any.
 
-    `lost` is for a SignUp whose connection ended before any byte of an answer came.
+    `lost` is for a SignUp whose connection ended before the head of an answer came.
     """
 
     def __init__(self, code: str, cause: str | None = None, *, lost: bool = False) -> None:
@@ -330,7 +330,7 @@ def error_in(response: AWSResponse) -> tuple[str, str]:
 
 
 def has_ended(error: BotoCoreError) -> bool:
-    """Whether a connection ended before any byte of the answer came."""
+    """Whether a connection ended before the head of the answer came."""
     # Inside of botocore's error is urllib3's, and in that is Python's, with a word about when.
     parts: tuple[Any, ...] = getattr(error.kwargs.get("error"), "args", ())
     ends = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -529,8 +529,13 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
         made = made_at(login)
         if made is None:
             raise
-        if refused.code == "wrong_credentials" and time.time() - made <= JUST_MADE_SECONDS:
+        just_made = time.time() - made <= JUST_MADE_SECONDS
+        if just_made and refused.code == "wrong_credentials":
             return sign_in(login, is_new=False)
+        if just_made and refused.code in TRIGGER_FAULTS:
+            # A trigger that comes after the user was made, as PostConfirmation: this very sign-up
+            # made the user.
+            raise
         raise SignInError("wrong_credentials") from None
     return sign_in(login, is_new=True)
 

@@ -962,6 +962,27 @@ def test_a_trigger_that_is_asked_before_the_name_hides_no_wrong_password(
     assert process.pool.calls == [DESCRIBE, SIGN_IN, SIGN_UP, LOOK]
 
 
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (
+            "PostConfirmation invocation failed due to error AccessDeniedException.",
+            "trigger_denied",
+        ),
+        ("PostConfirmation invocation failed due to error Socket timeout", "trigger_failed"),
+    ],
+)
+def test_a_trigger_that_comes_after_the_user_was_made_is_told_at_once(
+    process: Process, message: str, code: str
+) -> None:
+    """The sign-up has made the user by then: the password is right, whatever the trigger does."""
+    process.pool.add("ada", PASSWORD, age=0)
+    process.pool.faults[SIGN_IN] = [not_authorized("Incorrect username or password.")]
+    process.pool.faults[SIGN_UP] = [error("UnexpectedLambdaException", message)]
+    assert process.code(LOGIN) == code
+    assert process(LOGIN)["status"] == "success"
+
+
 @pytest.mark.parametrize("operation", [DESCRIBE, SIGN_IN, SIGN_UP, LOOK])
 def test_each_error_that_aws_describes_has_a_line_of_the_table(module: Any, operation: str) -> None:
     """On the newest botocore this fails when AWS adds one of which nothing has been decided."""

@@ -131,7 +131,7 @@ class UserPool(Resource):
                 f"The user pool {pool} is protected from deletion. Deactivate that in the console "
                 "(Cognito, User pools, the pool, Settings, Deletion protection), or by 'aws "
                 f"cognito-idp update-user-pool {of_pool} --deletion-protection INACTIVE', which "
-                "also sets back what else of the pool it isn't given."
+                "also resets every other setting of the pool that it isn't given."
             )
         for domain in filter(None, (live.get("Domain"), live.get("CustomDomain"))):
             yield (
@@ -422,8 +422,11 @@ class UserPoolClient(Resource):
         if wanted:
             place = {"UserPoolId": live["UserPoolId"], "ClientId": live["ClientId"]}
             request = {**_echo(live, CLIENT_ECHO), **_client_settings(), **wanted, **place}
+            what = "take its secret back" if PUBLISH in wanted else "set its flows"
+            if live.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED":
+                what += ", turn off the rotation of refresh tokens"
             yield Change(
-                "take its secret back" if PUBLISH in wanted else "set its flows",
+                what,
                 lambda: ctx.aws.cognito.update_user_pool_client(**request),
             )
 
