@@ -36,7 +36,10 @@ from cogauth.local import LocalAws
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COGAUTH = [sys.executable, "-m", "cogauth"]
+# Of the environment that the command line runs in. The local AWS pins its own botocore; who uses
+# it needn't share that.
+PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
+COGAUTH = [PYTHON, "-m", "cogauth"]
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 REGION = "eu-central-1"
 PATIENCE = 60.0
@@ -247,7 +250,7 @@ class Cli:
         """Start it on a terminal of its own."""
         source, sink = os.openpty()
         termios.tcsetwinsize(sink, (24, 80))
-        command = [sys.executable, "-c", CONTROL, *COGAUTH[1:], *words]
+        command = [PYTHON, "-c", CONTROL, *COGAUTH[1:], *words]
         return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
 
     def _spawn(
