@@ -166,7 +166,7 @@ def sign_in(
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
     """
-    url = ctx.url(ctx.state.settings.path)
+    url, options = ctx.url(ctx.state.settings.path), ctx.state.options
     last = ""
 
     def attempt() -> tuple[int, dict[str, Any]] | None:
@@ -184,7 +184,7 @@ def sign_in(
         if response.status_code == TOO_MANY_REQUESTS:
             raise LoginError(
                 f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
-                "moment, or raise it with 'cogauth up --throttle-rate' and '--throttle-burst'."
+                f"moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst …{options}'."
             )
         raise LoginError(f"POST {url} answers {last}, which is no answer of the sign-in's.")
 
@@ -194,13 +194,13 @@ def sign_in(
         )
     except TimedOutError as error:
         raise LoginError(
-            f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up' again: it "
-            "mends what differs; the function's log group tells more."
+            f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up{options}' "
+            "again: it mends what differs; the function's log group tells more."
         ) from error
     missing = [name for name in SUCCESS_FIELDS if name not in answer]
     if answer["status"] == "success" and missing:
         raise LoginError(
             f"The sign-in's answer lacks {', '.join(missing)}: it is not that of cogauth's own "
-            "function. Run 'cogauth up' again: it mends what differs."
+            f"function. Run 'cogauth up{options}' again: it mends what differs."
         )
     return status, answer

@@ -23,6 +23,8 @@ ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
 # authorizer of a method or of a deployment, the deployment of a stage.
 # https://github.com/aws/chalice/issues/304 https://github.com/aws/chalice/pull/1839
 REFERS_TO_NOTHING = ("identifier specified", "invalid authorizer id", "id does not exist")
+# IAM's words for a managed policy, which the stack doesn't make.
+NO_SUCH_POLICY = "does not exist or is not attachable"
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ MOODS = (
 
 
 def is_not_found(error: ClientError) -> bool:
-    """Say whether a refusal says that something isn't there: the resource, or what it needs."""
+    """Say whether a refusal says that something isn't there which a stack makes."""
     message = message_of(error).lower()
+    if NO_SUCH_POLICY in message:
+        return False
     return code_of(error) in ABSENT or (
         code_of(error) == "BadRequestException"
         and any(words in message for words in REFERS_TO_NOTHING)

@@ -71,7 +71,7 @@ def delete(ctx: Context, username: str) -> None:
         forget(ctx.state, username)
         raise CogauthError(
             f"There is no user {username!r} in the pool {ctx.fact('user_pool')}. Nothing was "
-            "deleted; 'cogauth users' lists them."
+            f"deleted; 'cogauth users{ctx.state.options}' lists them."
         ) from error
     else:
         forget(ctx.state, username)

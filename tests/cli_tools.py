@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
-COGAUTH = [sys.executable, "-m", "cogauth"]
+# Of the environment that the command line runs in. The local AWS pins its own botocore; who uses
+# it needn't share that.
+PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
+COGAUTH = [PYTHON, "-m", "cogauth"]
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 REGION = "eu-central-1"
 PATIENCE = 60.0
@@ -257,7 +260,7 @@ class Cli:
         """Start it on a terminal of its own."""
         source, sink = os.openpty()
         termios.tcsetwinsize(sink, (24, 80))
-        command = [sys.executable, "-c", CONTROL, *COGAUTH[1:], *words]
+        command = [PYTHON, "-c", CONTROL, *COGAUTH[1:], *words]
         return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
 
     def shell_on_terminal(self, line: str, **env: str) -> Running:

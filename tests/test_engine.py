@@ -1329,7 +1329,7 @@ def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> N
     with account.calls.watched() as calls, pytest.raises(StateError) as caught:
         account.up()
     assert stack_id in str(caught.value)
-    assert str(account.path()) in str(caught.value)
+    assert f"cogauth recover --stack shop --state {account.path()}" in str(caught.value)
     assert mutations(calls) == []
     # Nor does the new, empty state file let `down` delete the other's stack.
     account.down()

@@ -115,6 +115,13 @@ def test_any_other_bad_request_is_an_error_at_once(account: Account) -> None:
     assert [call.operation for call in calls].count("CreateDeployment") == 1
 
 
+def test_a_managed_policy_that_there_is_not_is_an_error_at_once(account: Account) -> None:
+    """moto has none here; the role that it is to be attached to was just made."""
+    with pytest.raises(CogauthError, match="AmazonCognitoPowerUser does not exist"):
+        account.up(power_user=True)
+    assert account.time.now == 0
+
+
 CHANGES = [
     ({"throttle_rate": 3}, "UpdateStage", "NotFoundException"),
     ({"sign_in_memory": 1024}, "UpdateFunctionConfiguration", "ResourceNotFoundException"),

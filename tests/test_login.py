@@ -351,6 +351,8 @@ def test_the_wait_ends(ctx: Context, api: Api, fake: FakeTime) -> None:
     api.sign_in = [NOT_DEPLOYED]
     said = refusal(ctx)
     assert "still answers HTTP 403 Missing Authentication Token after 60 s" in said
+    assert f"Run 'cogauth up{ctx.state.options}' again" in said
+    assert "--state" in ctx.state.options
     assert READY_WITHIN_S <= fake.now < READY_WITHIN_S + 10
     api.sign_in, api.with_token = [success(token())], [GATEWAY_FAILS]
     assert "answers 500, not 200" in login(ctx).problems[0]
@@ -428,7 +430,7 @@ def test_the_stages_throttle_is_called_by_its_name(ctx: Context, api: Api) -> No
     api.sign_in = [THROTTLED]
     said = refusal(ctx)
     assert "HTTP 429 Too Many Requests: the stage's throttle" in said
-    assert "--throttle-rate" in said
+    assert f"'cogauth up --throttle-rate … --throttle-burst …{ctx.state.options}'" in said
 
 
 @pytest.mark.parametrize(

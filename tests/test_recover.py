@@ -149,7 +149,7 @@ def test_where_nothing_stands_it_says_so(here: Cli) -> None:
     account = "Nothing in account 000000000000, region eu-central-1 carries the tag"
     assert failed.document["error"].startswith(f"{account} cogauth:stack = {stack_of(here)}")
     assert account in failed.err
-    assert "'cogauth up' makes a stack" in failed.err
+    assert f"'cogauth up --stack {stack_of(here)}' makes a stack" in failed.err
     assert not state_of(here).exists()
 
 

@@ -186,3 +186,16 @@ def test_who_is_in_a_hurry_says_so(waiter: Waiter, time: FakeTime) -> None:
     with pytest.raises(ClientError):
         waiter.retry(call, passing=lambda _: Wait("AWS", share=1 / 40), timeout_s=10)
     assert all(wait <= 0.3 for wait in time.waits)
+
+
+def test_a_reason_may_have_a_limit_of_its_own_from_when_it_was_first_met(
+    waiter: Waiter, time: FakeTime
+) -> None:
+    waits = {"Busy": Wait("the other"), "Unknown": Wait("the copies", within_s=30)}
+
+    def call() -> None:
+        raise refused("Busy" if time.now < 50 else "Unknown")
+
+    with pytest.raises(ClientError, match="Unknown!"):
+        waiter.retry(call, passing=lambda error: waits[code_of(error)], timeout_s=120)
+    assert 80 <= time.now < 90

@@ -202,7 +202,8 @@ class _Down:
         if self.result.problems:
             options = self.ctx.state.options
             self.result.problems.append(
-                f"Nothing was deleted, for not all can be. Then run 'cogauth down{options}' again."
+                "Nothing was deleted, because not all of it can be. Remove what stands in the way, "
+                f"then run 'cogauth down{options}' again."
             )
 
     def _obstacles(self, resource: Resource, record: Record) -> list[str]:

@@ -82,7 +82,7 @@ def check_names(ctx: Context) -> None:
                 f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
                 f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), "
                 f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
-                f"give that with --state, or write it anew: cogauth recover --stack {ctx.stack}. "
+                f"give that with --state, or write it anew: cogauth recover{ctx.state.options}. "
                 "For a stack beside it, take another --stack."
             )
         if found.unique:

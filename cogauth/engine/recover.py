@@ -48,7 +48,11 @@ def recover(ctx: Context, stack_id: str | None = None) -> None:
         raise CogauthError(
             f"Nothing in account {ctx.aws.account}, region {ctx.aws.region} carries the tag "
             f"cogauth:stack = {ctx.stack}"
-            + (f" with the stack-id {stack_id}." if stack_id else ". 'cogauth up' makes a stack.")
+            + (
+                f" with the stack-id {stack_id}."
+                if stack_id
+                else f". 'cogauth up{ctx.state.options}' makes a stack."
+            )
         )
     if len(found) > 1:
         raise CogauthError(

@@ -279,7 +279,7 @@ class _Up:
         """Make a resource beside the former one, which goes once nothing refers to it any more."""
         record = ctx.state.record(step.name, resource.key) or {}
         ctx.state.put(step.name, resource.key, {**record, "status": OUTDATED})
-        self.reporter.change(step, f"{words(resource)}: make it anew, for the change wasn't kept")
+        self.reporter.change(step, f"{words(resource)}: make it anew, it didn't keep the change")
         live, _ = self._create(ctx, step, resource)
         if list(resource.changes(ctx, live)):
             raise _not_kept(ctx, resource)
