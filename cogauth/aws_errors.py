@@ -38,6 +38,8 @@ INVALID = {
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 SKEW = re.compile(r"Signature (expired|not yet current)")
+# Of partitions whose accounts are their own.
+APART = re.compile(r"(cn|us-gov|us-iso[bf]?|eu-isoe|eusc)-")
 # All others are off until the account turns them on:
 # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
 ENABLED_BY_DEFAULT = {
@@ -193,7 +195,9 @@ def _explain_invalid(code: str, metadata: dict[str, Any]) -> str:
         f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
     )
-    if region and region not in ENABLED_BY_DEFAULT:
+    if region and APART.match(region):
+        text += f" The region {region} has accounts of its own, which no other credentials open."
+    elif region and region not in ENABLED_BY_DEFAULT:
         text += (
             f" Or the region {region} isn't enabled for the account, where AWS answers the same to "
             "good credentials: the console's account page lists the regions, and so does 'aws "
