@@ -38,6 +38,8 @@ INVALID = {
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 SKEW = re.compile(r"Signature (expired|not yet current)")
+# Of partitions whose accounts are their own.
+APART = re.compile(r"(cn|us-gov|us-iso[bf]?|eu-isoe|eusc)-")
 # All others are off until the account turns them on:
 # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
 ENABLED_BY_DEFAULT = {

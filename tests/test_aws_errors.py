@@ -212,6 +212,13 @@ def test_proxies_are_no_cause_of_what_aws_itself_has_answered(
     assert "PROXY" not in text
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-isob-east-1"])
+def test_a_region_whose_accounts_are_its_own(region: str) -> None:
+    text = explain(answered("InvalidClientTokenId", "no", "GetCallerIdentity", 403, Region=region))
+    assert f"The region {region} has accounts of its own" in text
+    assert "enabled" not in text
+
+
 def test_the_region_is_that_of_the_call() -> None:
     aws = Aws(region="ap-east-1", local=True)
     aws.sts.meta.events.register("before-call", lambda **_: refusal(403, "InvalidClientTokenId"))
