@@ -47,9 +47,6 @@ ENABLED_BY_DEFAULT = {
     *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "ap-south-1"),
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 }
-# Whose regions are a world of their own:
-# https://docs.aws.amazon.com/general/latest/gr/aws-arns-and-namespaces.html
-OTHER_PARTITIONS = re.compile(r"cn-|us-gov-|us-iso|eu-isoe-|eusc-")
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
 # What Cognito says to a tier that a user pool can't have.
@@ -209,11 +206,9 @@ def _explain_invalid(code: str, region: str) -> str:
         f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
     )
-    other = OTHER_PARTITIONS.match(region)
-    if other:
+    if APART.match(region):
         return (
-            f"AWS doesn't know these credentials in the region {region} ({code}): accounts of "
-            f"{other[0]}* regions are others than elsewhere, with credentials of their own. {text}"
+            f"{text} The region {region} has accounts of its own, which no other credentials open."
         )
     if region and region not in ENABLED_BY_DEFAULT:
         # AWS answers the same to good credentials there.

@@ -195,13 +195,6 @@ def test_a_region_that_may_not_be_enabled(code: str, region: str) -> None:
     assert ("AWS doesn't accept these credentials" in text) is (code != "OptInRequired")
 
 
-@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
-def test_a_region_whose_accounts_are_others(region: str) -> None:
-    text = explain(answered("InvalidClientTokenId", "No.", "GetCallerIdentity", 403, Region=region))
-    assert f"AWS doesn't know these credentials in the region {region}" in text
-    assert "enabled" not in text
-
-
 def test_proxies_are_no_cause_of_what_aws_itself_has_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
