@@ -187,7 +187,7 @@ def find_target(
     methods = rest_apis.methods(ctx, found) or []
     routes = rest_apis.routes_of(methods, authorizers)
     compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
-    lost = _lost_rows(ctx, compared, asked)
+    lost = _lost_rows(compared, asked)
     try:
         wanted = _guarded(ctx, found, routes, path)
     except UsageError:
@@ -223,7 +223,7 @@ def find_target(
     return Target(found, name, url, deployed_at, tuple(places), tuple(not_called), lost)
 
 
-def _lost_rows(ctx: Context, compared: Comparison, path: str | None) -> tuple[Row, ...]:
+def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
     """Return a row for each method whose guard is gone, as far as it is asked for.
 
     That is known without a call of the method, whatever that would do.
@@ -235,7 +235,7 @@ def _lost_rows(ctx: Context, compared: Comparison, path: str | None) -> tuple[Ro
             "the stack's user pool",
             each.found,
             ok=False,
-            note=each.sentence(f"cogauth {each.mend}{ctx.state.options}"),
+            note=each.sentence,
         )
         for each in compared.lost
         if path is None or _fits(each.name.partition(" ")[2], path)
