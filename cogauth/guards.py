@@ -67,7 +67,10 @@ class Lost:
     def sentence(self) -> str:
         """Say what is lost, and which command mends it."""
         if self.gone:
-            return f"{self.name} was attached, and isn't there any more: '{self.mend}' forgets it."
+            return (
+                f"{self.name} was attached, and isn't there any more: run '{self.mend}' to drop it "
+                "from the record."
+            )
         return (
             f"{self.name} was attached, and has lost its guard ({self.found}): '{self.mend}' "
             "guards it again."

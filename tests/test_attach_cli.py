@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from cli_tools import REGION, Cli, client, command_line
+from cli_tools import REGION, Cli, Result, client, command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytest_plugins = ("cli_tools",)
@@ -256,15 +256,20 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
     assert theirs.status("a") == 200
 
 
-def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
-    up: Cli, endpoint: str, token: str
-) -> None:
-    config = up.folder / "aws-config"
+def by_profile(cli: Cli) -> Callable[..., Result]:
+    """Return what runs a command with the profile ``work``."""
+    config = cli.folder / "aws-config"
     config.write_text(
         f"[profile work]\nregion = {REGION}\n"
         "aws_access_key_id = test\naws_secret_access_key = test\n"
     )
-    run = partial(up.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
+    return partial(cli.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
+
+
+def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
+    up: Cli, endpoint: str, token: str
+) -> None:
+    run = by_profile(up)
     theirs = Theirs(endpoint, "redone", ["a", "b", "c"])
     run("attach", "--api", "redone", "--path", "*", "--yes").must()
     theirs.aws.create_deployment(restApiId=theirs.id, stageName="beta")

@@ -161,7 +161,7 @@ def test_a_method_that_is_gone_is_forgotten(account: Account, orders: Orders) ->
     orders.aws.delete_method(**orders.at("POST", "/open"))
     (found,) = look(account, orders).lost
     assert (found.name, found.found, found.gone) == ("POST /open", "gone", True)
-    assert f"'{found.mend}' forgets it" in found.sentence
+    assert f"run '{found.mend}' to drop it from the record." in found.sentence
     mend(account, orders)
     assert list(account.state().attachments[orders.id]["methods"]) == ["GET /open"]
     assert lost(account, orders) == {}
@@ -317,11 +317,12 @@ def test_up_names_what_is_lost(
         f"Warning: {api}: GET /open was attached, and has lost its guard (NONE): "
         f"'{attaching} {options}' guards it again.\n"
         f"Warning: {api}: POST /open was attached, and isn't there any more: "
-        f"'{detaching} {options}' forgets it."
+        f"run '{detaching} {options}' to drop it from the record."
     )
     orders.aws.delete_rest_api(**orders.place)
     (line,) = said(account, capsys)
-    assert f"'cogauth detach --api {orders.id} {options}' forgets it" in line
+    mend = f"run 'cogauth detach --api {orders.id} {options}' to drop it from the record."
+    assert mend in line
 
 
 def test_up_names_ten_of_many(

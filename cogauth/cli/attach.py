@@ -198,7 +198,7 @@ def _check_given(**options: str | None) -> None:
     """Refuse what is empty, as an unset variable of a shell is: it would mean all."""
     for name, value in options.items():
         if value == "":
-            raise UsageError(f"--{name} is empty: give a value, or leave it away.")
+            raise UsageError(f"--{name} is empty: give a value, or leave it out.")
 
 
 def _check_scopes(scopes: tuple[str, ...]) -> None:

@@ -240,7 +240,10 @@ def _say_lost_guards(ctx: Context) -> None:
             continue
         if compared is None:
             command = ctx.state.command(f"detach --api {api}")
-            notice(f"Warning: {which}, which was attached, was deleted: '{command}' forgets it.")
+            notice(
+                f"Warning: {which}, which was attached, was deleted: run '{command}' to drop it "
+                "from the record."
+            )
             continue
         if compared.unknown:
             notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
