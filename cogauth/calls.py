@@ -70,7 +70,7 @@ class Call:
                 "as a part of it would lead out of the stage. Write a '#' of a value as %23."
             )
         if self.method == "HEAD" and self.body is not None:
-            raise UsageError("HEAD takes no --data: leave it away, or give another method.")
+            raise UsageError("HEAD takes no --data: leave it out, or give another method.")
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:

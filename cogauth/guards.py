@@ -44,7 +44,7 @@ class Lost:
         name: as ``GET /orders``.
         now: what guards it by now, in API Gateway's words; None if it isn't there.
         stage: the one whose deployment lacks the guard, while the API itself has it; or None.
-        mend: the command that mends it, without ``cogauth`` and the stack's options.
+        mend: the command that mends it.
     """
 
     name: str
@@ -63,13 +63,17 @@ class Lost:
         where = f" on the stage {self.stage}" if self.stage else ""
         return f"{self.now or ('not deployed' if self.stage else 'gone')}{where}"
 
-    def sentence(self, command: str) -> str:
+    @property
+    def sentence(self) -> str:
         """Say what is lost, and which command mends it."""
         if self.gone:
-            return f"{self.name} was attached, and isn't there any more: '{command}' forgets it."
+            return (
+                f"{self.name} was attached, and isn't there any more: run '{self.mend}' to drop it "
+                "from the record."
+            )
         return (
-            f"{self.name} was attached, and has lost its guard ({self.found}): '{command}' guards "
-            "it again."
+            f"{self.name} was attached, and has lost its guard ({self.found}): '{self.mend}' "
+            "guards it again."
         )
 
 
@@ -140,9 +144,9 @@ def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Com
         if name not in live:
             path, verb = name.partition(" ")[2], name.partition(" ")[0]
             mend = f"detach --api {api} --path {shlex.quote(path)} --method {verb}"
-            lost.append(Lost(name, None, None, mend))
+            lost.append(Lost(name, None, None, ctx.state.command(mend)))
         elif not is_ours(ctx, record, live[name]):
-            again = f"attach --api {api} {options_of(record, name)}"
+            again = ctx.state.command(f"attach --api {api} {options_of(record, name)}")
             lost.append(Lost(name, _words(live[name]), None, again))
         else:
             lost += _lost_on(ctx, api, record, name, served)
@@ -185,7 +189,7 @@ def _lost_on(
     for stage, guards in served.items():
         guard = guards.get(name)
         if guard is None or not is_ours(ctx, record, guard):
-            again = f"attach --api {api} {options_of(record, name, stage)}"
+            again = ctx.state.command(f"attach --api {api} {options_of(record, name, stage)}")
             yield Lost(name, _words(guard) if guard else None, stage, again)
 
 

@@ -30,6 +30,11 @@ IAM, OPEN = "AWS_IAM", "NONE"
 # than this code may have one, and so it is kept.
 WITHOUT_AUTHORIZER = (IAM, OPEN)
 KNOWN_TYPES = (COGNITO, CUSTOM, JWT, *WITHOUT_AUTHORIZER)
+# The gateway's errors about a token. What else it answers 403 to is no token's fault:
+# MissingAuthenticationTokenException an unknown path, ForbiddenException an API key, a web
+# application firewall or mutual TLS. Source:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HEADER = "method.request.header."
 GONE = "NotFoundException"

@@ -156,6 +156,9 @@ class State:
     throwaway_users: dict[str, str] = field(default_factory=dict)
     # By the REST API's id.
     attachments: dict[str, Attachment] = field(default_factory=dict)
+    # Of the AWS configuration, by which this run came here; the command lines that are shown have
+    # it, the file doesn't.
+    profile: str | None = field(default=None, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
@@ -263,7 +266,13 @@ class State:
         options = f" --stack {self.stack}" if self.stack != DEFAULT_STACK else ""
         if self.path != Path(".cogauth", f"{self.stack}.json"):
             options += f" --state {shlex.quote(str(self.path))}"
+        if self.profile:
+            options += f" --profile {shlex.quote(self.profile)}"
         return options
+
+    def command(self, words: str) -> str:
+        """Return a command line for this stack, to be shown to the user."""
+        return f"cogauth {words}{self.options}"
 
     @property
     def tokens_path(self) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from cli_tools import REGION, Cli, client, command_line
+from cli_tools import REGION, Cli, Result, client, command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytest_plugins = ("cli_tools",)
@@ -255,11 +256,22 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
     assert theirs.status("a") == 200
 
 
+def by_profile(cli: Cli) -> Callable[..., Result]:
+    """Return what runs a command with the profile ``work``."""
+    config = cli.folder / "aws-config"
+    config.write_text(
+        f"[profile work]\nregion = {REGION}\n"
+        "aws_access_key_id = test\naws_secret_access_key = test\n"
+    )
+    return partial(cli.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
+
+
 def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     up: Cli, endpoint: str, token: str
 ) -> None:
+    run = by_profile(up)
     theirs = Theirs(endpoint, "redone", ["a", "b", "c"])
-    up.run("attach", "--api", "redone", "--path", "*", "--yes").must()
+    run("attach", "--api", "redone", "--path", "*", "--yes").must()
     theirs.aws.create_deployment(restApiId=theirs.id, stageName="beta")
     api = {"restApiId": theirs.id}
     paths = {one["path"]: one["id"] for one in theirs.aws.get_resources(**api)["items"]}
@@ -277,10 +289,10 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     theirs.aws.create_deployment(**api, stageName="prod")
     assert (theirs.status("a"), theirs.status("b")) == (200, 401)
 
-    stack = "--stack attaching"
+    stack = "--stack attaching --profile work"
     again = f"cogauth attach --api {theirs.id} --path /a --method GET {stack}"
     forget = f"cogauth detach --api {theirs.id} --path /c --method GET {stack}"
-    listed = up.run("attach", "--api", "redone").must()
+    listed = run("attach", "--api", "redone").must()
     assert [" ".join(line.split()) for line in listed.out.splitlines()] == [
         "GET /a NONE (lost)",
         "POST /a NONE",
@@ -288,7 +300,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
         "OPTIONS /b NONE",
         "GET /c gone (lost)",
     ]
-    document = up.run("attach", "--api", "redone", "--json").must().document
+    document = run("attach", "--api", "redone", "--json").must().document
     shown = {f"{one['method']} {one['path']}": one for one in document["methods"]}
     assert set(shown["GET /b"]) == {"path", "method", "authorization", "attached", "lost"}
     assert {name: (one["attached"], one["lost"]) for name, one in shown.items()} == {
@@ -302,20 +314,20 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     assert shown["GET /c"]["authorization"] is None
 
     # The stage that was attached to is taken, though there is another.
-    checked = up.run("verify", "--api", "redone", "--json").must(1).document
+    checked = run("verify", "--api", "redone", "--json").must(1).document
     assert checked["stage"] == "prod"
     rows = {row["sent"]: row for row in checked["rows"] if row["check"] == "guard"}
     assert {name: (row["got"], row["ok"]) for name, row in rows.items()} == {
         "GET /a": ("NONE", False),
         "GET /c": ("gone", False),
     }
-    warned = up.run("up").must()
+    warned = run("up").must()
     told = {
         "attach": listed.err,
         "attach --json": f"{shown['GET /a']['mend']}' {shown['GET /c']['mend']}'",
         "verify": f"{rows['GET /a']['note']} {rows['GET /c']['note']}",
         "up": warned.err,
-        "detach": up.run("detach", "--api", "redone", "--dry-run").must().out,
+        "detach": run("detach", "--api", "redone", "--dry-run").must().out,
     }
     for command, text in told.items():
         assert command == "detach" or f"{again}'" in text, command
@@ -324,17 +336,17 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     assert warned.err.count("Warning") == 2
 
     # What they name is what mends it.
-    up.run(*again.split()[1:], "--yes").must()
+    run(*again.split()[1:], "--yes").must()
     assert (theirs.status("a"), theirs.status("a", token)) == (401, 200)
-    up.run(*forget.split()[1:], "--yes").must()
-    assert "Warning" not in up.run("up").must().err
-    assert "(lost)" not in up.run("attach", "--api", "redone").must().out
+    run(*forget.split()[1:], "--yes").must()
+    assert "Warning" not in run("up").must().err
+    assert "(lost)" not in run("attach", "--api", "redone").must().out
 
     # And what is given back names it.
     patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
     place = {**api, "resourceId": made, "httpMethod": "GET"}
     theirs.aws.update_method(**place, patchOperations=patch)
-    done = up.run("detach", "--yes", "--json").must()
+    done = run("detach", "--yes", "--json").must()
     (gave,) = done.document["apis"]
     assert f"GET /a of the API redone ({theirs.id}) was left alone" in done.err
     assert gave["lost"] == [f"GET /a had lost its guard before: '{again}' guards it again."]

@@ -13,7 +13,6 @@ from test_attach import OTHER_POOL, SCOPE, Orders, attach, detach, only_a_pool, 
 
 from cogauth import guards
 from cogauth.cli.attach import attach as attach_command
-from cogauth.cli.common import Target
 from cogauth.cli.up import _say_lost_guards
 from cogauth.guards import Comparison, Lost
 from cogauth.verify import find_target
@@ -42,7 +41,7 @@ def lost(account: Account, orders: Orders) -> dict[str, str]:
 def mend(account: Account, orders: Orders) -> None:
     """Run the commands that are named, as far as they are ``attach``'s and ``detach``'s."""
     for each in look(account, orders).lost:
-        command, *words = shlex.split(each.mend)
+        _cogauth, command, *words = shlex.split(each.mend)
         given_ = attach_command.make_context(command, words).params
         wanted = {name: given_[name] for name in ("path", "method")}
         if command == "detach":
@@ -162,7 +161,7 @@ def test_a_method_that_is_gone_is_forgotten(account: Account, orders: Orders) ->
     orders.aws.delete_method(**orders.at("POST", "/open"))
     (found,) = look(account, orders).lost
     assert (found.name, found.found, found.gone) == ("POST /open", "gone", True)
-    assert f"'cogauth {found.mend}' forgets it" in found.sentence(f"cogauth {found.mend}")
+    assert f"run '{found.mend}' to drop it from the record." in found.sentence
     mend(account, orders)
     assert list(account.state().attachments[orders.id]["methods"]) == ["GET /open"]
     assert lost(account, orders) == {}
@@ -296,12 +295,11 @@ def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
 # ---- up
 
 
-TARGET = Target("shop", None, "work", None, None, as_json=False, debug=False)
-
-
 def said(account: Account, capsys: pytest.CaptureFixture[str]) -> list[str]:
     capsys.readouterr()
-    _say_lost_guards(TARGET, account.context())
+    ctx = account.context()
+    ctx.state.profile = "work"
+    _say_lost_guards(ctx)
     return capsys.readouterr().err.splitlines()
 
 
@@ -314,16 +312,17 @@ def test_up_names_what_is_lost(
     api = f"the API orders ({orders.id})"
     attaching = f"cogauth attach --api {orders.id} --path /open --method GET --scope {SCOPE}"
     detaching = f"cogauth detach --api {orders.id} --path /open --method POST"
-    options = "--stack shop --profile work"
+    options = f"{account.state().options} --profile work".strip()
     assert "\n".join(said(account, capsys)) == (
         f"Warning: {api}: GET /open was attached, and has lost its guard (NONE): "
         f"'{attaching} {options}' guards it again.\n"
         f"Warning: {api}: POST /open was attached, and isn't there any more: "
-        f"'{detaching} {options}' forgets it."
+        f"run '{detaching} {options}' to drop it from the record."
     )
     orders.aws.delete_rest_api(**orders.place)
     (line,) = said(account, capsys)
-    assert f"'cogauth detach --api {orders.id} {options}' forgets it" in line
+    mend = f"run 'cogauth detach --api {orders.id} {options}' to drop it from the record."
+    assert mend in line
 
 
 def test_up_names_ten_of_many(
@@ -458,7 +457,7 @@ def test_the_command_means_the_same_as_the_record(
 
 
 def test_the_words_for_what_is_lost() -> None:
-    lost = Lost("GET /a", "NONE", "prod", "attach --api a1")
-    assert lost.sentence("x") == (
+    lost = Lost("GET /a", "NONE", "prod", "x")
+    assert lost.sentence == (
         "GET /a was attached, and has lost its guard (NONE on the stage prod): 'x' guards it again."
     )

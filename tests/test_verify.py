@@ -372,10 +372,16 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
 ) -> None:
     """Which of them isn't documented; a backend's 403 would mean that it was let pass."""
     of_gateway = {"x-amzn-errortype": "AccessDeniedException"}
+    # Of an unknown path, or one that isn't deployed yet; and of a web application firewall.
+    unknown = {"x-amzn-errortype": "MissingAuthenticationTokenException"}
+    firewall = {"x-amzn-errortype": "ForbiddenException"}
     token = jwt.encode({"scope": "shop/write"}, "k" * 32)
     for status, headers, ok in (
         (401, {}, True),
         (403, of_gateway, True),
+        (403, {"x-amzn-errortype": "UnauthorizedException:http://internal.amazon.com/"}, True),
+        (403, unknown, False),
+        (403, firewall, False),
         (403, {}, False),
         (200, {}, False),
         (500, of_gateway, False),
@@ -388,6 +394,10 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         # Without a scope the status is known.
         if check == "_access_token":
             assert run._access_token(run.guarded(), token).ok is (status == 401)
+    # A deployment that isn't there yet is waited out.
+    run = Played(standing, (403, unknown), (401, {}))
+    row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
+    assert (row.ok, row.got, len(run.sent)) == (True, "401", 2)
 
 
 @pytest.mark.local

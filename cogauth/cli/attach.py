@@ -198,7 +198,7 @@ def _check_given(**options: str | None) -> None:
     """Refuse what is empty, as an unset variable of a shell is: it would mean all."""
     for name, value in options.items():
         if value == "":
-            raise UsageError(f"--{name} is empty: give a value, or leave it away.")
+            raise UsageError(f"--{name} is empty: give a value, or leave it out.")
 
 
 def _check_scopes(scopes: tuple[str, ...]) -> None:
@@ -390,7 +390,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
                 "method": name.partition(" ")[0],
                 "authorization": live[name].authorization if name in live else None,
                 "attached": name in compared.held,
-                **_loss(target, lost.get(name)),
+                **_loss(lost.get(name)),
             }
             for name in names
         ]
@@ -403,17 +403,17 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
         mark = "  (lost)" if name in lost else "  (attached)" if name in compared.held else ""
         click.echo(f"{name:<{width}}  {words}{mark}")
     for one in lost.values():
-        notice(f"Warning: {one.sentence(target.command(one.mend))}")
+        notice(f"Warning: {one.sentence}")
     if compared.unknown:
         notice(f"Not known: {compared.unknown}.")
     notice("Nothing was changed: --path says which of them to attach, as --path '*'.")
     return 0
 
 
-def _loss(target: Target, lost: Lost | None) -> dict[str, Any]:
+def _loss(lost: Lost | None) -> dict[str, Any]:
     if lost is None:
         return {"lost": False}
-    return {"lost": True, "now": lost.found, "mend": target.command(lost.mend)}
+    return {"lost": True, "now": lost.found, "mend": lost.mend}
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:

@@ -416,6 +416,7 @@ def unsaved_stack(
         endpoint_url=aws.endpoint_url,
         settings=settings,
         local_data=local_data,
+        profile=target.profile,
     )
     return Context(aws, state)
 
@@ -505,6 +506,8 @@ def load_state(target: Target) -> State | None:
             f"The state file {state.path} is of the stack {state.stack}, not of {target.stack}. "
             f"Give --stack {state.stack}, or another --state."
         )
+    if state is not None:
+        state.profile = target.profile
     return state
 
 

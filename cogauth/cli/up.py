@@ -174,8 +174,8 @@ def up(
                 f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
                 f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
             ) from error
-    _say_lost_pools(target, ctx)
-    _say_lost_guards(target, ctx)
+    _say_lost_pools(ctx)
+    _say_lost_guards(ctx)
     _show(target, ctx, results, time.monotonic() - begun)
 
 
@@ -207,18 +207,18 @@ def _like_the_first(attachment: Attachment) -> str:
     return guards.options_of(attachment, name) if name else "--path '*'"
 
 
-def _say_lost_pools(target: Target, ctx: Context) -> None:
+def _say_lost_pools(ctx: Context) -> None:
     """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     for api, attachment in ctx.state.attachments.items():
         if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
             words = f"attach --api {api} {_like_the_first(attachment)}"
             notice(
                 f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
-                f"pool that was lost. '{target.command(words)}' lets it ask the new one."
+                f"pool that was lost. '{ctx.state.command(words)}' lets it ask the new one."
             )
 
 
-def _say_lost_guards(target: Target, ctx: Context) -> None:
+def _say_lost_guards(ctx: Context) -> None:
     """Name the methods that were attached and have lost their guard, and how to mend each.
 
     The stack stands all the same: what can't be read is told, and no error.
@@ -239,15 +239,18 @@ def _say_lost_guards(target: Target, ctx: Context) -> None:
             notice(f"Warning: whether {which} is still guarded can't be seen: {explain(error)}")
             continue
         if compared is None:
-            command = target.command(f"detach --api {api}")
-            notice(f"Warning: {which}, which was attached, was deleted: '{command}' forgets it.")
+            command = ctx.state.command(f"detach --api {api}")
+            notice(
+                f"Warning: {which}, which was attached, was deleted: run '{command}' to drop it "
+                "from the record."
+            )
             continue
         if compared.unknown:
             notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
         for lost in compared.lost[:LISTED]:
-            notice(f"Warning: {which}: {lost.sentence(target.command(lost.mend))}")
+            notice(f"Warning: {which}: {lost.sentence}")
         if more := len(compared.lost[LISTED:]):
-            listed = target.command(f"attach --api {api}")
+            listed = ctx.state.command(f"attach --api {api}")
             notice(f"Warning: {which}: {more} more have lost theirs; '{listed}' lists them.")
 
 

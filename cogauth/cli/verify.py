@@ -41,8 +41,8 @@ Examples:
   cogauth verify --api shop --path '/orders*' some of them
   cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
 
-Methods other than GET and HEAD are not called: they could change something. That one which was
-attached has lost its guard is seen without a call.
+Methods other than GET and HEAD are not called: they could change something. A lost guard is
+seen without a call.
 """,
 )
 @click.option("--api", envvar="COGAUTH_API", help="A REST API, by id or name.  [default: own]")

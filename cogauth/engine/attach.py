@@ -416,7 +416,7 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
 def _mend(ctx: Context, plan: Plan, row: Row) -> str:
     """Say how a method that was attached, and lost its guard, is guarded again."""
     words = guards.options_of(ctx.state.attachments[plan.id], row.name)
-    command = f"cogauth attach --api {plan.id} {words}{ctx.state.options}"
+    command = ctx.state.command(f"attach --api {plan.id} {words}")
     return f"{row.name} had lost its guard before: '{command}' guards it again."
 
 

@@ -252,7 +252,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     if wanted.scopes and ctx.state.local_data is not None:
         raise UsageError(
             "--scope can't be tried on the local AWS: it doesn't keep the scopes that are added to "
-            "a method. Leave it away there."
+            "a method. Leave it out there."
         )
     api = read_api(ctx, wanted.api)
     found = rest_apis.choose_stage(

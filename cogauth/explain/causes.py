@@ -25,7 +25,7 @@ from cogauth.explain.evidence import (
     local_time,
     moment_of,
 )
-from cogauth.rest_apis import COGNITO, CUSTOM, IAM, JWT, Guard
+from cogauth.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 # A deployment reaches API Gateway's hosts within seconds; AWS gives no figure.
 SETTLES_WITHIN_S = 60
 
-# The gateway's errors about a token, and about too many calls. What else it answers 403 to is no
-# token's fault: MissingAuthenticationTokenException an unknown path, ForbiddenException an API key,
-# a web application firewall or mutual TLS.
-OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 # What is said of a signature where a method asks for one.
 OF_A_SIGNATURE = (
     *OF_A_TOKEN,
