@@ -191,7 +191,7 @@ def find_target(
     try:
         wanted = _guarded(ctx, found, routes, path)
     except UsageError:
-        if not lost:
+        if not any(row.ok is False for row in lost):
             raise
         wanted = []
     places: list[Place] = []
@@ -214,9 +214,9 @@ def find_target(
         )
     if compared.unknown:
         not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
-    if not places and not lost:
+    if not places and not any(row.ok is False for row in lost):
         # All else that is checked says nothing about the guard.
-        listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
+        listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0

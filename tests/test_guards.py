@@ -23,7 +23,7 @@ from test_attach import (
 from cogauth import engine, guards, rest_apis
 from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
-from cogauth.errors import CogauthError
+from cogauth.errors import CogauthError, UsageError
 from cogauth.guards import Comparison, Seen
 from cogauth.verify import find_target
 
@@ -523,6 +523,14 @@ def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
     assert [(row.sent, row.got, row.ok) for row in rows] == [
         ("GET /iam", "interrupted; now NONE", False)
     ]
+
+
+def test_what_is_not_deployed_yet_is_no_check_of_the_guard(account: Account) -> None:
+    account.up()
+    orders = Orders(account, stages=("prod", "beta"))
+    attach(account, path="/open", method="POST", stage="prod")
+    with pytest.raises(UsageError, match="isn't deployed yet to the stage beta"):
+        find_target(account.context(), orders.id, stage="beta")
 
 
 # ---- up
