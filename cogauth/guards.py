@@ -7,19 +7,20 @@ So the two are compared by path and HTTP method: a path that was made anew has a
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth import deployed, rest_apis
-from cogauth.rest_apis import COGNITO, Guard, guard_of
-from cogauth.state import ATTACHED
+from cogauth.rest_apis import COGNITO, VERBS, Guard, guard_of, route
+from cogauth.state import ATTACHED, ATTACHING, DETACHED, DETACHING
+from cogauth.steps import attached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cogauth.context import Context
     from cogauth.rest_apis import LiveMethod
-    from cogauth.state import Attachment
+    from cogauth.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
 
@@ -37,44 +38,20 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A method that was attached, and that the stack's pool doesn't guard any more.
+class Finding:
+    """A method that isn't guarded as the record has it.
 
     Attributes:
         name: as ``GET /orders``.
-        now: what guards it by now, in API Gateway's words; None if it isn't there.
-        stage: the one whose deployment lacks the guard, while the API itself has it; or None.
+        found: what is there in the guard's place, in a few words.
         mend: the command that mends it.
+        sentence: what is wrong, and which command mends it.
     """
 
     name: str
-    now: str | None
-    stage: str | None
+    found: str
     mend: str
-
-    @property
-    def gone(self) -> bool:
-        """Whether the API has no such method any more."""
-        return self.now is None and self.stage is None
-
-    @property
-    def found(self) -> str:
-        """What is there in the guard's place, in a few words."""
-        where = f" on the stage {self.stage}" if self.stage else ""
-        return f"{self.now or ('not deployed' if self.stage else 'gone')}{where}"
-
-    @property
-    def sentence(self) -> str:
-        """Say what is lost, and which command mends it."""
-        if self.gone:
-            return (
-                f"{self.name} was attached, and isn't there any more: run '{self.mend}' to drop it "
-                "from the record."
-            )
-        return (
-            f"{self.name} was attached, and has lost its guard ({self.found}): '{self.mend}' "
-            "guards it again."
-        )
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -82,14 +59,25 @@ class Comparison:
     """What a comparison of the record with AWS found.
 
     Attributes:
-        lost: the methods whose guard is gone.
+        lost: the methods that were attached, and that aren't guarded as they were, or are gone.
+        interrupted: those that a run was changing when it was interrupted, and that are open or
+            have somebody else's guard.
+        undeployed: those that are guarded in the API itself, and not on a stage that nothing has
+            been deployed to since.
         held: the names of those that are guarded.
         unknown: what of it could not be seen; empty if all was.
     """
 
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[Finding, ...] = ()
+    interrupted: tuple[Finding, ...] = ()
+    undeployed: tuple[Finding, ...] = ()
     held: frozenset[str] = frozenset()
     unknown: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that isn't as the record has it."""
+        return self.lost + self.interrupted + self.undeployed
 
 
 def look(ctx: Context, api: str) -> Comparison | None:
@@ -104,7 +92,7 @@ def look(ctx: Context, api: str) -> Comparison | None:
         ClientError, BotoCoreError: it can't be read.
     """
     recorded = ctx.state.attachments[api]["methods"].values()
-    if not any(method["status"] == ATTACHED for method in recorded):
+    if all(method["status"] == DETACHED for method in recorded):
         return Comparison()
     methods = rest_apis.methods(ctx, api)
     if methods is None:
@@ -131,32 +119,27 @@ def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Com
     record = ctx.state.attachments.get(api)
     if record is None or not record["methods"]:
         return Comparison()
-    by_id = {one["id"]: one for one in seen.authorizers}
-    live = {each.name: guard_of(each, by_id) for each in seen.methods}
+    recorded = Recorded.of(ctx, api, seen)
     wanted = record["stages"] if stage is None else [stage]
-    standing = [str(one["stageName"]) for one in seen.stages if one["stageName"] in wanted]
-    served, unknown = _served(ctx, api, standing)
-    lost: list[Lost] = []
+    served, unknown = _served(ctx, api, [one for one in recorded.standing if one in wanted])
+    lost: list[Finding] = []
+    interrupted: list[Finding] = []
+    undeployed: list[Finding] = []
+    held = set()
     for name, method in record["methods"].items():
-        # What an interrupted run left open is no loss: it said so.
-        if method["status"] != ATTACHED:
-            continue
-        if name not in live:
-            path, verb = name.partition(" ")[2], name.partition(" ")[0]
-            mend = f"detach --api {api} --path {shlex.quote(path)} --method {verb}"
-            lost.append(Lost(name, None, None, ctx.state.command(mend)))
-        elif not is_ours(ctx, record, live[name]):
-            again = ctx.state.command(f"attach --api {api} {options_of(record, name)}")
-            lost.append(Lost(name, _words(live[name]), None, again))
-        else:
-            lost += _lost_on(ctx, api, record, name, served)
-    gone = {one.name for one in lost}
-    held = [
-        name
-        for name in record["methods"].keys() & live.keys()
-        if name not in gone and is_ours(ctx, record, live[name])
-    ]
-    return Comparison(tuple(lost), frozenset(held), unknown)
+        found = recorded.lost(name)
+        if not found and name in recorded.live:
+            held.add(name)
+        if method["status"] == ATTACHED:
+            lost += found or recorded.gone(name)
+        elif method["status"] != DETACHED:
+            interrupted += recorded.interrupted(name)
+        if name in held and method["status"] in {ATTACHED, ATTACHING}:
+            lost_there, undeployed_there = recorded.on_stages(name, served)
+            held -= {one.name for one in lost_there}
+            lost += lost_there
+            undeployed += undeployed_there
+    return Comparison(tuple(lost), tuple(interrupted), tuple(undeployed), frozenset(held), unknown)
 
 
 def _served(
@@ -179,47 +162,202 @@ def _served(
     return served, "; ".join(unseen)
 
 
-def _lost_on(
-    ctx: Context,
-    api: str,
-    record: Attachment,
-    name: str,
-    served: Mapping[str, Mapping[str, Guard]],
-) -> Iterable[Lost]:
-    for stage, guards in served.items():
-        guard = guards.get(name)
-        if guard is None or not is_ours(ctx, record, guard):
-            again = ctx.state.command(f"attach --api {api} {options_of(record, name, stage)}")
-            yield Lost(name, _words(guard) if guard else None, stage, again)
+@dataclass(frozen=True)
+class Recorded:
+    """What was attached in a REST API, beside the API as it stands.
 
-
-def is_ours(ctx: Context, record: Attachment, guard: Guard) -> bool:
-    """Say whether the stack's user pool guards a method, by whichever authorizer.
-
-    That of a pool that was lost counts as well: ``up`` names those APIs by themselves.
+    Attributes:
+        ctx: the stack.
+        api: the REST API's id.
+        record: what was attached there.
+        live: who may call each method, by its name.
+        authorizations: the same in the record's words.
+        by_path: the methods' names, by path and HTTP method.
+        standing: the names of the API's stages.
     """
-    present = ctx.state.record("user_pool", "user_pool") or {}
-    pools = {record["authorizer"]["pool"], present.get("arn")}
-    return guard.type == COGNITO and not pools.isdisjoint(guard.pools)
+
+    ctx: Context
+    api: str
+    record: Attachment
+    live: Mapping[str, Guard]
+    authorizations: Mapping[str, Authorization]
+    by_path: Mapping[str, Mapping[str, str]]
+    standing: Sequence[str]
+
+    @classmethod
+    def of(cls, ctx: Context, api: str, seen: Seen) -> Recorded:
+        """Return what was attached in an API that stands.
+
+        Args:
+            ctx: the stack, which is attached there.
+            api: the REST API's id.
+            seen: the API.
+        """
+        by_id = {one["id"]: one for one in seen.authorizers}
+        by_path: dict[str, dict[str, str]] = {}
+        for each in seen.methods:
+            by_path.setdefault(each.path, {})[each.http_method] = each.name
+        return cls(
+            ctx,
+            api,
+            ctx.state.attachments[api],
+            {each.name: guard_of(each, by_id) for each in seen.methods},
+            {each.name: each.authorization for each in seen.methods},
+            by_path,
+            [str(one["stageName"]) for one in seen.stages],
+        )
+
+    def lost(self, name: str) -> list[Finding]:
+        """Return what there is in the place of a method's guard; nothing if it is there.
+
+        Of a method that is gone these are the ones that answer in its stead and aren't guarded as
+        it was. One of them that was attached itself is measured by its own record.
+
+        Args:
+            name: as ``GET /orders``.
+        """
+        if name in self.live:
+            fault = self._fault(name, self.live[name])
+            return [self._lost(name, fault, self._attach(name))] if fault else []
+        found = []
+        for answer in self._answering(name):
+            like = answer if answer in self.record["methods"] else name
+            if fault := self._fault(like, self.live[answer]):
+                now, mend = f"answered by {answer} ({fault})", self._attach(answer, like)
+                said = f"{name} was attached, and is {now}: '{mend}' guards that."
+                found.append(Finding(name, now, mend, said))
+        return found
+
+    def gone(self, name: str) -> list[Finding]:
+        """Say that a method is gone; nothing if it isn't."""
+        if name in self.live:
+            return []
+        mend = self._detach(name)
+        said = (
+            f"{name} was attached, and isn't there any more: run '{mend}' to drop it from the "
+            "record."
+        )
+        return [Finding(name, "gone", mend, said)]
+
+    def interrupted(self, name: str) -> list[Finding]:
+        """Return what there is in the place of the guard of a method that a run was changing."""
+        method = self.record["methods"][name]
+        found, doing = self.lost(name), "attach"
+        if method["status"] == DETACHING:
+            now, doing = self.authorizations.get(name), "detach"
+            # That is what it was to be given back.
+            if now is None or attached.same(now, method["former"]):
+                found = []
+            found = [replace(one, mend=self._detach(name)) for one in found]
+        return [
+            replace(
+                one,
+                found=f"interrupted; now {one.found}",
+                sentence=(
+                    f"The run that was to {doing} {name} was interrupted, and it is now "
+                    f"{one.found}: run '{one.mend}'."
+                ),
+            )
+            for one in found or (self.gone(name) if doing == "attach" else [])
+        ]
+
+    def on_stages(
+        self, name: str, served: Mapping[str, Mapping[str, Guard]]
+    ) -> tuple[list[Finding], list[Finding]]:
+        """Return the stages that lack a method's guard: that lost it, and that haven't it yet.
+
+        Args:
+            name: as ``GET /orders``.
+            served: who may call what by each stage's deployment.
+        """
+        lost, undeployed = [], []
+        for stage, guards in served.items():
+            guard = guards.get(name)
+            fault = self._fault(name, guard) if guard else "not deployed"
+            if not fault:
+                continue
+            mend = self._attach(name, stage=stage)
+            if stage in self.record["stages"] and stage not in self.record["outdated"]:
+                lost.append(self._lost(name, f"{fault} on the stage {stage}", mend))
+                continue
+            said = (
+                f"{name} is attached, and that isn't deployed yet to the stage {stage}: '{mend}' "
+                "deploys it."
+            )
+            undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said))
+        return lost, undeployed
+
+    def _fault(self, name: str, guard: Guard) -> str:
+        """Say what a guard is if it isn't as it was attached; empty if it is.
+
+        The stack's user pool may be asked by whichever authorizer; but ours asks no other pool.
+        That of a pool that was lost counts as well: ``up`` names those APIs by themselves.
+
+        Args:
+            name: of the method by whose record it is measured.
+            guard: who may call that method, or the one in its stead.
+        """
+        words = f"{guard.type} {guard.authorizer or ''}".strip()
+        present = self.ctx.state.record("user_pool", "user_pool") or {}
+        pools = {self.record["authorizer"]["pool"], present.get("arn")}
+        if guard.type != COGNITO or pools.isdisjoint(guard.pools):
+            return words
+        given = [sorted(one["authorizationScopes"]) for one in self.record["methods"][name]["ours"]]
+        if sorted(guard.scopes) not in given:
+            scopes = (
+                f"with the scopes {' '.join(guard.scopes)}" if guard.scopes else "without scopes"
+            )
+            return f"{words} {scopes}"
+        others = [pool for pool in guard.pools if pool not in pools]
+        if others and guard.authorizer == attached.our_name(self.ctx):
+            return f"{words}, which takes tokens of {', '.join(others)} too"
+        return ""
+
+    def _lost(self, name: str, found: str, mend: str) -> Finding:
+        said = f"{name} was attached, and has lost its guard ({found}): '{mend}' guards it again."
+        return Finding(name, found, mend, said)
+
+    def _answering(self, name: str) -> list[str]:
+        """Return the methods that answer the requests to one that is gone."""
+        verb, _, path = name.partition(" ")
+        # A preflight carries no token: what answers OPTIONS is open.
+        verbs = [one for one in VERBS if one != "OPTIONS"] if verb == "ANY" else [verb]
+        answers = {route(self.by_path, one, path)[1] for one in verbs}
+        return sorted(answer for answer in answers if answer is not None)
+
+    def _attach(self, name: str, like: str | None = None, stage: str | None = None) -> str:
+        words = options_of(self.record, self.standing, name, like, stage)
+        return self.ctx.state.command(f"attach --api {self.api} {words}")
+
+    def _detach(self, name: str) -> str:
+        verb, _, path = name.partition(" ")
+        return self.ctx.state.command(
+            f"detach --api {self.api} --path {shlex.quote(path)} --method {verb}"
+        )
 
 
-def _words(guard: Guard) -> str:
-    return f"{guard.type} {guard.authorizer or ''}".strip()
-
-
-def options_of(record: Attachment, name: str, stage: str | None = None) -> str:
-    """Return the options of ``attach`` that mean an attached method, as it was attached.
+def options_of(
+    record: Attachment,
+    standing: Collection[str],
+    name: str,
+    like: str | None = None,
+    stage: str | None = None,
+) -> str:
+    """Return the options of ``attach`` that mean a method, as it or another was attached.
 
     Args:
         record: of its API.
+        standing: the names of the API's stages.
         name: as ``GET /orders``.
-        stage: the one that is meant; None for the one that was attached to first.
+        like: the method as which it is to be attached; None for itself.
+        stage: the one that is meant; None for the first that was attached to and still stands.
     """
     verb, _, path = name.partition(" ")
     words = f"--path {shlex.quote(path)} --method {verb}"
-    for scope in record["methods"][name]["ours"][-1]["authorizationScopes"]:
+    for scope in record["methods"][like or name]["ours"][-1]["authorizationScopes"]:
         words += f" --scope {shlex.quote(scope)}"
-    stages = record["stages"]
-    if stage is None and stages[1:]:
-        stage = stages[0]
+    known = [one for one in record["stages"] if one in standing]
+    # Of one alone 'attach' knows by itself; if none stands any more, it asks which one is meant.
+    if stage is None and known[1:]:
+        stage = known[0]
     return words + (f" --stage {shlex.quote(stage)}" if stage else "")

@@ -124,7 +124,7 @@ class Target:
         deployed_at: when the stage was changed last, in seconds since the epoch.
         places: the guarded methods that are called.
         not_called: those that aren't, each with the reason.
-        lost: what the stack was attached to, and doesn't guard any more; a row for each.
+        lost: what the stack was attached to, and doesn't guard as recorded; a row for each.
     """
 
     api: str
@@ -191,7 +191,7 @@ def find_target(
     try:
         wanted = _guarded(ctx, found, routes, path)
     except UsageError:
-        if not lost:
+        if not any(row.ok is False for row in lost):
             raise
         wanted = []
     places: list[Place] = []
@@ -214,9 +214,9 @@ def find_target(
         )
     if compared.unknown:
         not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
-    if not places and not lost:
+    if not places and not any(row.ok is False for row in lost):
         # All else that is checked says nothing about the guard.
-        listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
+        listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
@@ -224,7 +224,7 @@ def find_target(
 
 
 def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
-    """Return a row for each method whose guard is gone, as far as it is asked for.
+    """Return a row for each method that isn't guarded as recorded, as far as it is asked for.
 
     That is known without a call of the method, whatever that would do.
     """
@@ -234,10 +234,11 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
             each.name,
             "the stack's user pool",
             each.found,
-            ok=False,
+            # What was never deployed to a stage was not lost there.
+            ok=None if each in compared.undeployed else False,
             note=each.sentence,
         )
-        for each in compared.lost
+        for each in compared.findings
         if path is None or _fits(each.name.partition(" ")[2], path)
     ]
     return tuple(rows)

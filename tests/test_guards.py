@@ -9,12 +9,22 @@ import pytest
 from conftest import refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from test_attach import OTHER_POOL, SCOPE, Orders, attach, detach, only_a_pool, ours, put_jwt
+from test_attach import (
+    OTHER_POOL,
+    SCOPE,
+    Orders,
+    attach,
+    detach,
+    only_a_pool,
+    ours,
+    put_jwt,
+)
 
-from cogauth import guards
+from cogauth import engine, guards, rest_apis
 from cogauth.cli.attach import attach as attach_command
-from cogauth.cli.up import _say_lost_guards
-from cogauth.guards import Comparison, Lost
+from cogauth.cli.up import _say_lost_guards, _say_lost_pools
+from cogauth.errors import CogauthError, UsageError
+from cogauth.guards import Comparison, Seen
 from cogauth.verify import find_target
 
 if TYPE_CHECKING:
@@ -40,7 +50,7 @@ def lost(account: Account, orders: Orders) -> dict[str, str]:
 
 def mend(account: Account, orders: Orders) -> None:
     """Run the commands that are named, as far as they are ``attach``'s and ``detach``'s."""
-    for each in look(account, orders).lost:
+    for each in look(account, orders).findings:
         _cogauth, command, *words = shlex.split(each.mend)
         given_ = attach_command.make_context(command, words).params
         wanted = {name: given_[name] for name in ("path", "method")}
@@ -160,11 +170,209 @@ def test_a_method_that_is_gone_is_forgotten(account: Account, orders: Orders) ->
     attach(account, path="/open")
     orders.aws.delete_method(**orders.at("POST", "/open"))
     (found,) = look(account, orders).lost
-    assert (found.name, found.found, found.gone) == ("POST /open", "gone", True)
+    assert (found.name, found.found) == ("POST /open", "gone")
     assert f"run '{found.mend}' to drop it from the record." in found.sentence
     mend(account, orders)
     assert list(account.state().attachments[orders.id]["methods"]) == ["GET /open"]
     assert lost(account, orders) == {}
+
+
+def delete(orders: Orders, path: str) -> None:
+    orders.aws.delete_resource(**orders.place, resourceId=orders.paths.pop(path))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "found"),
+    [
+        ("ANY /any", ["GET /any"], ["answered by GET /any (NONE)"]),
+        ("ANY /any", ["GET /any", "OPTIONS /any"], ["answered by GET /any (NONE)"]),
+        (
+            "ANY /any",
+            ["GET /any", "POST /any"],
+            ["answered by GET /any (NONE)", "answered by POST /any (NONE)"],
+        ),
+        ("GET /any", ["ANY /any"], ["answered by ANY /any (NONE)"]),
+        ("GET /{id}", ["GET /{orderId}"], ["answered by GET /{orderId} (NONE)"]),
+        ("GET /any", ["ANY /{proxy+}"], ["answered by ANY /{proxy+} (NONE)"]),
+        ("GET /any", ["GET /{proxy+}", "POST /any"], ["answered by GET /{proxy+} (NONE)"]),
+        ("GET /any", ["POST /any", "GET /elsewhere"], ["gone"]),
+    ],
+)
+def test_what_answers_in_the_place_of_a_method_that_is_gone(
+    account: Account, orders: Orders, was: str, now: list[str], found: list[str]
+) -> None:
+    verb, _, path = was.partition(" ")
+    orders.put(verb, path, "NONE")
+    attach(account, path=path, method=verb, scopes=(SCOPE,))
+    delete(orders, path)
+    for each in now:
+        orders.put(*each.split(" "), "NONE")
+    orders.deploy("prod")
+    compared = look(account, orders)
+    assert [(one.name, one.found) for one in compared.lost] == [(was, each) for each in found]
+    # 'detach' doesn't hide it.
+    ctx = account.context()
+    (row,) = engine.plan_detach(ctx, orders.id).rows
+    assert [one.found for one in row.lost] == [each for each in found if each != "gone"]
+    # What is named guards it as it was; then what is recorded for nothing is left.
+    if found != ["gone"]:
+        mend(account, orders)
+        for each in found:
+            answer = each.split("answered by ")[1].removesuffix(" (NONE)")
+            assert orders.methods()[answer]["authorizationScopes"] == [SCOPE]
+    assert lost(account, orders) == {was: "gone"}
+    mend(account, orders)
+    record = account.state().attachments.get(orders.id)
+    assert record is None or (was not in record["methods"] and lost(account, orders) == {})
+
+
+def test_a_method_that_another_of_ours_answers_for_is_only_gone(
+    account: Account, orders: Orders
+) -> None:
+    orders.put("GET", "/any", "NONE")
+    orders.put("ANY", "/{proxy+}", "NONE")
+    attach(account, path="/any", scopes=(SCOPE,))
+    attach(account, path="/{proxy+}", method="ANY")
+    delete(orders, "/any")
+    assert lost(account, orders) == {"GET /any": "gone"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ((SCOPE,), (), "without scopes"),
+        ((SCOPE,), (SCOPE, "b/x"), f"with the scopes {SCOPE} b/x"),
+        ((SCOPE, "b/x"), ("b/x",), "with the scopes b/x"),
+        ((), (SCOPE,), f"with the scopes {SCOPE}"),
+    ],
+)
+def test_a_guard_with_other_scopes(
+    account: Account,
+    orders: Orders,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    found: str,
+) -> None:
+    """Our authorizer without scopes lets any ID token pass."""
+    authorizer = attach(account, path="/iam", scopes=before).authorizer
+    guard = {"kind": "COGNITO_USER_POOLS", "authorizerId": authorizer}
+    replace_path(orders, "/iam", "GET", **guard, authorizationScopes=list(after))
+    has = f"COGNITO_USER_POOLS {ours(account)} {found}"
+    assert lost(account, orders) == {"GET /iam": has}
+    assert look(account, orders).held == frozenset()
+    (row,) = engine.plan_detach(account.context(), orders.id).rows
+    assert [one.found for one in row.lost] == [has]
+    # On the stage alone.
+    orders.put("GET", "/iam", **guard, authorizationScopes=list(before))
+    assert lost(account, orders) == {"GET /iam": f"{has} on the stage prod"}
+    mend(account, orders)
+    assert lost(account, orders) == {}
+    assert orders.security("GET", "/iam") == [{ours(account): sorted(before)}]
+
+
+def test_our_authorizer_that_takes_another_pool_too(account: Account, orders: Orders) -> None:
+    authorizer = attach(account, path="/iam").authorizer
+    patch = [{"op": "add", "path": "/providerARNs", "value": OTHER_POOL}]
+    orders.aws.update_authorizer(**orders.place, authorizerId=authorizer, patchOperations=patch)
+    has = f"COGNITO_USER_POOLS {ours(account)}, which takes tokens of {OTHER_POOL} too"
+    assert lost(account, orders) == {"GET /iam": has}
+    mend(account, orders)
+    assert lost(account, orders) == {}
+    live = orders.aws.get_authorizer(**orders.place, authorizerId=authorizer)
+    assert live["providerARNs"] == [account.state().fact("user_pool", "arn")]
+
+
+def test_a_stage_that_was_never_deployed_to_lost_nothing(account: Account) -> None:
+    only_a_pool(account)
+    orders = Orders(account, stages=("prod", "beta", "other"))
+    for stage in ("beta", "prod"):
+        attach(account, path="/iam", stage=stage)
+    attach(account, path="/open", method="GET", stage="prod")
+    found = look(account, orders)
+    assert found.lost == ()
+    assert found.held == {"GET /iam", "GET /open"}
+    assert [(one.name, one.found) for one in found.undeployed] == [
+        ("GET /open", "not deployed yet to beta")
+    ]
+    # Nor one that nobody attached to.
+    api = account.context(), orders.id
+    seen = Seen(rest_apis.methods(*api) or [], rest_apis.authorizers(*api), rest_apis.stages(*api))
+    there = guards.compare(*api, seen, "other")
+    assert there.lost == ()
+    assert {one.found for one in there.undeployed} == {"not deployed yet to other"}
+    mend(account, orders)
+    assert look(account, orders).findings == ()
+    assert orders.security("GET", "/open", "beta") == [{ours(account): []}]
+
+
+def test_the_command_names_a_stage_that_stands(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_a_pool(account)
+    orders = Orders(account, stages=("alpha", "beta", "prod", "other"))
+    for stage in ("alpha", "beta", "prod"):
+        attach(account, path="/iam", stage=stage)
+    for gone, left in (("alpha", "beta"), ("beta", None)):
+        orders.aws.delete_stage(**orders.place, stageName=gone)
+        orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
+        orders.deploy("prod")
+        (found,) = [one for one in look(account, orders).lost if one.found == "NONE"]
+        words = attach_command.make_context("attach", shlex.split(found.mend)[2:]).params
+        assert words["stage"] == left
+        mend(account, orders)
+        for stage in ("beta", "prod") if left else ("prod",):
+            attach(account, path="/iam", stage=stage)
+        assert lost(account, orders) == {}
+    # So does the command that mends a lost pool.
+    ctx = account.context()
+    ctx.state.attachments[orders.id]["authorizer"]["pool"] = OTHER_POOL
+    capsys.readouterr()
+    _say_lost_pools(ctx)
+    assert "--method GET" in (told := capsys.readouterr().err)
+    assert "--stage" not in told
+
+
+def test_a_loss_behind_an_interrupted_run_is_told(account: Account, orders: Orders) -> None:
+    """Attached anew, a method is open to changes before the first call."""
+    attach(account, path="/open", method="GET")
+    with (
+        account.calls.watched(
+            lambda call: (
+                refusal(403, "AccessDeniedException") if call.operation == "UpdateMethod" else None
+            )
+        ),
+        pytest.raises(CogauthError),
+    ):
+        attach(account, path="/open", method="GET", scopes=(SCOPE,))
+    assert look(account, orders).interrupted == ()
+    replace_path(orders, "/open", "GET", kind="NONE")
+    found = look(account, orders)
+    assert found.lost == ()
+    assert [(one.name, one.found) for one in found.interrupted] == [
+        ("GET /open", "interrupted; now NONE")
+    ]
+    assert f"run '{found.interrupted[0].mend}'" in found.interrupted[0].sentence
+    mend(account, orders)
+    assert look(account, orders).findings == ()
+    assert orders.security("GET", "/open") == [{ours(account): [SCOPE]}]
+    # Somebody else's guard is not what it was to be given back.
+    with (
+        account.calls.watched(
+            lambda call: (
+                refusal(403, "AccessDeniedException") if call.operation == "UpdateMethod" else None
+            )
+        ),
+        pytest.raises(CogauthError),
+    ):
+        detach(account)
+    assert look(account, orders).interrupted == ()
+    replace_path(orders, "/open", "GET", kind="AWS_IAM")
+    (left,) = look(account, orders).interrupted
+    assert left.found == "interrupted; now AWS_IAM"
+    assert shlex.split(left.mend)[1] == "detach"
+    mend(account, orders)
+    assert account.state().attachments == {}
+    assert orders.methods()["GET /open"]["authorizationType"] == "AWS_IAM"
 
 
 def test_a_stage_that_serves_no_guard(account: Account, orders: Orders) -> None:
@@ -226,6 +434,8 @@ def test_a_run_that_was_interrupted_lost_nothing(account: Account, orders: Order
         found = look(account, orders)
         assert found.lost == ()
         assert found.held == {"POST /open"}
+        # What was to be given back is open as it should be.
+        assert bool(found.interrupted) is (status == "attaching")
 
 
 def test_a_pool_that_was_lost_is_another_matter(account: Account) -> None:
@@ -292,6 +502,37 @@ def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
     assert [str(place) for place in found.places] == ["GET /hello"]
 
 
+def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
+    account: Account,
+) -> None:
+    account.up()
+    orders = Orders(account, stages=("prod", "beta"))
+    for stage in ("prod", "beta"):
+        attach(account, path="/iam", stage=stage)
+    attach(account, path="/open", method="GET", stage="prod")
+    rows = find_target(account.context(), orders.id, stage="beta").lost
+    assert [(row.sent, row.got, row.ok) for row in rows] == [
+        ("GET /open", "not deployed yet to beta", None)
+    ]
+    state = account.state()
+    record = state.attachments[orders.id]
+    record["methods"]["GET /iam"]["status"] = "attaching"
+    state.put_attachment(orders.id, record)
+    orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
+    rows = find_target(account.context(), orders.id, stage="prod").lost
+    assert [(row.sent, row.got, row.ok) for row in rows] == [
+        ("GET /iam", "interrupted; now NONE", False)
+    ]
+
+
+def test_what_is_not_deployed_yet_is_no_check_of_the_guard(account: Account) -> None:
+    account.up()
+    orders = Orders(account, stages=("prod", "beta"))
+    attach(account, path="/open", method="POST", stage="prod")
+    with pytest.raises(UsageError, match="isn't deployed yet to the stage beta"):
+        find_target(account.context(), orders.id, stage="beta")
+
+
 # ---- up
 
 
@@ -335,7 +576,7 @@ def test_up_names_ten_of_many(
         orders.patch("GET", f"/n{nth}", ("replace", "/authorizationType", "NONE"))
     *lines, last = said(account, capsys)
     assert len(lines) == 10
-    assert "2 more have lost theirs; 'cogauth attach --api" in last
+    assert "2 more; 'cogauth attach --api" in last
 
 
 @pytest.mark.parametrize("operation", ["GetResources", "GetAuthorizers", "GetStages", "GetExport"])
@@ -449,15 +690,8 @@ def test_the_command_means_the_same_as_the_record(
         "stages": stages,
         "methods": {f"{verb} {path}": {"ours": [{}, {"authorizationScopes": scopes}]}},
     }
-    words = guards.options_of(record, f"{verb} {path}")
+    words = guards.options_of(record, stages, f"{verb} {path}")
     given_ = attach_command.make_context("attach", shlex.split(f"--api a1 {words}")).params
     assert (given_["path"], given_["method"]) == (path, verb)
     assert list(given_["scopes"]) == scopes
     assert given_["stage"] == (stages[0] if stages[1:] else None)
-
-
-def test_the_words_for_what_is_lost() -> None:
-    lost = Lost("GET /a", "NONE", "prod", "x")
-    assert lost.sentence == (
-        "GET /a was attached, and has lost its guard (NONE on the stage prod): 'x' guards it again."
-    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.engine import Api, Attached, Detached, Plan, Row
-    from cogauth.guards import Lost
+    from cogauth.guards import Finding
 
 Result = TypeVar("Result")
 
@@ -374,12 +374,11 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     seen = guards.Seen(api.methods, api.authorizers, api.stages)
     compared = guards.compare(ctx, api.id, seen, stage)
     live = {each.name: each for each in api.methods}
-    lost: dict[str, Lost] = {}
-    for one in compared.lost:
-        # The first of a method's stages will do.
-        lost.setdefault(one.name, one)
-    chosen = set(engine.choose({**live, **lost}, None, method))
-    lost = {name: one for name, one in lost.items() if name in chosen}
+    there = dict.fromkeys([*live, *(one.name for one in compared.findings)])
+    chosen = set(engine.choose(there, None, method))
+    # Of a method's several findings the first will do; all are told below.
+    lost = {one.name: one for one in reversed(compared.lost)}
+    interrupted = {one.name: one for one in reversed(compared.interrupted)}
     names = sorted(chosen, key=lambda name: (name.partition(" ")[2], name))
     stages = [one["stageName"] for one in api.stages]
     if target.as_json:
@@ -390,7 +389,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
                 "method": name.partition(" ")[0],
                 "authorization": live[name].authorization if name in live else None,
                 "attached": name in compared.held,
-                **_loss(lost.get(name)),
+                **_loss(lost.get(name), interrupted.get(name)),
             }
             for name in names
         ]
@@ -400,9 +399,11 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     width = max(map(len, names))
     for name in names:
         words = api.words(ctx, live[name].authorization) if name in live else "gone"
-        mark = "  (lost)" if name in lost else "  (attached)" if name in compared.held else ""
+        mark = "  (attached)" if name in compared.held else ""
+        mark = "  (interrupted)" if name in interrupted else mark
+        mark = "  (lost)" if name in lost else mark
         click.echo(f"{name:<{width}}  {words}{mark}")
-    for one in lost.values():
+    for one in (one for one in compared.findings if one.name in chosen):
         notice(f"Warning: {one.sentence}")
     if compared.unknown:
         notice(f"Not known: {compared.unknown}.")
@@ -410,10 +411,10 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     return 0
 
 
-def _loss(lost: Lost | None) -> dict[str, Any]:
-    if lost is None:
-        return {"lost": False}
-    return {"lost": True, "now": lost.found, "mend": lost.mend}
+def _loss(lost: Finding | None, interrupted: Finding | None) -> dict[str, Any]:
+    found = lost or interrupted
+    told = {"now": found.found, "mend": found.mend} if found else {}
+    return {"lost": lost is not None, **told}
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:

@@ -199,19 +199,27 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
         )
 
 
-def _like_the_first(attachment: Attachment) -> str:
+def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:
     """Return the options that mean the first method that is attached, as it is."""
-    from cogauth import guards
+    from cogauth import guards, rest_apis
+    from cogauth.aws_errors import AWS_ERRORS
 
     name = next(iter(attachment["methods"]), None)
-    return guards.options_of(attachment, name) if name else "--path '*'"
+    if name is None:
+        return "--path '*'"
+    try:
+        standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
+    except AWS_ERRORS:
+        # Why it can't be read is told with what became of the guards.
+        standing = attachment["stages"]
+    return guards.options_of(attachment, standing, name)
 
 
 def _say_lost_pools(ctx: Context) -> None:
     """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     for api, attachment in ctx.state.attachments.items():
         if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
-            words = f"attach --api {api} {_like_the_first(attachment)}"
+            words = f"attach --api {api} {_like_the_first(ctx, api, attachment)}"
             notice(
                 f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
                 f"pool that was lost. '{ctx.state.command(words)}' lets it ask the new one."
@@ -219,7 +227,7 @@ def _say_lost_pools(ctx: Context) -> None:
 
 
 def _say_lost_guards(ctx: Context) -> None:
-    """Name the methods that were attached and have lost their guard, and how to mend each.
+    """Name the methods that aren't guarded as they were attached, and how to mend each.
 
     The stack stands all the same: what can't be read is told, and no error.
     """
@@ -247,11 +255,11 @@ def _say_lost_guards(ctx: Context) -> None:
             continue
         if compared.unknown:
             notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
-        for lost in compared.lost[:LISTED]:
-            notice(f"Warning: {which}: {lost.sentence}")
-        if more := len(compared.lost[LISTED:]):
+        for each in compared.findings[:LISTED]:
+            notice(f"Warning: {which}: {each.sentence}")
+        if more := len(compared.findings[LISTED:]):
             listed = ctx.state.command(f"attach --api {api}")
-            notice(f"Warning: {which}: {more} more have lost theirs; '{listed}' lists them.")
+            notice(f"Warning: {which}: {more} more; '{listed}' lists them.")
 
 
 def _confirm(progress: Progress, question: str, *, yes: bool) -> None:

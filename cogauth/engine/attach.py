@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth import guards, rest_apis
+from cogauth import rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine.attach_plan import (
     ATTACH,
@@ -378,7 +378,11 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
             for row in plan.rows
             if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
         ],
-        lost=[_mend(ctx, plan, row) for row in plan.rows if row.lost],
+        lost=[
+            f"{row.name} had lost its guard before: '{one.mend}' guards it again."
+            for row in plan.rows
+            for one in row.lost
+        ],
     )
     if plan.api is None:
         result.left_alone = [f"The API {plan.name} ({plan.id}) was deleted: nothing to give back."]
@@ -411,13 +415,6 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     _settle(work, plan.api, result)
     return result
-
-
-def _mend(ctx: Context, plan: Plan, row: Row) -> str:
-    """Say how a method that was attached, and lost its guard, is guarded again."""
-    words = guards.options_of(ctx.state.attachments[plan.id], row.name)
-    command = ctx.state.command(f"attach --api {plan.id} {words}")
-    return f"{row.name} had lost its guard before: '{command}' guards it again."
 
 
 def _restore(work: _Work, row: Row, result: Detached) -> bool:

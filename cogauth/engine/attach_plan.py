@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.deployed import Pending
+    from cogauth.guards import Finding, Recorded
     from cogauth.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
@@ -52,7 +53,7 @@ class Row:
         former: what it is given back one day.
         place: where it is; None if it is gone.
         clings: whether it is left alone and refers to our authorizer, which must stay then.
-        lost: whether it was attached, and something else guards it by now, or nothing.
+        lost: what there is in the place of its guard, if it was attached and has lost that.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Row:
     former: Authorization | None = None
     place: LiveMethod | None = None
     clings: bool = False
-    lost: bool = False
+    lost: tuple[Finding, ...] = ()
 
     @property
     def shown(self) -> tuple[Any, ...]:
@@ -485,7 +486,8 @@ def plan_detach(
         rows = [Row(name, GONE, "the API was deleted") for name in names]
         return Plan(api_id, record["name"], None, rows, [])
     live = {each.name: each for each in api.methods}
-    rows = [_detach_row(ctx, api, name, live.get(name)) for name in chosen]
+    known = guards.Recorded.of(ctx, api_id, guards.Seen(api.methods, api.authorizers, api.stages))
+    rows = [_detach_row(ctx, api, known, name, live.get(name)) for name in chosen]
     found = record["found"]
     # A stage that is still on the deployment from before never had our authorizer.
     changed = [
@@ -521,15 +523,16 @@ def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
     return attached.our_name(ctx) in deployed.schemes(document)
 
 
-def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> Row:
-    attachment = ctx.state.attachments[api.id]
-    record = attachment["methods"][name]
+def _detach_row(
+    ctx: Context, api: Api, known: Recorded, name: str, place: LiveMethod | None
+) -> Row:
+    record = known.record["methods"][name]
     former = record["former"]
+    lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
     if place is None:
-        return Row(name, GONE, "the method was deleted")
+        why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
+        return Row(name, GONE, why, lost=lost)
     live = place.authorization
-    guard = rest_apis.guard_of(place, {one["id"]: one for one in api.authorizers})
-    lost = record["status"] == ATTACHED and not guards.is_ours(ctx, attachment, guard)
     if same(live, former):
         why = "its guard was lost, and it has that already" if lost else ""
         return Row(name, UNCHANGED, why, live, former, former, place, lost=lost)
