@@ -196,16 +196,20 @@ class _Up:
         """Before anything is touched: ask about what can't be made good. Return what failed."""
         ctx = self.ctx
         for key, (step, resource) in self.concerned.items():
-            record = ctx.state.record(step.name, key)
-            if not resource.asks or record is None or record["status"] != CREATED:
+            record = ctx.state.record(step.name, key) or {}
+            deleting = record.get("status") == DELETING
+            if not resource.asks or not (deleting or record.get("status") == CREATED):
                 continue
             if resource.inside is not None and self.known.get(resource.inside) is None:
                 continue  # It is gone with what it was inside of.
+            look = outlived if deleting else read
             try:
-                self.known[key] = read(self._at(step), resource, record)
+                live = self.known[key] = look(self._at(step), resource, record)
             except AWS_ERRORS as error:
                 return {key: error}
-            for question in resource.questions(ctx, record, self.known[key]):
+            if deleting and live is None:
+                continue  # That this stack was deleting it was asked about by 'down'.
+            for question in resource.questions(ctx, record, live):
                 ctx.confirm(question)
         return {}
 
@@ -326,13 +330,13 @@ class _Up:
 
     def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
         """Return the recorded one as it stands, or None if it is gone or is to be left behind."""
+        if resource.key in self.known:
+            return self.known[resource.key]
         if record["status"] == DELETING:
             return outlived(ctx, resource, record)
         if record["status"] == OUTDATED and not resource.replaced:
             return None
-        return (
-            self.known[resource.key] if resource.key in self.known else read(ctx, resource, record)
-        )
+        return read(ctx, resource, record)
 
     def _left_by_a_crash(
         self, ctx: Context, step: Step, resource: Resource, record: Record
