@@ -253,6 +253,26 @@ def test_power_user_from_the_start_goes_with_the_stack(
     assert account.left() == []
 
 
+@pytest.mark.parametrize("standing_before", [False, True])
+def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
+    account: Account, managed_policies: None, *, standing_before: bool
+) -> None:
+    del managed_policies
+    if standing_before:
+        account.up()
+
+    def stop(call: Call) -> None:
+        if call.operation == "AttachRolePolicy":
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+        account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
 def test_power_user_taken_back_after_its_attaching_was_interrupted(
     account: Account, managed_policies: None
 ) -> None:

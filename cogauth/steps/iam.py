@@ -69,7 +69,10 @@ class Role(Resource):
         live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
         if live is None or not ctx.owns(self.tags(live)):
             return
-        ours = {POLICY_NAME, (ctx.state.record("role", PowerUserAttachment.key) or {}).get("id")}
+        ours = {POLICY_NAME}
+        if ctx.state.record("role", PowerUserAttachment.key):
+            # An interrupted attaching left only an intent, without the ARN.
+            ours.add(_power_user_arn(ctx))
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
             if policy["PolicyArn"] not in ours:
                 yield (
