@@ -206,3 +206,14 @@ def test_after_a_lost_pool_the_local_aws_guards_with_the_new_one(cli: Cli) -> No
     api = client("apigateway", state["endpoint_url"])
     found = api.get_authorizers(restApiId=again["rest_api_id"])["items"]
     assert [one["providerARNs"] for one in found] == [[again["user_pool_arn"]]]
+
+
+@pytest.mark.local
+def test_an_up_whose_question_is_refused_keeps_nothing_of_its_options(cli: Cli) -> None:
+    cli.run("up", "--local", "--region", REGION, "--tier", "ESSENTIALS").must()
+    state = json.loads(cli.state.read_text())
+    pool = state["resources"]["user_pool"]["user_pool"]["id"]
+    client("cognito-idp", state["endpoint_url"]).delete_user_pool(UserPoolId=pool)
+    refused = cli.run("up", "--tier", "LITE", "--throttle-rate", "3").must_fail(2)
+    assert "Nothing was touched" in refused.err
+    assert json.loads(cli.state.read_text()) == state

@@ -86,6 +86,9 @@ class StepResult:
 def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
     """Make the stack, or what is missing of it.
 
+    The settings in ``ctx.state`` needn't be on disk: they are saved before anything is touched,
+    and not if a question is refused.
+
     Returns:
         What became of each step, in order.
 
@@ -165,10 +168,15 @@ class _Up:
     def run(self) -> list[StepResult]:
         ctx = self.ctx
         ctx.aws.make_clients(*UP_CLIENTS)
-        failed: dict[str, BaseException] = self._ask_first()
-        if not failed:
-            failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
-        self._raise(failed)
+        self._raise(self._ask_first(), "Nothing was touched: run the same command again.")
+        # The settings: now it is certain that they are wanted, and nothing was changed yet.
+        ctx.state.save()
+        options = ctx.state.options
+        self._raise(
+            graph.run(self._needs(), self._work, ctx.waiter.stop),
+            f"Nothing is lost: what stands is in {ctx.state.path}. Run 'cogauth up{options}' "
+            f"again to go on, or 'cogauth down{options}' to take it all away.",
+        )
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
         if ctx.state.settings.tier_given:
@@ -406,7 +414,7 @@ class _Up:
         with self.turns[resource.outermost]:
             patiently(ctx, call, resource)
 
-    def _raise(self, failed: dict[str, BaseException]) -> None:
+    def _raise(self, failed: Mapping[str, BaseException], after: str) -> None:
         """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
         wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
         told = {k: e for k, e in wrong.items() if isinstance(e, (*AWS_ERRORS, CogauthError))}
@@ -429,11 +437,7 @@ class _Up:
             f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {why}"
             for why, names in titles.items()
         ]
-        options = self.ctx.state.options
-        said.append(
-            f"Nothing is lost: what stands is in {self.ctx.state.path}. Run 'cogauth up{options}' "
-            f"again to go on, or 'cogauth down{options}' to take it all away."
-        )
+        said.append(after)
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
         raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
 
