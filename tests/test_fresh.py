@@ -4,12 +4,14 @@ Not all of AWS knows at once what was made, or that a name is free: "there is no
 "the name is taken" pass then, and are errors at any other time. The sweep is in test_faults.py.
 """
 
+import base64
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Account, Call, Silent, refusal
+from conftest import Account, Call, Silent, StoppedError, refusal
 from test_engine import (
     ROLE,
     SIGN_IN,
@@ -275,6 +277,108 @@ def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(accoun
     iam.delete_role(RoleName=ROLE)
     account.up()
     assert standing(account) == STACK
+
+
+class Lagging:
+    """GetFunction still shows a function after its deletion, and CreateFunction that it is taken.
+
+    Args:
+        account: in which it stands.
+        times: so often each.
+    """
+
+    def __init__(self, account: Account, times: int, **shown: str) -> None:
+        answer = account.client("lambda").get_function(FunctionName=SIGN_IN)
+        self.old = {**answer, "Configuration": {**answer["Configuration"], **shown}}
+        self.times, self.deleted = times, False
+        self.met: Counter[str] = Counter()
+
+    def __call__(self, call: Call) -> Any:
+        text = f"{call.sent['url_path']} {call.sent['body']!s}"
+        operation = call.operation
+        if SIGN_IN not in text or operation not in LAGGING:
+            return None
+        self.deleted = self.deleted or operation == "DeleteFunction"
+        if not self.deleted or operation == "DeleteFunction" or self.met[operation] == self.times:
+            return None
+        self.met[operation] += 1
+        if operation == "GetFunction":
+            return refusal(200, "")[0], self.old
+        message = f"Function already exist: {SIGN_IN}"
+        return refusal(409, "ResourceConflictException", message)
+
+
+LAGGING = ("GetFunction", "CreateFunction", "DeleteFunction")
+
+
+def lose_role(account: Account) -> None:
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    iam.delete_role(RoleName=ROLE)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
+    account: Account, times: int
+) -> None:
+    account.up()
+    lagging = Lagging(account, times)
+    lose_role(account)
+    with account.calls.watched(lagging):
+        assert account.up()["sign_in_function"] == "created"
+    assert lagging.met == {"GetFunction": times, "CreateFunction": times}
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_nor_by_the_run_after_a_killed_one(account: Account) -> None:
+    account.up()
+    lagging = Lagging(account, 2)
+    lose_role(account)
+
+    def stop(call: Call) -> None:
+        lagging(call)
+        if call.operation == "CreateFunction" and lagging.deleted:
+            raise StoppedError
+
+    with account.calls.watched(stop), pytest.raises(StoppedError):
+        account.up()
+    lagging.met.clear()
+    with account.calls.watched(lagging):
+        account.up()
+    assert lagging.met["GetFunction"] == 2
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_the_new_function_whose_create_was_answered_late_is_taken(account: Account) -> None:
+    """botocore makes a call again whose answer was lost; then the name is taken by ourselves."""
+    account.up()
+    lose_role(account)
+    made: list[Any] = []
+
+    def make_first(call: Call) -> Any:
+        if call.operation != "CreateFunction" or made or SIGN_IN not in str(call.sent["body"]):
+            return None
+        given = json.loads(call.sent["body"])
+        given["Code"] = {"ZipFile": base64.b64decode(given["Code"]["ZipFile"])}
+        made.append(account.client("lambda").create_function(**given))
+        return refusal(409, "ResourceConflictException", f"Function already exist: {SIGN_IN}")
+
+    with account.calls.watched(make_first):
+        assert account.up()["sign_in_function"] == "adopted"
+    assert standing(account) == STACK
+
+
+def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None:
+    account.up()
+    lagging = Lagging(account, 2, State="Deleting")
+    account.client("lambda").delete_function(FunctionName=SIGN_IN)
+    lagging.deleted = True
+    with account.calls.watched(lagging):
+        assert account.up()["sign_in_function"] == "created"
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
 
 
 # ---- A deletion began

@@ -163,6 +163,8 @@ class _Up:
         # those to one of them and to what is inside of it take turns.
         self.turns = {resource.outermost: Lock() for _, resource in self.concerned.values()}
         self.known: dict[str, Live | None] = {}
+        # By resource: the version that was deleted to be made anew. AWS may show it for a while.
+        self.former: dict[str, str] = {}
         self.steps = _Steps(ctx, reporter, {key: pair[1] for key, pair in self.concerned.items()})
 
     def run(self) -> list[StepResult]:
@@ -323,6 +325,7 @@ class _Up:
             # The name may be another's by now. An id never is: whatever its tags say, it is ours.
             check_owner(ctx, step, resource, live)
         if live is not None and record["status"] != CREATED and resource.replaced:
+            self.former[resource.key] = resource.version(live)
             self._write(ctx, resource, lambda: resource.delete(ctx, record))
             live = None
         if live is None:
@@ -350,7 +353,9 @@ class _Up:
         self, ctx: Context, step: Step, resource: Resource, record: Record
     ) -> tuple[Live | None, str]:
         """Take what a create made whose end was not recorded, if there is any."""
-        ours = find_after_crash(ctx, resource, record)
+        if "former" in record:
+            self.former[resource.key] = record["former"]
+        ours = self._not_former(resource, find_after_crash(ctx, resource, record))
         if not ours:
             return None, CREATED_NOW
         oldest = min(ours, key=made_at)
@@ -364,6 +369,8 @@ class _Up:
             _check_stop(ctx)
             _outdate(ctx, resource.outdates + resource.outdates_when_made)
             intent = {"status": CREATING, "since": timestamp(ctx)}
+            if resource.key in self.former:
+                intent["former"] = self.former[resource.key]
             ctx.state.put(step.name, resource.key, intent)
             without_effect = True
 
@@ -401,10 +408,17 @@ class _Up:
         if not isinstance(error, ClientError) or not _is_taken(resource, error):
             return []
         try:
-            return find(ctx, resource)
+            return self._not_former(resource, find(ctx, resource))
         except KeyboardInterrupt:
             # Something else failed meanwhile, and nothing is looked up any more.
             return []
+
+    def _not_former(self, resource: Resource, found: list[Live]) -> list[Live]:
+        """Leave out what was deleted to be made anew, and is shown all the same."""
+        if resource.key not in self.former:
+            return found
+        former = self.former[resource.key]
+        return [live for live in found if resource.version(live) != former]
 
     def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> None:
         for live in surplus:

@@ -114,6 +114,10 @@ class Resource(ABC):
         del ctx
         return None
 
+    def version(self, live: Live) -> str:
+        """Return what tells it from an earlier one of its name. Only of what is ``replaced``."""
+        raise NotImplementedError(self.key)
+
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the settings that it shows, for a state file that is written anew."""
         del ctx, live

@@ -209,7 +209,8 @@ class Function(Resource):
         answer = or_none(
             lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
         )
-        if answer is None:
+        # A deletion takes a while, and one that is in progress can't be taken back.
+        if answer is None or answer["Configuration"].get("State") == "Deleting":
             return None
         if "TagsError" in answer:
             # Without lambda:ListTags the function comes without its tags, which looks as if it
@@ -225,6 +226,10 @@ class Function(Resource):
         """Keep the function's name and ARN."""
         del ctx
         return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
+
+    def version(self, live: Live) -> str:
+        """Return when its code or configuration was set last."""
+        return str(live["LastModified"])
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the function's configuration."""
