@@ -15,6 +15,7 @@ from conftest import Account, Call, Silent, StoppedError, refusal
 from test_engine import (
     ROLE,
     SIGN_IN,
+    SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
     delete_api,
@@ -231,12 +232,19 @@ def test_down_does_not_believe_at_once_that_what_was_just_made_is_gone(account: 
 TAKEN = [
     ("CreateRole", "EntityAlreadyExists", "Role with name x already exists."),
     ("CreateLogGroup", "ResourceAlreadyExistsException", "The specified log group already exists"),
-    ("CreateFunction", "ResourceConflictException", f"Function already exist: {SIGN_IN}"),
+    ("CreateFunction", "ResourceConflictException", "Function already exist"),
     ("AddPermission", "ResourceConflictException", "The statement id provided already exists."),
     ("CreateResource", "ConflictException", "Another resource with the same parent has this name"),
     ("PutMethod", "ConflictException", "Method already exists for this resource"),
     ("CreateStage", "ConflictException", "Stage already exists"),
 ]
+
+
+NAMES = {
+    "CreateRole": ROLE,
+    "CreateLogGroup": SIGN_IN_LOGS,
+    "CreateFunction": SIGN_IN,
+}
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -255,10 +263,35 @@ def test_a_name_that_is_taken_by_nothing_is_waited_for(
 def test_a_name_that_is_taken_for_ever_is_an_error_and_no_intent_is_left(account: Account) -> None:
     begun = account.time.now
     taken = refusing("CreateRole", 409, "EntityAlreadyExists", "It exists.", times=10**9)
-    with account.calls.watched(taken), pytest.raises(CogauthError, match="It exists"):
+    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
         account.up()
+    for part in (f"name {ROLE} (role)", "AWS says: It exists. Take another --stack"):
+        assert part in str(caught.value)
     assert 100 < account.time.now - begun < 150
     assert account.state().record("role", "role") is None
+
+
+@pytest.mark.parametrize(("operation", "code", "message"), TAKEN[:3], ids=[r[0] for r in TAKEN[:3]])
+def test_a_name_that_differs_only_in_case_is_not_waited_for(
+    account: Account, operation: str, code: str, message: str
+) -> None:
+    """IAM's names are not distinguished by case; GetRole finds none of the stack's own name."""
+    begun, named = account.time.now, f"{message} ({NAMES[operation].upper()})"
+    taken = refusing(operation, 409, code, named, times=10**9)
+    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
+        account.up()
+    for part in (f"taken by {NAMES[operation].upper()}", "AWS says: ", "Take another --stack"):
+        assert part in str(caught.value)
+    assert account.time.now == begun
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_a_path_that_is_taken_for_ever_asks_for_no_other_stack(account: Account) -> None:
+    taken = refusing("CreateResource", 409, "ConflictException", "It exists.", times=10**9)
+    with account.calls.watched(taken), pytest.raises(CogauthError, match="It exists") as caught:
+        account.up()
+    assert "another --stack" not in str(caught.value)
 
 
 def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(account: Account) -> None:

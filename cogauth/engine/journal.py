@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
+
+from botocore.exceptions import ClientError
 
 from cogauth.engine import graph
 from cogauth.errors import NameTakenError, StateError
@@ -14,12 +17,10 @@ from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_n
 from cogauth.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
 from cogauth.steps.base import or_none
-from cogauth.waiting import TimedOutError
+from cogauth.waiting import TimedOutError, code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from botocore.exceptions import ClientError
 
     from cogauth.context import Context
     from cogauth.steps.base import Live, Resource, Step
@@ -268,6 +269,52 @@ def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
         f"The name {name} ({step}) is taken by something that is not this stack's "
         f"({_owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
     )
+
+
+def is_taken(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
+    """Say whether an error says that a resource's name is taken; a mood may have the same code."""
+    if not isinstance(error, ClientError):
+        return False
+    return code_of(error) == resource.taken and passing(error) is None
+
+
+def check_case(ctx: Context, step: Step, resource: Resource, error: Exception) -> None:
+    """See whether a refusal names what has the resource's name but for its case.
+
+    IAM's names are not distinguished by case when they are given, but are when they are looked up.
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+
+    Raises:
+        NameTakenError: it does; waiting won't free the name.
+    """
+    name = resource.name(ctx)
+    if name is None or not is_taken(error, resource) or name in message_of(error):
+        return
+    if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken by {found[0]}, which differs from it only in "
+            f"case. It was left alone. {_words_and_remedy(error)}"
+        )
+
+
+def check_unseen(ctx: Context, step: Step, resource: Resource, error: BaseException) -> None:
+    """See whether a refusal says that a name is taken; what has it was looked for in vain.
+
+    Raises:
+        NameTakenError: it does.
+    """
+    name = resource.name(ctx)
+    if name is not None and is_taken(error, resource):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken, but nothing of that name is shown. Its name "
+            "may differ only in case; or it was just deleted, and it can take AWS a while to free "
+            f"a name. {_words_and_remedy(error)}"
+        )
+
+
+def _words_and_remedy(error: ClientError) -> str:
+    words = message_of(error).removesuffix(".")
+    return f"AWS says: {words}. Take another --stack, or remove it yourself."
 
 
 def _owner(tags: dict[str, str]) -> str:

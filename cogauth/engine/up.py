@@ -8,16 +8,17 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import ClientError
-
 from cogauth.aws_errors import AWS_ERRORS, explain, is_definite
 from cogauth.engine import graph
 from cogauth.engine.journal import (
     CLIENTS,
+    check_case,
     check_owner,
+    check_unseen,
     find,
     find_after_crash,
     find_ours,
+    is_taken,
     made_at,
     outlived,
     owned,
@@ -29,14 +30,16 @@ from cogauth.engine.journal import (
     write_fact,
 )
 from cogauth.errors import CogauthError
-from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S, passing
+from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
 from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
 from cogauth.steps.base import NotKeptError
-from cogauth.waiting import TimedOutError, Wait, code_of
+from cogauth.waiting import TimedOutError, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from botocore.exceptions import ClientError
 
     from cogauth.context import Context
     from cogauth.state import Record
@@ -380,6 +383,7 @@ class _Up:
                     return resource.create(ctx), CREATED_NOW
                 except AWS_ERRORS as error:
                     without_effect = without_effect and is_definite(error)
+                    check_case(ctx, step, resource, error)
                     for live in self._in_its_place(ctx, resource, error):
                         check_owner(ctx, step, resource, live)
                         # A create whose answer was lost, and that was made again.
@@ -388,24 +392,26 @@ class _Up:
 
             def passes(error: ClientError) -> Wait | None:
                 wait = passing_of(ctx, resource, error)
-                if wait or not _is_taken(resource, error) or ctx.waiter.stop.is_set():
+                if wait or not is_taken(error, resource) or ctx.waiter.stop.is_set():
                     return wait
-                # Nothing of the name can be found: AWS forgets names that were just freed later.
+                # Nothing of the name can be found. It can take AWS a while to free a name.
                 return Wait(f"the name of the {words(resource)} to be free")
 
             try:
                 live, action = ctx.waiter.retry(create, passing=passes, timeout_s=PASSES_WITHIN_S)
-            except (*AWS_ERRORS, CogauthError, KeyboardInterrupt):
+            except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
                 # A thread is interrupted before a call, or while it waits after a refusal.
                 if without_effect:
                     ctx.state.drop(step.name, resource.key)
+                if not ctx.waiter.stop.is_set():
+                    check_unseen(ctx, step, resource, error)
                 raise
             write_fact(ctx, step, resource, live)
             return live, action
 
     def _in_its_place(self, ctx: Context, resource: Resource, error: Exception) -> list[Live]:
         """Return what has the name that AWS says is taken, if that is the error."""
-        if not isinstance(error, ClientError) or not _is_taken(resource, error):
+        if not is_taken(error, resource):
             return []
         try:
             return self._not_former(resource, find(ctx, resource))
@@ -459,11 +465,6 @@ class _Up:
 def _check_stop(ctx: Context) -> None:
     if ctx.waiter.stop.is_set():
         raise KeyboardInterrupt
-
-
-def _is_taken(resource: Resource, error: ClientError) -> bool:
-    """Say whether a refusal says that a resource's name is taken; a mood may have the same code."""
-    return code_of(error) == resource.taken and passing(error) is None
 
 
 def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:

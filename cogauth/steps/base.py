@@ -70,6 +70,11 @@ class Resource(ABC):
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
 
+    def name(self, ctx: Context) -> str | None:
+        """Return its name, of those that carry the stack's and can be used only once; or None."""
+        del ctx
+        return None
+
     @property
     def outermost(self) -> str:
         """The resource whose deletion takes this one along; itself, if it is inside of none."""
