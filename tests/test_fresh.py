@@ -149,6 +149,76 @@ def test_of_what_an_earlier_run_made_just_now_it_is_waited_out(
     assert account.up() == UNCHANGED
 
 
+def refusing_all_about(
+    operation: str, about: str, code: str, message: str, met: list[Call]
+) -> Callable[[Call], Any]:
+    """Return what refuses each call of an operation about something; it notes them."""
+
+    def refuse(call: Call) -> Any:
+        if (
+            call.operation != operation
+            or about not in f"{call.sent['url_path']} {call.sent['body']}"
+        ):
+            return None
+        met.append(call)
+        return refusal(404, code, message)
+
+    return refuse
+
+
+def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account) -> None:
+    """The function's permission needs the function and the API, and these no new pool."""
+    account.up()
+    account.grow_old()
+    delete_pool(account)
+    place = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
+    account.client("lambda").remove_permission(**place)
+    met: list[Call] = []
+    unknown = refusing_all_about("AddPermission", SIGN_IN, "ResourceNotFoundException", "No.", met)
+    told = pytest.raises(CogauthError, match="ResourceNotFoundException")
+    with account.calls.watched(unknown), told:
+        account.up(confirm=lambda _lost: None)
+    assert len(met) == 1
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
+    """The role's policy needs the pool, which is new, but AWS speaks of the role."""
+    account.up()
+    account.grow_old()
+    delete_pool(account)
+    met: list[Call] = []
+    message = f"The role with name {ROLE} cannot be found."
+    unknown = refusing_all_about("PutRolePolicy", ROLE, "NoSuchEntity", message, met)
+    with account.calls.watched(unknown), pytest.raises(CogauthError, match="cannot be found"):
+        account.up(confirm=lambda _lost: None)
+    assert len(met) == 1
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_what_is_new_and_named_is_waited_for(account: Account) -> None:
+    message = f"Function not found: arn:aws:lambda:eu-central-1:123456789012:function:{SIGN_IN}"
+    unknown = refusing("AddPermission", 404, "ResourceNotFoundException", message, times=2)
+    role = refusing("PutRolePolicy", 404, "NoSuchEntity", f"The role with name {ROLE} cannot be.")
+
+    def refuse(call: Call) -> Any:
+        about_it = call.operation != "AddPermission" or SIGN_IN in call.sent["url_path"]
+        return (unknown(call) or role(call)) if about_it else None
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert standing(account) == STACK
+
+
+def test_a_managed_policy_that_does_not_exist_is_an_error_at_once(account: Account) -> None:
+    """moto has none of AWS's policies here. The role is new, but it isn't what is missing."""
+    with account.calls.watched() as calls, pytest.raises(CogauthError, match="AmazonCognitoPower"):
+        account.up(power_user=True)
+    assert [call.operation for call in calls].count("AttachRolePolicy") == 1
+
+
 def test_of_a_record_that_does_not_say_since_when_it_is_an_error(account: Account) -> None:
     """As in a state file of an older cogauth."""
     account.up()

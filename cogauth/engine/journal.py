@@ -117,20 +117,29 @@ def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None
 def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
     """Return what is to be waited for when a call for a resource is refused, or None.
 
-    Beside the moods: that there is no such thing, as long as the resource, or one that it needs,
-    is so new that not all of AWS may know it. About anything else that is an error.
+    Beside the moods: that there is no such thing, as long as the resource, what it is inside of, or
+    one that it needs is so new that not all of AWS may know it. About anything else, as a policy of
+    AWS's own, that is an error.
     """
     if wait := passing(error):
         return wait
-    about = {resource.key, *_all_needs(resource)}
-    early = is_not_found(error) and any(is_fresh(ctx, RESOURCES[key]) for key in about)
-    return UNKNOWN if early else None
+    if not is_not_found(error):
+        return None
+    about = {resource.key, *resource.all_needs}
+    fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
+    return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
 
 
-def _all_needs(resource: Resource) -> set[str]:
-    """Return all that must stand before a resource is made, near and far."""
-    near = set(resource.all_needs)
-    return near.union(*(_all_needs(RESOURCES[key]) for key in near))
+def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
+    """Say whether a message names something, and none of the fresh resources."""
+    named = {
+        resource.key
+        for resource in RESOURCES.values()
+        if (resource.inside is None or resource.key in fresh)
+        and "id" in (record := ctx.state.by_key(resource.key) or {})
+        and re.search(rf"(?<![\w-]){re.escape(record['id'])}(?![\w-])", message)
+    }
+    return not named & fresh and bool(named or re.search(r"\barn:[\w-]+:", message))
 
 
 def is_fresh(ctx: Context, resource: Resource) -> bool:

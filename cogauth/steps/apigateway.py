@@ -606,8 +606,10 @@ class Deployment(Resource):
 
     key = "deployment"
     inside = "rest_api"
-    # CreateDeployment asks for an integration of each method; the rest is what it publishes.
+    # CreateDeployment asks for an integration of each method, and looks up the authorizers that
+    # they refer to; the rest is what it publishes.
     needs = (
+        "authorizer",
         "sign_in_integration",
         "protected_integration",
         "sign_in_preflight",
