@@ -161,11 +161,56 @@ def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
     begun = account.time.now
     with (
         shown(account, "GetMethod", open_up, times=10**9),
-        pytest.raises(CogauthError, match=r"protected method was changed, but AWS doesn't show"),
+        pytest.raises(CogauthError, match=r"protected method was changed, but AWS still") as caught,
     ):
         account.up()
+    assert "all its users" in str(caught.value)
     assert 30 <= account.time.now - begun < 45
     assert account.up()["protected_method"] in {"updated", "unchanged"}
+
+
+def another_throttle(stage: Any) -> None:
+    for settings in stage["methodSettings"].values():
+        settings["throttlingRateLimit"] = 19.5
+
+
+def another_header(authorizer: Any) -> None:
+    authorizer["identitySource"] = "method.request.header.authorization"
+
+
+def no_header(method: Any) -> None:
+    for response in method.get("methodResponses", {}).values():
+        response.pop("responseParameters", None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "change"),
+    [
+        ("GetStage", another_throttle),
+        ("GetAuthorizer", another_header),
+        ("UpdateAuthorizer", another_header),
+        ("GetMethod", no_header),
+    ],
+)
+def test_what_guards_nothing_may_be_shown_differently(
+    account: Account, operation: str, change: Callable[[Any], None]
+) -> None:
+    account.up(cors_origins=("https://app.example",))
+    delete_pool(account)
+    former = fact(account, "authorizer")
+    api = account.client("apigateway")
+    place = {"restApiId": fact(account, "rest_api"), "httpMethod": "GET"}
+    place["resourceId"] = fact(account, "hello_resource")
+    patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
+    api.update_method(**place, patchOperations=patch)
+    account.grow_old()
+    begun = account.time.now
+    with shown(account, operation, change, times=10**9):
+        up(account)
+    assert account.time.now - begun < 30
+    assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
+    assert fact(account, "authorizer") == former
+    assert api.get_method(**place)["authorizationType"] == "COGNITO_USER_POOLS"
 
 
 def test_a_read_that_lags_behind_the_change_is_waited_for(account: Account) -> None:

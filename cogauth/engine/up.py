@@ -285,7 +285,7 @@ class _Up:
         try:
             for change in changes:
                 self._write(ctx, resource, change.call)
-            if resource.guards and not made:
+            if not made and any(change.guards for change in changes):
                 _check_kept(ctx, step, resource)
         except NotKeptError:
             if not resource.remade:
@@ -298,7 +298,7 @@ class _Up:
         ctx.state.put(step.name, resource.key, {**record, "status": OUTDATED})
         self.reporter.change(step, f"{words(resource)}: make it anew, for the change wasn't kept")
         live, _ = self._create(ctx, step, resource)
-        if list(resource.changes(ctx, live)):
+        if not _is_kept(ctx, resource, live):
             raise _not_kept(ctx, resource)
 
     def _take_away(self, ctx: Context, step: Step, resource: Resource, record: Record) -> None:
@@ -467,8 +467,13 @@ def _check_stop(ctx: Context) -> None:
         raise KeyboardInterrupt
 
 
+def _is_kept(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether it lets those call whom the stack wants; all else may be shown differently."""
+    return not any(change.guards for change in resource.changes(ctx, live))
+
+
 def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
-    """See that a resource is as the stack wants it, after it was changed.
+    """See that a resource lets those call whom the stack wants, after it was changed.
 
     Raises:
         NotKeptError: AWS took the changes, and shows something else all the same.
@@ -477,7 +482,7 @@ def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
 
     def is_kept() -> bool | None:
         live = resource.read(ctx, record)
-        return None if live is None or list(resource.changes(ctx, live)) else True
+        return True if live is not None and _is_kept(ctx, resource, live) else None
 
     try:
         # What was read before may be read once more: AWS's copies lag.
@@ -493,9 +498,10 @@ def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
 def _not_kept(ctx: Context, resource: Resource) -> NotKeptError:
     options = ctx.state.options
     return NotKeptError(
-        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} doesn't show it "
-        f"so. Run 'cogauth up{options}' again; if that doesn't end it, 'cogauth down{options}' "
-        "takes the stack away, to be made anew."
+        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} still shows the "
+        f"old value. Run 'cogauth up{options}' again. If that doesn't help, the stack can only be "
+        f"made anew: 'cogauth down{options}' deletes it first, with the user pool and all its "
+        "users."
     )
 
 

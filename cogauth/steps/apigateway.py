@@ -242,7 +242,6 @@ class Method(Resource):
     inside = "rest_api"
     taken = "ConflictException"
     outdates = ("deployment",)
-    guards = True
     http_method: str
     resource: str
     # The headers that an integration response may set: API Gateway refuses one that the method
@@ -288,13 +287,14 @@ class Method(Resource):
         attached = ctx.state.is_attached(place["restApiId"], name)
         authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
-            patch: Any = [
+            operations: Any = [
                 {"op": "replace", "path": f"/{key}", "value": value}
                 for key, value in authorization.items()
             ]
             yield Change(
                 f"set {', '.join(sorted(authorization))}",
-                lambda: api.update_method(**place, patchOperations=patch),
+                lambda: api.update_method(**place, patchOperations=operations),
+                guards=True,
             )
         declared = {cors.parameter(name): False for name in self.headers}
         for status in self.statuses():
@@ -310,7 +310,7 @@ class Method(Resource):
                 )
             elif missing := needed - (standing.get("responseParameters") or {}).keys():
                 # A response that stands can't be put again: API Gateway answers with a conflict.
-                patch = [
+                patch: Any = [
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
                     for name in sorted(missing)
                 ]
@@ -489,7 +489,6 @@ class Authorizer(Resource):
     needs = ("user_pool",)
     repeatable = True
     outdates = ("deployment",)
-    guards = True
     remade = True
 
     def _names(self, ctx: Context) -> list[str]:
@@ -533,12 +532,16 @@ class Authorizer(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the pool and the header."""
         if authorizer_patch(ctx, live):
-            names = ", ".join(sorted(differing(live, authorizer_settings(ctx))))
-            yield Change(f"set {names}", lambda: self._update(ctx, live))
+            names = differing(live, authorizer_settings(ctx))
+            yield Change(
+                f"set {', '.join(sorted(names))}",
+                lambda: self._update(ctx, live),
+                guards="providerARNs" in names,
+            )
 
     def _update(self, ctx: Context, live: Live) -> None:
         answered = update_authorizer(ctx, ctx.fact("rest_api"), live)
-        if authorizer_patch(ctx, answered):
+        if "providerARNs" in differing(answered, authorizer_settings(ctx)):
             raise NotKeptError("The authorizer was to ask the stack's user pool, and doesn't.")
 
     def delete(self, ctx: Context, record: Record) -> bool:
@@ -665,7 +668,6 @@ class Stage(Resource):
     inside = "rest_api"
     needs = ("deployment",)
     taken = "ConflictException"
-    guards = True
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
@@ -692,8 +694,8 @@ class Stage(Resource):
         """Compare the deployment and the throttle."""
         settings = ctx.state.settings
         patch: Any = []
-        if live["deploymentId"] != ctx.fact("deployment") and not _is_later(ctx, live):
-            ours = ctx.fact("deployment")
+        ours = ctx.fact("deployment")
+        if serves_other := live["deploymentId"] != ours and not _is_later(ctx, live):
             patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
         throttle = _throttle(live, f"{settings.path}/POST")
         for key, option, value in (
@@ -708,6 +710,7 @@ class Stage(Resource):
             yield Change(
                 "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
+                guards=serves_other,
             )
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:

@@ -31,10 +31,12 @@ class Change:
     Attributes:
         what: what it changes, in a few words.
         call: makes the call.
+        guards: whether it decides who may call what: it is read again, and must be as asked for.
     """
 
     what: str
     call: Callable[[], object]
+    guards: bool = False
 
 
 class Resource(ABC):
@@ -57,9 +59,7 @@ class Resource(ABC):
     outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
-    # Whether it says who may call what: after a change it is read again, and must be as asked for.
-    guards: bool = False
-    # Whether it is made anew, beside the former one, where a change isn't kept.
+    # Whether it is made anew, beside the former one, where a change that guards isn't kept.
     remade: bool = False
     # Whether one that a crash left is as good as a new one.
     adopted: bool = True
