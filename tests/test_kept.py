@@ -118,6 +118,30 @@ def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> Non
     assert [one["id"] for one in authorizers(account)] == [fact(account, "authorizer")]
 
 
+@pytest.mark.usefixtures("forgetful")
+def test_any_number_of_them_may_stay(account: Account) -> None:
+    """Each time that the pool is lost, somebody's method refers to the authorizer that there is."""
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    theirs = {**place, "resourceId": fact(account, "hello_resource")}
+    kept = []
+    for verb in ("PUT", "PATCH", "DELETE"):
+        kept.append(fact(account, "authorizer"))
+        guard = {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": kept[-1]}
+        api.put_method(**theirs, httpMethod=verb, **guard)
+        api.put_integration(**theirs, httpMethod=verb, type="MOCK", requestTemplates={})
+        delete_pool(account)
+        up(account)
+        present = fact(account, "authorizer")
+        assert {one["id"] for one in authorizers(account)} == {*kept, present}
+        assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
+        assert account.up() == UNCHANGED
+    for verb in ("PUT", "PATCH", "DELETE"):
+        api.delete_method(**theirs, httpMethod=verb)
+    account.up()
+    assert [one["id"] for one in authorizers(account)] == [present]
+
+
 def test_an_authorizer_that_takes_the_new_pool_keeps_its_id(account: Account) -> None:
     account.up()
     former = fact(account, "authorizer")

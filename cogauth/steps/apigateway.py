@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -491,29 +493,27 @@ class Authorizer(Resource):
     outdates = ("deployment",)
     remade = True
 
-    def _names(self, ctx: Context) -> list[str]:
-        """Return its name, and the one that it gets while the former one still has that.
-
-        In an API the names are unique. Source: https://github.com/aws/aws-cdk/issues/13711
-        """
-        return [ctx.name_with_id, f"{ctx.name_with_id}-anew"]
-
     def create(self, ctx: Context) -> Live:
-        """Make the authorizer; it can't be tagged, so its name says whose it is."""
+        """Make the authorizer; it can't be tagged, so its name says whose it is.
+
+        In an API the names are unique, and former ones stay as long as methods refer to them.
+        Source: https://github.com/aws/aws-cdk/issues/13711
+        """
         standing = {live["name"] for live in self.find(ctx)}
-        free = [name for name in self._names(ctx) if name not in standing]
+        names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
         return ctx.aws.apigateway_once.create_authorizer(
             restApiId=ctx.fact("rest_api"),
-            name=(free or self._names(ctx))[0],
+            name=next(n for n in itertools.chain([ctx.name_with_id], names) if n not in standing),
             **authorizer_settings(ctx),
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        """Look through the API's authorizers for the names."""
+        """Look through the API's authorizers for the name, with a number or without."""
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
             restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
-        return [a for page in pages for a in page["items"] if a["name"] in self._names(ctx)]
+        ours = re.compile(rf"{re.escape(ctx.name_with_id)}(-\d+)?")
+        return [one for page in pages for one in page["items"] if ours.fullmatch(one["name"])]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the authorizer by its id."""
