@@ -599,6 +599,48 @@ def test_a_deletion_that_was_refused_is_no_intent_any_more(account: Account) -> 
     assert account.state().record("role", "role") == before
 
 
+@pytest.mark.parametrize(
+    ("key", "operation", "status"),
+    [
+        ("user_pool", "DeleteUserPool", "created"),
+        ("sign_in_function", "DeleteFunction", "outdated"),
+    ],
+)
+def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
+    account: Account, key: str, operation: str, status: str
+) -> None:
+    account.up()
+    stopped_down(account, operation, lands=False)
+    account.grow_old()
+    with account.calls.watched(always(operation, 403, "AccessDeniedException")):
+        assert account.down().problems
+    record = account.state().by_key(key)
+    assert record is not None
+    assert record["status"] == status
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Account) -> None:
+    account.up()
+    stopped_down(account, "DeleteUserPool", lands=False)
+    before = account.state().record("user_pool", "user_pool")
+    with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
+        assert account.down().problems
+    assert account.state().record("user_pool", "user_pool") == before
+
+
+def test_whose_users_were_not_deleted_is_asked_about_when_they_are_gone(account: Account) -> None:
+    account.up()
+    stopped_down(account, "DeleteUserPool", lands=False)
+    account.grow_old()
+    with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
+        assert account.down().problems
+    delete_pool(account)
+    with pytest.raises(UsageError, match="is gone"):
+        account.up()
+
+
 def test_a_deletion_whose_end_is_not_known_stays_an_intent(account: Account) -> None:
     account.up()
     with account.calls.watched(always("DeleteRole", 500, "InternalFailure")):

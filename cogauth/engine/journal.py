@@ -209,7 +209,7 @@ def find_after_crash(ctx: Context, resource: Resource, record: Record) -> list[L
         return ctx.waiter.until(
             lambda: find_ours(ctx, resource) or None,
             reason=f"the {words(resource)} that an interrupted run may have made",
-            timeout_s=_settling(ctx, record),
+            timeout_s=settling(ctx, record),
         )
     except TimedOutError:
         return []
@@ -231,12 +231,12 @@ def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
         ctx.waiter.until(
             is_gone,
             reason=f"the {words(resource)} to go, whose deletion was interrupted",
-            timeout_s=_settling(ctx, record),
+            timeout_s=settling(ctx, record),
         )
     return found[-1]
 
 
-def _settling(ctx: Context, record: Record) -> float:
+def settling(ctx: Context, record: Record) -> float:
     """Return how many seconds the end of what a record intends may still be unknown."""
     # Never longer than the settling time, whatever the clock did since.
     return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
