@@ -538,8 +538,13 @@ def test_a_tier_that_a_new_pool_can_not_have_names_the_option(account: Account) 
         refused = refusal(400, "TierChangeNotAllowedException")
         return refused if call.operation == "CreateUserPool" else None
 
-    with account.calls.watched(deny), pytest.raises(CogauthError, match="--tier"):
+    with account.calls.watched(deny), pytest.raises(CogauthError) as caught:
         account.up(tier="PLUS")
+    said = str(caught.value)
+    assert "of the tier PLUS (TierChangeNotAllowedException): No. " in said
+    assert f"'cogauth up --stack shop --state {account.path()} --tier LITE'" in said
+    assert "again" not in said
+    assert not account.state().has("user_pool")
     assert account.up(tier="LITE")["user_pool"] == "created"
 
 
