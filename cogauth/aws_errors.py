@@ -49,8 +49,6 @@ ENABLED_BY_DEFAULT = {
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
-# What Cognito says to a tier that a user pool can't have.
-TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, TimedOutError)
@@ -172,7 +170,7 @@ def _explain_answer(error: ClientError) -> str:
         text = f"HTTP {metadata.get('HTTPStatusCode')} at {operation}."
         after = endpoint_advice()
     else:
-        advice = [*_advice(operation, code, message)]
+        advice = [*_advice(operation, message)]
         if operation == "GetCallerIdentity":
             # Which needs no permission, and which AWS answers to whoever signs well.
             advice.append(in_force())
@@ -223,14 +221,12 @@ def _not_enabled(region: str) -> str:
     )
 
 
-def _advice(operation: str, code: str, message: str) -> Iterator[str]:
-    """Yield what an option or the console can do about an error, if it is what AWS speaks of."""
+def _advice(operation: str, message: str) -> Iterator[str]:
+    """Yield what an option can do about an error, if it is what AWS speaks of."""
     if operation in {"CreateFunction", "UpdateFunctionCode"} and re.search(
         "arm64|architecture", message, re.IGNORECASE
     ):
         yield "With --architecture x86_64 'cogauth up' goes on: not each region has arm64."
-    if code in TIER_REFUSED:
-        yield "Give another one with 'cogauth up --tier'."
 
 
 NETWORK = (

@@ -298,8 +298,8 @@ class Account:
         state = state_file.load(self.path(stack))
         if state is None:
             state = self.new_state(stack)
+            state.save()
         state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
-        state.save()
         return self._context(state)
 
     def _context(self, state: State) -> Context:

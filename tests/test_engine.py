@@ -232,6 +232,39 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
     assert account.up() == UNCHANGED
 
 
+def test_a_setting_is_on_disk_before_anything_is_changed(account: Account) -> None:
+    account.up()
+
+    def stop(call: Call) -> None:
+        if call.mutating:
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(stop):
+        account.up(throttle_rate=3.0)
+    assert account.up()["deployment"] == "updated"
+    assert throttle(account) == [(3.0, 40)]
+
+
+def test_a_setting_of_a_run_that_touched_nothing_is_forgotten(account: Account) -> None:
+    account.up()
+    before = account.path().read_text()
+
+    def deny(call: Call) -> Any:
+        denied = call.operation == "DescribeUserPool"
+        return refusal(400, "AccessDeniedException") if denied else None
+
+    told = pytest.raises(CogauthError, match=r"Nothing was touched: run the same command again\.$")
+    with account.calls.watched(deny), told:
+        account.up(throttle_rate=3.0)
+    assert account.path().read_text() == before
+    account.grow_old()
+    delete_pool(account)
+    before = account.path().read_text()
+    with pytest.raises(UsageError, match="Nothing was touched"):
+        account.up(throttle_rate=3.0)
+    assert account.path().read_text() == before
+
+
 def test_power_user_on_and_off(account: Account, managed_policies: None) -> None:
     del managed_policies
     account.up()
@@ -250,6 +283,26 @@ def test_power_user_from_the_start_goes_with_the_stack(
     account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in standing(account)
     assert not account.down().problems
+    assert account.left() == []
+
+
+@pytest.mark.parametrize("standing_before", [False, True])
+def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
+    account: Account, managed_policies: None, *, standing_before: bool
+) -> None:
+    del managed_policies
+    if standing_before:
+        account.up()
+
+    def stop(call: Call) -> None:
+        if call.operation == "AttachRolePolicy":
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+        account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
 
 

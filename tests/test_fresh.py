@@ -4,15 +4,18 @@ Not all of AWS knows at once what was made, or that a name is free: "there is no
 "the name is taken" pass then, and are errors at any other time. The sweep is in test_faults.py.
 """
 
+import base64
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Account, Call, Silent, refusal
+from conftest import Account, Call, Silent, StoppedError, refusal
 from test_engine import (
     ROLE,
     SIGN_IN,
+    SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
     delete_api,
@@ -153,6 +156,76 @@ def test_of_what_an_earlier_run_made_just_now_it_is_waited_out(
     assert account.up() == UNCHANGED
 
 
+def refusing_all_about(
+    operation: str, about: str, code: str, message: str, met: list[Call]
+) -> Callable[[Call], Any]:
+    """Return what refuses each call of an operation about something; it notes them."""
+
+    def refuse(call: Call) -> Any:
+        if (
+            call.operation != operation
+            or about not in f"{call.sent['url_path']} {call.sent['body']}"
+        ):
+            return None
+        met.append(call)
+        return refusal(404, code, message)
+
+    return refuse
+
+
+def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account) -> None:
+    """The function's permission needs the function and the API, and these no new pool."""
+    account.up()
+    account.grow_old()
+    delete_pool(account)
+    place = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
+    account.client("lambda").remove_permission(**place)
+    met: list[Call] = []
+    unknown = refusing_all_about("AddPermission", SIGN_IN, "ResourceNotFoundException", "No.", met)
+    told = pytest.raises(CogauthError, match="ResourceNotFoundException")
+    with account.calls.watched(unknown), told:
+        account.up(confirm=lambda _lost: None)
+    assert len(met) == 1
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
+    """The role's policy needs the pool, which is new, but AWS speaks of the role."""
+    account.up()
+    account.grow_old()
+    delete_pool(account)
+    met: list[Call] = []
+    message = f"The role with name {ROLE} cannot be found."
+    unknown = refusing_all_about("PutRolePolicy", ROLE, "NoSuchEntity", message, met)
+    with account.calls.watched(unknown), pytest.raises(CogauthError, match="cannot be found"):
+        account.up(confirm=lambda _lost: None)
+    assert len(met) == 1
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_what_is_new_and_named_is_waited_for(account: Account) -> None:
+    message = f"Function not found: arn:aws:lambda:eu-central-1:123456789012:function:{SIGN_IN}"
+    unknown = refusing("AddPermission", 404, "ResourceNotFoundException", message, times=2)
+    role = refusing("PutRolePolicy", 404, "NoSuchEntity", f"The role with name {ROLE} cannot be.")
+
+    def refuse(call: Call) -> Any:
+        about_it = call.operation != "AddPermission" or SIGN_IN in call.sent["url_path"]
+        return (unknown(call) or role(call)) if about_it else None
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert standing(account) == STACK
+
+
+def test_a_managed_policy_that_does_not_exist_is_an_error_at_once(account: Account) -> None:
+    """moto has none of AWS's policies here. The role is new, but it isn't what is missing."""
+    with account.calls.watched() as calls, pytest.raises(CogauthError, match="AmazonCognitoPower"):
+        account.up(power_user=True)
+    assert [call.operation for call in calls].count("AttachRolePolicy") == 1
+
+
 def test_of_a_record_that_does_not_say_since_when_it_is_an_error(account: Account) -> None:
     """As in a state file of an older cogauth."""
     account.up()
@@ -236,12 +309,19 @@ def test_down_does_not_believe_at_once_that_what_was_just_made_is_gone(account: 
 TAKEN = [
     ("CreateRole", "EntityAlreadyExists", "Role with name x already exists."),
     ("CreateLogGroup", "ResourceAlreadyExistsException", "The specified log group already exists"),
-    ("CreateFunction", "ResourceConflictException", f"Function already exist: {SIGN_IN}"),
+    ("CreateFunction", "ResourceConflictException", "Function already exist"),
     ("AddPermission", "ResourceConflictException", "The statement id provided already exists."),
     ("CreateResource", "ConflictException", "Another resource with the same parent has this name"),
     ("PutMethod", "ConflictException", "Method already exists for this resource"),
     ("CreateStage", "ConflictException", "Stage already exists"),
 ]
+
+
+NAMES = {
+    "CreateRole": ROLE,
+    "CreateLogGroup": SIGN_IN_LOGS,
+    "CreateFunction": SIGN_IN,
+}
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -260,10 +340,41 @@ def test_a_name_that_is_taken_by_nothing_is_waited_for(
 def test_a_name_that_is_taken_for_ever_is_an_error_and_no_intent_is_left(account: Account) -> None:
     begun = account.time.now
     taken = refusing("CreateRole", 409, "EntityAlreadyExists", "It exists.", times=10**9)
-    with account.calls.watched(taken), pytest.raises(CogauthError, match="It exists"):
+    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
         account.up()
+    for part in (f"name {ROLE} (role)", "AWS says: It exists. Take another --stack"):
+        assert part in str(caught.value)
     assert 100 < account.time.now - begun < 150
     assert account.state().record("role", "role") is None
+
+
+@pytest.mark.parametrize(("operation", "code", "message"), TAKEN[:3], ids=[r[0] for r in TAKEN[:3]])
+def test_a_name_that_differs_only_in_case_is_not_waited_for(
+    account: Account, operation: str, code: str, message: str
+) -> None:
+    """IAM's names are not distinguished by case; GetRole finds none of the stack's own name."""
+    name, met = NAMES[operation], []
+
+    def taken(call: Call) -> Any:
+        if call.operation != operation or name not in str(call.sent["body"]):
+            return None
+        met.append(call)
+        return refusal(409, code, f"{message} ({name.upper()})")
+
+    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
+        account.up()
+    for part in (f"taken by {name.upper()}", "AWS says: ", "Take another --stack"):
+        assert part in str(caught.value)
+    assert len(met) == 1
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_a_path_that_is_taken_for_ever_asks_for_no_other_stack(account: Account) -> None:
+    taken = refusing("CreateResource", 409, "ConflictException", "It exists.", times=10**9)
+    with account.calls.watched(taken), pytest.raises(CogauthError, match="It exists") as caught:
+        account.up()
+    assert "another --stack" not in str(caught.value)
 
 
 def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(account: Account) -> None:
@@ -282,6 +393,108 @@ def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(accoun
     iam.delete_role(RoleName=ROLE)
     account.up()
     assert standing(account) == STACK
+
+
+class Lagging:
+    """GetFunction still shows a function after its deletion, and CreateFunction that it is taken.
+
+    Args:
+        account: in which it stands.
+        times: so often each.
+    """
+
+    def __init__(self, account: Account, times: int, **shown: str) -> None:
+        answer = account.client("lambda").get_function(FunctionName=SIGN_IN)
+        self.old = {**answer, "Configuration": {**answer["Configuration"], **shown}}
+        self.times, self.deleted = times, False
+        self.met: Counter[str] = Counter()
+
+    def __call__(self, call: Call) -> Any:
+        text = f"{call.sent['url_path']} {call.sent['body']!s}"
+        operation = call.operation
+        if SIGN_IN not in text or operation not in LAGGING:
+            return None
+        self.deleted = self.deleted or operation == "DeleteFunction"
+        if not self.deleted or operation == "DeleteFunction" or self.met[operation] == self.times:
+            return None
+        self.met[operation] += 1
+        if operation == "GetFunction":
+            return refusal(200, "")[0], self.old
+        message = f"Function already exist: {SIGN_IN}"
+        return refusal(409, "ResourceConflictException", message)
+
+
+LAGGING = ("GetFunction", "CreateFunction", "DeleteFunction")
+
+
+def lose_role(account: Account) -> None:
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    iam.delete_role(RoleName=ROLE)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
+    account: Account, times: int
+) -> None:
+    account.up()
+    lagging = Lagging(account, times)
+    lose_role(account)
+    with account.calls.watched(lagging):
+        assert account.up()["sign_in_function"] == "created"
+    assert lagging.met == {"GetFunction": times, "CreateFunction": times}
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_nor_by_the_run_after_a_killed_one(account: Account) -> None:
+    account.up()
+    lagging = Lagging(account, 2)
+    lose_role(account)
+
+    def stop(call: Call) -> None:
+        lagging(call)
+        if call.operation == "CreateFunction" and lagging.deleted:
+            raise StoppedError
+
+    with account.calls.watched(stop), pytest.raises(StoppedError):
+        account.up()
+    lagging.met.clear()
+    with account.calls.watched(lagging):
+        account.up()
+    assert lagging.met["GetFunction"] == 2
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_the_new_function_whose_create_was_answered_late_is_taken(account: Account) -> None:
+    """botocore makes a call again whose answer was lost; then the name is taken by ourselves."""
+    account.up()
+    lose_role(account)
+    made: list[Any] = []
+
+    def make_first(call: Call) -> Any:
+        if call.operation != "CreateFunction" or made or SIGN_IN not in str(call.sent["body"]):
+            return None
+        given = json.loads(call.sent["body"])
+        given["Code"] = {"ZipFile": base64.b64decode(given["Code"]["ZipFile"])}
+        made.append(account.client("lambda").create_function(**given))
+        return refusal(409, "ResourceConflictException", f"Function already exist: {SIGN_IN}")
+
+    with account.calls.watched(make_first):
+        assert account.up()["sign_in_function"] == "adopted"
+    assert standing(account) == STACK
+
+
+def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None:
+    account.up()
+    lagging = Lagging(account, 2, State="Deleting")
+    account.client("lambda").delete_function(FunctionName=SIGN_IN)
+    lagging.deleted = True
+    with account.calls.watched(lagging):
+        assert account.up()["sign_in_function"] == "created"
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
 
 
 # ---- A deletion began
@@ -391,6 +604,48 @@ def test_a_deletion_that_was_refused_is_no_intent_any_more(account: Account) -> 
     with account.calls.watched(always("DeleteRole", 403, "AccessDenied")):
         assert account.down().problems
     assert account.state().record("role", "role") == before
+
+
+@pytest.mark.parametrize(
+    ("key", "operation", "status"),
+    [
+        ("user_pool", "DeleteUserPool", "created"),
+        ("sign_in_function", "DeleteFunction", "outdated"),
+    ],
+)
+def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
+    account: Account, key: str, operation: str, status: str
+) -> None:
+    account.up()
+    stopped_down(account, operation, lands=False)
+    account.grow_old()
+    with account.calls.watched(always(operation, 403, "AccessDeniedException")):
+        assert account.down().problems
+    record = account.state().by_key(key)
+    assert record is not None
+    assert record["status"] == status
+    account.up()
+    assert standing(account) == STACK
+
+
+def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Account) -> None:
+    account.up()
+    stopped_down(account, "DeleteUserPool", lands=False)
+    before = account.state().record("user_pool", "user_pool")
+    with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
+        assert account.down().problems
+    assert account.state().record("user_pool", "user_pool") == before
+
+
+def test_whose_users_were_not_deleted_is_asked_about_when_they_are_gone(account: Account) -> None:
+    account.up()
+    stopped_down(account, "DeleteUserPool", lands=False)
+    account.grow_old()
+    with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
+        assert account.down().problems
+    delete_pool(account)
+    with pytest.raises(UsageError, match="is gone"):
+        account.up()
 
 
 def test_a_deletion_whose_end_is_not_known_stays_an_intent(account: Account) -> None:

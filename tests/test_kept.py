@@ -118,6 +118,30 @@ def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> Non
     assert [one["id"] for one in authorizers(account)] == [fact(account, "authorizer")]
 
 
+@pytest.mark.usefixtures("forgetful")
+def test_any_number_of_them_may_stay(account: Account) -> None:
+    """Each time that the pool is lost, somebody's method refers to the authorizer that there is."""
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    theirs = {**place, "resourceId": fact(account, "hello_resource")}
+    kept = []
+    for verb in ("PUT", "PATCH", "DELETE"):
+        kept.append(fact(account, "authorizer"))
+        guard = {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": kept[-1]}
+        api.put_method(**theirs, httpMethod=verb, **guard)
+        api.put_integration(**theirs, httpMethod=verb, type="MOCK", requestTemplates={})
+        delete_pool(account)
+        up(account)
+        present = fact(account, "authorizer")
+        assert {one["id"] for one in authorizers(account)} == {*kept, present}
+        assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
+        assert account.up() == UNCHANGED
+    for verb in ("PUT", "PATCH", "DELETE"):
+        api.delete_method(**theirs, httpMethod=verb)
+    account.up()
+    assert [one["id"] for one in authorizers(account)] == [present]
+
+
 def test_an_authorizer_that_takes_the_new_pool_keeps_its_id(account: Account) -> None:
     account.up()
     former = fact(account, "authorizer")
@@ -161,11 +185,56 @@ def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
     begun = account.time.now
     with (
         shown(account, "GetMethod", open_up, times=10**9),
-        pytest.raises(CogauthError, match=r"protected method was changed, but AWS doesn't show"),
+        pytest.raises(CogauthError, match=r"protected method was changed, but AWS still") as caught,
     ):
         account.up()
+    assert "all its users" in str(caught.value)
     assert 30 <= account.time.now - begun < 45
     assert account.up()["protected_method"] in {"updated", "unchanged"}
+
+
+def another_throttle(stage: Any) -> None:
+    for settings in stage["methodSettings"].values():
+        settings["throttlingRateLimit"] = 19.5
+
+
+def another_header(authorizer: Any) -> None:
+    authorizer["identitySource"] = "method.request.header.authorization"
+
+
+def no_header(method: Any) -> None:
+    for response in method.get("methodResponses", {}).values():
+        response.pop("responseParameters", None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "change"),
+    [
+        ("GetStage", another_throttle),
+        ("GetAuthorizer", another_header),
+        ("UpdateAuthorizer", another_header),
+        ("GetMethod", no_header),
+    ],
+)
+def test_what_guards_nothing_may_be_shown_differently(
+    account: Account, operation: str, change: Callable[[Any], None]
+) -> None:
+    account.up(cors_origins=("https://app.example",))
+    delete_pool(account)
+    former = fact(account, "authorizer")
+    api = account.client("apigateway")
+    place = {"restApiId": fact(account, "rest_api"), "httpMethod": "GET"}
+    place["resourceId"] = fact(account, "hello_resource")
+    patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
+    api.update_method(**place, patchOperations=patch)
+    account.grow_old()
+    begun = account.time.now
+    with shown(account, operation, change, times=10**9):
+        up(account)
+    assert account.time.now - begun < 30
+    assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
+    assert fact(account, "authorizer") == former
+    assert api.get_method(**place)["authorizationType"] == "COGNITO_USER_POOLS"
 
 
 def test_a_read_that_lags_behind_the_change_is_waited_for(account: Account) -> None:
@@ -206,3 +275,14 @@ def test_after_a_lost_pool_the_local_aws_guards_with_the_new_one(cli: Cli) -> No
     api = client("apigateway", state["endpoint_url"])
     found = api.get_authorizers(restApiId=again["rest_api_id"])["items"]
     assert [one["providerARNs"] for one in found] == [[again["user_pool_arn"]]]
+
+
+@pytest.mark.local
+def test_an_up_whose_question_is_refused_keeps_nothing_of_its_options(cli: Cli) -> None:
+    cli.run("up", "--local", "--region", REGION, "--tier", "ESSENTIALS").must()
+    state = json.loads(cli.state.read_text())
+    pool = state["resources"]["user_pool"]["user_pool"]["id"]
+    client("cognito-idp", state["endpoint_url"]).delete_user_pool(UserPoolId=pool)
+    refused = cli.run("up", "--tier", "LITE", "--throttle-rate", "3").must_fail(2)
+    assert "Nothing was touched" in refused.err
+    assert json.loads(cli.state.read_text()) == state

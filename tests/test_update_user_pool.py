@@ -15,6 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.model import Shape
 from conftest import Account, Call, refusal
+from test_fresh import stopped_down
 
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
@@ -537,8 +538,13 @@ def test_a_tier_that_a_new_pool_can_not_have_names_the_option(account: Account) 
         refused = refusal(400, "TierChangeNotAllowedException")
         return refused if call.operation == "CreateUserPool" else None
 
-    with account.calls.watched(deny), pytest.raises(CogauthError, match="--tier"):
+    with account.calls.watched(deny), pytest.raises(CogauthError) as caught:
         account.up(tier="PLUS")
+    said = str(caught.value)
+    assert "of the tier PLUS (TierChangeNotAllowedException): No. " in said
+    assert f"'cogauth up --stack shop --state {account.path()} --tier LITE'" in said
+    assert "again" not in said
+    assert not account.state().has("user_pool")
     assert account.up(tier="LITE")["user_pool"] == "created"
 
 
@@ -621,6 +627,22 @@ def test_without_a_terminal_the_refusal_says_what_does_not_work_until_then(
         account.up()
     for part in ("nobody can sign in", "at once and for good", "give --yes"):
         assert part in str(caught.value)
+
+
+def test_a_pool_that_outlived_its_deletion_is_asked_about_with_all_in_it(account: Account) -> None:
+    account.up()
+    account.grow_old()
+    stopped_down(account, "DeleteUserPool", lands=False)
+    with secret_in_secrets_manager(account) as taken_back:
+        with account.calls.watched() as calls, pytest.raises(CogauthError, match="can sign in"):
+            account.up()
+        assert mutations(calls) == []
+        assert taken_back == []
+        if KNOWN:
+            asked: list[str] = []
+            account.up(confirm=asked.append)
+            assert len(asked) == 1
+            assert taken_back == [True]
 
 
 @pytest.mark.skipif(KNOWN, reason="this botocore knows the parameter")

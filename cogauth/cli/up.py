@@ -302,8 +302,8 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     ctx = Context(aws, state)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
+    # On disk once all that 'up' asks is answered: a refused one leaves the former settings.
     state.settings = settings
-    state.save()
     return ctx
 
 

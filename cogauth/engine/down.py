@@ -21,13 +21,14 @@ from cogauth.engine.journal import (
     owned,
     patiently,
     read,
+    settling,
     taken_error,
     timestamp,
     words,
 )
 from cogauth.errors import CogauthError
 from cogauth.moods import KNOWN_WITHIN_S, UNKNOWN
-from cogauth.state import CREATING, DELETING, Record
+from cogauth.state import CREATED, CREATING, DELETING, OUTDATED, Record
 from cogauth.steps import STEPS
 from cogauth.waiting import TimedOutError, code_of
 
@@ -295,7 +296,12 @@ class _Down:
         patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
         intent = {**record, "status": DELETING, "since": timestamp(ctx)}
         ctx.state.put(step.name, resource.key, intent)
-        restore = partial(ctx.state.put, step.name, resource.key, record)
+        former = record
+        if record["status"] == DELETING and not settling(ctx, record):
+            # Nothing of the earlier intent can land any more. Why it was to be made anew isn't
+            # known by now, so what can be replaced is.
+            former = {**record, "status": OUTDATED if resource.replaced else CREATED}
+        restore = partial(ctx.state.put, step.name, resource.key, former)
         return self._delete(resource, record, patience_s, restore)
 
     def _delete(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
+
+from botocore.exceptions import ClientError
 
 from cogauth.engine import graph
 from cogauth.errors import NameTakenError, StateError
@@ -14,12 +17,10 @@ from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_n
 from cogauth.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
 from cogauth.steps.base import or_none
-from cogauth.waiting import TimedOutError
+from cogauth.waiting import TimedOutError, code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from botocore.exceptions import ClientError
 
     from cogauth.context import Context
     from cogauth.steps.base import Live, Resource, Step
@@ -116,20 +117,29 @@ def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None
 def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
     """Return what is to be waited for when a call for a resource is refused, or None.
 
-    Beside the moods: that there is no such thing, as long as the resource, or one that it needs,
-    is so new that not all of AWS may know it. About anything else that is an error.
+    Beside the moods: that there is no such thing, as long as the resource, what it is inside of, or
+    one that it needs is so new that not all of AWS may know it. About anything else, as a policy of
+    AWS's own, that is an error.
     """
     if wait := passing(error):
         return wait
-    about = {resource.key, *_all_needs(resource)}
-    early = is_not_found(error) and any(is_fresh(ctx, RESOURCES[key]) for key in about)
-    return UNKNOWN if early else None
+    if not is_not_found(error):
+        return None
+    about = {resource.key, *resource.all_needs}
+    fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
+    return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
 
 
-def _all_needs(resource: Resource) -> set[str]:
-    """Return all that must stand before a resource is made, near and far."""
-    near = set(resource.all_needs)
-    return near.union(*(_all_needs(RESOURCES[key]) for key in near))
+def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
+    """Say whether a message names something, and none of the fresh resources."""
+    named = {
+        resource.key
+        for resource in RESOURCES.values()
+        if (resource.inside is None or resource.key in fresh)
+        and "id" in (record := ctx.state.by_key(resource.key) or {})
+        and re.search(rf"(?<![\w-]){re.escape(record['id'])}(?![\w-])", message)
+    }
+    return not named & fresh and bool(named or re.search(r"\barn:[\w-]+:", message))
 
 
 def is_fresh(ctx: Context, resource: Resource) -> bool:
@@ -199,7 +209,7 @@ def find_after_crash(ctx: Context, resource: Resource, record: Record) -> list[L
         return ctx.waiter.until(
             lambda: find_ours(ctx, resource) or None,
             reason=f"the {words(resource)} that an interrupted run may have made",
-            timeout_s=_settling(ctx, record),
+            timeout_s=settling(ctx, record),
         )
     except TimedOutError:
         return []
@@ -221,12 +231,12 @@ def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
         ctx.waiter.until(
             is_gone,
             reason=f"the {words(resource)} to go, whose deletion was interrupted",
-            timeout_s=_settling(ctx, record),
+            timeout_s=settling(ctx, record),
         )
     return found[-1]
 
 
-def _settling(ctx: Context, record: Record) -> float:
+def settling(ctx: Context, record: Record) -> float:
     """Return how many seconds the end of what a record intends may still be unknown."""
     # Never longer than the settling time, whatever the clock did since.
     return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
@@ -268,6 +278,52 @@ def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
         f"The name {name} ({step}) is taken by something that is not this stack's "
         f"({_owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
     )
+
+
+def is_taken(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
+    """Say whether an error says that a resource's name is taken; a mood may have the same code."""
+    if not isinstance(error, ClientError):
+        return False
+    return code_of(error) == resource.taken and passing(error) is None
+
+
+def check_case(ctx: Context, step: Step, resource: Resource, error: Exception) -> None:
+    """See whether a refusal names what has the resource's name but for its case.
+
+    IAM's names are not distinguished by case when they are given, but are when they are looked up.
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+
+    Raises:
+        NameTakenError: it does; waiting won't free the name.
+    """
+    name = resource.name(ctx)
+    if name is None or not is_taken(error, resource) or name in message_of(error):
+        return
+    if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken by {found[0]}, which differs from it only in "
+            f"case. It was left alone. {_words_and_remedy(error)}"
+        )
+
+
+def check_unseen(ctx: Context, step: Step, resource: Resource, error: BaseException) -> None:
+    """See whether a refusal says that a name is taken; what has it was looked for in vain.
+
+    Raises:
+        NameTakenError: it does.
+    """
+    name = resource.name(ctx)
+    if name is not None and is_taken(error, resource):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken, but nothing of that name is shown. Its name "
+            "may differ only in case; or it was just deleted, and it can take AWS a while to free "
+            f"a name. {_words_and_remedy(error)}"
+        )
+
+
+def _words_and_remedy(error: ClientError) -> str:
+    words = message_of(error).removesuffix(".")
+    return f"AWS says: {words}. Take another --stack, or remove it yourself."
 
 
 def _owner(tags: dict[str, str]) -> str:

@@ -8,16 +8,17 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import ClientError
-
 from cogauth.aws_errors import AWS_ERRORS, explain, is_definite
 from cogauth.engine import graph
 from cogauth.engine.journal import (
     CLIENTS,
+    check_case,
     check_owner,
+    check_unseen,
     find,
     find_after_crash,
     find_ours,
+    is_taken,
     made_at,
     outlived,
     owned,
@@ -29,14 +30,16 @@ from cogauth.engine.journal import (
     write_fact,
 )
 from cogauth.errors import CogauthError
-from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S, passing
+from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
 from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
 from cogauth.steps.base import NotKeptError
-from cogauth.waiting import TimedOutError, Wait, code_of
+from cogauth.waiting import TimedOutError, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from botocore.exceptions import ClientError
 
     from cogauth.context import Context
     from cogauth.state import Record
@@ -85,6 +88,9 @@ class StepResult:
 
 def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
     """Make the stack, or what is missing of it.
+
+    The settings in ``ctx.state`` needn't be on disk: they are saved before anything is touched,
+    and not if a question is refused.
 
     Returns:
         What became of each step, in order.
@@ -160,15 +166,22 @@ class _Up:
         # those to one of them and to what is inside of it take turns.
         self.turns = {resource.outermost: Lock() for _, resource in self.concerned.values()}
         self.known: dict[str, Live | None] = {}
+        # By resource: the version that was deleted to be made anew. AWS may show it for a while.
+        self.former: dict[str, str] = {}
         self.steps = _Steps(ctx, reporter, {key: pair[1] for key, pair in self.concerned.items()})
 
     def run(self) -> list[StepResult]:
         ctx = self.ctx
         ctx.aws.make_clients(*UP_CLIENTS)
-        failed: dict[str, BaseException] = self._ask_first()
-        if not failed:
-            failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
-        self._raise(failed)
+        self._raise(self._ask_first(), "Nothing was touched: run the same command again.")
+        # The settings: now it is certain that they are wanted, and nothing was changed yet.
+        ctx.state.save()
+        options = ctx.state.options
+        self._raise(
+            graph.run(self._needs(), self._work, ctx.waiter.stop),
+            f"Nothing is lost: what stands is in {ctx.state.path}. Run 'cogauth up{options}' "
+            f"again to go on, or 'cogauth down{options}' to take it all away.",
+        )
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
         if ctx.state.settings.tier_given:
@@ -196,16 +209,20 @@ class _Up:
         """Before anything is touched: ask about what can't be made good. Return what failed."""
         ctx = self.ctx
         for key, (step, resource) in self.concerned.items():
-            record = ctx.state.record(step.name, key)
-            if not resource.asks or record is None or record["status"] != CREATED:
+            record = ctx.state.record(step.name, key) or {}
+            deleting = record.get("status") == DELETING
+            if not resource.asks or not (deleting or record.get("status") == CREATED):
                 continue
             if resource.inside is not None and self.known.get(resource.inside) is None:
                 continue  # It is gone with what it was inside of.
+            look = outlived if deleting else read
             try:
-                self.known[key] = read(self._at(step), resource, record)
+                live = self.known[key] = look(self._at(step), resource, record)
             except AWS_ERRORS as error:
                 return {key: error}
-            for question in resource.questions(ctx, record, self.known[key]):
+            if deleting and live is None:
+                continue  # That this stack was deleting it was asked about by 'down'.
+            for question in resource.questions(ctx, record, live):
                 ctx.confirm(question)
         return {}
 
@@ -268,7 +285,7 @@ class _Up:
         try:
             for change in changes:
                 self._write(ctx, resource, change.call)
-            if resource.guards and not made:
+            if not made and any(change.guards for change in changes):
                 _check_kept(ctx, step, resource)
         except NotKeptError:
             if not resource.remade:
@@ -281,7 +298,7 @@ class _Up:
         ctx.state.put(step.name, resource.key, {**record, "status": OUTDATED})
         self.reporter.change(step, f"{words(resource)}: make it anew, it didn't keep the change")
         live, _ = self._create(ctx, step, resource)
-        if list(resource.changes(ctx, live)):
+        if not _is_kept(ctx, resource, live):
             raise _not_kept(ctx, resource)
 
     def _take_away(self, ctx: Context, step: Step, resource: Resource, record: Record) -> None:
@@ -311,6 +328,7 @@ class _Up:
             # The name may be another's by now. An id never is: whatever its tags say, it is ours.
             check_owner(ctx, step, resource, live)
         if live is not None and record["status"] != CREATED and resource.replaced:
+            self.former[resource.key] = resource.version(live)
             self._write(ctx, resource, lambda: resource.delete(ctx, record))
             live = None
         if live is None:
@@ -326,19 +344,21 @@ class _Up:
 
     def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
         """Return the recorded one as it stands, or None if it is gone or is to be left behind."""
+        if resource.key in self.known:
+            return self.known[resource.key]
         if record["status"] == DELETING:
             return outlived(ctx, resource, record)
         if record["status"] == OUTDATED and not resource.replaced:
             return None
-        return (
-            self.known[resource.key] if resource.key in self.known else read(ctx, resource, record)
-        )
+        return read(ctx, resource, record)
 
     def _left_by_a_crash(
         self, ctx: Context, step: Step, resource: Resource, record: Record
     ) -> tuple[Live | None, str]:
         """Take what a create made whose end was not recorded, if there is any."""
-        ours = find_after_crash(ctx, resource, record)
+        if "former" in record:
+            self.former[resource.key] = record["former"]
+        ours = self._not_former(resource, find_after_crash(ctx, resource, record))
         if not ours:
             return None, CREATED_NOW
         oldest = min(ours, key=made_at)
@@ -352,6 +372,8 @@ class _Up:
             _check_stop(ctx)
             _outdate(ctx, resource.outdates + resource.outdates_when_made)
             intent = {"status": CREATING, "since": timestamp(ctx)}
+            if resource.key in self.former:
+                intent["former"] = self.former[resource.key]
             ctx.state.put(step.name, resource.key, intent)
             without_effect = True
 
@@ -361,6 +383,7 @@ class _Up:
                     return resource.create(ctx), CREATED_NOW
                 except AWS_ERRORS as error:
                     without_effect = without_effect and is_definite(error)
+                    check_case(ctx, step, resource, error)
                     for live in self._in_its_place(ctx, resource, error):
                         check_owner(ctx, step, resource, live)
                         # A create whose answer was lost, and that was made again.
@@ -369,30 +392,39 @@ class _Up:
 
             def passes(error: ClientError) -> Wait | None:
                 wait = passing_of(ctx, resource, error)
-                if wait or not _is_taken(resource, error) or ctx.waiter.stop.is_set():
+                if wait or not is_taken(error, resource) or ctx.waiter.stop.is_set():
                     return wait
-                # Nothing of the name can be found: AWS forgets names that were just freed later.
+                # Nothing of the name can be found. It can take AWS a while to free a name.
                 return Wait(f"the name of the {words(resource)} to be free")
 
             try:
                 live, action = ctx.waiter.retry(create, passing=passes, timeout_s=PASSES_WITHIN_S)
-            except (*AWS_ERRORS, CogauthError, KeyboardInterrupt):
+            except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
                 # A thread is interrupted before a call, or while it waits after a refusal.
                 if without_effect:
                     ctx.state.drop(step.name, resource.key)
+                if not ctx.waiter.stop.is_set():
+                    check_unseen(ctx, step, resource, error)
                 raise
             write_fact(ctx, step, resource, live)
             return live, action
 
     def _in_its_place(self, ctx: Context, resource: Resource, error: Exception) -> list[Live]:
         """Return what has the name that AWS says is taken, if that is the error."""
-        if not isinstance(error, ClientError) or not _is_taken(resource, error):
+        if not is_taken(error, resource):
             return []
         try:
-            return find(ctx, resource)
+            return self._not_former(resource, find(ctx, resource))
         except KeyboardInterrupt:
             # Something else failed meanwhile, and nothing is looked up any more.
             return []
+
+    def _not_former(self, resource: Resource, found: list[Live]) -> list[Live]:
+        """Leave out what was deleted to be made anew, and is shown all the same."""
+        if resource.key not in self.former:
+            return found
+        former = self.former[resource.key]
+        return [live for live in found if resource.version(live) != former]
 
     def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> None:
         for live in surplus:
@@ -402,7 +434,7 @@ class _Up:
         with self.turns[resource.outermost]:
             patiently(ctx, call, resource)
 
-    def _raise(self, failed: dict[str, BaseException]) -> None:
+    def _raise(self, failed: Mapping[str, BaseException], after: str) -> None:
         """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
         wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
         told = {k: e for k, e in wrong.items() if isinstance(e, (*AWS_ERRORS, CogauthError))}
@@ -425,11 +457,7 @@ class _Up:
             f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {why}"
             for why, names in titles.items()
         ]
-        options = self.ctx.state.options
-        said.append(
-            f"Nothing is lost: what stands is in {self.ctx.state.path}. Run 'cogauth up{options}' "
-            f"again to go on, or 'cogauth down{options}' to take it all away."
-        )
+        said.append(after)
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
         raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
 
@@ -439,13 +467,13 @@ def _check_stop(ctx: Context) -> None:
         raise KeyboardInterrupt
 
 
-def _is_taken(resource: Resource, error: ClientError) -> bool:
-    """Say whether a refusal says that a resource's name is taken; a mood may have the same code."""
-    return code_of(error) == resource.taken and passing(error) is None
+def _is_kept(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether it lets those call whom the stack wants; all else may be shown differently."""
+    return not any(change.guards for change in resource.changes(ctx, live))
 
 
 def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
-    """See that a resource is as the stack wants it, after it was changed.
+    """See that a resource lets those call whom the stack wants, after it was changed.
 
     Raises:
         NotKeptError: AWS took the changes, and shows something else all the same.
@@ -454,7 +482,7 @@ def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
 
     def is_kept() -> bool | None:
         live = resource.read(ctx, record)
-        return None if live is None or list(resource.changes(ctx, live)) else True
+        return True if live is not None and _is_kept(ctx, resource, live) else None
 
     try:
         # What was read before may be read once more: AWS's copies lag.
@@ -470,9 +498,10 @@ def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
 def _not_kept(ctx: Context, resource: Resource) -> NotKeptError:
     options = ctx.state.options
     return NotKeptError(
-        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} doesn't show it "
-        f"so. Run 'cogauth up{options}' again; if that doesn't end it, 'cogauth down{options}' "
-        "takes the stack away, to be made anew."
+        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} still shows the "
+        f"old value. Run 'cogauth up{options}' again. If that doesn't help, the stack can only be "
+        f"made anew: 'cogauth down{options}' deletes it first, with the user pool and all its "
+        "users."
     )
 
 

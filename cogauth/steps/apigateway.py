@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -242,7 +244,6 @@ class Method(Resource):
     inside = "rest_api"
     taken = "ConflictException"
     outdates = ("deployment",)
-    guards = True
     http_method: str
     resource: str
     # The headers that an integration response may set: API Gateway refuses one that the method
@@ -288,13 +289,14 @@ class Method(Resource):
         attached = ctx.state.is_attached(place["restApiId"], name)
         authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
-            patch: Any = [
+            operations: Any = [
                 {"op": "replace", "path": f"/{key}", "value": value}
                 for key, value in authorization.items()
             ]
             yield Change(
                 f"set {', '.join(sorted(authorization))}",
-                lambda: api.update_method(**place, patchOperations=patch),
+                lambda: api.update_method(**place, patchOperations=operations),
+                guards=True,
             )
         declared = {cors.parameter(name): False for name in self.headers}
         for status in self.statuses():
@@ -310,7 +312,7 @@ class Method(Resource):
                 )
             elif missing := needed - (standing.get("responseParameters") or {}).keys():
                 # A response that stands can't be put again: API Gateway answers with a conflict.
-                patch = [
+                patch: Any = [
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
                     for name in sorted(missing)
                 ]
@@ -489,32 +491,29 @@ class Authorizer(Resource):
     needs = ("user_pool",)
     repeatable = True
     outdates = ("deployment",)
-    guards = True
     remade = True
 
-    def _names(self, ctx: Context) -> list[str]:
-        """Return its name, and the one that it gets while the former one still has that.
-
-        In an API the names are unique. Source: https://github.com/aws/aws-cdk/issues/13711
-        """
-        return [ctx.name_with_id, f"{ctx.name_with_id}-anew"]
-
     def create(self, ctx: Context) -> Live:
-        """Make the authorizer; it can't be tagged, so its name says whose it is."""
+        """Make the authorizer; it can't be tagged, so its name says whose it is.
+
+        In an API the names are unique, and former ones stay as long as methods refer to them.
+        Source: https://github.com/aws/aws-cdk/issues/13711
+        """
         standing = {live["name"] for live in self.find(ctx)}
-        free = [name for name in self._names(ctx) if name not in standing]
+        names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
         return ctx.aws.apigateway_once.create_authorizer(
             restApiId=ctx.fact("rest_api"),
-            name=(free or self._names(ctx))[0],
+            name=next(n for n in itertools.chain([ctx.name_with_id], names) if n not in standing),
             **authorizer_settings(ctx),
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        """Look through the API's authorizers for the names."""
+        """Look through the API's authorizers for the name, with a number or without."""
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
             restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
-        return [a for page in pages for a in page["items"] if a["name"] in self._names(ctx)]
+        ours = re.compile(rf"{re.escape(ctx.name_with_id)}(-\d+)?")
+        return [one for page in pages for one in page["items"] if ours.fullmatch(one["name"])]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the authorizer by its id."""
@@ -533,12 +532,16 @@ class Authorizer(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the pool and the header."""
         if authorizer_patch(ctx, live):
-            names = ", ".join(sorted(differing(live, authorizer_settings(ctx))))
-            yield Change(f"set {names}", lambda: self._update(ctx, live))
+            names = differing(live, authorizer_settings(ctx))
+            yield Change(
+                f"set {', '.join(sorted(names))}",
+                lambda: self._update(ctx, live),
+                guards="providerARNs" in names,
+            )
 
     def _update(self, ctx: Context, live: Live) -> None:
         answered = update_authorizer(ctx, ctx.fact("rest_api"), live)
-        if authorizer_patch(ctx, answered):
+        if "providerARNs" in differing(answered, authorizer_settings(ctx)):
             raise NotKeptError("The authorizer was to ask the stack's user pool, and doesn't.")
 
     def delete(self, ctx: Context, record: Record) -> bool:
@@ -606,8 +609,10 @@ class Deployment(Resource):
 
     key = "deployment"
     inside = "rest_api"
-    # CreateDeployment asks for an integration of each method; the rest is what it publishes.
+    # CreateDeployment asks for an integration of each method, and looks up the authorizers that
+    # they refer to; the rest is what it publishes.
     needs = (
+        "authorizer",
         "sign_in_integration",
         "protected_integration",
         "sign_in_preflight",
@@ -663,7 +668,6 @@ class Stage(Resource):
     inside = "rest_api"
     needs = ("deployment",)
     taken = "ConflictException"
-    guards = True
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
@@ -690,8 +694,8 @@ class Stage(Resource):
         """Compare the deployment and the throttle."""
         settings = ctx.state.settings
         patch: Any = []
-        if live["deploymentId"] != ctx.fact("deployment") and not _is_later(ctx, live):
-            ours = ctx.fact("deployment")
+        ours = ctx.fact("deployment")
+        if serves_other := live["deploymentId"] != ours and not _is_later(ctx, live):
             patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
         throttle = _throttle(live, f"{settings.path}/POST")
         for key, option, value in (
@@ -706,6 +710,7 @@ class Stage(Resource):
             yield Change(
                 "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
+                guards=serves_other,
             )
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:

@@ -31,10 +31,12 @@ class Change:
     Attributes:
         what: what it changes, in a few words.
         call: makes the call.
+        guards: whether it decides who may call what: it is read again, and must be as asked for.
     """
 
     what: str
     call: Callable[[], object]
+    guards: bool = False
 
 
 class Resource(ABC):
@@ -57,9 +59,7 @@ class Resource(ABC):
     outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
-    # Whether it says who may call what: after a change it is read again, and must be as asked for.
-    guards: bool = False
-    # Whether it is made anew, beside the former one, where a change isn't kept.
+    # Whether it is made anew, beside the former one, where a change that guards isn't kept.
     remade: bool = False
     # Whether one that a crash left is as good as a new one.
     adopted: bool = True
@@ -69,6 +69,11 @@ class Resource(ABC):
     asks: bool = False
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
+
+    def name(self, ctx: Context) -> str | None:
+        """Return its name, of those that carry the stack's and can be used only once; or None."""
+        del ctx
+        return None
 
     @property
     def outermost(self) -> str:
@@ -113,6 +118,10 @@ class Resource(ABC):
         """Return what its ARN says before its id, for one that could be renamed; or None."""
         del ctx
         return None
+
+    def version(self, live: Live) -> str:
+        """Return what tells it from an earlier one of its name. Only of what is ``replaced``."""
+        raise NotImplementedError(self.key)
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the settings that it shows, for a state file that is written anew."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import botocore
 from botocore.exceptions import ClientError
 
-from cogauth.aws_errors import TIER_REFUSED
 from cogauth.errors import CogauthError
 from cogauth.settings import TIERS
 from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from cogauth.state import Record
 
 GONE = "ResourceNotFoundException"
+# What Cognito says to a tier that a user pool can't have.
+TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
 # The parameter by which a client's secret moves to AWS Secrets Manager and back, and the first
 # botocore that knows it.
 PUBLISH, PUBLISH_SINCE = "PublishSecretsInAWSSecretsManager", "1.44.7"
@@ -42,17 +43,32 @@ class UserPool(Resource):
     asks = True
 
     def create(self, ctx: Context) -> Live:
-        """Make the pool. What can't be changed later (the username's case) is set here."""
-        return ctx.aws.cognito_once.create_user_pool(
-            PoolName=ctx.stack,
-            # Without this, "Ann" and "ann" are two users: it can only be chosen at the creation.
-            UsernameConfiguration={"CaseSensitive": False},
-            # Anyone may sign up: the sign-in function does it for a name it doesn't know. Whoever
-            # closes the pool later, or asks for a second factor, is not overruled.
-            AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
-            MfaConfiguration="OFF",
-            **_pool_settings(ctx),
-        )["UserPool"]
+        """Make the pool. What can't be changed later (the username's case) is set here.
+
+        Raises:
+            CogauthError: AWS refuses the tier.
+        """
+        try:
+            return ctx.aws.cognito_once.create_user_pool(
+                PoolName=ctx.stack,
+                # Without this, "Ann" and "ann" are two users: it can only be chosen now.
+                UsernameConfiguration={"CaseSensitive": False},
+                # Anyone may sign up: the sign-in function does it for a name it doesn't know.
+                # Whoever closes the pool later, or asks for a second factor, is not overruled.
+                AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
+                MfaConfiguration="OFF",
+                **_pool_settings(ctx),
+            )["UserPool"]
+        except ClientError as error:
+            if code_of(error) not in TIER_REFUSED:
+                raise
+            tier, options = ctx.state.settings.tier, ctx.state.options
+            others = [other for other in TIERS if other != tier]
+            raise CogauthError(
+                f"AWS refuses to make a user pool of the tier {tier} ({code_of(error)}): "
+                f"{message_of(error).removesuffix('.')}. Choose {' or '.join(others)}, such as by "
+                f"'cogauth up{options} --tier {others[0]}'."
+            ) from error
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the account's pools; their names are not unique."""

@@ -30,6 +30,10 @@ class Role(Resource):
     # same name and ARN doesn't have it.
     outdates_when_made = (SIGN_IN.key, AUTO_CONFIRM.key)
 
+    def name(self, ctx: Context) -> str:
+        """Return the role's name."""
+        return _role_name(ctx)
+
     def create(self, ctx: Context) -> Live:
         """Make the role. It may take some seconds until Lambda can assume it."""
         return ctx.aws.iam.create_role(
@@ -69,7 +73,10 @@ class Role(Resource):
         live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
         if live is None or not ctx.owns(self.tags(live)):
             return
-        ours = {POLICY_NAME, (ctx.state.record("role", PowerUserAttachment.key) or {}).get("id")}
+        ours = {POLICY_NAME}
+        if ctx.state.record("role", PowerUserAttachment.key):
+            # An interrupted attaching left only an intent, without the ARN.
+            ours.add(_power_user_arn(ctx))
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
             if policy["PolicyArn"] not in ours:
                 yield (
