@@ -148,7 +148,10 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
         (["--api", "inputs", "--path", "*"], "stdin is not a terminal"),
         (["--path", "*"], "--api"),
         # As a shell writes a variable that isn't set; it is not to mean all of them.
-        (["--api", "inputs", "--path", "", "--yes"], "--path is empty"),
+        (
+            ["--api", "inputs", "--path", "", "--yes"],
+            "--path is empty: give a value, or leave it out",
+        ),
         (["--api", "", "--path", "*", "--yes"], "--api is empty"),
     ],
 )

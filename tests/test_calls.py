@@ -386,7 +386,7 @@ def test_an_api_or_stage_that_is_not_there_is_named(
         (("GET", "/%2e%2E/beta/x"), "would lead out of the stage"),
         (("GET", "/a%2f..%2f..%2fb"), "would lead out of the stage"),
         (("GET", "/hello#x"), "'#' is for browsers alone"),
-        (("HEAD", "/", "--data", "{}"), "HEAD takes no --data"),
+        (("HEAD", "/", "--data", "{}"), "HEAD takes no --data: leave it out"),
         (("GET", "/", "--header", "no colon"), "The header without a colon can't be used"),
         (("GET", "/", "--header", "a b: c"), "The header 'a b' can't be used"),
         (("GET", "/", "--header", "X: 1", "--header", "x: 2"), "The header x was given twice"),
