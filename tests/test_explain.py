@@ -1107,7 +1107,9 @@ def test_what_the_gateway_repeats_of_a_signature_is_not_shown() -> None:
 
     with Fixed(repeat) as gateway:
         address = replace(evidence().address, url=gateway.url)
-        seen = _with_answer(evidence(None, address=address, token=read_token(SIGNATURE)))
+        seen = _with_answer(
+            cast("Any", OurPool), evidence(None, address=address, token=read_token(SIGNATURE))
+        )
     assert seen.answer is not None
     assert "AKIDEXAMPLE" not in seen.answer.message
     assert "0123456789abcdef" not in seen.answer.message

@@ -1,4 +1,4 @@
-"""What `up` changed of who may call what is read again: it says that it stands only if it does.
+"""After `up` changes who may call a method, it reads that back: it says so only if it holds.
 
 And what can't be changed is made anew. Some emulators don't keep the pool of an authorizer.
 """

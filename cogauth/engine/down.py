@@ -203,7 +203,7 @@ class _Down:
         if self.result.problems:
             options = self.ctx.state.options
             self.result.problems.append(
-                "Nothing was deleted, because not all of it can be. Remove what stands in the way, "
+                "Nothing was deleted, because not everything can be. Remove the obstacles above, "
                 f"then run 'cogauth down{options}' again."
             )
 
@@ -340,7 +340,7 @@ class _Down:
         problem = f"Deleting the {words(resource)} failed: {explain(error)}"
         if isinstance(error, ClientError) and code_of(error) in OBSTRUCTED:
             problem += (
-                " What stands in its way, as a deletion protection or a custom domain, must go "
+                " What stands in its way, such as deletion protection or a custom domain, must go "
                 f"first; then run 'cogauth down{self.ctx.state.options}' again."
             )
         self.result.problems.append(problem)
