@@ -19,7 +19,7 @@ from cogauth.steps.base import (
     differing,
     or_none,
 )
-from cogauth.waiting import code_of
+from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -489,21 +489,26 @@ class Authorizer(Resource):
     guards = True
     remade = True
 
-    def _names(self, ctx: Context) -> list[str]:
-        """Return its name, and the one that it gets while the former one still has that.
+    def _names(self, ctx: Context) -> tuple[str, str]:
+        """Return its name, and the one that it gets while the former one still has that."""
+        return ctx.name_with_id, f"{ctx.name_with_id}-anew"
+
+    def create(self, ctx: Context) -> Live:
+        """Make the authorizer; it can't be tagged, so its name says whose it is.
 
         In an API the names are unique. Source: https://github.com/aws/aws-cdk/issues/13711
         """
-        return [ctx.name_with_id, f"{ctx.name_with_id}-anew"]
+        name, other = self._names(ctx)
+        try:
+            return self._create(ctx, name)
+        except ClientError as error:
+            if "name must be unique" not in message_of(error):
+                raise
+            return self._create(ctx, other)
 
-    def create(self, ctx: Context) -> Live:
-        """Make the authorizer; it can't be tagged, so its name says whose it is."""
-        standing = {live["name"] for live in self.find(ctx)}
-        free = [name for name in self._names(ctx) if name not in standing]
+    def _create(self, ctx: Context, name: str) -> Live:
         return ctx.aws.apigateway_once.create_authorizer(
-            restApiId=ctx.fact("rest_api"),
-            name=(free or self._names(ctx))[0],
-            **authorizer_settings(ctx),
+            restApiId=ctx.fact("rest_api"), name=name, **authorizer_settings(ctx)
         )
 
     def find(self, ctx: Context) -> list[Live]:
