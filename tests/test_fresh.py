@@ -447,19 +447,23 @@ def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
     assert account.up() == UNCHANGED
 
 
-def test_nor_by_the_run_after_a_killed_one(account: Account) -> None:
+@pytest.mark.parametrize("killed", [True, False], ids=["a killed one", "an interrupted one"])
+def test_nor_by_the_run_after(account: Account, *, killed: bool) -> None:
     account.up()
     lagging = Lagging(account, 2)
     lose_role(account)
 
-    def stop(call: Call) -> None:
-        lagging(call)
-        if call.operation == "CreateFunction" and lagging.deleted:
+    def end(call: Call) -> Any:
+        if call.operation != "CreateFunction" or SIGN_IN not in str(call.sent["body"]):
+            return None
+        if killed:
             raise StoppedError
+        account.time.set()
+        return refusal(429, "TooManyRequestsException")
 
-    with account.calls.watched(stop), pytest.raises(StoppedError):
+    with account.calls.watched(end), pytest.raises((StoppedError, KeyboardInterrupt)):
         account.up()
-    lagging.met.clear()
+    lagging.deleted = True
     with account.calls.watched(lagging):
         account.up()
     assert lagging.met["GetFunction"] == 2

@@ -400,8 +400,9 @@ class _Up:
             try:
                 live, action = ctx.waiter.retry(create, passing=passes, timeout_s=PASSES_WITHIN_S)
             except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
-                # A thread is interrupted before a call, or while it waits after a refusal.
-                if without_effect:
+                # A thread is interrupted before a call, or while it waits after a refusal. Only the
+                # intent says which former one isn't to be taken for the new one.
+                if without_effect and resource.key not in self.former:
                     ctx.state.drop(step.name, resource.key)
                 if not ctx.waiter.stop.is_set():
                     check_unseen(ctx, step, resource, error)
