@@ -13,6 +13,7 @@ from conftest import Account, Call, inventory
 from proxy_tools import portrait, standing
 
 from cogauth.errors import CogauthError
+from cogauth.local import FOLDER
 from cogauth.settings import Settings
 from cogauth.steps.lambda_ import package
 
@@ -132,7 +133,7 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
     cli.login("ann", PASSWORD, **bare).must()
     cli.run("down", "--yes", **bare).must()
     cli.run("down", "--stack", "other", "--yes", **bare).must()
-    assert [path.name for path in (cli.folder / ".cogauth").iterdir()] in ([], ["local"])
+    assert [path.name for path in (cli.folder / ".cogauth").iterdir()] in ([], [FOLDER])
 
 
 @pytest.mark.local
