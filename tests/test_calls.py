@@ -762,7 +762,8 @@ def test_a_header_is_taken_for_the_token_in_it(before: str) -> None:
         (f"{segment([])}.{segment({})}.x", "That is not a token"),
         (f"{token()}\n{token()}", "That is not a token"),
         (f"{segment({})}.{'WyJ' * 3000}.x", "That is not a token"),
-        (b"\xff\xfe", "That is not a token"),
+        (b"\xff\xfd", "That is not a token"),
+        (b"\xff\xfe", "There is no token: the input is empty"),
     ],
 )
 def test_what_is_wrong_with_it_is_said(text: str | bytes, says: str) -> None:

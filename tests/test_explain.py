@@ -567,7 +567,7 @@ def test_bad_input_is_exit_2(lab: Lab) -> None:
         ((url, "--method", "FETCH"), "", "--method 'FETCH'"),
         ((url, "--header", "X Auth"), "", "--header 'X Auth'"),
         ((url, "--token-stdin"), "", "no token on stdin"),
-        ((url, "--token-stdin"), b"\xff\xfe", "not text"),
+        ((url, "--token-stdin"), b"\xff\xfd", "not text"),
         ((url, "--token-stdin", "--no-token"), "", "exclude each other"),
         ((f"{url}?token={token}",), "", "a token on the command line"),
         ((url, token), "", "a token on the command line"),
