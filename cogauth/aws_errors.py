@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
+from cogauth.environment import in_force, mentioned, redact, unsendable
 from cogauth.errors import CogauthError
 from cogauth.waiting import TimedOutError, code_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Services spell one thing differently: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -20,12 +29,33 @@ INVALID = {
     "InvalidSignatureException",
     "IncompleteSignature",
     "MissingAuthenticationToken",
+    "AuthFailure",
+    "OptInRequired",
+    "RequestTimeTooSkewed",
+    "RequestInTheFuture",
+}
+# What a wrong clock leads to. SignatureDoesNotMatch and InvalidSignatureException say so in words:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+SKEW = re.compile(r"Signature (expired|not yet current)")
+# All others are off until the account turns them on:
+# https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+ENABLED_BY_DEFAULT = {
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+    *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "ap-south-1"),
+    *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
+# What Cognito says to a tier that a user pool can't have.
+TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
-AWS_ERRORS = (ClientError, BotoCoreError, TimedOutError)
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, TimedOutError)
+# In every partition.
+AWS_HOST = re.compile(r"\.amazonaws\.[a-z.]+$|\.aws$|\.gov$|\.adc-e\.uk$")
+# Of others' words in an error, in characters.
+LONGEST = 800
 
 
 def is_definite(error: Exception) -> bool:
@@ -45,88 +75,201 @@ def is_definite(error: Exception) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """Return why AWS refused or could not be reached, and the remedy.
+    """Return why AWS refused or could not be reached, and the remedy; never a credential.
 
     Args:
-        error: what botocore raised.
+        error: what botocore raised, or what the user's AWS configuration made it raise.
     """
-    if isinstance(error, ClientError):
-        return _explain_answer(error)
     if isinstance(error, (CogauthError, TimedOutError)):
         return str(error)
+    if isinstance(error, ClientError):
+        return _explain_answer(error)
+    if isinstance(error, NETWORK):
+        return _explain_network(error)
     for kinds, text in _BOTOCORE:
         if isinstance(error, kinds):
-            return text.format(error=error)
-    return f"{type(error).__name__}: {error}"
+            return text.format(error=_words(error).removesuffix("."), endpoint=endpoint_advice())
+    words = f"{type(error).__name__}: {_words(error)}"
+    return " ".join(filter(None, [words, mentioned(words)]))
+
+
+def endpoint_advice() -> str:
+    """Say what to do about an answer that isn't AWS's."""
+    return (
+        "Whoever answers isn't AWS, or a proxy is in between: look at --endpoint-url, "
+        "AWS_ENDPOINT_URL and endpoint_url in the profile, and at the network. " + in_force()
+    ).rstrip()
+
+
+def _words(error: Exception | str) -> str:
+    """Return what others say of an error: short, in one line, and without a credential."""
+    text = " ".join(redact(str(error)).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def _explain_network(error: Exception) -> str:
+    cause = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
+    if isinstance(cause, UnicodeEncodeError) or "header value" in str(cause):
+        where = " and ".join(unsendable()) or "the profile, and at its source_profile"
+        return (
+            "The AWS credentials have a character that can't be sent, such as a line end (they are "
+            f"not shown here): look at {where}, and set them anew."
+        )
+    text = (
+        f"AWS can't be reached ({_words(error).removesuffix('.')}). Check the network, a proxy, "
+        "the region's name and --endpoint-url; then run this command again."
+    )
+    certificates = isinstance(error, botocore_errors.SSLError)
+    if certificates:
+        text += (
+            " If a proxy here reads what is encrypted, its certificate belongs into a file that "
+            "AWS_CA_BUNDLE names."
+        )
+    url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    if url and not AWS_HOST.search(urlsplit(url).hostname or ""):
+        text += (
+            " Another endpoint than AWS's is named by --endpoint-url, the state file, "
+            "AWS_ENDPOINT_URL, or endpoint_url in the profile."
+        )
+    return " ".join(filter(None, [text, in_force(certificates=certificates)]))
 
 
 def _explain_answer(error: ClientError) -> str:
-    code, message = code_of(error), message_of(error)
+    code, message = code_of(error), _words(message_of(error)).removesuffix(".")
+    operation = error.operation_name
+    metadata: dict[str, Any] = {**error.response.get("ResponseMetadata", {})}
+    after = ""
     if code in EXPIRED:
-        return (
+        text = (
             f"The AWS credentials have expired ({code}). Get new ones ('aws sso login', or as you "
             "got these) and run the same command again: it goes on where it stopped."
         )
-    if code in INVALID:
-        return (
-            f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
-        )
-    if code in DENIED:
-        # AWS's message names the action, and not always the operation's own: iam:PassRole.
-        named = re.search(r"perform: ([\w-]+:\w+)", message)
-        metadata = {**error.response.get("ResponseMetadata", {})}
-        operation = metadata.get("Action", error.operation_name)
-        action = named.group(1) if named else operation
-        return (
-            f"{code} ({action}). These credentials don't have that permission; the README lists "
-            f"all that cogauth needs. AWS says: {message.removesuffix('.')}."
-        )
-    if code in QUOTA:
-        return (
-            f"A quota of the account is reached at {error.operation_name} ({code}): "
-            f"{message.removesuffix('.')}. Delete what you don't need, or ask for more in the "
-            "console's Service Quotas."
-        )
-    if code in THROTTLED:
-        return f"AWS answers that it is called too often ({code}). Wait a minute and try again."
-    text = f"{code}: {message.removesuffix('.')}."
-    if error.operation_name == "DeleteUserPool" and code == "InvalidParameterException":
+        if code == "RequestExpired":
+            text += f" Or {_explain_clock(metadata)}"
+    elif code in SKEWED or SKEW.match(message):
+        text = f"AWS doesn't take the signature's time ({code}): {_explain_clock(metadata)}"
+    elif code in INVALID:
+        text, after = _explain_invalid(code, metadata), in_force()
+    elif code in DENIED:
+        text = _explain_denied(code, message, metadata.get("Action", operation))
+    elif code in QUOTA:
+        text = f"A quota of the account is reached at {operation} ({code})."
+        after = "Delete what you don't need, or ask for more in the console's Service Quotas."
+    elif code in THROTTLED:
+        text = f"AWS answers that it is called too often ({code}). Wait a minute and try again."
+    elif not code or code.isdigit():
+        # AWS's own services give each error a name.
+        text = f"HTTP {metadata.get('HTTPStatusCode')} at {operation}."
+        after = endpoint_advice()
+    else:
+        advice = [*_advice(operation, code, message)]
+        if operation == "GetCallerIdentity":
+            # Which needs no permission, and which AWS answers to whoever signs well.
+            advice.append(in_force())
+        return " ".join(filter(None, [f"{code}: {message}.", *advice]))
+    said = f"AWS says: {message}." if message else ""
+    return " ".join(filter(None, [text, said, after]))
+
+
+def _explain_denied(code: str, message: str, action: str) -> str:
+    if "MultiFactorAuthentication" in message:
+        return f"AWS doesn't take the MFA code ({code}). Run the command again with a new one."
+    # AWS's message names the action, and not always the operation's own: iam:PassRole.
+    named = re.search(r"perform: ([\w-]+:\w+)", message)
+    return (
+        f"{code} ({named.group(1) if named else action}). These credentials don't have that "
+        "permission; the README lists all that cogauth needs."
+    )
+
+
+def _explain_clock(metadata: dict[str, Any]) -> str:
+    date = metadata.get("HTTPHeaders", {}).get("date")
+    now = format_datetime(datetime.now(UTC), usegmt=True)
+    clocks = f" (AWS: {date}; here: {now})" if date else ""
+    return f"the clock of this machine differs from AWS's by minutes{clocks}: set it."
+
+
+def _explain_invalid(code: str, metadata: dict[str, Any]) -> str:
+    region = metadata.get("Region")
+    text = (
+        f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
+    )
+    if region and region not in ENABLED_BY_DEFAULT:
         text += (
-            " In the console's Cognito page turn the pool's deletion protection off, or delete its "
-            "domain; then run 'cogauth down' again."
+            f" Or the region {region} isn't enabled for the account, where AWS answers the same to "
+            "good credentials: the console's account page lists the regions, and so does 'aws "
+            "account list-regions'."
         )
     return text
 
 
-_NO_CREDENTIALS = (
-    "No AWS credentials were found. Run 'aws configure' or 'aws sso login', set AWS_PROFILE, or "
-    "give --profile. Without an AWS account: 'cogauth demo', or 'cogauth up --local'."
-)
-_SSO = (
-    "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' with the "
-    "same profile, then this command again."
-)
-_NO_NETWORK = (
-    "AWS can't be reached ({error}). Check the network, a proxy, the region's name and "
-    "--endpoint-url; then run this command again."
+def _advice(operation: str, code: str, message: str) -> Iterator[str]:
+    """Yield what an option or the console can do about an error, if it is what AWS speaks of."""
+    if operation in {"CreateFunction", "UpdateFunctionCode"} and re.search(
+        "arm64|architecture", message, re.IGNORECASE
+    ):
+        yield "With --architecture x86_64 'cogauth up' goes on: not each region has arm64."
+    if code in TIER_REFUSED:
+        yield "Give another one with 'cogauth up --tier'."
+
+
+NETWORK = (
+    botocore_errors.ConnectionError,
+    botocore_errors.HTTPClientError,
 )
 _BOTOCORE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    ((botocore_errors.NoCredentialsError,), _NO_CREDENTIALS),
+    ((ResponseParserError,), "The answer can't be read ({error}). {endpoint}"),
+    (
+        (botocore_errors.NoCredentialsError,),
+        (
+            "No AWS credentials were found. Run 'aws configure' or 'aws sso login', set "
+            "AWS_PROFILE, or give --profile. Without an AWS account: 'cogauth demo', or "
+            "'cogauth up --local'."
+        ),
+    ),
     (
         (botocore_errors.PartialCredentialsError,),
         (
             "The AWS credentials are incomplete ({error}). Set both AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or use a profile."
+            "AWS_SECRET_ACCESS_KEY, or complete the profile."
         ),
     ),
     (
         (botocore_errors.SSOError, botocore_errors.TokenRetrievalError),
-        _SSO,
+        (
+            "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' "
+            "with the same profile, then this command again."
+        ),
+    ),
+    (
+        (botocore_errors.MissingDependencyException,),
+        (
+            "A profile that 'aws login' made needs one more package, of 13 MB: pip install "
+            "'.[login]' where cogauth's source is ({error})."
+        ),
+    ),
+    (
+        (botocore_errors.LoginError,),
+        (
+            "The session of 'aws login' has expired or was never begun ({error}). Run 'aws login' "
+            "with the same profile, then this command again."
+        ),
+    ),
+    (
+        (botocore_errors.RefreshWithMFAUnsupportedError,),
+        (
+            "The session of a role that asks for MFA ends, and the next one takes another code "
+            "({error}). Run the same command again: it goes on where it stopped. With a longer "
+            "duration_seconds in the profile it happens later."
+        ),
     ),
     (
         (botocore_errors.CredentialRetrievalError,),
-        "The AWS credentials could not be got ({error}).",
+        (
+            "The AWS credentials could not be got ({error}). 'custom-process' is the profile's "
+            "credential_process."
+        ),
     ),
     (
         (botocore_errors.ProfileNotFound,),
@@ -135,14 +278,6 @@ _BOTOCORE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (botocore_errors.ConfigParseError, botocore_errors.ConfigNotFound),
         "The AWS configuration can't be read: {error}",
-    ),
-    (
-        (
-            botocore_errors.EndpointConnectionError,
-            botocore_errors.ConnectionError,
-            botocore_errors.HTTPClientError,
-        ),
-        _NO_NETWORK,
     ),
 )
 

@@ -124,7 +124,8 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     Args:
         ctx: a stack that stands.
         api: an id or a name; None for the stack's own.
-        stage: its name; None for the stack's own, or the only one of another API.
+        stage: its name; None for the stack's own, or of another API the one attached to, or the
+            only one.
 
     Raises:
         UsageError: there is no such API or stage, or more than one.
@@ -133,7 +134,12 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
     if standing["id"] == own and stage in {None, own_stage}:
         return Place(own, own_stage)
-    found = rest_apis.choose_stage(standing, rest_apis.stages(ctx, standing["id"]), stage)
+    found = rest_apis.choose_stage(
+        standing,
+        rest_apis.stages(ctx, standing["id"]),
+        stage,
+        ctx.state.stages_of(standing["id"]),
+    )
     return Place(standing["id"], found["stageName"], found.get("variables") or {})
 
 
@@ -172,7 +178,7 @@ def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
         LoginError: no answer came.
     """
     url = url_of(ctx, place, call.path)
-    with session(url) as http:
+    with session(url, ctx.aws.ca_bundle) as http:
         begun = time.monotonic()
         got = request(
             http,

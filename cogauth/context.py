@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import os
 import re
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,14 +21,18 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import UnknownRegionError
+from botocore.parsers import ResponseParserError
 
-from cogauth.errors import UsageError
+from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, explain
+from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle
+from cogauth.errors import CogauthError, UsageError
 from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from botocore.credentials import Credentials
     from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -55,6 +64,14 @@ SERVICE_PRINCIPALS = {
     "cognito-idp": "cognito-idp.amazonaws.com",
     "apigateway": "apigateway.amazonaws.com",
 }
+READS = ("Get", "List", "Describe")
+# HTTP's first status that is no success; and how much of an answer that is none is shown, in bytes.
+ERROR, SHOWN = 300, 100
+# Where a profile's credentials come from, if they don't stand in it.
+SOURCES = (
+    *("role_arn", "credential_process", "sso_session", "sso_start_url", "login_session"),
+    "web_identity_token_file",
+)
 
 
 class Aws:
@@ -74,33 +91,77 @@ class Aws:
             profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
             region: None for AWS's own variables or the profile's.
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
-            local: the embedded local AWS, whose credentials are constants; the user's own profile
-                and proxies are left out of it.
+            local: the embedded local AWS, whose credentials are constants; nothing of the user's
+                own AWS configuration, nor a proxy, is read for it.
+
+        Attributes:
+            ca_bundle: the file of the certificates that every request trusts; None for those that
+                come with certifi.
 
         Raises:
             ProfileNotFound: there is no such profile.
-            UsageError: no region is set, or no partition of AWS has it; or the endpoint is no URL.
+            UsageError: no region is set, or no partition of AWS has it; the endpoint is no URL; or
+                the CA bundle can't be used.
+            CogauthError: the AWS configuration can't be used.
         """
         self._local = local
         if local:
-            # Not even AWS_PROFILE is read.
-            self._botocore = botocore.session.Session({"profile": (None, None, None, None)})
+            self._botocore = _unconfigured()
             self._botocore.set_credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
             region = region or "us-east-1"
         else:
             self._botocore = botocore.session.Session(profile=profile)
-        self.region = self._check_region(region or self._botocore.get_config_variable("region"))
-        configured = self._configured_endpoint()
-        self.endpoint_url = _check_url(endpoint_url or configured)
-        # Given to a client it would outrank AWS_ENDPOINT_URL_<SERVICE>; what botocore finds by
-        # itself is left to it.
-        self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
+        with self._understood():
+            self.region = self._check_region(region or self._botocore.get_config_variable("region"))
+            configured = None if local else self._configured_endpoint()
+            self.endpoint_url = _check_url(endpoint_url or configured)
+            # Given to a client it would outrank AWS_ENDPOINT_URL_<SERVICE>; what botocore finds by
+            # itself is left to it.
+            self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
+            self.ca_bundle: str | None = None
+            # Plain HTTP leads to an emulator.
+            if not (self.endpoint_url or "").startswith("http:"):
+                profile_config = self._botocore.get_scoped_config()
+                self.ca_bundle = ca_bundle(profile_config.get("ca_bundle"))
         # Set by whoever wants no further call to begin.
         self.stop = Event()
         events = self._botocore.get_component("event_emitter")
         events.register("before-call", self._check_stop)
+        events.register("before-parse", _check_answer)
         events.register("after-call", _note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
+        if not local:
+            with self._understood():
+                providers = self._botocore.get_component("credential_provider")
+                # botocore has no public way to choose who asks; its own asks on stdin if there is
+                # no terminal, where a password may stand.
+                providers.get_provider("assume-role")._prompter = _ask_mfa_code  # noqa: SLF001
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Let what the user's AWS configuration makes botocore raise be an error in words.
+
+        Of a number that is none, a program's JSON, a file that is missing, it lets ValueError,
+        KeyError and OSError through.
+        """
+        try:
+            yield
+        except (CogauthError, *AWS_ERRORS):
+            raise
+        except Exception as error:
+            raise CogauthError(
+                f"The AWS configuration can't be used ({explain(error)}). {self._sources()}"
+            ) from error
+
+    def _sources(self) -> str:
+        """Say what is to be looked at: where the profile gets its credentials from."""
+        found = [key for key in SOURCES if key in self._botocore.get_scoped_config()]
+        look = f"{', '.join(found)} of the {self._profile}" if found else f"the {self._profile}"
+        return f"Look at {look}, and at the variables whose names begin with AWS_."
+
+    @property
+    def _profile(self) -> str:
+        return f"profile {self._botocore.profile or 'default'}"
 
     def _check_stop(self, **_call: Any) -> None:
         if self.stop.is_set():
@@ -114,7 +175,8 @@ class Aws:
                 "'cogauth up --local'."
             )
         try:
-            self._botocore.get_partition_for_region(region)
+            # Its pattern takes a line end.
+            self._botocore.get_partition_for_region(region if region == region.strip() else "")
         except UnknownRegionError as error:
             raise UsageError(
                 f"The region {region!r} is none of AWS's: give one such as eu-central-1 "
@@ -150,12 +212,15 @@ class Aws:
 
         Raises:
             BotoCoreError, ClientError: no credentials, or none that AWS takes.
+            UsageError: the credentials have a character that can't be sent.
+            CogauthError: they can't be got, or what answers isn't AWS.
         """
         ask = self.sts.get_caller_identity
         credentials = self._botocore.get_credentials()
         if credentials is not None:
-            # Some are only got when they are first used, by the session and so not in a thread.
-            credentials.get_frozen_credentials()
+            # Some are only got when they are first used, by the session and so not in a thread,
+            # and by a question on the terminal, where nothing else may be shown or asked yet.
+            self._check_credentials(credentials)
         pool = ThreadPoolExecutor(1)
         try:
             asked = pool.submit(ask)
@@ -166,11 +231,35 @@ class Aws:
             # A Ctrl-C doesn't wait for an answer that may take long to fail.
             pool.shutdown(wait=False)
 
+    def _check_credentials(self, credentials: Credentials) -> None:
+        """See that the credentials can be sent: what can't is quoted by those who should send it.
+
+        Raises:
+            UsageError: one can't; it says which.
+            CogauthError: they can't be got.
+        """
+        with self._understood():
+            frozen = credentials.get_frozen_credentials()
+        for part, variables in CREDENTIALS.items():
+            value = getattr(frozen, part)
+            if value is None and part == "token":
+                continue
+            if isinstance(value, str) and SENDABLE.fullmatch(value):
+                continue
+            where = f"The {part.replace('_', ' ')} of the {self._profile} ({credentials.method})"
+            if credentials.method == "env":
+                where = next(name for name in variables if os.environ.get(name))
+            raise UsageError(
+                f"{where} is missing, or has a character that none has, such as a line end or a "
+                "blank (it isn't shown here). Set it anew."
+            )
+
     def _client(self, service: str, config: Config = RETRIED) -> Any:
         if self._local:
             config = config.merge(Config(proxies={}))
         make: Any = self._session.client  # its overloads ask for a literal name
-        return make(service, endpoint_url=self._given_endpoint, config=config)
+        with self._understood():
+            return make(service, endpoint_url=self._given_endpoint, config=config)
 
     @cached_property
     def sts(self) -> STSClient:
@@ -243,8 +332,36 @@ class Aws:
         return str(suffixes[self.partition])
 
 
-def _note_action(parsed: dict[str, Any], model: OperationModel, **_call: Any) -> None:
-    """Keep the IAM action that a call asks for with its answer, for a denial to name.
+def _check_answer(
+    operation_model: OperationModel, response_dict: dict[str, Any], **_answer: Any
+) -> None:
+    """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
+
+    Raises:
+        ResponseParserError: it isn't.
+    """
+    service, output = operation_model.service_model, operation_model.output_shape
+    reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR
+    if not reads or output is None or "payload" in output.serialization:
+        return
+    body: bytes = response_dict["body"]
+    try:
+        good = (
+            f"<{operation_model.name}Response".encode() in body
+            if service.resolved_protocol == "query"
+            else not service.resolved_protocol.endswith("json")
+            or isinstance(json.loads(body), dict)
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise ResponseParserError(f"{operation_model.name}: {body[:SHOWN]!r}")
+
+
+def _note_action(
+    parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_call: Any
+) -> None:
+    """Keep the IAM action that a call asks for, and its region, for an error to name.
 
     API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
     have another prefix than its endpoint.
@@ -252,11 +369,59 @@ def _note_action(parsed: dict[str, Any], model: OperationModel, **_call: Any) ->
     service = model.service_model.service_name
     operation = str(model.http["method"]) if service == "apigateway" else model.name
     prefix = service.replace("resourcegroupstaggingapi", "tag")
-    parsed.setdefault("ResponseMetadata", {})["Action"] = f"{prefix}:{operation}"
+    metadata = parsed.setdefault("ResponseMetadata", {})
+    metadata |= {"Action": f"{prefix}:{operation}", "Region": context.get("client_region")}
 
 
 def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
-    return answer["Account"], answer["Arn"].split(":")[1]
+    try:
+        return answer["Account"], answer["Arn"].split(":")[1]
+    except (KeyError, IndexError) as error:
+        raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
+
+
+def _unconfigured() -> botocore.session.Session:
+    """Return a session that reads nothing of the user's AWS configuration: no file, no variable."""
+    known = botocore.session.Session.SESSION_VARIABLES
+    variables = {name: (None, None, *rest) for name, (_key, _variable, *rest) in known.items()}
+    nowhere = (None, None, os.devnull, None)
+    return botocore.session.Session(
+        variables | {"config_file": nowhere, "credentials_file": nowhere}
+    )
+
+
+def _ask_mfa_code(prompt: str) -> str:
+    """Ask for the code of an MFA device, on the terminal and nowhere else.
+
+    Raises:
+        CogauthError: there is no terminal, or what was typed is no such code.
+        KeyboardInterrupt: the question was ended with Ctrl-D.
+    """
+    device = prompt.removeprefix("Enter MFA code for ").rstrip(": ")
+    if not (_has_terminal() or sys.stdin.isatty()):
+        raise CogauthError(
+            f"The AWS profile asks for a code of the MFA device {device}, and there is no terminal "
+            "to ask on. Run this on a terminal; or get a session there first and give this command "
+            "its variables: aws configure export-credentials --profile NAME --format env"
+        )
+    try:
+        code = getpass.getpass(prompt).strip()
+    except EOFError as error:
+        raise KeyboardInterrupt from error
+    # A password that was typed here by mistake goes nowhere.
+    if not re.fullmatch("[0-9]{6}", code):
+        raise CogauthError(
+            f"That is no code of the MFA device {device}: it has six digits. Run this again."
+        )
+    return code
+
+
+def _has_terminal() -> bool:
+    try:
+        with Path("/dev/tty").open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _check_url(url: str | None) -> str | None:
@@ -268,6 +433,8 @@ def _check_url(url: str | None) -> str | None:
             parts.scheme in {"http", "https"}
             and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
             and parts.port != 0
+            # urlsplit drops a line end.
+            and re.fullmatch(r"[!-~]+", url)
         )
     except ValueError:
         usable = False
@@ -278,13 +445,13 @@ def _check_url(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
-def refuse(what: str) -> None:
-    """Refuse to make something anew without the user's word.
+def refuse(question: str) -> None:
+    """Refuse to do what can't be made good without the user's word.
 
     Raises:
-        UsageError: it says what was lost.
+        UsageError: it says what would have been asked.
     """
-    raise UsageError(f"{what}. Nothing was touched. To make it anew, give --yes.")
+    raise UsageError(f"{question} Nothing was touched. For yes, give --yes.")
 
 
 @dataclass
@@ -294,8 +461,9 @@ class Context:
     Attributes:
         settle_s: seconds after which what an interrupted create may have made is believed absent.
         now: the time, in seconds since the epoch.
-        confirm: asked before something is made anew that can't replace what was lost; raises
-            CogauthError if that isn't wanted.
+        confirm: asked a question before something is done that can't be made good; raises
+            CogauthError if the answer isn't yes.
+        made: the keys of the resources that this run recorded as standing.
     """
 
     aws: Aws
@@ -304,6 +472,7 @@ class Context:
     settle_s: float = 15.0
     now: Callable[[], float] = time.time
     confirm: Callable[[str], None] = refuse
+    made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """End calls and waits by one event."""

@@ -11,14 +11,17 @@ from cogauth import rest_apis
 from cogauth.rest_apis import (
     COGNITO,
     CUSTOM,
+    HEADER,
     IAM,
     VERBS,
+    WITHOUT_AUTHORIZER,
     Guard,
     Method,
     Routes,
     function_of,
     guard_of,
     header_of,
+    issuers_of,
 )
 from cogauth.waiting import code_of
 
@@ -104,9 +107,9 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
     kind, api_key = said.get("authorizationType"), bool(said.get("apiKeyRequired"))
     if kind is None:
         return replace(now, api_key=api_key), "the authorization of its methods"
-    if kind not in {COGNITO, CUSTOM}:
+    if kind in WITHOUT_AUTHORIZER:
         return Guard(kind, api_key), None
-    if shown.type == kind and (shown.pools or kind == CUSTOM):
+    if shown.type == kind and (shown.pools or kind != COGNITO):
         return replace(shown, api_key=api_key), None
     lacking = "the authorizers of its methods"
     return replace(now if now.type == kind else Guard(kind), api_key=api_key), lacking
@@ -151,6 +154,19 @@ def _exported(
     return routes, None
 
 
+def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
+    """Return who may call each method that a stage has deployed, by the method's name.
+
+    Args:
+        document: of the stage's ``rest_apis.export``; emulators' leave most authorizations out.
+    """
+    by_name = schemes(document)
+    return {
+        f"{verb} {path}": _exported_guard(operation.get("security", []), by_name)
+        for verb, path, operation in _operations(document)
+    }
+
+
 def schemes(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the authorizations that an export's methods ask for, by name: authorizers mostly."""
     return document.get("components", {}).get("securitySchemes") or {}
@@ -177,18 +193,36 @@ def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str,
             elif kind == "awsSigv4":
                 guard = replace(guard, type=IAM)
             else:
-                # authtype is the user's own word for an authorizer; its type is AWS's.
-                cognito = "cognito_user_pools" in {kind, authorizer.get("type")}
                 guard = replace(
                     guard,
-                    type=COGNITO if cognito else CUSTOM,
+                    type=_exported_type(kind, authorizer),
                     scopes=tuple(scopes),
                     authorizer=name,
                     pools=tuple(authorizer.get("providerARNs") or ()),
-                    header=scheme.get("name", "Authorization"),
+                    header=_exported_header(scheme) or "Authorization",
                     audience=authorizer.get("identityValidationExpression"),
+                    issuers=issuers_of(authorizer),
                 )
     return guard
+
+
+def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
+    """Return the authorization type of the methods that an exported authorizer guards."""
+    # The first is the user's own word for it, and only sometimes AWS's: "jwt" is anyone's.
+    if "cognito_user_pools" in {kind, authorizer.get("type")}:
+        return COGNITO
+    shown = str(authorizer.get("type") or "token").upper()
+    return CUSTOM if shown in {"TOKEN", "REQUEST"} else shown
+
+
+def _exported_header(scheme: Mapping[str, Any]) -> str | None:
+    """Return in which header an exported authorizer looks for the token; None if it isn't shown.
+
+    A scheme of OpenAPI's that isn't of the type apiKey has no name of a header.
+    """
+    shown = scheme.get("x-amazon-apigateway-authorizer") or {}
+    source = str(shown.get("identitySource") or "").removeprefix(HEADER)
+    return scheme.get("name") or source or None
 
 
 @dataclass(frozen=True)
@@ -218,8 +252,8 @@ def pending(
     Compared are which methods there are; each one's authorization, scopes and API key; its
     integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
     and its answers' statuses, parameters and templates; and of the authorizers that methods use
-    the pools or the function, the header and AUTHORIZERS_SETTINGS. Gateway responses, the resource
-    policy, models, request validators and documentation are not.
+    the pools, the function or the issuers, the header and AUTHORIZERS_SETTINGS. Gateway responses,
+    the resource policy, models, request validators and documentation are not.
 
     Args:
         document: of the stage's ``rest_apis.export``.
@@ -320,8 +354,12 @@ def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) ->
             fields.append("user pools")
         if (shown.get("authorizerUri") or None) != (live.get("authorizerUri") or None):
             fields.append("function")
-        if shown.get("type") != "request" and scheme.get("name") != header_of(live):
+        header = _exported_header(scheme)
+        if shown.get("type") != "request" and header and header != header_of(live):
             fields.append("header")
+        issuers = issuers_of(live)
+        if issuers is not None and issuers_of(shown) not in {None, issuers}:
+            fields.append("issuers")
         fields += _differing(AUTHORIZERS_SETTINGS, shown, live)
         if fields:
             found.append(Pending(f"authorizer {name}", "changed", tuple(fields)))

@@ -8,15 +8,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
+from cogauth.environment import in_force
 from cogauth.errors import LoginError
 
 # To connect, and to read: API Gateway itself gives up on an integration after 29 s.
 TIMEOUT_S = (10, 35)
 
 
-def session(url: str) -> requests.Session:
+def session(url: str, ca_bundle: str | None) -> requests.Session:
     """Return a session for the API's URL; a secret goes in clear to this machine only.
+
+    Args:
+        url: of the API.
+        ca_bundle: the file of the certificates to trust; None for those that come with certifi.
 
     Raises:
         LoginError: the URL is plain HTTP to another machine.
@@ -33,6 +39,7 @@ def session(url: str) -> requests.Session:
     # add an Authorization header of its own, which the guard would be asked about.
     http.trust_env = not loopback
     http.auth = lambda request: request
+    http.verify = ca_bundle or True
     return http
 
 
@@ -77,12 +84,25 @@ def request(  # noqa: PLR0913 as many as a request has parts
             timeout=TIMEOUT_S,
             # A redirect would carry the password elsewhere.
             allow_redirects=False,
+            # The session's own would give way to REQUESTS_CA_BUNDLE.
+            verify=http.verify,
         )
-    except requests.RequestException as error:
+    except requests.exceptions.InvalidHeader as error:
         raise LoginError(
-            f"{method} {url} failed: {type(error).__name__}. "
-            "Check the network; if the stack is local, 'cogauth up' starts it again."
+            f"{method} {url} can't be sent: a header has a character that none can have, such as a "
+            "line end."
         ) from error
+    # requests lets through what urllib3 says of a proxy that is none, and that a CA bundle is
+    # missing.
+    except (OSError, ValueError, HTTPError) as error:
+        # That there is no such CA bundle is a mere OSError.
+        certificates = isinstance(error, requests.exceptions.SSLError) or "CA cert" in str(error)
+        why = ", which is about certificates" if certificates else ""
+        text = (
+            f"{method} {url} failed: {type(error).__name__}{why}. "
+            "Check the network; if the stack is local, 'cogauth up' starts it again. "
+        )
+        raise LoginError(f"{text}{in_force(certificates=certificates)}".rstrip()) from error
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
 READY_WITHIN_S = 60
+# The codes of a stack that is seconds old: the policy of its role lags, or the permission by which
+# Cognito may call the trigger. Neither has made a user or counted a wrong password.
+NOT_YET = {"access_denied", "trigger_denied"}
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
@@ -78,7 +81,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
     """
-    http = session(ctx.url("/"))
+    http = session(ctx.url("/"), ctx.aws.ca_bundle)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
@@ -130,7 +133,7 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
     Raises:
         LoginError: the API can't be reached.
     """
-    http = session(url)
+    http = session(url, ctx.aws.ca_bundle)
     last = 0
 
     def attempt() -> int | None:
@@ -172,10 +175,10 @@ def sign_in(
         answer = json_object(response)
         said = answer.get("message") or answer.get("code") or ""
         last = f"HTTP {response.status_code} {said}".strip()
-        if "status" in answer and answer.get("code") != "access_denied":
+        if "status" in answer and answer.get("code") not in NOT_YET:
             return response.status_code, answer
-        # A new deployment answers 403 or 500 by itself for some seconds, and a new role's policy
-        # may lag. Neither has signed anyone in, so it may be asked again.
+        # A new deployment answers 403 or 500 by itself for some seconds, which has signed no one
+        # in either. So it may be asked again.
         if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
             return None
         if response.status_code == TOO_MANY_REQUESTS:

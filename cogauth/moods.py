@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 # How long a mood is waited out. API Gateway allows one API to be deleted in 30 s, an account over;
 # a role has been seen to need half a minute until Lambda can assume it.
 PASSES_WITHIN_S = 120
+# How long what was just made may be unknown to the calls that follow.
+KNOWN_WITHIN_S = 30
+UNKNOWN = Wait("what was just made to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
+
+# What the services say when a resource, or the one that it is inside of, isn't there.
+ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
+# API Gateway says it so, too, of what a call refers to by an id beside those in its path: the
+# authorizer of a method or of a deployment, the deployment of a stage.
+# https://github.com/aws/chalice/issues/304 https://github.com/aws/chalice/pull/1839
+REFERS_TO_NOTHING = ("identifier specified", "invalid authorizer id", "id does not exist")
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,14 @@ class Mood:
 MOODS = (
     Mood(
         "InvalidParameterValueException",
-        ("cannot be assumed", "execution role does not have permissions"),
+        (
+            "cannot be assumed",
+            "execution role does not have permissions",
+            # Lambda grants the role the use of the key of the environment variables, and KMS
+            # doesn't know the role yet, even when Lambda can assume it already.
+            # https://github.com/hashicorp/terraform-provider-aws/issues/4633
+            "kms key is invalid for creategrant",
+        ),
         "the role to become assumable by Lambda",
         # All else is done by the time that this ends, so nothing is to be lost of it.
         share=1 / 40,
@@ -64,6 +81,15 @@ MOODS = (
     Mood("Throttling", ("",), "AWS, which limits such calls"),
     Mood("ThrottlingException", ("",), "AWS, which limits such calls"),
 )
+
+
+def is_not_found(error: ClientError) -> bool:
+    """Say whether a refusal says that something isn't there: the resource, or what it needs."""
+    message = message_of(error).lower()
+    return code_of(error) in ABSENT or (
+        code_of(error) == "BadRequestException"
+        and any(words in message for words in REFERS_TO_NOTHING)
+    )
 
 
 def passing(error: ClientError) -> Wait | None:

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.state import Authorization
 
-COGNITO, CUSTOM, IAM, OPEN = "COGNITO_USER_POOLS", "CUSTOM", "AWS_IAM", "NONE"
-# Of API Gateway's authorization types these have an authorizer of the API's.
-WITH_AUTHORIZER = (COGNITO, CUSTOM)
+COGNITO, CUSTOM, JWT = "COGNITO_USER_POOLS", "CUSTOM", "JWT"
+IAM, OPEN = "AWS_IAM", "NONE"
+# Of API Gateway's authorization types these have no authorizer of the API's. One that is newer
+# than this code may have one, and so it is kept.
+WITHOUT_AUTHORIZER = (IAM, OPEN)
+KNOWN_TYPES = (COGNITO, CUSTOM, JWT, *WITHOUT_AUTHORIZER)
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HEADER = "method.request.header."
 GONE = "NotFoundException"
@@ -92,13 +95,16 @@ def stages(ctx: Context, api: str) -> list[Any]:
     return list(found.get("item", [])) if found else []
 
 
-def choose_stage(api: Live, standing: Sequence[Live], wanted: str | None) -> Live:
-    """Return the stage that is wanted of an API, or its only one.
+def choose_stage(
+    api: Live, standing: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
+) -> Live:
+    """Return the stage that is wanted of an API, or the one attached to, or its only one.
 
     Args:
         api: as ``find_api`` gives it.
         standing: its stages.
-        wanted: the stage's name; None for the only one.
+        wanted: the stage's name; None for the one attached to, or else the only one.
+        attached: the names of those that the stack was attached to, by its state file.
 
     Raises:
         UsageError: there is no such stage, or none at all, or it isn't said which of several.
@@ -111,6 +117,9 @@ def choose_stage(api: Live, standing: Sequence[Live], wanted: str | None) -> Liv
             f"aws apigateway create-deployment --rest-api-id {api['id']} --stage-name NAME"
         )
     there = shortened(sorted(by_name))
+    known = sorted(by_name.keys() & set(attached))
+    if wanted is None and len(known) == 1:
+        wanted = known[0]
     if wanted is None and len(by_name) > 1:
         raise UsageError(
             f"The API {name} has several stages: {there}. Say which one is meant with --stage."
@@ -151,10 +160,27 @@ def authorization_of(live: Live) -> Authorization:
     return {
         "authorizationType": kind,
         # One that is left from before means nothing with another type.
-        "authorizerId": live.get("authorizerId") or None if kind in WITH_AUTHORIZER else None,
+        "authorizerId": None if kind in WITHOUT_AUTHORIZER else live.get("authorizerId") or None,
         "authorizationScopes": list(live.get("authorizationScopes") or []),
         "apiKeyRequired": bool(live.get("apiKeyRequired")),
     }
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Whose tokens an authorizer of type ``JWT`` takes.
+
+    Attributes:
+        url: as a token's ``iss`` must say it.
+        audiences: of which a token's ``aud`` must hold one.
+    """
+
+    url: str
+    audiences: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Name it."""
+        return self.url
 
 
 @dataclass(frozen=True)
@@ -162,13 +188,17 @@ class Guard:
     """Who may call a method.
 
     Attributes:
-        type: ``NONE``, ``AWS_IAM``, ``CUSTOM`` or ``COGNITO_USER_POOLS``.
+        type: ``NONE``, ``AWS_IAM``, ``CUSTOM``, ``COGNITO_USER_POOLS`` or ``JWT``; or one that is
+            newer than this code.
         api_key: whether an API key is asked for as well.
-        scopes: one of which an access token must carry; none: an ID token is asked for.
+        scopes: one of which an access token must carry; none: an ID token is asked for, or with
+            ``JWT`` either.
         authorizer: the authorizer's name; None if it has none, or if it doesn't exist.
         pools: the ARNs of the user pools whose tokens the authorizer takes.
         header: the request header in which it looks for the token.
         audience: a regular expression that a token's ``aud`` must match, or None.
+        issuers: those that an authorizer of type ``JWT`` trusts; None for another, or if it isn't
+            known: an older botocore doesn't hand them over.
     """
 
     type: str = OPEN
@@ -178,6 +208,7 @@ class Guard:
     pools: tuple[str, ...] = ()
     header: str = "Authorization"
     audience: str | None = None
+    issuers: tuple[Issuer, ...] | None = None
 
     @property
     def of_the_method(self) -> tuple[Any, ...]:
@@ -243,9 +274,19 @@ def authorizers(ctx: Context, api: str) -> list[Any]:
 
 def routes(ctx: Context, api: str) -> Routes:
     """Return an API's methods as they are now, deployed or not; none if there is no such API."""
-    by_id = {one["id"]: one for one in authorizers(ctx, api)}
+    return routes_of(methods(ctx, api) or (), authorizers(ctx, api))
+
+
+def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
+    """Return an API's methods by their path, with the guard of each.
+
+    Args:
+        standing: all of them.
+        present: all of its authorizers.
+    """
+    by_id = {one["id"]: one for one in present}
     found: Routes = {}
-    for live in methods(ctx, api) or ():
+    for live in standing:
         integration = live.live.get("methodIntegration") or {}
         found.setdefault(live.path, {})[live.http_method] = Method(
             live.http_method,
@@ -275,6 +316,7 @@ def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
         tuple(authorizer.get("providerARNs") or ()),
         header_of(authorizer),
         authorizer.get("identityValidationExpression"),
+        issuers_of(authorizer),
     )
 
 
@@ -283,6 +325,21 @@ def header_of(authorizer: Live) -> str:
     # API Gateway's default is the Authorization header.
     source = authorizer.get("identitySource") or f"{HEADER}Authorization"
     return str(source).removeprefix(HEADER)
+
+
+def issuers_of(authorizer: Live) -> tuple[Issuer, ...] | None:
+    """Return whose tokens an authorizer of type ``JWT`` takes; None if it doesn't say.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtConfiguration.html
+    """
+    configuration = authorizer.get("jwtConfiguration")
+    if not configuration:
+        return None
+    found = [
+        Issuer(str(one.get("issuer")), tuple(sorted(one.get("audiences") or ())))
+        for one in configuration.get("issuers") or ()
+    ]
+    return tuple(sorted(found, key=str))
 
 
 def function_of(uri: str | None) -> str | None:

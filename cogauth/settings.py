@@ -10,6 +10,8 @@ from cogauth import cors
 from cogauth.errors import UsageError
 
 DEFAULT_STACK = "cogauth"
+# Cognito's feature plans, each with all that the ones before it have.
+TIERS = ("LITE", "ESSENTIALS", "PLUS")
 STACK_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PROTECTED_PATH = "/hello"
 CHARACTER_CLASSES = {
@@ -42,6 +44,8 @@ class Settings:
 
     Attributes:
         tier: the user pool's feature plan, Cognito's ``UserPoolTier``.
+        tier_given: whether ``tier`` was chosen for the run that goes on, or for one that did not
+            end well: only then is a pool's tier lowered to it.
         password_min_length: in characters.
         password_require: the character classes that a password must have.
         power_user: attach AmazonCognitoPowerUser instead of the least privileges.
@@ -56,6 +60,10 @@ class Settings:
     """
 
     tier: str = "LITE"
+    # A pool's tier may be raised elsewhere, which costs money and has its reasons: a default, or a
+    # choice of long ago, is none to take that back. But a run that was to lower it and was
+    # interrupted is finished by the next one, so the choice is kept until a run has ended well.
+    tier_given: bool = False
     password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
     password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
     power_user: bool = False
@@ -89,7 +97,7 @@ class Settings:
                     f"{_option(setting.name)} {value!r} can't be used: {low} to {high} {unit}."
                 )
         for name, pattern, wanted in (
-            ("tier", r"LITE|ESSENTIALS|PLUS", "LITE, ESSENTIALS or PLUS"),
+            ("tier", "|".join(TIERS), "LITE, ESSENTIALS or PLUS"),
             ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Python runtime of Lambda from 3.11 on"),
             ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
@@ -102,8 +110,11 @@ class Settings:
             value = getattr(self, name)
             if not (isinstance(value, str) and re.fullmatch(pattern, value)):
                 raise UsageError(f"{_option(name)} {value!r} can't be used: give {wanted}.")
-        if not isinstance(self.power_user, bool):
-            raise UsageError(f"--power-user {self.power_user!r} can't be used: give true or false.")
+        for name in ("power_user", "tier_given"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(
+                    f"{_option(name)} {getattr(self, name)!r} can't be used: give true or false."
+                )
         if self.path == PROTECTED_PATH:
             raise UsageError(f"--path {self.path} is taken by the protected method: give another.")
         unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]
@@ -137,6 +148,8 @@ class Settings:
             UsageError: a value can't be used, or would move a standing stack.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
+        if "tier" in chosen:
+            chosen["tier_given"] = True
         changed = replace(self, **chosen)
         for name in ("path", "stage"):
             if standing and getattr(changed, name) != getattr(self, name):

@@ -1,8 +1,9 @@
 """The state file: what of a stack stands in AWS, one record per resource.
 
 It is the journal that makes a crash harmless. Before a resource's creating call its record says
-``creating``; after it ``created``, with the id. The file is replaced whole at each write, so a
-reader finds the former or the present one, never half of one. No secret is in it.
+``creating``; after it ``created``, with the id; before its deletion ``deleting``. The file is
+replaced whole at each write, so a reader finds the former or the present one, never half of one.
+No secret is in it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
 OUTDATED = "outdated"
+# Its deletion began; it may stand or be gone.
+DELETING = "deleting"
 # Of a method that is attached or given back: it may have been changed; it was.
 ATTACHING, ATTACHED = "attaching", "attached"
 DETACHING, DETACHED = "detaching", "detached"
@@ -51,7 +54,8 @@ class AttachedMethod(TypedDict):
     """A method that was put behind the stack's user pool, in whoever's API.
 
     ``former`` is what it had before, to be given back. ``ours`` is what it was given: the last is
-    wanted, and one before it may still stand after a crash.
+    wanted, and one before it may still stand after a crash. ``resource_id`` is of its path at that
+    time: one that is deleted and made again has another, and is the same to whoever calls it.
     """
 
     status: str
@@ -126,10 +130,15 @@ class State:
         with self._lock:
             return self.resources.get(step, {}).get(resource)
 
+    def by_key(self, resource: str) -> Record | None:
+        """Return a resource's record, whichever step's it is, or None."""
+        with self._lock:
+            steps = self.resources.values()
+            return next((records[resource] for records in steps if resource in records), None)
+
     def has(self, resource: str) -> bool:
         """Say whether a resource has a record, whatever its status."""
-        with self._lock:
-            return any(resource in records for records in self.resources.values())
+        return self.by_key(resource) is not None
 
     def fact(self, resource: str, name: str) -> str:
         """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
@@ -137,11 +146,10 @@ class State:
         Raises:
             KeyError: the resource has not been created; a resource's ``needs`` exclude that.
         """
-        with self._lock:
-            for records in self.resources.values():
-                if resource in records:
-                    return records[resource][name]
-        raise KeyError(resource)
+        record = self.by_key(resource)
+        if record is None:
+            raise KeyError(resource)
+        return record[name]
 
     def put(self, step: str, resource: str, record: Record) -> None:
         """Set a resource's record, on disk."""
@@ -181,14 +189,20 @@ class State:
             self.attachments.pop(api, None)
             self.save()
 
-    def is_attached(self, api: str, resource_id: str, method: str) -> bool:
-        """Say whether a method was attached: ``attach`` and ``detach`` look after it then."""
+    def is_attached(self, api: str, method: str) -> bool:
+        """Say whether a method, as ``GET /orders``, was attached, whatever became of its path.
+
+        ``attach`` and ``detach`` look after it then.
+        """
         with self._lock:
             attachment = self.attachments.get(api)
-            return attachment is not None and any(
-                record["resource_id"] == resource_id and name.split(" ")[0] == method
-                for name, record in attachment["methods"].items()
-            )
+            return attachment is not None and method in attachment["methods"]
+
+    def stages_of(self, api: str) -> list[str]:
+        """Return the stages of a REST API that were attached to."""
+        with self._lock:
+            attachment = self.attachments.get(api)
+            return list(attachment["stages"]) if attachment else []
 
     @property
     def options(self) -> str:
@@ -300,12 +314,14 @@ def _throwaway_users(data: Any) -> dict[str, str]:
 
 def _record(data: Any) -> Record:
     record = {_text(key): _text(value) for key, value in data.items()}
-    if record["status"] == CREATING:
-        datetime.fromisoformat(record["since"])
-    elif record["status"] in {CREATED, OUTDATED}:
+    status = record["status"]
+    if status not in {CREATING, CREATED, OUTDATED, DELETING}:
+        raise ValueError(f"there is no status {status!r}")
+    if status != CREATING:
         _text(record["id"])
-    else:
-        raise ValueError(f"there is no status {record['status']!r}")
+    # A state file that was written before this was noted of what stands lacks it there.
+    if status in {CREATING, DELETING} or "since" in record:
+        datetime.fromisoformat(record["since"]).timestamp()
     return record
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth import rest_apis, tokens
+from cogauth import guards, rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
 from cogauth.cors import ALLOW_ORIGIN, ANY
 from cogauth.errors import CogauthError, UsageError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
+    from cogauth.guards import Comparison
     from cogauth.settings import Settings
 
 GONE = ("UserNotFoundException", "ResourceNotFoundException")
@@ -44,7 +45,12 @@ GONE = ("UserNotFoundException", "ResourceNotFoundException")
 ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
 PASSWORD_LENGTH = 32
 GARBAGE = "not-a-token"
+# API Gateway's own errors have it, and a backend's don't. Source:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+OF_GATEWAY = "x-amzn-ErrorType"
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
+# What AWS answers to a token of the wrong kind or scope isn't documented.
+REFUSED = f"{UNAUTHORIZED}, or the gateway's {FORBIDDEN}"
 CALLED = ("GET", "HEAD")
 # A path that has one of these is no real path.
 GLOB = re.compile(r"[*?\[]")
@@ -118,6 +124,7 @@ class Target:
         deployed_at: when the stage was changed last, in seconds since the epoch.
         places: the guarded methods that are called.
         not_called: those that aren't, each with the reason.
+        lost: what the stack was attached to, and doesn't guard any more; a row for each.
     """
 
     api: str
@@ -126,6 +133,7 @@ class Target:
     deployed_at: float
     places: tuple[Place, ...]
     not_called: tuple[Row, ...] = ()
+    lost: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,21 +169,31 @@ def find_target(
         api: a REST API's id or name; None for the stack's own.
         path: of the methods: a glob as ``/orders*``, or a real path as ``/orders/7``; None for
             all (of the stack's own API: the protected method).
-        stage: its name; None for the stack's own, or for the only one.
+        stage: its name; None for the stack's own, or for the one attached to, or the only one.
 
     Raises:
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
-            the methods can be called.
+            the methods can be called, and none is known to have lost its guard.
     """
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    found = str(standing["id"])
+    found, asked = str(standing["id"]), path
     if found == own:
         path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
-    chosen_stage = rest_apis.choose_stage(standing, rest_apis.stages(ctx, found), stage)
+    stages = rest_apis.stages(ctx, found)
+    chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
-    routes = rest_apis.routes(ctx, found)
-    wanted = _guarded(ctx, found, routes, path)
+    authorizers = rest_apis.authorizers(ctx, found)
+    methods = rest_apis.methods(ctx, found) or []
+    routes = rest_apis.routes_of(methods, authorizers)
+    compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
+    lost = _lost_rows(ctx, compared, asked)
+    try:
+        wanted = _guarded(ctx, found, routes, path)
+    except UsageError:
+        if not lost:
+            raise
+        wanted = []
     places: list[Place] = []
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
@@ -194,13 +212,40 @@ def find_target(
                 found == own and method.path == PROTECTED_PATH,
             )
         )
-    if not places:
+    if compared.unknown:
+        not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
+    if not places and not lost:
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in not_called)
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
-    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called))
+    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called), lost)
+
+
+def _lost_rows(ctx: Context, compared: Comparison, path: str | None) -> tuple[Row, ...]:
+    """Return a row for each method whose guard is gone, as far as it is asked for.
+
+    That is known without a call of the method, whatever that would do.
+    """
+    rows = [
+        Row(
+            "guard",
+            each.name,
+            "the stack's user pool",
+            each.found,
+            ok=False,
+            note=each.sentence(f"cogauth {each.mend}{ctx.state.options}"),
+        )
+        for each in compared.lost
+        if path is None or _fits(each.name.partition(" ")[2], path)
+    ]
+    return tuple(rows)
+
+
+def _fits(template: str, path: str) -> bool:
+    """Say whether a glob, or a call of a real path, may mean a resource's path."""
+    return fnmatchcase(template, path) if GLOB.search(path) else rest_apis.matches(template, path)
 
 
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
@@ -377,7 +422,7 @@ class _Run:
         self.target = target
         self.report = report
         self.rows: list[Row] = []
-        self.http = session(ctx.url("/"))
+        self.http = session(ctx.url("/"), ctx.aws.ca_bundle)
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.endpoint_url is not None
         self.origins = ctx.state.settings.cors_origins
@@ -391,7 +436,7 @@ class _Run:
         for place in self.target.places:
             for row in self._place_rows(place, got, old):
                 self._add(row)
-        for row in self.target.not_called:
+        for row in (*self.target.lost, *self.target.not_called):
             self._add(row)
 
     def _add(self, row: Row) -> None:
@@ -442,7 +487,7 @@ class _Run:
 
         An app client's tokens live for an hour; to make them shorter would change the stack.
         """
-        http = session(self.ctx.jwks_url)
+        http = session(self.ctx.jwks_url, self.ctx.aws.ca_bundle)
         found: dict[str, str] = {}
         for kept in tokens.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):
@@ -475,7 +520,7 @@ class _Run:
     def _id_token(self, place: Place, token: str) -> Row:
         if place.guard.scopes:
             note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
-            return self._call("ID token", place, token, UNAUTHORIZED, note)
+            return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
         return self._call("ID token", place, token, OK if place.own else None)
 
     def _access_token(self, place: Place, token: str) -> Row:
@@ -489,7 +534,7 @@ class _Run:
             return self._call("access token", place, token, OK if place.own else None)
         if place.guard.scopes:
             note = f"it carries {', '.join(carried) or 'no scope'}, not {place.guard.scopes[0]}"
-            return self._call("access token", place, token, UNAUTHORIZED, note)
+            return self._call("access token", place, token, UNAUTHORIZED, note, or_forbidden=True)
         note = "AWS refuses an access token where no scope is asked for"
         return self._call("access token", place, token, UNAUTHORIZED, note, aws_only=True)
 
@@ -589,6 +634,7 @@ class _Run:
         *,
         sent: str = "",
         aws_only: bool = False,
+        or_forbidden: bool = False,
     ) -> Row:
         """Call a method.
 
@@ -600,8 +646,9 @@ class _Run:
             note: what is to know of it.
             sent: what is sent, in words; empty: as the check's name says.
             aws_only: whether AWS is known to answer so, and an emulator's other answer is no fault.
+            or_forbidden: whether the gateway's own 403 will do as well.
         """
-        wanted = NOT_REFUSED if expected is None else str(expected)
+        wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:
             return Row(name, str(place), "", "", None, NEEDS_API_KEY)
 
@@ -609,6 +656,9 @@ class _Run:
             answer = self._send(place.verb, place, token)
             status, about = answer.status_code, note
             ok = self._let_pass(answer) if expected is None else status == expected
+            if or_forbidden and status == FORBIDDEN:
+                # One from behind the guard would mean that the token was let pass.
+                ok = OF_GATEWAY in answer.headers
             row = Row(name, f"{place}, {sent or name}", wanted, str(status), ok)
             if not ok and aws_only and self.emulated:
                 return replace(row, ok=None, note=f"not counted: {note}, this endpoint doesn't")
@@ -624,7 +674,7 @@ class _Run:
         """Say whether an answer is not the guard's; of a refusal on AWS a header tells it."""
         refused = answer.status_code in {UNAUTHORIZED, FORBIDDEN}
         # API Gateway names the kind of its own; an emulator may not.
-        return not refused or not (self.emulated or "x-amzn-ErrorType" in answer.headers)
+        return not refused or not (self.emulated or OF_GATEWAY in answer.headers)
 
     def _settled(self, make: Callable[[], Row]) -> Row:
         """Make a check again while it differs: a new deployment takes some seconds to answer.

@@ -5,6 +5,7 @@ botocore's waiters poll at a fixed interval and can be given neither a clock nor
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass, field
@@ -48,10 +49,13 @@ class Wait:
         reason: what is waited for, for the user.
         share: how long the next pause is, as a share of the time waited so far: what comes soon is
             seen soon, and what takes long costs few calls.
+        within_s: seconds after which this is waited for no more, counted from when it was first
+            met; whoever waits may have a limit of their own.
     """
 
     reason: str
     share: float = 1 / 10
+    within_s: float = math.inf
 
 
 @dataclass
@@ -136,11 +140,15 @@ class Waiter:
 
     def _until(self, attempt: Callable[[], T | Wait], timeout_s: float) -> T:
         begun, waited = self.clock(), False
+        # By reason: when it was first met.
+        met: dict[str, float] = {}
         while isinstance(outcome := attempt(), Wait):
             now = self.clock()
-            left = begun + timeout_s - now
+            first = met.setdefault(outcome.reason, now)
+            left = min(begun + timeout_s, first + outcome.within_s) - now
             if left <= 0:
-                raise TimedOutError(f"{outcome.reason}: not within {timeout_s:.0f} s")
+                within_s = min(timeout_s, outcome.within_s)
+                raise TimedOutError(f"{outcome.reason}: not within {within_s:.0f} s")
             self.report(outcome.reason, left)
             waited = True
             pause = min(max(self.first_s, (now - begun) * outcome.share), self.longest_s)

@@ -21,6 +21,18 @@ turns out to be seconds old, two first logins crossed (a double click): one more
 Cognito gives no new refresh token for an old one, which stays good until it expires: the answer
 has the old one then, so that each answer has all three.
 
+A connection is kept for the next request. Lambda freezes the process in between, and then it may
+have ended unseen, so one that was idle for more than IDLE_SECONDS is given up. If a kept one ends
+before any byte of an answer has come, nobody knows whether Cognito did what it was asked:
+
+    AdminInitiateAuth, AdminGetUser, DescribeUserPoolClient
+                        are sent once more, on a fresh connection. One wrong password may so count
+                        twice towards the lockout.
+    SignUp              is not. The sign-in that follows tells whether it took effect, and with it
+                        whether the user is new: it is, for the first sign-in was refused.
+
+What fails on a fresh connection, or isn't answered in time, is not sent again.
+
 Read from the bottom up: `handler` is what Lambda calls, `sign_in_or_up` is the story.
 Environment: USER_POOL_ID, CLIENT_ID, PASSWORD_POLICY, the policy in plain English, and
 COGNITO_ENDPOINT, the URL of Cognito in this region. Lambda itself gives the region and the keys of
@@ -33,6 +45,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import time
 import unicodedata
 from collections.abc import Callable
@@ -63,6 +76,9 @@ CONNECT_SECONDS, READ_SECONDS = 1, 3
 CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
 # A user younger than this may have been made by another request of the same person.
 JUST_MADE_SECONDS = 30
+# How long a kept connection is believed in. AWS says of a frozen process only that "Lambda purges
+# idle connections over time": https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html
+IDLE_SECONDS = 20
 
 # An emulator of AWS gives its own URL, in the variables that AWS's tools know.
 ENDPOINT = (
@@ -80,8 +96,7 @@ credentials: Any = SimpleNamespace(
 )
 signer = SigV4Auth(credentials, "cognito-idp", os.environ["AWS_REGION"])
 # Set up as boto3's client does it, and kept, so that a connection serves many requests. It makes
-# one attempt. A lost answer to SignUp may have made the user, and one to AdminInitiateAuth may have
-# counted as a wrong password: not to be repeated blindly.
+# one attempt: what may be sent again is decided by `send`.
 make_session: Any = URLLib3Session  # Any: its published types are narrower than what it takes
 http: URLLib3Session = make_session(
     timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -91,6 +106,9 @@ http: URLLib3Session = make_session(
     # acknowledged, up to 40 ms (Nagle's algorithm).
     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
 )
+# When the last answer came, by the clock on the wall: the monotonic one may stand still while the
+# process is frozen. Empty: no connection is kept.
+answered: dict[str, float] = {}
 # The app client's secret is read from Cognito when first needed, and kept while the process lives.
 # In the environment, everyone who may look at the function could read it.
 kept_secret: dict[str, str] = {}
@@ -114,14 +132,17 @@ MESSAGES = {
     "throttled": "Too many requests: try again in a moment",
     "locked_out": "Too many wrong passwords: wait, up to 15 minutes, and try again",
     "trigger_failed": "A function that the user pool calls has failed",
+    "trigger_denied": "The user pool is not allowed to call one of its functions, or not yet",
     "client_secret_refused": "The user pool refuses the secret of its app client",
+    "client_secret_unreadable": "The user pool does not show the secret of its app client",
     "access_denied": "The sign-in function is not allowed to use the user pool, or not yet",
     "timeout": "The sign-in took too long: try again",
     "unavailable": "The sign-in service cannot be reached: try again in a moment",
     "internal_error": "The sign-in failed for an unexpected reason",
 }
 
-# The error's name, words of its message, our code: the first line that fits counts, "" always fits.
+# The error's name, a pattern of words in its message, our code: the first line that fits counts, ""
+# always fits. Every error that AWS's description names for our four calls stands here.
 # AWS's messages stay here: they may hold the ids of pools, clients, functions and roles.
 REFUSALS = (
     ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
@@ -130,10 +151,9 @@ REFUSALS = (
     ("NotAuthorizedException", "Unable to verify secret hash", "client_secret_refused"),
     ("NotAuthorizedException", "SecretHash does not match", "client_secret_refused"),
     ("NotAuthorizedException", "SignUp is not permitted", "sign_up_refused"),
-    # "Refresh Token has expired", "… has been revoked", "Invalid Refresh Token"
-    ("NotAuthorizedException", "Refresh Token", "refresh_refused"),
+    # "Refresh Token has expired", "… has been revoked", "Invalid Refresh Token", and
     # "The user has been deleted for the associated refresh token"
-    ("NotAuthorizedException", "refresh token", "refresh_refused"),
+    ("NotAuthorizedException", "[Rr]efresh [Tt]oken", "refresh_refused"),
     # "Temporary password has expired and must be …", "User account has expired, it must be …"
     ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
     ("NotAuthorizedException", "", "not_authorized"),
@@ -148,7 +168,18 @@ REFUSALS = (
     ("InvalidParameterException", "'username'", "invalid_username"),
     ("InvalidParameterException", "Username ", "invalid_username"),  # "… should be an email."
     ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
+    ("InvalidParameterException", "", "internal_error"),
+    # Lambda refuses the call: "PreSignUp invocation failed due to error AccessDeniedException."
+    # And formerly: "arn:… invocation failed with error User: … is not authorized to perform:
+    # lambda:InvokeFunction … Error Code: AccessDeniedException". The function was not reached, as
+    # it was where it says of itself "PreSignUp failed with error …AccessDeniedException…".
+    # Sources: https://repost.aws/knowledge-center/cognito-lambda-trigger-errors and
+    # https://github.com/aws/aws-cli/issues/2256
+    ("UserLambdaValidationException", "invocation failed.*AccessDenied", "trigger_denied"),
+    ("UnexpectedLambdaException", "invocation failed.*AccessDenied", "trigger_denied"),
     ("UserLambdaValidationException", "invocation failed", "trigger_failed"),
+    # The function itself broke: "PreSignUp failed with error … Task timed out after 3.00 seconds."
+    ("UserLambdaValidationException", "Task timed out|Runtime exited", "trigger_failed"),
     ("UserLambdaValidationException", "PreSignUp", "sign_up_refused"),  # the trigger said no
     ("UserLambdaValidationException", "", "not_authorized"),  # another trigger said no
     ("UnexpectedLambdaException", "", "trigger_failed"),
@@ -159,6 +190,18 @@ REFUSALS = (
     ("AccessDeniedException", "", "access_denied"),
     ("UnrecognizedClientException", "", "access_denied"),
     ("ExpiredTokenException", "", "access_denied"),
+    ("InternalErrorException", "", "unavailable"),
+    # The pool, its app client or what sends its messages is not set up for this. The log names the
+    # error; whoever signs in can do nothing about it.
+    ("CodeDeliveryFailureException", "", "internal_error"),
+    ("FeatureUnavailableInTierException", "", "internal_error"),
+    ("InvalidEmailRoleAccessPolicyException", "", "internal_error"),
+    ("InvalidSmsRoleAccessPolicyException", "", "internal_error"),
+    ("InvalidSmsRoleTrustRelationshipException", "", "internal_error"),
+    ("InvalidUserPoolConfigurationException", "", "internal_error"),
+    ("OperationNotEnabledException", "", "internal_error"),
+    ("ResourceNotFoundException", "", "internal_error"),
+    ("UnsupportedOperationException", "", "internal_error"),
     # botocore's own errors, where no answer came
     ("ConnectTimeoutError", "", "timeout"),
     ("ReadTimeoutError", "", "timeout"),
@@ -170,12 +213,15 @@ REFUSALS = (
     ("HTTPClientError", "", "unavailable"),
 )
 
-# The answers to a sign-up after which the user must be looked at: it may exist.
+# The answers to a sign-up after which the user must be looked at: it may exist. Else whoever waits
+# until a trigger may be called could lock a user out by one wrong password.
 REFUSED_FOR_KNOWN_USERS_TOO = {
     "wrong_credentials",
     "password_policy",
     "invalid_password",
     "sign_up_refused",
+    "trigger_failed",
+    "trigger_denied",
 }
 
 # The answers to a refresh token that isn't good for this user.
@@ -188,11 +234,14 @@ CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
 
 
 class SignInError(Exception):
-    """No login; `code` is a key of MESSAGES, `cause` the name of the error behind it, if any."""
+    """No login; `code` is a key of MESSAGES, `cause` the name of the error behind it, if any.
 
-    def __init__(self, code: str, cause: str | None = None) -> None:
+    `lost` is for a SignUp whose connection ended before any byte of an answer came.
+    """
+
+    def __init__(self, code: str, cause: str | None = None, *, lost: bool = False) -> None:
         super().__init__(code)
-        self.code, self.cause = code, cause
+        self.code, self.cause, self.lost = code, cause, lost
 
 
 class Login(NamedTuple):
@@ -280,23 +329,62 @@ def error_in(response: AWSResponse) -> tuple[str, str]:
     return name.partition(":")[0].rpartition("#")[2], message
 
 
-def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
-    """Make one Cognito call, unless it could outlive the request. Raises SignInError."""
+def has_ended(error: BotoCoreError) -> bool:
+    """Whether a connection ended before any byte of the answer came."""
+    # Inside of botocore's error is urllib3's, and in that is Python's, with a word about when.
+    parts: tuple[Any, ...] = getattr(error.kwargs.get("error"), "args", ())
+    ends = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    in_the_body = bool(parts) and str(parts[0]).startswith("Connection broken")
+    return not in_the_body and any(isinstance(part, ends) for part in parts)
+
+
+def send(login: Login, operation: str, parameters: dict[str, Any]) -> AWSResponse:
+    """Send one Cognito call, or twice if a kept connection has ended; see this file's beginning.
+
+    Raises SignInError if it could outlive the request, BotoCoreError if no answer came.
+    """
+    # A wall clock can be set back, too.
+    if answered and not 0 <= time.time() - answered["at"] <= IDLE_SECONDS:
+        drop_connection()
     if login.deadline - time.monotonic() < CALL_SECONDS:
         raise SignInError("timeout")
-    default = "internal_error"
+    # One that urllib3 saw to be closed, and replaced, counts as kept too: nothing tells of that.
+    kept = bool(answered)
     try:
         response = http.send(request_for(operation, parameters))
+    except BotoCoreError as error:
+        drop_connection()
+        if not (kept and operation != "SignUp" and has_ended(error)):
+            raise
+        return send(login, operation, parameters)  # on a fresh connection, so not a third time
+    answered["at"] = time.time()
+    return response
+
+
+def drop_connection() -> None:
+    """Let the next call begin with a fresh connection."""
+    http.close()
+    answered.clear()
+
+
+def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
+    """Make one Cognito call, unless it could outlive the request. Raises SignInError."""
+    default, lost = "internal_error", False
+    try:
+        response = send(login, operation, parameters)
         if response.status_code == HTTPStatus.OK:
             return json.loads(response.content)
         name, message = error_in(response)
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             default = "unavailable"
-    except (BotoCoreError, json.JSONDecodeError) as error:
+    except BotoCoreError as error:
         name, message = type(error).__name__, ""
-    for refusal, words, code in REFUSALS:
-        if name == refusal and words in message:
-            raise SignInError(code, name)
+        lost = operation == "SignUp" and has_ended(error)
+    except json.JSONDecodeError as error:
+        name, message = type(error).__name__, ""
+    for refusal, pattern, code in REFUSALS:
+        if name == refusal and re.search(pattern, message, re.DOTALL):
+            raise SignInError(code, name, lost=lost)
     raise SignInError(default, name)
 
 
@@ -304,8 +392,12 @@ def secret_hash(login: Login) -> str:
     """Show that the app client's secret is known, without sending it. Raises SignInError."""
     if CLIENT_ID not in kept_secret:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
-        answer = ask(login, "DescribeUserPoolClient", ids)
-        kept_secret[CLIENT_ID] = answer["UserPoolClient"]["ClientSecret"]
+        client = ask(login, "DescribeUserPoolClient", ids)["UserPoolClient"]
+        if "ClientSecret" not in client:
+            # A ClientSecretArn stands there instead: it was moved to AWS Secrets Manager, which
+            # this function has no right to read.
+            raise SignInError("client_secret_unreadable")
+        kept_secret[CLIENT_ID] = client["ClientSecret"]
     secret, text = kept_secret[CLIENT_ID], login.username + CLIENT_ID
     return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode()
 
@@ -408,6 +500,16 @@ def made_at(login: Login) -> float | None:
     return made
 
 
+def sign_in_after_lost_sign_up(login: Login, lost: SignInError) -> dict[str, Any]:
+    """Sign in, if the SignUp whose answer was lost has made the user. Raises SignInError."""
+    try:
+        return sign_in(login, is_new=True)
+    except SignInError as refused:
+        if refused.code == "wrong_credentials" and made_at(login) is None:
+            raise lost from None
+        raise
+
+
 def sign_in_or_up(login: Login) -> dict[str, Any]:
     """Sign in; if that is refused and the name is free, sign up and sign in. Raises SignInError."""
     try:
@@ -418,6 +520,8 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
     try:
         sign_up(login)
     except SignInError as refused:
+        if refused.lost:
+            return sign_in_after_lost_sign_up(login, refused)
         if refused.code not in REFUSED_FOR_KNOWN_USERS_TOO:
             raise
         # Cognito doesn't say what it checks first, the name, the password, or whether new users

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from cogauth.cli import cli as program
 from cogauth.local import FOLDER, LocalAws
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 COGAUTH = [sys.executable, "-m", "cogauth"]
@@ -132,6 +134,11 @@ class Result:
         assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
         assert "Traceback" not in self.out + self.err
         assert ESCAPE not in self.out + self.err
+        return self
+
+    def must_fail(self, code: int = 1) -> Self:
+        """As `must`, for a run with --debug, which shows a traceback."""
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
         return self
 
 
@@ -233,6 +240,8 @@ class Cli:
             capture_output=True,
             timeout=PATIENCE,
             check=False,
+            # Without the terminal that the tests may be run on.
+            start_new_session=True,
         )
         encoding = env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
         return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
@@ -252,6 +261,13 @@ class Cli:
         termios.tcsetwinsize(sink, (24, 80))
         command = [sys.executable, "-c", CONTROL, *COGAUTH[1:], *words]
         return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
+
+    def shell_on_terminal(self, line: str, **env: str) -> Running:
+        """Start a line of shell on a terminal of its own; in it, COGAUTH is the command."""
+        source, sink = os.openpty()
+        shell = "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
+        command = [sys.executable, "-c", CONTROL, "-c", shell, line]
+        return self._spawn(command, source, sink, sink, {"COGAUTH": shlex.join(COGAUTH), **env})
 
     def _spawn(
         self, command: list[str], source: int, sink: int, stdin: int, env: dict[str, str]
@@ -428,7 +444,9 @@ class Answer:
 class Fixed:
     """An HTTP server on this machine's loopback that keeps what it is sent."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.requests: list[Request] = []
         fixed = self
 
@@ -457,7 +475,12 @@ class Fixed:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        if tls:
+            # The handshake is each connection's own matter, in its thread.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, NoReturn
@@ -28,7 +29,7 @@ from moto.apigateway.exceptions import (
     NoIntegrationDefined,
 )
 from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
-from moto.apigateway.responses import APIGatewayResponse
+from moto.apigateway.responses import AUTHORIZER_TYPES, APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import DEFAULT_ACCOUNT_ID, responses
 from moto.core.botocore_stubber import BotocoreStubber
@@ -341,6 +342,15 @@ class Account:
     def left(self) -> list[str]:
         return left_in_aws(self.session)
 
+    def grow_old(self) -> None:
+        """As if what is recorded had been made an hour ago, so that AWS knows it everywhere."""
+        state = self.state()
+        for records in state.resources.values():
+            for record in records.values():
+                since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
+                record["since"] = since.isoformat()
+        state.save()
+
 
 def left_in_aws(session: boto3.Session) -> list[str]:
     """List every pool, role, function, REST API and log group, each by kind and name."""
@@ -461,18 +471,17 @@ def _update_method(response: Any) -> str:
             new["api_key_required"] = value == "true"
         else:
             new[names[path]] = value
-    guarded = new["authorization_type"] in {"COGNITO_USER_POOLS", "CUSTOM"}
-    if not guarded:
+    if new["authorization_type"] in {"NONE", "AWS_IAM"}:
         new["authorizer_id"] = None
     elif new["authorizer_id"] not in response.backend.get_rest_api(api).authorizers:
         raise BadRequestException(
-            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or "
-            "COGNITO_USER_POOLS requires a valid authorizer."
+            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM, "
+            "COGNITO_USER_POOLS or JWT requires a valid authorizer."
         )
-    if scopes and new["authorization_type"] != "COGNITO_USER_POOLS":
+    if scopes and new["authorization_type"] not in {"COGNITO_USER_POOLS", "JWT"}:
         raise BadRequestException(
             "Invalid Method authorization type specified. Authorization Scopes are only valid for "
-            "COGNITO_USER_POOLS authorization type"
+            "COGNITO_USER_POOLS and JWT authorization type"
         )
     for name, value in {**new, "authorization_scopes": scopes or None}.items():
         setattr(method, name, value)
@@ -549,6 +558,17 @@ def _get_gateway_response(response: Any) -> tuple[int, dict[str, Any], str]:
 _moto_put_method_response = APIGatewayBackend.put_method_response
 _moto_put_integration_response = APIGatewayBackend.put_integration_response
 _moto_get_gateway_response = APIGatewayResponse.get_gateway_response
+
+
+def _create_authorizer(
+    backend: APIGatewayBackend, restapi_id: str, name: str, *given: Any, **named: Any
+) -> Any:
+    """Refuse a name that another authorizer of the API has, as AWS does."""
+    if name in [one.name for one in backend.get_rest_api(restapi_id).authorizers.values()]:
+        raise BadRequestException(
+            f"Authorizer name must be unique. Authorizer {name} already exists in this RestApi."
+        )
+    return _moto_create_authorizer(backend, restapi_id, name, *given, **named)
 
 
 def _delete_authorizer(backend: APIGatewayBackend, restapi_id: str, authorizer_id: str) -> None:
@@ -707,6 +727,7 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
     return found
 
 
+_moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
 _moto_get_integration = APIGatewayBackend.get_integration
@@ -719,11 +740,13 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
 
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set; that an authorizer which is referred to stays, and that an
-    export shows what is deployed.
+    gateway responses that nobody set; that authorizers' names are unique in an API, that one which
+    is referred to stays, and that an export shows what is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
+        newer = [*AUTHORIZER_TYPES, "JWT"]
+        patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)
         patch.setattr(APIGatewayResponse, "update_method", _update_method, raising=False)
         patch.setattr(
             APIGatewayResponse, "update_method_response", _update_method_response, raising=False
@@ -737,6 +760,7 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
         patch.setattr(APIGatewayBackend, "put_method_response", _put_method_response)
         patch.setattr(APIGatewayBackend, "put_integration_response", _put_integration_response)
+        patch.setattr(APIGatewayBackend, "create_authorizer", _create_authorizer)
         patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
         patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
         patch.setattr(APIGatewayResponse, "get_export", _get_export)

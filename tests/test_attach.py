@@ -340,6 +340,102 @@ def test_a_stage_that_someone_rolled_back_is_deployed_to_again(
     assert orders.deployments() == ["prod"]
 
 
+# ---- authorizers of type JWT, and types that are newer than this code
+
+
+def put_jwt(orders: Orders, path: str, *scopes: str) -> str:
+    """Put a method behind an authorizer of type JWT; return that one's id."""
+    made = orders.aws.create_authorizer(
+        **orders.place,
+        name=f"their issuer of {path}",
+        type="JWT",
+        identitySource="method.request.header.Authorization",
+    )
+    more = {"authorizationScopes": list(scopes)} if scopes else {}
+    orders.put("GET", path, "JWT", authorizerId=made["id"], **more)
+    return str(made["id"])
+
+
+@pytest.mark.parametrize("end", ["detach", "down"])
+@pytest.mark.parametrize("wanted", [(), ("a/read",), (SCOPE,)])
+def test_a_jwt_authorizer_is_given_back_with_its_scopes(
+    account: Account, orders: Orders, wanted: tuple[str, ...], end: str
+) -> None:
+    authorizer = put_jwt(orders, "/plain")
+    put_jwt(orders, "/scoped", "b/write", "a/read")
+    orders.deploy("prod")
+    before, deployed = orders.methods(), orders.deployed()
+    assert before["GET /plain"] == {
+        "authorizationType": "JWT",
+        "authorizerId": authorizer,
+        "authorizationScopes": [],
+        "apiKeyRequired": False,
+    }
+    found = plan(account, path="/[ps][lc]*", scopes=wanted)
+    assert found.pending == []
+    assert found.api is not None
+    ctx = account.context()
+    assert [found.api.words(ctx, row.before) for row in found.rows if row.before] == [
+        "JWT their issuer of /plain",
+        "JWT their issuer of /scoped, scopes b/write a/read",
+    ]
+    attach(account, path="/[ps][lc]*", scopes=wanted)
+    for name in ("GET /plain", "GET /scoped"):
+        assert orders.methods()[name]["authorizationType"] == "COGNITO_USER_POOLS"
+        assert orders.methods()[name]["authorizationScopes"] == sorted(wanted)
+    if end == "detach":
+        detach(account)
+    else:
+        assert account.down().problems == []
+    after = orders.methods()
+    for name, was in before.items():
+        was["authorizationScopes"].sort()
+        after[name]["authorizationScopes"].sort()
+        assert after[name] == was
+    assert sorted(orders.deployed()["paths"]) == sorted(deployed["paths"])
+    assert orders.authorizers()["their issuer of /plain"] == authorizer
+
+
+def test_a_jwt_authorizer_that_was_changed_is_pending(account: Account, orders: Orders) -> None:
+    put_jwt(orders, "/plain")
+    orders.deploy("prod")
+    second = put_jwt(orders, "/other")
+    orders.patch("GET", "/plain", ("replace", "/authorizerId", second))
+    found = plan(account, path="/open").pending
+    assert found is not None
+    assert {each.what: each.fields for each in found} == {
+        "GET /plain": ("authorization",),
+        "GET /other": (),
+    }
+
+
+def test_a_type_that_isn_t_known_is_refused_by_name(account: Account, orders: Orders) -> None:
+    orders.put("GET", "/newer", "NONE")
+    orders.deploy("prod")
+
+    def newer(call: Call) -> Any:
+        if call.operation != "GetResources":
+            return None
+        items = orders.aws.get_resources(**orders.place, embed=["methods"])["items"]
+        for item in items:
+            if item["path"] == "/newer":
+                its = item["resourceMethods"]["GET"]
+                its |= {"authorizationType": "PASSKEY", "authorizerId": orders.jwt}
+        return AWSResponse("https://aws.invalid/", 200, {}, None), {"items": items}
+
+    with account.calls.watched(newer):
+        found = plan(account, path="/[no]*")
+        left = next(row for row in found.rows if row.name == "GET /newer")
+        assert left.action == "left out"
+        assert "authorization type PASSKEY isn't one that this cogauth knows" in left.why
+        assert left.before is not None
+        assert left.before["authorizerId"] == orders.jwt
+        assert found.api is not None
+        assert found.api.words(account.context(), left.before) == "PASSKEY jwt"
+        with pytest.raises(UsageError, match=r"GET /newer: its authorization type PASSKEY"):
+            plan(account, path="/newer")
+
+
 # ---- bad input
 
 
@@ -443,11 +539,11 @@ def test_an_endpoint_that_can_t_export_is_said(account: Account, orders: Orders,
 authorizations = st.builds(
     lambda kind, scopes, key: {
         "authorizationType": kind,
-        "authorizerId": "abc123" if kind in rest_apis.WITH_AUTHORIZER else None,
-        "authorizationScopes": sorted(scopes) if kind == rest_apis.COGNITO else [],
+        "authorizerId": None if kind in rest_apis.WITHOUT_AUTHORIZER else "abc123",
+        "authorizationScopes": sorted(scopes) if kind in {rest_apis.COGNITO, rest_apis.JWT} else [],
         "apiKeyRequired": key,
     },
-    st.sampled_from(["NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS"]),
+    st.sampled_from(rest_apis.KNOWN_TYPES),
     st.sets(st.sampled_from(["a/r", "a/w", "b"])),
     st.booleans(),
 )
@@ -462,7 +558,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
         key, value = operation["path"][1:], operation["value"]
         if key == "authorizationScopes":
             # Each by itself is valid: scopes are only for a user pool's tokens.
-            assert now["authorizationType"] == rest_apis.COGNITO
+            assert now["authorizationType"] in {rest_apis.COGNITO, rest_apis.JWT}
             {"add": now[key].add, "remove": now[key].remove}[operation["op"]](value)
         else:
             now[key] = value == "true" if key == "apiKeyRequired" else value
@@ -517,7 +613,7 @@ def test_what_someone_changed_since_is_left_alone_and_named(
     orders.aws.delete_method(**orders.at("POST", "/open"))
     result = detach(account)[0]
     assert orders.methods()["GET /open"]["authorizationType"] == "AWS_IAM"
-    assert sorted(re.findall(r"\w+ /\w+", " ".join(result.left_alone))) == [
+    assert sorted(re.findall(r"\b[A-Z]+ /\w+", " ".join(result.left_alone))) == [
         "GET /open",
         "POST /open",
     ]

@@ -255,6 +255,93 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
     assert theirs.status("a") == 200
 
 
+def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
+    up: Cli, endpoint: str, token: str
+) -> None:
+    theirs = Theirs(endpoint, "redone", ["a", "b", "c"])
+    up.run("attach", "--api", "redone", "--path", "*", "--yes").must()
+    theirs.aws.create_deployment(restApiId=theirs.id, stageName="beta")
+    api = {"restApiId": theirs.id}
+    paths = {one["path"]: one["id"] for one in theirs.aws.get_resources(**api)["items"]}
+    # As the owner's own tool does: it makes what it knows anew, and deploys.
+    theirs.aws.delete_resource(**api, resourceId=paths["/a"])
+    made = theirs.aws.create_resource(**api, parentId=paths["/"], pathPart="a")["id"]
+    for method in ("GET", "POST"):
+        place = {**api, "resourceId": made, "httpMethod": method}
+        theirs.aws.put_method(**place, authorizationType="NONE")
+        theirs.aws.put_integration(
+            **place, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'}
+        )
+        theirs.aws.put_integration_response(**place, statusCode="200")
+    theirs.aws.delete_resource(**api, resourceId=paths["/c"])
+    theirs.aws.create_deployment(**api, stageName="prod")
+    assert (theirs.status("a"), theirs.status("b")) == (200, 401)
+
+    stack = "--stack attaching"
+    again = f"cogauth attach --api {theirs.id} --path /a --method GET {stack}"
+    forget = f"cogauth detach --api {theirs.id} --path /c --method GET {stack}"
+    listed = up.run("attach", "--api", "redone").must()
+    assert [" ".join(line.split()) for line in listed.out.splitlines()] == [
+        "GET /a NONE (lost)",
+        "POST /a NONE",
+        "GET /b COGNITO_USER_POOLS of the stack attaching (attached)",
+        "OPTIONS /b NONE",
+        "GET /c gone (lost)",
+    ]
+    document = up.run("attach", "--api", "redone", "--json").must().document
+    shown = {f"{one['method']} {one['path']}": one for one in document["methods"]}
+    assert set(shown["GET /b"]) == {"path", "method", "authorization", "attached", "lost"}
+    assert {name: (one["attached"], one["lost"]) for name, one in shown.items()} == {
+        "GET /a": (False, True),
+        "POST /a": (False, False),
+        "GET /b": (True, False),
+        "OPTIONS /b": (False, False),
+        "GET /c": (False, True),
+    }
+    assert (shown["GET /a"]["now"], shown["GET /c"]["now"]) == ("NONE", "gone")
+    assert shown["GET /c"]["authorization"] is None
+
+    # The stage that was attached to is taken, though there is another.
+    checked = up.run("verify", "--api", "redone", "--json").must(1).document
+    assert checked["stage"] == "prod"
+    rows = {row["sent"]: row for row in checked["rows"] if row["check"] == "guard"}
+    assert {name: (row["got"], row["ok"]) for name, row in rows.items()} == {
+        "GET /a": ("NONE", False),
+        "GET /c": ("gone", False),
+    }
+    warned = up.run("up").must()
+    told = {
+        "attach": listed.err,
+        "attach --json": f"{shown['GET /a']['mend']}' {shown['GET /c']['mend']}'",
+        "verify": f"{rows['GET /a']['note']} {rows['GET /c']['note']}",
+        "up": warned.err,
+        "detach": up.run("detach", "--api", "redone", "--dry-run").must().out,
+    }
+    for command, text in told.items():
+        assert command == "detach" or f"{again}'" in text, command
+        assert command == "detach" or f"{forget}'" in text, command
+    assert "its guard was lost" in told["detach"]
+    assert warned.err.count("Warning") == 2
+
+    # What they name is what mends it.
+    up.run(*again.split()[1:], "--yes").must()
+    assert (theirs.status("a"), theirs.status("a", token)) == (401, 200)
+    up.run(*forget.split()[1:], "--yes").must()
+    assert "Warning" not in up.run("up").must().err
+    assert "(lost)" not in up.run("attach", "--api", "redone").must().out
+
+    # And what is given back names it.
+    patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
+    place = {**api, "resourceId": made, "httpMethod": "GET"}
+    theirs.aws.update_method(**place, patchOperations=patch)
+    done = up.run("detach", "--yes", "--json").must()
+    (gave,) = done.document["apis"]
+    assert f"GET /a of the API redone ({theirs.id}) was left alone" in done.err
+    assert gave["lost"] == [f"GET /a had lost its guard before: '{again}' guards it again."]
+    assert f"Warning: {gave['lost'][0]}" in done.err
+    assert theirs.guarded() == []
+
+
 def test_detaching_from_two_apis_tells_what_became_of_each(up: Cli, endpoint: str) -> None:
     first, second = Theirs(endpoint, "first", ["a"]), Theirs(endpoint, "second", ["a"])
     for each in (first, second):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from conftest import Account, Call, refusal
 
 from cogauth.aws_errors import AWS_ERRORS, EXPIRED, INVALID, explain, failure, is_definite
@@ -24,10 +25,16 @@ INVALID_CODES = [
 ]
 
 
-def answered(code: str, message: str = "", operation: str = "CreateRole", status: int = 400) -> Any:
+def answered(
+    code: str,
+    message: str = "",
+    operation: str = "CreateRole",
+    status: int = 400,
+    **metadata: Any,
+) -> Any:
     response: Any = {
         "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
+        "ResponseMetadata": {"HTTPStatusCode": status, **metadata},
     }
     return ClientError(response, operation)
 
@@ -167,10 +174,130 @@ def test_expired_credentials(code: str) -> None:
 
 @pytest.mark.parametrize("code", INVALID_CODES)
 def test_credentials_that_aws_doesnt_take(code: str) -> None:
-    text = explain(answered(code, SECRET))
+    text = explain(answered(code, f"The key {SECRET} is not known.", Region="eu-central-1"))
     assert code in text
     assert "AWS_PROFILE" in text
+    assert "AWS says: The key (not shown) is not known." in text
+    assert "enabled" not in text
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure", "OptInRequired"]
+)
+@pytest.mark.parametrize("region", ["ap-east-1", "eu-south-2", "me-central-1", "il-central-1"])
+def test_a_region_that_may_not_be_enabled(code: str, region: str) -> None:
+    words = "The security token included in the request is invalid."
+    text = explain(answered(code, words, "GetCallerIdentity", 403, Region=region))
+    assert f"the region {region} isn't enabled" in text
+    assert words in text
+
+
+def test_the_region_is_that_of_the_call() -> None:
+    aws = Aws(region="ap-east-1", local=True)
+    aws.sts.meta.events.register("before-call", lambda **_: refusal(403, "InvalidClientTokenId"))
+    assert "the region ap-east-1 isn't enabled" in explain(raised(aws))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference between the request time and ours is too large."),
+        ("RequestInTheFuture", "The date stamp is in the future."),
+        ("RequestExpired", "Request has expired."),
+        (
+            "SignatureDoesNotMatch",
+            "Signature expired: 20261126T100000Z is now earlier than 20261126T111500Z",
+        ),
+        (
+            "InvalidSignatureException",
+            "Signature not yet current: 20261126T130000Z is still later than 20261126T120500Z",
+        ),
+    ],
+)
+def test_a_clock_that_is_wrong(code: str, message: str) -> None:
+    date = "Thu, 26 Nov 2026 11:00:00 GMT"
+    text = explain(answered(code, message, status=403, HTTPHeaders={"date": date}))
+    assert "the clock of this machine differs" in text
+    assert f"(AWS: {date}; here: " in text
+    assert message.removesuffix(".") in text
+    assert "doesn't accept these credentials" not in text
+    assert "clock" in explain(answered(code, message))
+
+
+def test_a_signature_that_doesnt_match_is_shown_without_what_was_signed() -> None:
+    message = (
+        "The request signature we calculated does not match.\n\nThe Canonical String for this "
+        f"request should have been\n'POST\n/\nx-amz-security-token:{SECRET[:20]}\nhost'"
+    )
+    text = explain(answered("SignatureDoesNotMatch", message, status=403))
+    assert "does not match" in text
+    assert SECRET[:20] not in text
+
+
+def test_a_session_with_mfa_that_ends_on_the_way() -> None:
+    text = explain(botocore_errors.RefreshWithMFAUnsupportedError())
+    assert "goes on where it stopped" in text
+    assert "duration_seconds" in text
+
+
+def test_an_mfa_code_that_aws_doesnt_take() -> None:
+    message = "MultiFactorAuthentication failed with invalid MFA one time pass code."
+    text = explain(answered("AccessDenied", message, "AssumeRole", 403))
+    assert "doesn't take the MFA code" in text
+    assert message in text
+    assert "permission" not in text
+
+
+@pytest.mark.parametrize(
+    ("operation", "message", "named"),
+    [
+        ("CreateFunction", "arm64 is not supported in this region.", True),
+        ("UpdateFunctionCode", "Unsupported Architectures: [arm64]", True),
+        ("CreateFunction", "The role defined for the function cannot be assumed.", False),
+        ("CreateRole", "arm64", False),
+    ],
+)
+def test_an_architecture_that_isnt_in_the_region(
+    operation: str, message: str, *, named: bool
+) -> None:
+    text = explain(answered("InvalidParameterValueException", message, operation))
+    assert ("--architecture x86_64" in text) is named
+    assert message.removesuffix(".") in text
+
+
+@pytest.mark.parametrize("code", ["", "404", "502"])
+def test_an_answer_that_isnt_awss(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    text = explain(answered(code, "<html>Not Found</html>", "GetCallerIdentity", 404))
+    assert "AWS_ENDPOINT_URL='http://127.0.0.1:4566'" in text
+    assert "<html>Not Found</html>" in text
+    assert "endpoint_url in the profile" in text
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "HTTPS_PROXY", "http_proxy"]
+)
+def test_what_leads_elsewhere_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:9"
+    monkeypatch.setenv(variable, url)
+    dead = botocore_errors.EndpointConnectionError(endpoint_url=url)
+    assert f"{variable}='{url}'" in explain(dead)
+    assert f"{variable}='{url}'" in explain(ResponseParserError("<html>"))
+
+
+def test_an_endpoint_that_the_profile_names() -> None:
+    there = botocore_errors.EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+    assert "endpoint_url in the profile" in explain(there)
+    for host in ("sts.eu-central-1.amazonaws.com", "sts.cn-north-1.amazonaws.com.cn"):
+        aws = botocore_errors.EndpointConnectionError(endpoint_url=f"https://{host}/")
+        assert "endpoint_url" not in explain(aws)
+
+
+def test_the_variable_whose_value_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
+    text = explain(ValueError("invalid literal for int() with base 10: 'many'"))
+    assert "AWS_MAX_ATTEMPTS='many'" in text
 
 
 def test_each_code_has_one_meaning() -> None:
@@ -302,6 +429,7 @@ def _fields(kind: type[Exception]) -> list[str]:
     ("error", "definite"),
     [
         (answered("AccessDenied", status=403), True),
+        (ResponseParserError("<html>"), False),
         (answered("InvalidParameterException", status=400), True),
         (answered("TooManyRequestsException", status=429), True),
         (answered("InternalFailure", status=500), False),

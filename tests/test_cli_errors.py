@@ -444,6 +444,33 @@ def test_a_state_file_that_is_a_link_to_itself(cli: Cli) -> None:
         assert "the link leads to itself" in cli.run(*words).must(2).err
 
 
+@pytest.mark.parametrize("leftover", ["AWS_ENDPOINT_URL", "COGAUTH_ENDPOINT_URL", "profile"])
+def test_a_leftover_endpoint_is_named_where_the_stack_is_on_aws(
+    cli: Cli, standing: dict[str, Any], silent: Fixed, leftover: str
+) -> None:
+    cli.state.write_text(json.dumps({**standing, "endpoint_url": None}))
+    env = {leftover: silent.url}
+    if leftover == "profile":
+        (cli.folder / "config").write_text(f"[default]\nendpoint_url = {silent.url}\n")
+        env = {"AWS_CONFIG_FILE": str(cli.folder / "config")}
+    named = "endpoint_url out of the AWS profile" if leftover == "profile" else leftover
+    done = cli.run("down", "--yes", **env)
+    reads_well(done, "of endpoint AWS's own", silent.url, named, "Nothing was touched")
+    assert "Give the same with" not in done.err
+    assert silent.requests == []
+
+
+def test_an_error_of_a_value_is_a_json_document_too(cli: Cli) -> None:
+    for words, env in (
+        (["up", "--json", "--settle", "soon"], {}),
+        (["users", "--json", "--nothing"], {}),
+        (["attach"], {"COGAUTH_JSON": "1"}),
+    ):
+        done = cli.run(*words, **env).must(2)
+        assert list(done.document) == ["error"]
+        assert done.document["error"] in done.err
+
+
 def test_a_state_file_that_can_not_be_written(cli: Cli, silent: Fixed) -> None:
     (cli.folder / "file").touch()
     for place in ("file/state.json", "/proc/nowhere/state.json", "file/deep/state.json"):

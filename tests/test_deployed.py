@@ -16,7 +16,7 @@ from conftest import REGION, Account, Call, refusal
 
 from cogauth import rest_apis
 from cogauth.deployed import Pending, deployed, pending
-from cogauth.rest_apis import Guard, LiveMethod
+from cogauth.rest_apis import Guard, Issuer, LiveMethod
 
 if TYPE_CHECKING:
     from conftest import Before
@@ -189,6 +189,69 @@ def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> N
     found = deployed(ctx, ctx.fact("rest_api"), stage, live)
     assert found.routes == live
     assert found.unseen
+
+
+# Authorizers of type JWT. How AWS exports one isn't documented: an apiKey scheme has the header as
+# its name, as HTTP APIs' oauth2 has none.
+
+TRUSTED = {"issuers": [{"issuer": "https://id.example", "audiences": ["b", "a"]}]}
+JWT_AUTHORIZER = {
+    "type": "jwt",
+    "identitySource": "method.request.header.X-Auth",
+    "jwtConfiguration": TRUSTED,
+}
+SCHEMES: list[dict[str, Any]] = [
+    {"type": "apiKey", "name": "X-Auth", "in": "header"},
+    {"type": "oauth2"},
+]
+
+
+def jwt_export(scheme: dict[str, Any], **authorizer: Any) -> dict[str, Any]:
+    whole = {**scheme, "x-amazon-apigateway-authorizer": {**JWT_AUTHORIZER, **authorizer}}
+    return {
+        "paths": {"/pets": {"get": {"security": [{"theirs": ["pets/read"]}]}}},
+        "components": {"securitySchemes": {"theirs": whole}},
+    }
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_jwt_authorizer_as_deployed(account: Account, scheme: dict[str, Any]) -> None:
+    summary = {"/pets": {"GET": {"authorizationType": "JWT", "apiKeyRequired": False}}}
+    _, found = looked_at(account, summary, jwt_export(scheme))
+    assert found.unseen is None
+    guard = found.routes["/pets"]["GET"].guard
+    assert (guard.type, guard.authorizer, guard.scopes, guard.header) == (
+        *("JWT", "theirs", ("pets/read",), "X-Auth"),
+    )
+    assert guard.issuers == (Issuer("https://id.example", ("a", "b")),)
+    # Whoever calls a Lambda authorizer so has none.
+    words = {"x-amazon-apigateway-authtype": "jwt"}
+    _, found = looked_at(account, summary, jwt_export({**scheme, **words}, type="token"))
+    assert found.unseen == "the authorizers of its methods"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_jwt_authorizer_is_compared(scheme: dict[str, Any]) -> None:
+    method = LiveMethod(
+        *("r1", "/pets", "GET"),
+        {"authorizationType": "JWT", "authorizerId": "a1", "authorizationScopes": ["pets/read"]},
+    )
+    live = {**JWT_AUTHORIZER, "id": "a1", "name": "theirs", "type": "JWT"}
+    document = jwt_export(scheme)
+
+    def found(**changed: Any) -> list[Pending]:
+        return pending(document, [method], [{**live, **changed}], authorization=True)
+
+    assert found() == []
+    # Of an older botocore, which leaves out what it doesn't know.
+    assert found(jwtConfiguration=None) == []
+    other = {"issuers": [{"issuer": "https://id.example", "audiences": ["a"]}]}
+    assert found(jwtConfiguration=other) == [
+        Pending("authorizer theirs", "changed", ("issuers",)),
+    ]
+    assert found(identitySource="method.request.header.Authorization") == [
+        Pending("authorizer theirs", "changed", ("header",)),
+    ]
 
 
 # What a deployment would publish

@@ -738,6 +738,7 @@ def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:
 
 def test_down_twice_is_fine(account: Account) -> None:
     account.up()
+    account.grow_old()
     text = account.path().read_text()
     account.down()
     # As if the state file had come back from a copy.

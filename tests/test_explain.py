@@ -34,11 +34,11 @@ from cogauth.deployed import Deployed
 from cogauth.errors import LoginError, UsageError
 from cogauth.explain import Diagnosis, diagnose
 from cogauth.explain.address import Address, check_suffix, parse_url
-from cogauth.explain.causes import CHECKS, TOKEN_CHECKS
+from cogauth.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
 from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
-from cogauth.rest_apis import Guard, Method, Routes
+from cogauth.rest_apis import Guard, Issuer, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
 
@@ -471,7 +471,7 @@ def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
     token = read_token(f"Bearer {lab.tokens['id_token']}")
     with Fixed(repeat) as gateway:
         seen = _with_answer(
-            Evidence(replace(address, url=gateway.url), "GET", "Authorization", token, "", "")
+            ctx, Evidence(replace(address, url=gateway.url), "GET", "Authorization", token, "", "")
         )
     assert seen.answer is not None
     assert seen.answer.message == "'(the token)' not a valid key=value pair"
@@ -526,7 +526,7 @@ def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
     assert lines[3] == "Cause (bad_signature):"
     assert token not in done.out + done.err
     assert token.split(".")[0] not in done.out + done.err
-    document = lab.cli.run(*words, "--json", typed=token).must().document
+    document = lab.cli.run(*words, "--json", typed=f"\ufeff{token}").must().document
     assert list(document) == [
         *("url", "method", "status", "message", "cause", "sentence", "fix", "notes", "facts")
     ]
@@ -771,6 +771,7 @@ class OurPool:
     """A context that knows where its pool's keys are, and nothing else."""
 
     jwks_url = f"{ISSUER}/.well-known/jwks.json"
+    aws = SimpleNamespace(ca_bundle=None)
 
 
 def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -852,9 +853,9 @@ def test_a_private_api_that_is_not_reached() -> None:
     nowhere = Address("http://127.0.0.1:1/dev/hello", "api1", "dev", "/hello", "amazonaws.com")
     seen = evidence(None, address=nowhere)
     with pytest.raises(LoginError):
-        _with_answer(seen)
+        _with_answer(cast("Any", OurPool), seen)
     private = {**(seen.api or {}), "endpointConfiguration": {"types": ["PRIVATE"]}}
-    found = diagnose(_with_answer(replace(seen, api=private)))
+    found = diagnose(_with_answer(cast("Any", OurPool), replace(seen, api=private)))
     says(found, "private_api", None, "reached only from a VPC", "api1-VPCE_ID")
 
 
@@ -932,7 +933,7 @@ def test_where_something_could_not_be_looked_at_it_says_so() -> None:
 
 
 def test_every_cause_has_a_check_and_every_check_a_description() -> None:
-    for check in (*CHECKS, *TOKEN_CHECKS):
+    for check in (*CHECKS, *TOKEN_CHECKS, *JWT_CHECKS):
         assert check.__doc__
 
 
@@ -953,10 +954,187 @@ def test_what_a_token_or_an_answer_says_moves_no_cursor(capsys: pytest.CaptureFi
     assert shown.count("\\u001b]0;x\\u0007\\nCause (none):") > 4
 
 
+# Authorizers of type JWT
+
+JWT_GUARD = Guard(
+    "JWT",
+    scopes=("shop/read",),
+    authorizer="theirs",
+    issuers=(Issuer(ISSUER, ("client1", "client2")), Issuer("https://id.example", ("shop",))),
+)
+
+
+@pytest.mark.parametrize(
+    ("claims", "status", "code", "words"),
+    [
+        # A scope that is missing is 403 there, and all else 401.
+        ({}, 403, "scope_missing", "carries none. POST /signin's access tokens carry aws.cog"),
+        ({"scope": "shop/write"}, 403, "scope_missing", "answers 403 to that"),
+        ({"scope": "shop/write"}, None, "scope_missing", "shop/write"),
+        ({"scope": "shop/write"}, 401, "unexplained", "an algorithm or a claim"),
+        ({"exp": 1}, 401, "expired", "ago"),
+        ({"exp": 1, "scope": "shop/read"}, 403, "unexplained", "AWS WAF"),
+        ({"iss": "https://id.example/"}, 401, "wrong_issuer", f"trusts {ISSUER}, https://id."),
+        ({"iss": "https://id.example"}, 401, "wrong_audience", "for client1 (aud)"),
+        ({"iss": "https://id.example", "aud": ["x", "shop"]}, 401, "unexplained", "algorithm"),
+        ({"aud": None, "client_id": "other"}, 401, "wrong_audience", "access tokens have no aud"),
+        # Whether client_id stands in for it isn't documented.
+        ({"aud": None, "client_id": "client1"}, 401, "wrong_audience", "nobody by name"),
+        ({"aud": None, "client_id": "client1", "scope": "shop/read"}, None, "not_sent", "no aud"),
+        # It takes either kind, and either name of the claim.
+        ({"token_use": "access", "scp": ["a", "shop/read"]}, None, "not_sent", "was not made"),
+        ({"token_use": "id", "scope": "shop/read"}, 200, "none", "answered 200"),
+    ],
+)
+def test_what_a_jwt_authorizer_refuses(
+    claims: dict[str, Any], status: int | None, code: str, words: str
+) -> None:
+    token = read_token(a_token(**claims))
+    found = diagnose(evidence(status, "Forbidden", guard=JWT_GUARD, token=token))
+    says(found, code, status, words)
+    assert found.facts["issuers"] == f"{ISSUER}, https://id.example"
+    assert found.facts["authorization"] == "JWT"
+
+
+@pytest.mark.parametrize("error", ["ForbiddenException", "AccessDeniedException"])
+def test_a_403_of_a_jwt_authorizer_by_either_name(error: str) -> None:
+    answer = Got(403, "Forbidden", error)
+    says(diagnose(evidence(guard=JWT_GUARD, answer=answer)), "scope_missing", 403)
+
+
+def test_a_jwt_authorizer_that_can_t_be_used() -> None:
+    answer = Got(500, "null", "AuthorizerConfigurationException")
+    found = diagnose(evidence(guard=JWT_GUARD, answer=answer))
+    says(found, "authorizer_broken", 500, "issuer's keys")
+
+
+def test_issuers_that_an_older_botocore_leaves_out_are_no_change() -> None:
+    deployed = replace(JWT_GUARD, scopes=())
+    now = replace(deployed, issuers=None)
+    assert diagnose(evidence(200, "", guard=deployed, now=now)).notes == ()
+    now = replace(deployed, issuers=(Issuer(ISSUER),))
+    (note,) = diagnose(evidence(200, "", guard=deployed, now=now)).notes
+    assert note.endswith(f"issuers: deployed {ISSUER}, https://id.example, now {ISSUER}.")
+
+
+# The newer form of a pool's issuer
+
+UPDATED = ISSUER.replace("https://", "https://issuer-")
+
+
+def test_a_token_of_the_updated_issuer() -> None:
+    token = read_token(a_token(iss=UPDATED))
+    found = diagnose(evidence(token=token, issuer_type="UPDATED"))
+    says(found, "updated_issuer", 401, UPDATED, "back to ORIGINAL", "resets what it isn't given")
+    assert found.facts["signature"] == "made by the stack's pool"
+    # With a botocore that doesn't know the setting.
+    says(diagnose(evidence(token=token)), "updated_issuer", 401, "type JWT")
+    again = diagnose(evidence(token=token, issuer_type="ORIGINAL"))
+    says(again, "updated_issuer", 401, "is ORIGINAL again", "Sign in again", "test-login")
+    # Another pool's.
+    other = read_token(a_token(iss=UPDATED.replace("_Ours", "_Other")))
+    says(diagnose(evidence(token=other)), "wrong_pool", 401, "issuer-cognito-idp")
+    theirs = replace(GUARD, pools=(POOL.replace("_Ours", "_Other"),))
+    says(diagnose(evidence(token=other, guard=theirs)), "updated_issuer", 401)
+    # An authorizer of type JWT takes it, if it trusts it.
+    trusting = replace(JWT_GUARD, scopes=(), issuers=(Issuer(UPDATED, ("client1",)),))
+    says(diagnose(evidence(200, "", token=token, guard=trusting)), "none", 200)
+    strict = replace(trusting, issuers=(Issuer(ISSUER, ("client1",)),))
+    says(diagnose(evidence(token=token, guard=strict)), "wrong_issuer", 401, UPDATED)
+
+
+def test_a_pool_that_was_set_to_the_updated_issuer_is_worth_a_word() -> None:
+    found = diagnose(evidence(200, "", issuer_type="UPDATED"))
+    says(found, "none", 200, "IssuerConfiguration UPDATED")
+    assert diagnose(evidence(200, "", issuer_type="ORIGINAL")).notes == ()
+
+
+@pytest.mark.local
+def test_the_pools_issuer_is_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local AWS's botocore doesn't know the setting: what AWS answers is put in its place."""
+    ctx = lab.context()
+    ctx.aws.make_clients("cognito")
+    address = parse_url(ctx.state, lab.url("/hello"))
+    live: dict[str, Any] = {"UserPool": {"IssuerConfiguration": {"Type": "UPDATED"}}}
+    monkeypatch.setattr(ctx.aws.cognito, "describe_user_pool", lambda **_: live, raising=False)
+    seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
+    assert seen.issuer_type == "UPDATED"
+    live["UserPool"] = {}
+    assert gather(ctx, address, "GET", None, "Authorization").issuer_type is None
+
+    def denied(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeUserPool")
+
+    monkeypatch.setattr(ctx.aws.cognito, "describe_user_pool", denied, raising=False)
+    seen = gather(ctx, address, "GET", None, "Authorization")
+    assert "the user pool: AccessDeniedException" in seen.unknown[0]
+
+
+# What is no token, and what is around one
+
+SIGNATURE = (
+    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/eu-central-1/execute-api/aws4_request, "
+    "SignedHeaders=host;x-amz-date, Signature=0123456789abcdef0123456789abcdef"
+)
+
+
+@pytest.mark.local
+def test_an_aws_signature(lab: Lab) -> None:
+    found = lab.explain("/hello", SIGNATURE)
+    assert found.answer is not None
+    says(found, "aws_signature", found.answer.status, "SigV4", "header Authorization")
+    assert found.answer.status in {401, 403}
+    done = lab.cli.run(
+        *("explain", lab.url("/hello"), "--token-stdin", "--stack", "why", "--json"),
+        typed=f"Authorization: {SIGNATURE}\n",
+    ).must()
+    assert done.document["cause"] == "aws_signature"
+    for secret in ("AKIDEXAMPLE", "0123456789abcdef"):
+        assert secret not in done.out + done.err + repr(found)
+
+
+def test_an_aws_signature_where_one_is_asked_for() -> None:
+    seen = evidence(403, "no", guard=Guard("AWS_IAM"), token=read_token(SIGNATURE))
+    says(diagnose(seen), "iam_authorization", 403, "the one request that it was made for")
+    says(diagnose(evidence(guard=JWT_GUARD, token=read_token(SIGNATURE))), "aws_signature", 401)
+
+
+def test_what_the_gateway_repeats_of_a_signature_is_not_shown() -> None:
+    def repeat(request: Any) -> Answer:
+        sent = request.headers["Authorization"]
+        parts = sent.replace(",", "").split()
+        return Answer(403, json.dumps({"message": f"{sent} and {parts[1]} and {parts[-1]}"}))
+
+    with Fixed(repeat) as gateway:
+        address = replace(evidence().address, url=gateway.url)
+        seen = _with_answer(evidence(None, address=address, token=read_token(SIGNATURE)))
+    assert seen.answer is not None
+    assert "AKIDEXAMPLE" not in seen.answer.message
+    assert "0123456789abcdef" not in seen.answer.message
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("around", ['"{}"', "'{}'", '"Bearer {}"', 'Bearer "{}"', '{}"', "“{}”"])
+def test_quotes_around_a_token(lab: Lab, around: str) -> None:
+    text = around.format(lab.tokens["id_token"])
+    # What no header can carry is not sent.
+    says(lab.explain("/hello", text), "quoted", 401 if text.isascii() else None, "quotes around it")
+    words = ("explain", lab.url("/hello"), "--token-stdin", "--stack", "why", "--json")
+    document = lab.cli.run(*words, typed=f"{text}\n").must().document
+    assert document["cause"] == "quoted"
+
+
+@pytest.mark.parametrize("text", ['"hello"', '"', "''", '"a.b.c"'])
+def test_quotes_around_what_is_no_token_either(text: str) -> None:
+    says(diagnose(evidence(token=read_token(text))), "not_a_jwt", 401)
+
+
 @given(
     st.one_of(st.none(), st.text(), st.builds(a_token, exp=st.floats(), iss=st.text())),
     st.sampled_from([200, 302, 400, 401, 403, 404, 429, 500, 504, None]),
-    st.sampled_from([GUARD, Guard(), Guard("AWS_IAM"), replace(GUARD, scopes=("a", "b"))]),
+    st.sampled_from(
+        [GUARD, Guard(), Guard("AWS_IAM"), replace(GUARD, scopes=("a", "b")), JWT_GUARD]
+    ),
     st.booleans(),
 )
 def test_whatever_is_found_there_is_one_cause_and_no_token(

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FAULTS, READS, Account, Call, StoppedError
+from conftest import FAULTS, READS, RESOURCES, Account, Call, StoppedError, refusal
 from moto import mock_aws
 from test_engine import STACK, configuration, standing, unrecorded
 
 from cogauth.aws_errors import AWS_ERRORS
 from cogauth.context import Aws
 from cogauth.errors import CogauthError
-from cogauth.state import load
+from cogauth.state import CREATED, State, load
+from cogauth.steps.apigateway import Integration, Method
 
 # What of a call's body says which resource it is about.
 NAMING = (
@@ -80,9 +81,9 @@ def _names(sent: dict[str, Any]) -> str:
 
 
 def run(account: Account, command: str) -> None:
-    """Run `up` or `down`; what a lost pool held is given up."""
+    """Run `up`, which must not ask about anything, or `down`."""
     if command == "up":
-        account.up(confirm=lambda _lost: None)
+        account.up()
     else:
         account.down()
 
@@ -145,6 +146,7 @@ class Clean:
 
     def __init__(self, account: Account) -> None:
         self.up = self._recorded(account, "up")
+        self.ctx = account.context()
         self.world = world(account)
         self.down = self._recorded(account, "down")
         assert account.left() == []
@@ -205,6 +207,82 @@ def test_the_calls_of_clean_runs_are_told_apart(clean: Clean) -> None:
     creates = [address for address, _ in clean.up if address.startswith("CreateFunction ")]
     assert len(creates) == 2
     assert len(clean.world[0]) == len(STACK)
+
+
+def mark(state: State, key: str) -> str:
+    """Return what a call that is about a resource has in its path or body; empty: not made yet."""
+    record, made = state.by_key(key), RESOURCES[key]
+    if record is None or record["status"] != CREATED:
+        return ""
+    if isinstance(made, Method | Integration):
+        method = made if isinstance(made, Method) else made.method
+        place = f"/resources/{state.fact(method.resource, 'id')}/methods/{method.http_method}"
+        return place if made is method else f"{place}/integration"
+    return f"/stages/{record['id']}" if key == "stage" else record["id"]
+
+
+def unknown(call: Call) -> Any:
+    """Return the answer of a service that doesn't know what a call is about."""
+    if call.operation == "DescribeLogGroups":
+        return refusal(200, "")[0], {"logGroups": [], "ResponseMetadata": {"HTTPStatusCode": 200}}
+    if call.sent["url_path"].startswith("/restapis"):
+        return refusal(404, "NotFoundException", "Invalid Resource identifier specified")
+    if isinstance(call.sent["body"], dict):
+        return refusal(404, "NoSuchEntity", "The role with that name cannot be found.")
+    return refusal(404, "ResourceNotFoundException", "There is no such thing.")
+
+
+class NotYet:
+    """Answers so many times that there is no such thing, to each call about one resource."""
+
+    def __init__(self, account: Account, key: str, times: int) -> None:
+        self.account, self.key, self.times = account, key, times
+        self.met: Counter[str] = Counter()
+
+    def __call__(self, call: Call) -> Any:
+        text = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s}"
+        about = mark(self.account.state(), self.key)
+        if not about or about not in text or self.met[text] == self.times:
+            return None
+        self.met[text] += 1
+        return unknown(call)
+
+
+def stop_once_made(account: Account, key: str) -> None:
+    """Run `up`, stopped at the first call after a resource was recorded as made."""
+    frozen: list[bytes] = []
+
+    def on_before(_call: Call) -> None:
+        if not frozen and mark(account.state(), key):
+            frozen.append(account.path().read_bytes())
+        if frozen:
+            raise StoppedError
+
+    with contextlib.suppress(StoppedError), account.calls.watched(on_before):
+        account.up()
+    if frozen:
+        account.path().write_bytes(frozen[0])
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["in one run", "after a killed one"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_was_just_made_may_be_unknown_to_all_that_follows(
+    clean: Clean, accounts: Accounts, pytestconfig: pytest.Config, times: int, *, killed: bool
+) -> None:
+    keys = [key for key, one in RESOURCES.items() if one.wanted(clean.ctx)]
+    if not pytestconfig.getoption("--all-faults"):
+        keys = keys[2 * killed + times :: 4]
+    met: Counter[str] = Counter()
+    for key in keys:
+        with accounts() as account:
+            if killed:
+                stop_once_made(account, key)
+            answer = NotYet(account, key, times)
+            with account.calls.watched(answer):
+                account.up()
+            met += answer.met
+            assert world(account) == clean.world, key
+    assert met
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -29,7 +29,8 @@ pytest_plugins = ("cli_tools",)
 pytestmark = pytest.mark.local
 
 PASSWORD = "Correct-Horse-7"
-UP = ("up", "--yes", "--settle", "0")
+# Without --yes: nothing that 'down' was deleting is asked about.
+UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")
 # A sample of the sweep: a step that is odd meets "before" as well as "after".
 EVERY = {"up": 17, "down": 5}

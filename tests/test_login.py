@@ -14,12 +14,14 @@ import pytest
 from cli_tools import ACCOUNT, CALLER, REGION, Answer, Cli, Fixed, Request, free_port
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cogauth import sessions
 from cogauth.context import Aws, Context
 from cogauth.errors import LoginError
 from cogauth.login import READY_WITHIN_S, LoginResult, check_login
 from cogauth.settings import Settings
 from cogauth.state import CREATED, State
 from cogauth.steps import STEPS
+from cogauth.tokens import NAMES
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -303,6 +305,8 @@ def test_a_guard_that_does_not_guard_is_a_problem(
         [NOT_DEPLOYED, GATEWAY_FAILS, NOT_DEPLOYED],
         [Answer(500, '{"status": "fail", "msg": "no", "code": "access_denied"}')],
         [Answer(200, '{"status": "fail", "msg": "no", "code": "access_denied"}')],
+        [Answer(500, '{"status": "fail", "msg": "no", "code": "trigger_denied"}')] * 2,
+        [Answer(200, '{"status": "fail", "msg": "no", "code": "trigger_denied"}')],
         [Answer(403, "")],
     ],
 )
@@ -314,6 +318,18 @@ def test_a_new_deployment_is_waited_for(
     assert len(api.sent("/signin")) == len(first) + 1
     assert set(told) == {"the new deployment to answer"}
     assert 0 < fake.now < READY_WITHIN_S
+
+
+@pytest.mark.parametrize("code", ["access_denied", "trigger_denied"])
+def test_so_it_is_where_a_token_is_wanted(
+    ctx: Context, api: Api, told: list[str], code: str
+) -> None:
+    body = {"status": "fail", "msg": "no", "code": code}
+    api.sign_in = [Answer(500, json.dumps(body)), success(token())]
+    got, is_new = sessions.begin(ctx, "ann", PASSWORD)
+    assert is_new
+    assert set(got) == set(NAMES)
+    assert set(told) == {"the new deployment to answer"}
 
 
 def test_the_protected_method_is_waited_for_too(ctx: Context, api: Api, told: list[str]) -> None:
@@ -344,7 +360,13 @@ def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
     ctx: Context, api: Api, told: list[str]
 ) -> None:
     """Each try of a wrong password counts towards Cognito's lockout."""
-    for status, code in ((401, "wrong_credentials"), (403, "user_disabled"), (500, "timeout")):
+    for status, code in (
+        (401, "wrong_credentials"),
+        (403, "user_disabled"),
+        (500, "timeout"),
+        (500, "trigger_failed"),
+        (500, "client_secret_unreadable"),
+    ):
         api.server.requests.clear()
         body = {"status": "fail", "msg": "said so", "code": code}
         api.sign_in = [Answer(status, json.dumps(body))]

@@ -57,6 +57,12 @@ def test_the_stage_that_is_meant() -> None:
     stages = [{"stageName": "dev"}, {"stageName": "beta"}]
     assert choose_stage({"id": "a1"}, stages, "beta") == stages[1]
     assert choose_stage({"id": "a1"}, stages[:1], None) == stages[0]
+    # The one that was attached to, unless it was deleted, or there are two of them.
+    assert choose_stage({"id": "a1"}, stages, None, ["beta", "gone"]) == stages[1]
+    assert choose_stage({"id": "a1"}, stages, "dev", ["beta"]) == stages[0]
+    for attached in (["gone"], ["dev", "beta"]):
+        with pytest.raises(UsageError, match="several stages"):
+            choose_stage({"id": "a1"}, stages, None, attached)
 
 
 # Where a request leads

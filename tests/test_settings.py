@@ -66,6 +66,7 @@ def test_a_throttle_rate_may_be_a_fraction_or_a_whole_number() -> None:
 @pytest.mark.parametrize(
     ("name", "fine", "refused"),
     [
+        ("tier_given", [True, False], [None, 0, "true"]),
         ("tier", ["LITE", "ESSENTIALS", "PLUS"], ["lite", "FREE", "", "LITE\n", 1, None]),
         (
             "runtime",

@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cogauth.settings import Settings
 from cogauth.state import (
     CREATED,
     CREATING,
+    DELETING,
     OUTDATED,
     Authorization,
     State,
@@ -241,6 +243,9 @@ def text_of(path: Path) -> dict[str, Any]:
     state = make(path)
     state.put("user_pool", "user_pool", {"status": CREATED, "id": "p", "arn": "a"})
     state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
+    since = {"since": "2026-11-23T08:00:01+00:00"}
+    state.put("rest_api", "rest_api", {"status": CREATED, "id": "a", **since})
+    state.put("sign_in_function", "sign_in_function", {"status": DELETING, "id": "f", **since})
     state.put_attachment(
         "api",
         {
@@ -285,12 +290,16 @@ def check_usable(state: State) -> None:
         assert isinstance(getattr(state, name), str)
     for step in state.resources.values():
         for record in step.values():
-            assert record["status"] in {CREATING, CREATED, OUTDATED}
+            assert record["status"] in {CREATING, CREATED, OUTDATED, DELETING}
             assert record["status"] == CREATING or record["id"]
-    for attachment in state.attachments.values():
+            if record["status"] in {CREATING, DELETING} or "since" in record:
+                assert datetime.fromisoformat(record["since"]).timestamp() < 1e12
+    for api, attachment in state.attachments.items():
+        assert state.stages_of(api) == attachment["stages"]
         assert attachment["authorizer"]["pool"]
         for name, method in attachment["methods"].items():
-            assert state.is_attached("api", method["resource_id"], name.split(" ")[0]) or name
+            assert method["resource_id"]
+            assert state.is_attached(api, name)
             assert isinstance(method["former"]["authorizationScopes"], list)
             assert method["ours"][-1]["authorizationType"]
     assert Settings.from_json(state.settings.to_json()) == state.settings

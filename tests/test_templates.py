@@ -91,8 +91,8 @@ def test_every_code_of_the_function_has_a_status_and_no_other(sign_in: ModuleTyp
         (
             500,
             (
-                "trigger_failed client_secret_refused access_denied timeout unavailable "
-                "internal_error"
+                "trigger_failed trigger_denied client_secret_refused client_secret_unreadable "
+                "access_denied timeout unavailable internal_error"
             ),
         ),
     ],

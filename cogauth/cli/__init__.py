@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from contextlib import suppress
@@ -15,7 +14,7 @@ import click
 from cogauth import __version__
 from cogauth.cli.attach import attach, detach
 from cogauth.cli.call import call, curl
-from cogauth.cli.common import on_ending
+from cogauth.cli.common import is_about_output, on_ending, print_json
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
-# A full disk, a spent quota, a broken device: what writing to stdout can meet.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -76,6 +73,7 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 failed, 2 usage, 130 interrupted."""
     _open_what_is_closed()
     _replace_what_cannot_be_shown()
+    _keep_stdin()
     on_ending(_interrupt)
     if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
@@ -90,6 +88,8 @@ def main() -> NoReturn:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()
     except click.ClickException as error:
+        if _wants_json():
+            print_json({"error": error.format_message()})
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -101,7 +101,7 @@ def main() -> NoReturn:
         _drop_output()
         code = 1
     except OSError as error:
-        if error.errno not in UNWRITABLE or error.filename is not None:
+        if not is_about_output(error):
             raise
         _drop_output()
         click.echo(f"Error: The output can't be written: {error.strerror}.", err=True)
@@ -126,6 +126,28 @@ def _replace_what_cannot_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
+
+
+def _keep_stdin() -> None:
+    """Let no program that we start read what is on stdin: a credential_process, for one.
+
+    It may be a password. On a terminal such a program may have something to ask.
+    """
+    with suppress(OSError, ValueError):  # A stdin of no file, as tests have it.
+        number = sys.stdin.fileno()
+        if number != 0 or os.isatty(number):
+            return
+        kept = os.dup(number)
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), number)
+        encoding, errors = sys.stdin.encoding, sys.stdin.errors
+        sys.stdin = os.fdopen(kept, encoding=encoding, errors=errors)
+
+
+def _wants_json() -> bool:
+    """Say whether --json was given, to a command that didn't come so far as to look at it."""
+    variable = os.environ.get("COGAUTH_JSON", "").strip().lower()
+    return "--json" in sys.argv[1:] or variable in {"1", "true", "t", "yes", "y", "on"}
 
 
 def _drop_output() -> None:

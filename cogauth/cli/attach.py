@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.engine import Api, Attached, Detached, Plan, Row
+    from cogauth.guards import Lost
 
 Result = TypeVar("Result")
 
@@ -78,7 +79,9 @@ does; 'cogauth detach' gives all of it back.
     multiple=True,
     help="Take access tokens with one of these scopes, not ID tokens; repeatable.",
 )
-@click.option("--stage", help="The stage to deploy to.  [default: the API's only one]")
+@click.option(
+    "--stage", help="The stage to deploy to.  [default: the one attached to, or the only one]"
+)
 @_confirmed
 @writer_options
 @target_options
@@ -105,7 +108,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     _check_given(api=api, path=path, method=method, stage=stage)
     require_state(target)
     if path is None:
-        return _list(target, api, method)
+        return _list(target, api, method, stage)
     from cogauth import engine
 
     wanted = engine.Wanted(api, path, method, scopes, stage)
@@ -362,36 +365,55 @@ def _run(target: Target, ctx: Context, plan: Plan, work: Callable[..., Result]) 
         ) from error
 
 
-def _list(target: Target, wanted: str, method: str | None) -> int:
-    """Show an API's methods and what guards each."""
-    from cogauth import engine
+def _list(target: Target, wanted: str, method: str | None, stage: str | None) -> int:
+    """Show an API's methods and what guards each; and which were attached, and have lost that."""
+    from cogauth import engine, guards
 
     ctx = _context(target)
     api = engine.read_api(ctx, wanted)
-    chosen = set(engine.choose([each.name for each in api.methods], None, method))
-    attached = ctx.state.attachments.get(api.id)
-    rows = [each for each in api.methods if each.name in chosen]
-    stages = [stage["stageName"] for stage in api.stages]
+    seen = guards.Seen(api.methods, api.authorizers, api.stages)
+    compared = guards.compare(ctx, api.id, seen, stage)
+    live = {each.name: each for each in api.methods}
+    lost: dict[str, Lost] = {}
+    for one in compared.lost:
+        # The first of a method's stages will do.
+        lost.setdefault(one.name, one)
+    chosen = set(engine.choose({**live, **lost}, None, method))
+    lost = {name: one for name, one in lost.items() if name in chosen}
+    names = sorted(chosen, key=lambda name: (name.partition(" ")[2], name))
+    stages = [one["stageName"] for one in api.stages]
     if target.as_json:
+        identity = {"stack": ctx.stack, "rest_api_id": api.id, "rest_api_name": api.name}
         methods = [
             {
-                "path": each.path,
-                "method": each.http_method,
-                "authorization": each.authorization,
-                "attached": ctx.state.is_attached(api.id, each.resource_id, each.http_method),
+                "path": name.partition(" ")[2],
+                "method": name.partition(" ")[0],
+                "authorization": live[name].authorization if name in live else None,
+                "attached": name in compared.held,
+                **_loss(target, lost.get(name)),
             }
-            for each in rows
+            for name in names
         ]
-        identity = {"stack": ctx.stack, "rest_api_id": api.id, "rest_api_name": api.name}
         print_json({**identity, "stages": stages, "methods": methods})
         return 0
     notice(f"REST API {api.name} ({api.id}) in {where(ctx)}, stages: {', '.join(stages) or 'none'}")
-    width = max(len(each.name) for each in rows)
-    for each in rows:
-        by_us = "  (attached)" if attached and each.name in attached["methods"] else ""
-        click.echo(f"{each.name:<{width}}  {api.words(ctx, each.authorization)}{by_us}")
+    width = max(map(len, names))
+    for name in names:
+        words = api.words(ctx, live[name].authorization) if name in live else "gone"
+        mark = "  (lost)" if name in lost else "  (attached)" if name in compared.held else ""
+        click.echo(f"{name:<{width}}  {words}{mark}")
+    for one in lost.values():
+        notice(f"Warning: {one.sentence(target.command(one.mend))}")
+    if compared.unknown:
+        notice(f"Not known: {compared.unknown}.")
     notice("Nothing was changed: --path says which of them to attach, as --path '*'.")
     return 0
+
+
+def _loss(target: Target, lost: Lost | None) -> dict[str, Any]:
+    if lost is None:
+        return {"lost": False}
+    return {"lost": True, "now": lost.found, "mend": target.command(lost.mend)}
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:
@@ -467,6 +489,8 @@ def _show_detached(
     for _, result in done:
         for line in result.left_alone if result else []:
             notice(f"  {line}")
+        for line in result.lost if result else []:
+            notice(f"Warning: {line}")
         for line in result.problems if result else []:
             notice(f"Error: {line}")
     if target.as_json:
@@ -479,6 +503,7 @@ def _show_detached(
                 "methods": _rows(plan),
                 "restored": result.restored if result else [],
                 "left_alone": result.left_alone if result else [],
+                "lost": result.lost if result else [],
                 "problems": result.problems if result else [],
                 "authorizers_deleted": result.authorizers if result else [],
                 **_pending(plan),

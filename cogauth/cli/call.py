@@ -48,7 +48,8 @@ def request_options(command: Callable[..., int | None]) -> Callable[..., int | N
         click.option("--no-token", is_flag=True, help="Send no token."),
         click.option(
             "--stage",
-            help="A stage of the API.  [default: the stack's, or the API's only one]",
+            help="A stage of the API.  [default: the stack's; of another API the one attached to, "
+            "or the only one]",
         ),
         click.option(
             "--api",

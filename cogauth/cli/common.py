@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from cogauth.local import LocalAws, Started
     from cogauth.settings import Settings
     from cogauth.state import State
+
+
+# A full disk, a spent quota, a broken device: what writing to stdout can meet.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,9 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if failure is None:
                 raise
             if debug:
-                click.echo(traceback.format_exc(), err=True, nl=False)
+                from cogauth.environment import redact
+
+                click.echo(redact(traceback.format_exc()), err=True, nl=False)
             if as_json:
                 print_json({"error": str(failure)})
             click.echo(f"Error: {failure}", err=True)
@@ -162,14 +169,32 @@ def default_state_path(stack: str) -> Path:
 
 
 def _as_ours(error: Exception) -> CogauthError | None:
-    """Return the error as one of ours, or None for a defect, which keeps its traceback."""
+    """Return the error as one of ours, or None if it is about our own output."""
     if isinstance(error, CogauthError):
         return error
-    if "botocore" not in sys.modules:
+    if is_about_output(error):
         return None
     from cogauth.aws_errors import AWS_ERRORS, explain
 
-    return CogauthError(explain(error)) if isinstance(error, AWS_ERRORS) else None
+    if isinstance(error, AWS_ERRORS):
+        return CogauthError(explain(error))
+    from cogauth.environment import in_force, redact
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return CogauthError(f"{error.filename}: {error.strerror or error}.")
+    text = redact(f"{type(error).__name__}: {error}")
+    # It may be an answer that isn't AWS's: of those only the first one is checked.
+    return CogauthError(
+        f"This is a defect of cogauth, or nothing that AWS would answer: {text}. Please report it "
+        f"with what --debug shows. {in_force()}".rstrip()
+    )
+
+
+def is_about_output(error: Exception) -> bool:
+    """Say whether our output can't be written: its reader has gone, or a disk is full."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
 def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -279,6 +304,7 @@ def connect(
             state.endpoint_url or "AWS's own",
             aws.endpoint_url or "AWS's own",
             "--endpoint-url",
+            _leftover(target) if state.endpoint_url is None else "",
         )
     aws.identify(*clients)
     if state is not None:
@@ -323,14 +349,30 @@ def _started(target: Target) -> Started:
     return started
 
 
-def _check_same(
-    state: State, what: str, recorded: str | None, present: str | None, option: str
+def _check_same(  # noqa: PLR0913, PLR0917 what it is about, and what to do
+    state: State,
+    what: str,
+    recorded: str | None,
+    present: str | None,
+    option: str,
+    remedy: str = "",
 ) -> None:
     if recorded != present:
+        remedy = remedy or f"Give the same with {option}"
         raise StateError(
             f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
-            f"touched. Give the same with {option}, or another --stack or --state."
+            f"touched. {remedy}, or give another --stack or --state."
         )
+
+
+def _leftover(target: Target) -> str:
+    """Say how AWS's own endpoint is taken: no option can name it."""
+    if target.endpoint_url:
+        return "Leave out --endpoint-url and COGAUTH_ENDPOINT_URL"
+    return (
+        "Unset AWS_ENDPOINT_URL, take endpoint_url out of the AWS profile, or set "
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"
+    )
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:

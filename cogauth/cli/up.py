@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from functools import partial
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from cogauth.state import Attachment
 
 DEFAULTS = Settings()
+# Of the methods of an API that have lost their guard so many are named.
+LISTED = 10
 
 
 def _setting(
@@ -84,7 +85,11 @@ Examples:
     envvar="COGAUTH_LOCAL",
     help="Use an embedded local AWS, started for you. Needs: pip install '.[local]'",
 )
-@_setting("tier", "The pool's feature plan: LITE, ESSENTIALS or PLUS.")
+@_setting(
+    "tier",
+    "The pool's feature plan: LITE, ESSENTIALS or PLUS. Not given, a higher one than the stack's "
+    "stays as it is.",
+)
 @_setting("password_min_length", "A password's least length, in characters.")
 @_setting(
     "password_require",
@@ -114,7 +119,12 @@ Examples:
     callback=_origins,
     metavar="ORIGIN",
 )
-@click.option("--yes", is_flag=True, help="Make a lost user pool anew without a question.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Don't ask: make a lost user pool anew, take the client's secret back from Secrets "
+    "Manager.",
+)
 @writer_options
 @target_options
 def up(
@@ -165,6 +175,7 @@ def up(
                 f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
             ) from error
     _say_lost_pools(target, ctx)
+    _say_lost_guards(target, ctx)
     _show(target, ctx, results, time.monotonic() - begun)
 
 
@@ -190,15 +201,10 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
 
 def _like_the_first(attachment: Attachment) -> str:
     """Return the options that mean the first method that is attached, as it is."""
-    name, method = next(iter(attachment["methods"].items()), (None, None))
-    if name is None or method is None:
-        return "--path '*'"
-    verb, _, path = name.partition(" ")
-    words = f"--path {shlex.quote(path)} --method {verb}"
-    for scope in method["ours"][-1]["authorizationScopes"]:
-        words += f" --scope {shlex.quote(scope)}"
-    stages = attachment["stages"]
-    return words + (f" --stage {shlex.quote(stages[0])}" if stages[1:] else "")
+    from cogauth import guards
+
+    name = next(iter(attachment["methods"]), None)
+    return guards.options_of(attachment, name) if name else "--path '*'"
 
 
 def _say_lost_pools(target: Target, ctx: Context) -> None:
@@ -212,8 +218,41 @@ def _say_lost_pools(target: Target, ctx: Context) -> None:
             )
 
 
-def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
-    """Ask whether to make something anew whose loss can't be made good.
+def _say_lost_guards(target: Target, ctx: Context) -> None:
+    """Name the methods that were attached and have lost their guard, and how to mend each.
+
+    The stack stands all the same: what can't be read is told, and no error.
+    """
+    from cogauth import guards
+    from cogauth.aws_errors import AWS_ERRORS, explain
+    from cogauth.waiting import Pace
+
+    # API Gateway lets GetResources be called 5 times in 2 s.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    pace = Pace(ctx.waiter, per_second=2, burst=4)
+    for api, attachment in ctx.state.attachments.items():
+        which = f"the API {attachment['name']} ({api})"
+        pace.wait()
+        try:
+            compared = guards.look(ctx, api)
+        except AWS_ERRORS as error:
+            notice(f"Warning: whether {which} is still guarded can't be seen: {explain(error)}")
+            continue
+        if compared is None:
+            command = target.command(f"detach --api {api}")
+            notice(f"Warning: {which}, which was attached, was deleted: '{command}' forgets it.")
+            continue
+        if compared.unknown:
+            notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
+        for lost in compared.lost[:LISTED]:
+            notice(f"Warning: {which}: {lost.sentence(target.command(lost.mend))}")
+        if more := len(compared.lost[LISTED:]):
+            listed = target.command(f"attach --api {api}")
+            notice(f"Warning: {which}: {more} more have lost theirs; '{listed}' lists them.")
+
+
+def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
+    """Ask whether to do what can't be made good.
 
     Raises:
         UsageError: there is nobody to ask.
@@ -224,12 +263,12 @@ def _confirm(progress: Progress, what: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         from cogauth.context import refuse
 
-        refuse(what)
+        refuse(question)
     from cogauth.cli.interrupt import at_once
 
     with progress.paused(), at_once():
-        if not click.confirm(f"{what}. Make it anew?", err=True):
-            raise CogauthError("Nothing was made anew.")
+        if not click.confirm(question, err=True):
+            raise CogauthError("Nothing was touched.")
 
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:

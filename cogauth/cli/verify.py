@@ -41,14 +41,15 @@ Examples:
   cogauth verify --api shop --path '/orders*' some of them
   cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
 
-Methods other than GET and HEAD are not called: they could change something.
+Methods other than GET and HEAD are not called: they could change something. That one which was
+attached has lost its guard is seen without a call.
 """,
 )
 @click.option("--api", envvar="COGAUTH_API", help="A REST API, by id or name.  [default: own]")
 @click.option(
     "--path", envvar="COGAUTH_PATH", help="The path of its methods: a glob, or a real path."
 )
-@click.option("--stage", help="Its stage.  [default: the only one]")
+@click.option("--stage", help="Its stage.  [default: the one attached to, or the only one]")
 @writer_options
 @target_options
 def verify(  # noqa: PLR0913 click passes each option by its name

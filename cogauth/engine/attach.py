@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis
+from cogauth import guards, rest_apis
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine.attach_plan import (
     ATTACH,
@@ -31,7 +31,7 @@ from cogauth.engine.attach_plan import (
 from cogauth.engine.journal import patiently
 from cogauth.errors import CogauthError
 from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING
-from cogauth.steps import attached
+from cogauth.steps import apigateway, attached
 from cogauth.waiting import Pace, TimedOutError, code_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Detached:
     Attributes:
         restored: the methods that have back what they had.
         left_alone: in words: the methods that someone changed since, or deleted.
+        lost: in words: those that the stack didn't guard any more, each with what does it again.
         problems: in words: what of ours had to stay, and why.
         authorizers: the ids of ours that were deleted.
         deployment: the id of the deployment that the stages serve by now; None if none was due.
@@ -82,6 +83,7 @@ class Detached:
 
     restored: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     authorizers: list[str] = field(default_factory=list)
     deployment: str | None = None
@@ -239,7 +241,7 @@ def _clean(work: _Work, api: Api) -> None:
     """Delete our deployments that are on no stage any more, and what a lost answer made twice."""
     work.sweep(api)
     for extra in api.ours(work.ctx)[1:]:
-        work.at_pace(partial(attached.delete_authorizer, work.ctx, api.id, extra["id"]))
+        work.at_pace(partial(apigateway.delete_authorizer, work.ctx, api.id, extra["id"]))
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
@@ -251,8 +253,9 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
     record = copy.deepcopy(ctx.state.attachments[plan.id])
     for row in plan.of(UNCHANGED):
         known = record["methods"].get(row.name)
-        if known and row.before and row.former:
+        if known and row.before and row.former and row.place:
             known["former"], known["ours"] = row.former, [row.before]
+            known["resource_id"] = row.place.resource_id
     if record != ctx.state.attachments[plan.id]:
         ctx.state.put_attachment(plan.id, record)
 
@@ -297,9 +300,9 @@ def _our_authorizer(work: _Work, api: Api) -> str:
     live = ours[0]
     record["authorizer"] = {"status": CREATED, "id": live["id"], "pool": intent["pool"]}
     work.save()
-    if attached.authorizer_patch(ctx, live):
-        answered = work.at_pace(lambda: attached.update_authorizer(ctx, api.id, live))
-        if attached.authorizer_patch(ctx, answered):
+    if apigateway.authorizer_patch(ctx, live):
+        answered = work.at_pace(lambda: apigateway.update_authorizer(ctx, api.id, live))
+        if apigateway.authorizer_patch(ctx, answered):
             raise CogauthError(
                 f"The authorizer in the API {api.name} was to ask the stack's present user pool, "
                 f"but {ctx.state.endpoint_url or 'AWS'} answered that it doesn't. 'cogauth detach "
@@ -373,8 +376,9 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
         left_alone=[
             f"{row.name} of the API {plan.name} ({plan.id}) was left alone: {row.why}."
             for row in plan.rows
-            if row.action in {LEFT_ALONE, GONE} and not row.clings
-        ]
+            if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
+        ],
+        lost=[_mend(ctx, plan, row) for row in plan.rows if row.lost],
     )
     if plan.api is None:
         result.left_alone = [f"The API {plan.name} ({plan.id}) was deleted: nothing to give back."]
@@ -407,6 +411,13 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
     work.save()
     _settle(work, plan.api, result)
     return result
+
+
+def _mend(ctx: Context, plan: Plan, row: Row) -> str:
+    """Say how a method that was attached, and lost its guard, is guarded again."""
+    words = guards.options_of(ctx.state.attachments[plan.id], row.name)
+    command = f"cogauth attach --api {plan.id} {words}{ctx.state.options}"
+    return f"{row.name} had lost its guard before: '{command}' guards it again."
 
 
 def _restore(work: _Work, row: Row, result: Detached) -> bool:
@@ -466,7 +477,7 @@ def _settle(work: _Work, api: Api, result: Detached) -> None:
         ours = _left_by_a_crash(ctx, api, intent["since"])
     for live in ours:
         try:
-            if work.at_pace(partial(attached.delete_authorizer, ctx, plan.id, live["id"])):
+            if work.at_pace(partial(apigateway.delete_authorizer, ctx, plan.id, live["id"])):
                 result.authorizers.append(live["id"])
         except ClientError as error:
             # AWS says which method refers to it: one that somebody else put behind it.

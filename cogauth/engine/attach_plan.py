@@ -7,12 +7,21 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cogauth import deployed, rest_apis
+from cogauth import deployed, guards, rest_apis
 from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
+from cogauth.engine.attach_warnings import beforehand
 from cogauth.errors import UsageError
-from cogauth.rest_apis import COGNITO, LISTED, WITH_AUTHORIZER, LiveMethod, shortened
-from cogauth.steps import attached
+from cogauth.rest_apis import (
+    COGNITO,
+    KNOWN_TYPES,
+    LISTED,
+    WITHOUT_AUTHORIZER,
+    LiveMethod,
+    shortened,
+)
+from cogauth.state import ATTACHED
+from cogauth.steps import apigateway, attached
 from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.deployed import Pending
-    from cogauth.state import AttachedMethod, Attachment, Authorization
+    from cogauth.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
 ATTACH, RESTORE, UNCHANGED = "attach", "restore", "unchanged"
@@ -43,6 +52,7 @@ class Row:
         former: what it is given back one day.
         place: where it is; None if it is gone.
         clings: whether it is left alone and refers to our authorizer, which must stay then.
+        lost: whether it was attached, and something else guards it by now, or nothing.
     """
 
     name: str
@@ -53,6 +63,7 @@ class Row:
     former: Authorization | None = None
     place: LiveMethod | None = None
     clings: bool = False
+    lost: bool = False
 
     @property
     def shown(self) -> tuple[Any, ...]:
@@ -70,6 +81,7 @@ class Api:
         authorizers: all of them.
         stages: all of them.
         deployments: the ids of ours.
+        live: as GetRestApis describes it; empty if it wasn't looked for.
     """
 
     id: str
@@ -78,6 +90,7 @@ class Api:
     authorizers: list[Any]
     stages: list[Any]
     deployments: list[str]
+    live: Live = field(default_factory=dict)
 
     def ours(self, ctx: Context) -> list[Any]:
         """Return our authorizers, the recorded one first; a second one was made by a lost call."""
@@ -105,11 +118,12 @@ class Api:
             authorization["authorizationType"],
             {o["id"]: o["name"] for o in self.authorizers},
         )
-        if text in WITH_AUTHORIZER:
+        if text not in WITHOUT_AUTHORIZER:
             authorizer = authorization["authorizerId"] or ""
-            ours = names.get(authorizer) == attached.our_name(ctx) or not authorizer
+            unmade = text == COGNITO and not authorizer
+            ours = names.get(authorizer) == attached.our_name(ctx) or unmade
             named = f"of the stack {ctx.stack}" if ours else names.get(authorizer, authorizer)
-            text += f" {named}"
+            text += f" {named}".rstrip()
         if authorization["authorizationScopes"]:
             text += f", scopes {' '.join(authorization['authorizationScopes'])}"
         return text + (", API key" if authorization["apiKeyRequired"] else "")
@@ -170,7 +184,7 @@ def read_api(ctx: Context, wanted: str) -> Api:
     api = read(ctx, found["id"], found["name"])
     if api is None:
         raise UsageError(f"--api {wanted!r}: the API was deleted just now.")
-    return api
+    return replace(api, live=found)
 
 
 def read(ctx: Context, api: str, name: str) -> Api | None:
@@ -214,7 +228,7 @@ class Wanted:
         api: an API's id or name.
         path, method: globs; a method of None is any.
         scopes: of which an access token must have one; none: ID tokens.
-        stage: to deploy to; None for the API's only one.
+        stage: to deploy to; None for the one attached to, or the API's only one.
     """
 
     api: str
@@ -241,7 +255,9 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
             "a method. Leave it away there."
         )
     api = read_api(ctx, wanted.api)
-    found = rest_apis.choose_stage({"id": api.id, "name": api.name}, api.stages, wanted.stage)
+    found = rest_apis.choose_stage(
+        {"id": api.id, "name": api.name}, api.stages, wanted.stage, ctx.state.stages_of(api.id)
+    )
     stages = [str(found["stageName"])]
     by_name = {each.name: each for each in api.methods}
     chosen = choose(by_name, wanted.path, wanted.method)
@@ -253,10 +269,11 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         raise UsageError(f"None of these methods can be attached:\n{reasons}")
     _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
-    point = bool(ours) and bool(attached.authorizer_patch(ctx, ours[0]))
+    point = bool(ours) and bool(apigateway.authorizer_patch(ctx, ours[0]))
     standing = {row.name for row in rows if row.action == UNCHANGED}
     undeployed = any(
-        AUTHORIZATION in each.fields and each.what in standing for each in pending or ()
+        each.what in standing and (AUTHORIZATION in each.fields or each.change == "new")
+        for each in pending or ()
     )
     due = (
         any(row.action == ATTACH for row in rows)
@@ -274,7 +291,11 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         stages if due else [],
         _others(ctx, pending, rows) if due else [],
         unknown if due else "",
-        [*_warnings(api, stages[0], rows), *_others_stages(record, stages[0], rows)],
+        [
+            *_warnings(api, stages[0], rows),
+            *beforehand(ctx, api, [r.place for r in rows if r.place and r.action != LEFT_OUT]),
+            *_others_stages(record, stages[0], rows),
+        ],
         make_authorizer=not ours,
         point_authorizer=point,
     )
@@ -299,7 +320,8 @@ def _attach_row(
     ctx: Context, api: Api, place: LiveMethod, ours: Sequence[Live], wanted: Wanted
 ) -> Row:
     live, name = place.authorization, place.name
-    recorded = _recorded(ctx.state.attachments.get(api.id), place)
+    known = ctx.state.attachments.get(api.id)
+    recorded = known["methods"].get(name) if known else None
     if why := _left_out(ctx, api, place, any_too=wanted.any_too or recorded is not None):
         return Row(name, LEFT_OUT, why, live, place=place)
     after: Authorization = {
@@ -328,6 +350,11 @@ def _one_of(live: Authorization, several: Iterable[Authorization]) -> bool:
 
 def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
     """Return why a method is never attached; empty if it may be."""
+    if (kind := place.authorization["authorizationType"]) not in KNOWN_TYPES:
+        return (
+            f"its authorization type {kind} isn't one that this cogauth knows, so it couldn't give "
+            f"it back for certain. It knows {', '.join(KNOWN_TYPES)}"
+        )
     if place.http_method == "OPTIONS":
         return "browsers send OPTIONS without a token before the request itself"
     if place.http_method == "ANY" and not any_too and not _has_options(api, place):
@@ -346,12 +373,6 @@ def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> st
 def _has_options(api: Api, place: LiveMethod) -> bool:
     names = [each.http_method for each in api.methods if each.path == place.path]
     return "OPTIONS" in names
-
-
-def _recorded(record: Attachment | None, place: LiveMethod) -> AttachedMethod | None:
-    found = record["methods"].get(place.name) if record else None
-    # A path that was deleted and made again is another resource.
-    return found if found and found["resource_id"] == place.resource_id else None
 
 
 def _warnings(api: Api, stage: str, rows: Sequence[Row]) -> list[str]:
@@ -463,13 +484,8 @@ def plan_detach(
     if api is None:
         rows = [Row(name, GONE, "the API was deleted") for name in names]
         return Plan(api_id, record["name"], None, rows, [])
-    live = {(each.resource_id, each.http_method): each for each in api.methods}
-    rows = [
-        _detach_row(
-            ctx, api, name, live.get((record["methods"][name]["resource_id"], name.split(" ")[0]))
-        )
-        for name in chosen
-    ]
+    live = {each.name: each for each in api.methods}
+    rows = [_detach_row(ctx, api, name, live.get(name)) for name in chosen]
     found = record["found"]
     # A stage that is still on the deployment from before never had our authorizer.
     changed = [
@@ -506,13 +522,17 @@ def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
 
 
 def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> Row:
-    record = ctx.state.attachments[api.id]["methods"][name]
+    attachment = ctx.state.attachments[api.id]
+    record = attachment["methods"][name]
     former = record["former"]
     if place is None:
         return Row(name, GONE, "the method was deleted")
     live = place.authorization
+    guard = rest_apis.guard_of(place, {one["id"]: one for one in api.authorizers})
+    lost = record["status"] == ATTACHED and not guards.is_ours(ctx, attachment, guard)
     if same(live, former):
-        return Row(name, UNCHANGED, "", live, former, former, place)
+        why = "its guard was lost, and it has that already" if lost else ""
+        return Row(name, UNCHANGED, why, live, former, former, place, lost=lost)
     ids = {one["id"] for one in api.ours(ctx)}
     clings = live["authorizerId"] in ids
     if not _one_of(live, record["ours"]):
@@ -522,7 +542,7 @@ def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> 
                 "; it still refers to our authorizer. Give it another authorization, or attach it "
                 "once more, then run this again"
             )
-        return Row(name, LEFT_ALONE, why, live, None, former, place, clings)
+        return Row(name, LEFT_ALONE, why, live, None, former, place, clings, lost)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (

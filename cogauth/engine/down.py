@@ -7,7 +7,9 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws_errors import AWS_ERRORS, explain, failure
+from botocore.exceptions import ClientError
+
+from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine import graph
 from cogauth.engine.attach import ATTACH_CLIENTS, detach
 from cogauth.engine.attach_plan import plan_detach
@@ -15,15 +17,19 @@ from cogauth.engine.journal import (
     CLIENTS,
     find_after_crash,
     find_ours,
+    is_fresh,
     owned,
     patiently,
+    read,
     taken_error,
+    timestamp,
     words,
 )
 from cogauth.errors import CogauthError
-from cogauth.state import CREATING, Record
+from cogauth.moods import KNOWN_WITHIN_S, UNKNOWN
+from cogauth.state import CREATING, DELETING, Record
 from cogauth.steps import STEPS
-from cogauth.waiting import TimedOutError
+from cogauth.waiting import TimedOutError, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +38,11 @@ if TYPE_CHECKING:
     from cogauth.state import State
     from cogauth.steps.base import Resource, Step
 
+# What AWS says when something is protected from deletion, or still in use.
+OBSTRUCTED = {
+    *("InvalidParameterException", "BadRequestException", "ConflictException"),
+    *("ValidationException", "DeleteConflict"),
+}
 DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
@@ -146,7 +157,8 @@ class _Down:
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
-        if ctx.state.attachments:
+        self._look_first()
+        if ctx.state.attachments and not self.result.problems:
             ctx.aws.make_clients("apigateway_once")
             self._give_back()
         if self.result.problems:
@@ -179,6 +191,26 @@ class _Down:
             )
             raise CogauthError("\n".join([*self.result.problems, str(blind)])) from error
         return self.result
+
+    def _look_first(self) -> None:
+        """Note what AWS would refuse to delete: nothing goes if not all can."""
+        looks = [
+            partial(self._obstacles, self.roots[key][1], record)
+            for key, record in self.recorded.items()
+        ]
+        self.result.problems += [problem for found in graph.each(looks) for problem in found]
+        if self.result.problems:
+            options = self.ctx.state.options
+            self.result.problems.append(
+                f"Nothing was deleted, for not all can be. Then run 'cogauth down{options}' again."
+            )
+
+    def _obstacles(self, resource: Resource, record: Record) -> list[str]:
+        try:
+            return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, record)))
+        except AWS_ERRORS:
+            # As without the permission to look: then AWS refuses the deletion itself, if it must.
+            return []
 
     def _give_back(self) -> None:
         """Give methods of other APIs back what they had, while the pool still stands."""
@@ -220,7 +252,7 @@ class _Down:
                     return
             else:
                 may = self._may_delete(step, resource, record)
-                gone = self._delete(resource, record) if may else False
+                gone = self._delete_recorded(step, resource, record) if may else False
                 if gone is None:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
@@ -246,7 +278,7 @@ class _Down:
         """
         if resource.taken is None:
             return True
-        live = resource.read(self.ctx, record)
+        live = read(self.ctx, resource, record)
         if live is None or owned(self.ctx, resource, live):
             return live is not None
         taken = taken_error(
@@ -255,19 +287,56 @@ class _Down:
         self.result.left_alone.append(str(taken))
         return False
 
-    def _delete(self, resource: Resource, facts: Record) -> bool | None:
-        """Delete one resource; say whether it was there, or None if AWS didn't let it."""
+    def _delete_recorded(self, step: Step, resource: Resource, record: Record) -> bool | None:
+        """Delete what is recorded, its intent on disk before; return what ``_delete`` does."""
+        ctx = self.ctx
+        # That a fresh one isn't there is believed only when there was time to know it everywhere.
+        patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
+        intent = {**record, "status": DELETING, "since": timestamp(ctx)}
+        ctx.state.put(step.name, resource.key, intent)
+        restore = partial(ctx.state.put, step.name, resource.key, record)
+        return self._delete(resource, record, patience_s, restore)
+
+    def _delete(
+        self,
+        resource: Resource,
+        facts: Record,
+        patience_s: float = 0,
+        restore: Callable[[], None] = lambda: None,
+    ) -> bool | None:
+        """Delete one resource; say whether it was there, or None if AWS didn't let it.
+
+        Args:
+            resource: the resource.
+            facts: its record.
+            patience_s: seconds after which it is believed that it wasn't there.
+            restore: called if nothing was deleted, for certain.
+        """
+        ctx = self.ctx
         self.report(f"deleting {words(resource)} {facts['id']}")
         try:
-            return patiently(self.ctx, partial(resource.delete, self.ctx, facts))
+            return ctx.waiter.until(
+                lambda: patiently(ctx, partial(resource.delete, ctx, facts)) or None,
+                reason=UNKNOWN.reason,
+                timeout_s=patience_s,
+            )
+        except TimedOutError:
+            return False
         except AWS_ERRORS as error:
+            if is_definite(error):
+                restore()
             self.refused.add(facts["id"])
             self._tell(resource, error)
             return None
 
     def _tell(self, resource: Resource, error: Exception) -> None:
-        what = f"Deleting the {words(resource)} failed"
-        self.result.problems.append(f"{what}: {explain(error)}")
+        problem = f"Deleting the {words(resource)} failed: {explain(error)}"
+        if isinstance(error, ClientError) and code_of(error) in OBSTRUCTED:
+            problem += (
+                " What stands in its way, as a deletion protection or a custom domain, must go "
+                f"first; then run 'cogauth down{self.ctx.state.options}' again."
+            )
+        self.result.problems.append(problem)
 
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.

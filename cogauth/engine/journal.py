@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cogauth.engine import graph
 from cogauth.errors import NameTakenError, StateError
-from cogauth.moods import PASSES_WITHIN_S, passing
-from cogauth.state import CREATED, CREATING, Record
+from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_not_found, passing
+from cogauth.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
 from cogauth.steps.base import or_none
 from cogauth.waiting import TimedOutError
@@ -18,15 +19,20 @@ from cogauth.waiting import TimedOutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from botocore.exceptions import ClientError
+
     from cogauth.context import Context
     from cogauth.steps.base import Live, Resource, Step
+    from cogauth.waiting import Wait
 
 T = TypeVar("T")
 
 # The clients by which a stack's resources are found and read.
 CLIENTS = ("cognito", "iam", "lambda_", "logs", "apigateway")
-# What the services say when a resource, or the one that it is inside of, isn't there.
-ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
+RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}
+# A resource is known to its creator before it is known everywhere: so many seconds after it was
+# recorded, an answer that there is no such thing may be early.
+FRESH_S = 60
 
 
 @dataclass(frozen=True)
@@ -86,24 +92,96 @@ def check_names(ctx: Context) -> None:
 def is_complete(ctx: Context) -> bool:
     """Say whether all of the stack was made, as far as its state file knows."""
     return all(
-        (ctx.state.record(step.name, resource.key) or {}).get("status", CREATING) != CREATING
+        (ctx.state.record(step.name, resource.key) or {}).get("status") in {CREATED, OUTDATED}
         for step in STEPS
         for resource in step.resources
         if resource.wanted(ctx)
     )
 
 
-def patiently(ctx: Context, call: Callable[[], T]) -> T:
+def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
     """Make a call, again while AWS refuses it for a reason that passes.
 
     Such a refusal took no effect, so this is no blind retry, not even of a create.
+
+    Args:
+        ctx: the stack.
+        call: the call.
+        about: the resource that it is made for, if what that needs may not be known everywhere.
     """
-    return ctx.waiter.retry(call, passing=passing, timeout_s=PASSES_WITHIN_S)
+    passes = passing if about is None else partial(passing_of, ctx, about)
+    return ctx.waiter.retry(call, passing=passes, timeout_s=PASSES_WITHIN_S)
+
+
+def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
+    """Return what is to be waited for when a call for a resource is refused, or None.
+
+    Beside the moods: that there is no such thing, as long as the resource, or one that it needs,
+    is so new that not all of AWS may know it. About anything else that is an error.
+    """
+    if wait := passing(error):
+        return wait
+    about = {resource.key, *_all_needs(resource)}
+    early = is_not_found(error) and any(is_fresh(ctx, RESOURCES[key]) for key in about)
+    return UNKNOWN if early else None
+
+
+def _all_needs(resource: Resource) -> set[str]:
+    """Return all that must stand before a resource is made, near and far."""
+    near = set(resource.all_needs)
+    return near.union(*(_all_needs(RESOURCES[key]) for key in near))
+
+
+def is_fresh(ctx: Context, resource: Resource) -> bool:
+    """Say whether a resource was made in this run, or not long before it.
+
+    A record that is older than the one of what it is inside of is of another one's part.
+    """
+    if resource.key in ctx.made:
+        return True
+    since, outer = _since(ctx, resource.key), _since(ctx, resource.outermost)
+    if since is None or abs(ctx.now() - since) > FRESH_S:
+        return False
+    return outer is None or outer <= since
+
+
+def _since(ctx: Context, key: str) -> float | None:
+    """Return since when a recorded resource exists, in seconds since the epoch, if it's known."""
+    record = ctx.state.by_key(key) or {}
+    if record.get("status") not in {CREATED, OUTDATED} or "since" not in record:
+        return None
+    return _moment(record)
+
+
+def _moment(record: Record) -> float:
+    return datetime.fromisoformat(record["since"]).timestamp()
+
+
+def timestamp(ctx: Context) -> str:
+    """Return the time as records have it."""
+    return datetime.fromtimestamp(ctx.now(), UTC).isoformat()
+
+
+def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
+    """Return a recorded resource as it stands now, or None if it is gone.
+
+    That a fresh one isn't there is believed only when there was time to know it everywhere.
+    """
+    if not is_fresh(ctx, resource):
+        return patiently(ctx, lambda: resource.read(ctx, record), resource)
+    try:
+        return ctx.waiter.until(
+            lambda: patiently(ctx, lambda: resource.read(ctx, record), resource),
+            reason=UNKNOWN.reason,
+            timeout_s=KNOWN_WITHIN_S,
+        )
+    except TimedOutError:
+        return None
 
 
 def find(ctx: Context, resource: Resource) -> list[Live]:
     """Return all that might be the resource; none if what it is inside of is gone."""
-    return or_none(lambda: resource.find(ctx), *ABSENT) or []
+    return or_none(lambda: patiently(ctx, lambda: resource.find(ctx), resource), *ABSENT) or []
 
 
 def find_ours(ctx: Context, resource: Resource) -> list[Live]:
@@ -117,16 +195,41 @@ def find_after_crash(ctx: Context, resource: Resource, record: Record) -> list[L
     AWS's lists lag, and a create whose caller is gone may still land: its absence is believed
     only when the settling time since the intent is over.
     """
-    age = ctx.now() - datetime.fromisoformat(record["since"]).timestamp()
     try:
         return ctx.waiter.until(
             lambda: find_ours(ctx, resource) or None,
             reason=f"the {words(resource)} that an interrupted run may have made",
-            # Never longer than the settling time, whatever the clock did since.
-            timeout_s=min(ctx.settle_s, max(0.0, ctx.settle_s - age)),
+            timeout_s=_settling(ctx, record),
         )
     except TimedOutError:
         return []
+
+
+def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
+    """Return what stands although its deletion began, or None if it is gone.
+
+    A deletion whose caller is gone may still land: that it didn't is believed only when the
+    settling time since the intent is over.
+    """
+
+    def is_gone() -> bool | None:
+        found.append(patiently(ctx, lambda: resource.read(ctx, record)))
+        return True if found[-1] is None else None
+
+    found: list[Live | None] = []
+    with suppress(TimedOutError):
+        ctx.waiter.until(
+            is_gone,
+            reason=f"the {words(resource)} to go, whose deletion was interrupted",
+            timeout_s=_settling(ctx, record),
+        )
+    return found[-1]
+
+
+def _settling(ctx: Context, record: Record) -> float:
+    """Return how many seconds the end of what a record intends may still be unknown."""
+    # Never longer than the settling time, whatever the clock did since.
+    return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
 
 
 def made_at(live: Live) -> float:
@@ -138,7 +241,9 @@ def made_at(live: Live) -> float:
 def write_fact(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
     """Record that a resource stands, with its id."""
     facts = resource.facts(ctx, live)
-    ctx.state.put(step.name, resource.key, {"status": CREATED, **facts})
+    record = {"status": CREATED, "since": timestamp(ctx), **facts}
+    ctx.state.put(step.name, resource.key, record)
+    ctx.made.add(resource.key)
 
 
 def owned(ctx: Context, resource: Resource, live: Live) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -20,22 +19,28 @@ from cogauth.engine.journal import (
     find_after_crash,
     find_ours,
     made_at,
+    outlived,
     owned,
+    passing_of,
     patiently,
+    read,
+    timestamp,
     words,
     write_fact,
 )
 from cogauth.errors import CogauthError
-from cogauth.state import CREATED, CREATING, OUTDATED
+from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S, passing
+from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
-from cogauth.waiting import code_of
+from cogauth.steps.base import NotKeptError
+from cogauth.waiting import TimedOutError, Wait, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cogauth.context import Context
     from cogauth.state import Record
-    from cogauth.steps.base import Live, Resource, Step
+    from cogauth.steps.base import Change, Live, Resource, Step
 
 UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 CREATED_NOW, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
@@ -160,16 +165,16 @@ class _Up:
     def run(self) -> list[StepResult]:
         ctx = self.ctx
         ctx.aws.make_clients(*UP_CLIENTS)
-        failed: dict[str, BaseException]
-        try:
-            self._ask_first()
-        except AWS_ERRORS as error:
-            failed = {"user_pool": error}
-        else:
+        failed: dict[str, BaseException] = self._ask_first()
+        if not failed:
             failed = graph.run(self._needs(), self._work, ctx.waiter.stop)
         self._raise(failed)
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
+        if ctx.state.settings.tier_given:
+            # It is carried out: a tier that is raised elsewhere from now on stays.
+            ctx.state.settings = replace(ctx.state.settings, tier_given=False)
+            ctx.state.save()
         return [self.steps.results[step.name] for step in STEPS]
 
     def _needs(self) -> Mapping[str, list[str]]:
@@ -187,15 +192,22 @@ class _Up:
             for resource in resources
         }
 
-    def _ask_first(self) -> None:
-        """Before anything is touched: ask about what was lost and can't be made good."""
+    def _ask_first(self) -> dict[str, BaseException]:
+        """Before anything is touched: ask about what can't be made good. Return what failed."""
         ctx = self.ctx
         for key, (step, resource) in self.concerned.items():
             record = ctx.state.record(step.name, key)
-            if resource.loses is not None and record is not None and record["status"] == CREATED:
-                self.known[key] = resource.read(ctx, record)
-                if self.known[key] is None:
-                    ctx.confirm(f"The {words(resource)} {record['id']} is gone, {resource.loses}")
+            if not resource.asks or record is None or record["status"] != CREATED:
+                continue
+            if resource.inside is not None and self.known.get(resource.inside) is None:
+                continue  # It is gone with what it was inside of.
+            try:
+                self.known[key] = read(self._at(step), resource, record)
+            except AWS_ERRORS as error:
+                return {key: error}
+            for question in resource.questions(ctx, record, self.known[key]):
+                ctx.confirm(question)
+        return {}
 
     def _work(self, key: str, stands: Callable[[], None]) -> None:
         step, resource = self.concerned[key]
@@ -227,21 +239,50 @@ class _Up:
         live, action = self._standing(ctx, step, resource, record)
         if live is None:
             live, action = self._create(ctx, step, resource)
-        changes = list(resource.changes(ctx, live))
-        if action != CREATED_NOW:
-            changes += resource.leftovers(ctx, live)
+
+        def wait_until_ready() -> None:
+            patiently(ctx, lambda: resource.wait_until_ready(ctx, live), resource)
+
+        def differences() -> list[Change]:
+            left = resource.leftovers(ctx, live) if action != CREATED_NOW else ()
+            return [*resource.changes(ctx, live), *left]
+
+        changes = patiently(ctx, differences, resource)
         if not changes:
             # What needs it needs its facts only, which are on disk by now.
             stands()
-            resource.wait_until_ready(ctx, live)
+            wait_until_ready()
             return action
-        resource.wait_until_ready(ctx, live)
+        wait_until_ready()
         _outdate(ctx, resource.outdates)
-        for change in changes:
-            if action == UNCHANGED:
+        if action == UNCHANGED:
+            for change in changes:
                 self.reporter.change(step, f"{words(resource)}: {change.what}")
-            self._write(ctx, resource, change.call)
+        self._change(ctx, step, resource, changes, made=action == CREATED_NOW)
         return UPDATED if action == UNCHANGED else action
+
+    def _change(
+        self, ctx: Context, step: Step, resource: Resource, changes: list[Change], *, made: bool
+    ) -> None:
+        """Change a resource; make it anew if it can't be changed, unless it was made just now."""
+        try:
+            for change in changes:
+                self._write(ctx, resource, change.call)
+            if resource.guards and not made:
+                _check_kept(ctx, step, resource)
+        except NotKeptError:
+            if not resource.remade:
+                raise
+            self._make_anew(ctx, step, resource)
+
+    def _make_anew(self, ctx: Context, step: Step, resource: Resource) -> None:
+        """Make a resource beside the former one, which goes once nothing refers to it any more."""
+        record = ctx.state.record(step.name, resource.key) or {}
+        ctx.state.put(step.name, resource.key, {**record, "status": OUTDATED})
+        self.reporter.change(step, f"{words(resource)}: make it anew, for the change wasn't kept")
+        live, _ = self._create(ctx, step, resource)
+        if list(resource.changes(ctx, live)):
+            raise _not_kept(ctx, resource)
 
     def _take_away(self, ctx: Context, step: Step, resource: Resource, record: Record) -> None:
         """Delete what the settings don't ask for any more."""
@@ -263,23 +304,35 @@ class _Up:
             # Whatever is in use stays: the stage lets go of it later.
             self._delete(ctx, resource, find_ours(ctx, resource))
             return None, CREATED_NOW
-        if record["status"] == OUTDATED:
-            if resource.replaced and (live := resource.read(ctx, record)) is not None:
-                check_owner(ctx, step, resource, live)
-                self._write(ctx, resource, lambda: resource.delete(ctx, record))
-            return None, CREATED_NOW
         if record["status"] == CREATING:
             return self._left_by_a_crash(ctx, step, resource, record)
-        key = resource.key
-        live = self.known[key] if key in self.known else resource.read(ctx, record)
+        live = self._recorded(ctx, resource, record)
         if live is not None and resource.taken is not None:
             # The name may be another's by now. An id never is: whatever its tags say, it is ours.
             check_owner(ctx, step, resource, live)
-        if live is not None and resource.repeatable:
+        if live is not None and record["status"] != CREATED and resource.replaced:
+            self._write(ctx, resource, lambda: resource.delete(ctx, record))
+            live = None
+        if live is None:
+            return None, CREATED_NOW
+        if record["status"] == DELETING:
+            # It is kept, with the users or logs in it: whoever wants it gone runs 'down' again.
+            write_fact(ctx, step, resource, live)
+        if resource.repeatable:
             # A create whose answer was lost may have landed late, after another was made.
-            others = resource.others(ctx, record["id"])
+            others = patiently(ctx, lambda: resource.others(ctx, record["id"]), resource)
             self._delete(ctx, resource, [one for one in others if owned(ctx, resource, one)])
-        return live, CREATED_NOW if live is None else UNCHANGED
+        return live, UNCHANGED
+
+    def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
+        """Return the recorded one as it stands, or None if it is gone or is to be left behind."""
+        if record["status"] == DELETING:
+            return outlived(ctx, resource, record)
+        if record["status"] == OUTDATED and not resource.replaced:
+            return None
+        return (
+            self.known[resource.key] if resource.key in self.known else read(ctx, resource, record)
+        )
 
     def _left_by_a_crash(
         self, ctx: Context, step: Step, resource: Resource, record: Record
@@ -298,33 +351,33 @@ class _Up:
             # The wait for this turn may have been long enough for a Ctrl-C.
             _check_stop(ctx)
             _outdate(ctx, resource.outdates + resource.outdates_when_made)
-            since = datetime.fromtimestamp(ctx.now(), UTC).isoformat()
-            ctx.state.put(step.name, resource.key, {"status": CREATING, "since": since})
+            intent = {"status": CREATING, "since": timestamp(ctx)}
+            ctx.state.put(step.name, resource.key, intent)
             without_effect = True
 
-            def create() -> Live:
+            def create() -> tuple[Live, str]:
                 nonlocal without_effect
                 try:
-                    return resource.create(ctx)
+                    return resource.create(ctx), CREATED_NOW
                 except AWS_ERRORS as error:
                     without_effect = without_effect and is_definite(error)
+                    for live in self._in_its_place(ctx, resource, error):
+                        check_owner(ctx, step, resource, live)
+                        # A create whose answer was lost, and that was made again.
+                        return live, ADOPTED
                     raise
 
+            def passes(error: ClientError) -> Wait | None:
+                wait = passing_of(ctx, resource, error)
+                if wait or not _is_taken(resource, error) or ctx.waiter.stop.is_set():
+                    return wait
+                # Nothing of the name can be found: AWS forgets names that were just freed later.
+                return Wait(f"the name of the {words(resource)} to be free")
+
             try:
-                live, action = patiently(ctx, create), CREATED_NOW
-            except AWS_ERRORS as error:
-                found = self._in_its_place(ctx, resource, error)
-                ours = [live for live in found if owned(ctx, resource, live)]
-                if not ours:
-                    if without_effect:
-                        ctx.state.drop(step.name, resource.key)
-                    for live in found:
-                        check_owner(ctx, step, resource, live)
-                    raise
-                # A create whose answer was lost, and that was made again.
-                live, action = ours[0], ADOPTED
-            except KeyboardInterrupt:
-                # A thread gets it before a call, or while it waits after a refusal.
+                live, action = ctx.waiter.retry(create, passing=passes, timeout_s=PASSES_WITHIN_S)
+            except (*AWS_ERRORS, CogauthError, KeyboardInterrupt):
+                # A thread is interrupted before a call, or while it waits after a refusal.
                 if without_effect:
                     ctx.state.drop(step.name, resource.key)
                 raise
@@ -333,7 +386,7 @@ class _Up:
 
     def _in_its_place(self, ctx: Context, resource: Resource, error: Exception) -> list[Live]:
         """Return what has the name that AWS says is taken, if that is the error."""
-        if not isinstance(error, ClientError) or code_of(error) != resource.taken:
+        if not isinstance(error, ClientError) or not _is_taken(resource, error):
             return []
         try:
             return find(ctx, resource)
@@ -347,7 +400,7 @@ class _Up:
 
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
         with self.turns[resource.outermost]:
-            patiently(ctx, call)
+            patiently(ctx, call, resource)
 
     def _raise(self, failed: dict[str, BaseException]) -> None:
         """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
@@ -384,6 +437,43 @@ class _Up:
 def _check_stop(ctx: Context) -> None:
     if ctx.waiter.stop.is_set():
         raise KeyboardInterrupt
+
+
+def _is_taken(resource: Resource, error: ClientError) -> bool:
+    """Say whether a refusal says that a resource's name is taken; a mood may have the same code."""
+    return code_of(error) == resource.taken and passing(error) is None
+
+
+def _check_kept(ctx: Context, step: Step, resource: Resource) -> None:
+    """See that a resource is as the stack wants it, after it was changed.
+
+    Raises:
+        NotKeptError: AWS took the changes, and shows something else all the same.
+    """
+    record = ctx.state.record(step.name, resource.key) or {}
+
+    def is_kept() -> bool | None:
+        live = resource.read(ctx, record)
+        return None if live is None or list(resource.changes(ctx, live)) else True
+
+    try:
+        # What was read before may be read once more: AWS's copies lag.
+        ctx.waiter.until(
+            lambda: patiently(ctx, is_kept, resource),
+            reason=f"AWS to show the {words(resource)} as it was changed",
+            timeout_s=KNOWN_WITHIN_S,
+        )
+    except TimedOutError as error:
+        raise _not_kept(ctx, resource) from error
+
+
+def _not_kept(ctx: Context, resource: Resource) -> NotKeptError:
+    options = ctx.state.options
+    return NotKeptError(
+        f"The {words(resource)} was changed, but {ctx.state.endpoint_url or 'AWS'} doesn't show it "
+        f"so. Run 'cogauth up{options}' again; if that doesn't end it, 'cogauth down{options}' "
+        "takes the stack away, to be made anew."
+    )
 
 
 def _outdate(ctx: Context, outdated: tuple[str, ...]) -> None:

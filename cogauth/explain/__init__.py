@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from cogauth.explain.address import parse_url
 from cogauth.explain.causes import CHECKS, NO_PATH, differences
-from cogauth.explain.evidence import Cause, length
+from cogauth.explain.evidence import UNAUTHORIZED, Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
-from cogauth.rest_apis import COGNITO
+from cogauth.rest_apis import COGNITO, JWT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,10 @@ def _no_cause(e: Evidence) -> Cause:
             "lacks the method. It is not about the token.",
             "Call again after a minute; if it stays so, deploy once more.",
         )
-    if e.answer.error_type or not e.method or e.method.guard.type == COGNITO:
+    if e.method and e.method.guard.type == JWT and e.answer.status == UNAUTHORIZED:
+        by = "what else its authorizer asks for, as an algorithm or a claim, may"
+        log = "The stage's execution log (console, the stage, Logs and tracing) tells."
+    elif e.answer.error_type or not e.method or e.method.guard.type in {COGNITO, JWT}:
         by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"
         log = "The stage's execution log (console, the stage, Logs and tracing) tells."
     else:
@@ -129,7 +132,7 @@ def _notes(e: Evidence) -> Iterable[str]:
     skew = abs(e.now - e.here)
     if skew > CLOCKS_AGREE_S:
         yield f"This machine's clock differs from the server's by {length(skew)}."
-    if e.token and e.token.issuer == e.issuer:
+    if e.token and e.token.original_issuer == e.issuer:
         client = e.token.claims.get("aud") or e.token.claims.get("client_id")
         if client != e.client:
             yield (
@@ -137,8 +140,12 @@ def _notes(e: Evidence) -> Iterable[str]:
                 "authorizer doesn't mind."
             )
     now = e.live_method
-    if e.method and now and now.guard != e.method.guard:
-        changes = "; ".join(differences(e.method.guard, now.guard))
-        yield f"The method's guard was changed since it was deployed: {changes}."
+    if e.method and now and (changes := differences(e.method.guard, now.guard)):
+        yield f"The method's guard was changed since it was deployed: {'; '.join(changes)}."
+    if e.issuer_type == "UPDATED" and not (e.token and e.token.updated):
+        yield (
+            "The stack's user pool has the IssuerConfiguration UPDATED: the tokens that it makes "
+            "now are refused by Cognito authorizers."
+        )
     for unknown in e.unknown:
         yield f"Not known: {unknown}."

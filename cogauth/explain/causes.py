@@ -25,7 +25,7 @@ from cogauth.explain.evidence import (
     local_time,
     moment_of,
 )
-from cogauth.rest_apis import COGNITO, CUSTOM, IAM, Guard
+from cogauth.rest_apis import COGNITO, CUSTOM, IAM, JWT, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,6 +250,34 @@ def wrong_header(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
+def aws_signature(e: Evidence, guard: Guard) -> Cause | None:
+    """It is a request's AWS signature, as a client with AWS credentials sends it."""
+    if e.token is None or not e.token.aws_signature:
+        return None
+    return Cause(
+        "aws_signature",
+        "What was sent is an AWS signature (SigV4), as AWS's own clients sign requests with their "
+        f"credentials; this method takes a token in the header {guard.header}.",
+        f"Send a token, and don't let the client sign: '{e.command('token --username NAME')}' "
+        "prints one. If the request should be signed, set the method's authorization to AWS_IAM "
+        "and deploy.",
+    )
+
+
+def quoted(e: Evidence, guard: Guard) -> Cause | None:
+    """There are quotes around it."""
+    del guard
+    if e.token is None or not e.token.quoted:
+        return None
+    return Cause(
+        "quoted",
+        "The token was sent with quotes around it, as JSON and shells write it; they are no part "
+        "of it.",
+        "Take them off where the client reads the token: jq does with -r, and in a shell's single "
+        "quotes no further ones are needed.",
+    )
+
+
 def not_a_jwt(e: Evidence, guard: Guard) -> Cause | None:
     """It is no token that could be read."""
     del guard
@@ -269,6 +297,35 @@ def not_a_jwt(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
+def updated_issuer(e: Evidence, guard: Guard) -> Cause | None:
+    """Its pool names itself in the newer form, which Cognito authorizers don't take.
+
+    Source for the two forms:
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+    """
+    if e.token is None or not e.token.updated:
+        return None
+    pools = {issuer_like(e.issuer, pool) for pool in guard.pools if "$" not in pool}
+    if e.token.original_issuer not in pools and len(pools) == len(guard.pools) > 0:
+        return None
+    said = (
+        f"The token's issuer is {e.token.issuer}, as user pools with the IssuerConfiguration "
+        "UPDATED name themselves. API Gateway's Cognito authorizers don't take such tokens."
+    )
+    again = f"'{e.command('test-login --username NAME')}' does to this stack's pool"
+    if e.issuer_type == "ORIGINAL" and e.token.original_issuer == e.issuer:
+        said = f"{said} The pool is ORIGINAL again."
+        return Cause("updated_issuer", said, f"Sign in again: {again}.")
+    return Cause(
+        "updated_issuer",
+        said,
+        "Set the pool's issuer back to ORIGINAL and sign in again. By UpdateUserPool "
+        "(IssuerConfiguration, Type=ORIGINAL) send all of the pool's other settings too: it resets "
+        "what it isn't given. Or put an authorizer of type JWT before the method that trusts this "
+        "issuer, and deploy.",
+    )
+
+
 def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
     """It is of a user pool that the authorizer doesn't take."""
     # One whose ARN has a stage variable in it could be any.
@@ -278,7 +335,7 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
     if e.token.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
         return None
     of = e.token.claims.get("iss")
-    own = " (this stack's own)" if e.token.issuer == e.issuer else ""
+    own = " (this stack's own)" if e.token.original_issuer == e.issuer else ""
     ours = e.issuer.rpartition("/")[2]
     fix = (
         f"Sign in to that pool: '{e.command('test-login --username NAME')}' does to this stack's."
@@ -291,6 +348,20 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
         f"The token says that it is of {'the user pool ' + str(of) if of else 'no pool'}{own}, "
         f"but the authorizer takes those of {', '.join(taken)}.",
         fix,
+    )
+
+
+def wrong_issuer(e: Evidence, guard: Guard) -> Cause | None:
+    """It is of an issuer that an authorizer of type JWT doesn't trust."""
+    if e.token is None or not guard.issuers:
+        return None
+    if e.token.issuer in {one.url for one in guard.issuers}:
+        return None
+    return Cause(
+        "wrong_issuer",
+        f"The token's issuer (iss) is {e.token.claims.get('iss', 'not named')}, but the authorizer "
+        f"{guard.authorizer or ''} trusts {', '.join(map(str, guard.issuers))}, to the letter.",
+        "Send a token of such an issuer, or add the token's to the authorizer and deploy.",
     )
 
 
@@ -368,11 +439,35 @@ def scope_missing(e: Evidence, guard: Guard) -> Cause | None:
         return None
     return Cause(
         "scope_missing",
-        f"The method asks for the scope {' or '.join(guard.scopes)}; the access token carries "
-        f"{', '.join(e.token.scopes) or 'none'}. POST /signin's carry "
-        "aws.cognito.signin.user.admin alone.",
+        f"The method asks for the scope {' or '.join(guard.scopes)}; the token carries "
+        f"{', '.join(e.token.scopes) or 'none'}. POST /signin's access tokens carry "
+        "aws.cognito.signin.user.admin alone."
+        + (" An authorizer of type JWT answers 403 to that." if guard.type == JWT else ""),
         "Get the token from Cognito's own pages (OAuth 2.0) with that scope, or change the "
         "method's scopes and deploy.",
+    )
+
+
+def wrong_jwt_audience(e: Evidence, guard: Guard) -> Cause | None:
+    """It is for nobody whom an authorizer of type JWT knows of its issuer.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtIssuer.html
+    """
+    taken = next(
+        (one.audiences for one in guard.issuers or () if e.token and one.url == e.token.issuer), ()
+    )
+    if e.token is None or not taken or set(taken) & set(e.token.audiences):
+        return None
+    client = str(e.token.claims.get("client_id", ""))
+    return Cause(
+        "wrong_audience",
+        f"The token is for {', '.join(e.token.audiences) or 'nobody by name'} (aud), and the "
+        f"authorizer {guard.authorizer or ''} takes those for {', '.join(taken)}. Cognito's access "
+        "tokens have no aud, but where one was asked for.",
+        "Send a token with that audience (of Cognito's, the ID token), or change the authorizer's "
+        "audiences and deploy.",
+        # HTTP APIs take client_id in place of a missing aud; of REST APIs that isn't documented.
+        certain=bool(e.token.audiences) or client not in taken,
     )
 
 
@@ -401,7 +496,10 @@ def wrong_audience(e: Evidence, guard: Guard) -> Cause | None:
 TOKEN_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
     no_header,
     wrong_header,
+    aws_signature,
+    quoted,
     not_a_jwt,
+    updated_issuer,
     wrong_pool,
     bad_signature,
     expired,
@@ -410,10 +508,35 @@ TOKEN_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
     scope_missing,
     wrong_audience,
 )
+# Of an authorizer of type JWT, which asks for no kind of token. It answers 401 to these, and 403
+# to a token without the method's scope. Source:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-methods.html
+JWT_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
+    no_header,
+    wrong_header,
+    aws_signature,
+    quoted,
+    not_a_jwt,
+    wrong_issuer,
+    bad_signature,
+    expired,
+    not_valid_yet,
+    wrong_jwt_audience,
+)
 
 
 def token_cause(e: Evidence, guard: Guard) -> Cause | None:
     """Say why a guard would refuse the token, or that it wouldn't."""
+    if guard.type == IAM and e.token and e.token.aws_signature:
+        return Cause(
+            "iam_authorization",
+            "The method takes requests that are signed with AWS credentials (AWS_IAM), and what "
+            "was sent is such a signature. It holds for the one request that it was made for, so "
+            "that explain's own call is refused says nothing about your client's.",
+            "Look at what your client itself is answered: the message names what is wrong with "
+            "its signature or its permission execute-api:Invoke.",
+            certain=False,
+        )
     if guard.type == IAM:
         return Cause(
             "iam_authorization",
@@ -430,28 +553,38 @@ def token_cause(e: Evidence, guard: Guard) -> Cause | None:
             "Look at the log of the authorizer's function.",
             certain=False,
         )
-    if guard.type != COGNITO:
-        return None
-    return next(filter(None, (check(e, guard) for check in TOKEN_CHECKS)), None)
+    checks = {COGNITO: TOKEN_CHECKS, JWT: _jwt_checks(e)}.get(guard.type, ())
+    return next(filter(None, (check(e, guard) for check in checks)), None)
+
+
+def _jwt_checks(e: Evidence) -> tuple[Callable[[Evidence, Guard], Cause | None], ...]:
+    if e.status == UNAUTHORIZED and not e.emulated:
+        return JWT_CHECKS
+    if e.status == FORBIDDEN and not e.emulated:
+        return (scope_missing,)
+    return (*JWT_CHECKS, scope_missing)
 
 
 def refused_token(e: Evidence) -> Cause | None:
     """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
     if not e.method or not e.answered(UNAUTHORIZED, FORBIDDEN):
         return None
-    errors = OF_A_SIGNATURE if e.method.guard.type == IAM else OF_A_TOKEN
+    # A JWT authorizer's 403 is documented, and its type isn't.
+    errors = {IAM: OF_A_SIGNATURE, JWT: (*OF_A_TOKEN, OTHERWISE_FORBIDDEN)}.get(
+        e.method.guard.type, OF_A_TOKEN
+    )
     if not e.refused_by(*errors):
         return None
     cause = token_cause(e, e.method.guard)
-    if cause is None or e.live_method is None or e.live_method.guard == e.method.guard:
+    if cause is None or e.live_method is None:
         return cause
-    if token_cause(e, e.live_method.guard) is not None:
+    changes = differences(e.method.guard, e.live_method.guard)
+    if not changes or token_cause(e, e.live_method.guard) is not None:
         return cause
-    changes = "; ".join(differences(e.method.guard, e.live_method.guard))
     return _not_deployed(
         e,
         f"The method's guard was changed, and would let this call pass, but that is not deployed "
-        f"({changes}; what is deployed says: {cause.code}) to the stage",
+        f"({'; '.join(changes)}; what is deployed says: {cause.code}) to the stage",
     )
 
 
@@ -468,10 +601,11 @@ def authorizer_broken(e: Evidence) -> Cause | None:
             "call it.",
             "Look at the log of the authorizer's function, and at its permission.",
         )
+    lost = "its issuer's keys can't be had" if guard.type == JWT else "its user pool"
     return Cause(
         "authorizer_broken",
-        f"API Gateway can't use the method's authorizer {guard.authorizer or '(it is gone)'}: its "
-        "user pool or the authorizer itself doesn't exist any more.",
+        f"API Gateway can't use the method's authorizer {guard.authorizer or '(it is gone)'}: "
+        f"{lost} or the authorizer itself doesn't exist any more.",
         f"Put a working one before the method: '{e.command('up')}' mends this stack's own API, "
         f"'{e.command(f'attach --api {e.address.api}')}' another.",
     )
@@ -636,7 +770,7 @@ def differences(before: Guard, after: Guard) -> list[str]:
     return [
         f"{name.replace('_', ' ')}: deployed {_words(old)}, now {_words(new)}"
         for name, old in vars(before).items()
-        if (new := getattr(after, name)) != old
+        if (new := getattr(after, name)) != old and not (name == "issuers" and None in {old, new})
     ]
 
 

@@ -27,6 +27,14 @@ JWT_PARTS, JWE_PARTS = 3, 5
 SHOWN = 10  # characters of a token's header, which are no secret
 LAST_TIME = 253402300800  # the year 10000, which Python can't show
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
+# What an AWS signature in the Authorization header begins with. Source:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
+AWS_SIGNATURE = re.compile(r"AWS4-(?:HMAC|ECDSA-P256)-SHA256\b")
+# Straight ones, and those that word processors and chats make of them.
+QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+# A pool's issuer, by its IssuerConfiguration ORIGINAL and UPDATED. Source:
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+ORIGINAL_ISSUER, UPDATED_ISSUER = "https://cognito-idp.", "https://issuer-cognito-idp."
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Token:
         header, claims: what it says of itself.
         bearer: whether it is sent behind the word ``Bearer``.
         encrypted: whether it is one that only Cognito can read: a refresh token.
+        aws_signature: whether it is no token at all, but a request's AWS signature.
+        quoted: whether nothing is wrong with it but the quotes around it.
     """
 
     raw: str = field(repr=False)
@@ -88,6 +98,8 @@ class Token:
     claims: dict[str, Any] = field(default_factory=dict, repr=False)
     bearer: bool = False
     encrypted: bool = False
+    aws_signature: bool = False
+    quoted: bool = False
 
     @property
     def use(self) -> str:
@@ -100,9 +112,34 @@ class Token:
         return str(self.claims.get("iss"))
 
     @property
+    def original_issuer(self) -> str:
+        """The same pool's issuer as it is with the IssuerConfiguration ORIGINAL."""
+        return ORIGINAL_ISSUER * self.updated + self.issuer.removeprefix(UPDATED_ISSUER)
+
+    @property
+    def updated(self) -> bool:
+        """Whether its issuer has the form that comes of the IssuerConfiguration UPDATED."""
+        return self.issuer.startswith(UPDATED_ISSUER)
+
+    @property
     def scopes(self) -> list[str]:
-        """The scopes that it carries."""
-        return str(self.claims.get("scope") or "").split()
+        """The scopes that it carries; other issuers than Cognito may call the claim ``scp``."""
+        return _several(self.claims.get("scope") or self.claims.get("scp"))
+
+    @property
+    def audiences(self) -> list[str]:
+        """For whom it is."""
+        found = self.claims.get("aud")
+        return [found] if isinstance(found, str) else _several(found)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What is never shown of it, the longest first."""
+        found = [self.raw, self.bare]
+        if self.aws_signature:
+            parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", self.raw)
+            found += [*parts, *(part.partition("/")[0] for part in parts)]
+        return sorted(filter(None, found), key=len, reverse=True)
 
     def time(self, name: str) -> float | None:
         """Return one of its times, in seconds since the epoch; None if it has none."""
@@ -153,6 +190,8 @@ class Evidence:
         function_gone: whether the function doesn't exist.
         function: its name or ARN, with the stage's variables in it; empty if it wasn't looked at.
         source_arn: for which a permission lets API Gateway call it.
+        issuer_type: of the stack's own pool: ``ORIGINAL``, ``UPDATED``, or None if it isn't known:
+            an older botocore doesn't hand it over.
         unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
@@ -180,6 +219,7 @@ class Evidence:
     function_gone: bool = False
     function: str = ""
     source_arn: str = ""
+    issuer_type: str | None = None
     unreached: bool = False
     unknown: tuple[str, ...] = ()
 
@@ -274,6 +314,15 @@ class Evidence:
 def read_token(text: str) -> Token:
     """Take a token apart, as a client sends it: with or without ``Bearer`` before it."""
     raw = text.strip()
+    if AWS_SIGNATURE.match(raw):
+        return Token(raw, "it is an AWS signature (SigV4)", aws_signature=True)
+    within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
+    if within != BEARER.sub("", raw, count=1) and read_token(within).flaw is None:
+        return Token(raw, "there are quotes around it", quoted=True)
+    return _read_parts(raw)
+
+
+def _read_parts(raw: str) -> Token:
     bearer = BEARER.match(raw) is not None
     bare = BEARER.sub("", raw, count=1)
     if re.search(r"\s", bare):
@@ -291,6 +340,11 @@ def read_token(text: str) -> Token:
         if part is None:
             return Token(raw, f"its {name} can't be decoded to a JSON object", bearer=bearer)
     return Token(raw, None, read[0] or {}, read[1] or {}, bearer=bearer)
+
+
+def _several(claim: Any) -> list[str]:
+    """Return what a claim holds that is a list, or a text with spaces between."""
+    return list(map(str, claim)) if isinstance(claim, list) else str(claim or "").split()
 
 
 def _json_part(part: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cogauth.explain.evidence import moment_of
-from cogauth.rest_apis import WITH_AUTHORIZER
+from cogauth.rest_apis import COGNITO, WITHOUT_AUTHORIZER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,11 +40,13 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
     guard = e.method.guard
     yield "method", f"{e.method.http_method} {e.method.path}"
     yield "authorization", guard.type
-    if guard.type in WITH_AUTHORIZER:
+    if guard.type not in WITHOUT_AUTHORIZER:
         yield "authorizer", guard.authorizer or "(gone)"
         yield "identity_source", f"header {guard.header}"
         yield "user_pools", ", ".join(pool.rpartition("/")[2] for pool in guard.pools)
-        yield "scopes", ", ".join(guard.scopes) or "none: ID tokens are taken"
+        yield "issuers", ", ".join(map(str, guard.issuers or ()))
+        none = "none: ID tokens are taken" if guard.type == COGNITO else "none"
+        yield "scopes", ", ".join(guard.scopes) or none
         yield "token_validation", guard.audience or ""
     yield "api_key", "required" if guard.api_key else ""
 
@@ -60,14 +62,15 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
         return
     for name in ("alg", "kid"):
         yield f"token_{name}", str(token.header.get(name, ""))
-    whose = "the stack's pool" if token.issuer == e.issuer else "the pool that it names"
+    own = token.original_issuer == e.issuer
+    whose = "the stack's pool" if own else "the pool that it names"
     yield (
         "signature",
         _either(
             e.signed,
             f"made by {whose}",
             f"not made by {whose}",
-            "not checked" + (", for it is of another pool" if token.issuer != e.issuer else ""),
+            "not checked" + ("" if own else ", for it is of another pool"),
         ),
     )
     for name in ("iss", "token_use", "aud", "client_id", "scope", "cognito:username", "username"):

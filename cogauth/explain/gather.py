@@ -64,10 +64,11 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
     evidence = replace(evidence, api=found, stages=stages, stage=stage, live=live)
     if stage is not None:
         evidence = replace(evidence, served=deployed(ctx, api, stage, live))
-    return _with_function(ctx, _with_user(ctx, _with_answer(evidence)))
+    evidence = _with_issuer(ctx, _with_answer(ctx, evidence))
+    return _with_function(ctx, _with_user(ctx, evidence))
 
 
-def _with_answer(evidence: Evidence) -> Evidence:
+def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
     """Make the call, if it changes nothing and its token can be sent in a header at all."""
     token = evidence.token
     sendable = token is None or (token.raw.isascii() and token.raw.isprintable() and token.raw)
@@ -76,7 +77,8 @@ def _with_answer(evidence: Evidence) -> Evidence:
     url = evidence.address.url
     headers = {evidence.header: token.raw} if token else {}
     try:
-        response = request(session(url), evidence.verb, url, headers=headers)
+        http = session(url, ctx.aws.ca_bundle)
+        response = request(http, evidence.verb, url, headers=headers)
     except LoginError:
         types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
         if "PRIVATE" not in types:
@@ -96,9 +98,8 @@ def _with_answer(evidence: Evidence) -> Evidence:
 
 def _redacted(text: str, token: Token | None) -> str:
     """Take the token out of what the gateway said: for a wrong path it repeats the header."""
-    for secret in (token.raw, token.bare) if token else ():
-        if secret:
-            text = text.replace(secret, "(the token)")
+    for secret in token.secrets if token else ():
+        text = text.replace(secret, "(the token)")
     return TOKEN_LIKE.sub("(a token)", text)
 
 
@@ -109,6 +110,18 @@ def _date(text: str | None) -> float | None:
         return None
 
 
+def _with_issuer(ctx: Context, evidence: Evidence) -> Evidence:
+    """See in which form the stack's pool issues tokens, where the method takes that pool's."""
+    method, pool = evidence.method, ctx.fact("user_pool")
+    if method is None or ctx.fact("user_pool", "arn") not in method.guard.pools:
+        return evidence
+    try:
+        live: Any = ctx.aws.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    except ClientError as error:
+        return _not_seen(evidence, "the user pool", error)
+    return replace(evidence, issuer_type=live.get("IssuerConfiguration", {}).get("Type"))
+
+
 def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     """Check the signature by its pool's keys, and look for the user if that is the stack's."""
     token = evidence.token
@@ -116,13 +129,14 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     if token is None or token.flaw or url is None:
         return evidence
     try:
-        signed = tokens.is_signed(ctx, session(url), token.bare, url)
+        http = session(url, ctx.aws.ca_bundle)
+        signed = tokens.is_signed(ctx, http, token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
     evidence = replace(evidence, signed=signed)
     # An ID token names its user in another claim than an access token.
     name = token.claims.get("cognito:username") or token.claims.get("username")
-    if not signed or not isinstance(name, str) or token.issuer != evidence.issuer:
+    if not signed or not isinstance(name, str) or token.original_issuer != evidence.issuer:
         return evidence
     try:
         live = or_none(
@@ -141,7 +155,8 @@ def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
     The pools that the method's authorizer takes are API Gateway's word. Those of an emulator have
     their keys elsewhere than their issuer says.
     """
-    issuer = evidence.token.issuer if evidence.token else None
+    # Both forms of a pool's issuer have the same keys.
+    issuer = evidence.token.original_issuer if evidence.token else None
     if issuer == evidence.issuer:
         return ctx.jwks_url
     pools = evidence.method.guard.pools if evidence.method and not evidence.emulated else ()

@@ -5,9 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from cogauth import cors
+from cogauth.moods import passing
 from cogauth.settings import PROTECTED_PATH
-from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
+from cogauth.steps.base import (
+    Change,
+    Live,
+    NotKeptError,
+    Resource,
+    deleted,
+    differing,
+    or_none,
+)
+from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +29,8 @@ if TYPE_CHECKING:
 
 GONE = "NotFoundException"
 JSON = "application/json"
+# The most that API Gateway gives in a page.
+PAGE: Any = {"PageSize": 500}
 
 # The sign-in function knows codes; here, at the edge to HTTP, each gets its status.
 STATUS_BY_CODE = {
@@ -38,7 +52,9 @@ STATUS_BY_CODE = {
     "throttled": 429,
     "locked_out": 429,
     "trigger_failed": 500,
+    "trigger_denied": 500,
     "client_secret_refused": 500,
+    "client_secret_unreadable": 500,
     "access_denied": 500,
     "timeout": 500,
     "unavailable": 500,
@@ -100,9 +116,7 @@ class RestApi(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the account's APIs; their names are not unique."""
-        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(
-            PaginationConfig={"PageSize": 500}
-        )
+        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
         return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -146,6 +160,34 @@ class RestApi(Resource):
                 lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
             )
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for custom domains that lead to it: AWS deletes no API that has a mapping.
+
+        Source: https://github.com/glomex/gcdt/issues/373
+        """
+        api = ctx.aws.apigateway
+        domains = api.get_paginator("get_domain_names").paginate(PaginationConfig=PAGE)
+        for domain in (one for page in domains for one in page.get("items", [])):
+            name, words = domain["domainName"], f"--domain-name {domain['domainName']}"
+            place: dict[str, Any] = {"domainName": name}
+            if identifier := domain.get("domainNameId"):
+                # Of private ones there may be several of a name.
+                place["domainNameId"] = identifier
+                words += f" --domain-name-id {identifier}"
+            mappings = api.get_paginator("get_base_path_mappings").paginate(
+                **place, PaginationConfig=PAGE
+            )
+            for mapping in (one for page in mappings for one in page.get("items", [])):
+                if mapping.get("restApiId") != record["id"]:
+                    continue
+                path = mapping.get("basePath") or "(none)"
+                yield (
+                    f"The custom domain {name} leads to the API {record['id']} (base path {path}). "
+                    "Remove that mapping in the console (API Gateway, Custom domain names, the "
+                    "domain, API mappings), or by 'aws apigateway delete-base-path-mapping "
+                    f'{words} --base-path "{path}" --region {ctx.aws.region}\'.'
+                )
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the API with all in it."""
         return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
@@ -175,7 +217,7 @@ class ApiResource(Resource):
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's resources for the path."""
         pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
         return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
 
@@ -200,6 +242,7 @@ class Method(Resource):
     inside = "rest_api"
     taken = "ConflictException"
     outdates = ("deployment",)
+    guards = True
     http_method: str
     resource: str
     # The headers that an integration response may set: API Gateway refuses one that the method
@@ -241,7 +284,8 @@ class Method(Resource):
         """Compare who may call it, and the statuses with their headers."""
         api, place = ctx.aws.apigateway, self.place(ctx)
         # One that 'attach' put behind an authorizer of its own keeps that.
-        attached = ctx.state.is_attached(place["restApiId"], place["resourceId"], self.http_method)
+        name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
+        attached = ctx.state.is_attached(place["restApiId"], name)
         authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
             patch: Any = [
@@ -408,6 +452,16 @@ class ProtectedMethod(Method):
         """Only 200; the authorizer's 401 is the gateway's own."""
         return ["200"]
 
+    def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Find the authorizer of ours that it had, if that was made anew meanwhile."""
+        if live.get("authorizerId") == ctx.fact("authorizer"):
+            return
+        if former := Authorizer().others(ctx, ctx.fact("authorizer")):
+            yield Change(
+                "delete the authorizer that it had",
+                lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
+            )
+
 
 class ProtectedIntegration(Integration):
     """What answers GET /hello: a fixed text."""
@@ -435,26 +489,32 @@ class Authorizer(Resource):
     needs = ("user_pool",)
     repeatable = True
     outdates = ("deployment",)
+    guards = True
+    remade = True
 
-    def _wanted(self, ctx: Context) -> dict[str, Any]:
-        return {
-            "type": "COGNITO_USER_POOLS",
-            "providerARNs": [ctx.fact("user_pool", "arn")],
-            "identitySource": "method.request.header.Authorization",
-        }
+    def _names(self, ctx: Context) -> list[str]:
+        """Return its name, and the one that it gets while the former one still has that.
+
+        In an API the names are unique. Source: https://github.com/aws/aws-cdk/issues/13711
+        """
+        return [ctx.name_with_id, f"{ctx.name_with_id}-anew"]
 
     def create(self, ctx: Context) -> Live:
         """Make the authorizer; it can't be tagged, so its name says whose it is."""
+        standing = {live["name"] for live in self.find(ctx)}
+        free = [name for name in self._names(ctx) if name not in standing]
         return ctx.aws.apigateway_once.create_authorizer(
-            restApiId=ctx.fact("rest_api"), name=ctx.name_with_id, **self._wanted(ctx)
+            restApiId=ctx.fact("rest_api"),
+            name=(free or self._names(ctx))[0],
+            **authorizer_settings(ctx),
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        """Look through the API's authorizers for the name."""
+        """Look through the API's authorizers for the names."""
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
         )
-        return [a for page in pages for a in page["items"] if a["name"] == ctx.name_with_id]
+        return [a for page in pages for a in page["items"] if a["name"] in self._names(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the authorizer by its id."""
@@ -472,40 +532,73 @@ class Authorizer(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the pool and the header."""
-        wanted = differing(live, self._wanted(ctx))
-        patch: Any = []
-        if "identitySource" in wanted:
-            patch.append(
-                {"op": "replace", "path": "/identitySource", "value": wanted["identitySource"]}
-            )
-        if "providerARNs" in wanted:
-            ours = wanted["providerARNs"]
-            standing = live.get("providerARNs", [])
-            # Added first: an authorizer without a provider is refused.
-            patch += [
-                {"op": op, "path": "/providerARNs", "value": arn}
-                for op, arns in (
-                    ("add", [arn for arn in ours if arn not in standing]),
-                    ("remove", [arn for arn in standing if arn not in ours]),
-                )
-                for arn in arns
-            ]
-        if patch:
-            yield Change(
-                f"set {', '.join(sorted(wanted))}",
-                lambda: ctx.aws.apigateway.update_authorizer(
-                    restApiId=ctx.fact("rest_api"), authorizerId=live["id"], patchOperations=patch
-                ),
-            )
+        if authorizer_patch(ctx, live):
+            names = ", ".join(sorted(differing(live, authorizer_settings(ctx))))
+            yield Change(f"set {names}", lambda: self._update(ctx, live))
+
+    def _update(self, ctx: Context, live: Live) -> None:
+        answered = update_authorizer(ctx, ctx.fact("rest_api"), live)
+        if authorizer_patch(ctx, answered):
+            raise NotKeptError("The authorizer was to ask the stack's user pool, and doesn't.")
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete an authorizer that no method refers to: one too many."""
-        return deleted(
-            lambda: ctx.aws.apigateway.delete_authorizer(
-                restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
-            ),
-            GONE,
-        )
+        """Delete an authorizer that is one too many, unless a method still refers to it."""
+        api = ctx.fact("rest_api")
+        try:
+            return delete_authorizer(ctx, api, record["id"])
+        except ClientError as error:
+            if code_of(error) != "ConflictException" or passing(error):
+                raise
+            return False
+
+
+def authorizer_settings(ctx: Context) -> dict[str, Any]:
+    """Return what an authorizer that asks the stack's user pool is, in CreateAuthorizer's words."""
+    return {
+        "type": "COGNITO_USER_POOLS",
+        "providerARNs": [ctx.fact("user_pool", "arn")],
+        "identitySource": "method.request.header.Authorization",
+    }
+
+
+def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
+    """Return what makes an authorizer ask the stack's present user pool; empty if it does."""
+    wanted = differing(live, authorizer_settings(ctx))
+    patch = [
+        {"op": "replace", "path": "/identitySource", "value": value}
+        for key, value in wanted.items()
+        if key == "identitySource"
+    ]
+    if "providerARNs" in wanted:
+        ours, standing = wanted["providerARNs"], live.get("providerARNs", [])
+        # Added first: an authorizer without a provider is refused.
+        patch += [
+            {"op": op, "path": "/providerARNs", "value": arn}
+            for op, arns in (
+                ("add", [arn for arn in ours if arn not in standing]),
+                ("remove", [arn for arn in standing if arn not in ours]),
+            )
+            for arn in arns
+        ]
+    return patch
+
+
+def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
+    """Let an authorizer ask the stack's present user pool; return it as AWS has it then."""
+    operations: Any = authorizer_patch(ctx, live)
+    return ctx.aws.apigateway.update_authorizer(
+        restApiId=api, authorizerId=live["id"], patchOperations=operations
+    )
+
+
+def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
+    """Delete an authorizer; AWS refuses it while a method refers to it.
+
+    A stage's deployment is a snapshot, and doesn't count.
+    """
+    return deleted(
+        lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer), GONE
+    )
 
 
 class Deployment(Resource):
@@ -570,6 +663,7 @@ class Stage(Resource):
     inside = "rest_api"
     needs = ("deployment",)
     taken = "ConflictException"
+    guards = True
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
@@ -633,7 +727,7 @@ class Stage(Resource):
 
 def _deployments(ctx: Context) -> list[Any]:
     pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
-        restApiId=ctx.fact("rest_api"), PaginationConfig={"PageSize": 500}
+        restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
     )
     return [deployment for page in pages for deployment in page["items"]]
 
@@ -644,7 +738,9 @@ def _is_later(ctx: Context, stage: Live) -> bool:
     standing = made.get(stage["deploymentId"])
     if standing is None or standing.get("description") == ctx.name_with_id:
         return False
-    return bool(standing["createdDate"] >= made[ctx.fact("deployment")]["createdDate"])
+    # One that the list doesn't have yet was made just now.
+    ours = made.get(ctx.fact("deployment"))
+    return bool(ours and standing["createdDate"] >= ours["createdDate"])
 
 
 def _throttle(stage: Live, method: str) -> Live:

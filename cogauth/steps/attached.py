@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.rest_apis import COGNITO, GONE, PAGE, LiveMethod, authorization_of
-from cogauth.steps.base import Live, deleted, differing, or_none
+from cogauth.rest_apis import GONE, PAGE, LiveMethod, authorization_of
+from cogauth.steps.apigateway import authorizer_settings
+from cogauth.steps.base import Live, deleted, or_none
 from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def patch(before: Authorization, after: Authorization) -> list[dict[str, str]]:
 
     Scopes are added and removed one by one; ``replace`` is not for lists. Each operation leaves
     what is valid by itself, but for the type and the authorizer, which AWS looks at together: with
-    another type than COGNITO_USER_POOLS scopes are refused, and with NONE an authorizer means
-    nothing.
+    another type than COGNITO_USER_POOLS and JWT scopes are refused, and with NONE an authorizer
+    means nothing.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateMethod-Patch
     and, for the order and the empty authorizer,
@@ -101,59 +102,10 @@ def update_method(
         return after
 
 
-def _wanted(ctx: Context) -> dict[str, Any]:
-    return {
-        "type": COGNITO,
-        "providerARNs": [ctx.fact("user_pool", "arn")],
-        "identitySource": "method.request.header.Authorization",
-    }
-
-
 def create_authorizer(ctx: Context, api: str) -> Live:
     """Make our authorizer in an API."""
     return ctx.aws.apigateway_once.create_authorizer(
-        restApiId=api, name=our_name(ctx), **_wanted(ctx)
-    )
-
-
-def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
-    """Return what makes our authorizer in an API ask the stack's present pool."""
-    wanted = differing(live, _wanted(ctx))
-    path = "/identitySource"
-    operations = [
-        {"op": "replace", "path": path, "value": wanted[key]}
-        for key in wanted
-        if key == "identitySource"
-    ]
-    if "providerARNs" in wanted:
-        ours, standing = wanted["providerARNs"], live.get("providerARNs", [])
-        # Added first: an authorizer without a provider is refused.
-        operations += [
-            {"op": op, "path": "/providerARNs", "value": arn}
-            for op, arns in (
-                ("add", [arn for arn in ours if arn not in standing]),
-                ("remove", [arn for arn in standing if arn not in ours]),
-            )
-            for arn in arns
-        ]
-    return operations
-
-
-def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
-    """Let our authorizer in an API ask the stack's present pool; return it as AWS has it then."""
-    operations: Any = authorizer_patch(ctx, live)
-    return ctx.aws.apigateway.update_authorizer(
-        restApiId=api, authorizerId=live["id"], patchOperations=operations
-    )
-
-
-def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
-    """Delete our authorizer in an API; AWS refuses it while a method refers to it.
-
-    A stage's deployment is a snapshot, and doesn't count.
-    """
-    return deleted(
-        lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer), GONE
+        restApiId=api, name=our_name(ctx), **authorizer_settings(ctx)
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from cogauth.errors import CogauthError
 from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # A resource as AWS describes it: what a Describe, Get or Create call answered.
 Live = Mapping[str, Any]
+
+
+class NotKeptError(CogauthError):
+    """A change was taken, and what was asked for isn't so all the same."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,16 @@ class Resource(ABC):
     outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
+    # Whether it says who may call what: after a change it is read again, and must be as asked for.
+    guards: bool = False
+    # Whether it is made anew, beside the former one, where a change isn't kept.
+    remade: bool = False
     # Whether one that a crash left is as good as a new one.
     adopted: bool = True
     # Whether a create that is made twice makes two of it: its name is not unique.
     repeatable: bool = False
-    # What is lost for good with it, as the end of a sentence; making it anew is asked about.
-    loses: str | None = None
+    # Whether it is read before anything is touched, for it may have questions.
+    asks: bool = False
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
 
@@ -118,6 +127,22 @@ class Resource(ABC):
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""
 
+    def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
+        """Yield what the user must say yes to, for something is lost by it for good.
+
+        Only of what ``asks``, and before anything is touched.
+
+        Args:
+            ctx: the stack.
+            record: of the resource; it stood when it was written.
+            live: the resource as it stands now; None if it is gone.
+
+        Raises:
+            CogauthError: it can't go on, whatever the answer.
+        """
+        del ctx, record, live
+        yield from ()
+
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what differs from what the stack wants, each with the call that mends it."""
         del ctx, live
@@ -126,6 +151,11 @@ class Resource(ABC):
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what earlier runs may have left beside one that stood already."""
         del ctx, live
+        yield from ()
+
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Yield why AWS would refuse to delete it, each with what ends that."""
+        del ctx, record
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:

@@ -64,6 +64,27 @@ class Role(Resource):
                 ),
             )
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for policies that somebody else gave it: with one left IAM deletes no role."""
+        live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
+        if live is None or not ctx.owns(self.tags(live)):
+            return
+        ours = {POLICY_NAME, (ctx.state.record("role", PowerUserAttachment.key) or {}).get("id")}
+        for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            if policy["PolicyArn"] not in ours:
+                yield (
+                    f"The role {role} has the policy {policy['PolicyName']}, which isn't this "
+                    "stack's. Remove it in the console (IAM, Roles, the role), or by 'aws iam "
+                    f"detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}'."
+                )
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            if name not in ours:
+                yield (
+                    f"The role {role} has the inline policy {name}, which isn't this stack's. "
+                    "Remove it in the console (IAM, Roles, the role), or by 'aws iam "
+                    f"delete-role-policy --role-name {role} --policy-name {name}'."
+                )
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]

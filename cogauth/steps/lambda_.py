@@ -147,6 +147,17 @@ class LogGroup(Resource):
                 ),
             )
 
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for a deletion protection."""
+        live, name = self.read(ctx, record), record["id"]
+        if live and ctx.owns(self.tags(live)) and live.get("deletionProtectionEnabled"):
+            yield (
+                f"The log group {name} is protected from deletion. Turn that off in the console "
+                "(CloudWatch, Log groups, the group, Actions), or by 'aws logs "
+                f"put-log-group-deletion-protection --log-group-identifier {name} "
+                f"--no-deletion-protection-enabled --region {ctx.aws.region}'."
+            )
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the group with its logs."""
         return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)

@@ -1,0 +1,126 @@
+"""What will not work once methods are attached, as far as the API shows it beforehand."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cogauth import cors
+from cogauth.rest_apis import shortened
+from cogauth.waiting import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cogauth.context import Context
+    from cogauth.engine.attach_plan import Api
+    from cogauth.rest_apis import LiveMethod
+
+ALLOW_HEADERS = "Access-Control-Allow-Headers"
+TOKEN_HEADER = "authorization"  # noqa: S105 a header's name
+# The authorizer's 401, and what it inherits its headers from as long as nobody sets them.
+UNAUTHORIZED, DEFAULT = "UNAUTHORIZED", "DEFAULT_4XX"
+# A fixed value of a header is written in quotes; anything else is a mapping.
+FIXED = re.compile(r"'([^']*)'")
+
+
+def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator[str]:
+    """Yield what a user should know before methods are attached, a sentence each.
+
+    Args:
+        ctx: the stack.
+        api: as it stands.
+        places: the methods that are to be attached, or stay so.
+    """
+    if "PRIVATE" in (api.live.get("endpointConfiguration") or {}).get("types", []):
+        yield (
+            f"The API {api.name} is private: it is reached only from a VPC, by an interface "
+            "endpoint. 'cogauth verify', 'call' and 'explain' can't call it from elsewhere."
+        )
+    keyed = [each.name for each in places if each.authorization["apiKeyRequired"]]
+    if keyed and api.live.get("apiKeySource") == "AUTHORIZER":
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-key-source.html
+        yield (
+            f"{shortened(keyed)} asks for an API key, which this API takes from its authorizer "
+            "(apiKeySource AUTHORIZER). Only a Lambda authorizer gives one, so every call will be "
+            "refused: set apiKeySource to HEADER, or turn 'API key required' off."
+        )
+    # A page of another origin that sends a token asks by OPTIONS before it does.
+    paths = {each.path for each in places}
+    asked = {each.path for each in api.methods if each.http_method in {"OPTIONS", "ANY"}}
+    if unasked := [each.name for each in places if each.path not in asked and _is_cors(each)]:
+        yield (
+            f"{shortened(unasked)} answers pages of other origins, but its path has no OPTIONS: "
+            "browsers ask that before they send a token, and get 403. Add it, and deploy."
+        )
+    preflights = [
+        each for each in api.methods if each.http_method == "OPTIONS" and each.path in paths
+    ]
+    without = [each.path for each in preflights if not _may_allow_the_token(each)]
+    if without:
+        yield (
+            f"The preflight of {shortened(without)} doesn't allow the header Authorization, so "
+            f"browsers won't send the token from another origin: name it in the {ALLOW_HEADERS} "
+            "of OPTIONS ('*' doesn't cover it), and deploy."
+        )
+    if preflights:
+        yield from _unreadable(ctx, api)
+
+
+def _answers(method: LiveMethod) -> list[Any]:
+    integration = method.live.get("methodIntegration") or {}
+    return list((integration.get("integrationResponses") or {}).values())
+
+
+def _header(answer: Mapping[str, Any], wanted: str) -> str | None:
+    """Return what a response sets a header to; names of headers have no case."""
+    parameters = (answer.get("responseParameters") or {}).items()
+    found = [v for name, v in parameters if name.rpartition(".")[2].lower() == wanted.lower()]
+    return found[0] if found else None
+
+
+def _is_cors(method: LiveMethod) -> bool:
+    return any(_header(answer, cors.ALLOW_ORIGIN) for answer in _answers(method))
+
+
+def _may_allow_the_token(preflight: LiveMethod) -> bool:
+    """Say whether a preflight allows the header Authorization, or may: a function can answer it.
+
+    Source: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
+    """
+    if (preflight.live.get("methodIntegration") or {}).get("type") != "MOCK":
+        return True
+    return any(_allows_the_token(answer) for answer in _answers(preflight))
+
+
+def _allows_the_token(answer: Mapping[str, Any]) -> bool:
+    value = _header(answer, ALLOW_HEADERS)
+    if value is None:
+        # A template may set it.
+        templates = (answer.get("responseTemplates") or {}).values()
+        return any(ALLOW_HEADERS in (text or "") for text in templates)
+    fixed = FIXED.fullmatch(value)
+    if fixed is None:
+        return True
+    return TOKEN_HEADER in {name.strip().lower() for name in fixed[1].split(",")}
+
+
+def _unreadable(ctx: Context, api: Api) -> Iterator[str]:
+    """Yield that a page of another origin can't read the authorizer's 401, if it can't."""
+    try:
+        found: Any = ctx.aws.apigateway.get_gateway_responses(restApiId=api.id, limit=500)
+    except ClientError as error:
+        yield f"Whether pages can read a 401 isn't known (GetGatewayResponses: {code_of(error)})."
+        return
+    by_type = {one["responseType"]: one for one in found.get("items", [])}
+    answer = by_type.get(UNAUTHORIZED) or {}
+    if not answer or answer.get("defaultResponse"):
+        answer = by_type.get(DEFAULT) or answer
+    if not _header(answer, cors.ALLOW_ORIGIN):
+        yield (
+            f"The gateway's 401 carries no {cors.ALLOW_ORIGIN}, so pages of another origin see a "
+            "network error in its place: set that header in the API's gateway responses "
+            f"{UNAUTHORIZED} and {DEFAULT}, and deploy."
+        )

@@ -1,0 +1,141 @@
+"""What the user's environment says of every request: endpoints, proxies, CA bundles.
+
+And the last line of defence: whatever is quoted to the user, no credential is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from typing import TYPE_CHECKING
+
+from cogauth.errors import TOKEN_LIKE, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Of a credential's characters; a line end or a blank comes of copying.
+SENDABLE = re.compile(r"[!-~]+")
+CREDENTIALS = {
+    "access_key": ("AWS_ACCESS_KEY_ID",),
+    "secret_key": ("AWS_SECRET_ACCESS_KEY",),
+    # botocore takes the first that is set.
+    "token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+}
+_SECRET = (
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_HIDDEN = "(not shown)"
+_QUOTED_SECRETS = (
+    # http.client, urllib3 and requests quote a header that can't be sent: the whole of it.
+    (re.compile(r"(header value:?|header part) .*", re.IGNORECASE), rf"\1 {_HIDDEN}"),
+    (re.compile(r"(AWS4-[A-Z0-9-]+) Credential.*"), rf"\1 {_HIDDEN}"),
+    # configparser quotes the line that it can't read.
+    (re.compile(r"(\[line +\d+\]:|, line: \d+\n).*"), rf"\1 {_HIDDEN}"),
+    # STS and IAM quote the parameter that doesn't fit.
+    (re.compile(r"Value '[^']*'(?= at 'tokenCode')"), f"Value {_HIDDEN}"),
+    # SignatureDoesNotMatch comes with all that was to be signed.
+    (
+        re.compile(
+            r"(aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
+            r"x-amz-security-token|authorization)(['\"]?\s*[:=]\s*['\"]?)[^\s'\"]+",
+            re.IGNORECASE,
+        ),
+        rf"\1\2{_HIDDEN}",
+    ),
+    # A proxy's password.
+    (re.compile(r"(?<=//)[^/\s'\"@]+@"), f"{_HIDDEN}@"),
+    (TOKEN_LIKE, "(a token)"),
+)
+_KEY_LIKE = re.compile(r"[A-Za-z0-9/+]{40,}={0,2}")
+
+
+def redact(text: str) -> str:
+    """Return the text without what is, or may be, a credential.
+
+    It is for what others wrote: AWS, botocore, requests, a traceback.
+    """
+    for name in _SECRET:
+        for part in re.findall(r"[!-~]{8,}", os.environ.get(name, "")):
+            text = text.replace(part, _HIDDEN)
+    for pattern, instead in _QUOTED_SECRETS:
+        text = pattern.sub(instead, text)
+    return _KEY_LIKE.sub(_without_key, text)
+
+
+def _without_key(match: re.Match[str]) -> str:
+    """Hide what looks like a secret key or a session token: all kinds of characters, no path."""
+    text = match[0]
+    kinds = all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
+    return _HIDDEN if kinds and text.count("/") * 9 <= len(text) else text
+
+
+def unsendable() -> list[str]:
+    """Return the credential variables whose values can't be sent in a header."""
+    names = [name for several in CREDENTIALS.values() for name in several]
+    return [name for name in names if not SENDABLE.fullmatch(os.environ.get(name) or "-")]
+
+
+def in_force(*, certificates: bool = False) -> str:
+    """Name the variables that decide where requests go; "" if none is set.
+
+    Args:
+        certificates: name those too that decide which certificates are trusted.
+    """
+    names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+    names += [each for name in _PROXIES for each in (name, name.lower())]
+    return _named([*names, *(_BUNDLES if certificates else ())])
+
+
+def mentioned(text: str) -> str:
+    """Name the AWS variables whose values are in an error's text; "" if none is."""
+    names = [name for name in sorted(os.environ) if name.startswith("AWS_") and name not in _SECRET]
+    return _named(
+        name
+        for name in names
+        if (value := os.environ[name])
+        and re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", text)
+    )
+
+
+def _named(names: Iterable[str]) -> str:
+    found = [f"{name}={redact(value)!r}" for name in names if (value := os.environ.get(name))]
+    return f"The environment has {', '.join(found)}." if found else ""
+
+
+def ca_bundle(configured: str | None) -> str | None:
+    """Return the file of the certificates to trust; None for those that come with certifi.
+
+    botocore takes the first of the two variables and the profile's ``ca_bundle`` in this order, and
+    requests knows the last alone.
+
+    Args:
+        configured: what the profile says.
+
+    Raises:
+        UsageError: it can't be used; it says where it is set.
+    """
+    for where, path in (
+        ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
+        ("ca_bundle in the profile", configured),
+        ("REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE")),
+    ):
+        if path is not None:
+            _check_bundle(where, path)
+            return path
+    return None
+
+
+def _check_bundle(where: str, path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path.strip() or os.devnull)
+    except OSError as error:
+        why = "no certificate is in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(
+            f"The CA bundle {path!r} ({where}) can't be used: {why}. Give a file with certificates "
+            "in PEM form, or set none."
+        ) from error
