@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ def folder() -> Iterator[Path]:
 def local_aws() -> Iterator[str]:
     """Run a local AWS of its own; give its URL."""
     with folder() as made:
-        local = LocalAws(made / "local")
+        local = LocalAws(made / FOLDER)
         try:
             yield local.start().endpoint_url
         finally:

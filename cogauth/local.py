@@ -1,19 +1,22 @@
 """The embedded local AWS: ministack, run as a child process that outlives the command.
 
-Everything lives in one folder:
+Everything lives in one folder, which the command that starts or stops the server has locked:
 
-    lock              held by the command that starts or stops it: one at a time
+    .cogauth          marks the folder as cogauth's own: in no other is anything changed
     alive             locked by the server itself, for as long as it lives
     local.json        its port and which data it serves; written before it is started
     ministack.log     what it prints
     data-<id>/        what it saves when it ends; another id whenever it begins empty
     tmp/              its pid file, and its Lambda functions' code
 
-``alive`` is what makes it safe to signal the server. The starter takes a lock on the file and the
-server inherits it; the kernel lets go of the lock when the server has ended, however it ended. So
-a held lock means that the server lives and its pid is in the pid file which it wrote itself, and
-no crash of a starter leaves a server that nobody finds. A pid alone would prove nothing: pids are
-reused.
+``alive`` says whether the server lives. The starter takes a lock on the file and the server
+inherits it; the kernel lets go of the lock when the server has ended, however it ended. So no crash
+of a starter leaves a server that nobody finds. Its pid is in the pid file that it writes itself.
+But anyone may have written that, and pids are reused: a process is ended only if it is this user's,
+runs ministack in this folder's ``tmp``, and is older than the pid file.
+
+The folder may have come with a clone, and its data hold code that runs once they are served. So
+data are served only if this user made them on this machine (``KnownData``).
 """
 
 import dataclasses
@@ -22,31 +25,47 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from cogauth.errors import CogauthError, LocalAwsError
+from cogauth.files import make_folder, open_own, read_own, write_private
+from cogauth.lock import hold
 
-from cogauth.errors import LocalAwsError
+if TYPE_CHECKING:
+    import psutil
+
+# Beside the state file; a name that nothing else has.
+FOLDER = "cogauth-local-aws"
 
 # The local AWS takes these for its account's root; they are no secret.
 ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 
+_MARKER = ".cogauth"
+_MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
+_DATA_ID = re.compile(r"[0-9a-f]{16}")
+# What the server runs. -P: a json.py in the user's folder is not for ministack to import.
+_RUN = ["-P", "-m", "ministack"]
 _HOST = "127.0.0.1"
 # Below the ports that Linux and macOS give to outgoing connections. One of those could be in use
 # at a restart, and a client that polls one before anybody listens can connect to itself.
 _PORTS = range(20000, 32000)
 _POLL_SECONDS = 0.05
 _LOG_LINES = 10
+# How closely the start of a process and the time of a file can be compared.
+_CLOCK_STEP_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +75,18 @@ class Started:
     ``data_lost``: it had been running before and ended without saving (a ``kill -9``, a power
     cut), so it began empty. ``data_id`` changes whenever it begins empty: a stack recorded with
     another id is gone, even if the command that was told of the loss never came to say so.
+    ``forgotten``: why nobody will know these data again once the server has ended; else None.
     """
 
     endpoint_url: str
     data_id: str
     data_lost: bool
+    forgotten: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """What ``local.json`` holds.
+    """What ``local.json`` holds. Raises ``ValueError`` for what cogauth never writes.
 
     ``loaded`` is the time stamp (ns) of the saved data which the server had when it became ready,
     0 for none: unless it has changed since, the server didn't save. None: it never became ready.
@@ -74,6 +95,62 @@ class _Record:
     port: int
     data_id: str
     loaded: int | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.port) is not int or self.port not in _PORTS:
+            raise ValueError("no port of cogauth's")
+        if type(self.loaded) not in {int, type(None)} or not _DATA_ID.fullmatch(self.data_id):
+            raise ValueError("no time or id of cogauth's")
+
+
+class KnownData:
+    """Which data this user has made on this machine: a file for each, named by its id, in the home.
+
+    The XDG base directory specification says where: https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+
+    def __init__(self) -> None:
+        """Find the place; nothing is made."""
+        base = os.environ.get("XDG_STATE_HOME", "")
+        self._folder: Path | None = None
+        with suppress(RuntimeError):  # There is no home at all.
+            home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+            self._folder = home / "cogauth" / "local-aws"
+
+    def has(self, data_id: str) -> bool:
+        """Whether this user made these data."""
+        with suppress(OSError, CogauthError):
+            if self._folder is not None and _is_private(self._folder):
+                read_own(self._folder / data_id)
+                return True
+        return False
+
+    def add(self, data_id: str, of: Path) -> str | None:
+        """Note data that are about to be made; return why that can't be done, if it can't."""
+        if self._folder is None:
+            return "there is no home folder"
+        try:
+            make_folder(self._folder)
+            if not _is_private(self._folder):
+                return f"others may write to {self._folder}"
+            write_private(self._folder / data_id, {"folder": str(of)})
+        except (OSError, CogauthError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            return f"{self._folder} can't be written to ({why})"
+        return None
+
+    def drop(self, data_id: str) -> None:
+        """Forget data that were deleted."""
+        if self._folder is not None:
+            with suppress(OSError):
+                (self._folder / data_id).unlink()
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder that only this user may write to."""
+    found = folder.lstat()
+    others = stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
 
 
 class LocalAws:
@@ -90,6 +167,7 @@ class LocalAws:
         self._folder = folder.absolute()
         self._patience = patience
         self._sleep = sleep
+        self._known = KnownData()
         self._alive = self._folder / "alive"
         self._log = self._folder / "ministack.log"
         self._record_file = self._folder / "local.json"
@@ -98,13 +176,13 @@ class LocalAws:
     @property
     def endpoint_url(self) -> str | None:
         """Its URL, running or not; None if it was never started. Raises ``LocalAwsError``."""
-        record = self._read()
+        record = self._read() if self._is_there() else None
         return _url(record) if record else None
 
     def is_running(self) -> bool:
         """Whether its process lives; it may still be starting."""
         try:
-            with self._alive.open("rb") as alive:
+            with os.fdopen(open_own(self._alive, os.O_RDONLY), "rb") as alive:
                 # Shared, so that two who ask at once don't take each other for the server.
                 fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
@@ -116,16 +194,22 @@ class LocalAws:
     def start(self) -> Started:
         """Start it unless it runs already, and wait until it answers.
 
-        Raises ``LocalAwsError`` if the extra isn't installed, its port is taken, or it doesn't
-        come up; an interrupted or failed start leaves no process behind.
+        Raises ``LocalAwsError`` if the extra isn't installed, its port is taken, it doesn't come
+        up, or the folder or the data in it are not this user's own; an interrupted or failed start
+        leaves no process behind.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.chmod(0o700)
+        self._is_there()  # If it is somebody else's, not even a lock is left beside it.
         with self._one_at_a_time():
-            record, data_lost = self._read(), False
+            if not self._is_there():
+                make_folder(self._folder)
+                self._mark()
+            self._folder.chmod(0o700)
+            record, data_lost, forgotten = self._read(), False, None
+            if record is not None:
+                record = self._trusted(record)
             if not (record and self._comes_up(record)):
                 _require_extra()
-                record, data_lost = self._prepare(record)
+                record, data_lost, forgotten = self._prepare(record)
                 try:
                     self._spawn(record)
                     came_up = self._comes_up(record)
@@ -136,14 +220,14 @@ class LocalAws:
                     raise self._failed(record, "ended at once")
             if record.loaded is None:
                 self._write(dataclasses.replace(record, loaded=self._saved(record)))
-            return Started(_url(record), record.data_id, data_lost)
+            return Started(_url(record), record.data_id, data_lost, forgotten)
 
     def stop(self) -> bool:
         """End it, with its data saved; return False if it wasn't running.
 
         Raises ``LocalAwsError`` if it can't be ended.
         """
-        if not self._folder.is_dir():
+        if not self._is_there():
             return False
         with self._one_at_a_time():
             running = self.is_running()
@@ -151,49 +235,104 @@ class LocalAws:
             return running
 
     def remove(self) -> None:
-        """End it if it runs, and delete its data, its log and its port's record."""
-        if not self._folder.is_dir():
+        """End it if it runs, and delete its folder with all that is cogauth's in there."""
+        if not self._is_there():
             return
         with self._one_at_a_time():
             self._end()
-            for data in [self._tmp, *self._folder.glob("data-*")]:
+            for data in self._all_data():
                 shutil.rmtree(data, ignore_errors=True)
-            for file in (self._record_file, self._log, self._alive):
+                self._known.drop(data.name.removeprefix("data-"))
+            with suppress(LocalAwsError):
+                if record := self._read():
+                    self._known.drop(record.data_id)
+            if not self._tmp.is_symlink():
+                shutil.rmtree(self._tmp, ignore_errors=True)
+            for file in (self._record_file, self._log, self._alive, self._folder / _MARKER):
                 file.unlink(missing_ok=True)
+            with suppress(OSError):  # Somebody has put something of theirs into it.
+                self._folder.rmdir()
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        lock = FileLock(self._folder / "lock", mode=0o600)
-        try:
-            lock.acquire(timeout=2 * self._patience)
-        except Timeout as error:
-            raise LocalAwsError(
-                f"Another cogauth has been starting or stopping the local AWS in {self._folder} "
-                f"for {2 * self._patience:g} s. Wait for it, or end it, and try again."
-            ) from error
-        try:
+        with hold(self._folder, "local AWS", 2 * self._patience, advice=""):
             yield
-        finally:
-            lock.release()
+
+    def _is_there(self) -> bool:
+        """Whether the folder is there. Raises ``LocalAwsError`` if it is not cogauth's own."""
+        try:
+            found = self._folder.lstat()
+        except FileNotFoundError:
+            return False
+        why = ""
+        if not stat.S_ISDIR(found.st_mode):
+            why = "it is a link, or no folder"
+        elif found.st_uid != os.geteuid():
+            why = f"it belongs to another user (uid {found.st_uid})"
+        elif not any(self._folder.iterdir()):
+            self._mark()  # A start was killed before it came to that.
+        else:
+            try:
+                read_own(self._folder / _MARKER)
+            except (OSError, CogauthError):
+                why = f"it has no {_MARKER} of this user's, which marks cogauth's own"
+        if why:
+            raise LocalAwsError(
+                f"{self._folder} is not the folder of cogauth's local AWS: {why}. It was left as "
+                "it is. Move it away, or give another place with --state FILE."
+            )
+        return True
+
+    def _mark(self) -> None:
+        with os.fdopen(open_own(self._folder / _MARKER, os.O_WRONLY | os.O_CREAT), "wb") as file:
+            file.write(_MARKED)
+
+    def _trusted(self, record: _Record) -> _Record | None:
+        """Return the record if its data are this user's; None if they can't be known.
+
+        Raises ``LocalAwsError`` if they are not.
+        """
+        # A process of this user's that serves them is proof as well.
+        if self._known.has(record.data_id) or self._process() is not None:
+            return record
+        if self._known.add(record.data_id, self._folder) is not None:
+            # They may well be: nothing can be noted, so nothing was. It begins empty.
+            self._record_file.unlink()
+            return None
+        self._known.drop(record.data_id)
+        raise LocalAwsError(
+            f"This user has not made the local AWS's data in {self._folder} on this machine. They "
+            "hold code that would run, so they are not served. Look where the folder comes from, "
+            "and delete it: 'cogauth up --local' builds the stack anew."
+        )
+
+    def _all_data(self) -> list[Path]:
+        """Return the folders of data, by the names that only cogauth gives; no links."""
+        return [
+            path
+            for path in self._folder.glob("data-*")
+            if _DATA_ID.fullmatch(path.name.removeprefix("data-")) and not path.is_symlink()
+        ]
 
     def _read(self) -> _Record | None:
         try:
-            return _Record(**json.loads(self._record_file.read_text()))
+            return _Record(**json.loads(read_own(self._record_file)))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise LocalAwsError(
                 f"{self._record_file} is damaged. Delete it and run 'cogauth up --local' again: "
                 "that builds the stack anew."
             ) from error
 
     def _write(self, record: _Record) -> None:
-        new = self._record_file.with_suffix(".new")
-        new.write_text(json.dumps(dataclasses.asdict(record)) + "\n")
-        new.replace(self._record_file)
+        write_private(self._record_file, dataclasses.asdict(record))
 
-    def _prepare(self, old: _Record | None) -> tuple[_Record, bool]:
-        """Record the server that is about to be started; say whether its data were lost."""
+    def _prepare(self, old: _Record | None) -> tuple[_Record, bool, str | None]:
+        """Record the server that is about to be started.
+
+        Returns the record, whether its data were lost, and why they won't be known again, if so.
+        """
         if old is None:
             self._end()  # Without its record a server would be of no use: nobody knows its port.
             record, data_lost = _Record(_choose_port(), secrets.token_hex(8)), False
@@ -211,28 +350,31 @@ class LocalAws:
                 any(self._pid_files()) or self._saved(old) in {0, old.loaded}
             )
             record = _Record(old.port, secrets.token_hex(8) if data_lost else old.data_id)
+        forgotten = self._known.add(record.data_id, self._folder)
         # From here on the data are the new ones, should we be killed before the old are deleted.
         self._write(record)
-        for data in self._folder.glob("data-*"):
+        for data in self._all_data():
             if data != self._data(record):
                 shutil.rmtree(data)
+                self._known.drop(data.name.removeprefix("data-"))
+        if self._tmp.is_symlink():
+            raise LocalAwsError(f"{self._tmp} is a link, and was left as it is: delete it.")
         for file in list(self._pid_files()):
             file.unlink()
         # A Lambda function of a killed server may still be at work in there.
         shutil.rmtree(self._tmp, ignore_errors=True)
         self._tmp.mkdir(mode=0o700, exist_ok=True)
-        return record, data_lost
+        return record, data_lost, forgotten
 
     def _spawn(self, record: _Record) -> None:
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with (
-            os.fdopen(os.open(self._alive, append, 0o600), "ab") as alive,
-            os.fdopen(os.open(self._log, append, 0o600), "ab") as log,
+            os.fdopen(open_own(self._alive, append), "ab") as alive,
+            os.fdopen(open_own(self._log, append), "ab") as log,
         ):
             fcntl.flock(alive, fcntl.LOCK_EX)  # Waits for nobody but is_running().
-            child = subprocess.Popen(
-                # -P: a json.py in the user's folder is not for ministack to import.
-                [sys.executable, "-P", "-m", "ministack"],
+            child = subprocess.Popen(  # noqa: S603 the words are our own
+                [sys.executable, *_RUN],
                 cwd=self._tmp,
                 env=self._environment(record),
                 stdin=subprocess.DEVNULL,
@@ -284,7 +426,7 @@ class LocalAws:
         return self.is_running()
 
     def _failed(self, record: _Record, what: str) -> LocalAwsError:
-        lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        lines = read_own(self._log).decode(errors="replace").splitlines()[-_LOG_LINES:]
         return LocalAwsError(
             f"The local AWS on port {record.port} {what}. Its log is {self._log}; it ends with:\n"
             + "\n".join(f"  {line}" for line in lines or ["(nothing)"])
@@ -303,15 +445,14 @@ class LocalAws:
 
     def _end(self) -> None:
         """End the server if it runs; the caller holds the folder's lock."""
-        # It writes its pid file a moment after it was started. Unless it runs, the file is stale.
-        self._until(lambda: not self.is_running() or self._pid() is not None)
-        if not self.is_running():
-            return
-        pid = self._pid()
+        # It writes its pid file a moment after it was started.
+        self._until(lambda: not self.is_running() or self._process() is not None)
+        process = self._process() if self.is_running() else None
         for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGKILL)):
-            if pid and self.is_running():
+            # psutil knows by its start whether it is still the same process.
+            if process and process.is_running():
                 with suppress(ProcessLookupError):
-                    send(pid, number)
+                    send(process.pid, number)
             if self._until(lambda: not self.is_running()):
                 break
         else:
@@ -319,19 +460,26 @@ class LocalAws:
                 f"The local AWS in {self._folder} doesn't end. 'lsof {self._alive}' shows its "
                 "process: end it and run the command again."
             )
-        if pid:
+        if process:
             # A Lambda function of its may be at work for a moment more, in its process group.
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
             with suppress(ChildProcessError):  # It is our own child only if we started it.
-                os.waitpid(pid, 0)
+                os.waitpid(process.pid, 0)
 
-    def _pid(self) -> int | None:
-        """Return what the server wrote; its pid for certain as long as it ``is_running``."""
+    def _process(self) -> "psutil.Process | None":
+        """Return the server's process, if it is that for certain."""
+        _require_extra()
+        import psutil  # noqa: PLC0415 of that extra
+
         for file in self._pid_files():
-            with suppress(FileNotFoundError, ValueError):
-                pid = int(file.read_text())
-                return pid if pid > 1 else None
+            with suppress(OSError, CogauthError, ValueError, psutil.Error):
+                process = psutil.Process(int(read_own(file)))
+                # Of a pid that was given away since, the process began later than the file.
+                older = process.create_time() <= file.lstat().st_mtime + _CLOCK_STEP_SECONDS
+                runs = process.cmdline()[1:] == _RUN and self._tmp.samefile(process.cwd())
+                if older and runs and process.uids().effective == os.geteuid():
+                    return process
         return None
 
     def _pid_files(self) -> Iterator[Path]:
@@ -358,7 +506,7 @@ def _url(record: _Record) -> str:
 
 
 def _require_extra() -> None:
-    if not all(importlib.util.find_spec(name) for name in ("ministack", "cryptography")):
+    if not all(importlib.util.find_spec(name) for name in ("ministack", "cryptography", "psutil")):
         raise LocalAwsError(
             "The embedded local AWS is not installed. Install it where cogauth's source is: "
             "pip install '.[local]'"

@@ -1,4 +1,4 @@
-"""One writer per state file, across processes."""
+"""One writer at a time, across processes: of a state file, or of a folder of ours."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cogauth.errors import CogauthError
+from cogauth.files import beside, make_folder, open_own, read_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,30 +27,30 @@ def hold(
     timeout_s: float,
     advice: str = ", or give --lock-timeout SECONDS to wait here",
 ) -> Iterator[None]:
-    """Hold the lock of a state file.
+    """Hold the lock of a state file, or of something else that is kept.
 
     The lock is on a file of its own, for the state file is replaced at every write. The kernel
     lets go of it when its holder has ended, however it ended, so a dead process blocks nobody.
     What is written into the file is for people only.
 
     Args:
-        state: the state file; it need not exist.
+        state: what is locked; it need not exist.
         command: what holds the lock, as ``up``.
         timeout_s: seconds to wait for another holder; 0 fails at once.
         advice: what else can be done about another holder than to wait for its end.
 
     Raises:
-        CogauthError: another process holds it, or the folder can't be written to.
+        CogauthError: another process holds it, the folder can't be written to, or what bears the
+            lock's name is no file of ours.
     """
-    path = state.with_name(f"{state.stem}.lock")
+    path = beside(state, "lock")
     end = time.monotonic() + timeout_s
-    new_folder = False
+    made: list[Path] = []
     try:
         while (file := _try(path)) is None:
             if not path.parent.exists():
                 # There never was one; or the last holder took it away just now.
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                new_folder = True
+                made += make_folder(path.parent)
                 continue
             if time.monotonic() >= end:
                 raise CogauthError(
@@ -73,34 +74,40 @@ def hold(
         if not state.exists():
             # Nothing is left to be locked. Whoever waits on this file will see that it is no
             # longer the one of this name, and open that.
-            path.unlink(missing_ok=True)
-            if new_folder:
-                with suppress(OSError):
-                    path.parent.rmdir()
+            if _is_at(file, path):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                for folder in reversed(made):
+                    folder.rmdir()
         os.close(file)
 
 
 def _try(path: Path) -> int | None:
     """Return a descriptor of the locked file; None if another has the lock, or had until now."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = open_own(path, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError:
         return None
-    try:
+    with suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # It may have been removed by its last holder between the two calls.
-        if os.path.samestat(os.fstat(file), path.stat()):
+        if _is_at(file, path):
             return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
     os.close(file)
     return None
 
 
+def _is_at(file: int, path: Path) -> bool:
+    """Say whether an open file is the one that has this name now."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file), path.lstat())
+    return False
+
+
 def _holder(path: Path) -> str:
     try:
-        holder = json.loads(path.read_text())
+        holder = json.loads(read_own(path))
         text = f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
         return "".join(filter(str.isprintable, text))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
         return "its process is not known"

@@ -8,12 +8,9 @@ No secret is in it.
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import re
 import shlex
-import tempfile
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -21,10 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cogauth.errors import CogauthError, NewerStateError, StateError, UsageError
+from cogauth.errors import NewerStateError, StateError, UsageError
+from cogauth.files import beside, remove_private, write_private
 from cogauth.settings import DEFAULT_STACK, Settings
 
 VERSION = 1
+# More than any state file has, in bytes.
+LONGEST = 16_000_000
 CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
@@ -79,59 +79,6 @@ class Attachment(TypedDict):
     found: dict[str, str]
     authorizer: Record
     methods: dict[str, AttachedMethod]
-
-
-def write_private(path: Path, data: Any) -> None:
-    """Write JSON to a file that only its owner may read, whole or not at all.
-
-    Raises:
-        CogauthError: the folder can't be written to, or the disk is full.
-    """
-    text = json.dumps(data, indent=2) + "\n"
-    temporary = Path()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        # The new name must survive a power cut as well as the content does.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary.name:
-            temporary.unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """See that a state file can be written, and leave nothing behind.
-
-    Raises:
-        CogauthError: it can't.
-    """
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> CogauthError:
-    return CogauthError(
-        f"{path} can't be written: {error.strerror}. "
-        "Give a writable place with --state FILE, or make room."
-    )
 
 
 @dataclass
@@ -277,17 +224,23 @@ class State:
     @property
     def tokens_path(self) -> Path:
         """The file of the tokens that ``test-login`` got, beside the state file."""
-        return self.path.with_name(f"{self.path.stem}.tokens.json")
+        return beside(self.path, "tokens")
 
     def remove(self) -> None:
         """Delete the file and the stored tokens: nothing of the stack is left."""
-        self.tokens_path.unlink(missing_ok=True)
-        self.tokens_path.with_suffix(".lock").unlink(missing_ok=True)
-        # Whoever was killed in the middle of a write left half of a new file beside the old one.
-        for name in (self.path.name, self.tokens_path.name):
-            for half in self.path.parent.glob(f"{glob.escape(name)}.*.tmp"):
-                half.unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
+        remove_private(self.tokens_path)
+        beside(self.tokens_path, "lock").unlink(missing_ok=True)
+        remove_private(self.path)
+
+
+def is_of_cogauth(path: Path) -> bool:
+    """Say whether a file is a state file, sound or not: it names its version and its stack's id."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST)
+    except OSError:
+        return False
+    return all(re.search(rb'"%s"\s*:' % name, text) for name in (b"version", b"stack_id"))
 
 
 def load(path: Path) -> State | None:

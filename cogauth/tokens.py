@@ -12,9 +12,9 @@ import jwt
 import requests
 
 from cogauth.errors import LoginError, UsageError
+from cogauth.files import read_own, write_private
 from cogauth.http import request, strict_json
 from cogauth.lock import hold
-from cogauth.state import write_private
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -174,9 +174,13 @@ def public_keys(ctx: Context, http: requests.Session, url: str | None = None) ->
 
 
 def stored(state: State) -> dict[str, dict[str, str]]:
-    """Return the tokens that are kept, by username and then by their names."""
+    """Return the tokens that are kept, by username and then by their names.
+
+    Raises:
+        CogauthError: what bears the file's name is not our own.
+    """
     try:
-        found = json.loads(state.tokens_path.read_bytes())
+        found = json.loads(read_own(state.tokens_path))
     except (FileNotFoundError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):

@@ -32,7 +32,7 @@ import pytest
 from click.testing import CliRunner
 
 from cogauth.cli import cli as program
-from cogauth.local import LocalAws
+from cogauth.local import FOLDER, LocalAws
 
 if TYPE_CHECKING:
     import ssl
@@ -72,6 +72,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": str(folder),
         "TMPDIR": str(folder / "tmp"),
+        # Beside the folder, for tests say what is in there.
+        "XDG_STATE_HOME": f"{folder}.state-home",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -229,7 +231,7 @@ class Cli:
 
     @property
     def local(self) -> Path:
-        return self.folder / ".cogauth" / "local"
+        return self.folder / ".cogauth" / FOLDER
 
     def run(self, *words: str, typed: str | bytes = "", **env: str) -> Result:
         """Run it to its end."""
@@ -297,7 +299,7 @@ class Cli:
             child.wait()
         for source in self._files:
             os.close(source)
-        for alive in list(self.folder.rglob("local/alive")):
+        for alive in list(self.folder.rglob(f"{FOLDER}/alive")):
             LocalAws(alive.parent, patience=10).remove()
 
 

@@ -93,7 +93,7 @@ def state_of(cli: Cli) -> Any:
 
 @pytest.fixture(scope="module")
 def token(up: Cli) -> str:
-    tokens = json.loads((up.folder / ".cogauth" / "attaching.tokens.json").read_text())
+    tokens = json.loads((up.folder / ".cogauth" / ".attaching.json.cogauth-tokens").read_text())
     return str(tokens["ann"]["id_token"])
 
 

@@ -37,6 +37,7 @@ from hypothesis import strategies as st
 from cogauth import tokens
 from cogauth.calls import parse_headers, read_json
 from cogauth.errors import UsageError, holds_token
+from cogauth.files import beside
 from cogauth.http import strict_json
 from cogauth.settings import Settings
 from cogauth.state import CREATED, State
@@ -596,10 +597,9 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     tokens.store(played.state, "o'neil; $(x)", session(sub="other"))
     folder = played.cli.folder / "it's"
     folder.mkdir()
-    for name in ("json", "tokens.json"):
-        (folder / f"state.{name}").write_bytes(
-            played.cli.state.with_suffix(f".{name}").read_bytes()
-        )
+    copy = folder / "state.json"
+    copy.write_bytes(played.cli.state.read_bytes())
+    beside(copy, "tokens").write_bytes(beside(played.cli.state, "tokens").read_bytes())
     words = ("--username", "o'neil; $(x)", "--state", "it's/state.json")
     line = played.run("curl", "GET", "/hello", *words).out
     # As in a virtual environment that isn't activated: the line names the interpreter.

@@ -315,7 +315,7 @@ def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> No
         UserPoolId=standing.up["user_pool_id"], ClientId=standing.up["client_id"]
     )["UserPoolClient"]["ClientSecret"]
     told = cli.login("gus", PASSWORD).must()
-    tokens_file = cli.state.with_name("cogauth.tokens.json")
+    tokens_file = cli.state.with_name(".cogauth.json.cogauth-tokens")
     tokens = json.loads(tokens_file.read_text())["gus"]
     assert set(tokens) == {"id_token", "access_token", "refresh_token"}
     assert tokens_file.stat().st_mode & 0o777 == 0o600
@@ -474,7 +474,7 @@ def test_the_next_command_can_be_pasted_whatever_the_path(
     assert program == "cogauth"
     words[words.index("NAME")] = "kai"
     standing.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
-    assert state.with_name("state file.tokens.json").exists()
+    assert state.with_name(".state file.cogauth-tokens").exists()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
@@ -513,7 +513,9 @@ def test_a_state_file_behind_a_link_keeps_all_beside_the_file(
     assert real.stat().st_ino != before
     assert link.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real"]
-    assert {"shop.json", "shop.tokens.json"} <= {path.name for path in real.parent.iterdir()}
+    assert {"shop.json", ".shop.json.cogauth-tokens"} <= {
+        path.name for path in real.parent.iterdir()
+    }
     # A second command through the link and one at the file itself exclude each other.
     with hold(real, "up", 0):
         refused = standing.cli.run("up", "--state", str(link), *standing.words).must(1)
@@ -670,7 +672,7 @@ def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory)
         assert all_that_stands(url) == {}
         up = cli.run("up", "--endpoint-url", url, "--json").must().document
         cli.login("ann", PASSWORD).must()
-        assert cli.state.with_name("cogauth.tokens.json").exists()
+        assert cli.state.with_name(".cogauth.json.cogauth-tokens").exists()
         down = cli.run("down", "--yes", "--json").must()
         tells_of_all(down, up)
         assert f"account 000000000000, region {REGION} at {url}" in down.err
@@ -730,8 +732,7 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
     assert processes_of(cli.folder) == []
     assert not is_listening(urlsplit(second["endpoint_url"]).port or 0)
-    # An empty file that is never deleted, for somebody may be about to lock it.
-    assert files_in(cli.folder) == [".cogauth/local/lock", ".cogauth/notes.txt"]
+    assert files_in(cli.folder) == [".cogauth/notes.txt"]
 
 
 def run_slowly(up: dict[str, Any]) -> None:
@@ -791,7 +792,7 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     assert "ended without saving its data" in anew.err
     assert actions(anew.document) == dict.fromkeys(STEPS, "created")
     assert anew.document["endpoint_url"] == up["endpoint_url"]
-    assert not cli.state.with_name("cogauth.tokens.json").exists()
+    assert not cli.state.with_name(".cogauth.json.cogauth-tokens").exists()
     new = cli.login("ann", PASSWORD, "--json").must()
     assert new.document["is_new"]
     assert new.document["user_id"] != user["user_id"]

@@ -150,7 +150,7 @@ class Lab:
         """Sign a user up; return its tokens."""
         words = ("--username", name, "--stack", "why")
         self.cli.run("test-login", *words, COGAUTH_PASSWORD=PASSWORD).must()
-        kept = json.loads(self.cli.state.with_name("why.tokens.json").read_text())
+        kept = json.loads(self.cli.state.with_name(".why.json.cogauth-tokens").read_text())
         return dict(kept[name])
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from cogauth.errors import LocalAwsError
-from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY, LocalAws
+from cogauth.errors import CogauthError, LocalAwsError
+from cogauth.local import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
 
 if TYPE_CHECKING:
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -33,7 +33,7 @@ print(LocalAws(Path(sys.argv[1]){arguments}).start().endpoint_url)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / ".cogauth" / "local"
+    return tmp_path / ".cogauth" / FOLDER
 
 
 @pytest.fixture
@@ -41,6 +41,12 @@ def aws(folder: Path) -> Iterator[LocalAws]:
     local = LocalAws(folder)
     yield local
     local.stop()
+
+
+def ours(folder: Path) -> None:
+    """Make the folder as a start does."""
+    folder.mkdir(parents=True)
+    (folder / ".cogauth").touch()
 
 
 def session() -> boto3.Session:
@@ -102,7 +108,7 @@ def test_without_the_extra_the_message_says_how_to_install_it(
 
 
 def test_a_damaged_record_is_said_to_be_damaged(aws: LocalAws, folder: Path) -> None:
-    folder.mkdir(parents=True)
+    ours(folder)
     (folder / "local.json").write_text('{"port"')
     with pytest.raises(LocalAwsError, match=r"local\.json is damaged\. Delete it"):
         aws.start()
@@ -111,10 +117,11 @@ def test_a_damaged_record_is_said_to_be_damaged(aws: LocalAws, folder: Path) -> 
 def test_a_foreign_process_with_the_recorded_pid_is_left_alone(aws: LocalAws, folder: Path) -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as foreign:
         try:
-            (folder / "tmp").mkdir(parents=True)
+            ours(folder)
+            (folder / "tmp").mkdir()
             (folder / "alive").touch()
             (folder / "tmp" / "ministack-20000.pid").write_text(str(foreign.pid))
-            record = {"port": 20000, "data_id": "0123", "loaded": 0}
+            record = {"port": 20000, "data_id": "0123456789abcdef", "loaded": 0}
             (folder / "local.json").write_text(json.dumps(record))
             assert not aws.is_running()
             assert not aws.stop()
@@ -125,18 +132,16 @@ def test_a_foreign_process_with_the_recorded_pid_is_left_alone(aws: LocalAws, fo
 
 def test_while_another_command_holds_the_lock_it_says_so(aws: LocalAws, folder: Path) -> None:
     prelude = (
-        "from filelock import FileLock\n"
-        "lock = FileLock(Path(sys.argv[1]) / 'lock')\n"
-        "lock.acquire()\n"
-        "print('held', flush=True)\n"
-        "signal.pause()"
+        "from cogauth.lock import hold\n"
+        "with hold(Path(sys.argv[1]), 'local AWS', 0):\n"
+        "    print('held', flush=True)\n"
+        "    signal.pause()"
     )
-    folder.mkdir(parents=True)
     with starter(folder, prelude) as other:
         try:
             assert other.stdout
             assert other.stdout.readline() == "held\n"
-            with pytest.raises(LocalAwsError, match="Another cogauth"):
+            with pytest.raises(CogauthError, match="Another cogauth is at work on"):
                 LocalAws(folder, patience=0.1).start()
         finally:
             other.kill()
@@ -306,7 +311,7 @@ def test_its_files_are_its_owners_only_and_remove_deletes_them(aws: LocalAws, fo
     aws.start()
     aws.remove()
     assert not aws.is_running()
-    assert {file.name for file in folder.iterdir()} <= {"lock"}
+    assert list(folder.parent.iterdir()) == []
     assert aws.endpoint_url is None
 
 

@@ -20,6 +20,7 @@ from cli_tools import COGAUTH, KEYS, PATIENCE, REGION, Cli, command_line, files_
 from proxy_tools import Call, Gate, Proxy, Strike, portrait, standing
 
 from cogauth.errors import CogauthError
+from cogauth.files import beside
 from cogauth.lock import hold
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def holder(state: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def lock_of(state: Path) -> Path:
-    return state.with_name(f"{state.stem}.lock")
+    return beside(state, "lock")
 
 
 # ---- The lock

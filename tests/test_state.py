@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cogauth import state as state_file
 from cogauth.errors import CogauthError, StateError
+from cogauth.files import beside, check_writable
 from cogauth.settings import Settings
 from cogauth.state import (
     CREATED,
@@ -24,7 +25,6 @@ from cogauth.state import (
     OUTDATED,
     Authorization,
     State,
-    check_writable,
     load,
 )
 
@@ -403,10 +403,14 @@ def test_the_file_has_the_keys_of_the_contract(path: Path) -> None:
 
 
 def test_what_a_kill_left_of_a_write_goes_with_the_file(tmp_path: Path) -> None:
-    path, other = tmp_path / "shop.json", tmp_path / "another.json.abc.tmp"
+    path = tmp_path / "shop.json"
     state = make(path)
     state.save()
-    (tmp_path / "shop.json.abc.tmp").write_text('{"vers')
-    other.write_text("")
+    beside(path, "new-a1b2c3d4.tmp").write_text('{"vers')
+    beside(state.tokens_path, "new-a1b2c3d4.tmp").write_text("{")
+    # What has another name is somebody else's.
+    others = ["shop.json.abc.tmp", ".other.json.cogauth-new-a1b2c3d4.tmp", "shop.tokens.json"]
+    for name in others:
+        (tmp_path / name).write_text("{}")
     state.remove()
-    assert list(tmp_path.iterdir()) == [other]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)

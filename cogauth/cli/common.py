@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cogauth.context import Aws, Context
-    from cogauth.local import LocalAws
+    from cogauth.local import LocalAws, Started
     from cogauth.settings import Settings
     from cogauth.state import State
 
@@ -53,9 +53,9 @@ class Target:
     @property
     def local_aws(self) -> LocalAws:
         """The embedded local AWS whose data lie beside the state file; started or not."""
-        from cogauth.local import LocalAws
+        from cogauth.local import FOLDER, LocalAws
 
-        return LocalAws(self.state_path.parent / "local")
+        return LocalAws(self.state_path.parent / FOLDER)
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack, to be shown to the user."""
@@ -315,13 +315,14 @@ def connect(
 def _connect_local(target: Target, state: State) -> Aws:
     """Start the stack's local AWS unless it runs; its credentials are not the user's."""
     from cogauth.context import Aws
+    from cogauth.files import remove_private
 
     for option, given, recorded in (
         ("--region", target.region, state.region),
         ("--endpoint-url", target.endpoint_url, state.endpoint_url),
     ):
         _check_same(state, option[2:], recorded, given or recorded, option)
-    started = target.local_aws.start()
+    started = _started(target)
     _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
     if started.data_id != state.local_data:
         notice(
@@ -331,9 +332,21 @@ def _connect_local(target: Target, state: State) -> Aws:
         state.resources.clear()
         state.attachments.clear()
         state.local_data = started.data_id
-        state.tokens_path.unlink(missing_ok=True)
+        remove_private(state.tokens_path)
         state.save()
     return Aws(region=state.region, endpoint_url=started.endpoint_url, local=True)
+
+
+def _started(target: Target) -> Started:
+    """Start the local AWS beside the state file unless it runs."""
+    started = target.local_aws.start()
+    if started.forgotten is not None:
+        notice(
+            "The local AWS can't note that its data are yours, so it begins empty once it has "
+            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder that you alone can write "
+            "to."
+        )
+    return started
 
 
 def _check_same(  # noqa: PLR0913, PLR0917 what it is about, and what to do
@@ -376,7 +389,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     """
     from cogauth import engine
     from cogauth.context import Aws
-    from cogauth.state import check_writable
+    from cogauth.files import check_writable
 
     check_writable(target.state_path)
     local_data = None
@@ -385,8 +398,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     try:
         if local:
             notice("Starting the local AWS …")
-            target.state_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            started = target.local_aws.start()
+            started = _started(target)
             local_data = started.data_id
             aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)
         else:
@@ -423,36 +435,47 @@ def unsaved_stack(
 
 def stop_unused_local(target: Target) -> bool:
     """End the local AWS and delete its data, unless a stack beside the state file is on it."""
-    if is_local_in_use(target):
+    sound, damaged = local_stacks(target)
+    if damaged and not sound:
+        notice(
+            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be read, and "
+            "may be of a stack on it. 'cogauth recover --state FILE' mends such a file; 'cogauth "
+            "down' of the last stack then ends the local AWS."
+        )
+    if sound or damaged:
         return False
     target.local_aws.remove()
     return True
 
 
-def is_local_in_use(target: Target, *, but: Path | None = None) -> bool:
-    """Say whether a state file beside the target's is of a stack on the local AWS.
+def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path], list[Path]]:
+    """Return the state files beside the target's whose stacks are, or may be, on the local AWS.
+
+    Others' files may lie there as well. One of cogauth's own says its version and its stack's id.
 
     Args:
         target: the options.
         but: a state file that doesn't count.
-    """
-    from cogauth.state import load
 
-    for path in target.state_path.parent.glob("*"):
-        if path == but or not path.is_file() or path.name.endswith((".tokens.json", ".tmp")):
+    Returns:
+        Those that are of such a stack; and those of cogauth's that can't be read.
+    """
+    from cogauth.state import is_of_cogauth, load
+
+    sound, damaged = [], []
+    for path in sorted(target.state_path.parent.glob("*")):
+        if path == but or path.is_symlink() or not path.is_file() or not is_of_cogauth(path):
             continue
         try:
-            other = load(path)
+            state = load(path)
         except StateError:
-            if path.suffix != ".json":
-                continue  # --state FILE may have any name, but so may the user's other files.
-            # A file that can't be read may be of a stack that stands there.
-            if path == target.state_path:
-                continue
-            return True
-        if other is not None and other.local_data is not None:
-            return True
-    return False
+            # The target's own is about to be written anew.
+            if path != target.state_path:
+                damaged.append(path)
+            continue
+        if state is not None and state.local_data is not None:
+            sound.append(path)
+    return sound, damaged
 
 
 def search(target: Target) -> Context:
@@ -476,7 +499,7 @@ def search(target: Target) -> Context:
 def _may_be_local(target: Target) -> bool:
     from cogauth.aws_errors import AWS_ERRORS
 
-    if not is_local_in_use(target):
+    if local_stacks(target) == ([], []):
         return True
     from cogauth.context import Aws
 

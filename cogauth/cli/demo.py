@@ -92,7 +92,7 @@ def _temporary_folder() -> Iterator[Path]:
     import shutil
     import tempfile
 
-    from cogauth.local import LocalAws
+    from cogauth.local import FOLDER, LocalAws
 
     on_ending(_interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="cogauth-demo-"))
@@ -100,7 +100,7 @@ def _temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         on_ending(lambda *_: None)
-        LocalAws(folder / "local").remove()
+        LocalAws(folder / FOLDER).remove()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,8 +11,8 @@ import click
 from cogauth.cli.common import (
     Target,
     connect,
-    is_local_in_use,
     load_state,
+    local_stacks,
     notice,
     print_json,
     report_once,
@@ -120,7 +120,8 @@ def _announce(target: Target, ctx: Context) -> int:
         notice(f"  {'attached API':<22} {record['name']} ({api}): {what}")
     pool = ctx.state.record("user_pool", "user_pool") or {}
     users = (count_users(ctx, pool["id"]) if "id" in pool else None) or 0
-    if ctx.state.local_data is not None and not is_local_in_use(target, but=ctx.state.path):
+    alone = local_stacks(target, but=ctx.state.path) == ([], [])
+    if ctx.state.local_data is not None and alone:
         notice("  It is the last stack on the local AWS: that ends, with all else in it.")
     # Cognito's own figure is an estimate.
     notice(f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it.")

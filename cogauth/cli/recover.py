@@ -41,8 +41,8 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
     is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
+    from cogauth.files import check_writable
     from cogauth.lock import hold
-    from cogauth.state import check_writable
 
     del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)

@@ -141,8 +141,8 @@ def up(
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
+    from cogauth.files import check_writable
     from cogauth.lock import hold
-    from cogauth.state import check_writable
 
     begun = time.monotonic()
     # Before anything is locked or made.

@@ -1,0 +1,188 @@
+"""cogauth's own files, in folders that others may have filled: a clone, a shared folder, a home.
+
+A name proves nothing there. What is opened is a regular file of this user with one name, never a
+link; what is deleted has a name that only cogauth gives. Whatever lies beside a state file has the
+state file's own name in its name, so that it is no other tool's: ``.shop.json.cogauth-lock``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cogauth.errors import CogauthError
+
+
+def beside(path: Path, what: str) -> Path:
+    """Return the name of a file of ours beside another: its ``lock``, its ``tokens``."""
+    return path.with_name(f".{path.name}.cogauth-{what}")
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Make a folder and its parents, each for its owner alone, whatever the umask says.
+
+    Returns:
+        Those that were made, the outermost first.
+
+    Raises:
+        OSError: one can't be made, or what is there is no folder.
+    """
+    missing = []
+    for folder in (path, *path.parents):
+        if folder.is_dir():
+            break
+        missing.append(folder)
+    made = []
+    for folder in reversed(missing):
+        # Another cogauth may be as quick.
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            made.append(folder)
+    if not path.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(path))
+    return made
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of ours; it is made with mode 0600 if ``flags`` say so.
+
+    Args:
+        path: the file.
+        flags: of ``os.open``. Truncate later: first it must be known whose file it is.
+
+    Returns:
+        Its descriptor, which no child process inherits.
+
+    Raises:
+        CogauthError: it is a link, no regular file, another user's, or has a second name.
+        OSError: it can't be opened.
+    """
+    try:
+        # Not to hang where somebody made a pipe of that name.
+        file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if is_link(path):
+            raise _foreign(path, "it is a link") from error
+        raise
+    try:
+        check_own(path, os.fstat(file))
+    except CogauthError:
+        os.close(file)
+        raise
+    return file
+
+
+def read_own(path: Path) -> bytes:
+    """Return what a file of ours holds.
+
+    Raises:
+        CogauthError: it is not our own.
+        OSError: it can't be read.
+    """
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def is_link(path: Path) -> bool:
+    """Say whether a name is a symbolic link, whatever it leads to."""
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def check_own(path: Path, found: os.stat_result) -> None:
+    """Refuse what isn't a regular file of this user, with one name.
+
+    Raises:
+        CogauthError: it says what it is instead.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise _foreign(path, "it is no regular file")
+    if found.st_uid != os.geteuid():
+        raise _foreign(path, f"it belongs to another user (uid {found.st_uid})")
+    # None: its last user has just deleted it.
+    if found.st_nlink > 1:
+        raise _foreign(path, "it has a second name (a hard link)")
+
+
+def _foreign(path: Path, why: str) -> CogauthError:
+    return CogauthError(
+        f"{path} is not cogauth's own file: {why}. It was left as it is. Look where it comes from, "
+        "and move it away; or use another folder, with --state FILE."
+    )
+
+
+def write_private(path: Path, data: Any) -> None:
+    """Write JSON to a file that only its owner may read, whole or not at all.
+
+    Raises:
+        CogauthError: the folder can't be written to, or the disk is full.
+    """
+    text = json.dumps(data, indent=2) + "\n"
+    temporary = Path()
+    try:
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_half(path), suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        # The new name must survive a power cut as well as the content does.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        if temporary.name:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_private(path: Path) -> None:
+    """Delete a file that ``write_private`` wrote, and what a kill left of its writing."""
+    half = re.compile(re.escape(_half(path)) + r"[a-z0-9_]{8}\.tmp")
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for found in list(path.parent.iterdir()):
+            if half.fullmatch(found.name) and not is_link(found):
+                found.unlink(missing_ok=True)
+    if not is_link(path):
+        path.unlink(missing_ok=True)
+
+
+def _half(path: Path) -> str:
+    """Return how the names of new files begin that are to take another's place."""
+    return f"{beside(path, 'new').name}-"
+
+
+def check_writable(path: Path) -> None:
+    """See that a state file can be written, and leave nothing behind.
+
+    Raises:
+        CogauthError: it can't.
+    """
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CogauthError:
+    return CogauthError(
+        f"{path} can't be written: {error.strerror}. "
+        "Give a writable place with --state FILE, or make room."
+    )

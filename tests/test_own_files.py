@@ -1,0 +1,386 @@
+"""Whatever lies where cogauth keeps its files: what isn't its own is named, and left as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cli_tools import Cli, command_line, in_process, processes_of
+
+from cogauth import files
+from cogauth.errors import CogauthError, LocalAwsError
+from cogauth.files import beside, make_folder, open_own, write_private
+from cogauth.local import FOLDER, LocalAws
+from cogauth.lock import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest_plugins = ("cli_tools",)
+
+ROWS = "1,2,3\n"
+is_root = os.geteuid() == 0
+
+
+def portrait(folder: Path) -> dict[str, Any]:
+    """All in a folder that could be harmed: modes, links and contents."""
+    found = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        status = path.lstat()
+        content: Any = None
+        if stat.S_ISLNK(status.st_mode):
+            content = str(path.readlink())
+        elif stat.S_ISREG(status.st_mode):
+            content = path.read_bytes()
+        found[str(path.relative_to(folder))] = (stat.filemode(status.st_mode), content)
+    return found
+
+
+# Files
+
+
+def a_link(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+
+
+def a_second_name(path: Path, victim: Path) -> None:
+    path.hardlink_to(victim)
+
+
+def a_pipe(path: Path, _victim: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_folder(path: Path, _victim: Path) -> None:
+    path.mkdir()
+
+
+def another_users(path: Path, _victim: Path) -> None:
+    if not is_root:
+        pytest.skip("only root can make another user's file")
+    path.write_text(ROWS)
+    os.chown(path, 4711, 4711)
+
+
+PLANTED = (a_link, a_second_name, a_pipe, a_folder, another_users)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file of the user's own, which somebody wants to be harmed."""
+    path = tmp_path / "home" / ".bashrc"
+    path.parent.mkdir()
+    path.write_text(ROWS)
+    return path
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_planted_lock_file_is_refused(
+    plant: Callable[[Path, Path], None], victim: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "clone" / "cogauth.json"
+    state.parent.mkdir()
+    plant(beside(state, "lock"), victim)
+    before = portrait(tmp_path)
+    with pytest.raises(CogauthError, match=r"cogauth-lock"), hold(state, "up", 0):
+        pytest.fail("it was taken")
+    assert portrait(tmp_path) == before
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_no_command_touches_what_bears_the_locks_name(
+    plant: Callable[[Path, Path], None],
+    victim: Path,
+    tmp_path: Path,
+    no_credentials: pytest.MonkeyPatch,
+) -> None:
+    state = tmp_path / "clone" / "cogauth.json"
+    state.parent.mkdir()
+    plant(beside(state, "lock"), victim)
+    before = portrait(tmp_path)
+    no_credentials.setenv("COGAUTH_STATE", str(state))
+    for words in (["up", "--local"], ["up", "--region", "eu-central-1"], ["recover"]):
+        assert "cogauth-lock" in in_process(*words).must(1).err
+    assert portrait(tmp_path) == before
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND])
+def test_what_is_not_our_own_is_not_opened(
+    plant: Callable[[Path, Path], None], flags: int, victim: Path, tmp_path: Path
+) -> None:
+    planted = tmp_path / "ours"
+    plant(planted, victim)
+    before = portrait(tmp_path)
+    # Of a pipe that nobody reads, and of a folder, the system says so itself.
+    with pytest.raises((CogauthError, OSError)):
+        os.close(open_own(planted, flags))
+    assert portrait(tmp_path) == before
+
+
+def test_writing_takes_a_links_place_and_not_what_it_leads_to(victim: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours").symlink_to(victim)
+    write_private(tmp_path / "ours", {})
+    assert victim.read_text() == ROWS
+    assert json.loads((tmp_path / "ours").read_text()) == {}
+
+
+@pytest.mark.parametrize("lock", ["uv.lock", "uv.json.lock", "poetry.lock"])
+def test_other_tools_locks_stay(lock: str, tmp_path: Path) -> None:
+    (tmp_path / lock).write_text(ROWS)
+    with hold(tmp_path / "uv.json", "recover", 0):
+        pass
+    assert (tmp_path / lock).read_text() == ROWS
+    assert [path.name for path in tmp_path.iterdir()] == [lock]
+
+
+def test_folders_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = make_folder(tmp_path / "a" / "b" / "c")
+        write_private(tmp_path / "d" / "e" / "state.json", {})
+        with hold(tmp_path / "f" / "g" / "state.json", "up", 0):
+            assert all(stat.S_IMODE(p.stat().st_mode) == 0o700 for p in (tmp_path / "f").rglob("g"))
+    finally:
+        os.umask(before)
+    assert made == [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(folders) == 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+
+
+def test_what_was_made_for_a_lock_alone_goes_again(tmp_path: Path) -> None:
+    with hold(tmp_path / "a" / "b" / "state.json", "up", 0):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_file_that_is_opened_is_opened_so() -> None:
+    """Outside of files.py nothing opens or writes a file by its mere name."""
+    opens = re.compile(r"\bopen\(|\.write_text\(|\.write_bytes\(|\.touch\(")
+    package = Path(files.__file__).parent
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in package.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if opens.search(line) and path.name != "files.py" and "os.devnull" not in line
+    ]
+    # It only looks whether a file is one of ours.
+    assert found == ['state.py: with path.open("rb") as file:']
+
+
+# The local AWS's folder
+
+
+def somebodys_folder(folder: Path, _victim: Path) -> None:
+    for name in ("data-prod/rows.csv", "tmp/rows.csv"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(ROWS)
+
+
+def a_link_to_a_folder(folder: Path, victim: Path) -> None:
+    somebodys_folder(victim.parent / "data", victim)
+    (victim.parent / "data" / ".cogauth").touch()
+    folder.symlink_to(victim.parent / "data")
+
+
+def a_file(folder: Path, _victim: Path) -> None:
+    folder.write_text(ROWS)
+
+
+def another_users_folder(folder: Path, victim: Path) -> None:
+    if not is_root:
+        pytest.skip("only root can make another user's folder")
+    somebodys_folder(folder, victim)
+    (folder / ".cogauth").touch()
+    os.chown(folder, 4711, 4711)
+
+
+def a_folder_whose_mark_is_a_link(folder: Path, victim: Path) -> None:
+    somebodys_folder(folder, victim)
+    (folder / ".cogauth").symlink_to(victim)
+
+
+FOLDERS = (
+    somebodys_folder,
+    a_link_to_a_folder,
+    a_file,
+    another_users_folder,
+    a_folder_whose_mark_is_a_link,
+)
+
+
+@pytest.mark.parametrize("plant", FOLDERS)
+def test_a_folder_that_is_not_ours_is_left_as_it_is(
+    plant: Callable[[Path, Path], None], victim: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clone" / FOLDER
+    folder.parent.mkdir()
+    plant(folder, victim)
+    before = portrait(tmp_path)
+    local = LocalAws(folder)
+    for act in (local.start, local.stop, local.remove, lambda: local.endpoint_url):
+        with pytest.raises(LocalAwsError, match="is not the folder of cogauth's local AWS"):
+            act()
+    assert portrait(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["local", "data", "data-prod", "tmp"])
+def test_folders_of_the_user_beside_the_state_file_stay(cli: Cli, name: str) -> None:
+    somebodys_folder(cli.folder / ".cogauth" / name, cli.folder)
+    before = portrait(cli.folder / ".cogauth" / name)
+    # It ends before anything is started; the folder was taken by then.
+    cli.run("up", "--local", "--tier", "FREE").must(2)
+    LocalAws(cli.local).remove()
+    assert portrait(cli.folder / ".cogauth" / name) == before
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalAws]:
+    made = LocalAws(tmp_path / FOLDER, patience=10)
+    yield made
+    made.remove()
+
+
+@pytest.mark.local
+def test_what_somebody_put_into_our_folder_stays(local: LocalAws, tmp_path: Path) -> None:
+    local.start()
+    folder = tmp_path / FOLDER
+    for name in ("data-prod", "data-0123", "notes"):
+        (folder / name).mkdir()
+        (folder / name / "rows.csv").write_text(ROWS)
+    (folder / "data-0123456789abcdef").symlink_to(folder / "notes")
+    local.stop()
+    local.start()
+    local.remove()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "data-0123",
+        "data-0123456789abcdef",
+        "data-prod",
+        "notes",
+    ]
+    assert (folder / "notes" / "rows.csv").read_text() == ROWS
+    shutil.rmtree(folder)
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("name", ["alive", "ministack.log"])
+def test_a_planted_file_in_our_folder_is_refused(name: str, victim: Path, tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    (folder / ".cogauth").touch()
+    (folder / name).symlink_to(victim)
+    with pytest.raises(CogauthError, match=f"{name} is not cogauth's own file: it is a link"):
+        LocalAws(folder).start()
+    assert victim.read_text() == ROWS
+    assert not processes_of(tmp_path)
+
+
+@pytest.mark.local
+def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
+    local = LocalAws(tmp_path / FOLDER, patience=1)
+    local.start()
+    (pid_file,) = (tmp_path / FOLDER).glob("tmp/ministack-*.pid")
+    own = pid_file.read_text()
+    with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as foreign:
+        try:
+            pid_file.write_text(str(foreign.pid))
+            # The server lives, so its lock is held; but which process it is isn't known any more.
+            with pytest.raises(LocalAwsError, match="doesn't end"):
+                local.stop()
+            assert foreign.poll() is None
+            # Nor is one ended that runs the same, but elsewhere.
+            other = LocalAws(tmp_path / "other" / FOLDER)
+            other.start()
+            (its_file,) = (tmp_path / "other" / FOLDER).glob("tmp/ministack-*.pid")
+            pid_file.write_text(its_file.read_text())
+            with pytest.raises(LocalAwsError, match="doesn't end"):
+                local.stop()
+            assert other.is_running()
+            other.remove()
+        finally:
+            foreign.kill()
+    pid_file.write_text(own)
+    local.remove()
+    assert not processes_of(tmp_path)
+
+
+@pytest.mark.local
+def test_data_that_came_from_elsewhere_are_not_served(
+    local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = local.start()
+    local.stop()
+    clone = tmp_path / "clone" / FOLDER
+    shutil.copytree(tmp_path / FOLDER, clone)
+    # As on another machine, or as another user.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another-home"))
+    before = portrait(clone)
+    with pytest.raises(LocalAwsError, match="has not made the local AWS's data"):
+        LocalAws(clone).start()
+    assert portrait(clone) == before
+    # Where nothing can be noted, nothing is known: it begins empty, and says so.
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    elsewhere = LocalAws(clone)
+    started = elsewhere.start()
+    assert started.data_id != made.data_id
+    assert "/proc/nowhere" in (started.forgotten or "")
+    assert elsewhere.start().data_id == started.data_id
+    elsewhere.remove()
+
+
+@pytest.mark.local
+def test_a_note_that_others_could_have_written_counts_for_nothing(
+    local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    one = LocalAws(tmp_path / "one" / FOLDER)
+    assert one.start().forgotten is None
+    one.stop()
+    (home / "cogauth" / "local-aws").chmod(0o777)
+    began = one.start()
+    assert "others may write to" in (began.forgotten or "")
+    one.remove()
+    del local
+
+
+# Which files say that the local AWS is in use
+
+
+@pytest.mark.local
+def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        state = json.loads(cli.state.read_text())
+        beside_it = cli.state.parent
+        (beside_it / "notes.json").write_text('{"local_data": "x"}')
+        (beside_it / "broken.json").write_text('{"version": 1,')
+        (beside_it / "link.json").symlink_to(cli.state)
+        home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
+        assert [path.name for path in home.iterdir()] == [state["local_data"]]
+        # One of another stack's that was damaged: its users may be in there.
+        damaged = beside_it / "other.json"
+        damaged.write_text(json.dumps({**state, "stack": "other", "resources": 7}))
+        done = cli.run("down", "--yes").must()
+        assert f"The local AWS keeps running: {damaged.relative_to(tmp_path)} can't" in done.err
+        assert processes_of(tmp_path)
+        assert damaged.exists()
+        damaged.unlink()
+        cli.run("up", "--local").must()
+        done = cli.run("down", "--yes").must()
+        assert "the local AWS was stopped" in done.err
+        assert not processes_of(tmp_path)
+        assert sorted(path.name for path in beside_it.iterdir()) == [
+            "broken.json",
+            "link.json",
+            "notes.json",
+        ]
+        assert list(home.iterdir()) == []
