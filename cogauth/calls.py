@@ -178,7 +178,7 @@ def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
         LoginError: no answer came.
     """
     url = url_of(ctx, place, call.path)
-    with session(url, ctx.aws.ca_bundle) as http:
+    with session(url, ctx.aws) as http:
         begun = time.monotonic()
         got = request(
             http,

@@ -77,7 +77,7 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
     # What the pool calls the user; see the sign-in function about the case of names.
     name = str(_claims(found["id_token"]).get("cognito:username") or username)
     data = {"username": name, "refresh_token": found["refresh_token"]}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws.ca_bundle), data)[1]
+    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
     if answer["status"] != "success" and answer.get("code") in OVER:
         raise SessionOverError(
             f"The stored session of {username} is over ({answer['code']}): sign in again."
@@ -95,7 +95,7 @@ def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], b
         LoginError: the API can't be reached, or the login is refused.
     """
     data = {"username": username, "password": password}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws.ca_bundle), data)[1]
+    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
     return _taken(ctx, username, answer), answer["is_new"] == "true"
 
 

@@ -423,7 +423,7 @@ class _Run:
         self.target = target
         self.report = report
         self.rows: list[Row] = []
-        self.http = session(ctx.url("/"), ctx.aws.ca_bundle)
+        self.http = session(ctx.url("/"), ctx.aws)
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.endpoint_url is not None
         self.origins = ctx.state.settings.cors_origins
@@ -488,7 +488,7 @@ class _Run:
 
         An app client's tokens live for an hour; to make them shorter would change the stack.
         """
-        http = session(self.ctx.jwks_url, self.ctx.aws.ca_bundle)
+        http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in tokens.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):

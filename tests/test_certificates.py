@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_environments import standing
 
+from cogauth.context import Aws
 from cogauth.errors import LoginError
 from cogauth.http import request, session
 
@@ -139,7 +140,8 @@ class Proxy(ThreadingHTTPServer):
 @pytest.fixture
 def cli(tmp_path: Path, aws: Fixed) -> Iterator[Cli]:
     """The command line, and a state file that says that a stack stands at the server."""
-    with command_line(tmp_path, **KEYS, AWS_REGION=REGION) as made:
+    given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": aws.url}
+    with command_line(tmp_path, **given) as made:
         standing(made, aws.url)
         yield made
 
@@ -205,6 +207,7 @@ def test_a_proxy_holds_for_every_request(
 ) -> None:
     host = f"{HOST}:{aws.port}"
     standing(cli, f"https://{host}")
+    cli.env["COGAUTH_ENDPOINT_URL"] = f"https://{host}"
     env = {"AWS_CA_BUNDLE": str(certificates[0].path)}
     for name in ("HTTPS_PROXY", "https_proxy"):
         with Proxy(aws.port) as proxy:
@@ -231,6 +234,6 @@ def test_curls_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")
     url = f"https://{HOST}/"
-    with session(url, None) as http, pytest.raises(LoginError) as caught:
+    with session(url, Aws(region=REGION)) as http, pytest.raises(LoginError) as caught:
         request(http, "GET", url)
     assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in str(caught.value)

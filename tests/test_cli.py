@@ -147,7 +147,7 @@ def standing(
         keys, words = {}, ["--local", "--region", REGION]
     else:
         url = request.getfixturevalue("endpoint")
-        keys, words = KEYS, ["--endpoint-url", url, "--region", REGION]
+        keys, words = {**KEYS, "COGAUTH_ENDPOINT_URL": url}, ["--region", REGION]
     with command_line(folder, **keys) as cli:
         done = cli.run("up", *words, "--json").must()
         yield Standing(cli, words, done.document, done.err)

@@ -28,11 +28,11 @@ from cli_tools import (
     environment,
     free_port,
     is_identity_call,
+    whole_stack,
 )
 
 from cogauth.settings import Settings
-from cogauth.state import CREATED, State
-from cogauth.steps import STEPS
+from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -484,14 +484,7 @@ def standing(cli: Cli, url: str) -> None:
         region=REGION,
         endpoint_url=url,
         settings=Settings(),
-        resources={
-            step.name: {
-                r.key: {"status": CREATED, "id": f"id-of-{r.key}"}
-                for r in step.resources
-                if not r.key.startswith("power_user")
-            }
-            for step in STEPS
-        },
+        resources=whole_stack(rest_api="id-of-rest_api"),
     ).save()
 
 

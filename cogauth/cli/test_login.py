@@ -8,7 +8,7 @@ import click
 
 from cogauth.cli.claims import show_claims
 from cogauth.cli.common import Target, notice, print_json, require_state, target_options
-from cogauth.cli.session import PASSWORD_STDIN, read_password, standing
+from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password, standing
 
 if TYPE_CHECKING:
     from cogauth.login import LoginResult
@@ -36,10 +36,11 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     kept beside the state file, readable by you alone. Exits with 0 only if all of it held.
     """
     state = require_state(target)
-    password = read_password(state.settings, from_stdin=password_stdin)
+    password = given_password(from_stdin=password_stdin)
     from cogauth import login, tokens
 
     ctx = standing(target, state)
+    password = password or ask_password(ctx)
     result = login.check_login(ctx, username, password)
     if result.claims:
         tokens.store(ctx.state, username, result.tokens)

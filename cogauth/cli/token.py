@@ -142,7 +142,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
         return f"it names another issuer, {issuer}; the stack's pool is {pool}"
     try:
         ctx = standing(target, state)
-        http = session(ctx.jwks_url, ctx.aws.ca_bundle)
+        http = session(ctx.jwks_url, ctx.aws)
         return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:
         return explain(error)
