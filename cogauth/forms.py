@@ -45,6 +45,9 @@ LOCAL_URL = r"http://127\.0\.0\.1:\d{1,5}"
 # In UTC, as cogauth writes it.
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00"
 
+# When Lambda says that a function was set last.
+VERSION = r"[\w:.+-]{1,64}"
+
 _POOL_ARN = "arn:<partition>:cognito-idp:<region>:<account>:userpool/"
 # Of an authorizer that somebody changed, 'recover' notes what it finds; it is only compared.
 ATTACHED_POOL = rf"{_POOL_ARN}{POOL_ID}|{ANY_ARN}|{ID}"

@@ -402,7 +402,8 @@ def _check_record(
         known: the file's own region and account.
         always: the facts that it has before, too.
     """
-    forms.check_fields(where, record, {"status", *always}, {"since", *facts})
+    # ``former`` is of the one that a create takes the place of; see Resource.version.
+    forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
     _check_status(where, status, {CREATING, CREATED, OUTDATED, DELETING})
     if status != CREATING:
@@ -410,6 +411,8 @@ def _check_record(
     # A state file that was written before this was noted of what stands lacks it there.
     if status in {CREATING, DELETING} or "since" in record:
         _check_moment(f"{where}.since", record.get("since"))
+    if "former" in record:
+        forms.check_text(f"{where}.former", record["former"], forms.VERSION)
     # The id first, for the others may be made of it.
     for name in sorted(facts.keys() & record.keys(), key=lambda name: (name != "id", name)):
         own = {"id": record["id"]} if name != "id" and "id" in record else {}
