@@ -310,7 +310,7 @@ def test_a_body_that_is_not_json_comes_as_it_is(played: Played) -> None:
     # But a terminal is not to be controlled by whoever answers.
     shown = played.cli.on_terminal("call", "GET", "/page", NO_COLOR="1")
     assert shown.ended() == 1
-    assert "<p>[31m" in shown.text
+    assert r"<p>\x1b[31m" in shown.text
     assert ESCAPE not in shown.text
 
 

@@ -951,7 +951,7 @@ def test_what_a_token_or_an_answer_says_moves_no_cursor(capsys: pytest.CaptureFi
     assert shown.replace("\n", "").isprintable()
     causes = [line for line in shown.splitlines() if line.startswith("Cause")]
     assert causes == ["Cause (wrong_pool):", "Cause (expired):"]
-    assert shown.count("\\u001b]0;x\\u0007\\nCause (none):") > 4
+    assert shown.count(r"\x1b]0;x\x07\nCause (none):") > 4
 
 
 # Authorizers of type JWT

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, connect, notice, report_once
+from cogauth.cli.common import Target, connect, report_once
+from cogauth.cli.output import ask, notice
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _read_password(settings: Settings, *, from_stdin: bool) -> str:
         return os.environ["COGAUTH_PASSWORD"]
     if sys.stdin.isatty():
         notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
-        return str(click.prompt("Password", hide_input=True, err=True))
+        return ask("Password", hidden=True)
     raise UsageError(
         "No password: stdin is not a terminal to ask on. Give --password-stdin and the "
         "password on stdin, or set COGAUTH_PASSWORD."
