@@ -199,10 +199,13 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
 
 def _runnable(command: str) -> str:
-    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
+    """Return a command of cogauth's that the shell finds, in a virtual environment or not.
+
+    It imports nothing from the folder that it is pasted in, which may be anyone's.
+    """
     if shutil.which("cogauth"):
         return command
-    return shlex.join([sys.executable, "-m", "cogauth"]) + command.removeprefix("cogauth")
+    return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
 def _parse(options: dict[str, Any]) -> Call:
