@@ -27,6 +27,7 @@ from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, i
 from cogauth.errors import CogauthError, UsageError
 from cogauth.forms import is_url
 from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from cogauth.printable import one_line
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -443,7 +444,7 @@ def _ask_mfa_code(prompt: str) -> str:
             "its variables: aws configure export-credentials --profile NAME --format env"
         )
     try:
-        code = getpass.getpass(prompt).strip()
+        code = getpass.getpass(one_line(prompt)).strip()
     except EOFError as error:
         raise KeyboardInterrupt from error
     # A password that was typed here by mistake goes nowhere.

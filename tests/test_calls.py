@@ -312,7 +312,7 @@ def test_a_body_that_is_not_json_comes_as_it_is(played: Played) -> None:
     # But a terminal is not to be controlled by whoever answers.
     shown = played.cli.on_terminal("call", "GET", "/page", NO_COLOR="1")
     assert shown.ended() == 1
-    assert "<p>[31m" in shown.text
+    assert r"<p>\x1b[31m" in shown.text
     assert ESCAPE not in shown.text
 
 
@@ -608,11 +608,35 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     path = os.pathsep.join(p for p in os.get_exec_path() if not (Path(p) / "cogauth").exists())
     no_credentials.setenv("PATH", path)
     elsewhere = played.run("curl", "GET", "/hello", *words).out
-    assert elsewhere.startswith(f"{sys.executable} -m cogauth token ")
+    assert elsewhere.startswith(f"{sys.executable} -P -m cogauth token ")
     for pasted, env in ((line, {}), (elsewhere, {"PATH": path})):
         assert paste(played, pasted, **env).stdout == b'{"message": "Hello"}'
     expected = tokens.stored(played.state)["o'neil; $(x)"]["id_token"]
     assert {r.headers["Authorization"] for r in played.gateway.requests} == {expected}
+
+
+@needs_curl
+def test_a_pasted_line_imports_nothing_from_the_folder_that_it_is_pasted_in(
+    played: Played, no_credentials: pytest.MonkeyPatch
+) -> None:
+    folder = played.cli.folder
+    came = folder / "came"
+    attack = f"open({str(came)!r}, 'w').close()\n"
+    for name in ("click.py", "json.py", "cogauth/__init__.py", "cogauth/__main__.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(attack)
+    others = [p for p in os.get_exec_path() if not (Path(p) / "cogauth").exists()]
+    for folders, begins in (
+        ([str(Path(sys.executable).parent), *others], "cogauth token"),
+        (others, f"{sys.executable} "),
+    ):
+        path = os.pathsep.join(folders)
+        no_credentials.setenv("PATH", path)
+        line = played.run("curl", "GET", "/hello").out
+        assert line.startswith(begins)
+        done = paste(played, line, PATH=path)
+        assert not came.exists()
+        assert done.stdout == b'{"message": "Hello"}', done.stderr
 
 
 def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played) -> None:

@@ -1077,7 +1077,7 @@ def test_all_that_failed_is_told(account: Account) -> None:
     error = refuse_at_once(
         account, {"CreateUserPool": "AccessDeniedException", "CreateRestApi": "LimitExceeded"}
     )
-    first, second, last = sorted(str(error).splitlines())
+    first, second, last = sorted(error.lines)
     assert first.startswith("Nothing is lost")
     assert second.startswith("The step 'REST API' failed: A quota")
     assert last.startswith("The step 'User pool' failed: AccessDenied")

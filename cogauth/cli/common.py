@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
 import math
 import os
 import shlex
 import signal
-import sys
 import traceback
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.output import notice, print_json, tell_error
 from cogauth.errors import CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
@@ -156,10 +155,12 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if debug:
                 from cogauth.environment import redact
 
-                click.echo(redact(traceback.format_exc()), err=True, nl=False)
+                # An error's text may have line ends: none of its lines may look like ours.
+                lines = redact(traceback.format_exc()).rstrip().split("\n")
+                notice(*(f"| {line}" for line in lines))
             if as_json:
-                print_json({"error": str(failure)})
-            click.echo(f"Error: {failure}", err=True)
+                print_json({"error": "\n".join(failure.lines)})
+            tell_error(failure)
             return failure.exit_code
 
     return run
@@ -275,22 +276,6 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
         # Ignored from the start: by nohup, or by a shell that runs us in its background.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """Print the one document of ``--json`` to stdout."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        # The output's encoding lacks a character; or it is half of one, which JSON can spell.
-        text = json.dumps(document, indent=2)
-    click.echo(text)
-
-
-def notice(text: str) -> None:
-    """Tell the user something that is not the result: on stderr."""
-    click.echo(text, err=True)
 
 
 def report_once(indent: str = "") -> Callable[[str, float], None]:

@@ -13,8 +13,6 @@ from cogauth.cli.common import (
     connect,
     load_state,
     local_stacks,
-    notice,
-    print_json,
     report_once,
     require_state,
     search,
@@ -23,6 +21,7 @@ from cogauth.cli.common import (
     where,
     writer_options,
 )
+from cogauth.cli.output import ask, confirm, notice, print_json, say
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -131,9 +130,9 @@ def _announce(target: Target, ctx: Context) -> int:
 def _confirmed(target: Target, users: int) -> bool:
     """Ask; where users are lost, a mere 'y' is not enough."""
     if not users:
-        return click.confirm("Delete all of it?", err=True)
+        return confirm("Delete all of it?")
     question = f"Type the stack's name, {target.stack}, to delete all of it"
-    return bool(click.prompt(question, default="", show_default=False, err=True) == target.stack)
+    return ask(question) == target.stack
 
 
 def _look(target: Target, begun: float) -> int:
@@ -145,7 +144,8 @@ def _look(target: Target, begun: float) -> int:
     except CogauthError as error:
         raise type(error)(
             f"There is no state file {target.state_path}. To look for a stack {target.stack} in an "
-            f"account: {error}"
+            f"account: {error.lines[0]}",
+            *error.lines[1:],
         ) from error
     found = [
         {"step": finding.step, "id": finding.id}
@@ -171,8 +171,8 @@ def _show(target: Target, result: dict[str, Any], begun: float) -> None:
         print_json({"stack": target.stack, **lists, "elapsed_s": round(elapsed, 3)})
         return
     for name, entries in lists.items():
-        click.echo(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
+        say(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
         if name != "deleted":
             for entry in entries:
-                click.echo(f"  {entry['step']:<22} {entry['id']}")
-    click.echo(f"({elapsed:.1f} s)")
+                say(f"  {entry['step']:<22} {entry['id']}")
+    say(f"({elapsed:.1f} s)")

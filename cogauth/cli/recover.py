@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    load_state,
-    notice,
-    print_json,
-    search,
-    target_options,
-    where,
-    writer_options,
-)
+from cogauth.cli.common import Target, load_state, search, target_options, where, writer_options
+from cogauth.cli.output import notice, print_json, say
 from cogauth.errors import NewerStateError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -71,8 +63,8 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
         print_json({**identity, "found": found})
         return
     for entry in found:
-        click.echo(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
-    click.echo(
+        say(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
+    say(
         f"Written to {ctx.state.path}. Next: {target.command('up')}, "
         "which deploys the API once more, for nobody knows whether that is due."
     )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, connect, notice, report_once, where
+from cogauth.cli.common import Target, connect, report_once, where
+from cogauth.cli.output import notice
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def ask_password(ctx: Context) -> str:
     notice(f"  in {where(ctx)}.")
     notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
     try:
-        return _checked(str(click.prompt("Password", hide_input=True, err=True)))
+        return _checked(ask("Password", hidden=True))
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
 

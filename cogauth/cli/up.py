@@ -14,12 +14,11 @@ from cogauth.cli.common import (
     connect,
     load_state,
     new_stack,
-    notice,
-    print_json,
     target_options,
     where,
     writer_options,
 )
+from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
 
@@ -278,7 +277,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
     from cogauth.cli.interrupt import at_once
 
     with progress.paused(), at_once():
-        if not click.confirm(question, err=True):
+        if not confirm(question):
             raise CogauthError("Nothing was touched.")
 
 
@@ -341,18 +340,18 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         )
         return
     unchanged = all(result.action == "unchanged" for result in results)
-    click.echo(
+    say(
         f"The stack {ctx.stack} stood already; nothing was changed."
         if unchanged
         else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
     )
-    click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
-    click.echo(f"  protected  GET  {urls['protected_url']}")
+    say("", f"  sign in    POST {urls['sign_in_url']}")
+    say(f"  protected  GET  {urls['protected_url']}")
     if origins := ctx.state.settings.cors_origins:
         shown = "any origin" if "*" in origins else " ".join(origins)
-        click.echo(f"  browsers   pages of {shown}")
-    click.echo()
+        say(f"  browsers   pages of {shown}")
+    say()
     for name, value in ids.items():
-        click.echo(f"  {name:<26} {value}")
-    click.echo(f"  {'state_file':<26} {ctx.state.path}")
-    click.echo(f"\nNext: {target.command('test-login --username NAME')}")
+        say(f"  {name:<26} {value}")
+    say(f"  {'state_file':<26} {ctx.state.path}")
+    say("", f"Next: {target.command('test-login --username NAME')}")

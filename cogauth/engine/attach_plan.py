@@ -266,8 +266,8 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     record = ctx.state.attachments.get(api.id)
     rows = [_attach_row(ctx, api, by_name[name], ours, wanted) for name in chosen]
     if not [row for row in rows if row.action != LEFT_OUT]:
-        reasons = "\n".join(f"  {row.name}: {row.why}" for row in rows[:LISTED])
-        raise UsageError(f"None of these methods can be attached:\n{reasons}")
+        reasons = [f"  {row.name}: {row.why}" for row in rows[:LISTED]]
+        raise UsageError("None of these methods can be attached:", *reasons)
     _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
     point = bool(ours) and bool(apigateway.authorizer_patch(ctx, ours[0]))

@@ -190,7 +190,7 @@ class _Down:
                     f"'cogauth down{ctx.state.options}' again."
                 ),
             )
-            raise CogauthError("\n".join([*self.result.problems, str(blind)])) from error
+            raise CogauthError(*self.result.problems, str(blind)) from error
         return self.result
 
     def _look_first(self) -> None:

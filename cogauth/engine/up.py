@@ -459,7 +459,7 @@ class _Up:
         ]
         said.append(after)
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
-        raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
+        raise CogauthError(*(said if len(titles) > 1 else [" ".join(said)])) from cause
 
 
 def _check_stop(ctx: Context) -> None:
