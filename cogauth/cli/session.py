@@ -11,7 +11,7 @@ import click
 
 from cogauth.cli import stdin
 from cogauth.cli.common import Target, connect, report_once, where
-from cogauth.cli.output import notice
+from cogauth.cli.output import ask, notice
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
