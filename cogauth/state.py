@@ -349,7 +349,7 @@ def _check(data: Any) -> None:
         ("region", forms.REGION),
     ):
         forms.check_text(name, data[name], form)
-    if data["stack_id"] != _canonical_uuid(data["stack_id"]):
+    if data["stack_id"] is None or data["stack_id"] != _canonical_uuid(data["stack_id"]):
         raise ValueError(f"stack_id can't be {forms.shown(data['stack_id'])}")
     url = data["endpoint_url"]
     if url is not None and not forms.is_url(url):
