@@ -807,11 +807,16 @@ def account(moto_aws: None, clients: Callable[[str], Aws], tmp_path: Path) -> Ac
     return Account(clients(REGION), tmp_path / "stacks")
 
 
-@pytest.fixture
-def managed_policies(account: Account) -> None:
-    """IAM has the managed policy that `--power-user` attaches; all of AWS's take moto seconds."""
+def add_managed_policy(region: str) -> None:
+    """Let IAM have the managed policy that `--power-user` attaches; all of them take seconds."""
     name = "AmazonCognitoPowerUser"
     data = json.loads(aws_managed_policies_data)[name]
-    policy = AWSManagedPolicy.from_data(name, DEFAULT_ACCOUNT_ID, account.region, data)
-    backend = iam_backends[DEFAULT_ACCOUNT_ID][get_partition(account.region)]
+    policy = AWSManagedPolicy.from_data(name, DEFAULT_ACCOUNT_ID, region, data)
+    backend = iam_backends[DEFAULT_ACCOUNT_ID][get_partition(region)]
     backend.managed_policies[policy.arn] = policy
+
+
+@pytest.fixture
+def managed_policies(account: Account) -> None:
+    """IAM has the managed policy that `--power-user` attaches."""
+    add_managed_policy(account.region)

@@ -147,6 +147,9 @@ def is_fresh(ctx: Context, resource: Resource) -> bool:
 
     A record that is older than the one of what it is inside of is of another one's part.
     """
+    if ctx.state.local_data is not None:
+        # The embedded local AWS is one process: all of it knows at once what was made.
+        return False
     if resource.key in ctx.made:
         return True
     since, outer = _since(ctx, resource.key), _since(ctx, resource.outermost)

@@ -21,7 +21,7 @@ from cogauth.steps.base import (
     differing,
     or_none,
 )
-from cogauth.waiting import code_of
+from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -499,12 +499,18 @@ class Authorizer(Resource):
         In an API the names are unique, and former ones stay as long as methods refer to them.
         Source: https://github.com/aws/aws-cdk/issues/13711
         """
+        try:
+            return self._create(ctx, ctx.name_with_id)
+        except ClientError as error:
+            if "name must be unique" not in message_of(error):
+                raise
         standing = {live["name"] for live in self.find(ctx)}
         names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
+        return self._create(ctx, next(name for name in names if name not in standing))
+
+    def _create(self, ctx: Context, name: str) -> Live:
         return ctx.aws.apigateway_once.create_authorizer(
-            restApiId=ctx.fact("rest_api"),
-            name=next(n for n in itertools.chain([ctx.name_with_id], names) if n not in standing),
-            **authorizer_settings(ctx),
+            restApiId=ctx.fact("rest_api"), name=name, **authorizer_settings(ctx)
         )
 
     def find(self, ctx: Context) -> list[Live]:
