@@ -376,6 +376,9 @@ def _connect_local(target: Target, state: State) -> Aws:
         ("--endpoint-url", target.endpoint_url, state.endpoint_url),
     ):
         _check_same(state, option[2:], recorded, given or recorded, option)
+    # Before one is started that nobody would stop: a state file can say anything.
+    here = target.local_aws.endpoint_url or "a local AWS beside it"
+    _check_same(state, "endpoint", state.endpoint_url, here, "--state")
     started = _started(target)
     _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
     if started.data_id != state.local_data:
