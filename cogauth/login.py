@@ -10,6 +10,7 @@ import jwt
 from cogauth import tokens
 from cogauth.errors import LoginError
 from cogauth.http import json_object, request, session
+from cogauth.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
 from cogauth.waiting import TimedOutError
 
@@ -80,7 +81,9 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
+        CogauthError: the recorded API is not the stack's.
     """
+    check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}

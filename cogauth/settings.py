@@ -103,7 +103,8 @@ class Settings:
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
             (
                 "path",
-                r"/[A-Za-z0-9._-]{1,100}",
+                # Clients take '.' and '..' out of a URL.
+                r"/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}",
                 "a '/' and one segment of letters, digits, '.', '_' or '-', such as /signin",
             ),
         ):

@@ -147,7 +147,7 @@ class State:
             except ValueError as error:
                 raise CogauthError(
                     f"What {self.endpoint_url or 'AWS'} answered can't be kept in {self.path}: "
-                    f"{error}. It was left as it is, so nothing else was touched."
+                    f"{error}. The file was left as it is, and what was to be done next was not."
                 ) from error
             write_private(self.path, data)
 
@@ -292,7 +292,7 @@ def load(path: Path) -> State | None:
     try:
         if len(text) > LONGEST:
             raise ValueError(f"it has more than {LONGEST} bytes")  # noqa: TRY301 damage like any
-        data = json.loads(text, parse_constant=_refuse_constant)
+        data = json.loads(text)
         if not isinstance(data, dict):
             raise ValueError("it holds no JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
@@ -311,7 +311,7 @@ def load(path: Path) -> State | None:
                 throwaway_users=data.get("throwaway_users", {}),
                 attachments=data["attachments"],
             )
-    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else forms.showable(str(error))
         raise StateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
@@ -329,15 +329,11 @@ def load(path: Path) -> State | None:
     raise StateError(f"{said} Use the cogauth that wrote it.")
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
 def _check(data: Any) -> None:
     """See that a document is one that cogauth writes.
 
     Raises:
-        ValueError, TypeError, UsageError: it isn't; the text names the field.
+        ValueError: it isn't; the text names the field.
     """
     forms.check_showable(data)
     # A state file that was written before there was a verify has no throwaway users.
@@ -360,7 +356,10 @@ def _check(data: Any) -> None:
     forms.check_fields(
         "settings", data["settings"], set(), {each.name for each in fields(Settings)}
     )
-    Settings.from_json(data["settings"])
+    try:
+        Settings.from_json(data["settings"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise ValueError(f"settings: {error}") from error
     for step, records in _items("resources", data["resources"], forms.FACTS):
         for name, record in _items(f"resources.{step}", records, forms.FACTS[step]):
             _check_record(f"resources.{step}.{name}", record, forms.FACTS[step][name], known)

@@ -175,6 +175,8 @@ def find_target(
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
             the methods can be called, and none is known to have lost its guard.
     """
+    # Where the user that is made for the check signs in, whichever API is meant.
+    rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
     found, asked = str(standing["id"]), path

@@ -552,5 +552,14 @@ def whole_stack(**ids: str) -> dict[str, dict[str, Record]]:
     return resources
 
 
+# What AWS says when it is asked whose the API of such a stack is.
+STACK_ID = "8f1d2c9a-6d54-4c1e-9b57-0d0a5c1f3e21"
+OWN_API = Answer(200, json.dumps({"id": "api1", "tags": {"cogauth:stack-id": STACK_ID}}))
+
+
+def asks_for_the_api(request: Request) -> bool:
+    return request.method == "GET" and re.fullmatch("/restapis/[^/]+", request.path) is not None
+
+
 def is_identity_call(request: Request) -> bool:
     return request.path == "/" and b"Action=GetCallerIdentity" in request.body

@@ -22,12 +22,15 @@ from cli_tools import (
     CALLER,
     ESCAPE,
     KEYS,
+    OWN_API,
     REGION,
+    STACK_ID,
     Answer,
     Cli,
     Fixed,
     Request,
     Result,
+    asks_for_the_api,
     command_line,
     in_process,
     whole_stack,
@@ -98,6 +101,8 @@ class Gateway:
         path = urlsplit(request.path).path
         if path == "/":
             return Answer(200, CALLER)
+        if asks_for_the_api(request):
+            return OWN_API
         if "_user_request_" in path:
             self.requests.append(request)
             guarded = path == f"{BASE}/hello" and "Authorization" not in request.headers
@@ -184,6 +189,7 @@ def played(
             region=REGION,
             endpoint_url=fixed.url,
             settings=Settings(),
+            stack_id=STACK_ID,
             resources=whole_stack(**ids),
         )
         state.save()

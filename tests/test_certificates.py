@@ -13,7 +13,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from cli_tools import CALLER, KEYS, REGION, Answer, Cli, Fixed, Request, command_line
+from cli_tools import (
+    CALLER,
+    KEYS,
+    OWN_API,
+    REGION,
+    Answer,
+    Cli,
+    Fixed,
+    Request,
+    asks_for_the_api,
+    command_line,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -84,6 +95,8 @@ def answer(request: Request) -> Answer:
     """Answer as STS, as an API whose method is open, and as a pool without keys."""
     if b"Action=GetCallerIdentity" in request.body:
         return Answer(200, CALLER)
+    if asks_for_the_api(request):
+        return OWN_API
     return Answer(200, json.dumps({"keys": []}))
 
 
@@ -165,6 +178,7 @@ def test_a_ca_bundle_holds_for_every_request(
     cli.run(*CALL, **env).must()
     assert [request.path for request in aws.requests] == [
         "/",
+        "/restapis/id-of-rest_api",
         "/restapis/id-of-rest_api/dev/_user_request_/hello",
     ]
 
@@ -212,11 +226,11 @@ def test_a_proxy_holds_for_every_request(
     for name in ("HTTPS_PROXY", "https_proxy"):
         with Proxy(aws.port) as proxy:
             cli.run(*CALL, **env, **{name: proxy.url}).must()
-            assert proxy.asked == [host, host]
+            assert proxy.asked == [host, host, host]
             # Nobody knows the host but the proxy.
             direct = cli.run(*CALL, **env, **{name: proxy.url}, NO_PROXY=HOST).must(1)
             assert "can't be reached" in direct.err
-            assert proxy.asked == [host, host]
+            assert proxy.asked == [host, host, host]
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])

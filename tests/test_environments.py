@@ -17,13 +17,16 @@ import pytest
 from cli_tools import (
     ACCOUNT,
     CALLER,
+    OWN_API,
     PATIENCE,
     REGION,
+    STACK_ID,
     Answer,
     Cli,
     Fixed,
     Request,
     Result,
+    asks_for_the_api,
     command_line,
     environment,
     free_port,
@@ -466,6 +469,8 @@ def answer(request: Request) -> Answer:
         return given[kind]
     if is_identity_call(request):
         return Answer(200, CALLER)
+    if asks_for_the_api(request):
+        return OWN_API
     return Answer(400, json.dumps({"__type": "Unexpected", "message": "not here"}))
 
 
@@ -484,6 +489,7 @@ def standing(cli: Cli, url: str) -> None:
         region=REGION,
         endpoint_url=url,
         settings=Settings(),
+        stack_id=STACK_ID,
         resources=whole_stack(rest_api="id-of-rest_api"),
     ).save()
 

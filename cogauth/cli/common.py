@@ -361,6 +361,9 @@ def _connect_local(target: Target, state: State) -> Aws:
         ("--endpoint-url", target.endpoint_url, state.endpoint_url),
     ):
         _check_same(state, option[2:], recorded, given or recorded, option)
+    # Before one is started that nobody would stop: a state file can say anything.
+    here = target.local_aws.endpoint_url or "a local AWS beside it"
+    _check_same(state, "endpoint", state.endpoint_url, here, "--state")
     started = _started(target)
     _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
     if started.data_id != state.local_data:
@@ -477,8 +480,8 @@ def stop_unused_local(target: Target) -> bool:
     sound, damaged = local_stacks(target)
     if damaged and not sound:
         notice(
-            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be read, and "
-            "may be of a stack on it. 'cogauth recover --state FILE' mends such a file; 'cogauth "
+            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be "
+            "believed, and may be of a stack on it. 'cogauth recover --state FILE' mends such a file; 'cogauth "
             "down' of the last stack then ends the local AWS."
         )
     if sound or damaged:

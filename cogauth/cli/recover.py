@@ -38,6 +38,8 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
 
     del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)
+    # Before anything is locked: it may be in use by somebody else, or sound.
+    _is_damaged(target)
     with hold(target.state_path, "recover", lock_timeout):
         damaged = _is_damaged(target)
         ctx = search(target)
