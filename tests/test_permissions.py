@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from conftest import REGION, Account, Call, statements
 from moto import mock_aws
@@ -17,7 +18,7 @@ from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool
 
 from cogauth.context import Aws
 
-ROLE = "shop-LambdaAuthRole"
+ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 INVOKE = "lambda:InvokeFunction"
 
@@ -99,13 +100,17 @@ class Stack:
     trust: list[dict[str, Any]]
     role_arn: str
     role_policy: list[dict[str, Any]]
+    auto_confirm_role_policy: list[dict[str, Any]]
     functions: dict[str, list[dict[str, Any]]]
 
 
 def look(account: Account) -> Stack:
     state, iam = account.state(), account.client("iam")
     role = iam.get_role(RoleName=ROLE)["Role"]
-    policy = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
+    policy, other = (
+        iam.get_role_policy(RoleName=name, PolicyName="cogauth")["PolicyDocument"]
+        for name in (ROLE, AUTO_CONFIRM_ROLE)
+    )
     return Stack(
         region=account.region,
         account=account.aws.account,
@@ -114,6 +119,7 @@ def look(account: Account) -> Stack:
         trust=role["AssumeRolePolicyDocument"]["Statement"],
         role_arn=role["Arn"],
         role_policy=policy["Statement"],
+        auto_confirm_role_policy=other["Statement"],
         functions={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
     )
 
@@ -197,12 +203,31 @@ def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
     pool = stack.pool
     for action in ("AdminInitiateAuth", "AdminGetUser", "DescribeUserPoolClient"):
         assert role_may(stack, f"cognito-idp:{action}", pool)
-    for name in (SIGN_IN, AUTO_CONFIRM):
-        stream = arn(
-            stack, "logs", f"log-group:/aws/lambda/{name}:log-stream:2026/11/22/[$LATEST]a"
-        )
-        assert role_may(stack, "logs:CreateLogStream", stream)
-        assert role_may(stack, "logs:PutLogEvents", stream)
+    for action in LOGGING:
+        assert role_may(stack, action, log_stream(stack, SIGN_IN))
+        assert not role_may(stack, action, log_stream(stack, AUTO_CONFIRM))
+
+
+LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def log_stream(stack: Stack, function: str) -> str:
+    stream = f"log-group:/aws/lambda/{function}:log-stream:2026/11/22/[$LATEST]a"
+    return arn(stack, "logs", stream)
+
+
+def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Stack) -> None:
+    """It could sign anyone in, had it the sign-in function's role."""
+    policy, session = stack.auto_confirm_role_policy, boto3.Session()
+    for action in LOGGING:
+        assert allowed(policy, Request(action, log_stream(stack, AUTO_CONFIRM)))
+        assert not allowed(policy, Request(action, log_stream(stack, SIGN_IN)))
+    for service in ("cognito-idp", "iam", "logs", "lambda", "s3", "sts"):
+        for operation in session.client(service, REGION).meta.service_model.operation_names:
+            for resource in (stack.pool, stack.role_arn, log_stream(stack, AUTO_CONFIRM), "*"):
+                action = f"{service}:{operation}"
+                mine = action in LOGGING and resource == log_stream(stack, AUTO_CONFIRM)
+                assert allowed(policy, Request(action, resource)) is mine
 
 
 def test_the_role_may_do_nothing_else(stack: Stack) -> None:

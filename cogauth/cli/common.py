@@ -375,6 +375,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     from cogauth import engine
     from cogauth.context import Aws
     from cogauth.files import check_writable
+    from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
     local_data = None
@@ -389,6 +390,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         else:
             aws = connect(target, None, from_environment=True, clients=engine.UP_CLIENTS)
         ctx = unsaved_stack(target, aws, settings, local_data)
+        check_boundary(ctx, settings)
         engine.check_names(ctx)
         ctx.state.save()
     except BaseException:

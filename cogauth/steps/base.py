@@ -52,9 +52,8 @@ class Resource(ABC):
     needs: tuple[str, ...] = ()
     # The error by which AWS says that the name is taken; None where names are not unique.
     taken: str | None = None
-    # The resources that must be made anew once this one is made or changed; or only once made.
+    # The resources that must be made anew once this one is made or changed.
     outdates: tuple[str, ...] = ()
-    outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
     # Whether it says who may call what: after a change it is read again, and must be as asked for.
@@ -126,6 +125,11 @@ class Resource(ABC):
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""
+
+    def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
+        """Return the resources that must be made anew once this one is made, and only then."""
+        del ctx
+        return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         """Yield what the user must say yes to, for something is lost by it for good.
