@@ -76,6 +76,10 @@ FACTS: dict[str, dict[str, dict[str, str]]] = {
             "role": ROLE_NAME,
         },
     },
+    "auto_confirm_role": {
+        "auto_confirm_role": _ROLE,
+        "auto_confirm_role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
+    },
     "sign_in_function": {"sign_in_log_group": _LOG_GROUP, "sign_in_function": _FUNCTION},
     "auto_confirm_function": {
         "auto_confirm_log_group": _LOG_GROUP,

@@ -63,6 +63,7 @@ UP_FIELDS = [
     "user_pool_arn",
     "client_id",
     "role_arn",
+    "auto_confirm_role_arn",
     "sign_in_function_arn",
     "auto_confirm_function_arn",
     "rest_api_id",
@@ -88,6 +89,7 @@ STEPS = [
     "app_client",
     "role",
     "sign_in_function",
+    "auto_confirm_role",
     "auto_confirm_function",
     "trigger",
     "rest_api",
@@ -100,6 +102,7 @@ TITLES = [
     "App client",
     "Role",
     "Sign-in function",
+    "Auto-confirm role",
     "Auto-confirm function",
     "Pre-sign-up trigger",
     "REST API",
@@ -188,15 +191,20 @@ def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
     assert pool["UserPoolTags"] == tags
     assert pool["LambdaConfig"] == {"PreSignUp": up["auto_confirm_function_arn"]}
     assert world[f"client cogauth-{up['stack_id']}"]["ClientId"] == up["client_id"]
-    role = world["role cogauth-LambdaAuthRole"]
-    assert role["Arn"] == up["role_arn"]
-    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
-    for name, arn in (
-        ("signInFunction", up["sign_in_function_arn"]),
-        ("autoConfirmUserFunction", up["auto_confirm_function_arn"]),
+    for role_name, name, which in (
+        ("LambdaAuthRole", "signInFunction", ("role_arn", "sign_in_function_arn")),
+        (
+            "AutoConfirmRole",
+            "autoConfirmUserFunction",
+            ("auto_confirm_role_arn", "auto_confirm_function_arn"),
+        ),
     ):
+        role = world[f"role cogauth-{role_name}"]
+        assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
         function = world[f"function cogauth-{name}"]
-        assert function["configuration"]["FunctionArn"] == arn
+        configuration = function["configuration"]
+        assert [role["Arn"], configuration["FunctionArn"]] == [up[key] for key in which]
+        assert configuration["Role"] == role["Arn"]
         assert function["tags"] == tags
         group = world[f"log group /aws/lambda/cogauth-{name}"]
         assert group["retentionInDays"] == 30

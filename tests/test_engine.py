@@ -14,7 +14,7 @@ from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
 from cogauth.state import CREATED, CREATING
 from cogauth.steps import STEPS
 
-ROLE = "shop-LambdaAuthRole"
+ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 SIGN_IN_LOGS, AUTO_CONFIRM_LOGS = f"/aws/lambda/{SIGN_IN}", f"/aws/lambda/{AUTO_CONFIRM}"
 STACK = sorted(
@@ -35,7 +35,9 @@ STACK = sorted(
         "permission cogauth-apigateway",
         "permission cogauth-cognito-idp",
         "policy cogauth",
+        "policy cogauth",
         "pool shop",
+        f"role {AUTO_CONFIRM_ROLE}",
         f"role {ROLE}",
         "stage dev deployed",
         "trigger PreSignUp",
@@ -654,7 +656,7 @@ def delete_stage(account: Account) -> None:
     [
         (delete_client, {"app_client"}),
         # Lambda keeps a grant to the very role that a function was made with.
-        (delete_role, {"role", "auto_confirm_function", "trigger", "rest_api"}),
+        (delete_role, {"role", "sign_in_function", "rest_api"}),
         (delete_role_policy, {"role"}),
         (delete_sign_in_function, {"sign_in_function", "rest_api"}),
         (delete_auto_confirm_function, {"auto_confirm_function", "trigger"}),
@@ -838,12 +840,15 @@ def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) ->
         "DeleteLogGroup",
         "DeleteRestApi",
         "DeleteRole",
+        "DeleteRole",
+        "DeleteRolePolicy",
         "DeleteRolePolicy",
         "DeleteUserPool",
     ]
     order = [line.rsplit(" ", 1)[1] for line in lines]
     assert order[0] == api
-    assert max(map(order.index, (SIGN_IN, AUTO_CONFIRM))) < order.index(ROLE)
+    assert order.index(SIGN_IN) < order.index(ROLE)
+    assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_ROLE)
     assert order.index(SIGN_IN) < min(map(order.index, (pool, SIGN_IN_LOGS)))
     assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_LOGS)
 
@@ -853,7 +858,8 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     role = fact(account, "role", "arn")
 
     def refuse(call: Call) -> Any:
-        return refusal(403, "AccessDenied") if call.operation == "DeleteRole" else None
+        its = call.operation == "DeleteRole" and call.sent["body"]["RoleName"] == ROLE
+        return refusal(403, "AccessDenied") if its else None
 
     with account.calls.watched(refuse):
         result = account.down()
@@ -906,6 +912,7 @@ def unrecorded(account: Account) -> list[str]:
     roots = {
         "pool shop": ("user_pool", "user_pool"),
         f"role {ROLE}": ("role", "role"),
+        f"role {AUTO_CONFIRM_ROLE}": ("auto_confirm_role", "auto_confirm_role"),
         f"function {SIGN_IN}": ("sign_in_function", "sign_in_function"),
         f"function {AUTO_CONFIRM}": ("auto_confirm_function", "auto_confirm_function"),
         f"logs {SIGN_IN_LOGS}": ("sign_in_function", "sign_in_log_group"),
@@ -1022,7 +1029,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
     creating = {
         "CreateUserPool": ["user_pool"],
         "CreateUserPoolClient": ["app_client"],
-        "CreateRole": ["role"],
+        "CreateRole": ["auto_confirm_role", "role"],
         "CreateFunction": ["auto_confirm_function", "sign_in_function"],
         "CreateRestApi": ["rest_api"],
         "CreateAuthorizer": ["authorizer"],
@@ -1035,7 +1042,8 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
         if call.operation not in creating:
             return
         keys = creating[call.operation]
-        here = next((key for key in keys if key[:4] in str(call.sent["body"])), keys[0])
+        sent = str(call.sent["body"]).lower()
+        here = next((key for key in keys if key[:4] in sent), keys[-1])
         keys.remove(here)
         records = {
             key: record
@@ -1049,7 +1057,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
 
     with account.calls.watched(look):
         account.up(cors_origins=("https://app.example",))
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
@@ -1393,10 +1401,11 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
     account.up()
     ctx = account.context()
     found = list(engine.survey(ctx))
-    assert len(found) == 7
+    assert len(found) == 8
     assert all(ctx.owns(finding.tags) for finding in found)
     assert {finding.step for finding in found if finding.unique} == {
         "role",
+        "auto_confirm_role",
         "sign_in_function",
         "auto_confirm_function",
     }

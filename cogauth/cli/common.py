@@ -432,6 +432,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     from cogauth import engine
     from cogauth.context import Aws
     from cogauth.files import check_writable
+    from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
     local_data = None
@@ -446,6 +447,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         else:
             aws = connect(target, None, from_environment=True, clients=engine.UP_CLIENTS)
         ctx = unsaved_stack(target, aws, settings, local_data)
+        check_boundary(ctx, settings)
         engine.check_names(ctx)
         ctx.state.save()
     except BaseException:
@@ -480,9 +482,9 @@ def stop_unused_local(target: Target) -> bool:
     sound, damaged = local_stacks(target)
     if damaged and not sound:
         notice(
-            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be "
-            "believed, and may be of a stack on it. 'cogauth recover --state FILE' mends such a file; 'cogauth "
-            "down' of the last stack then ends the local AWS."
+            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be believed, "
+            "and may be of a stack on it. 'cogauth recover --state FILE' mends such a file; "
+            "'cogauth down' of the last stack then ends the local AWS."
         )
     if sound or damaged:
         return False

@@ -98,6 +98,12 @@ Examples:
     metavar="LIST",
 )
 @_setting("power_user", "Give the role AmazonCognitoPowerUser, not the least it needs.")
+@click.option(
+    "--permissions-boundary",
+    envvar="COGAUTH_PERMISSIONS_BOUNDARY",
+    metavar="ARN",
+    help="A managed policy that bounds what both roles may do; none to take it back.",
+)
 @_setting("runtime", "Both functions' Lambda runtime.")
 @_setting("architecture", "Both functions' processor: arm64 or x86_64.")
 @_setting("sign_in_memory", "The sign-in function's memory, in MB.")
@@ -296,9 +302,11 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine
     from cogauth.context import Context
+    from cogauth.steps.iam import check_boundary
 
     aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
     ctx = Context(aws, state)
+    check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
     # On disk once all that 'up' asks is answered: a refused one leaves the former settings.
@@ -316,6 +324,7 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         "user_pool_arn": ctx.fact("user_pool", "arn"),
         "client_id": ctx.fact("app_client"),
         "role_arn": ctx.fact("role", "arn"),
+        "auto_confirm_role_arn": ctx.fact("auto_confirm_role", "arn"),
         "sign_in_function_arn": ctx.fact("sign_in_function", "arn"),
         "auto_confirm_function_arn": ctx.fact("auto_confirm_function", "arn"),
         "rest_api_id": ctx.fact("rest_api"),

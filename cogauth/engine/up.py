@@ -184,9 +184,8 @@ class _Up:
         )
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
-        if ctx.state.settings.tier_given:
-            # It is carried out: a tier that is raised elsewhere from now on stays.
-            ctx.state.settings = replace(ctx.state.settings, tier_given=False)
+        if (settings := ctx.state.settings.carried_out()) != ctx.state.settings:
+            ctx.state.settings = settings
             ctx.state.save()
         return [self.steps.results[step.name] for step in STEPS]
 
@@ -370,7 +369,8 @@ class _Up:
         with self.turns[resource.outermost]:
             # The wait for this turn may have been long enough for a Ctrl-C.
             _check_stop(ctx)
-            _outdate(ctx, resource.outdates + resource.outdates_when_made)
+            when_made = patiently(ctx, partial(resource.outdates_when_made, ctx))
+            _outdate(ctx, resource.outdates + when_made)
             intent = {"status": CREATING, "since": timestamp(ctx)}
             if resource.key in self.former:
                 intent["former"] = self.former[resource.key]

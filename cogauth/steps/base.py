@@ -54,9 +54,8 @@ class Resource(ABC):
     needs: tuple[str, ...] = ()
     # The error by which AWS says that the name is taken; None where names are not unique.
     taken: str | None = None
-    # The resources that must be made anew once this one is made or changed; or only once made.
+    # The resources that must be made anew once this one is made or changed.
     outdates: tuple[str, ...] = ()
-    outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
     # Whether it is made anew, beside the former one, where a change that guards isn't kept.
@@ -135,6 +134,11 @@ class Resource(ABC):
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""
+
+    def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
+        """Return the resources that must be made anew once this one is made, and only then."""
+        del ctx
+        return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         """Yield what the user must say yes to, for something is lost by it for good.
