@@ -103,10 +103,17 @@ class Progress(Display):
     def change(self, step: Step, what: str) -> None:
         """Say what of a standing resource is changed."""
         del step
+        self._say(f"  {what}")
+
+    def warn(self, what: str) -> None:
+        """Say what was left as it is."""
+        self._say(f"Warning: {what}")
+
+    def _say(self, line: str) -> None:
         if self.live is None:
-            click.echo(f"  {what}", err=True)
+            click.echo(line, err=True)
         else:
-            self.live.console.print(f"  {what}", markup=False, highlight=False)
+            self.live.console.print(line, markup=False, highlight=False)
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """Show what a step waits for, and for how long at the most."""

@@ -53,6 +53,8 @@ class Row:
         place: where it is; None if it is gone.
         clings: whether it is left alone and refers to our authorizer, which must stay then.
         lost: whether it was attached, and something else guards it by now, or nothing.
+        foreign: whether it is as the state file says that it was attached, but the authorizer isn't
+            ours: the file is wrong.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Row:
     place: LiveMethod | None = None
     clings: bool = False
     lost: bool = False
+    foreign: bool = False
 
     @property
     def shown(self) -> tuple[Any, ...]:
@@ -332,7 +335,8 @@ def _attach_row(
     }
     ids = {one["id"] for one in ours}
     former = live
-    if recorded is not None and (_one_of(live, recorded["ours"]) or live["authorizerId"] in ids):
+    # What the record says isn't enough: only our authorizer there shows that it was attached.
+    if recorded is not None and live["authorizerId"] in ids:
         # An API key is nobody's but the API's owner's.
         former = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
     elif live["authorizerId"] in ids:
@@ -498,6 +502,7 @@ def plan_detach(
         name
         for name in changed
         if name in record["stages"]
+        and (api.ours(ctx) or _is_on_ours(api, name))
         and (restored or name in record["outdated"] or (rows and _may_ask_us(ctx, api, name)))
     ]
     if stages:
@@ -511,6 +516,12 @@ def plan_detach(
     ]
     pending = _others(ctx, raw, rows)
     return Plan(api_id, record["name"], api, rows, stages, pending, unknown, warnings)
+
+
+def _is_on_ours(api: Api, stage: str) -> bool:
+    """Say whether a stage serves a deployment of ours."""
+    on = next(one for one in api.stages if one["stageName"] == stage).get("deploymentId")
+    return on in api.deployments
 
 
 def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
@@ -543,6 +554,10 @@ def _detach_row(ctx: Context, api: Api, name: str, place: LiveMethod | None) -> 
                 "once more, then run this again"
             )
         return Row(name, LEFT_ALONE, why, live, None, former, place, clings, lost)
+    if not clings:
+        # As the record says, and so says the record of anybody's method.
+        why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
+        return Row(name, LEFT_ALONE, why, live, None, former, place, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (

@@ -30,6 +30,10 @@ class Role(Resource):
     # same name and ARN doesn't have it.
     outdates_when_made = (SIGN_IN.key, AUTO_CONFIRM.key)
 
+    def name(self, ctx: Context) -> str:
+        """Return the role's name, which is unique in an account."""
+        return _role_name(ctx)
+
     def create(self, ctx: Context) -> Live:
         """Make the role. It may take some seconds until Lambda can assume it."""
         return ctx.aws.iam.create_role(

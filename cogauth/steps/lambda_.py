@@ -102,23 +102,24 @@ class LogGroup(Resource):
         self.function = function
         self.key = _log_group_key(function)
 
-    def _name(self, ctx: Context) -> str:
+    def name(self, ctx: Context) -> str:
+        """Return the group's name, which is unique in a region."""
         return f"/aws/lambda/{self.function.name(ctx)}"
 
     def create(self, ctx: Context) -> Live:
         """Make the group; its retention is a change."""
-        ctx.aws.logs.create_log_group(logGroupName=self._name(ctx), tags=ctx.tags)
-        return {"logGroupName": self._name(ctx), "Tags": ctx.tags}
+        ctx.aws.logs.create_log_group(logGroupName=self.name(ctx), tags=ctx.tags)
+        return {"logGroupName": self.name(ctx), "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Describe the group by its name, which is unique in a region, and list its tags."""
         del record
         pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
-            logGroupNamePrefix=self._name(ctx)
+            logGroupNamePrefix=self.name(ctx)
         )
         for page in pages:
             for group in page["logGroups"]:
-                if group["logGroupName"] == self._name(ctx):
+                if group["logGroupName"] == self.name(ctx):
                     answer = or_none(
                         lambda: ctx.aws.logs.list_tags_for_resource(resourceArn=self._arn(ctx)),
                         GONE,
@@ -127,7 +128,7 @@ class LogGroup(Resource):
         return None
 
     def _arn(self, ctx: Context) -> str:
-        return ctx.arn("logs", f"log-group:{self._name(ctx)}")
+        return ctx.arn("logs", f"log-group:{self.name(ctx)}")
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the group's name and ARN."""
@@ -143,7 +144,7 @@ class LogGroup(Resource):
             yield Change(
                 f"keep its logs for {LOG_RETENTION_DAYS} days",
                 lambda: ctx.aws.logs.put_retention_policy(
-                    logGroupName=self._name(ctx), retentionInDays=LOG_RETENTION_DAYS
+                    logGroupName=self.name(ctx), retentionInDays=LOG_RETENTION_DAYS
                 ),
             )
 
@@ -174,6 +175,10 @@ class Function(Resource):
         self.key = function.key
         # The log group comes before its first line, and is deleted after its last.
         self.needs = ("role", _log_group_key(function), *function.needs)
+
+    def name(self, ctx: Context) -> str:
+        """Return the function's name, which is unique in a region."""
+        return self.function.name(ctx)
 
     def _configuration(self, ctx: Context) -> dict[str, Any]:
         return {
