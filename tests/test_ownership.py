@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_tools import in_process
+from cli_tools import client, in_process
 from conftest import Account, Call, Silent, StoppedError, refusal
 from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool, ours
 from test_engine import (
@@ -35,7 +35,9 @@ from cogauth.state import ATTACHED, CREATED, CREATING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cli_tools import Result
+    from cli_tools import Cli, Result, Running
+
+pytest_plugins = ("cli_tools",)
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
 # What the others' pool and API are called: a name that tells nothing, and the stack's own.
@@ -695,6 +697,24 @@ def test_attach_gives_back_one_day_what_is_there_and_not_what_a_file_says(accoun
     assert orders.methods() == before
 
 
+def test_attach_guards_by_no_pool_that_a_file_names(account: Account) -> None:
+    only_a_pool(account)
+    orders = Orders(account)
+    before, sound = orders.methods(), account.state().by_key("user_pool")
+    assert sound is not None
+    theirs = make_pool(account, "theirs", 0)
+    for wrong, said in (
+        ({"id": theirs, "arn": pool_arn(account, theirs)}, "isn't this stack's by its tags"),
+        ({"arn": OTHER_POOL}, "has another ARN"),
+        ({"id": "eu-central-1_Gone"}, "is gone"),
+    ):
+        record_another(account, "user_pool", {**sound, **wrong})
+        with account.calls.watched() as calls, pytest.raises(CogauthError, match=said):
+            attach(account)
+        assert mutations(calls) == []
+    assert orders.methods() == before
+
+
 @pytest.mark.parametrize("words", [("down", "--yes"), ("detach", "--yes"), ("detach", "--dry-run")])
 def test_what_opens_a_method_says_so(
     account: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
@@ -771,3 +791,47 @@ def test_a_log_group_a_role_and_a_function_need_name_and_tag(account: Account) -
         f"role {ROLE}",
     ]
     assert account.down().clean
+
+
+# ---- The question, on a local AWS
+
+
+def tagged_pool(endpoint: str, stack: str, stack_id: str) -> str:
+    cognito = client("cognito-idp", endpoint)
+    claim = dict(zip(TAGS, (stack, stack_id), strict=True))
+    made = cognito.create_user_pool(PoolName=stack, UserPoolTags=claim)["UserPool"]["Id"]
+    cognito.admin_create_user(UserPoolId=made, Username="bob")
+    return str(made)
+
+
+def pools_of(endpoint: str, stack: str) -> set[str]:
+    found = client("cognito-idp", endpoint).list_user_pools(MaxResults=60)["UserPools"]
+    return {each["Id"] for each in found if each["Name"] == stack}
+
+
+def asked(cli: Cli, theirs: str) -> Running:
+    running = cli.on_terminal("down")
+    text = running.see(r"Type the stack's name, claimed, to delete all of it: ")
+    assert f"{theirs}: only its tag says that it is the stack's" in " ".join(text.split())
+    assert f"The user pool {theirs} holds about 1 user: lost with it." in " ".join(text.split())
+    return running
+
+
+@pytest.mark.local
+def test_what_was_listed_goes_once_it_was_agreed_to(cli: Cli, endpoint: str) -> None:
+    cli.env.update(COGAUTH_STACK="claimed", COGAUTH_ENDPOINT_URL=endpoint)
+    up = cli.run("up", "--json").must().document
+    theirs = tagged_pool(endpoint, "claimed", up["stack_id"])
+    running = asked(cli, theirs)
+    # Somebody is quick, and tags one more: it wasn't seen, so nothing goes.
+    second = tagged_pool(endpoint, "claimed", up["stack_id"])
+    running.type("claimed\n")
+    assert running.ended() == 1
+    assert "changed meanwhile. Nothing was deleted" in running.plain
+    assert pools_of(endpoint, "claimed") == {up["user_pool_id"], theirs, second}
+    client("cognito-idp", endpoint).delete_user_pool(UserPoolId=second)
+    running = asked(cli, theirs)
+    running.type("claimed\n")
+    assert running.ended() == 0
+    assert pools_of(endpoint, "claimed") == set()
+    assert not cli.state.with_name("claimed.json").exists()

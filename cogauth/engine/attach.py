@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTACH_CLIENTS = ("apigateway", "apigateway_once")
+ATTACH_CLIENTS = ("apigateway", "apigateway_once", "cognito")
 # API Gateway's rate for an account's control calls, all together, is 10 a second with 40 at once:
 # some are left for what was read before, and for others.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
