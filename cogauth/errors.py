@@ -54,6 +54,10 @@ class NameTakenError(CogauthError):
     """A resource has one of the stack's names but isn't the stack's own."""
 
 
+class NotOwnedError(CogauthError):
+    """What the state file records isn't the stack's own, by what it says itself."""
+
+
 class LocalAwsError(CogauthError):
     """The embedded local AWS is not installed, not running, or didn't start."""
 

@@ -719,40 +719,6 @@ def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
     assert pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
 
 
-def untag_pool(account: Account) -> None:
-    update_pool(account, UserPoolTags={})
-
-
-def untag_api(account: Account) -> None:
-    arn = account.state().fact("rest_api", "arn")
-    account.client("apigateway").untag_resource(resourceArn=arn, tagKeys=list(TAGS))
-
-
-TAGS = ("cogauth:stack", "cogauth:stack-id")
-
-
-@pytest.mark.parametrize("untag", [untag_pool, untag_api])
-def test_what_was_recorded_by_its_id_is_ours_whatever_its_tags_say(
-    account: Account, untag: Callable[[Account], None]
-) -> None:
-    account.up()
-    tagged = configuration(account), tags_of_ids(account)
-    untag(account)
-    assert tags_of_ids(account) != tagged[1]
-    changed = {step for step, action in account.up().items() if action != "unchanged"}
-    assert changed == {"user_pool" if untag is untag_pool else "rest_api"}
-    assert (configuration(account), tags_of_ids(account)) == tagged
-    untag(account)
-    result = account.down()
-    assert (result.remaining, result.already_gone) == ([], [])
-    assert account.left() == []
-
-
-def tags_of_ids(account: Account) -> list[Any]:
-    api = account.client("apigateway").get_rest_api(restApiId=fact(account, "rest_api"))
-    return [pool(account).get("UserPoolTags"), api.get("tags")]
-
-
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
     account.up()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
@@ -800,8 +766,7 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.path().write_text(text)
     with account.calls.watched() as calls:
         result = account.down()
-    # By an id, which nobody else can have, they are deleted unread: the answer tells.
-    assert sorted(mutations(calls)) == ["DeleteRestApi", "DeleteUserPool"]
+    assert mutations(calls) == []
     assert (result.deleted, result.remaining, result.problems) == ([], [], [])
     # All but the API's root path; a method's integration is a record of its own.
     assert len(result.already_gone) == len(STACK) - 1 + 2
@@ -827,12 +792,17 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     assert account.left() == []
 
 
+def down(account: Account, lines: list[str]) -> None:
+    ctx = account.context()
+    engine.down(ctx, engine.plan_down(ctx), lines.append)
+
+
 def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) -> None:
     account.up()
     api, pool = fact(account, "rest_api"), fact(account, "user_pool")
     lines: list[str] = []
     with account.calls.watched() as calls:
-        engine.down(account.context(), lines.append)
+        down(account, lines)
     assert sorted(mutations(calls)) == [
         "DeleteFunction",
         "DeleteFunction",
@@ -1146,9 +1116,14 @@ def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -
 def test_down_tells_what_failed_before_it_could_not_look_again(account: Account) -> None:
     account.up()
 
+    denied = ["DeleteRole"]
+
     def refuse(call: Call) -> Any:
-        denied = call.operation in {"DeleteRole", "GetResources"}
-        return refusal(403, "AccessDenied") if denied else None
+        if call.operation in denied:
+            # What was found before is deleted; what remains can't be seen.
+            denied.append("GetResources")
+            return refusal(403, "AccessDenied")
+        return None
 
     with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
         account.down()
@@ -1304,7 +1279,7 @@ def test_what_someone_else_put_in_our_resources_place_is_left_alone(
     assert mutations(calls) == []
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
-    assert any(entry["id"] == name for entry in result.already_gone)
+    assert [entry["id"] for entry in result.not_ours] == [name]
     assert any(name in words for words in result.left_alone)
     assert any(name in left for left in account.left())
 
@@ -1411,10 +1386,10 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
     }
 
 
-def test_standing_lists_what_down_deletes(account: Account) -> None:
+def test_what_down_deletes_is_listed_before(account: Account) -> None:
     account.up()
-    listed = [name for _title, name in engine.standing(account.state())]
+    listed = [each.id for each in engine.plan_down(account.context()).doomed]
     lines: list[str] = []
-    engine.down(account.context(), lines.append)
+    down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
     assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)

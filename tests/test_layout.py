@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import RESOURCES, needed
 
-from cogauth.engine.down import deletion_needs
+from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
 
 ROOT = Path(__file__).parents[1]

@@ -183,7 +183,8 @@ def detach(  # noqa: PLR0913 click passes each option by its name
                     continue
                 raise
     _show_detached(target, done, time.monotonic() - begun)
-    return 1 if any(result and result.problems for _, result in done) else 0
+    failed = any(result and (result.problems or result.not_ours) for _, result in done)
+    return 1 if failed else 0
 
 
 def _check_given(**options: str | None) -> None:
@@ -263,7 +264,7 @@ def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
         return
     width = max((len(row.name) for row in plan.rows), default=0)
     for row in plan.rows:
-        say(f"  {row.name:<{width}}  {_change(ctx, plan.api, row)}")
+        say(f"  {row.name:<{width}}  {change_of(ctx, plan.api, row)}")
     if plan.point_authorizer:
         say("  The stack's authorizer there is set to the stack's present user pool.")
     if plan.stages:
@@ -273,10 +274,12 @@ def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
         say(f"Warning: {warning}")
 
 
-def _change(ctx: Context, api: Api, row: Row) -> str:
+def change_of(ctx: Context, api: Api, row: Row) -> str:
+    """Say what becomes of who may call a method."""
     before = api.words(ctx, row.before) if row.before else ""
     if row.action in {"attach", "restore"} and row.after:
-        return f"{before}  →  {api.words(ctx, row.after)}"
+        after = api.words(ctx, row.after)
+        return f"{before}  →  {after}{': open to anyone' if after == 'NONE' else ''}"
     if row.action == "unchanged":
         return f"{before}: stays so" + (f", {row.why}" if row.why else "")
     return f"{before}: {row.action}: {row.why}".removeprefix(": ")

@@ -156,7 +156,7 @@ def _play(target: Target, story: Story) -> None:
         story.expect(f"HTTP {expected}", f"HTTP {call_protected(ctx, url, token)}")
 
     story.tell("cogauth down", "All of it is deleted, each before what it needs.")
-    result = engine.down(ctx, lambda line: notice(f"   {line}"))
+    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"   {line}"))
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",

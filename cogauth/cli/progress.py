@@ -100,10 +100,17 @@ class Progress(Display):
     def change(self, step: Step, what: str) -> None:
         """Say what of a standing resource is changed."""
         del step
+        self._say(f"  {what}")
+
+    def warn(self, what: str) -> None:
+        """Say what was left as it is."""
+        self._say(f"Warning: {what}")
+
+    def _say(self, line: str) -> None:
         if self.live is None:
-            notice(f"  {what}")
+            notice(line)
         else:
-            self.live.console.print(styled(f"  {what}"))
+            self.live.console.print(styled(line))
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """Show what a step waits for, and for how long at the most."""

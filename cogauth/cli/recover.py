@@ -21,16 +21,31 @@ if TYPE_CHECKING:
 Examples:
   cogauth recover                         finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
+  cogauth recover --take eu-central-1_AbCdEfGhI   where several user pools carry its tags
 """,
 )
 @click.option("--stack-id", envvar="COGAUTH_STACK_ID", help="Which one, if several have the name.")
+@click.option(
+    "--take",
+    multiple=True,
+    metavar="ID",
+    help="Which user pool, or which REST API, if several carry the stack's tags; repeatable.",
+)
 @writer_options
 @target_options
-def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle: float) -> None:
+def recover(
+    target: Target,
+    *,
+    stack_id: str | None,
+    take: tuple[str, ...],
+    lock_timeout: float,
+    settle: float,
+) -> None:
     """Write a lost or damaged state file anew, from what stands in the account.
 
-    The stack is found by its names and its tags; nothing is changed in AWS. A damaged state file
-    is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
+    The stack is found by its names and its tags; nothing is changed in AWS. Where several user
+    pools or REST APIs carry them, all are listed, and you say which is the stack's. A damaged state
+    file is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
     from cogauth.files import check_writable
@@ -43,7 +58,7 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
     with hold(target.state_path, "recover", lock_timeout):
         damaged = _is_damaged(target)
         ctx = search(target)
-        engine.recover(ctx, stack_id)
+        engine.recover(ctx, stack_id, take)
         if damaged:
             notice(f"The damaged state file was kept as {_keep(target.state_path)}.")
         ctx.state.save()

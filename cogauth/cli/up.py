@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.state import Attachment
+    from cogauth.state import Attachment, State
 
 DEFAULTS = Settings()
 # Of the methods of an API that have lost their guard so many are named.
@@ -128,15 +128,23 @@ Examples:
     "--yes",
     is_flag=True,
     help="Don't ask: make a lost user pool anew, take the client's secret back from Secrets "
-    "Manager.",
+    "Manager, adopt.",
+)
+@click.option(
+    "--adopt",
+    multiple=True,
+    metavar="ID",
+    help="Put the stack's tags back on its user pool or REST API, if someone took them off; asks. "
+    "Only what the state file records. Repeatable.",
 )
 @writer_options
 @target_options
-def up(
+def up(  # noqa: PLR0913 click passes each option by its name
     target: Target,
     *,
     local: bool,
     yes: bool,
+    adopt: tuple[str, ...],
     lock_timeout: float,
     settle: float,
     **choices: Any,
@@ -152,7 +160,7 @@ def up(
     begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
-    load_state(target)
+    _check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
     # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
@@ -173,7 +181,7 @@ def up(
         try:
             shown = progress.interrupted if progress.live else None
             with progress, gently(ctx.waiter.stop, shown):
-                results = engine.up(ctx, progress)
+                results = engine.up(ctx, progress, adopt)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
@@ -182,6 +190,21 @@ def up(
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
     _show(target, ctx, results, time.monotonic() - begun)
+
+
+def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
+    """See that the state file records what is to be adopted.
+
+    Raises:
+        UsageError: it doesn't; nothing else is ever adopted.
+    """
+    records = [state.by_key(key) or {} for key in ("user_pool", "rest_api")] if state else []
+    known = [record["id"] for record in records if "id" in record]
+    if unknown := [one for one in adopt if one not in known]:
+        raise UsageError(
+            f"--adopt {' '.join(unknown)}: the state file {target.state_path} records no user pool "
+            f"or REST API of that id. It records: {', '.join(known) or 'none'}."
+        )
 
 
 def _cors_notices(ctx: Context) -> Iterator[str]:

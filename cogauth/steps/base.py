@@ -69,11 +69,6 @@ class Resource(ABC):
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
 
-    def name(self, ctx: Context) -> str | None:
-        """Return its name, of those that carry the stack's and can be used only once; or None."""
-        del ctx
-        return None
-
     @property
     def outermost(self) -> str:
         """The resource whose deletion takes this one along; itself, if it is inside of none."""
@@ -100,6 +95,11 @@ class Resource(ABC):
         """
         live = self.read(ctx, {})
         return [] if live is None else [live]
+
+    def name(self, ctx: Context) -> str | None:
+        """Return its name, where that is its id and can be used only once; or None."""
+        del ctx
+        return None
 
     def others(self, ctx: Context, known: str) -> list[Live]:
         """Return all that ``find`` does, but for the one of a known id."""
@@ -131,6 +131,25 @@ class Resource(ABC):
         """Return its tags, or None if it has none because it is part of a parent that is ours."""
         del live
         return None
+
+    def users(self, live: Live) -> int | None:
+        """Return about how many users it holds, or None if it is nothing that holds any."""
+        del live
+        return None
+
+    def untouched(self, ctx: Context, live: Live) -> bool:
+        """Say whether it is as its creating call leaves it, so that nothing is lost with it.
+
+        Tags are a claim that others may make, too: of what no record knows, only this tells that it
+        may be what an interrupted create of ours made.
+        """
+        del ctx, live
+        return True
+
+    def marked(self, ctx: Context, live: Live) -> bool:
+        """Say whether a part of it bears the stack's id, which takes more than to tag it."""
+        del ctx, live
+        return True
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""

@@ -64,7 +64,7 @@ class Role(Resource):
         self.key = spec.key
 
     def name(self, ctx: Context) -> str:
-        """Return the role's name."""
+        """Return the role's name, which is unique in an account."""
         return self.spec.name(ctx)
 
     def create(self, ctx: Context) -> Live:

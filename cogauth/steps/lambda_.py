@@ -107,7 +107,7 @@ class LogGroup(Resource):
         self.key = _log_group_key(function)
 
     def name(self, ctx: Context) -> str:
-        """Return the name that Lambda gives to a function's log group."""
+        """Return the name that Lambda gives to a function's log group; it is unique in a region."""
         return f"/aws/lambda/{self.function.name(ctx)}"
 
     def create(self, ctx: Context) -> Live:
@@ -181,7 +181,7 @@ class Function(Resource):
         self.needs = (function.role, _log_group_key(function), *function.needs)
 
     def name(self, ctx: Context) -> str:
-        """Return the function's name."""
+        """Return the function's name, which is unique in a region."""
         return self.function.name(ctx)
 
     def _configuration(self, ctx: Context) -> dict[str, Any]:
