@@ -305,6 +305,30 @@ ROOTS = {
 }
 
 
+# Of each root, an id of the right form that nothing has, and the ARN that goes with it.
+NOBODYS = {
+    "user_pool": ("{region}_Nobody", "arn:aws:cognito-idp:{region}:{account}:userpool/{id}"),
+    "rest_api": ("abcdef1234", "arn:aws:apigateway:{region}::/restapis/{id}"),
+    "role": ("nobodys", "arn:aws:iam::{account}:role/{id}"),
+    **dict.fromkeys(
+        ["sign_in_function", "auto_confirm_function"],
+        ("nobodys", "arn:aws:lambda:{region}:{account}:function:{id}"),
+    ),
+    **dict.fromkeys(
+        ["sign_in_log_group", "auto_confirm_log_group"],
+        ("/aws/lambda/nobodys", "arn:aws:logs:{region}:{account}:log-group:{id}"),
+    ),
+}
+
+
+def nobodys(account: Account, key: str) -> dict[str, str]:
+    """Facts of a root that has the right form, and doesn't exist."""
+    place = {"region": account.region, "account": account.state().account}
+    identifier, arn = NOBODYS[key]
+    identifier = identifier.format(**place)
+    return {"id": identifier, "arn": arn.format(**place, id=identifier)}
+
+
 def record_another(account: Account, key: str, record: dict[str, str]) -> None:
     """Let the state file name something else."""
     state = account.state()
@@ -353,12 +377,12 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
 @pytest.mark.parametrize("key", ["user_pool", "rest_api"])
 def test_down_leaves_what_nobody_tagged_alone_with_all_in_it(account: Account, key: str) -> None:
     account.up()
-    make, describe, facts = {
-        "user_pool": (lambda: make_pool(account, "theirs", 2), describe_pool, ["arn"]),
-        "rest_api": (lambda: make_api(account, "theirs"), describe_api, ["arn", "root"]),
-    }[key]
-    theirs = make()
-    record_another(account, key, {"id": theirs, **dict.fromkeys(facts, "of theirs")})
+    if key == "user_pool":
+        theirs, describe = make_pool(account, "theirs", 2), describe_pool
+        record_another(account, key, {"id": theirs, "arn": pool_arn(account, theirs)})
+    else:
+        theirs, describe = make_api(account, "theirs"), describe_api
+        record_another(account, key, {"id": theirs, "arn": api_arn(account, theirs)})
     before = describe(account, theirs)
     with account.calls.watched() as calls:
         result = account.down(asked=True)
@@ -375,7 +399,7 @@ def test_down_leaves_what_nobody_tagged_alone_with_all_in_it(account: Account, k
 def test_an_id_of_nobody_counts_as_gone(account: Account, key: str) -> None:
     account.up()
     real = fact(account, key)
-    record_another(account, key, {"id": "abcdef1234"})
+    record_another(account, key, nobodys(account, key))
     account.down()
     account.down()
     # The stack's own bears its name and its tag, and a part that only the stack makes.
@@ -423,11 +447,16 @@ def test_up_goes_by_the_stacks_own_names_whatever_the_file_says(account: Account
     assert account.state().fact(key, "arn") == sound.fact(key, "arn")
 
 
+def in_china(account: Account) -> str:
+    """The ARN that the stack's pool would have in another partition."""
+    return account.state().fact("user_pool", "arn").replace("arn:aws:", "arn:aws-cn:")
+
+
 def test_up_takes_no_arn_of_another_from_the_file(account: Account) -> None:
-    """As that of a pool that the authorizer would ask then."""
+    """Its form leaves little more than the partition free; of the API's root path, all."""
     account.up()
     sound = account.state().resources
-    record_another(account, "user_pool", {"arn": OTHER_POOL})
+    record_another(account, "user_pool", {"arn": in_china(account)})
     record_another(account, "rest_api", {"root": "another"})
     assert account.up() == UNCHANGED
     assert account.state().resources == sound
@@ -705,8 +734,8 @@ def test_attach_guards_by_no_pool_that_a_file_names(account: Account) -> None:
     theirs = make_pool(account, "theirs", 0)
     for wrong, said in (
         ({"id": theirs, "arn": pool_arn(account, theirs)}, "isn't this stack's by its tags"),
-        ({"arn": OTHER_POOL}, "has another ARN"),
-        ({"id": "eu-central-1_Gone"}, "is gone"),
+        ({"arn": in_china(account)}, "has another ARN"),
+        (nobodys(account, "user_pool"), "is gone"),
     ):
         record_another(account, "user_pool", {**sound, **wrong})
         with account.calls.watched() as calls, pytest.raises(CogauthError, match=said):
@@ -746,7 +775,7 @@ def test_the_command_lists_leaves_alone_and_fails_once(
     theirs = make_pool(account, "theirs", 2)
     before = describe_pool(account, theirs)
     record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
-    done = command(account, monkeypatch, "down", "--yes", "--settle", "0", "--json").must(1)
+    done = command(account, monkeypatch, "down", "--yes", "--json").must(1)
     assert done.document["not_ours"] == [{"step": "user_pool", "id": theirs}]
     assert done.document["remaining"] == []
     first = done.err.partition("deleting")[0]
@@ -755,7 +784,7 @@ def test_the_command_lists_leaves_alone_and_fails_once(
     )
     assert f"up --adopt {theirs}" in first
     assert describe_pool(account, theirs) == before
-    done = command(account, monkeypatch, "down", "--yes", "--settle", "0", "--json").must()
+    done = command(account, monkeypatch, "down", "--yes", "--json").must()
     assert list(done.document) == ["stack", "deleted", "already_gone", "remaining", "elapsed_s"]
     assert not account.path().exists()
     assert account.left() == ["pool theirs"]
