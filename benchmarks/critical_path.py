@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from benchmarks.aws_moods import NOT_WHILE_PENDING
-from cogauth.engine.down import deletion_needs
+from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:

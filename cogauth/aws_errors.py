@@ -48,6 +48,8 @@ ENABLED_BY_DEFAULT = {
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
+# What may be allowed under the condition of a role's permissions boundary.
+BOUNDED = {"iam:CreateRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
@@ -184,10 +186,17 @@ def _explain_denied(code: str, message: str, action: str) -> str:
         return f"AWS doesn't take the MFA code ({code}). Run the command again with a new one."
     # AWS's message names the action, and not always the operation's own: iam:PassRole.
     named = re.search(r"perform: ([\w-]+:\w+)", message)
-    return (
-        f"{code} ({named.group(1) if named else action}). These credentials don't have that "
-        "permission; the README lists all that cogauth needs."
+    lacking = named.group(1) if named else action
+    text = (
+        f"{code} ({lacking}). These credentials don't have that permission; the README lists all "
+        "that cogauth needs."
     )
+    if lacking in BOUNDED:
+        text += (
+            " Or they have it for roles with a permissions boundary alone, as many organisations "
+            "demand: give that with 'cogauth up --permissions-boundary'."
+        )
+    return text
 
 
 def _explain_clock(metadata: dict[str, Any]) -> str:
@@ -227,6 +236,8 @@ def _advice(operation: str, message: str) -> Iterator[str]:
         "arm64|architecture", message, re.IGNORECASE
     ):
         yield "With --architecture x86_64 'cogauth up' goes on: not each region has arm64."
+    if operation == "PutRolePermissionsBoundary" or "Scope ARN" in message:
+        yield "Give a managed policy that stands in this account with --permissions-boundary."
 
 
 NETWORK = (

@@ -129,8 +129,11 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
 
     Raises:
         UsageError: there is no such API or stage, or more than one.
+        CogauthError: the recorded API is not the stack's.
     """
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
+    if api is None:
+        rest_apis.check_own(ctx)
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
     if standing["id"] == own and stage in {None, own_stage}:
         return Place(own, own_stage)
@@ -178,7 +181,7 @@ def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
         LoginError: no answer came.
     """
     url = url_of(ctx, place, call.path)
-    with session(url, ctx.aws.ca_bundle) as http:
+    with session(url, ctx.aws) as http:
         begun = time.monotonic()
         got = request(
             http,

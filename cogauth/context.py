@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -24,14 +23,17 @@ from botocore.exceptions import CredentialRetrievalError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 
 from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
-from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle
+from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
 from cogauth.errors import CogauthError, UsageError
+from cogauth.forms import is_url
 from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from cogauth.printable import one_line
 from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.credentials import Credentials
     from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
@@ -84,6 +86,7 @@ class Aws:
         region: str | None = None,
         endpoint_url: str | None = None,
         local: bool = False,
+        allow_http: bool = False,
     ) -> None:
         """Prepare; no call is made yet.
 
@@ -93,8 +96,10 @@ class Aws:
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
             local: the embedded local AWS, whose credentials are constants; nothing of the user's
                 own AWS configuration, nor a proxy, is read for it.
+            allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
 
         Attributes:
+            allow_http: as it was given.
             ca_bundle: the file of the certificates that every request trusts; None for those that
                 come with certifi.
 
@@ -105,6 +110,7 @@ class Aws:
             CogauthError: the AWS configuration can't be used.
         """
         self._local = local
+        self.allow_http = allow_http
         if local:
             self._botocore = _unconfigured()
             self._botocore.set_credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
@@ -127,6 +133,8 @@ class Aws:
         self.stop = Event()
         events = self._botocore.get_component("event_emitter")
         events.register("before-call", self._check_stop)
+        # Of every client, those included that botocore itself makes to get credentials.
+        events.register("before-send", self._check_clear)
         events.register("before-parse", _check_answer)
         events.register("after-call", _note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
@@ -166,6 +174,9 @@ class Aws:
     def _check_stop(self, **_call: Any) -> None:
         if self.stop.is_set():
             raise KeyboardInterrupt
+
+    def _check_clear(self, request: AWSPreparedRequest, **_call: Any) -> None:
+        check_clear(request.url, "A call signed with your credentials", allowed=self.allow_http)
 
     def _check_region(self, region: str | None) -> str:
         if not region:
@@ -255,8 +266,13 @@ class Aws:
                 "a line end or a blank (it isn't shown here). Set it again."
             )
 
+    def _is_on_loopback(self) -> bool:
+        url = self.endpoint_url or ""
+        return url.startswith("http:") and is_loopback(url)
+
     def _client(self, service: str, config: Config = RETRIED) -> Any:
-        if self._local:
+        if self._local or self._is_on_loopback():
+            # A proxy has no way to it, and must not get what was signed in clear text.
             config = config.merge(Config(proxies={}))
         make: Any = self._session.client  # its overloads ask for a literal name
         with self._understood():
@@ -428,7 +444,7 @@ def _ask_mfa_code(prompt: str) -> str:
             "its variables: aws configure export-credentials --profile NAME --format env"
         )
     try:
-        code = getpass.getpass(prompt).strip()
+        code = getpass.getpass(one_line(prompt)).strip()
     except EOFError as error:
         raise KeyboardInterrupt from error
     # A password that was typed here by mistake goes nowhere.
@@ -450,18 +466,7 @@ def _has_terminal() -> bool:
 def _check_url(url: str | None) -> str | None:
     if not url:
         return None
-    try:
-        parts = urlsplit(url)
-        usable = (
-            parts.scheme in {"http", "https"}
-            and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
-            and parts.port != 0
-            # urlsplit drops a line end. And a password would be recorded in the state file.
-            and re.fullmatch(r"[!-?A-~]+", url)
-        )
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_url(url):
         shown = "" if "@" in url else f" {url!r}"
         raise UsageError(
             f"The endpoint{shown} can't be used: give a URL such as http://127.0.0.1:4566, without "

@@ -5,11 +5,12 @@ And the last line of defence: whatever is quoted to the user, no credential is i
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from cogauth.errors import TOKEN_LIKE, UsageError
 
@@ -131,6 +132,41 @@ def mentioned(text: str) -> str:
 def _named(names: Iterable[str]) -> str:
     found = [f"{name}={redact(value)!r}" for name in names if (value := os.environ.get(name))]
     return f"The environment has {', '.join(found)}." if found else ""
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether a URL leads to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def crosses_in_clear(url: str) -> bool:
+    """Say whether others can read what is sent to a URL: it is plain HTTP to another machine."""
+    return urlsplit(url).scheme != "https" and not is_loopback(url)
+
+
+def check_clear(url: str, what: str, *, allowed: bool) -> None:
+    """See that nothing which others may not read crosses the network in clear text.
+
+    Args:
+        url: where to.
+        what: is going to be sent.
+        allowed: whether the user said that it may.
+
+    Raises:
+        UsageError: it would.
+    """
+    if not allowed and crosses_in_clear(url):
+        raise UsageError(
+            f"{what} would cross the network in clear text to {urlsplit(url).hostname}. Use an "
+            "https endpoint, or one on this machine. If nobody else is on the way there: "
+            "--allow-http."
+        )
 
 
 def ca_bundle(configured: str | None) -> str | None:

@@ -23,9 +23,17 @@ def holds_token(text: str) -> bool:
 
 
 class CogauthError(Exception):
-    """Something failed; the text is for the user. Exit code 1."""
+    """Something failed; the text is for the user, an argument a line. Exit code 1."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text's lines. A line end inside one is not ours, and begins no new one."""
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        return " ".join(self.lines)
 
 
 class UsageError(CogauthError):
@@ -44,6 +52,10 @@ class NewerStateError(StateError):
 
 class NameTakenError(CogauthError):
     """A resource has one of the stack's names but isn't the stack's own."""
+
+
+class NotOwnedError(CogauthError):
+    """What the state file records isn't the stack's own, by what it says itself."""
 
 
 class LocalAwsError(CogauthError):

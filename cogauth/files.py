@@ -7,16 +7,25 @@ state file's own name in its name, so that it is no other tool's: ``.shop.json.c
 
 from __future__ import annotations
 
+import errno
+import grp
 import json
 import os
+import pwd
 import re
 import stat
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cogauth.errors import CogauthError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The folders in which owners and modes mean nothing, for the user said so.
+_trusted: set[Path] = set()
 
 
 def beside(path: Path, what: str) -> Path:
@@ -47,6 +56,107 @@ def make_folder(path: Path) -> list[Path]:
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
     return made
+
+
+@contextmanager
+def trusting(folder: Path) -> Iterator[None]:
+    """Take what lies in a folder as it is, whoever owns it and may write to it: ``--trust-state``.
+
+    Some file systems say the same owner and mode of every file. What lies in folders below it is
+    not meant.
+    """
+    folder = folder.resolve()
+    _trusted.add(folder)
+    try:
+        yield
+    finally:
+        _trusted.discard(folder)
+
+
+def is_trusted(path: Path) -> bool:
+    """Say whether the file lies in a folder that is taken as it is."""
+    return bool(_trusted) and path.parent.resolve() in _trusted
+
+
+def read_input(path: Path, limit: int) -> bytes:
+    """Return what a file holds that only this user, or root, may have written.
+
+    Args:
+        path: the file; not a link.
+        limit: no more bytes than this are read.
+
+    Raises:
+        CogauthError: it belongs to another user, or others may write to it or to its folder.
+        OSError: it can't be read.
+    """
+    # By descriptors: of a name it isn't known what it will be of in the next moment.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(path.name, flags, dir_fd=folder)
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "It is no regular file", str(path))
+            if not is_trusted(path):
+                _check_ours_alone(path, found)
+                _check_folder(path.parent, os.fstat(folder))
+            with os.fdopen(file, "rb", closefd=False) as opened:
+                return opened.read(limit)
+        finally:
+            os.close(file)
+    finally:
+        os.close(folder)
+
+
+def _check_ours_alone(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise _untrusted(
+            path,
+            f"it belongs to another user (uid {found.st_uid})",
+            "Run this as that user; or, if you know what it says, make it your own with chown",
+        )
+    if _others_may_write(found):
+        raise _untrusted(path, "others may write to it", f"Look at it, then: chmod go-w {path}")
+
+
+def _check_folder(folder: Path, found: os.stat_result) -> None:
+    # In a sticky one, as /tmp, nobody replaces another's file.
+    if found.st_mode & stat.S_ISVTX:
+        return
+    if found.st_uid not in {0, os.geteuid()}:
+        why = f"the folder belongs to another user (uid {found.st_uid})"
+    elif _others_may_write(found):
+        why = "others may write to the folder"
+    else:
+        return
+    remedy = f"Give a file in a folder of your own with --state FILE; or: chmod go-w {folder}"
+    raise _untrusted(folder, why, remedy)
+
+
+def _untrusted(path: Path, why: str, remedy: str) -> CogauthError:
+    return CogauthError(
+        f"{path} is not taken: {why}, so somebody else may say there what is deleted, and where "
+        f"your passwords and credentials go. Nothing was touched. {remedy}. On a file system that "
+        "keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
+    )
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & stat.S_IWOTH:
+        return True
+    return bool(mode & stat.S_IWGRP) and not _is_private_group(found.st_gid, found.st_uid)
+
+
+def _is_private_group(group: int, user: int) -> bool:
+    """Say whether a group is a user's own, as useradd makes it: of the same name, and no others."""
+    try:
+        account, found = pwd.getpwuid(user), grp.getgrgid(group)
+    except KeyError:
+        return False
+    name = account.pw_name
+    return account.pw_gid == group and found.gr_name == name and set(found.gr_mem) <= {name}
 
 
 def open_own(path: Path, flags: int) -> int:
@@ -98,15 +208,18 @@ def is_link(path: Path) -> bool:
 
 
 def check_own(path: Path, found: os.stat_result) -> None:
-    """Refuse what isn't a regular file of this user, with one name.
+    """Refuse what isn't a regular file of this user alone, with one name.
 
     Raises:
         CogauthError: it says what it is instead.
     """
     if not stat.S_ISREG(found.st_mode):
         raise _foreign(path, "it is no regular file")
-    if found.st_uid != os.geteuid():
-        raise _foreign(path, f"it belongs to another user (uid {found.st_uid})")
+    if not is_trusted(path):
+        if found.st_uid != os.geteuid():
+            raise _foreign(path, f"it belongs to another user (uid {found.st_uid})")
+        if _others_may_write(found):
+            raise _foreign(path, "others may write to it")
     # None: its last user has just deleted it.
     if found.st_nlink > 1:
         raise _foreign(path, "it has a second name (a hard link)")
@@ -166,12 +279,15 @@ def _half(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """See that a state file can be written, and leave nothing behind.
+    """See that a state file can be written, and read again, and leave nothing behind.
 
     Raises:
-        CogauthError: it can't.
+        CogauthError: it can't; or others may write to its folder.
     """
     folder = path.absolute().parent
+    if not is_trusted(path):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            _check_folder(folder, folder.stat())
     while not folder.exists():
         folder = folder.parent
     try:

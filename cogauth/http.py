@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from cogauth.environment import in_force
+from cogauth.environment import check_clear, in_force, is_loopback
 from cogauth.errors import LoginError
+
+if TYPE_CHECKING:
+    from cogauth.context import Aws
 
 # To connect, and to read: API Gateway itself gives up on an integration after 29 s.
 TIMEOUT_S = (10, 35)
 
 
-def session(url: str, ca_bundle: str | None) -> requests.Session:
+def session(url: str, aws: Aws) -> requests.Session:
     """Return a session for the API's URL; a secret goes in clear to this machine only.
 
     Args:
         url: of the API.
-        ca_bundle: the file of the certificates to trust; None for those that come with certifi.
+        aws: the account that it is in: it says which certificates are trusted, and whether plain
+            HTTP was allowed.
 
     Raises:
-        LoginError: the URL is plain HTTP to another machine.
+        UsageError: the URL is plain HTTP to another machine, and that was not allowed.
     """
-    parts = urlsplit(url)
-    loopback = _is_loopback(parts.hostname or "")
-    if parts.scheme != "https" and not loopback:
-        raise LoginError(
-            f"A password or a token would cross the network in clear text to {parts.hostname}. "
-            "Use an https endpoint, or one on this machine."
-        )
+    check_clear(url, "A password or a token", allowed=aws.allow_http)
     http = requests.Session()
     # A proxy from the environment has no way to this machine's own loopback. And a .netrc would
     # add an Authorization header of its own, which the guard would be asked about.
-    http.trust_env = not loopback
+    http.trust_env = not is_loopback(url)
     http.auth = lambda request: request
-    http.verify = ca_bundle or True
+    http.verify = aws.ca_bundle or True
     return http
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def request(  # noqa: PLR0913 as many as a request has parts

@@ -428,8 +428,8 @@ class LocalAws:
     def _failed(self, record: _Record, what: str) -> LocalAwsError:
         lines = read_own(self._log).decode(errors="replace").splitlines()[-_LOG_LINES:]
         return LocalAwsError(
-            f"The local AWS on port {record.port} {what}. Its log is {self._log}; it ends with:\n"
-            + "\n".join(f"  {line}" for line in lines or ["(nothing)"])
+            f"The local AWS on port {record.port} {what}. Its log is {self._log}; it ends with:",
+            *(f"  {line}" for line in lines or ["(nothing)"]),
         )
 
     def _answers(self, record: _Record) -> bool:

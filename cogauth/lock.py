@@ -107,7 +107,6 @@ def _is_at(file: int, path: Path) -> bool:
 def _holder(path: Path) -> str:
     try:
         holder = json.loads(read_own(path))
-        text = f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
-        return "".join(filter(str.isprintable, text))
+        return f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
     except (OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
         return "its process is not known"

@@ -10,6 +10,7 @@ import jwt
 from cogauth import tokens
 from cogauth.errors import LoginError
 from cogauth.http import json_object, request, session
+from cogauth.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
 from cogauth.waiting import TimedOutError
 
@@ -80,8 +81,10 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
+        CogauthError: the recorded API is not the stack's.
     """
-    http = session(ctx.url("/"), ctx.aws.ca_bundle)
+    check_own(ctx)
+    http = session(ctx.url("/"), ctx.aws)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
@@ -133,7 +136,7 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
     Raises:
         LoginError: the API can't be reached.
     """
-    http = session(url, ctx.aws.ca_bundle)
+    http = session(url, ctx.aws)
     last = 0
 
     def attempt() -> int | None:

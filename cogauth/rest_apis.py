@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from cogauth.aws_errors import DENIED, EXPIRED, INVALID, THROTTLED
-from cogauth.errors import UsageError
+from cogauth.errors import CogauthError, UsageError
 from cogauth.steps.base import Live, or_none
 from cogauth.waiting import code_of, message_of
 
@@ -52,6 +52,31 @@ def all_apis(ctx: Context) -> list[Any]:
     """Return all REST APIs of the account and region."""
     pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
     return [api for page in pages for api in page.get("items", [])]
+
+
+def check_own(ctx: Context) -> None:
+    """See that the API which the state file names is the stack's own, by AWS's word.
+
+    A password or a token is about to be sent there, and a file may name an API of anybody's.
+
+    Raises:
+        CogauthError: it isn't in the account, or doesn't carry the stack's tag.
+        ClientError: AWS doesn't say.
+    """
+    api = ctx.fact("rest_api")
+    live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api), GONE)
+    if live is not None and ctx.owns(live.get("tags") or {}):
+        return
+    why = (
+        f"there is none in account {ctx.aws.account}, region {ctx.aws.region}"
+        if live is None
+        else f"it doesn't carry the tag cogauth:stack-id = {ctx.state.stack_id}"
+    )
+    raise CogauthError(
+        f"The API {api} that the state file {ctx.state.path} names is not this stack's: {why}. No "
+        f"password and no token was sent there. 'cogauth up{ctx.state.options}' mends a stack "
+        "whose API is gone; if the file is not your own, 'cogauth recover' writes it anew."
+    )
 
 
 def find_api(ctx: Context, wanted: str) -> Live:

@@ -9,6 +9,7 @@ from cogauth import tokens
 from cogauth.errors import LoginError, UsageError
 from cogauth.http import session
 from cogauth.login import sign_in
+from cogauth.rest_apis import check_own
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -69,15 +70,17 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
     Raises:
         SessionOverError: the refresh token isn't good any more.
+        CogauthError: the recorded API is not the stack's.
         LoginError: the API can't be reached, or refuses for another reason.
     """
     found = _stored(ctx.state, username)
     if found is None:
         return None
+    check_own(ctx)
     # What the pool calls the user; see the sign-in function about the case of names.
     name = str(_claims(found["id_token"]).get("cognito:username") or username)
     data = {"username": name, "refresh_token": found["refresh_token"]}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws.ca_bundle), data)[1]
+    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
     if answer["status"] != "success" and answer.get("code") in OVER:
         raise SessionOverError(
             f"The stored session of {username} is over ({answer['code']}): sign in again."
@@ -92,10 +95,12 @@ def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], b
         The tokens, and whether the user is new.
 
     Raises:
+        CogauthError: the recorded API is not the stack's.
         LoginError: the API can't be reached, or the login is refused.
     """
+    check_own(ctx)
     data = {"username": username, "password": password}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws.ca_bundle), data)[1]
+    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
     return _taken(ctx, username, answer), answer["is_new"] == "true"
 
 

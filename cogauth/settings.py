@@ -12,6 +12,13 @@ from cogauth.errors import UsageError
 DEFAULT_STACK = "cogauth"
 # Cognito's feature plans, each with all that the ones before it have.
 TIERS = ("LITE", "ESSENTIALS", "PLUS")
+# Takes a permissions boundary back.
+NO_BOUNDARY = "none"
+# In every partition. Source: the patterns of IAM's policyPathType and policyNameType, and
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+POLICY_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/([\w.,+@=-]{1,512}/)*[\w+=,.@-]{1,128}", re.ASCII
+)
 STACK_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PROTECTED_PATH = "/hello"
 CHARACTER_CLASSES = {
@@ -49,6 +56,8 @@ class Settings:
         password_min_length: in characters.
         password_require: the character classes that a password must have.
         power_user: attach AmazonCognitoPowerUser instead of the least privileges.
+        permissions_boundary: the ARN of a managed policy that bounds what both roles may do;
+            NO_BOUNDARY to take it back in this run; None to leave whichever they have.
         runtime, architecture: of both functions, in Lambda's own words.
         sign_in_memory, auto_confirm_memory: in MB.
         sign_in_timeout, auto_confirm_timeout: in seconds.
@@ -67,6 +76,7 @@ class Settings:
     password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
     password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
     power_user: bool = False
+    permissions_boundary: str | None = None
     runtime: str = "python3.14"
     architecture: str = "arm64"
     sign_in_memory: int = field(default=512, metadata=_between(128, 10240, "MB"))
@@ -103,7 +113,8 @@ class Settings:
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
             (
                 "path",
-                r"/[A-Za-z0-9._-]{1,100}",
+                # Clients take '.' and '..' out of a URL.
+                r"/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}",
                 "a '/' and one segment of letters, digits, '.', '_' or '-', such as /signin",
             ),
         ):
@@ -115,6 +126,7 @@ class Settings:
                 raise UsageError(
                     f"{_option(name)} {getattr(self, name)!r} can't be used: give true or false."
                 )
+        self._check_boundary()
         if self.path == PROTECTED_PATH:
             raise UsageError(f"--path {self.path} is taken by the protected method: give another.")
         unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]
@@ -124,6 +136,16 @@ class Settings:
                 f"give some of {', '.join(CHARACTER_CLASSES)}, or none."
             )
         cors.check_origins(self.cors_origins)
+
+    def _check_boundary(self) -> None:
+        boundary = self.permissions_boundary
+        if boundary not in {None, NO_BOUNDARY} and not (
+            isinstance(boundary, str) and POLICY_ARN.fullmatch(boundary)
+        ):
+            raise UsageError(
+                f"--permissions-boundary {boundary!r} can't be used: give a managed policy's ARN, "
+                "such as arn:aws:iam::123456789012:policy/boundary, or none."
+            )
 
     @property
     def password_policy_text(self) -> str:
@@ -159,6 +181,14 @@ class Settings:
                     "Take another --stack, or 'cogauth down' first."
                 )
         return changed
+
+    def carried_out(self) -> Settings:
+        """Return these settings after a run that ended well: without what is done once.
+
+        A tier that is raised elsewhere from now on stays, and so does a boundary that is set.
+        """
+        kept = None if self.permissions_boundary == NO_BOUNDARY else self.permissions_boundary
+        return replace(self, tier_given=False, permissions_boundary=kept)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""

@@ -13,14 +13,19 @@ import re
 import shlex
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from cogauth.errors import NewerStateError, StateError, UsageError
-from cogauth.files import beside, remove_private, write_private
-from cogauth.settings import DEFAULT_STACK, Settings
+from cogauth import forms
+from cogauth.environment import crosses_in_clear
+from cogauth.errors import CogauthError, NewerStateError, StateError, UsageError
+from cogauth.files import beside, is_trusted, read_input, remove_private, write_private
+from cogauth.settings import DEFAULT_STACK, STACK_NAME, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 VERSION = 1
 # More than any state file has, in bytes.
@@ -37,6 +42,11 @@ DETACHING, DETACHED = "detaching", "detached"
 
 # What the users that ``verify`` makes for a moment are called; the rest is random.
 THROWAWAY = "cogauth-verify-"
+# What every state file has.
+FIELDS = {
+    *("version", "stack", "stack_id", "account", "region", "endpoint_url", "local_data"),
+    *("settings", "resources", "attachments"),
+}
 
 Record = dict[str, str]
 
@@ -109,24 +119,37 @@ class State:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
-        """Write the file: temporary file, fsync, rename, mode 0600."""
+        """Write the file: temporary file, fsync, rename, mode 0600.
+
+        Raises:
+            CogauthError: it can't be written; or it could not be read again, for AWS answered with
+                something that has no such form.
+        """
         with self._lock:
-            write_private(
-                self.path,
-                {
-                    "version": VERSION,
-                    "stack": self.stack,
-                    "stack_id": self.stack_id,
-                    "account": self.account,
-                    "region": self.region,
-                    "endpoint_url": self.endpoint_url,
-                    "local_data": self.local_data,
-                    "settings": self.settings.to_json(),
-                    "resources": self.resources,
-                    "throwaway_users": self.throwaway_users,
-                    "attachments": self.attachments,
-                },
-            )
+            for attachment in self.attachments.values():
+                # Whoever may name an API can name it anything, and it is only shown.
+                attachment["name"] = forms.showable(attachment["name"])
+            data = {
+                "version": VERSION,
+                "stack": self.stack,
+                "stack_id": self.stack_id,
+                "account": self.account,
+                "region": self.region,
+                "endpoint_url": self.endpoint_url,
+                "local_data": self.local_data,
+                "settings": self.settings.to_json(),
+                "resources": self.resources,
+                "throwaway_users": self.throwaway_users,
+                "attachments": self.attachments,
+            }
+            try:
+                _check(data)
+            except ValueError as error:
+                raise CogauthError(
+                    f"What {self.endpoint_url or 'AWS'} answered can't be kept in {self.path}: "
+                    f"{error}. The file was left as it is, and what was to be done next was not."
+                ) from error
+            write_private(self.path, data)
 
     def record(self, step: str, resource: str) -> Record | None:
         """Return a resource's record, or None."""
@@ -215,7 +238,12 @@ class State:
             options += f" --state {shlex.quote(str(self.path))}"
         if self.profile:
             options += f" --profile {shlex.quote(self.profile)}"
-        return options
+        if self.endpoint_url and self.local_data is None:
+            # The state file's word alone is not taken for it.
+            options += f" --endpoint-url {shlex.quote(self.endpoint_url)}"
+            if crosses_in_clear(self.endpoint_url):
+                options += " --allow-http"
+        return options + (" --trust-state" if is_trusted(self.path) else "")
 
     def command(self, words: str) -> str:
         """Return a command line for this stack, to be shown to the user."""
@@ -246,45 +274,54 @@ def is_of_cogauth(path: Path) -> bool:
 def load(path: Path) -> State | None:
     """Read a state file.
 
+    It is input like any other: what it says is used only if it has the form that cogauth gives it.
+
     Returns:
         The state, or None if there is no such file.
 
     Raises:
         StateError: the file can't be read, is damaged, or is of another version.
+        CogauthError: others than this user may have written it.
     """
     try:
-        text = path.read_bytes()
+        text = read_input(path, LONGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StateError(f"The state file {path} can't be read: {error.strerror}.") from error
     try:
+        if len(text) > LONGEST:
+            raise ValueError(f"it has more than {LONGEST} bytes")  # noqa: TRY301 damage like any
         data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("it holds no JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
         if version == VERSION and not isinstance(version, bool):
+            _check(data)
             return State(
                 path=path,
-                stack=_text(data["stack"]),
-                account=_text(data["account"]),
-                region=_text(data["region"]),
-                endpoint_url=_text_or_none(data["endpoint_url"]),
-                local_data=_text_or_none(data["local_data"]),
+                stack=data["stack"],
+                account=data["account"],
+                region=data["region"],
+                endpoint_url=data["endpoint_url"],
+                local_data=data["local_data"],
                 settings=Settings.from_json(data["settings"]),
-                stack_id=str(uuid.UUID(data["stack_id"])),
-                resources=_resources(data["resources"]),
-                # A state file that was written before there was a verify lacks it.
-                throwaway_users=_throwaway_users(data.get("throwaway_users", {})),
-                attachments={
-                    _text(api): _attachment(one) for api, one in data["attachments"].items()
-                },
+                stack_id=data["stack_id"],
+                resources=data["resources"],
+                throwaway_users=data.get("throwaway_users", {}),
+                attachments=data["attachments"],
             )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else forms.showable(str(error))
         raise StateError(
-            f"The state file {path} is damaged ({type(error).__name__}: {error}). It was left as "
-            "it is and nothing was touched in AWS. Restore it from a copy, or run 'cogauth "
-            "recover': it keeps this one beside a new one, written from what stands in the account."
+            f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
+            "touched in AWS. Restore it from a copy, or run 'cogauth recover': it keeps this one "
+            "beside a new one, written from what stands in the account."
         ) from error
-    said = f"The state file {path} is of version {version!r}; this cogauth reads version {VERSION}."
+    said = (
+        f"The state file {path} is of version {forms.shown(version)}; this cogauth reads version "
+        f"{VERSION}."
+    )
     if isinstance(version, int) and version > VERSION:
         raise NewerStateError(
             f"{said} A newer cogauth wrote it: upgrade this one, or use that one."
@@ -292,84 +329,143 @@ def load(path: Path) -> State | None:
     raise StateError(f"{said} Use the cogauth that wrote it.")
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"a text was expected, not {value!r}")
-    return value
+def _check(data: Any) -> None:
+    """See that a document is one that cogauth writes.
 
-
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _resources(data: Any) -> dict[str, dict[str, Record]]:
-    return {
-        _text(step): {_text(name): _record(record) for name, record in records.items()}
-        for step, records in data.items()
-    }
-
-
-def _throwaway_users(data: Any) -> dict[str, str]:
-    for name, since in data.items():
+    Raises:
+        ValueError: it isn't; the text names the field.
+    """
+    forms.check_showable(data)
+    # A state file that was written before there was a verify has no throwaway users.
+    forms.check_fields("", data, FIELDS, {"throwaway_users"})
+    known = {"region": data["region"], "account": data["account"]}
+    for name, form in (
+        ("stack", STACK_NAME.pattern),
+        ("account", forms.ACCOUNT),
+        ("region", forms.REGION),
+    ):
+        forms.check_text(name, data[name], form)
+    if data["stack_id"] is None or data["stack_id"] != _canonical_uuid(data["stack_id"]):
+        raise ValueError(f"stack_id can't be {forms.shown(data['stack_id'])}")
+    url = data["endpoint_url"]
+    if url is not None and not forms.is_url(url):
+        raise ValueError(f"endpoint_url can't be {forms.shown(url)}")
+    if data["local_data"] is not None:
+        forms.check_text("local_data", data["local_data"], forms.DATA_ID)
+        forms.check_text("endpoint_url", url, forms.LOCAL_URL)
+    forms.check_fields(
+        "settings", data["settings"], set(), {each.name for each in fields(Settings)}
+    )
+    try:
+        Settings.from_json(data["settings"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise ValueError(f"settings: {error}") from error
+    for step, records in _items("resources", data["resources"], forms.FACTS):
+        for name, record in _items(f"resources.{step}", records, forms.FACTS[step]):
+            _check_record(f"resources.{step}.{name}", record, forms.FACTS[step][name], known)
+    for name, since in _items("throwaway_users", data.get("throwaway_users", {})):
         # They are deleted without a question: none but verify's own.
-        if not re.fullmatch(rf"{THROWAWAY}[0-9a-f]{{32}}", name):
-            raise ValueError(f"{name!r} is no name of a throwaway user")
-        datetime.fromisoformat(since)
-    return dict(data)
+        forms.check_text("a name in throwaway_users", name, rf"{THROWAWAY}[0-9a-f]{{32}}")
+        _check_moment(f"throwaway_users.{name}", since)
+    for api, attachment in _items("attachments", data["attachments"]):
+        forms.check_text("a name in attachments", api, forms.ID)
+        _check_attachment(f"attachments.{api}", attachment, known)
 
 
-def _record(data: Any) -> Record:
-    record = {_text(key): _text(value) for key, value in data.items()}
+def _items(where: str, data: Any, known: Collection[str] | None = None) -> list[tuple[str, Any]]:
+    names = set(known) if known is not None else set(data) if isinstance(data, dict) else set()
+    return list(forms.check_fields(where, data, set(), names).items())
+
+
+def _canonical_uuid(text: Any) -> str | None:
+    try:
+        return str(uuid.UUID(text))
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def _check_moment(where: str, text: Any) -> None:
+    forms.check_text(where, text, forms.MOMENT)
+    datetime.fromisoformat(text)
+
+
+def _check_record(
+    where: str, record: Any, facts: dict[str, str], known: dict[str, str], *always: str
+) -> None:
+    """Check the record of a resource: its status, since when, and its facts.
+
+    Args:
+        where: the record is, in the file.
+        record: the record.
+        facts: those that it has once the resource was created, each with its form.
+        known: the file's own region and account.
+        always: the facts that it has before, too.
+    """
+    # ``former`` is of the one that a create takes the place of; see Resource.version.
+    forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
-    if status not in {CREATING, CREATED, OUTDATED, DELETING}:
-        raise ValueError(f"there is no status {status!r}")
+    _check_status(where, status, {CREATING, CREATED, OUTDATED, DELETING})
     if status != CREATING:
-        _text(record["id"])
+        forms.check_fields(where, record, {"status", *facts}, {"since"})
     # A state file that was written before this was noted of what stands lacks it there.
     if status in {CREATING, DELETING} or "since" in record:
-        datetime.fromisoformat(record["since"]).timestamp()
-    return record
+        _check_moment(f"{where}.since", record.get("since"))
+    if "former" in record:
+        forms.check_text(f"{where}.former", record["former"], forms.VERSION)
+    # The id first, for the others may be made of it.
+    for name in sorted(facts.keys() & record.keys(), key=lambda name: (name != "id", name)):
+        own = {"id": record["id"]} if name != "id" and "id" in record else {}
+        forms.check_text(f"{where}.{name}", record[name], facts[name], **known, **own)
 
 
-def _texts(data: Any) -> list[str]:
+def _check_status(where: str, status: Any, known: set[str]) -> None:
+    # A list can be in no set.
+    if not isinstance(status, str) or status not in known:
+        raise ValueError(f"{where}.status can't be {forms.shown(status)}")
+
+
+def _check_texts(where: str, data: Any, form: str) -> None:
     if not isinstance(data, list):
-        raise TypeError(f"a list was expected, not {data!r}")
-    return [_text(one) for one in data]
+        raise ValueError(f"{where} can't be {forms.shown(data)}")  # noqa: TRY004 as all damage
+    for one in data:
+        forms.check_text(where, one, form)
 
 
-def _attachment(data: Any) -> Attachment:
-    authorizer = _record(data["authorizer"])
-    _text(authorizer["pool"])
-    return {
-        "name": _text(data["name"]),
-        "stages": _texts(data["stages"]),
-        "outdated": _texts(data["outdated"]),
-        "found": {_text(stage): _text(one) for stage, one in data["found"].items()},
-        "authorizer": authorizer,
-        "methods": {_text(name): _method(one) for name, one in data["methods"].items()},
-    }
+def _check_attachment(where: str, data: Any, known: dict[str, str]) -> None:
+    forms.check_fields(where, data, set(Attachment.__annotations__), set())
+    forms.check_text(f"{where}.name", data["name"], forms.NAME)
+    _check_texts(f"{where}.stages", data["stages"], forms.ID)
+    _check_texts(f"{where}.outdated", data["outdated"], forms.ID)
+    for stage, deployment in _items(f"{where}.found", data["found"]):
+        forms.check_text(f"a name in {where}.found", stage, forms.ID)
+        forms.check_text(f"{where}.found.{stage}", deployment, forms.ID)
+    facts = {"id": forms.ID, "pool": forms.ATTACHED_POOL}
+    _check_record(f"{where}.authorizer", data["authorizer"], facts, known, "pool")
+    for name, method in _items(f"{where}.methods", data["methods"]):
+        forms.check_text(f"a name in {where}.methods", name, forms.METHOD)
+        _check_method(f"{where}.methods.{name}", method)
 
 
-def _method(data: Any) -> AttachedMethod:
-    if data["status"] not in {ATTACHING, ATTACHED, DETACHING, DETACHED}:
-        raise ValueError(f"there is no status {data['status']!r}")
-    ours = [_authorization(one) for one in data["ours"]]
-    if not ours:
-        raise ValueError("a method that is attached was given no authorization")
-    return {
-        "status": data["status"],
-        "resource_id": _text(data["resource_id"]),
-        "former": _authorization(data["former"]),
-        "ours": ours,
-    }
+def _check_method(where: str, data: Any) -> None:
+    forms.check_fields(where, data, set(AttachedMethod.__annotations__), set())
+    _check_status(where, data["status"], {ATTACHING, ATTACHED, DETACHING, DETACHED})
+    forms.check_text(f"{where}.resource_id", data["resource_id"], forms.ID)
+    _check_authorization(f"{where}.former", data["former"])
+    if not isinstance(data["ours"], list) or not data["ours"]:
+        raise ValueError(f"{where}.ours can't be {forms.shown(data['ours'])}")
+    for one in data["ours"]:
+        _check_authorization(f"{where}.ours", one)
 
 
-def _authorization(data: Any) -> Authorization:
+def _check_authorization(where: str, data: Any) -> None:
+    forms.check_fields(where, data, set(Authorization.__annotations__), set())
+    forms.check_text(
+        f"{where}.authorizationType", data["authorizationType"], forms.AUTHORIZATION_TYPE
+    )
+    if data["authorizerId"] is not None:
+        forms.check_text(f"{where}.authorizerId", data["authorizerId"], forms.ID)
+    _check_texts(f"{where}.authorizationScopes", data["authorizationScopes"], forms.SCOPE)
     if not isinstance(data["apiKeyRequired"], bool):
-        raise TypeError(f"true or false was expected, not {data['apiKeyRequired']!r}")
-    return {
-        "authorizationType": _text(data["authorizationType"]),
-        "authorizerId": _text_or_none(data["authorizerId"]),
-        "authorizationScopes": _texts(data["authorizationScopes"]),
-        "apiKeyRequired": data["apiKeyRequired"],
-    }
+        raise ValueError(  # noqa: TRY004 as all damage
+            f"{where}.apiKeyRequired can't be {forms.shown(data['apiKeyRequired'])}"
+        )

@@ -84,7 +84,8 @@ def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any
         LoginError: the pool's keys can't be got.
     """
     use = claims.get("token_use")
-    if use not in {"id", "access"}:
+    # It may be any JSON, and of that a list can be in no set.
+    if use not in ("id", "access"):
         return "its token_use is neither 'id' nor 'access'"
     try:
         verify(ctx, http, token, use)

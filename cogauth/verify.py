@@ -175,6 +175,8 @@ def find_target(
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
             the methods can be called, and none is known to have lost its guard.
     """
+    # Where the user that is made for the check signs in, whichever API is meant.
+    rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
     found, asked = str(standing["id"]), path
@@ -423,7 +425,7 @@ class _Run:
         self.target = target
         self.report = report
         self.rows: list[Row] = []
-        self.http = session(ctx.url("/"), ctx.aws.ca_bundle)
+        self.http = session(ctx.url("/"), ctx.aws)
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.endpoint_url is not None
         self.origins = ctx.state.settings.cors_origins
@@ -488,7 +490,7 @@ class _Run:
 
         An app client's tokens live for an hour; to make them shorter would change the stack.
         """
-        http = session(self.ctx.jwks_url, self.ctx.aws.ca_bundle)
+        http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in tokens.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):

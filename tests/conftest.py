@@ -147,6 +147,9 @@ class Silent:
     def change(self, step: Step, what: str) -> None:
         pass
 
+    def warn(self, what: str) -> None:
+        pass
+
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         pass
 
@@ -315,27 +318,33 @@ class Account:
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
     def up(
-        self, stack: str = "shop", *, confirm: Callable[[str], None] = refuse, **choices: Any
+        self,
+        stack: str = "shop",
+        *,
+        confirm: Callable[[str], None] = refuse,
+        adopt: tuple[str, ...] = (),
+        **choices: Any,
     ) -> dict[str, str]:
         """Run `up` as the command does; return each step's action."""
         ctx = self.context(stack, **choices)
         ctx.confirm = confirm
         if not engine.is_complete(ctx):
             engine.check_names(ctx)
-        return {result.step: result.action for result in engine.up(ctx, Silent())}
+        return {result.step: result.action for result in engine.up(ctx, Silent(), adopt)}
 
-    def down(self, stack: str = "shop") -> DownResult:
-        """Run `down` as the command does."""
+    def down(self, stack: str = "shop", *, asked: bool = False) -> DownResult:
+        """Run `down` as the command does with --yes, or where the answer is yes."""
         ctx = self.context(stack)
-        result = engine.down(ctx, lambda _line: None)
-        if not (result.remaining or result.problems):
+        plan = engine.plan_down(ctx)
+        result = engine.down(ctx, plan, lambda _line: None, claimed=asked)
+        if result.clean:
             ctx.state.remove()
         return result
 
-    def recover(self, stack_id: str | None = None) -> State:
+    def recover(self, stack_id: str | None = None, take: tuple[str, ...] = ()) -> State:
         """Run `recover` as the command does."""
         state = self.new_state()
-        engine.recover(self._context(state), stack_id)
+        engine.recover(self._context(state), stack_id, take)
         state.save()
         return state
 

@@ -79,7 +79,7 @@ class Theirs:
 def up(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """A stack of its own, and one who has signed in to it."""
     folder: Path = tmp_path_factory.mktemp("attach")
-    where = {"COGAUTH_STACK": "attaching", "AWS_ENDPOINT_URL": endpoint}
+    where = {"COGAUTH_STACK": "attaching", "COGAUTH_ENDPOINT_URL": endpoint}
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     with command_line(folder, **where, **keys) as cli:
         cli.run("up").must()
@@ -298,7 +298,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     theirs.aws.create_deployment(**api, stageName="prod")
     assert (theirs.status("a"), theirs.status("b")) == (200, 401)
 
-    stack = "--stack attaching --profile work"
+    stack = f"--stack attaching --profile work --endpoint-url {endpoint}"
     again = f"cogauth attach --api {theirs.id} --path /a --method GET {stack}"
     forget = f"cogauth detach --api {theirs.id} --path /c --method GET {stack}"
     listed = run("attach", "--api", "redone").must()

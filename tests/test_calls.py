@@ -22,14 +22,18 @@ from cli_tools import (
     CALLER,
     ESCAPE,
     KEYS,
+    OWN_API,
     REGION,
+    STACK_ID,
     Answer,
     Cli,
     Fixed,
     Request,
     Result,
+    asks_for_the_api,
     command_line,
     in_process,
+    whole_stack,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,8 +44,7 @@ from cogauth.errors import UsageError, holds_token
 from cogauth.files import beside
 from cogauth.http import strict_json
 from cogauth.settings import Settings
-from cogauth.state import CREATED, State
-from cogauth.steps import STEPS
+from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +101,8 @@ class Gateway:
         path = urlsplit(request.path).path
         if path == "/":
             return Answer(200, CALLER)
+        if asks_for_the_api(request):
+            return OWN_API
         if "_user_request_" in path:
             self.requests.append(request)
             guarded = path == f"{BASE}/hello" and "Authorization" not in request.headers
@@ -170,12 +175,13 @@ def played(
     server: tuple[Fixed, list[Gateway]], tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> Iterator[Played]:
     no_credentials.chdir(tmp_path)
-    for name, value in KEYS.items():
-        no_credentials.setenv(name, value)
     fixed, gateways = server
+    given = {**KEYS, "COGAUTH_ENDPOINT_URL": fixed.url}
+    for name, value in given.items():
+        no_credentials.setenv(name, value)
     gateways.append(Gateway())
     ids = {"user_pool": POOL, "app_client": CLIENT, "rest_api": "api1"}
-    with command_line(tmp_path, **KEYS, AWS_REGION=REGION) as cli:
+    with command_line(tmp_path, **given, AWS_REGION=REGION) as cli:
         state = State(
             path=cli.state,
             stack="cogauth",
@@ -183,12 +189,8 @@ def played(
             region=REGION,
             endpoint_url=fixed.url,
             settings=Settings(),
-            resources={
-                step.name: {
-                    r.key: {"status": CREATED, "id": ids.get(r.key, r.key)} for r in step.resources
-                }
-                for step in STEPS
-            },
+            stack_id=STACK_ID,
+            resources=whole_stack(**ids),
         )
         state.save()
         tokens.store(state, "ann", session())
@@ -219,10 +221,14 @@ def test_a_refused_call_exits_with_1(played: Played) -> None:
 @pytest.mark.parametrize(
     ("status", "words", "explained_by"),
     [
-        (401, (), "explain {url} --username ann"),
-        (403, ("--type", "access"), "token --username ann --type access | {explain} --token-stdin"),
-        (500, ("--no-token",), "explain {url} --no-token"),
-        (502, (), "explain {url} --username ann"),
+        (401, (), "explain {url} --username ann{given}"),
+        (
+            403,
+            ("--type", "access"),
+            "token --username ann --type access{given} | {explain} --token-stdin{given}",
+        ),
+        (500, ("--no-token",), "explain {url} --no-token{given}"),
+        (502, (), "explain {url} --username ann{given}"),
         (404, (), None),
     ],
 )
@@ -235,7 +241,9 @@ def test_a_refused_call_names_the_command_that_says_why(
     if explained_by is None:
         assert "explain" not in done.err
     else:
-        why = explained_by.format(url=url, explain=f"cogauth explain {url}")
+        # Whoever runs the line may have no such variable.
+        given = f" --endpoint-url {played.server.url}"
+        why = explained_by.format(url=url, explain=f"cogauth explain {url}", given=given)
         assert done.err.endswith(f"\nWhy: cogauth {why}\n")
 
 
@@ -310,7 +318,7 @@ def test_a_body_that_is_not_json_comes_as_it_is(played: Played) -> None:
     # But a terminal is not to be controlled by whoever answers.
     shown = played.cli.on_terminal("call", "GET", "/page", NO_COLOR="1")
     assert shown.ended() == 1
-    assert "<p>[31m" in shown.text
+    assert r"<p>\x1b[31m" in shown.text
     assert ESCAPE not in shown.text
 
 
@@ -606,11 +614,35 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     path = os.pathsep.join(p for p in os.get_exec_path() if not (Path(p) / "cogauth").exists())
     no_credentials.setenv("PATH", path)
     elsewhere = played.run("curl", "GET", "/hello", *words).out
-    assert elsewhere.startswith(f"{sys.executable} -m cogauth token ")
+    assert elsewhere.startswith(f"{sys.executable} -P -m cogauth token ")
     for pasted, env in ((line, {}), (elsewhere, {"PATH": path})):
         assert paste(played, pasted, **env).stdout == b'{"message": "Hello"}'
     expected = tokens.stored(played.state)["o'neil; $(x)"]["id_token"]
     assert {r.headers["Authorization"] for r in played.gateway.requests} == {expected}
+
+
+@needs_curl
+def test_a_pasted_line_imports_nothing_from_the_folder_that_it_is_pasted_in(
+    played: Played, no_credentials: pytest.MonkeyPatch
+) -> None:
+    folder = played.cli.folder
+    came = folder / "came"
+    attack = f"open({str(came)!r}, 'w').close()\n"
+    for name in ("click.py", "json.py", "cogauth/__init__.py", "cogauth/__main__.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(attack)
+    others = [p for p in os.get_exec_path() if not (Path(p) / "cogauth").exists()]
+    for folders, begins in (
+        ([str(Path(sys.executable).parent), *others], "cogauth token"),
+        (others, f"{sys.executable} "),
+    ):
+        path = os.pathsep.join(folders)
+        no_credentials.setenv("PATH", path)
+        line = played.run("curl", "GET", "/hello").out
+        assert line.startswith(begins)
+        done = paste(played, line, PATH=path)
+        assert not came.exists()
+        assert done.stdout == b'{"message": "Hello"}', done.stderr
 
 
 def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played) -> None:
@@ -644,7 +676,8 @@ def test_streams_that_are_closed_or_full(played: Played, line: str, says: str) -
 
 def test_curl_sends_nothing_and_holds_no_token(played: Played) -> None:
     line = played.run("curl", "GET", "/hello").out
-    assert " token --username ann --type id --header | curl -sS -H @- http" in line
+    given = f"--endpoint-url {played.server.url}"
+    assert f" token --username ann --type id --header {given} | curl -sS -H @- http" in line
     assert played.run("curl", "GET", "/hello", "--json").document == {"command": line.rstrip()}
     assert played.gateway.requests == []
     played.refuse("curl", "POST", "/", "--data", "-", says="--data can't be stdin here")

@@ -13,13 +13,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from cli_tools import CALLER, KEYS, REGION, Answer, Cli, Fixed, Request, command_line
+from cli_tools import (
+    CALLER,
+    KEYS,
+    OWN_API,
+    REGION,
+    Answer,
+    Cli,
+    Fixed,
+    Request,
+    asks_for_the_api,
+    command_line,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_environments import standing
 
+from cogauth.context import Aws
 from cogauth.errors import LoginError
 from cogauth.http import request, session
 
@@ -83,6 +95,8 @@ def answer(request: Request) -> Answer:
     """Answer as STS, as an API whose method is open, and as a pool without keys."""
     if b"Action=GetCallerIdentity" in request.body:
         return Answer(200, CALLER)
+    if asks_for_the_api(request):
+        return OWN_API
     return Answer(200, json.dumps({"keys": []}))
 
 
@@ -139,7 +153,8 @@ class Proxy(ThreadingHTTPServer):
 @pytest.fixture
 def cli(tmp_path: Path, aws: Fixed) -> Iterator[Cli]:
     """The command line, and a state file that says that a stack stands at the server."""
-    with command_line(tmp_path, **KEYS, AWS_REGION=REGION) as made:
+    given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": aws.url}
+    with command_line(tmp_path, **given) as made:
         standing(made, aws.url)
         yield made
 
@@ -163,6 +178,7 @@ def test_a_ca_bundle_holds_for_every_request(
     cli.run(*CALL, **env).must()
     assert [request.path for request in aws.requests] == [
         "/",
+        "/restapis/id-of-rest_api",
         "/restapis/id-of-rest_api/dev/_user_request_/hello",
     ]
 
@@ -205,15 +221,16 @@ def test_a_proxy_holds_for_every_request(
 ) -> None:
     host = f"{HOST}:{aws.port}"
     standing(cli, f"https://{host}")
+    cli.env["COGAUTH_ENDPOINT_URL"] = f"https://{host}"
     env = {"AWS_CA_BUNDLE": str(certificates[0].path)}
     for name in ("HTTPS_PROXY", "https_proxy"):
         with Proxy(aws.port) as proxy:
             cli.run(*CALL, **env, **{name: proxy.url}).must()
-            assert proxy.asked == [host, host]
+            assert proxy.asked == [host, host, host]
             # Nobody knows the host but the proxy.
             direct = cli.run(*CALL, **env, **{name: proxy.url}, NO_PROXY=HOST).must(1)
             assert "can't be reached" in direct.err
-            assert proxy.asked == [host, host]
+            assert proxy.asked == [host, host, host]
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
@@ -231,6 +248,6 @@ def test_curls_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")
     url = f"https://{HOST}/"
-    with session(url, None) as http, pytest.raises(LoginError) as caught:
+    with session(url, Aws(region=REGION)) as http, pytest.raises(LoginError) as caught:
         request(http, "GET", url)
     assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in str(caught.value)

@@ -63,6 +63,7 @@ UP_FIELDS = [
     "user_pool_arn",
     "client_id",
     "role_arn",
+    "auto_confirm_role_arn",
     "sign_in_function_arn",
     "auto_confirm_function_arn",
     "rest_api_id",
@@ -88,6 +89,7 @@ STEPS = [
     "app_client",
     "role",
     "sign_in_function",
+    "auto_confirm_role",
     "auto_confirm_function",
     "trigger",
     "rest_api",
@@ -100,6 +102,7 @@ TITLES = [
     "App client",
     "Role",
     "Sign-in function",
+    "Auto-confirm role",
     "Auto-confirm function",
     "Pre-sign-up trigger",
     "REST API",
@@ -147,7 +150,7 @@ def standing(
         keys, words = {}, ["--local", "--region", REGION]
     else:
         url = request.getfixturevalue("endpoint")
-        keys, words = KEYS, ["--endpoint-url", url, "--region", REGION]
+        keys, words = {**KEYS, "COGAUTH_ENDPOINT_URL": url}, ["--region", REGION]
     with command_line(folder, **keys) as cli:
         done = cli.run("up", *words, "--json").must()
         yield Standing(cli, words, done.document, done.err)
@@ -188,15 +191,20 @@ def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
     assert pool["UserPoolTags"] == tags
     assert pool["LambdaConfig"] == {"PreSignUp": up["auto_confirm_function_arn"]}
     assert world[f"client cogauth-{up['stack_id']}"]["ClientId"] == up["client_id"]
-    role = world["role cogauth-LambdaAuthRole"]
-    assert role["Arn"] == up["role_arn"]
-    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
-    for name, arn in (
-        ("signInFunction", up["sign_in_function_arn"]),
-        ("autoConfirmUserFunction", up["auto_confirm_function_arn"]),
+    for role_name, name, which in (
+        ("LambdaAuthRole", "signInFunction", ("role_arn", "sign_in_function_arn")),
+        (
+            "AutoConfirmRole",
+            "autoConfirmUserFunction",
+            ("auto_confirm_role_arn", "auto_confirm_function_arn"),
+        ),
     ):
+        role = world[f"role cogauth-{role_name}"]
+        assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
         function = world[f"function cogauth-{name}"]
-        assert function["configuration"]["FunctionArn"] == arn
+        configuration = function["configuration"]
+        assert [role["Arn"], configuration["FunctionArn"]] == [up[key] for key in which]
+        assert configuration["Role"] == role["Arn"]
         assert function["tags"] == tags
         group = world[f"log group /aws/lambda/cogauth-{name}"]
         assert group["retentionInDays"] == 30
@@ -228,7 +236,8 @@ def test_up_reads_well(standing: Standing) -> None:
     assert "The stack cogauth stood already; nothing was changed." in words.out
     assert standing.up["sign_in_url"] in words.out
     assert standing.up["protected_url"] in words.out
-    assert words.out.splitlines()[-1] == "Next: cogauth test-login --username NAME"
+    given = f"--endpoint-url {standing.url}"
+    assert words.out.splitlines()[-1] == f"Next: cogauth test-login --username NAME {given}"
 
 
 def test_a_name_is_new_once_and_keeps_its_user_id(standing: Standing) -> None:
@@ -355,7 +364,13 @@ def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path
         ("down", "account", "111111111111", "of account 111111111111, not of 000000000000."),
         ("down", "stack", "another", "of the stack another, not of cogauth"),
     ):
-        text = json.dumps({**json.loads(standing.cli.state.read_text()), field: value})
+        text = standing.cli.state.read_text()
+        was = json.loads(text)[field]
+        if field in {"region", "account"}:
+            # ARNs have it, too.
+            text = text.replace(was, value)
+        else:
+            text = text.replace(f'"{field}": "{was}"', f'"{field}": "{value}"')
         file.write_text(text)
         words = [command, *standing.words, "--state", str(file)]
         done = standing.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)
@@ -619,8 +634,9 @@ def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Runn
         assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
     said = running.text.splitlines()[-1]
     assert f".cogauth/{stack}.json" in said
-    assert f"'cogauth up --stack {stack}' goes on" in said
-    assert f"'cogauth down --stack {stack}' takes it all away" in said
+    options = f"--stack {stack} --endpoint-url {cli.env['COGAUTH_ENDPOINT_URL']}"
+    assert f"'cogauth up {options}' goes on" in said
+    assert f"'cogauth down {options}' takes it all away" in said
     assert "Traceback" not in running.text
     assert not re.search("Deployment +created", running.plain)
     assert f"role {stack}-LambdaAuthRole" in all_that_stands(endpoint)
@@ -670,7 +686,8 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
 def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
     with someones_local_aws(tmp_path_factory.mktemp("own") / "ministack") as url:
         assert all_that_stands(url) == {}
-        up = cli.run("up", "--endpoint-url", url, "--json").must().document
+        cli.env["COGAUTH_ENDPOINT_URL"] = url
+        up = cli.run("up", "--json").must().document
         cli.login("ann", PASSWORD).must()
         assert cli.state.with_name(".cogauth.json.cogauth-tokens").exists()
         down = cli.run("down", "--yes", "--json").must()

@@ -12,24 +12,27 @@ from cli_tools import (
     ACCOUNT,
     CALLER,
     KEYS,
+    OWN_API,
     REGION,
+    STACK_ID,
     Answer,
     Cli,
     Fixed,
     Request,
     Result,
+    asks_for_the_api,
     client,
     command_line,
     environment,
     files_in,
     free_port,
     is_identity_call,
+    whole_stack,
 )
 
 from cogauth import __version__
 from cogauth.settings import Settings
-from cogauth.state import CREATED, State
-from cogauth.steps import STEPS
+from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +43,6 @@ pytest_plugins = ("cli_tools",)
 COMMANDS = ["up", "test-login", "down", "demo"]
 PASSWORD = "Correct-Horse-7"
 # Nobody's stack is there.
-STACK_ID = "8f1d2c9a-6d54-4c1e-9b57-0d0a5c1f3e21"
 
 
 def error_answer(code: str, message: str = "no", status: int = 403) -> Answer:
@@ -76,15 +78,9 @@ def standing(cli: Cli, silent: Fixed) -> dict[str, Any]:
         endpoint_url=silent.url,
         settings=Settings(),
         stack_id=STACK_ID,
-        resources={
-            step.name: {
-                r.key: {"status": CREATED, "id": f"id-of-{r.key}"}
-                for r in step.resources
-                if not r.key.startswith("power_user")
-            }
-            for step in STEPS
-        },
+        resources=whole_stack(rest_api="id-of-rest_api"),
     ).save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = silent.url
     return dict(json.loads(cli.state.read_text()))
 
 
@@ -344,8 +340,8 @@ def test_a_denied_step_names_the_action_and_the_way_on(cli: Cli, endpoint: str) 
         "(lambda:CreateFunction)",
         "don't have that permission",
         "Nothing is lost: what stands is in .cogauth/denied.json",
-        "'cogauth up --stack denied' again",
-        "'cogauth down --stack denied'",
+        f"'cogauth up --stack denied --endpoint-url {endpoint}' again",
+        f"'cogauth down --stack denied --endpoint-url {endpoint}'",
     )
     # With the permission it goes on; what stood is not made again.
     policy["Statement"] = [allowed]
@@ -449,6 +445,7 @@ def test_a_leftover_endpoint_is_named_where_the_stack_is_on_aws(
     cli: Cli, standing: dict[str, Any], silent: Fixed, leftover: str
 ) -> None:
     cli.state.write_text(json.dumps({**standing, "endpoint_url": None}))
+    del cli.env["COGAUTH_ENDPOINT_URL"]
     env = {leftover: silent.url}
     if leftover == "profile":
         (cli.folder / "config").write_text(f"[default]\nendpoint_url = {silent.url}\n")
@@ -510,22 +507,32 @@ def test_a_login_without_a_stack_says_what_to_do(cli: Cli) -> None:
 # Where a password may go
 
 
-def test_a_password_does_not_cross_the_network_in_clear_text(
+def test_neither_password_nor_credentials_cross_the_network_in_clear_text(
     cli: Cli, standing: dict[str, Any]
 ) -> None:
     """0.0.0.0 leads to this machine, but it is no loopback address: it stands for another one."""
 
     def aws(request: Request) -> Answer:
-        return Answer(200, CALLER) if is_identity_call(request) else Answer(500)
+        if asks_for_the_api(request):
+            return OWN_API
+        return Answer(200, CALLER) if is_identity_call(request) else Answer(404)
 
     with Fixed(aws) as server:
         url = f"http://0.0.0.0:{server.port}"
         cli.state.write_text(json.dumps({**standing, "endpoint_url": url}))
-        done = cli.run("test-login", "--username", "ann", COGAUTH_PASSWORD=PASSWORD)
-        reads_well(done, "cross the network in clear text to 0.0.0.0", "https")
-        assert server.requests
-        assert all(is_identity_call(request) for request in server.requests)
-        assert not any(PASSWORD.encode() in request.body for request in server.requests)
+        given = {"COGAUTH_ENDPOINT_URL": url, "COGAUTH_PASSWORD": PASSWORD}
+        # Nor do credentials: what they sign can be used again by whoever reads it.
+        for words in (["up"], ["down", "--yes"], ["test-login", "--username", "ann"]):
+            done = cli.run(*words, **given)
+            reads_well(done, "cross the network in clear text to 0.0.0.0", "--allow-http", code=2)
+        for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"):
+            done = cli.run("up", "--stack", "other", COGAUTH_ENDPOINT_URL="", **{variable: url})
+            reads_well(done, "cross the network in clear text to 0.0.0.0", "--allow-http", code=2)
+        assert server.requests == []
+        done = cli.run("test-login", "--username", "ann", "--allow-http", **given)
+        assert any(is_identity_call(request) for request in server.requests)
+        assert any(PASSWORD.encode() in request.body for request in server.requests)
+        assert "in clear text" not in done.err
 
 
 def test_the_environment_of_these_tests_is_nobodys(tmp_path: Path) -> None:

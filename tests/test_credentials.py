@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botocore.session import Session
-from cli_tools import ACCOUNT, CALLER, REGION, Answer, Cli, Fixed, Request, command_line
+from cli_tools import (
+    ACCOUNT,
+    CALLER,
+    OWN_API,
+    REGION,
+    Answer,
+    Cli,
+    Fixed,
+    Request,
+    asks_for_the_api,
+    command_line,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
@@ -59,6 +70,8 @@ class Sts(Fixed):
             return Answer(200, ASSUMED)
         if b"Action=GetCallerIdentity" in request.body:
             return Answer(200, CALLER)
+        if asks_for_the_api(request):
+            return OWN_API
         return Answer(400, json.dumps({"__type": "Unexpected", "message": "no"}))
 
     def sent(self, text: str) -> list[Request]:

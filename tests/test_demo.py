@@ -17,7 +17,7 @@ pytest_plugins = ("cli_tools",)
 pytestmark = pytest.mark.local
 
 CHAPTERS = [
-    ("cogauth up --local", "10 steps created"),
+    ("cogauth up --local", "11 steps created"),
     ("First login of 'ann'", "success, is_new true"),
     ("Second login", "success, is_new false"),
     ("A wrong password", "fail: The username or password is incorrect"),

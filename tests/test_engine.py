@@ -14,7 +14,7 @@ from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
 from cogauth.state import CREATED, CREATING
 from cogauth.steps import STEPS
 
-ROLE = "shop-LambdaAuthRole"
+ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 SIGN_IN_LOGS, AUTO_CONFIRM_LOGS = f"/aws/lambda/{SIGN_IN}", f"/aws/lambda/{AUTO_CONFIRM}"
 STACK = sorted(
@@ -35,7 +35,9 @@ STACK = sorted(
         "permission cogauth-apigateway",
         "permission cogauth-cognito-idp",
         "policy cogauth",
+        "policy cogauth",
         "pool shop",
+        f"role {AUTO_CONFIRM_ROLE}",
         f"role {ROLE}",
         "stage dev deployed",
         "trigger PreSignUp",
@@ -654,7 +656,7 @@ def delete_stage(account: Account) -> None:
     [
         (delete_client, {"app_client"}),
         # Lambda keeps a grant to the very role that a function was made with.
-        (delete_role, {"role", "auto_confirm_function", "trigger", "rest_api"}),
+        (delete_role, {"role", "sign_in_function", "rest_api"}),
         (delete_role_policy, {"role"}),
         (delete_sign_in_function, {"sign_in_function", "rest_api"}),
         (delete_auto_confirm_function, {"auto_confirm_function", "trigger"}),
@@ -717,40 +719,6 @@ def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
     assert pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
 
 
-def untag_pool(account: Account) -> None:
-    update_pool(account, UserPoolTags={})
-
-
-def untag_api(account: Account) -> None:
-    arn = account.state().fact("rest_api", "arn")
-    account.client("apigateway").untag_resource(resourceArn=arn, tagKeys=list(TAGS))
-
-
-TAGS = ("cogauth:stack", "cogauth:stack-id")
-
-
-@pytest.mark.parametrize("untag", [untag_pool, untag_api])
-def test_what_was_recorded_by_its_id_is_ours_whatever_its_tags_say(
-    account: Account, untag: Callable[[Account], None]
-) -> None:
-    account.up()
-    tagged = configuration(account), tags_of_ids(account)
-    untag(account)
-    assert tags_of_ids(account) != tagged[1]
-    changed = {step for step, action in account.up().items() if action != "unchanged"}
-    assert changed == {"user_pool" if untag is untag_pool else "rest_api"}
-    assert (configuration(account), tags_of_ids(account)) == tagged
-    untag(account)
-    result = account.down()
-    assert (result.remaining, result.already_gone) == ([], [])
-    assert account.left() == []
-
-
-def tags_of_ids(account: Account) -> list[Any]:
-    api = account.client("apigateway").get_rest_api(restApiId=fact(account, "rest_api"))
-    return [pool(account).get("UserPoolTags"), api.get("tags")]
-
-
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
     account.up()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
@@ -798,8 +766,7 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.path().write_text(text)
     with account.calls.watched() as calls:
         result = account.down()
-    # By an id, which nobody else can have, they are deleted unread: the answer tells.
-    assert sorted(mutations(calls)) == ["DeleteRestApi", "DeleteUserPool"]
+    assert mutations(calls) == []
     assert (result.deleted, result.remaining, result.problems) == ([], [], [])
     # All but the API's root path; a method's integration is a record of its own.
     assert len(result.already_gone) == len(STACK) - 1 + 2
@@ -825,12 +792,17 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     assert account.left() == []
 
 
+def down(account: Account, lines: list[str]) -> None:
+    ctx = account.context()
+    engine.down(ctx, engine.plan_down(ctx), lines.append)
+
+
 def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) -> None:
     account.up()
     api, pool = fact(account, "rest_api"), fact(account, "user_pool")
     lines: list[str] = []
     with account.calls.watched() as calls:
-        engine.down(account.context(), lines.append)
+        down(account, lines)
     assert sorted(mutations(calls)) == [
         "DeleteFunction",
         "DeleteFunction",
@@ -838,12 +810,15 @@ def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) ->
         "DeleteLogGroup",
         "DeleteRestApi",
         "DeleteRole",
+        "DeleteRole",
+        "DeleteRolePolicy",
         "DeleteRolePolicy",
         "DeleteUserPool",
     ]
     order = [line.rsplit(" ", 1)[1] for line in lines]
     assert order[0] == api
-    assert max(map(order.index, (SIGN_IN, AUTO_CONFIRM))) < order.index(ROLE)
+    assert order.index(SIGN_IN) < order.index(ROLE)
+    assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_ROLE)
     assert order.index(SIGN_IN) < min(map(order.index, (pool, SIGN_IN_LOGS)))
     assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_LOGS)
 
@@ -853,7 +828,8 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     role = fact(account, "role", "arn")
 
     def refuse(call: Call) -> Any:
-        return refusal(403, "AccessDenied") if call.operation == "DeleteRole" else None
+        its = call.operation == "DeleteRole" and call.sent["body"]["RoleName"] == ROLE
+        return refusal(403, "AccessDenied") if its else None
 
     with account.calls.watched(refuse):
         result = account.down()
@@ -906,6 +882,7 @@ def unrecorded(account: Account) -> list[str]:
     roots = {
         "pool shop": ("user_pool", "user_pool"),
         f"role {ROLE}": ("role", "role"),
+        f"role {AUTO_CONFIRM_ROLE}": ("auto_confirm_role", "auto_confirm_role"),
         f"function {SIGN_IN}": ("sign_in_function", "sign_in_function"),
         f"function {AUTO_CONFIRM}": ("auto_confirm_function", "auto_confirm_function"),
         f"logs {SIGN_IN_LOGS}": ("sign_in_function", "sign_in_log_group"),
@@ -1022,7 +999,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
     creating = {
         "CreateUserPool": ["user_pool"],
         "CreateUserPoolClient": ["app_client"],
-        "CreateRole": ["role"],
+        "CreateRole": ["auto_confirm_role", "role"],
         "CreateFunction": ["auto_confirm_function", "sign_in_function"],
         "CreateRestApi": ["rest_api"],
         "CreateAuthorizer": ["authorizer"],
@@ -1035,7 +1012,8 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
         if call.operation not in creating:
             return
         keys = creating[call.operation]
-        here = next((key for key in keys if key[:4] in str(call.sent["body"])), keys[0])
+        sent = str(call.sent["body"]).lower()
+        here = next((key for key in keys if key[:4] in sent), keys[-1])
         keys.remove(here)
         records = {
             key: record
@@ -1049,7 +1027,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
 
     with account.calls.watched(look):
         account.up(cors_origins=("https://app.example",))
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
@@ -1077,7 +1055,7 @@ def test_all_that_failed_is_told(account: Account) -> None:
     error = refuse_at_once(
         account, {"CreateUserPool": "AccessDeniedException", "CreateRestApi": "LimitExceeded"}
     )
-    first, second, last = sorted(str(error).splitlines())
+    first, second, last = sorted(error.lines)
     assert first.startswith("Nothing is lost")
     assert second.startswith("The step 'REST API' failed: A quota")
     assert last.startswith("The step 'User pool' failed: AccessDenied")
@@ -1138,9 +1116,14 @@ def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -
 def test_down_tells_what_failed_before_it_could_not_look_again(account: Account) -> None:
     account.up()
 
+    denied = ["DeleteRole"]
+
     def refuse(call: Call) -> Any:
-        denied = call.operation in {"DeleteRole", "GetResources"}
-        return refusal(403, "AccessDenied") if denied else None
+        if call.operation in denied:
+            # What was found before is deleted; what remains can't be seen.
+            denied.append("GetResources")
+            return refusal(403, "AccessDenied")
+        return None
 
     with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
         account.down()
@@ -1296,7 +1279,7 @@ def test_what_someone_else_put_in_our_resources_place_is_left_alone(
     assert mutations(calls) == []
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
-    assert any(entry["id"] == name for entry in result.already_gone)
+    assert [entry["id"] for entry in result.not_ours] == [name]
     assert any(name in words for words in result.left_alone)
     assert any(name in left for left in account.left())
 
@@ -1393,19 +1376,20 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
     account.up()
     ctx = account.context()
     found = list(engine.survey(ctx))
-    assert len(found) == 7
+    assert len(found) == 8
     assert all(ctx.owns(finding.tags) for finding in found)
     assert {finding.step for finding in found if finding.unique} == {
         "role",
+        "auto_confirm_role",
         "sign_in_function",
         "auto_confirm_function",
     }
 
 
-def test_standing_lists_what_down_deletes(account: Account) -> None:
+def test_what_down_deletes_is_listed_before(account: Account) -> None:
     account.up()
-    listed = [name for _title, name in engine.standing(account.state())]
+    listed = [each.id for each in engine.plan_down(account.context()).doomed]
     lines: list[str] = []
-    engine.down(account.context(), lines.append)
+    down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
     assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)

@@ -17,22 +17,25 @@ import pytest
 from cli_tools import (
     ACCOUNT,
     CALLER,
+    OWN_API,
     PATIENCE,
     REGION,
+    STACK_ID,
     Answer,
     Cli,
     Fixed,
     Request,
     Result,
+    asks_for_the_api,
     command_line,
     environment,
     free_port,
     is_identity_call,
+    whole_stack,
 )
 
 from cogauth.settings import Settings
-from cogauth.state import CREATED, State
-from cogauth.steps import STEPS
+from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -466,6 +469,8 @@ def answer(request: Request) -> Answer:
         return given[kind]
     if is_identity_call(request):
         return Answer(200, CALLER)
+    if asks_for_the_api(request):
+        return OWN_API
     return Answer(400, json.dumps({"__type": "Unexpected", "message": "not here"}))
 
 
@@ -484,14 +489,8 @@ def standing(cli: Cli, url: str) -> None:
         region=REGION,
         endpoint_url=url,
         settings=Settings(),
-        resources={
-            step.name: {
-                r.key: {"status": CREATED, "id": f"id-of-{r.key}"}
-                for r in step.resources
-                if not r.key.startswith("power_user")
-            }
-            for step in STEPS
-        },
+        stack_id=STACK_ID,
+        resources=whole_stack(rest_api="id-of-rest_api"),
     ).save()
 
 

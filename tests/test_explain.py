@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ from cogauth.deployed import Deployed
 from cogauth.errors import LoginError, UsageError
 from cogauth.explain import Diagnosis, diagnose
 from cogauth.explain.address import Address, check_suffix, parse_url
-from cogauth.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS
+from cogauth.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS, audience_matches
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
 from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
@@ -679,7 +680,46 @@ def test_a_clock_that_is_wrong() -> None:
 def test_the_authorizers_token_validation() -> None:
     guard = replace(GUARD, audience="client2|client3")
     says(diagnose(evidence(guard=guard)), "wrong_audience", 401, "client1", "client2|client3")
-    says(diagnose(evidence(guard=replace(GUARD, audience="["))), "unexplained", 401)
+    assert diagnose(evidence(guard=guard)).notes == ()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "[",
+        "client[23]",
+        "^client2|client3$",
+        "client2.*",
+        # What would take Python's re longer than anyone waits.
+        "^(client|c|l|i|e|n|t|1|client1)+(client|client1)*(x+x+)+$",
+        "(([a-z]+)*[0-9]*)*!",
+        "(a" * 5000,
+    ],
+)
+def test_a_regular_expression_of_an_api_owner_is_not_run(pattern: str) -> None:
+    token = read_token(a_token(aud="client1" * 200))
+    found = diagnose(evidence(guard=replace(GUARD, audience=pattern), token=token))
+    says(found, "unexplained", 401)
+    assert [note for note in found.notes if note.startswith("Not checked: ") and pattern in note]
+    passed = diagnose(evidence(200, "", guard=replace(GUARD, audience=pattern), token=token))
+    assert not [note for note in passed.notes if note.startswith("Not checked")]
+    assert not [note for note in (*found.notes, *passed.notes) if "doesn't mind" in note]
+
+
+@given(
+    st.sampled_from(["", "^"]),
+    st.lists(st.sampled_from(["a", "ab", "client_1", "x-y"]), min_size=1, max_size=3),
+    st.sampled_from(["", "(", "(?:"]),
+    st.sampled_from(["", "$"]),
+    st.sampled_from(["", "a", "ab", "cab", "abc", "client_1", "x-y", "x"]),
+)
+def test_a_list_of_app_clients_means_what_it_means_as_a_regular_expression(
+    start: str, names: list[str], group: str, end: str, audience: str
+) -> None:
+    pattern = f"{start}{group}{'|'.join(names)}{')' if group else ''}{end}"
+    matches = audience_matches(pattern, audience)
+    assert matches in {None, bool(re.search(pattern, audience))}
+    assert (matches is None) == (bool(start or end) and bool(names[1:]) and not group)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
@@ -951,7 +991,7 @@ def test_what_a_token_or_an_answer_says_moves_no_cursor(capsys: pytest.CaptureFi
     assert shown.replace("\n", "").isprintable()
     causes = [line for line in shown.splitlines() if line.startswith("Cause")]
     assert causes == ["Cause (wrong_pool):", "Cause (expired):"]
-    assert shown.count("\\u001b]0;x\\u0007\\nCause (none):") > 4
+    assert shown.count(r"\x1b]0;x\x07\nCause (none):") > 4
 
 
 # Authorizers of type JWT

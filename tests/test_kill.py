@@ -149,7 +149,7 @@ def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
     assert counts == {
         "pool": 1,
         "client": 1,
-        "role": 1,
+        "role": 2,
         "function": 2,
         "log group": 2,
         "api": 1,
@@ -158,7 +158,7 @@ def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
         "deployments": 1,
         "stages": 1,
         "statuses": 1,
-        "steps": 10,
+        "steps": 11,
     }
     assert len(clean.portrait["deployments"][0]) == len(clean.portrait["stages"][0]) == 1
     assert [path["path"] for path in clean.portrait["paths"][0]] == ["/", "/hello", "/signin"]

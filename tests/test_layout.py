@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import RESOURCES, needed
 
-from cogauth.engine.down import deletion_needs
+from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +134,7 @@ def test_the_steps_are_the_consoles_in_its_order() -> None:
         "app_client",
         "role",
         "sign_in_function",
+        "auto_confirm_role",
         "auto_confirm_function",
         "trigger",
         "rest_api",
@@ -161,7 +162,7 @@ def test_what_a_resource_is_inside_of_or_outdates_exists() -> None:
         if resource.inside is not None:
             # The outer one is deleted by a call of its own.
             assert RESOURCES[resource.inside].inside is None
-        for other in resource.outdates + resource.outdates_when_made:
+        for other in resource.outdates:
             # It is looked at only when all that may outdate it is done.
             assert resource.key in needed(other)
         for other in resource.outdates:
@@ -175,12 +176,12 @@ def test_the_deployment_waits_for_all_that_it_publishes() -> None:
 
 def test_deletion_goes_against_the_needs() -> None:
     """The plan of creation, transposed: what needs something goes before it."""
-    functions = {"sign_in_function", "auto_confirm_function"}
     assert {key: set(others) for key, others in deletion_needs().items()} == {
         "rest_api": set(),
         "sign_in_function": set(),
         "auto_confirm_function": set(),
-        "role": functions,
+        "role": {"sign_in_function"},
+        "auto_confirm_role": {"auto_confirm_function"},
         "user_pool": {"sign_in_function"},
         "sign_in_log_group": {"sign_in_function"},
         "auto_confirm_log_group": {"auto_confirm_function"},
@@ -195,6 +196,6 @@ def test_a_log_group_outlives_its_function() -> None:
 
 def test_what_aws_takes_its_time_over_goes_first() -> None:
     urgent = {resource.key for resource in RESOURCES.values() if resource.urgent}
-    assert urgent == {"role", "rest_api"}
-    assert set(list(deletion_needs())[:2]) == urgent
+    assert urgent == {"role", "auto_confirm_role", "rest_api"}
+    assert set(list(deletion_needs())[:3]) == urgent
     assert deletion_needs()["rest_api"] == []

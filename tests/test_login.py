@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import traceback
@@ -11,16 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from cli_tools import ACCOUNT, CALLER, REGION, Answer, Cli, Fixed, Request, free_port
+from cli_tools import (
+    ACCOUNT,
+    CALLER,
+    OWN_API,
+    REGION,
+    STACK_ID,
+    Answer,
+    Cli,
+    Fixed,
+    Request,
+    asks_for_the_api,
+    free_port,
+    whole_stack,
+)
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from cogauth import sessions
+from cogauth import sessions, tokens
 from cogauth.context import Aws, Context
-from cogauth.errors import LoginError
+from cogauth.errors import LoginError, UsageError
+from cogauth.http import session
 from cogauth.login import READY_WITHIN_S, LoginResult, check_login
 from cogauth.settings import Settings
-from cogauth.state import CREATED, State
-from cogauth.steps import STEPS
+from cogauth.state import State
 from cogauth.tokens import NAMES
 from cogauth.waiting import Waiter
 
@@ -92,6 +108,8 @@ class Api:
     def answer(self, request: Request) -> Answer:
         if request.path == "/":
             return Answer(200, CALLER)
+        if asks_for_the_api(request):
+            return OWN_API
         if request.path == f"/{POOL}/.well-known/jwks.json":
             return self.keys
         if request.path == "/restapis/api1/dev/_user_request_/signin":
@@ -147,12 +165,8 @@ def stack_at(cli: Cli, url: str) -> State:
         region=REGION,
         endpoint_url=url,
         settings=Settings(),
-        resources={
-            step.name: {
-                r.key: {"status": CREATED, "id": ids.get(r.key, r.key)} for r in step.resources
-            }
-            for step in STEPS
-        },
+        stack_id=STACK_ID,
+        resources=whole_stack(**ids),
     )
 
 
@@ -269,6 +283,7 @@ def test_the_command_fails_over_a_token_that_does_not_hold(cli: Cli, api: Api, n
     make, said = BAD_TOKENS[name]
     api.sign_in = [success(make())]
     stack_at(cli, api.server.url).save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     done = cli.login("ann", PASSWORD, "--json").must(1)
     assert done.document["status"] == "success"
     assert done.document["claims"] is None
@@ -291,7 +306,52 @@ def test_a_guard_that_does_not_guard_is_a_problem(
     (problem,) = login(ctx).problems
     assert said in problem
     ctx.state.save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     assert problem in cli.login("ann", PASSWORD).must(1).err
+
+
+# A token can hold any JSON
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+READ = ("sub", "iss", "aud", "client_id", "token_use", "iat", "nbf", "exp", "auth_time", "jti")
+
+
+def unpadded(content: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    claims=st.fixed_dictionaries({}, optional=dict.fromkeys(READ, any_json)),
+    header=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("alg", "kid", "typ", "crit"), any_json)
+    ),
+)
+def test_whatever_a_token_says_it_can_be_said_whether_it_holds(
+    ctx: Context, claims: dict[str, Any], header: dict[str, Any]
+) -> None:
+    # Signed by the pool, so that all of it is looked at; and with a header that nobody signed.
+    known = {"token_use": "id", "iss": ISSUER, "aud": CLIENT, "sub": "s", "iat": 1, "exp": 2**40}
+    said = json.dumps({**known, **claims}).encode()
+    signed = jwt.PyJWS().encode(said, POOLS_KEY, "RS256", headers={"kid": "key1"})
+    changed = {"alg": "RS256", "kid": "key1", **header}
+    for text in (signed, f"{unpadded(changed)}.{signed.partition('.')[2]}"):
+        found, parts = tokens.read(text)
+        http = session(ctx.url("/"), ctx.aws)
+        why = tokens.why_unverified(ctx, http, found, parts.claims)
+        assert why is None or isinstance(why, str)
+
+
+@pytest.mark.parametrize("value", [[], {}, ["id"], 7, None])
+def test_decode_shows_a_token_of_any_use(cli: Cli, api: Api, value: Any) -> None:
+    stack_at(cli, api.server.url).save()
+    given = {"COGAUTH_ENDPOINT_URL": api.server.url, "COGAUTH_JSON": "1"}
+    done = cli.run("decode", typed=token(token_use=value), **given).must()
+    assert done.document["reason"] == "its token_use is neither 'id' nor 'access'"
 
 
 # A deployment that is not there yet
@@ -342,6 +402,7 @@ def test_the_protected_method_is_waited_for_too(ctx: Context, api: Api, told: li
 def test_the_command_says_once_that_it_waits(cli: Cli, api: Api) -> None:
     api.sign_in = [NOT_DEPLOYED, GATEWAY_FAILS, success(token())]
     stack_at(cli, api.server.url).save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     done = cli.login("ann", PASSWORD, "--json").must()
     assert done.document["is_new"] is True
     assert done.err == f"waiting for the new deployment to answer, up to {READY_WITHIN_S} s\n"
@@ -450,6 +511,7 @@ def test_an_api_that_can_not_be_reached(ctx: Context) -> None:
 def test_neither_password_nor_token_is_in_what_debug_shows(cli: Cli, api: Api) -> None:
     api.sign_in = [Answer(200, "<html>")]
     stack_at(cli, api.server.url).save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     done = cli.login("ann", PASSWORD, "--debug")
     assert done.code == 1
     assert "Traceback" in done.err
@@ -461,7 +523,8 @@ def test_neither_password_nor_token_is_in_what_debug_shows(cli: Cli, api: Api) -
 )
 def test_a_password_goes_in_clear_text_to_this_machine_only(ctx: Context, url: str) -> None:
     ctx.state.endpoint_url = url
-    assert "in clear text" in refusal(ctx)
+    with pytest.raises(UsageError, match="in clear text"):
+        login(ctx)
 
 
 def test_a_proxy_or_netrc_of_the_environment_is_not_asked(

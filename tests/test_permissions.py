@@ -5,19 +5,22 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from conftest import REGION, Account, Call, statements
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
 from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool
+from test_engine import OTHER_TRUST
 
 from cogauth.context import Aws
 
-ROLE = "shop-LambdaAuthRole"
+ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 INVOKE = "lambda:InvokeFunction"
 
@@ -47,10 +50,16 @@ class Request:
     service: str | None = None
     source_arn: str = ""
     source_account: str = ""
+    boundary: str = ""
 
     @property
     def keys(self) -> dict[str, str]:
-        keys = {"aws:sourcearn": self.source_arn, "aws:sourceaccount": self.source_account}
+        keys = {
+            "aws:sourcearn": self.source_arn,
+            "aws:sourceaccount": self.source_account,
+            "iam:permissionsboundary": self.boundary,
+            "iam:passedtoservice": self.service or "",
+        }
         return {key: value for key, value in keys.items() if value}
 
 
@@ -65,7 +74,7 @@ OPERATORS = {
 def applies(statement: dict[str, Any], request: Request) -> bool:
     known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
     assert set(statement) <= known, "the evaluator doesn't know all of the statement"
-    if request.service is not None:
+    if request.service is not None and "Principal" in statement:
         principal = statement["Principal"]
         services = [] if principal == "*" else as_list(principal.get("Service", []))
         if principal not in ("*", {"AWS": "*"}) and request.service not in services:
@@ -99,13 +108,17 @@ class Stack:
     trust: list[dict[str, Any]]
     role_arn: str
     role_policy: list[dict[str, Any]]
+    auto_confirm_role_policy: list[dict[str, Any]]
     functions: dict[str, list[dict[str, Any]]]
 
 
 def look(account: Account) -> Stack:
     state, iam = account.state(), account.client("iam")
     role = iam.get_role(RoleName=ROLE)["Role"]
-    policy = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
+    policy, other = (
+        iam.get_role_policy(RoleName=name, PolicyName="cogauth")["PolicyDocument"]
+        for name in (ROLE, AUTO_CONFIRM_ROLE)
+    )
     return Stack(
         region=account.region,
         account=account.aws.account,
@@ -114,6 +127,7 @@ def look(account: Account) -> Stack:
         trust=role["AssumeRolePolicyDocument"]["Statement"],
         role_arn=role["Arn"],
         role_policy=policy["Statement"],
+        auto_confirm_role_policy=other["Statement"],
         functions={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
     )
 
@@ -197,12 +211,31 @@ def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
     pool = stack.pool
     for action in ("AdminInitiateAuth", "AdminGetUser", "DescribeUserPoolClient"):
         assert role_may(stack, f"cognito-idp:{action}", pool)
-    for name in (SIGN_IN, AUTO_CONFIRM):
-        stream = arn(
-            stack, "logs", f"log-group:/aws/lambda/{name}:log-stream:2026/11/22/[$LATEST]a"
-        )
-        assert role_may(stack, "logs:CreateLogStream", stream)
-        assert role_may(stack, "logs:PutLogEvents", stream)
+    for action in LOGGING:
+        assert role_may(stack, action, log_stream(stack, SIGN_IN))
+        assert not role_may(stack, action, log_stream(stack, AUTO_CONFIRM))
+
+
+LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def log_stream(stack: Stack, function: str) -> str:
+    stream = f"log-group:/aws/lambda/{function}:log-stream:2026/11/22/[$LATEST]a"
+    return arn(stack, "logs", stream)
+
+
+def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Stack) -> None:
+    """It could sign anyone in, had it the sign-in function's role."""
+    policy, session = stack.auto_confirm_role_policy, boto3.Session()
+    for action in LOGGING:
+        assert allowed(policy, Request(action, log_stream(stack, AUTO_CONFIRM)))
+        assert not allowed(policy, Request(action, log_stream(stack, SIGN_IN)))
+    for service in ("cognito-idp", "iam", "logs", "lambda", "s3", "sts"):
+        for operation in session.client(service, REGION).meta.service_model.operation_names:
+            for resource in (stack.pool, stack.role_arn, log_stream(stack, AUTO_CONFIRM), "*"):
+                action = f"{service}:{operation}"
+                mine = action in LOGGING and resource == log_stream(stack, AUTO_CONFIRM)
+                assert allowed(policy, Request(action, resource)) is mine
 
 
 def test_the_role_may_do_nothing_else(stack: Stack) -> None:
@@ -257,14 +290,138 @@ def test_with_power_user_the_inline_policy_keeps_to_logs(
     assert role_may(stack, "logs:PutLogEvents", stream)
 
 
-def attach_policy(api: str) -> list[dict[str, Any]]:
-    """The README's policy for attaching, for one API."""
+def documented(name: str = "policy", **values: str) -> list[dict[str, Any]]:
+    """A policy of the README's, with values in place of the words in capitals."""
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    block = re.search(r"<!-- policy: attach -->\n```json\n(.*?)```", readme, re.DOTALL)
+    block = re.search(rf"<!-- {name} -->\n```json\n(.*?)```", readme, re.DOTALL)
     assert block
-    text = block[1].replace("REGION", REGION).replace("restapis/API", f"restapis/{api}")
+    text = block[1]
+    for word, value in {"REGION": REGION, "ACCOUNT": DEFAULT_ACCOUNT_ID, **values}.items():
+        text = re.sub(rf"\b{word}\b", value, text)
     statement: list[dict[str, Any]] = json.loads(text)["Statement"]
     return statement
+
+
+def attach_policy(api: str) -> list[dict[str, Any]]:
+    """The README's policy for attaching, for one API."""
+    return documented("policy: attach", API=api)
+
+
+# What whoever runs cogauth may do
+
+
+BOUNDARY = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:policy/bounding"
+LOGS = ("CreateLogGroup", "DeleteLogGroup", "PutRetentionPolicy")
+
+
+def asked_for(account: Account, call: Call) -> Iterator[Request]:
+    """What a call asks for, of those to IAM, Lambda and CloudWatch Logs: by their documentation."""
+    body, path = call.sent["body"], call.sent["url_path"]
+    if isinstance(body, dict) and "RoleName" in body:
+        role = f"arn:aws:iam::{account.aws.account}:role/{body['RoleName']}"
+        boundary = body.get("PermissionsBoundary") or bound_by(account, body["RoleName"])
+        yield Request(f"iam:{call.operation}", role, boundary=boundary)
+        if call.operation == "CreateRole":
+            yield Request("iam:TagRole", role)
+    elif "/functions" in path:
+        given = json.loads(body) if body else {}
+        name = given.get("FunctionName") or path.split("/functions/")[1].split("/")[0]
+        arn = f"arn:aws:lambda:{REGION}:{account.aws.account}:function:{name}"
+        yield Request(f"lambda:{call.operation.rstrip('0123456789')}", arn)
+        if role := given.get("Role"):
+            yield Request("iam:PassRole", role, service="lambda.amazonaws.com")
+    elif call.operation in {*LOGS, "ListTagsForResource"} and isinstance(body, bytes | str):
+        given = json.loads(body)
+        name = given.get("logGroupName") or given["resourceArn"].partition("log-group:")[2]
+        arn = f"arn:aws:logs:{REGION}:{account.aws.account}:log-group:{name}"
+        # The service model says that all but the tagging calls are asked about with ':*'.
+        yield Request(f"logs:{call.operation}", f"{arn}:*" if call.operation in LOGS else arn)
+        if call.operation == "CreateLogGroup":
+            yield Request("logs:TagResource", arn)
+
+
+def bound_by(account: Account, role: str) -> str:
+    iam = account.client("iam")
+    try:
+        found = iam.get_role(RoleName=role)["Role"]
+    except iam.exceptions.NoSuchEntityException:
+        return ""
+    return str(found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""))
+
+
+def ask_all(account: Account, *runs: Callable[[], object]) -> set[Request]:
+    asked: set[Request] = set()
+    with account.calls.watched(lambda call: asked.update(asked_for(account, call))):
+        for run in runs:
+            run()
+    return asked
+
+
+def test_the_policy_allows_all_that_one_stack_asks_for_and_nothing_of_another(
+    account: Account,
+) -> None:
+    asked = ask_all(
+        account,
+        account.up,
+        lambda: account.up(sign_in_memory=1024),
+        account.down,
+    )
+    services = {request.action.partition(":")[0] for request in asked}
+    assert services == {"iam", "lambda", "logs"}
+    assert {"iam:PassRole", "lambda:CreateFunction", "logs:DeleteLogGroup"} < {
+        request.action for request in asked
+    }
+    policy = documented(STACK="shop")
+    assert [request for request in asked if not allowed(policy, request)] == []
+    # Those whose names begin as ours do, or end so.
+    for other in ("shop-2", "shop-signInFunction", "shop-", "my-shop", "*"):
+        for request in asked:
+            resource = request.resource.replace("shop-", f"{other}-")
+            assert not allowed(policy, replace(request, resource=resource)), resource
+
+
+def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> None:
+    policy = [
+        *(one for one in documented(STACK="shop") if one["Sid"] != "Roles"),
+        *documented("policy: roles under a boundary", STACK="shop", BOUNDARY="bounding"),
+    ]
+    asked = ask_all(
+        account,
+        lambda: account.up(permissions_boundary=BOUNDARY),
+        lambda: account.client("iam").update_assume_role_policy(
+            RoleName=ROLE, PolicyDocument=OTHER_TRUST
+        ),
+        account.up,
+        account.down,
+    )
+    assert "iam:UpdateAssumeRolePolicy" in {request.action for request in asked}
+    assert [request for request in asked if not allowed(policy, request)] == []
+    # One that stands without it is bounded first.
+    account.up()
+    asked = ask_all(account, lambda: account.up(permissions_boundary=BOUNDARY), account.down)
+    assert "iam:PutRolePermissionsBoundary" in {request.action for request in asked}
+    assert [request for request in asked if not allowed(policy, request)] == []
+    role = f"arn:aws:iam::{account.aws.account}:role/{ROLE}"
+    for action in (
+        *("CreateRole", "PutRolePolicy", "UpdateAssumeRolePolicy", "PutRolePermissionsBoundary"),
+        *("DeleteRolePermissionsBoundary", "AttachRolePolicy"),
+    ):
+        for boundary in ("", f"{BOUNDARY}2", "arn:aws:iam::aws:policy/AdministratorAccess"):
+            assert not allowed(policy, Request(f"iam:{action}", role, boundary=boundary))
+    for action in ("DeleteRolePermissionsBoundary", "AttachRolePolicy", "CreatePolicyVersion"):
+        for resource in (role, BOUNDARY):
+            assert not allowed(policy, Request(f"iam:{action}", resource, boundary=BOUNDARY))
+
+
+def test_the_boundary_lets_the_roles_do_all_that_they_may(stack: Stack) -> None:
+    boundary = documented("policy: boundary")
+    for statement in (*stack.role_policy, *stack.auto_confirm_role_policy):
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
+                assert allowed(boundary, Request(action, resource.replace(":*", ":log-stream:a")))
+    for action in ("iam:PutRolePolicy", "sts:AssumeRole", "cognito-idp:AdminCreateUser"):
+        for resource in (stack.role_arn, stack.pool, "*"):
+            assert not allowed(boundary, Request(action, resource))
 
 
 def test_the_attach_policy_allows_what_attaching_calls_and_each_part_is_needed(

@@ -123,10 +123,36 @@ def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
         # The engine's own last look, not a step's.
         "tag:GetResources",
     }
-    power_user = {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
+    options = {
+        *("iam:AttachRolePolicy", "iam:DetachRolePolicy"),
+        *("iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary"),
+    }
     calling = (*(COGAUTH / "steps").glob("*.py"), COGAUTH / "calls.py", COGAUTH / "users.py")
-    assert readme_actions() == (called_actions(calling) | beside) - power_user
-    assert all(f"`{action}`" in README.read_text() for action in power_user)
+    assert readme_actions() == (called_actions(calling) | beside) - options
+    assert all(f"`{action}`" in README.read_text() for action in options)
+
+
+def test_the_roles_under_a_boundary_need_the_same_and_what_sets_it() -> None:
+    roles = {action for action in readme_actions() if action.startswith("iam:")}
+    bounded = readme_actions("policy: roles under a boundary")
+    assert bounded == roles - {"iam:PassRole"} | {"iam:PutRolePermissionsBoundary"}
+
+
+def test_what_is_linked_is_there() -> None:
+    for page in ("README.md", "SECURITY.md"):
+        text = (README.parent / page).read_text()
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+        assert links
+        for link in links:
+            name, _, heading = link.partition("#")
+            linked = README.parent / (name or page)
+            assert linked.exists(), link
+            if heading:
+                titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+                words = [
+                    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+                ]
+                assert heading in words, link
 
 
 def test_what_verify_and_explain_need_beside_is_listed_and_no_more() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogauth import forms
 from cogauth import state as state_file
 from cogauth.errors import CogauthError, StateError
 from cogauth.files import beside, check_writable
@@ -35,8 +37,8 @@ def make(path: Path, **changes: Any) -> State:
     state = State(
         path=path,
         stack="shop",
-        account="123456789012",
-        region="eu-central-1",
+        account=ACCOUNT,
+        region=REGION,
         endpoint_url=None,
         settings=Settings(),
     )
@@ -50,55 +52,103 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / ".cogauth" / "shop.json"
 
 
-names = st.text(min_size=1, max_size=8)
-records = st.fixed_dictionaries(
-    {"status": st.sampled_from([CREATED, OUTDATED]), "id": names}
-) | st.just({"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
+REGION, ACCOUNT = "eu-central-1", "123456789012"
+SINCE = "2026-11-23T08:00:00.123456+00:00"
+ROLE = {"status": CREATED, "id": "r", "arn": f"arn:aws:iam::{ACCOUNT}:role/r"}
+POOL = f"{REGION}_Aa1"
+POOL_ARN = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{POOL}"
+BIDI = "\u202e"
+# What may stand in a text that AWS's users make up.
+texts = st.text(
+    st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=8
+)
 
 
+def of_form(form: str) -> st.SearchStrategy[str]:
+    for name, text in (("partition", "aws-us-gov"), ("region", REGION), ("account", ACCOUNT)):
+        form = form.replace(f"<{name}>", text)
+    return st.from_regex(re.compile(form, re.ASCII), fullmatch=True).filter(
+        lambda text: not forms.UNSHOWABLE.search(text)
+    )
+
+
+ids = of_form(forms.ID)
+
+
+@st.composite
+def records(draw: st.DrawFn, facts: dict[str, str]) -> dict[str, str]:
+    if draw(st.booleans()):
+        return {"status": CREATING, "since": SINCE}
+    record = {"id": draw(of_form(facts["id"]))}
+    for name in facts.keys() - {"id"}:
+        record[name] = draw(of_form(facts[name].replace("<id>", re.escape(record["id"]))))
+    status = draw(st.sampled_from([CREATED, OUTDATED, DELETING]))
+    return {"status": status, "since": SINCE, **record}
+
+
+resources = st.fixed_dictionaries(
+    {},
+    optional={
+        step: st.fixed_dictionaries(
+            {}, optional={key: records(facts) for key, facts in keys.items()}
+        )
+        for step, keys in forms.FACTS.items()
+    },
+)
 authorizations = st.fixed_dictionaries(
     {
-        "authorizationType": names,
-        "authorizerId": st.none() | names,
-        "authorizationScopes": st.lists(names, max_size=2),
+        "authorizationType": st.sampled_from(["NONE", "CUSTOM", "COGNITO_USER_POOLS", "A_NEW_ONE"]),
+        "authorizerId": st.none() | ids,
+        "authorizationScopes": st.lists(texts, max_size=2),
         "apiKeyRequired": st.booleans(),
     }
 )
 methods = st.fixed_dictionaries(
     {
         "status": st.sampled_from(["attaching", "attached", "detaching", "detached"]),
-        "resource_id": names,
+        "resource_id": ids,
         "former": authorizations,
         "ours": st.lists(authorizations, min_size=1, max_size=2),
     }
 )
 attachments = st.fixed_dictionaries(
     {
-        "name": names,
-        "stages": st.lists(names, max_size=2),
-        "outdated": st.lists(names, max_size=2),
-        "found": st.dictionaries(names, names, max_size=2),
-        "authorizer": records.map(lambda record: {**record, "pool": "arn"}),
-        "methods": st.dictionaries(names, methods, max_size=2),
+        "name": texts,
+        "stages": st.lists(ids, max_size=2),
+        "outdated": st.lists(ids, max_size=2),
+        "found": st.dictionaries(ids, ids, max_size=2),
+        "authorizer": records({"id": forms.ID}).flatmap(
+            lambda record: st.sampled_from(
+                [
+                    {**record, "pool": "unknown"},
+                    {**record, "pool": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/a_B"},
+                ]
+            )
+        ),
+        "methods": st.dictionaries(of_form(forms.METHOD), methods, max_size=2),
     }
+)
+places = st.sampled_from(
+    [
+        {"endpoint_url": None, "local_data": None},
+        {"endpoint_url": "https://aws.example:4566/here", "local_data": None},
+        {"endpoint_url": "http://127.0.0.1:20000", "local_data": "0123456789abcdef"},
+    ]
 )
 
 
-@in_one_folder
+@settings(in_one_folder, max_examples=50)
 @given(
-    attachments=st.dictionaries(names, attachments, max_size=2),
-    resources=st.dictionaries(
-        names, st.dictionaries(names, records, min_size=1, max_size=3), max_size=3
-    ),
-    endpoint_url=st.none() | names,
-    local_data=st.none() | names,
+    attachments=st.dictionaries(ids, attachments, max_size=2),
+    resources=resources,
+    place=places,
     chosen=st.sampled_from(
         [Settings(), Settings(password_require=(), throttle_rate=0.5, power_user=True)]
     ),
 )
 def test_what_is_written_is_read(path: Path, **changes: Any) -> None:
-    changes["settings"] = changes.pop("chosen")
-    state = make(path, **changes)
+    state = make(path, settings=changes["chosen"], **changes["place"])
+    state.resources, state.attachments = changes["resources"], changes["attachments"]
     state.save()
     assert load(path) == state
 
@@ -111,12 +161,12 @@ def test_each_change_of_a_record_is_on_disk_at_once(path: Path) -> None:
     state = make(path)
     state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     assert load(path) == state
-    state.put("role", "role", {"status": CREATED, "id": "r"})
-    state.put("role", "role_policy", {"status": CREATED, "id": "p"})
+    state.put("role", "role", ROLE)
+    state.put("role", "role_policy", {"status": CREATED, "id": "p", "role": "r"})
     assert (load(path) or state).fact("role", "id") == "r"
     state.drop("role", "role")
     assert (load(path) or state).resources == {
-        "role": {"role_policy": {"status": CREATED, "id": "p"}}
+        "role": {"role_policy": {"status": CREATED, "id": "p", "role": "r"}}
     }
     state.drop("role", "role_policy")
     assert (load(path) or state).resources == {}
@@ -151,7 +201,7 @@ def test_the_file_is_replaced_not_rewritten(path: Path) -> None:
     state = make(path)
     state.save()
     with path.open() as reader:
-        state.put("role", "role", {"status": CREATED, "id": "r"})
+        state.put("role", "role", ROLE)
         assert json.load(reader)["resources"] == {}
     assert [entry.name for entry in path.parent.iterdir()] == ["shop.json"]
 
@@ -175,7 +225,7 @@ def test_a_full_disk_leaves_the_former_file_whole(path: Path, size: int) -> None
     with disk_full_at(size):
         error = None
         try:
-            state.put("role", "role", {"status": CREATED, "id": "r"})
+            state.put("role", "role", ROLE)
         except CogauthError as caught:
             error = caught
     assert error is not None
@@ -241,11 +291,13 @@ NOBODY_ASKED: Authorization = {
 
 def text_of(path: Path) -> dict[str, Any]:
     state = make(path)
-    state.put("user_pool", "user_pool", {"status": CREATED, "id": "p", "arn": "a"})
+    state.put("user_pool", "user_pool", {"status": CREATED, "id": POOL, "arn": POOL_ARN})
     state.put("role", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     since = {"since": "2026-11-23T08:00:01+00:00"}
-    state.put("rest_api", "rest_api", {"status": CREATED, "id": "a", **since})
-    state.put("sign_in_function", "sign_in_function", {"status": DELETING, "id": "f", **since})
+    api = {"id": "a", "arn": f"arn:aws:apigateway:{REGION}::/restapis/a", "root": "r"}
+    state.put("rest_api", "rest_api", {"status": CREATED, **api, **since})
+    function = {"id": "f", "arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"}
+    state.put("sign_in_function", "sign_in_function", {"status": DELETING, **function, **since})
     state.put_attachment(
         "api",
         {
@@ -253,7 +305,7 @@ def text_of(path: Path) -> dict[str, Any]:
             "stages": ["prod"],
             "outdated": [],
             "found": {"prod": "d"},
-            "authorizer": {"status": CREATED, "id": "a", "pool": "arn"},
+            "authorizer": {"status": CREATED, "id": "a", "pool": POOL_ARN},
             "methods": {
                 "GET /orders": {
                     "status": "attached",
@@ -330,16 +382,16 @@ def test_any_json_is_a_state_or_refused_and_left_alone(path: Path, value: Any) -
     assert check_load(path, json.dumps(value).encode()) is None
 
 
-def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def inside(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else []
-    return [place, *(found for key, item in inner for found in places(item, (*place, key)))]
+    return [place, *(found for key, item in inner for found in inside(item, (*place, key)))]
 
 
 @settings(in_one_folder, max_examples=300)
 @given(st.data())
 def test_a_file_changed_in_one_place_is_a_state_or_refused(path: Path, data: st.DataObject) -> None:
     content: Any = text_of(path)
-    *outer, last = data.draw(st.sampled_from(places(content)[1:]))
+    *outer, last = data.draw(st.sampled_from(inside(content)[1:]))
     target = content
     for key in outer:
         target = target[key]

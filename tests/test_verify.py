@@ -1012,7 +1012,7 @@ def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
 def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: Any) -> None:
     """They are deleted without a question."""
     path = tmp_path / "s.json"
-    State(path, "s", "1", REGION, None, Settings()).save()
+    State(path, "s", "123456789012", REGION, None, Settings()).save()
     data = json.loads(path.read_text())
     assert data["throwaway_users"] == {}
     path.write_text(json.dumps({**data, "throwaway_users": users}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,10 +14,11 @@ import click
 from cogauth import __version__
 from cogauth.cli.attach import attach, detach
 from cogauth.cli.call import call, curl
-from cogauth.cli.common import is_about_output, on_ending, print_json
+from cogauth.cli.common import is_about_output, on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
+from cogauth.cli.output import notice, print_json
 from cogauth.cli.recover import recover
 from cogauth.cli.test_login import test_login
 from cogauth.cli.token import decode, token
@@ -84,7 +85,7 @@ def main() -> NoReturn:
         )
         if _wants_json():
             print_json({"error": text})
-        click.echo(f"Error: {text}", err=True)
+        notice(f"Error: {text}")
         sys.exit(2)
     try:
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
@@ -92,11 +93,11 @@ def main() -> NoReturn:
     except click.ClickException as error:
         if _wants_json():
             print_json({"error": error.format_message()})
-        error.show()
+        _show(error)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         on_ending(lambda *_: None)
-        click.echo("Interrupted.", err=True)
+        notice("Interrupted.")
         code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has read enough.
@@ -106,7 +107,7 @@ def main() -> NoReturn:
         if not is_about_output(error):
             raise
         _drop_output()
-        click.echo(f"Error: The output can't be written: {error.strerror}.", err=True)
+        notice(f"Error: The output can't be written: {error.strerror}.")
         code = 1
     if code == INTERRUPTED:
         with suppress(OSError):
@@ -114,6 +115,13 @@ def main() -> NoReturn:
         # Not by sys.exit, which waits for threads: what is in flight there only reads.
         os._exit(code)
     sys.exit(code)
+
+
+def _show(error: click.ClickException) -> None:
+    """Print what click says of a command line that can't be used: several lines."""
+    text = StringIO()
+    error.show(text)
+    notice(*(line.expandtabs() for line in text.getvalue().removesuffix("\n").split("\n")))
 
 
 def _open_what_is_closed() -> None:

@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    connect,
-    notice,
-    print_json,
-    require_state,
-    target_options,
-    where,
-    writer_options,
-)
+from cogauth.cli.common import Target, connect, require_state, target_options, where, writer_options
+from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -191,7 +183,8 @@ def detach(  # noqa: PLR0913 click passes each option by its name
                     continue
                 raise
     _show_detached(target, done, time.monotonic() - begun)
-    return 1 if any(result and result.problems for _, result in done) else 0
+    failed = any(result and (result.problems or result.not_ours) for _, result in done)
+    return 1 if failed else 0
 
 
 def _check_given(**options: str | None) -> None:
@@ -260,7 +253,7 @@ def _matches(names: list[str], path: str | None, method: str | None) -> bool:
 
 def _sayer(target: Target, *, dry_run: bool) -> Callable[[str], None]:
     """Return what tells the plan: it is the result of a dry run, else a notice."""
-    return click.echo if dry_run and not target.as_json else notice
+    return say if dry_run and not target.as_json else notice
 
 
 def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
@@ -271,7 +264,7 @@ def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
         return
     width = max((len(row.name) for row in plan.rows), default=0)
     for row in plan.rows:
-        say(f"  {row.name:<{width}}  {_change(ctx, plan.api, row)}")
+        say(f"  {row.name:<{width}}  {change_of(ctx, plan.api, row)}")
     if plan.point_authorizer:
         say("  The stack's authorizer there is set to the stack's present user pool.")
     if plan.stages:
@@ -281,10 +274,12 @@ def _show_plan(ctx: Context, plan: Plan, say: Callable[[str], None]) -> None:
         say(f"Warning: {warning}")
 
 
-def _change(ctx: Context, api: Api, row: Row) -> str:
+def change_of(ctx: Context, api: Api, row: Row) -> str:
+    """Say what becomes of who may call a method."""
     before = api.words(ctx, row.before) if row.before else ""
     if row.action in {"attach", "restore"} and row.after:
-        return f"{before}  →  {api.words(ctx, row.after)}"
+        after = api.words(ctx, row.after)
+        return f"{before}  →  {after}{': open to anyone' if after == 'NONE' else ''}"
     if row.action == "unchanged":
         return f"{before}: stays so" + (f", {row.why}" if row.why else "")
     return f"{before}: {row.action}: {row.why}".removeprefix(": ")
@@ -336,7 +331,7 @@ def _ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
             "Nothing was changed: stdin is not a terminal to ask on. Give --yes to do it, or "
             "--dry-run to see it."
         )
-    if not click.confirm("Do it?", err=True):
+    if not confirm("Do it?"):
         raise CogauthError("Nothing was changed.")
     now = again()
     if now.shown != plan.shown:
@@ -402,7 +397,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
         mark = "  (attached)" if name in compared.held else ""
         mark = "  (interrupted)" if name in interrupted else mark
         mark = "  (lost)" if name in lost else mark
-        click.echo(f"{name:<{width}}  {words}{mark}")
+        say(f"{name:<{width}}  {words}{mark}")
     for one in (one for one in compared.findings if one.name in chosen):
         notice(f"Warning: {one.sentence}")
     if compared.unknown:
@@ -472,9 +467,9 @@ def _show_attached(  # noqa: PLR0913, PLR0917 all that is shown
     if done is None:
         notice("Nothing was changed: this was a dry run.")
     elif done.deployment is None:
-        click.echo("All of it was so already; nothing was changed.")
+        say("All of it was so already; nothing was changed.")
     else:
-        click.echo(
+        say(
             f"Attached {_methods(len(done.done))} to the stack {ctx.stack}, deployed to {stage} "
             f"({elapsed:.1f} s)."
         )
@@ -516,10 +511,10 @@ def _show_detached(
         print_json({**identity, "apis": apis, "elapsed_s": round(elapsed, 3)})
         return
     if not done:
-        click.echo(f"The stack {target.stack} is attached to no API: nothing to give back.")
+        say(f"The stack {target.stack} is attached to no API: nothing to give back.")
     for plan, result in done:
         if result is None:
             notice("Nothing was changed: this was a dry run.")
             continue
         gone = " Its authorizer there was deleted." if result.authorizers else ""
-        click.echo(f"Gave back {_methods(len(result.restored))} of the API {plan.name}.{gone}")
+        say(f"Gave back {_methods(len(result.restored))} of the API {plan.name}.{gone}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from cogauth.cli.common import notice, report_once
+from cogauth.cli.common import report_once
+from cogauth.cli.output import console, notice
 from cogauth.cli.progress import Display
+from cogauth.printable import one_line
 
 
 class Bar(Display):
@@ -20,7 +22,6 @@ class Bar(Display):
         self.once = report_once("  ")
         self.live = None
         if total and sys.stderr.isatty():
-            from rich.console import Console
             from rich.progress import (
                 BarColumn,
                 MofNCompleteColumn,
@@ -34,7 +35,7 @@ class Bar(Display):
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.description}", markup=False),
-                console=Console(stderr=True),
+                console=console(stderr=True),
             )
             self.task = self.live.add_task("", total=total)
         super().__init__(self.live)
@@ -46,7 +47,7 @@ class Bar(Display):
             return
         if self.interrupted.is_set():
             what = "stopping after the call in flight; once more stops at once"
-        self.live.update(self.task, completed=done, description=what)
+        self.live.update(self.task, completed=done, description=one_line(what))
 
     def waiting(self, reason: str, seconds_left: float) -> None:
         """Show what is waited for, and for how long at the most."""
@@ -54,4 +55,4 @@ class Bar(Display):
             self.once(reason, seconds_left)
         else:
             text = f"waiting for {reason}, up to {seconds_left:.0f} s"
-            self.live.update(self.task, description=text)
+            self.live.update(self.task, description=one_line(text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.claims import plain
-from cogauth.cli.common import Target, notice, print_json, require_state, target_options
+from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.output import notice, print_data, print_json
 from cogauth.cli.session import get_tokens, standing, user_options
 from cogauth.errors import UsageError
 
@@ -196,14 +195,17 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     if target.as_json:
         print_json({"command": line})
     else:
-        click.echo(line)
+        print_data(line)
 
 
 def _runnable(command: str) -> str:
-    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
+    """Return a command of cogauth's that the shell finds, in a virtual environment or not.
+
+    It imports nothing from the folder that it is pasted in, which may be anyone's.
+    """
     if shutil.which("cogauth"):
         return command
-    return shlex.join([sys.executable, "-m", "cogauth"]) + command.removeprefix("cogauth")
+    return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
 def _parse(options: dict[str, Any]) -> Call:
@@ -263,41 +265,26 @@ def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
 
 
 def _show(answer: Answer) -> None:
-    notice(f"  {answer.status} {plain(answer.reason)}".rstrip() + f"  {answer.elapsed_ms} ms")
+    notice(f"  {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
         if name.lower() in SHOWN:
-            notice(f"  {name}: {plain(value)}")
+            notice(f"  {name}: {value}")
     if answer.log:
         notice("  The execution log:")
         for line in answer.log.splitlines():
-            notice(f"    {plain(line)}")
+            notice(f"    {line}")
     # Where both go to one terminal, in this order.
     sys.stderr.flush()
     _show_body(answer.body)
 
 
 def _show_body(body: bytes) -> None:
-    """Print JSON well, and all else as it came; on a terminal nothing that could control it."""
+    """Print JSON well, and all else as it came."""
     from cogauth.http import strict_json
 
-    on_terminal = sys.stdout.isatty()
     try:
         document = strict_json(body.decode())
     except ValueError:
-        if on_terminal:
-            lines = body.decode(errors="replace").splitlines()
-            click.echo("\n".join("".join(filter(str.isprintable, line)) for line in lines))
-        else:
-            click.echo(body, nl=False)
+        print_data(body)
         return
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    if not text.replace("\n", "").isprintable():
-        text = json.dumps(document, indent=2)
-    if on_terminal:
-        from rich.console import Console
-        from rich.highlighter import JSONHighlighter
-        from rich.text import Text
-
-        Console().print(JSONHighlighter()(Text(text)), soft_wrap=True)
-    else:
-        click.echo(text)
+    print_json(document, highlighted=True)

@@ -1,4 +1,4 @@
-"""Shows what a token says, or anyone else: times in local time, nothing that moves the cursor."""
+"""Shows what a token says: times in local time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import click
+from cogauth.cli.output import say
 
 TIMES = ("auth_time", "iat", "nbf", "exp")
 # Up to how many seconds a distance reads best in which unit.
@@ -18,14 +18,12 @@ def show_claims(claims: dict[str, Any], indent: str) -> None:
     """Print a token's header or claims, one a line."""
     for name, value in claims.items():
         text = local_time(value) if name in TIMES else plain(value)
-        click.echo(f"{indent}{plain(name):<18} {text}")
+        say(f"{indent}{name:<18} {text}")
 
 
 def plain(value: object) -> str:
-    """Return a value of JSON in one line: a text as it is, if it can be printed."""
-    if isinstance(value, str) and value.isprintable():
-        return value
-    return json.dumps(value)
+    """Return a value of JSON as a text: a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def local_time(timestamp: Any) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
+import math
 import os
 import shlex
 import signal
-import sys
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.output import notice, print_json, tell_error
 from cogauth.errors import CogauthError, StateError, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
@@ -44,6 +45,8 @@ class Target:
     endpoint_url: str | None
     as_json: bool
     debug: bool
+    allow_http: bool = False
+    trust_state: bool = False
 
     @property
     def state_path(self) -> Path:
@@ -63,7 +66,10 @@ class Target:
             "--stack": self.stack if self.stack != DEFAULT_STACK else None
         }
         options |= {"--state": self.state, "--profile": self.profile}
+        options |= {"--endpoint-url": self.endpoint_url}
         given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
+        flags = {"--allow-http": self.allow_http, "--trust-state": self.trust_state}
+        given += [name for name, value in flags.items() if value]
         return " ".join(["cogauth", words, *given])
 
 
@@ -94,6 +100,18 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
         help="Another server than AWS's, such as a local AWS that runs already.",
     )
     @click.option(
+        "--allow-http",
+        is_flag=True,
+        envvar="COGAUTH_ALLOW_HTTP",
+        help="Let credentials, passwords and tokens go to another machine by plain HTTP.",
+    )
+    @click.option(
+        "--trust-state",
+        is_flag=True,
+        envvar="COGAUTH_TRUST_STATE",
+        help="Take the state file as it is, whoever owns it and may write to it.",
+    )
+    @click.option(
         "--json",
         "as_json",
         is_flag=True,
@@ -112,13 +130,20 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
         endpoint_url: str | None,
         as_json: bool,  # noqa: FBT001
         debug: bool,  # noqa: FBT001
+        allow_http: bool,  # noqa: FBT001
+        trust_state: bool,  # noqa: FBT001
         **options: Any,
     ) -> int:
         try:
             check_stack_name(stack)
             state = _followed(stack, state)
-            target = Target(stack, state, profile, region, endpoint_url, as_json, debug)
-            return command(target, **options) or 0
+            target = Target(
+                stack, state, profile, region, endpoint_url, as_json, debug, allow_http, trust_state
+            )
+            from cogauth.files import trusting
+
+            with trusting(target.state_path.parent) if trust_state else nullcontext():
+                return command(target, **options) or 0
         except (click.Abort, KeyboardInterrupt):
             if as_json:
                 print_json({"error": "Interrupted."})
@@ -130,10 +155,12 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if debug:
                 from cogauth.environment import redact
 
-                click.echo(redact(traceback.format_exc()), err=True, nl=False)
+                # An error's text may have line ends: none of its lines may look like ours.
+                lines = redact(traceback.format_exc()).rstrip().split("\n")
+                notice(*(f"| {line}" for line in lines))
             if as_json:
-                print_json({"error": str(failure)})
-            click.echo(f"Error: {failure}", err=True)
+                print_json({"error": "\n".join(failure.lines)})
+            tell_error(failure)
             return failure.exit_code
 
     return run
@@ -197,12 +224,31 @@ def is_about_output(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, 0 or more; neither infinity nor NaN, by which a wait would never end."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        """Describe it."""
+        super().__init__(min=0)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail as click does."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
+
+
 def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command that writes the state file the options of the lock and the settling time."""
     for option in (
         click.option(
             "--lock-timeout",
-            type=click.FloatRange(min=0),
+            type=Seconds(),
             default=0.0,
             show_default=True,
             envvar="COGAUTH_LOCK_TIMEOUT",
@@ -210,7 +256,7 @@ def writer_options(command: Callable[..., int | None]) -> Callable[..., int | No
         ),
         click.option(
             "--settle",
-            type=click.FloatRange(min=0),
+            type=Seconds(),
             default=15.0,
             show_default=True,
             envvar="COGAUTH_SETTLE",
@@ -230,22 +276,6 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
         # Ignored from the start: by nohup, or by a shell that runs us in its background.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """Print the one document of ``--json`` to stdout."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        # The output's encoding lacks a character; or it is half of one, which JSON can spell.
-        text = json.dumps(document, indent=2)
-    click.echo(text)
-
-
-def notice(text: str) -> None:
-    """Tell the user something that is not the result: on stderr."""
-    click.echo(text, err=True)
 
 
 def report_once(indent: str = "") -> Callable[[str, float], None]:
@@ -271,33 +301,42 @@ def connect(
 
     Args:
         target: the options.
-        state: the stack's state; what it says is taken where no option says anything.
-        from_environment: let AWS's own variables for region and endpoint speak like options: for
-            a command that creates, for they say where.
+        state: the stack's state; its region is taken where no option says one.
+        from_environment: let AWS's own variables for the region speak like an option: for a
+            command that creates, for they say where.
         clients: those that the command is going to use; they are made while AWS is asked who is
             calling.
 
     Raises:
         StateError: the state file was made for another account, region or endpoint.
-        UsageError: no region, or a value that can't be used.
+        UsageError: no region, or a value that can't be used; or nobody but the state file says
+            that there is such an endpoint.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     from cogauth.context import Aws
 
     if state is not None and state.local_data is not None:
         return _connect_local(target, state)
-    region, endpoint = target.region, target.endpoint_url
+    region = target.region
     if from_environment:
         region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if state is not None:
         region = region or state.region
-        if not from_environment:
-            endpoint = endpoint or state.endpoint_url
-    aws = Aws(profile=target.profile, region=region, endpoint_url=endpoint)
-    if state is not None and state.endpoint_url and not aws.endpoint_url:
-        aws = Aws(profile=target.profile, region=region, endpoint_url=state.endpoint_url)
+    aws = Aws(
+        profile=target.profile,
+        region=region,
+        endpoint_url=target.endpoint_url,
+        allow_http=target.allow_http,
+    )
     if state is not None:
         _check_same(state, "region", state.region, aws.region, "--region")
+        if state.endpoint_url is not None and aws.endpoint_url is None:
+            raise UsageError(
+                f"The state file {state.path} says that the stack is at {state.endpoint_url}, "
+                "which isn't AWS's own. Your credentials and passwords would go there, so a file's "
+                "word is not enough. If you know that endpoint, give it yourself: --endpoint-url "
+                f"{shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL). Nothing was touched."
+            )
         _check_same(
             state,
             "endpoint",
@@ -322,6 +361,9 @@ def _connect_local(target: Target, state: State) -> Aws:
         ("--endpoint-url", target.endpoint_url, state.endpoint_url),
     ):
         _check_same(state, option[2:], recorded, given or recorded, option)
+    # Before one is started that nobody would stop: a state file can say anything.
+    here = target.local_aws.endpoint_url or "a local AWS beside it"
+    _check_same(state, "endpoint", state.endpoint_url, here, "--state")
     started = _started(target)
     _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
     if started.data_id != state.local_data:
@@ -390,6 +432,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     from cogauth import engine
     from cogauth.context import Aws
     from cogauth.files import check_writable
+    from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
     local_data = None
@@ -404,6 +447,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         else:
             aws = connect(target, None, from_environment=True, clients=engine.UP_CLIENTS)
         ctx = unsaved_stack(target, aws, settings, local_data)
+        check_boundary(ctx, settings)
         engine.check_names(ctx)
         ctx.state.save()
     except BaseException:
@@ -438,9 +482,9 @@ def stop_unused_local(target: Target) -> bool:
     sound, damaged = local_stacks(target)
     if damaged and not sound:
         notice(
-            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be read, and "
-            "may be of a stack on it. 'cogauth recover --state FILE' mends such a file; 'cogauth "
-            "down' of the last stack then ends the local AWS."
+            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be believed, "
+            "and may be of a stack on it. 'cogauth recover --state FILE' mends such a file; "
+            "'cogauth down' of the last stack then ends the local AWS."
         )
     if sound or damaged:
         return False
@@ -458,7 +502,8 @@ def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path]
         but: a state file that doesn't count.
 
     Returns:
-        Those that are of such a stack; and those of cogauth's that can't be read.
+        Those that are of such a stack; and those of cogauth's that can't be read, or that others
+        may have written.
     """
     from cogauth.state import is_of_cogauth, load
 
@@ -468,7 +513,7 @@ def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path]
             continue
         try:
             state = load(path)
-        except StateError:
+        except CogauthError:
             # The target's own is about to be written anew.
             if path != target.state_path:
                 damaged.append(path)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cogauth.cli.common import Target, new_stack, notice, on_ending, print_json, target_options
+from cogauth.cli.common import Target, new_stack, on_ending, target_options
+from cogauth.cli.output import notice, print_json, say
 from cogauth.settings import PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Story:
         """Begin a chapter."""
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
-            click.echo(f"\n{len(self.chapters)}. {title}\n   {text}")
+            say("", f"{len(self.chapters)}. {title}", f"   {text}")
 
     def expect(self, expected: object, got: object) -> None:
         """End the chapter with what came out."""
@@ -39,7 +40,7 @@ class Story:
         self.chapters[-1].update(expected=expected, got=got, ok=ok)
         if not self.silent:
             verdict = "as it should be" if ok else f"{expected} was expected"
-            click.echo(f"   -> {got}: {verdict}")
+            say(f"   -> {got}: {verdict}")
 
     @property
     def ok(self) -> bool:
@@ -73,14 +74,16 @@ def demo(target: Target) -> int:
     if target.as_json:
         print_json({"ok": story.ok, "chapters": story.chapters, "elapsed_s": elapsed})
     else:
-        click.echo(
-            f"\nAll of it came out as it should ({elapsed:.1f} s). Try it yourself:\n"
-            "  cogauth up --local       the same, to look around in\n"
-            "  cogauth up               on AWS"
-            if story.ok
-            else "\nNot all of it came out as it should."
-        )
+        say("", *_ending(elapsed) if story.ok else ("Not all of it came out as it should.",))
     return 0 if story.ok else 1
+
+
+def _ending(elapsed: float) -> tuple[str, ...]:
+    return (
+        f"All of it came out as it should ({elapsed:.1f} s). Try it yourself:",
+        "  cogauth up --local       the same, to look around in",
+        "  cogauth up               on AWS",
+    )
 
 
 @contextmanager
@@ -153,7 +156,7 @@ def _play(target: Target, story: Story) -> None:
         story.expect(f"HTTP {expected}", f"HTTP {call_protected(ctx, url, token)}")
 
     story.tell("cogauth down", "All of it is deleted, each before what it needs.")
-    result = engine.down(ctx, lambda line: notice(f"   {line}"))
+    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"   {line}"))
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",

@@ -13,8 +13,6 @@ from cogauth.cli.common import (
     connect,
     load_state,
     local_stacks,
-    notice,
-    print_json,
     report_once,
     require_state,
     search,
@@ -23,13 +21,16 @@ from cogauth.cli.common import (
     where,
     writer_options,
 )
+from cogauth.cli.output import ask, confirm, notice, print_json, say
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
+    from cogauth.engine import DownPlan
 
-# Of the result, those that are shown; the first only if there was something to give back.
-LISTS = ("restored", "deleted", "already_gone", "remaining")
+# Of the result, those that are shown; some of them only if there is something in them.
+LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
+AT_NEED = ("restored", "not_ours")
 
 
 @click.command(
@@ -46,7 +47,10 @@ Examples:
 def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> int:
     """Delete the stack with its users, and look whether anything remains.
 
-    Only what carries the stack's own id is deleted. Without a state file nothing is: what stands
+    Only what carries the stack's own id is deleted. What the state file records and isn't the
+    stack's is left alone and forgotten. What nothing but its tag says to be the stack's, as a pool
+    with users that isn't recorded, --yes leaves alone: confirm it on a terminal. In both cases the
+    exit code is 1. Without a state file nothing is: what stands
     in the account under the stack's name is shown, and the exit code is 1. The state file goes
     away when nothing remains.
     """
@@ -67,21 +71,22 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
         state = require_state(target)
         aws = connect(target, state, clients=engine.DOWN_CLIENTS)
         ctx = Context(aws, state, settle_s=settle)
-        users = _announce(target, ctx)
-        if not (yes or _confirmed(target, users)):
-            raise CogauthError("Nothing was deleted.")
-        return _take_away(target, ctx, begun)
+        ctx.waiter.report = report_once("  ")
+        plan = engine.plan_down(ctx)
+        _announce(target, ctx, plan)
+        if not yes:
+            plan = _ask(target, ctx, plan)
+        return _take_away(target, ctx, plan, begun, asked=not yes)
 
 
-def _take_away(target: Target, ctx: Context, begun: float) -> int:
+def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, asked: bool) -> int:
     from cogauth import engine
     from cogauth.cli.interrupt import gently
 
     state = ctx.state
-    ctx.waiter.report = report_once("  ")
     try:
         with gently(ctx.waiter.stop):
-            result = engine.down(ctx, lambda line: notice(f"  {line}"))
+            result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
     except KeyboardInterrupt as error:
         for problem in error.args:
             notice(f"Error: {problem}")
@@ -93,47 +98,82 @@ def _take_away(target: Target, ctx: Context, begun: float) -> int:
         notice(f"  {left_alone}")
     for problem in result.problems:
         notice(f"Error: {problem}")
-    if not (result.remaining or result.problems):
+    if result.clean:
         state.remove()
         if state.local_data is not None and stop_unused_local(target):
             notice("  the local AWS was stopped, for this was its last stack")
     _show(target, vars(result), begun)
-    return 1 if result.remaining or result.problems else 0
+    return 0 if result.clean else 1
 
 
-def _announce(target: Target, ctx: Context) -> int:
-    """Say what will be deleted; return the number of users that are lost with it."""
-    from cogauth import engine
-    from cogauth.steps.cognito import count_users
+def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
+    """Say what will be deleted, what each method gets back, and what is left alone."""
+    from cogauth.cli.attach import change_of
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
-    for title, name in engine.standing(ctx.state):
-        notice(f"  {title:<22} {name}")
-    for api in engine.attachments(ctx.state):
-        record = ctx.state.attachments[api]
-        what = "our authorizer there is deleted, if no method refers to it"
-        if methods := len(record["methods"]):
-            what = (
-                f"{methods} method{'' if methods == 1 else 's'} get back what they had, and the "
-                f"stage {', '.join(record['stages'])} is redeployed, with all that is pending there"
-            )
-        notice(f"  {'attached API':<22} {record['name']} ({api}): {what}")
-    pool = ctx.state.record("user_pool", "user_pool") or {}
-    users = (count_users(ctx, pool["id"]) if "id" in pool else None) or 0
+    for each in plan.doomed:
+        claim = ": only its tag says that it is the stack's; --yes leaves it alone"
+        notice(f"  {_title(each.key)} {each.id}{claim if each.claimed else ''}")
+    for stranger in plan.strangers:
+        way_on = f"; if it is: '{target.command(f'up --adopt {stranger.id}')}'"
+        notice(
+            f"  {_title(stranger.key)} {stranger.id}: isn't this stack's ({stranger.why}), is left "
+            f"alone and forgotten{way_on if stranger.adoptable else ''}"
+        )
+    for api, given_back in plan.attached.items():
+        what = f"  {'attached API':<22} {ctx.state.attachments[api]['name']} ({api})"
+        if isinstance(given_back, str):
+            notice(f"{what}: {given_back}")
+            continue
+        stages = ", ".join(given_back.stages)
+        publishes = f"the stage {stages} is redeployed, with all that is pending there; "
+        notice(
+            f"{what}: {publishes if stages else ''}our authorizer there is deleted, if no method "
+            "refers to it"
+        )
+        if given_back.api is None:
+            continue
+        for row in given_back.rows:
+            notice(f"    {row.name}  {change_of(ctx, given_back.api, row)}")
     alone = local_stacks(target, but=ctx.state.path) == ([], [])
     if ctx.state.local_data is not None and alone:
         notice("  It is the last stack on the local AWS: that ends, with all else in it.")
-    # Cognito's own figure is an estimate.
-    notice(f"  The user pool holds about {users} user{'' if users == 1 else 's'}: lost with it.")
-    return users
+    for each in plan.doomed:
+        if each.users is not None:
+            # Cognito's own figure is an estimate.
+            users = f"{each.users} user{'' if each.users == 1 else 's'}"
+            notice(f"  The user pool {each.id} holds about {users}: lost with it.")
 
 
-def _confirmed(target: Target, users: int) -> bool:
-    """Ask; where users are lost, a mere 'y' is not enough."""
-    if not users:
-        return click.confirm("Delete all of it?", err=True)
-    question = f"Type the stack's name, {target.stack}, to delete all of it"
-    return bool(click.prompt(question, default="", show_default=False, err=True) == target.stack)
+def _title(key: str) -> str:
+    return f"{key.replace('_', ' '):<22}"
+
+
+def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
+    """Ask; where users are lost, a mere 'y' is not enough.
+
+    Returns:
+        The plan as it is after the question, which may have stood for long.
+
+    Raises:
+        CogauthError: the answer was no; or something was changed meanwhile.
+    """
+    from cogauth import engine
+
+    if plan.users:
+        question = f"Type the stack's name, {target.stack}, to delete all of it"
+        agreed = ask(question) == target.stack
+    else:
+        agreed = confirm("Delete all of it?")
+    if not agreed:
+        raise CogauthError("Nothing was deleted.")
+    now = engine.plan_down(ctx)
+    if now.shown != plan.shown:
+        raise CogauthError(
+            "What stands was changed meanwhile. Nothing was deleted: run this again to see it as "
+            "it is."
+        )
+    return now
 
 
 def _look(target: Target, begun: float) -> int:
@@ -145,7 +185,8 @@ def _look(target: Target, begun: float) -> int:
     except CogauthError as error:
         raise type(error)(
             f"There is no state file {target.state_path}. To look for a stack {target.stack} in an "
-            f"account: {error}"
+            f"account: {error.lines[0]}",
+            *error.lines[1:],
         ) from error
     found = [
         {"step": finding.step, "id": finding.id}
@@ -166,13 +207,13 @@ def _look(target: Target, begun: float) -> int:
 
 def _show(target: Target, result: dict[str, Any], begun: float) -> None:
     elapsed = time.monotonic() - begun
-    lists = {name: result[name] for name in LISTS if name != "restored" or result.get(name)}
+    lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": round(elapsed, 3)})
         return
     for name, entries in lists.items():
-        click.echo(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
+        say(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
         if name != "deleted":
             for entry in entries:
-                click.echo(f"  {entry['step']:<22} {entry['id']}")
-    click.echo(f"({elapsed:.1f} s)")
+                say(f"  {entry['step']:<22} {entry['id']}")
+    say(f"({elapsed:.1f} s)")

@@ -9,15 +9,8 @@ import click
 from click.core import ParameterSource
 
 from cogauth.cli import stdin
-from cogauth.cli.claims import plain
-from cogauth.cli.common import (
-    Target,
-    complete_stack,
-    notice,
-    print_json,
-    require_state,
-    target_options,
-)
+from cogauth.cli.common import Target, complete_stack, require_state, target_options
+from cogauth.cli.output import notice, print_json, say
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -158,20 +151,19 @@ def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
-    # Claims and answers are anyone's words: none may move the cursor, or look like a line of ours.
-    click.echo(f"{verb} {plain(url)}")
+    say(f"{verb} {url}")
     answer, cause = diagnosis.answer, diagnosis.cause
     if answer is None:
-        click.echo("  not called")
+        say("  not called")
     else:
-        click.echo(f"  {answer.status}  {plain(answer.message)}".rstrip())
-    click.echo(f"\nCause ({cause.code}):\n  {plain(cause.sentence)}")
+        say(f"  {answer.status}  {answer.message}".rstrip())
+    say("", f"Cause ({cause.code}):", f"  {cause.sentence}")
     if cause.fix:
-        click.echo(f"Fix:\n  {plain(cause.fix)}")
+        say("Fix:", f"  {cause.fix}")
     if diagnosis.notes:
-        click.echo("Besides:")
+        say("Besides:")
         for note in diagnosis.notes:
-            click.echo(f"  - {plain(note)}")
-    click.echo("\nWhat was found:")
+            say(f"  - {note}")
+    say("", "What was found:")
     for name, value in diagnosis.facts.items():
-        click.echo(f"  {name:<16} {plain(value)}")
+        say(f"  {name:<16} {value}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Protocol, Self
 
-import click
+from cogauth.cli.output import console, notice, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +65,12 @@ class Progress(Display):
         self.told: set[tuple[str, str]] = set()
         self.live = None
         if sys.stderr.isatty():
-            from rich.console import Console
             from rich.live import Live
             from rich.spinner import Spinner
 
             self.spinner = Spinner("dots")  # One for all frames: it turns by its own age.
             self.live = Live(
-                console=Console(stderr=True),
+                console=console(stderr=True),
                 get_renderable=self._table,
                 refresh_per_second=8,
             )
@@ -96,17 +95,22 @@ class Progress(Display):
         self.done[result.step] = result
         if self.live is None:
             title = next(step.title for step in self.steps if step.name == result.step)
-            click.echo(
-                f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s", err=True
-            )
+            notice(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
 
     def change(self, step: Step, what: str) -> None:
         """Say what of a standing resource is changed."""
         del step
+        self._say(f"  {what}")
+
+    def warn(self, what: str) -> None:
+        """Say what was left as it is."""
+        self._say(f"Warning: {what}")
+
+    def _say(self, line: str) -> None:
         if self.live is None:
-            click.echo(f"  {what}", err=True)
+            notice(line)
         else:
-            self.live.console.print(f"  {what}", markup=False, highlight=False)
+            self.live.console.print(styled(line))
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """Show what a step waits for, and for how long at the most."""
@@ -117,11 +121,10 @@ class Progress(Display):
         # Plain lines tell each thing once, and not what the list of steps says by itself.
         if self.live is None and seconds_left is not None and (step.name, reason) not in self.told:
             self.told.add((step.name, reason))
-            click.echo(text, err=True)
+            notice(text)
 
     def _table(self) -> Table:
         from rich.table import Table
-        from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
         table.add_column(width=1)
@@ -133,11 +136,11 @@ class Progress(Display):
             result = self.done.get(step.name)
             if result is not None:
                 table.add_row(
-                    Text("✓", style="green"),
-                    Text(step.title),
-                    Text(result.action),
-                    Text(result.id, style="cyan", no_wrap=True, overflow="ellipsis"),
-                    Text(f"{result.seconds:.1f} s", style="dim"),
+                    styled("✓", "green"),
+                    styled(step.title),
+                    styled(result.action),
+                    styled(result.id, "cyan", cut=True),
+                    styled(f"{result.seconds:.1f} s", "dim"),
                 )
             elif step.name in self.running:
                 reason = self.reasons.get(step.name, "")
@@ -145,13 +148,11 @@ class Progress(Display):
                     reason = "stopping after the calls in flight; once more stops at once"
                 table.add_row(
                     self.spinner,
-                    Text(step.title),
-                    Text("running"),
-                    Text(reason, style="dim", no_wrap=True, overflow="ellipsis"),
-                    Text(f"{time.monotonic() - self.running[step.name]:.1f} s", style="dim"),
+                    styled(step.title),
+                    styled("running"),
+                    styled(reason, "dim", cut=True),
+                    styled(f"{time.monotonic() - self.running[step.name]:.1f} s", "dim"),
                 )
             else:
-                table.add_row(
-                    "", Text(step.title, style="dim"), Text("waiting", style="dim"), "", ""
-                )
+                table.add_row("", styled(step.title, "dim"), styled("waiting", "dim"), "", "")
         return table

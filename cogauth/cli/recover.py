@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    load_state,
-    notice,
-    print_json,
-    search,
-    target_options,
-    where,
-    writer_options,
-)
+from cogauth.cli.common import Target, load_state, search, target_options, where, writer_options
+from cogauth.cli.output import notice, print_json, say
 from cogauth.errors import NewerStateError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -29,16 +21,31 @@ if TYPE_CHECKING:
 Examples:
   cogauth recover                         finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
+  cogauth recover --take eu-central-1_AbCdEfGhI   where several user pools carry its tags
 """,
 )
 @click.option("--stack-id", envvar="COGAUTH_STACK_ID", help="Which one, if several have the name.")
+@click.option(
+    "--take",
+    multiple=True,
+    metavar="ID",
+    help="Which user pool, or which REST API, if several carry the stack's tags; repeatable.",
+)
 @writer_options
 @target_options
-def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle: float) -> None:
+def recover(
+    target: Target,
+    *,
+    stack_id: str | None,
+    take: tuple[str, ...],
+    lock_timeout: float,
+    settle: float,
+) -> None:
     """Write a lost or damaged state file anew, from what stands in the account.
 
-    The stack is found by its names and its tags; nothing is changed in AWS. A damaged state file
-    is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
+    The stack is found by its names and its tags; nothing is changed in AWS. Where several user
+    pools or REST APIs carry them, all are listed, and you say which is the stack's. A damaged state
+    file is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
     from cogauth.files import check_writable
@@ -46,10 +53,12 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
 
     del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)
+    # Before anything is locked: it may be in use by somebody else, or sound.
+    _is_damaged(target)
     with hold(target.state_path, "recover", lock_timeout):
         damaged = _is_damaged(target)
         ctx = search(target)
-        engine.recover(ctx, stack_id)
+        engine.recover(ctx, stack_id, take)
         if damaged:
             notice(f"The damaged state file was kept as {_keep(target.state_path)}.")
         ctx.state.save()
@@ -71,8 +80,8 @@ def recover(target: Target, *, stack_id: str | None, lock_timeout: float, settle
         print_json({**identity, "found": found})
         return
     for entry in found:
-        click.echo(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
-    click.echo(
+        say(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
+    say(
         f"Written to {ctx.state.path}. Next: {target.command('up')}, "
         "which deploys the API once more, for nobody knows whether that is due."
     )

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, connect, notice, report_once
+from cogauth.cli.common import Target, connect, report_once, where
+from cogauth.cli.output import ask, notice
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.settings import Settings
     from cogauth.state import State
 
 Command = Callable[..., int | None]
@@ -103,39 +103,57 @@ def get_tokens(
         notice(str(over))
     if found is not None:
         return found
-    password = read_password(state.settings, from_stdin=from_stdin)
+    password = given_password(from_stdin=from_stdin) or ask_password(ctx)
     found, is_new = sessions.begin(ctx, username, password)
     if is_new:
         notice(f"{username} was signed up: the pool didn't know the name.")
     return found
 
 
-def read_password(settings: Settings, *, from_stdin: bool) -> str:
-    """Return the password, from anywhere but the command line, which others can read.
+def given_password(*, from_stdin: bool) -> str | None:
+    """Return the password that was given, anywhere but on the command line, which others can read.
+
+    Returns:
+        The password; None if it can be asked for.
 
     Raises:
-        UsageError: there is none, or it is not text.
+        UsageError: there is none and nobody to ask, or it is not text.
     """
     try:
-        # A byte order mark is the editor's that wrote the file, not a character of the password.
-        password = _read_password(settings, from_stdin=from_stdin).removeprefix("\ufeff")
-        password.encode()
+        if from_stdin:
+            return _checked(stdin.first_line())
+        if "COGAUTH_PASSWORD" in os.environ:
+            return _checked(os.environ["COGAUTH_PASSWORD"])
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
-    if not password:
-        raise UsageError("The password is empty: give one.")
-    return password
-
-
-def _read_password(settings: Settings, *, from_stdin: bool) -> str:
-    if from_stdin:
-        return stdin.first_line()
-    if "COGAUTH_PASSWORD" in os.environ:
-        return os.environ["COGAUTH_PASSWORD"]
     if sys.stdin.isatty():
-        notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
-        return str(click.prompt("Password", hide_input=True, err=True))
+        return None
     raise UsageError(
         "No password: stdin is not a terminal to ask on. Give --password-stdin and the "
         "password on stdin, or set COGAUTH_PASSWORD."
     )
+
+
+def ask_password(ctx: Context) -> str:
+    """Ask for the password, and say where it goes first.
+
+    Raises:
+        UsageError: it is empty, or not text.
+    """
+    settings = ctx.state.settings
+    notice(f"The password goes to POST {ctx.url(settings.path)}")
+    notice(f"  in {where(ctx)}.")
+    notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
+    try:
+        return _checked(ask("Password", hidden=True))
+    except UnicodeError as error:
+        raise UsageError("The password is not UTF-8 text: give it as that.") from error
+
+
+def _checked(password: str) -> str:
+    # A byte order mark is the editor's that wrote the file, not a character of the password.
+    password = password.removeprefix("\ufeff")
+    password.encode()
+    if not password:
+        raise UsageError("The password is empty: give one.")
+    return password

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cogauth.cli.claims import show_claims
-from cogauth.cli.common import Target, notice, print_json, require_state, target_options
-from cogauth.cli.session import PASSWORD_STDIN, read_password, standing
+from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password, standing
 
 if TYPE_CHECKING:
     from cogauth.login import LoginResult
@@ -36,10 +37,11 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     kept beside the state file, readable by you alone. Exits with 0 only if all of it held.
     """
     state = require_state(target)
-    password = read_password(state.settings, from_stdin=password_stdin)
+    password = given_password(from_stdin=password_stdin)
     from cogauth import login, tokens
 
     ctx = standing(target, state)
+    password = password or ask_password(ctx)
     result = login.check_login(ctx, username, password)
     if result.claims:
         tokens.store(ctx.state, username, result.tokens)
@@ -54,19 +56,19 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
 
 def show_login(result: LoginResult, url: str) -> None:
     """Print what a test login showed, for a person."""
-    click.echo(f"POST {url}")
+    say(f"POST {url}")
     if result.status != "success":
-        click.echo(f"  {result.http_status}  {result.status}: {result.msg} ({result.code})")
+        say(f"  {result.http_status}  {result.status}: {result.msg} ({result.code})")
         return
     kind = "signed up and in: a new user" if result.is_new else "signed in: not a new user"
-    click.echo(f"  {result.http_status}  {kind}, user_id {result.user_id}")
+    say(f"  {result.http_status}  {kind}, user_id {result.user_id}")
     if result.claims:
-        click.echo("  ID token: its signature was made by the pool. Its claims:")
+        say("  ID token: its signature was made by the pool. Its claims:")
         show_claims(result.claims, indent="    ")
     if result.protected:
         protected = result.protected
-        click.echo(f"GET  {protected['url']}")
+        say(f"GET  {protected['url']}")
         for name, expected in (("without_token", 401), ("with_token", 200)):
             status = protected[name]
             verdict = "as it should be" if status == expected else f"{expected} was expected"
-            click.echo(f"  {status}  {name.replace('_', ' ')}: {verdict}")
+            say(f"  {status}  {name.replace('_', ' ')}: {verdict}")

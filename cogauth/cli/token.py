@@ -9,7 +9,8 @@ import click
 
 from cogauth.cli import stdin
 from cogauth.cli.claims import show_claims
-from cogauth.cli.common import Target, load_state, print_json, require_state, target_options
+from cogauth.cli.common import Target, load_state, require_state, target_options
+from cogauth.cli.output import ask, print_data, print_json, say
 from cogauth.cli.session import get_tokens, standing, user_options
 from cogauth.errors import CogauthError, UsageError
 
@@ -68,11 +69,11 @@ def token(  # noqa: PLR0913 click passes each option by its name
     if decoded:
         _show(target, state, found)
     elif header:
-        click.echo(f"Authorization: {found}")
+        print_data(f"Authorization: {found}")
     elif target.as_json:
         print_json({"username": username, "type": kind, "token": found})
     else:
-        click.echo(found)
+        print_data(found)
 
 
 @click.command(
@@ -95,7 +96,7 @@ def decode(target: Target) -> None:
     with 0 whenever it could be read; '--json' says in "verified" whether it holds.
     """
     if sys.stdin.isatty():
-        text = click.prompt("Token (not shown)", hide_input=True, err=True)
+        text = ask("Token (not shown)", hidden=True)
         if len(text) >= TERMINAL_LINE:
             raise UsageError(
                 f"The terminal cut the token off after {TERMINAL_LINE} characters: give it by a "
@@ -117,11 +118,11 @@ def _show(target: Target, state: State | None, text: str) -> None:
         said: dict[str, Any] = {"header": parts.header, "claims": parts.claims}
         print_json({**said, "verified": reason is None, "reason": reason})
         return
-    click.echo("Header:")
+    say("Header:")
     show_claims(parts.header, indent="  ")
-    click.echo("Claims:")
+    say("Claims:")
     show_claims(parts.claims, indent="  ")
-    click.echo(
+    say(
         "Verified: the stack's pool made it, for the stack's app client, and it is in its time."
         if reason is None
         else f"Not verified: {reason.removesuffix('.')}."
@@ -142,7 +143,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
         return f"it names another issuer, {issuer}; the stack's pool is {pool}"
     try:
         ctx = standing(target, state)
-        http = session(ctx.jwks_url, ctx.aws.ca_bundle)
+        http = session(ctx.jwks_url, ctx.aws)
         return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:
         return explain(error)

@@ -14,12 +14,11 @@ from cogauth.cli.common import (
     connect,
     load_state,
     new_stack,
-    notice,
-    print_json,
     target_options,
     where,
     writer_options,
 )
+from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.state import Attachment
+    from cogauth.state import Attachment, State
 
 DEFAULTS = Settings()
 # Of the methods of an API that have lost their guard so many are named.
@@ -99,6 +98,12 @@ Examples:
     metavar="LIST",
 )
 @_setting("power_user", "Give the role AmazonCognitoPowerUser, not the least it needs.")
+@click.option(
+    "--permissions-boundary",
+    envvar="COGAUTH_PERMISSIONS_BOUNDARY",
+    metavar="ARN",
+    help="A managed policy that bounds what both roles may do; none to take it back.",
+)
 @_setting("runtime", "Both functions' Lambda runtime.")
 @_setting("architecture", "Both functions' processor: arm64 or x86_64.")
 @_setting("sign_in_memory", "The sign-in function's memory, in MB.")
@@ -123,15 +128,23 @@ Examples:
     "--yes",
     is_flag=True,
     help="Don't ask: make a lost user pool anew, take the client's secret back from Secrets "
-    "Manager.",
+    "Manager, adopt.",
+)
+@click.option(
+    "--adopt",
+    multiple=True,
+    metavar="ID",
+    help="Put the stack's tags back on its user pool or REST API, if someone took them off; asks. "
+    "Only what the state file records. Repeatable.",
 )
 @writer_options
 @target_options
-def up(
+def up(  # noqa: PLR0913 click passes each option by its name
     target: Target,
     *,
     local: bool,
     yes: bool,
+    adopt: tuple[str, ...],
     lock_timeout: float,
     settle: float,
     **choices: Any,
@@ -147,7 +160,7 @@ def up(
     begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
-    load_state(target)
+    _check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
     # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
@@ -168,7 +181,7 @@ def up(
         try:
             shown = progress.interrupted if progress.live else None
             with progress, gently(ctx.waiter.stop, shown):
-                results = engine.up(ctx, progress)
+                results = engine.up(ctx, progress, adopt)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
@@ -177,6 +190,21 @@ def up(
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
     _show(target, ctx, results, time.monotonic() - begun)
+
+
+def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
+    """See that the state file records what is to be adopted.
+
+    Raises:
+        UsageError: it doesn't; nothing else is ever adopted.
+    """
+    records = [state.by_key(key) or {} for key in ("user_pool", "rest_api")] if state else []
+    known = [record["id"] for record in records if "id" in record]
+    if unknown := [one for one in adopt if one not in known]:
+        raise UsageError(
+            f"--adopt {' '.join(unknown)}: the state file {target.state_path} records no user pool "
+            f"or REST API of that id. It records: {', '.join(known) or 'none'}."
+        )
 
 
 def _cors_notices(ctx: Context) -> Iterator[str]:
@@ -278,7 +306,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
     from cogauth.cli.interrupt import at_once
 
     with progress.paused(), at_once():
-        if not click.confirm(question, err=True):
+        if not confirm(question):
             raise CogauthError("Nothing was touched.")
 
 
@@ -297,9 +325,11 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine
     from cogauth.context import Context
+    from cogauth.steps.iam import check_boundary
 
     aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
     ctx = Context(aws, state)
+    check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
     # On disk once all that 'up' asks is answered: a refused one leaves the former settings.
@@ -317,6 +347,7 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         "user_pool_arn": ctx.fact("user_pool", "arn"),
         "client_id": ctx.fact("app_client"),
         "role_arn": ctx.fact("role", "arn"),
+        "auto_confirm_role_arn": ctx.fact("auto_confirm_role", "arn"),
         "sign_in_function_arn": ctx.fact("sign_in_function", "arn"),
         "auto_confirm_function_arn": ctx.fact("auto_confirm_function", "arn"),
         "rest_api_id": ctx.fact("rest_api"),
@@ -341,18 +372,18 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         )
         return
     unchanged = all(result.action == "unchanged" for result in results)
-    click.echo(
+    say(
         f"The stack {ctx.stack} stood already; nothing was changed."
         if unchanged
         else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
     )
-    click.echo(f"\n  sign in    POST {urls['sign_in_url']}")
-    click.echo(f"  protected  GET  {urls['protected_url']}")
+    say("", f"  sign in    POST {urls['sign_in_url']}")
+    say(f"  protected  GET  {urls['protected_url']}")
     if origins := ctx.state.settings.cors_origins:
         shown = "any origin" if "*" in origins else " ".join(origins)
-        click.echo(f"  browsers   pages of {shown}")
-    click.echo()
+        say(f"  browsers   pages of {shown}")
+    say()
     for name, value in ids.items():
-        click.echo(f"  {name:<26} {value}")
-    click.echo(f"  {'state_file':<26} {ctx.state.path}")
-    click.echo(f"\nNext: {target.command('test-login --username NAME')}")
+        say(f"  {name:<26} {value}")
+    say(f"  {'state_file':<26} {ctx.state.path}")
+    say("", f"Next: {target.command('test-login --username NAME')}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.claims import plain
-from cogauth.cli.common import Target, notice, print_json, require_state, target_options
+from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.session import standing
 from cogauth.errors import CogauthError, UsageError
 
@@ -40,19 +40,19 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "Nothing was deleted: stdin is not a terminal to ask on. Give --yes to delete the user "
-            f"{plain(delete)}."
+            f"{delete}."
         )
     from cogauth.users import delete as delete_user
 
     ctx = standing(target, state, clients=("cognito",))
-    question = f"Delete the user {plain(delete)} from the pool {ctx.fact('user_pool')} for good?"
-    if not yes and not click.confirm(question, err=True):
+    question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
+    if not yes and not confirm(question):
         raise CogauthError("Nothing was deleted.")
     delete_user(ctx, delete)
     if target.as_json:
         print_json({"deleted": delete})
     else:
-        click.echo(f"Deleted the user {plain(delete)}.")
+        say(f"Deleted the user {delete}.")
         notice("Tokens that it has stay good at the API until they expire, up to an hour.")
 
 
@@ -61,15 +61,14 @@ def _list(target: Target, ctx: Context) -> None:
 
     found = []
     if not target.as_json:
-        click.echo(f"{'username':<24} {'status':<22} {'enabled':<8} made")
+        say(f"{'username':<24} {'status':<22} {'enabled':<8} made")
     for user in listed(ctx):
         created = user.created.astimezone()
         found.append({**vars(user), "created": created.isoformat(timespec="seconds")})
         if not target.as_json:
             enabled = "yes" if user.enabled else "no"
-            click.echo(
-                f"{plain(user.username):<24} {user.status:<22} {enabled:<8} "
-                f"{created:%Y-%m-%d %H:%M:%S %Z}"
+            say(
+                f"{user.username:<24} {user.status:<22} {enabled:<8} {created:%Y-%m-%d %H:%M:%S %Z}"
             )
     if target.as_json:
         print_json({"user_pool_id": ctx.fact("user_pool"), "users": found})

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    complete_stack,
-    notice,
-    print_json,
-    require_state,
-    target_options,
-    writer_options,
-)
+from cogauth.cli.common import Target, complete_stack, require_state, target_options, writer_options
+from cogauth.cli.output import console, notice, print_json, say, stacked, styled
 from cogauth.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -105,7 +98,7 @@ def _end(target: Target, result: Verification, elapsed: float) -> int:
             }
         )
     else:
-        click.echo(_summary(result))
+        say(_summary(result))
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1
@@ -129,11 +122,10 @@ def _shown() -> Iterator[Callable[[Row], None]]:
     if not sys.stdout.isatty():
         yield _print
         return
-    from rich.console import Console
     from rich.live import Live
 
     table = _table()
-    with Live(table, console=Console(), refresh_per_second=4, vertical_overflow="visible") as live:
+    with Live(table, console=console(), refresh_per_second=4, vertical_overflow="visible") as live:
 
         def add(row: Row) -> None:
             _add(table, row)
@@ -145,7 +137,7 @@ def _shown() -> Iterator[Callable[[Row], None]]:
 def _print(row: Row) -> None:
     got = f"expected {row.expected}, got {row.got}" if row.expected else "not made"
     note = f": {row.note}" if row.note else ""
-    click.echo(f"{VERDICTS[row.ok]:<8}{row.check:<20} {got} ({row.sent}){note}")
+    say(f"{VERDICTS[row.ok]:<8}{row.check:<20} {got} ({row.sent}){note}")
 
 
 def _table() -> Table:
@@ -159,16 +151,11 @@ def _table() -> Table:
 
 
 def _add(table: Table, row: Row) -> None:
-    from rich.text import Text
-
-    style = STYLES[row.ok]
-    about = Text(row.sent)
-    if row.note:
-        about.append(f"\n{row.note}", style="dim")
+    notes = [styled(row.note, "dim")] if row.note else []
     table.add_row(
-        Text(row.check),
-        Text(row.expected),
-        Text(row.got),
-        Text(VERDICTS[row.ok], style=style),
-        about,
+        styled(row.check),
+        styled(row.expected),
+        styled(row.got),
+        styled(VERDICTS[row.ok], STYLES[row.ok]),
+        stacked(styled(row.sent), *notes),
     )

@@ -5,8 +5,8 @@ run left an intent; create it; write the fact; then make whatever calls bring it
 what the stack wants. A crash at any place leaves either an intent or a fact, and both are enough to
 go on or to clean up.
 
-Down: the same graph, transposed. What is inside something else goes with it. Then it looks again
-for all that is the stack's.
+Down: first it finds what goes. Then the same graph, transposed; what is inside something else goes
+with it. Then it looks again for all that is the stack's.
 
 Attach and detach, for methods of any API: what each had before is on disk before it is touched.
 """
@@ -23,7 +23,8 @@ from cogauth.engine.attach_plan import (
     plan_detach,
     read_api,
 )
-from cogauth.engine.down import DOWN_CLIENTS, DownResult, attachments, down, standing
+from cogauth.engine.down import DownResult, down
+from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down
 from cogauth.engine.journal import Finding, check_names, is_complete, survey
 from cogauth.engine.recover import recover
 from cogauth.engine.up import UP_CLIENTS, Reporter, StepResult, up
@@ -35,6 +36,7 @@ __all__ = [
     "Api",
     "Attached",
     "Detached",
+    "DownPlan",
     "DownResult",
     "Finding",
     "Plan",
@@ -44,7 +46,6 @@ __all__ = [
     "Wanted",
     "attach",
     "attached_apis",
-    "attachments",
     "check_names",
     "choose",
     "detach",
@@ -52,9 +53,9 @@ __all__ = [
     "is_complete",
     "plan_attach",
     "plan_detach",
+    "plan_down",
     "read_api",
     "recover",
-    "standing",
     "survey",
     "up",
 ]

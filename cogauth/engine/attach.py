@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTACH_CLIENTS = ("apigateway", "apigateway_once")
+ATTACH_CLIENTS = ("apigateway", "apigateway_once", "cognito")
 # API Gateway's rate for an account's control calls, all together, is 10 a second with 40 at once:
 # some are left for what was read before, and for others.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
@@ -75,6 +75,7 @@ class Detached:
     Attributes:
         restored: the methods that have back what they had.
         left_alone: in words: the methods that someone changed since, or deleted.
+        not_ours: of those left alone, the methods that were recorded as attached, and never were.
         lost: in words: those that the stack didn't guard any more, each with what does it again.
         problems: in words: what of ours had to stay, and why.
         authorizers: the ids of ours that were deleted.
@@ -83,6 +84,7 @@ class Detached:
 
     restored: list[str] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
+    not_ours: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     authorizers: list[str] = field(default_factory=list)
@@ -378,6 +380,7 @@ def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -
             for row in plan.rows
             if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
         ],
+        not_ours=[row.name for row in plan.rows if row.foreign],
         lost=[
             f"{row.name} had lost its guard before: '{one.mend}' guards it again."
             for row in plan.rows

@@ -11,7 +11,8 @@ from cogauth import deployed, guards, rest_apis
 from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.engine.attach_warnings import beforehand
-from cogauth.errors import UsageError
+from cogauth.engine.journal import check_owner, patiently
+from cogauth.errors import CogauthError, UsageError
 from cogauth.rest_apis import (
     COGNITO,
     KNOWN_TYPES,
@@ -21,7 +22,7 @@ from cogauth.rest_apis import (
     shortened,
 )
 from cogauth.state import ATTACHED
-from cogauth.steps import apigateway, attached
+from cogauth.steps import STEPS, apigateway, attached
 from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Row:
         place: where it is; None if it is gone.
         clings: whether it is left alone and refers to our authorizer, which must stay then.
         lost: what there is in the place of its guard, if it was attached and has lost that.
+        foreign: whether it is as the state file says that it was attached, but the authorizer isn't
+            ours: the file is wrong.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Row:
     place: LiveMethod | None = None
     clings: bool = False
     lost: tuple[Finding, ...] = ()
+    foreign: bool = False
 
     @property
     def shown(self) -> tuple[Any, ...]:
@@ -249,12 +253,14 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
 
     Raises:
         UsageError: the input can't be used as given.
+        CogauthError: the recorded user pool is gone, or isn't the stack's.
     """
     if wanted.scopes and ctx.state.local_data is not None:
         raise UsageError(
             "--scope can't be tried on the local AWS: it doesn't keep the scopes that are added to "
             "a method. Leave it out there."
         )
+    _check_pool(ctx)
     api = read_api(ctx, wanted.api)
     found = rest_apis.choose_stage(
         {"id": api.id, "name": api.name}, api.stages, wanted.stage, ctx.state.stages_of(api.id)
@@ -266,8 +272,8 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     record = ctx.state.attachments.get(api.id)
     rows = [_attach_row(ctx, api, by_name[name], ours, wanted) for name in chosen]
     if not [row for row in rows if row.action != LEFT_OUT]:
-        reasons = "\n".join(f"  {row.name}: {row.why}" for row in rows[:LISTED])
-        raise UsageError(f"None of these methods can be attached:\n{reasons}")
+        reasons = [f"  {row.name}: {row.why}" for row in rows[:LISTED]]
+        raise UsageError("None of these methods can be attached:", *reasons)
     _check_deployable(api)
     pending, unknown = _pending(ctx, api, stages)
     point = bool(ours) and bool(apigateway.authorizer_patch(ctx, ours[0]))
@@ -302,6 +308,27 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     )
 
 
+def _check_pool(ctx: Context) -> None:
+    """See that the pool whose tokens open the methods is the stack's, whatever the state file says.
+
+    Raises:
+        CogauthError: it is gone, or somebody else's, or has another ARN.
+    """
+    step = STEPS[0]
+    (pool,) = step.resources
+    record = ctx.state.record(step.name, pool.key) or {}
+    live = patiently(ctx, lambda: pool.read(ctx, record), pool)
+    up = f"'cogauth up{ctx.state.options}'"
+    if live is None:
+        raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
+    check_owner(ctx, step, pool, live)
+    if not pool.facts(ctx, live).items() <= record.items():
+        raise CogauthError(
+            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "
+            "sets it right."
+        )
+
+
 def _check_deployable(api: Api) -> None:
     if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
         raise UsageError(
@@ -333,7 +360,8 @@ def _attach_row(
     }
     ids = {one["id"] for one in ours}
     former = live
-    if recorded is not None and (_one_of(live, recorded["ours"]) or live["authorizerId"] in ids):
+    # What the record says isn't enough: only our authorizer there shows that it was attached.
+    if recorded is not None and live["authorizerId"] in ids:
         # An API key is nobody's but the API's owner's.
         former = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
     elif live["authorizerId"] in ids:
@@ -500,6 +528,7 @@ def plan_detach(
         name
         for name in changed
         if name in record["stages"]
+        and (api.ours(ctx) or _is_on_ours(api, name))
         and (restored or name in record["outdated"] or (rows and _may_ask_us(ctx, api, name)))
     ]
     if stages:
@@ -513,6 +542,12 @@ def plan_detach(
     ]
     pending = _others(ctx, raw, rows)
     return Plan(api_id, record["name"], api, rows, stages, pending, unknown, warnings)
+
+
+def _is_on_ours(api: Api, stage: str) -> bool:
+    """Say whether a stage serves a deployment of ours."""
+    on = next(one for one in api.stages if one["stageName"] == stage).get("deploymentId")
+    return on in api.deployments
 
 
 def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
@@ -546,6 +581,10 @@ def _detach_row(
                 "once more, then run this again"
             )
         return Row(name, LEFT_ALONE, why, live, None, former, place, clings, lost)
+    if not clings:
+        # As the record says, and so says the record of anybody's method.
+        why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
+        return Row(name, LEFT_ALONE, why, live, None, former, place, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.engine import graph
-from cogauth.engine.attach import ATTACH_CLIENTS, detach
-from cogauth.engine.attach_plan import plan_detach
+from cogauth.engine.attach import detach
+from cogauth.engine.down_plan import (
+    DOWN_CLIENTS,
+    deletion_needs,
+    is_explained,
+    renamed_ones,
+    roots,
+    tagged_arns,
+)
 from cogauth.engine.journal import (
-    CLIENTS,
+    described,
     find_after_crash,
     find_ours,
     is_fresh,
     owned,
     patiently,
-    read,
     settling,
-    taken_error,
     timestamp,
     words,
 )
@@ -33,18 +37,17 @@ from cogauth.steps import STEPS
 from cogauth.waiting import TimedOutError, code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cogauth.context import Context
-    from cogauth.state import State
-    from cogauth.steps.base import Resource, Step
+    from cogauth.engine.down_plan import DownPlan, Stranger
+    from cogauth.steps.base import Live, Resource, Step
 
 # What AWS says when something is protected from deletion, or still in use.
 OBSTRUCTED = {
     *("InvalidParameterException", "BadRequestException", "ConflictException"),
     *("ValidationException", "DeleteConflict"),
 }
-DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 # A thing as down's result names it: {"step": …, "id": …}.
 Entry = dict[str, str]
 
@@ -55,35 +58,39 @@ class DownResult:
 
     Attributes:
         deleted, already_gone, remaining: each as ``{"step": …, "id": …}``.
-        restored: methods of other APIs that have back what they had, likewise.
-        left_alone: what has one of the stack's names but not its tag, and methods of other APIs
-            that someone changed since, in words.
-        problems: why something could not be deleted or given back, in words.
+        not_ours: likewise, what was recorded and isn't the stack's: it was left alone, and its
+            record dropped.
+        restored: likewise, methods of other APIs that have back what they had.
+        left_alone: in words: what isn't the stack's, and methods of other APIs that someone changed
+            since.
+        problems: in words: why something could not be deleted or given back.
     """
 
     deleted: list[Entry] = field(default_factory=list)
     already_gone: list[Entry] = field(default_factory=list)
+    not_ours: list[Entry] = field(default_factory=list)
     remaining: list[Entry] = field(default_factory=list)
     restored: list[Entry] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-
-def standing(state: State) -> list[tuple[str, str]]:
-    """Return what ``down`` would delete by a call of its own, in words and by id, in its order."""
-    return [
-        (words(resource), record.get("id", "(perhaps; an earlier run was interrupted)"))
-        for step, resource in _roots()
-        if (record := state.record(step.name, resource.key)) is not None
-    ]
+    @property
+    def clean(self) -> bool:
+        """Whether all that was recorded was the stack's, and nothing of it is left."""
+        return not (self.remaining or self.problems or self.not_ours)
 
 
-def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
+def down(
+    ctx: Context, plan: DownPlan, report: Callable[[str], None], *, claimed: bool = False
+) -> DownResult:
     """Delete the stack, go on past what can't be deleted, and look again.
 
     Args:
         ctx: the stack.
+        plan: of ``plan_down``, made a moment ago. What isn't in it is deleted only if a record, an
+            intent or a computed name of the stack explains it.
         report: told what is done, a line each; from several threads.
+        claimed: whether to delete of the plan also what nothing but its tag says to be the stack's.
 
     Returns:
         What was deleted, what was gone before, and what remains. Nothing is deleted as long as
@@ -94,79 +101,53 @@ def down(ctx: Context, report: Callable[[str], None]) -> DownResult:
         KeyboardInterrupt: the stop event was set from elsewhere; its arguments say what could not
             be deleted until then.
     """
-    work = _Down(ctx, report)
+    work = _Down(ctx, plan, report, claimed=claimed)
     try:
         return work.run()
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(*work.result.problems) from error
 
 
-def attachments(state: State) -> list[str]:
-    """Return the ids of the APIs whose methods ``down`` gives back first; not the stack's own."""
-    own = (state.record("rest_api", "rest_api") or {}).get("id")
-    return [api for api in state.attachments if api != own]
-
-
-def _roots() -> list[tuple[Step, Resource]]:
-    """Return what is deleted by a call of its own, in order; all else goes with one of these."""
-    backwards = [
-        (step, resource)
-        for step in reversed(STEPS)
-        for resource in reversed(step.resources)
-        if resource.inside is None
-    ]
-    # What is needed goes after what needs it, and what AWS takes its time over goes first.
-    order = list(TopologicalSorter(deletion_needs()).static_order())
-    return sorted(backwards, key=lambda pair: (not pair[1].urgent, order.index(pair[1].key)))
-
-
-def deletion_needs() -> dict[str, list[str]]:
-    """Return for each root those that are deleted before it: they need it, or a part of it.
-
-    It is what they need to be made, transposed. What a root's parts need is left out: they go with
-    it, whatever they refer to, and a trigger in a pool would need its own pool's end.
-    """
-    by_key = {resource.key: resource for step in STEPS for resource in step.resources}
-    roots = [resource for resource in by_key.values() if resource.inside is None]
-    return {
-        root.key: [
-            other.key
-            for other in roots
-            if root.key in {by_key[need].inside or need for need in other.needs}
-        ]
-        for root in sorted(roots, key=lambda each: not each.urgent)
-    }
-
-
 class _Down:
-    def __init__(self, ctx: Context, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, ctx: Context, plan: DownPlan, report: Callable[[str], None], *, claimed: bool
+    ) -> None:
         self.ctx = ctx
+        self.plan = plan
         self.report = report
         self.result = DownResult()
-        self.roots = {resource.key: (step, resource) for step, resource in _roots()}
+        self.roots = {resource.key: (step, resource) for step, resource in roots()}
         # By root, what became of it and all in it, and in which of the result's lists that goes.
         self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
+        # The ids of what nothing but its tag says to be the stack's, and nobody agreed to.
+        self.unexplained: set[str] = set()
+        self.strangers = {each.key: each for each in plan.strangers}
         # What was recorded at the beginning, to be read once more at the end.
         self.recorded = {
             key: record
             for key, (step, _) in self.roots.items()
-            if "id" in (record := ctx.state.record(step.name, key) or {})
+            if key not in self.strangers
+            and "id" in (record := ctx.state.record(step.name, key) or {})
+        }
+        # What may be deleted, by root and id.
+        self.agreed = {
+            (each.key, each.facts["id"]): each.facts
+            for each in plan.doomed
+            if each.facts and (claimed or not each.claimed)
         }
 
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
         self._look_first()
-        if ctx.state.attachments and not self.result.problems:
-            ctx.aws.make_clients("apigateway_once")
+        if not self.result.problems:
             self._give_back()
         if self.result.problems:
             self.result.remaining = [
-                {"step": step.name, "id": record["id"]}
-                for step, resource in self.roots.values()
-                if "id" in (record := ctx.state.record(step.name, resource.key) or {})
+                {"step": self.roots[key][0].name, "id": record["id"]}
+                for key, record in self.recorded.items()
             ]
             return self.result
         failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
@@ -190,14 +171,14 @@ class _Down:
                     f"'cogauth down{ctx.state.options}' again."
                 ),
             )
-            raise CogauthError("\n".join([*self.result.problems, str(blind)])) from error
+            raise CogauthError(*self.result.problems, str(blind)) from error
         return self.result
 
     def _look_first(self) -> None:
         """Note what AWS would refuse to delete: nothing goes if not all can."""
         looks = [
-            partial(self._obstacles, self.roots[key][1], record)
-            for key, record in self.recorded.items()
+            partial(self._obstacles, self.roots[key][1], facts)
+            for (key, _), facts in self.agreed.items()
         ]
         self.result.problems += [problem for found in graph.each(looks) for problem in found]
         if self.result.problems:
@@ -207,34 +188,33 @@ class _Down:
                 f"then run 'cogauth down{options}' again."
             )
 
-    def _obstacles(self, resource: Resource, record: Record) -> list[str]:
+    def _obstacles(self, resource: Resource, facts: Record) -> list[str]:
         try:
-            return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, record)))
+            return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, facts)))
         except AWS_ERRORS:
             # As without the permission to look: then AWS refuses the deletion itself, if it must.
             return []
 
     def _give_back(self) -> None:
         """Give methods of other APIs back what they had, while the pool still stands."""
-        for api in attachments(self.ctx.state):
+        for api, plan in self.plan.attached.items():
             name = self.ctx.state.attachments[api]["name"]
 
             def report(what: str, *_: int, name: str = name) -> None:
                 self.report(f"{what} of {name}")
 
+            failed = f"Giving back the methods of {name} failed"
+            if isinstance(plan, str):
+                self.result.problems.append(f"{failed}: {plan}")
+                continue
             try:
-                plan = plan_detach(self.ctx, api, compare=False)
                 done = detach(self.ctx, plan, report)
             except (*AWS_ERRORS, CogauthError) as error:
-                why = explain(error)
-                self.result.problems.append(f"Giving back the methods of {name} failed: {why}")
+                self.result.problems.append(f"{failed}: {explain(error)}")
                 continue
-            self.result.restored += [
-                {"step": "attachment", "id": f"{api} {method}"} for method in done.restored
-            ]
-            self.result.deleted += [
-                {"step": "attachment", "id": f"{api} authorizer {one}"} for one in done.authorizers
-            ]
+            self.result.restored += _attached(api, done.restored)
+            self.result.not_ours += _attached(api, done.not_ours)
+            self.result.deleted += _attached(api, (f"authorizer {a}" for a in done.authorizers))
             self.result.left_alone += [*done.left_alone, *plan.warnings]
             self.result.problems += done.problems
 
@@ -245,16 +225,20 @@ class _Down:
         record = ctx.state.record(step.name, key)
         if record is None:
             return
+        if stranger := self.strangers.get(key):
+            self._forget(stranger)
+            return
         try:
             if record["status"] == CREATING:
-                # A create that may have taken effect: what carries this stack's id is ours.
-                ours = find_after_crash(ctx, resource, record)
-                ids, outcome = [resource.facts(ctx, live) for live in ours], result.deleted
+                # A create that may have taken effect. What holds more than it made is no
+                # business of this intent's; if it was agreed to, it is deleted at the end.
+                made, _ = find_after_crash(ctx, resource, record)
+                ids, outcome = [resource.facts(ctx, live) for live in made], result.deleted
                 if None in [self._delete(resource, one) for one in ids]:
                     return
             else:
-                may = self._may_delete(step, resource, record)
-                gone = self._delete_recorded(step, resource, record) if may else False
+                facts = self.agreed.get((key, record["id"]))
+                gone = self._delete_recorded(step, resource, record, facts) if facts else False
                 if gone is None:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
@@ -262,39 +246,40 @@ class _Down:
             self._tell(resource, error)
             return
         entries = [{"step": step.name, "id": facts["id"]} for facts in ids]
-        # Records go from the inside out: a crash in between still knows the outer one.
-        for inner_step, inner in _inside(resource):
-            inner_record = ctx.state.record(inner_step.name, inner.key)
-            if inner_record is not None:
-                if "id" in inner_record:
-                    entries.append({"step": inner_step.name, "id": inner_record["id"]})
-                ctx.state.drop(inner_step.name, inner.key)
-        ctx.state.drop(step.name, key)
-        self.outcomes[key] = outcome, entries
+        self.outcomes[key] = outcome, entries + self._drop(step, resource)
 
-    def _may_delete(self, step: Step, resource: Resource, record: Record) -> bool:
-        """Say whether what was recorded is there and still the stack's own.
-
-        An id is never given twice, so whatever its tags say, it is ours, and its deletion will
-        tell whether it was there. A name may be another's by now.
-        """
-        if resource.taken is None:
-            return True
-        live = read(self.ctx, resource, record)
-        if live is None or owned(self.ctx, resource, live):
-            return live is not None
-        taken = taken_error(
-            step.name, resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
+    def _forget(self, stranger: Stranger) -> None:
+        """Leave alone what isn't the stack's, with all in it, and drop the records."""
+        step, resource = self.roots[stranger.key]
+        self._drop(step, resource)
+        entry = {"step": stranger.step, "id": stranger.id}
+        self.outcomes[stranger.key] = self.result.not_ours, [entry]
+        self.result.left_alone.append(
+            f"The {words(resource)} {stranger.id}, which the state file recorded, isn't this "
+            f"stack's ({stranger.why}). It was left alone, and forgotten."
         )
-        self.result.left_alone.append(str(taken))
-        return False
 
-    def _delete_recorded(self, step: Step, resource: Resource, record: Record) -> bool | None:
+    def _drop(self, step: Step, resource: Resource) -> list[Entry]:
+        """Drop the records of a resource and of what is in it; return the latter."""
+        entries = []
+        # From the inside out: a crash in between still knows the outer one.
+        for inner_step, inner in _inside(resource):
+            record = self.ctx.state.record(inner_step.name, inner.key)
+            if record is not None:
+                if "id" in record:
+                    entries.append({"step": inner_step.name, "id": record["id"]})
+                self.ctx.state.drop(inner_step.name, inner.key)
+        self.ctx.state.drop(step.name, resource.key)
+        return entries
+
+    def _delete_recorded(
+        self, step: Step, resource: Resource, record: Record, facts: Record
+    ) -> bool | None:
         """Delete what is recorded, its intent on disk before; return what ``_delete`` does."""
         ctx = self.ctx
         # That a fresh one isn't there is believed only when there was time to know it everywhere.
         patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
-        intent = {**record, "status": DELETING, "since": timestamp(ctx)}
+        intent = {**record, **facts, "status": DELETING, "since": timestamp(ctx)}
         ctx.state.put(step.name, resource.key, intent)
         former = record
         if record["status"] == DELETING and not settling(ctx, record):
@@ -302,7 +287,7 @@ class _Down:
             # known by now, so what can be replaced is.
             former = {**record, "status": OUTDATED if resource.replaced else CREATED}
         restore = partial(ctx.state.put, step.name, resource.key, former)
-        return self._delete(resource, record, patience_s, restore)
+        return self._delete(resource, facts, patience_s, restore)
 
     def _delete(
         self,
@@ -315,7 +300,7 @@ class _Down:
 
         Args:
             resource: the resource.
-            facts: its record.
+            facts: what tells AWS which.
             patience_s: seconds after which it is believed that it wasn't there.
             restore: called if nothing was deleted, for certain.
         """
@@ -356,13 +341,16 @@ class _Down:
             self.result.remaining = []
             for key, there in self._still_there().items():
                 step, resource = self.roots[key]
-                for facts in there.values():
-                    entry = {"step": step.name, "id": facts["id"]}
+                for identifier, live in there.items():
+                    entry = {"step": step.name, "id": identifier}
                     self.result.remaining.append(entry)
-                    gone = facts["id"] not in self.refused and self._delete(resource, facts)
+                    if not self._may_go(resource, identifier, live):
+                        continue
+                    gone = self._delete(resource, resource.facts(self.ctx, live))
                     if gone and entry not in self.result.deleted:
                         self.result.deleted.append(entry)
-            waiting = [e for e in self.result.remaining if e["id"] not in self.refused]
+            stays = self.refused | self.unexplained
+            waiting = [entry for entry in self.result.remaining if entry["id"] not in stays]
             return None if waiting else True
 
         try:
@@ -372,43 +360,51 @@ class _Down:
         except TimedOutError:
             return
 
-    def _still_there(self) -> dict[str, dict[str, Record]]:
+    def _may_go(self, resource: Resource, identifier: str, live: Live) -> bool:
+        """Say whether what is there may be deleted; if nobody agreed to it, tell of it once."""
+        ctx, key = self.ctx, resource.key
+        if identifier in self.refused | self.unexplained:
+            return False
+        recorded = self.recorded.get(key, {}).get("id")
+        if (key, identifier) in self.agreed or identifier == recorded:
+            return True
+        if is_explained(ctx, resource, live):
+            self.agreed[key, identifier] = resource.facts(ctx, live)
+            return True
+        self.unexplained.add(identifier)
+        self.result.problems.append(
+            f"The {words(resource)} {described(ctx, resource, live)} carries this stack's tag, and "
+            "nothing else says that it is the stack's, so it was not deleted. If it is, run "
+            f"'cogauth down{ctx.state.options}' on a terminal, without --yes, and confirm it. If "
+            "it isn't, take the tags cogauth:stack and cogauth:stack-id off it."
+        )
+        return False
+
+    def _still_there(self) -> dict[str, dict[str, Live]]:
         """Return, by root and id, what is there of ours: all is asked for at once."""
         ctx = self.ctx
         # By their ids as well: AWS's lists lag.
-        recorded = [key for key in self.recorded if self.roots[key][1].taken is None]
+        recorded = [key for key in self.recorded if self.roots[key][1].name(ctx) is None]
         calls: list[Callable[[], Any]] = [
             *(partial(find_ours, ctx, resource) for _, resource in self.roots.values()),
             *(partial(self.roots[key][1].read, ctx, self.recorded[key]) for key in recorded),
-            partial(_tagged, ctx),
+            partial(tagged_arns, ctx),
         ]
         *answers, tagged = graph.each(calls)
-        there: dict[str, dict[str, Record]] = {}
+        there: dict[str, dict[str, Live]] = {}
         for (key, (_, resource)), found in zip(self.roots.items(), answers, strict=False):
-            facts = [resource.facts(ctx, live) for live in found]
-            there[key] = {each["id"]: each for each in facts}
+            there[key] = {resource.facts(ctx, live)["id"]: live for live in found}
         for key, live in zip(recorded, answers[len(self.roots) :], strict=True):
-            if live is not None:
-                there[key].setdefault(self.recorded[key]["id"], self.recorded[key])
+            if live is not None and owned(ctx, self.roots[key][1], live):
+                there[key].setdefault(self.recorded[key]["id"], live)
         for key, (_, resource) in self.roots.items():
-            there[key] |= self._tagged_there(resource, tagged, there[key])
+            for live in renamed_ones(ctx, resource, tagged, there[key]):
+                there[key][resource.facts(ctx, live)["id"]] = live
         return there
 
-    def _tagged_there(
-        self, resource: Resource, tagged: list[str], known: dict[str, Record]
-    ) -> dict[str, Record]:
-        """Return by id what carries the stack's tag, has another name by now, and is there."""
-        ctx, there = self.ctx, {}
-        for arn in tagged:
-            prefix = resource.arn_prefix(ctx)
-            identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
-            # A stage's ARN begins as its API's does.
-            if identifier and "/" not in identifier and identifier not in known:
-                facts = {"id": identifier, "arn": arn}
-                live = resource.read(ctx, facts)
-                if live is not None and owned(ctx, resource, live):
-                    there[identifier] = facts
-        return there
+
+def _attached(api: str, names: Iterable[str]) -> list[Entry]:
+    return [{"step": "attachment", "id": f"{api} {name}"} for name in names]
 
 
 def _inside(resource: Resource) -> Iterator[tuple[Step, Resource]]:
@@ -417,11 +413,3 @@ def _inside(resource: Resource) -> Iterator[tuple[Step, Resource]]:
         for inner in reversed(step.resources):
             if inner.inside == resource.key:
                 yield step, inner
-
-
-def _tagged(ctx: Context) -> list[str]:
-    """Return the ARNs of all that carries the stack's id, whatever its name is by now."""
-    pages = ctx.aws.tagging.get_paginator("get_resources").paginate(
-        TagFilters=[{"Key": "cogauth:stack-id", "Values": [ctx.state.stack_id]}]
-    )
-    return [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]

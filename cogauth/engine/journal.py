@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 from botocore.exceptions import ClientError
 
 from cogauth.engine import graph
-from cogauth.errors import NameTakenError, StateError
+from cogauth.errors import NameTakenError, NotOwnedError, StateError
 from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_not_found, passing
 from cogauth.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
@@ -81,7 +81,7 @@ def check_names(ctx: Context) -> None:
         if found.tags.get("cogauth:stack") == ctx.stack:
             raise StateError(
                 f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
-                f"{ctx.aws.region} already ({found.step} {found.id}, {_owner(found.tags)}), "
+                f"{ctx.aws.region} already ({found.step} {found.id}, {owner(found.tags)}), "
                 f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
                 f"give that with --state, or write it anew: cogauth recover{ctx.state.options}. "
                 "For a stack beside it, take another --stack."
@@ -202,20 +202,49 @@ def find_ours(ctx: Context, resource: Resource) -> list[Live]:
     return [live for live in find(ctx, resource) if owned(ctx, resource, live)]
 
 
-def find_after_crash(ctx: Context, resource: Resource, record: Record) -> list[Live]:
+def find_after_crash(
+    ctx: Context, resource: Resource, record: Record
+) -> tuple[list[Live], list[Live]]:
     """Look for what a create may have made whose end is not known.
 
     AWS's lists lag, and a create whose caller is gone may still land: its absence is believed
     only when the settling time since the intent is over.
+
+    Returns:
+        What it may have made; and what carries the stack's id, but holds more than that.
     """
-    try:
-        return ctx.waiter.until(
-            lambda: find_ours(ctx, resource) or None,
+    made: list[Live] = []
+    others: list[Live] = []
+
+    def look() -> bool | None:
+        nonlocal made, others
+        made, others = by_explanation(ctx, resource, find_ours(ctx, resource))
+        return True if made else None
+
+    with suppress(TimedOutError):
+        ctx.waiter.until(
+            look,
             reason=f"the {words(resource)} that an interrupted run may have made",
             timeout_s=settling(ctx, record),
         )
-    except TimedOutError:
-        return []
+    return made, others
+
+
+def by_explanation(
+    ctx: Context, resource: Resource, ours: list[Live]
+) -> tuple[list[Live], list[Live]]:
+    """Tell what an interrupted create of the stack's may have made from what only its tag claims.
+
+    Anyone who may tag a thing can claim it for the stack.
+    """
+    made = [live for live in ours if is_untouched(ctx, resource, live)]
+    return made, [live for live in ours if live not in made]
+
+
+def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether nothing is lost with it; what is listed still and gone already counts as well."""
+    untouched = partial(resource.untouched, ctx, live)
+    return or_none(lambda: patiently(ctx, untouched), *ABSENT) is not False
 
 
 def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
@@ -266,20 +295,39 @@ def owned(ctx: Context, resource: Resource, live: Live) -> bool:
 
 
 def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
-    """Refuse what has the stack's name but isn't its own.
+    """Refuse what has the stack's name, or is recorded as the stack's, but isn't its own.
 
     Raises:
-        NameTakenError: it names the thing and its owner.
+        NameTakenError, NotOwnedError: it names the thing and its owner.
     """
-    if not owned(ctx, resource, live):
-        raise taken_error(step.name, resource.facts(ctx, live)["id"], resource.tags(live) or {})
+    if owned(ctx, resource, live):
+        return
+    name, tags = resource.facts(ctx, live)["id"], resource.tags(live) or {}
+    if resource.taken is not None:
+        raise taken_error(step.name, name, tags)
+    options = ctx.state.options
+    way_on = f"'cogauth down{options}' leaves it alone, and forgets it."
+    if may_be_adopted(tags):
+        way_on = (
+            f"If it is the stack's, and its tags were taken off: 'cogauth up{options} --adopt "
+            f"{name}' asks, and puts them back. If it isn't: {way_on}"
+        )
+    raise NotOwnedError(
+        f"The {words(resource)} {name}, which {ctx.state.path} records, isn't this stack's by its "
+        f"tags ({owner(tags)}). It was left alone. {way_on}"
+    )
+
+
+def may_be_adopted(tags: dict[str, str]) -> bool:
+    """Say whether tags may be an owner's who took the stack's off: no other stack has it."""
+    return "cogauth:stack-id" not in tags
 
 
 def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
     """Return the error that names what has taken one of the stack's names, and its owner."""
     return NameTakenError(
         f"The name {name} ({step}) is taken by something that is not this stack's "
-        f"({_owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
+        f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
     )
 
 
@@ -329,10 +377,27 @@ def _words_and_remedy(error: ClientError) -> str:
     return f"AWS says: {words}. Take another --stack, or remove it yourself."
 
 
-def _owner(tags: dict[str, str]) -> str:
+def owner(tags: dict[str, str]) -> str:
+    """Say whose something is, by its tags."""
     if "cogauth:stack-id" in tags:
         return f"stack {tags.get('cogauth:stack')}, stack-id {tags['cogauth:stack-id']}"
     return "it carries no cogauth tag"
+
+
+def described(ctx: Context, resource: Resource, live: Live) -> str:
+    """Return a thing's id, with what helps to tell it from others of its kind."""
+    made, users, details = made_at(live), resource.users(live), []
+    if made:
+        details.append(f"made {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
+    if users is not None:
+        details.append(holds(users))
+    name = resource.facts(ctx, live)["id"]
+    return f"{name} ({', '.join(details)})" if details else name
+
+
+def holds(users: int) -> str:
+    """Say how many users a pool holds; the figure is Cognito's estimate."""
+    return f"about {users} user{'' if users == 1 else 's'}"
 
 
 def words(resource: Resource) -> str:

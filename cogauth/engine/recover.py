@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from cogauth import rest_apis
 from cogauth.engine.attach import AT_ONCE, PER_SECOND
-from cogauth.engine.journal import find_ours, made_at, patiently, survey
-from cogauth.errors import CogauthError
+from cogauth.engine.journal import described, find_ours, made_at, patiently, survey, words
+from cogauth.errors import CogauthError, UsageError
 from cogauth.state import CREATED, OUTDATED
 from cogauth.steps import STEPS, attached
 from cogauth.waiting import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cogauth.context import Context
     from cogauth.steps.base import Live
 
@@ -31,15 +33,18 @@ def stack_ids(ctx: Context) -> list[str]:
     )
 
 
-def recover(ctx: Context, stack_id: str | None = None) -> None:
+def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = ()) -> None:
     """Fill the stack's state from the account; nothing is changed there, nor written to disk.
 
     Args:
         ctx: a stack of which nothing is recorded.
         stack_id: which one, if several have the name.
+        take: the ids of the user pool and the REST API to take, where several carry the stack's
+            name and tags.
 
     Raises:
-        CogauthError: there is no such stack, or more than one.
+        CogauthError: there is no such stack, or more than one; or several pools or APIs of it.
+        UsageError: nothing of the stack has an id that is to be taken.
     """
     found = stack_ids(ctx)
     if stack_id is not None:
@@ -61,12 +66,13 @@ def recover(ctx: Context, stack_id: str | None = None) -> None:
         )
     state = ctx.state
     state.stack_id = found[0]
+    chosen = _choose(ctx, take)
     for step in STEPS:
         for resource in step.resources:
             if resource.inside is not None and not state.has(resource.inside):
                 continue
             try:
-                ours = find_ours(ctx, resource)
+                ours = chosen.get(resource.key) or find_ours(ctx, resource)
             except KeyError:
                 # It refers to something else that is missing, so it can't be ours as it stands.
                 continue
@@ -78,6 +84,42 @@ def recover(ctx: Context, stack_id: str | None = None) -> None:
                 state.resources.setdefault(step.name, {})[resource.key] = record
                 state.settings = replace(state.settings, **resource.observed(ctx, live))
     _recover_attachments(ctx)
+
+
+def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
+    """Return, by resource, what has the stack's name and tags and is to be taken: one at the most.
+
+    Raises:
+        CogauthError: there are several, and it isn't said which; all of them are listed.
+        UsageError: it is said, but there is no such one, or two of a kind are named.
+    """
+    roots = [one for step in STEPS for one in step.resources if one.inside is None]
+    chosen: dict[str, list[Live]] = {}
+    listed: list[str] = []
+    known: set[str] = set()
+    # Names that can be used only once leave no choice.
+    for resource in [one for one in roots if one.name(ctx) is None]:
+        ours = find_ours(ctx, resource)
+        known |= {resource.facts(ctx, live)["id"] for live in ours}
+        named = [live for live in ours if resource.facts(ctx, live)["id"] in take]
+        if len(named) > 1:
+            raise UsageError(f"--take names more than one {words(resource)}: give one of them.")
+        chosen[resource.key] = named or ours
+        if len(chosen[resource.key]) > 1:
+            listed += [f"  {words(resource)} {described(ctx, resource, live)}" for live in ours]
+    if unknown := sorted(set(take) - known):
+        raise UsageError(
+            f"--take {' '.join(unknown)}: no user pool or REST API with the name and the tags of "
+            f"the stack {ctx.stack} has that id. There are: {', '.join(sorted(known)) or 'none'}."
+        )
+    if listed:
+        raise CogauthError(
+            f"Several have the name and the tags of the stack {ctx.stack}, and whoever may tag a "
+            "thing can claim it:",
+            *listed,
+            "Say which is the stack's with --take ID, once for each kind. Nothing was written.",
+        )
+    return chosen
 
 
 def _recover_attachments(ctx: Context) -> None:

@@ -12,14 +12,17 @@ from cogauth.aws_errors import AWS_ERRORS, explain, is_definite
 from cogauth.engine import graph
 from cogauth.engine.journal import (
     CLIENTS,
+    by_explanation,
     check_case,
     check_owner,
     check_unseen,
+    described,
     find,
     find_after_crash,
     find_ours,
     is_taken,
     made_at,
+    may_be_adopted,
     outlived,
     owned,
     passing_of,
@@ -29,7 +32,7 @@ from cogauth.engine.journal import (
     words,
     write_fact,
 )
-from cogauth.errors import CogauthError
+from cogauth.errors import CogauthError, NotOwnedError
 from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
 from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
@@ -37,7 +40,7 @@ from cogauth.steps.base import NotKeptError
 from cogauth.waiting import TimedOutError, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from botocore.exceptions import ClientError
 
@@ -61,6 +64,9 @@ class Reporter(Protocol):
 
     def change(self, step: Step, what: str) -> None:
         """Something that stood before is about to be changed."""
+
+    def warn(self, what: str) -> None:
+        """Something was left as it is, and the user should know."""
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """A step waits, so many seconds at the most; None: for another step of the stack."""
@@ -86,11 +92,17 @@ class StepResult:
     seconds: float
 
 
-def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
+def up(ctx: Context, reporter: Reporter, adopt: Collection[str] = ()) -> list[StepResult]:
     """Make the stack, or what is missing of it.
 
     The settings in ``ctx.state`` needn't be on disk: they are saved before anything is touched,
     and not if a question is refused.
+
+    Args:
+        ctx: the stack.
+        reporter: told what is done.
+        adopt: ids of recorded user pools and REST APIs whose tags are to be put back, if they
+            don't say any more that it is the stack's.
 
     Returns:
         What became of each step, in order.
@@ -99,7 +111,7 @@ def up(ctx: Context, reporter: Reporter) -> list[StepResult]:
         CogauthError: a step failed, or several; what stands is in the state file.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
-    return _Up(ctx, reporter).run()
+    return _Up(ctx, reporter, adopt).run()
 
 
 class _Steps:
@@ -153,9 +165,12 @@ class _Steps:
 
 
 class _Up:
-    def __init__(self, ctx: Context, reporter: Reporter) -> None:
+    def __init__(self, ctx: Context, reporter: Reporter, adopt: Collection[str]) -> None:
         self.ctx = ctx
         self.reporter = reporter
+        self.adopt = adopt
+        # The resources whose adoption was agreed to.
+        self.adopted: set[str] = set()
         self.concerned: dict[str, tuple[Step, Resource]] = {
             resource.key: (step, resource)
             for step in STEPS
@@ -184,9 +199,8 @@ class _Up:
         )
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
-        if ctx.state.settings.tier_given:
-            # It is carried out: a tier that is raised elsewhere from now on stays.
-            ctx.state.settings = replace(ctx.state.settings, tier_given=False)
+        if (settings := ctx.state.settings.carried_out()) != ctx.state.settings:
+            ctx.state.settings = settings
             ctx.state.save()
         return [self.steps.results[step.name] for step in STEPS]
 
@@ -206,25 +220,54 @@ class _Up:
         }
 
     def _ask_first(self) -> dict[str, BaseException]:
-        """Before anything is touched: ask about what can't be made good. Return what failed."""
-        ctx = self.ctx
+        """Before anything is touched: ask about what can't be made good. Return what failed.
+
+        What nothing but its tags says to be the stack's is looked at first, too: an id tells
+        nothing of whose it is, and the state file may be anybody's.
+        """
+        ctx, failed, questions = self.ctx, dict[str, BaseException](), list[str]()
         for key, (step, resource) in self.concerned.items():
-            record = ctx.state.record(step.name, key) or {}
-            deleting = record.get("status") == DELETING
-            if not resource.asks or not (deleting or record.get("status") == CREATED):
+            record = ctx.state.record(step.name, key)
+            first = resource.asks or (resource.inside is None and resource.name(ctx) is None)
+            if not first or record is None or record["status"] == CREATING:
                 continue
             if resource.inside is not None and self.known.get(resource.inside) is None:
-                continue  # It is gone with what it was inside of.
+                continue  # It is gone with what it was inside of, or that isn't ours.
+            deleting = record["status"] == DELETING
             look = outlived if deleting else read
             try:
-                live = self.known[key] = look(self._at(step), resource, record)
-            except AWS_ERRORS as error:
-                return {key: error}
-            if deleting and live is None:
-                continue  # That this stack was deleting it was asked about by 'down'.
-            for question in resource.questions(ctx, record, live):
-                ctx.confirm(question)
-        return {}
+                live = look(self._at(step), resource, record)
+                if live is not None:
+                    questions += self._adoption(step, resource, live)
+                if record["status"] == OUTDATED:
+                    continue  # It is left behind, whatever it is like.
+                self.known[key] = live
+                # That this stack was deleting what is gone was asked about by 'down'.
+                if not deleting or live is not None:
+                    questions += resource.questions(ctx, record, live)
+            except (*AWS_ERRORS, CogauthError) as error:
+                failed[key] = error
+        for question in questions if not failed else ():
+            ctx.confirm(question)
+        return failed
+
+    def _adoption(self, step: Step, resource: Resource, live: Live) -> list[str]:
+        """Return what is to be asked before a recorded thing without our tags is adopted.
+
+        Raises:
+            NotOwnedError: it isn't the stack's by its tags, and isn't to be adopted.
+        """
+        name, tags = resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
+        if owned(self.ctx, resource, live):
+            return []
+        if name not in self.adopt or not may_be_adopted(tags):
+            check_owner(self.ctx, step, resource, live)
+        self.adopted.add(resource.key)
+        question = (
+            f"The {words(resource)} {described(self.ctx, resource, live)} carries no tag of this "
+            "stack. Put the stack's tags on it, so that 'up' changes it and 'down' deletes it?"
+        )
+        return [question]
 
     def _work(self, key: str, stands: Callable[[], None]) -> None:
         step, resource = self.concerned[key]
@@ -272,7 +315,7 @@ class _Up:
             return action
         wait_until_ready()
         _outdate(ctx, resource.outdates)
-        if action == UNCHANGED:
+        if action in {UNCHANGED, UPDATED}:
             for change in changes:
                 self.reporter.change(step, f"{words(resource)}: {change.what}")
         self._change(ctx, step, resource, changes, made=action == CREATED_NOW)
@@ -324,9 +367,11 @@ class _Up:
         if record["status"] == CREATING:
             return self._left_by_a_crash(ctx, step, resource, record)
         live = self._recorded(ctx, resource, record)
-        if live is not None and resource.taken is not None:
-            # The name may be another's by now. An id never is: whatever its tags say, it is ours.
-            check_owner(ctx, step, resource, live)
+        if live is not None:
+            # The name may be another's by now, and the id may never have been ours.
+            if resource.key not in self.adopted:
+                check_owner(ctx, step, resource, live)
+            record = _with_facts(ctx, step, resource, record, live)
         if live is not None and record["status"] != CREATED and resource.replaced:
             self.former[resource.key] = resource.version(live)
             self._write(ctx, resource, lambda: resource.delete(ctx, record))
@@ -336,11 +381,15 @@ class _Up:
         if record["status"] == DELETING:
             # It is kept, with the users or logs in it: whoever wants it gone runs 'down' again.
             write_fact(ctx, step, resource, live)
-        if resource.repeatable:
-            # A create whose answer was lost may have landed late, after another was made.
-            others = patiently(ctx, lambda: resource.others(ctx, record["id"]), resource)
-            self._delete(ctx, resource, [one for one in others if owned(ctx, resource, one)])
-        return live, UNCHANGED
+        if not resource.repeatable:
+            return live, UNCHANGED
+        # A create whose answer was lost may have landed late, after another was made.
+        others = patiently(ctx, lambda: resource.others(ctx, record["id"]), resource)
+        ours = [one for one in others if owned(ctx, resource, one)]
+        late, claimed = by_explanation(ctx, resource, ours)
+        self._leave(ctx, resource, claimed)
+        self._sweep(ctx, step, resource, late)
+        return live, UPDATED if late else UNCHANGED
 
     def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
         """Return the recorded one as it stands, or None if it is gone or is to be left behind."""
@@ -358,19 +407,58 @@ class _Up:
         """Take what a create made whose end was not recorded, if there is any."""
         if "former" in record:
             self.former[resource.key] = record["former"]
-        ours = self._not_former(resource, find_after_crash(ctx, resource, record))
-        if not ours:
+        made, claimed = find_after_crash(ctx, resource, record)
+        made = self._not_former(resource, made)
+        if not made:
+            self._refuse(ctx, resource, claimed)
             return None, CREATED_NOW
-        oldest = min(ours, key=made_at)
-        self._delete(ctx, resource, [one for one in ours if one is not oldest])
+        self._leave(ctx, resource, claimed)
+        oldest = min(made, key=made_at)
+        self._sweep(ctx, step, resource, [one for one in made if one is not oldest])
         write_fact(ctx, step, resource, oldest)
         return oldest, ADOPTED
+
+    def _refuse(self, ctx: Context, resource: Resource, claimed: list[Live]) -> None:
+        """Refuse to choose among what carries the stack's tags, and no intent explains.
+
+        Raises:
+            NotOwnedError: there is something; it is listed.
+        """
+        if not claimed:
+            return
+        raise NotOwnedError(
+            f"An interrupted run may have made the {words(resource)}, but what carries this "
+            "stack's tags holds more than such a run puts into it:",
+            *(f"  {described(ctx, resource, live)}" for live in claimed),
+            f"It was left alone. If it is the stack's: move {ctx.state.path} away, and run "
+            f"'cogauth recover{ctx.state.options} --take ID'. If it isn't: take the tags "
+            "cogauth:stack and cogauth:stack-id off it, and run this again.",
+        )
+
+    def _leave(self, ctx: Context, resource: Resource, claimed: list[Live]) -> None:
+        """Tell of what carries the stack's tags, and isn't recorded: it may be anybody's."""
+        for live in claimed:
+            self.reporter.warn(
+                f"The {words(resource)} {described(ctx, resource, live)} carries this stack's tags "
+                "as well. It was left alone: take them off it if it isn't the stack's; if it is, "
+                f"'cogauth down{ctx.state.options}' lists it, and asks."
+            )
+
+    def _sweep(self, ctx: Context, step: Step, resource: Resource, late: list[Live]) -> None:
+        """Delete what interrupted creates left, with nothing in it."""
+        for live in late:
+            name = resource.facts(ctx, live)["id"]
+            self.reporter.change(
+                step, f"{words(resource)}: delete {name}, which an interrupted run left"
+            )
+        self._delete(ctx, resource, late)
 
     def _create(self, ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
         with self.turns[resource.outermost]:
             # The wait for this turn may have been long enough for a Ctrl-C.
             _check_stop(ctx)
-            _outdate(ctx, resource.outdates + resource.outdates_when_made)
+            when_made = patiently(ctx, partial(resource.outdates_when_made, ctx))
+            _outdate(ctx, resource.outdates + when_made)
             intent = {"status": CREATING, "since": timestamp(ctx)}
             if resource.key in self.former:
                 intent["former"] = self.former[resource.key]
@@ -460,12 +548,22 @@ class _Up:
         ]
         said.append(after)
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
-        raise CogauthError("\n".join(said) if len(titles) > 1 else " ".join(said)) from cause
+        raise CogauthError(*(said if len(titles) > 1 else [" ".join(said)])) from cause
 
 
 def _check_stop(ctx: Context) -> None:
     if ctx.waiter.stop.is_set():
         raise KeyboardInterrupt
+
+
+def _with_facts(ctx: Context, step: Step, resource: Resource, record: Record, live: Live) -> Record:
+    """Return the record with what AWS says of a resource; a state file may say anything."""
+    found = resource.facts(ctx, live)
+    if resource.inside is not None or found.items() <= record.items():
+        return record
+    record = {**record, **found}
+    ctx.state.put(step.name, resource.key, record)
+    return record
 
 
 def _is_kept(ctx: Context, resource: Resource, live: Live) -> bool:

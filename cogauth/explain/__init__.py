@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogauth.explain.address import parse_url
-from cogauth.explain.causes import CHECKS, NO_PATH, differences
+from cogauth.explain.causes import CHECKS, NO_PATH, audience_matches, differences
 from cogauth.explain.evidence import UNAUTHORIZED, Cause, length
 from cogauth.explain.facts import facts
 from cogauth.explain.gather import gather
@@ -132,13 +132,21 @@ def _notes(e: Evidence) -> Iterable[str]:
     skew = abs(e.now - e.here)
     if skew > CLOCKS_AGREE_S:
         yield f"This machine's clock differs from the server's by {length(skew)}."
+    validation = e.method.guard.audience if e.method and e.method.guard.type == COGNITO else None
     if e.token and e.token.original_issuer == e.issuer:
         client = e.token.claims.get("aud") or e.token.claims.get("client_id")
         if client != e.client:
+            about = "" if validation else "; the authorizer doesn't mind"
             yield (
-                f"The token was made for another app client ({client}) than the stack's own; the "
-                "authorizer doesn't mind."
+                f"The token was made for another app client ({client}) than the stack's own{about}."
             )
+    refused = e.answer is None or not e.answer.passed
+    if e.token and validation and refused and audience_matches(validation, "") is None:
+        yield (
+            f"Not checked: whether the authorizer's token validation {validation!r} takes the "
+            f"token's app client (aud), {e.token.claims.get('aud')}. It is a regular expression, "
+            "and only a list of app clients is compared here."
+        )
     now = e.live_method
     if e.method and now and (changes := differences(e.method.guard, now.guard)):
         yield f"The method's guard was changed since it was deployed: {'; '.join(changes)}."

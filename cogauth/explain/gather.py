@@ -77,7 +77,7 @@ def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
     url = evidence.address.url
     headers = {evidence.header: token.raw} if token else {}
     try:
-        http = session(url, ctx.aws.ca_bundle)
+        http = session(url, ctx.aws)
         response = request(http, evidence.verb, url, headers=headers)
     except LoginError:
         types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
@@ -129,7 +129,7 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     if token is None or token.flaw or url is None:
         return evidence
     try:
-        http = session(url, ctx.aws.ca_bundle)
+        http = session(url, ctx.aws)
         signed = tokens.is_signed(ctx, http, token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))

@@ -20,7 +20,13 @@ from cogauth.steps.apigateway import (
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
 from cogauth.steps.cors import GATEWAY_RESPONSES, HELLO_PREFLIGHT, SIGN_IN_PREFLIGHT
-from cogauth.steps.iam import PowerUserAttachment, Role, RolePolicy
+from cogauth.steps.iam import (
+    AUTO_CONFIRM_ROLE,
+    SIGN_IN_ROLE,
+    PowerUserAttachment,
+    Role,
+    RolePolicy,
+)
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
 
 COGNITO = Caller(
@@ -31,8 +37,13 @@ API_GATEWAY = Caller("apigateway", "rest_api", sign_in_source_arn)
 STEPS = (
     Step("user_pool", "User pool", (UserPool(),)),
     Step("app_client", "App client", (UserPoolClient(),)),
-    Step("role", "Role", (Role(), RolePolicy(), PowerUserAttachment())),
+    Step("role", "Role", (Role(SIGN_IN_ROLE), RolePolicy(SIGN_IN_ROLE), PowerUserAttachment())),
     Step("sign_in_function", "Sign-in function", (LogGroup(SIGN_IN), Function(SIGN_IN))),
+    Step(
+        "auto_confirm_role",
+        "Auto-confirm role",
+        (Role(AUTO_CONFIRM_ROLE), RolePolicy(AUTO_CONFIRM_ROLE)),
+    ),
     Step(
         "auto_confirm_function",
         "Auto-confirm function",

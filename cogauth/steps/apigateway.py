@@ -153,6 +153,25 @@ class RestApi(Resource):
         """Return the API's tags."""
         return dict(live.get("tags", {}))
 
+    def untouched(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has its name still, and neither a stage nor a method."""
+        api, named = ctx.aws.apigateway, live["name"] == ctx.stack
+        return (
+            named
+            and not api.get_stages(restApiId=live["id"])["item"]
+            and not any(
+                resource.get("resourceMethods")
+                for page in api.get_paginator("get_resources").paginate(
+                    restApiId=live["id"], PaginationConfig=PAGE
+                )
+                for resource in page["items"]
+            )
+        )
+
+    def marked(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has our authorizer, by a name that carries the stack-id."""
+        return bool(Authorizer().of(ctx, live["id"]))
+
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the tags."""
         if differing(live.get("tags", {}), ctx.tags):
@@ -515,8 +534,12 @@ class Authorizer(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's authorizers for the name, with a number or without."""
+        return self.of(ctx, ctx.fact("rest_api"))
+
+    def of(self, ctx: Context, api: str) -> list[Live]:
+        """Look through those of any API."""
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
+            restApiId=api, PaginationConfig=PAGE
         )
         ours = re.compile(rf"{re.escape(ctx.name_with_id)}(-\d+)?")
         return [one for page in pages for one in page["items"] if ours.fullmatch(one["name"])]

@@ -54,9 +54,8 @@ class Resource(ABC):
     needs: tuple[str, ...] = ()
     # The error by which AWS says that the name is taken; None where names are not unique.
     taken: str | None = None
-    # The resources that must be made anew once this one is made or changed; or only once made.
+    # The resources that must be made anew once this one is made or changed.
     outdates: tuple[str, ...] = ()
-    outdates_when_made: tuple[str, ...] = ()
     # Whether to delete it before it is made anew: its name can be used only once.
     replaced: bool = False
     # Whether it is made anew, beside the former one, where a change that guards isn't kept.
@@ -69,11 +68,6 @@ class Resource(ABC):
     asks: bool = False
     # Whether to begin with it, of all that can begin: AWS takes its time over it.
     urgent: bool = False
-
-    def name(self, ctx: Context) -> str | None:
-        """Return its name, of those that carry the stack's and can be used only once; or None."""
-        del ctx
-        return None
 
     @property
     def outermost(self) -> str:
@@ -101,6 +95,11 @@ class Resource(ABC):
         """
         live = self.read(ctx, {})
         return [] if live is None else [live]
+
+    def name(self, ctx: Context) -> str | None:
+        """Return its name, where that is its id and can be used only once; or None."""
+        del ctx
+        return None
 
     def others(self, ctx: Context, known: str) -> list[Live]:
         """Return all that ``find`` does, but for the one of a known id."""
@@ -133,8 +132,32 @@ class Resource(ABC):
         del live
         return None
 
+    def users(self, live: Live) -> int | None:
+        """Return about how many users it holds, or None if it is nothing that holds any."""
+        del live
+        return None
+
+    def untouched(self, ctx: Context, live: Live) -> bool:
+        """Say whether it is as its creating call leaves it, so that nothing is lost with it.
+
+        Tags are a claim that others may make, too: of what no record knows, only this tells that it
+        may be what an interrupted create of ours made.
+        """
+        del ctx, live
+        return True
+
+    def marked(self, ctx: Context, live: Live) -> bool:
+        """Say whether a part of it bears the stack's id, which takes more than to tag it."""
+        del ctx, live
+        return True
+
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until what was just created can be used or changed; its facts can be used before."""
+
+    def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
+        """Return the resources that must be made anew once this one is made, and only then."""
+        del ctx
+        return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         """Yield what the user must say yes to, for something is lost by it for good.

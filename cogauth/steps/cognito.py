@@ -112,6 +112,20 @@ class UserPool(Resource):
         """Return the pool's tags."""
         return dict(live.get("UserPoolTags", {}))
 
+    def users(self, live: Live) -> int:
+        """Return Cognito's own estimate."""
+        return int(live.get("EstimatedNumberOfUsers", 0))
+
+    def untouched(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has its name still, and neither users nor app clients."""
+        named = live["Name"] == ctx.stack
+        return named and not self.users(live) and not _clients(ctx, live["Id"])
+
+    def marked(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has our app client, by the name that carries the stack-id."""
+        names = [client["ClientName"] for client in _clients(ctx, live["Id"])]
+        return ctx.name_with_id in names
+
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         """Ask before it is made anew."""
         del ctx
@@ -381,13 +395,9 @@ class UserPoolClient(Resource):
 
     def others(self, ctx: Context, known: str) -> list[Live]:
         """Look through them, and don't describe the known one again."""
-        pages = ctx.aws.cognito.get_paginator("list_user_pool_clients").paginate(
-            UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": 60}
-        )
         named = [
             client["ClientId"]
-            for page in pages
-            for client in page["UserPoolClients"]
+            for client in _clients(ctx, ctx.fact("user_pool"))
             if client["ClientName"] == ctx.name_with_id
         ]
         clients = (self.read(ctx, {"id": client}) for client in named if client != known)
@@ -456,6 +466,13 @@ class UserPoolClient(Resource):
         )
 
 
+def _clients(ctx: Context, pool: str) -> list[Any]:
+    pages = ctx.aws.cognito.get_paginator("list_user_pool_clients").paginate(
+        UserPoolId=pool, PaginationConfig={"PageSize": 60}
+    )
+    return [client for page in pages for client in page["UserPoolClients"]]
+
+
 def _knows_publish(ctx: Context) -> bool:
     model = ctx.aws.cognito.meta.service_model.operation_model("UpdateUserPoolClient")
     return PUBLISH in model.input_shape.members  # type: ignore[union-attr]
@@ -499,9 +516,3 @@ class PreSignUpTrigger(Resource):
         """Point it back to our function if it was pointed elsewhere."""
         if live["PreSignUp"] != ctx.fact("auto_confirm_function", "arn"):
             yield Change("point PreSignUp to the function", lambda: self.create(ctx))
-
-
-def count_users(ctx: Context, pool: str) -> int | None:
-    """Return about how many users a pool holds (Cognito's own estimate), None if it is gone."""
-    live = UserPool().read(ctx, {"id": pool})
-    return None if live is None else int(live.get("EstimatedNumberOfUsers", 0))

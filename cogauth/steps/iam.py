@@ -1,52 +1,105 @@
-"""The console's IAM page: the role that both functions run as, with the least it needs."""
+"""The console's IAM page: the role that each function runs as, with the least that it needs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.errors import UsageError
+from cogauth.settings import NO_BOUNDARY
 from cogauth.steps.base import Change, Live, Resource, deleted, or_none
-from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
+from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, FunctionSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
+    from cogauth.settings import Settings
     from cogauth.state import Record
 
 GONE = "NoSuchEntity"
 POLICY_NAME = "cogauth"
 
 
-class Role(Resource):
-    """The role: Lambda may assume it, no one else."""
+@dataclass(frozen=True)
+class RoleSpec:
+    """What tells one role from the other.
 
-    key = "role"
-    taken = "EntityAlreadyExists"
-    # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
-    urgent = True
-    # Lambda keeps a grant to the very role that a function was made with; another role of the
-    # same name and ARN doesn't have it.
-    outdates_when_made = (SIGN_IN.key, AUTO_CONFIRM.key)
+    Attributes:
+        function: the one that runs as it.
+        suffix: of its name, behind the stack's.
+        signs_in: whether it may sign users in.
+    """
+
+    function: FunctionSpec
+    suffix: str
+    signs_in: bool
+
+    @property
+    def key(self) -> str:
+        """The key of the role's record in the state file."""
+        return self.function.role
 
     def name(self, ctx: Context) -> str:
         """Return the role's name."""
-        return _role_name(ctx)
+        return f"{ctx.stack}-{self.suffix}"
+
+
+SIGN_IN_ROLE = RoleSpec(SIGN_IN, "LambdaAuthRole", signs_in=True)
+# Cognito hands it every sign-up of anyone's: it may write its log, and nothing else.
+AUTO_CONFIRM_ROLE = RoleSpec(AUTO_CONFIRM, "AutoConfirmRole", signs_in=False)
+
+
+class Role(Resource):
+    """A role: Lambda may assume it, no one else."""
+
+    taken = "EntityAlreadyExists"
+    # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
+    urgent = True
+
+    def __init__(self, spec: RoleSpec) -> None:
+        self.spec = spec
+        self.key = spec.key
+
+    def name(self, ctx: Context) -> str:
+        """Return the role's name, which is unique in an account."""
+        return self.spec.name(ctx)
 
     def create(self, ctx: Context) -> Live:
         """Make the role. It may take some seconds until Lambda can assume it."""
-        return ctx.aws.iam.create_role(
-            RoleName=_role_name(ctx),
+        boundary = _wanted_boundary(ctx)
+        given: dict[str, Any] = {"PermissionsBoundary": boundary} if boundary else {}
+        role = ctx.aws.iam.create_role(
+            RoleName=self.spec.name(ctx),
             AssumeRolePolicyDocument=json.dumps(_trust_policy()),
-            Description=f"What the functions of the cogauth stack {ctx.stack} may do",
+            Description=f"What the {self.spec.function.module} function of the cogauth stack "
+            f"{ctx.stack} may do",
             Tags=[{"Key": key, "Value": value} for key, value in ctx.tags.items()],
+            **given,
         )["Role"]
+        return {**role, "PermissionsBoundary": {"PermissionsBoundaryArn": boundary}}
+
+    def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
+        """Return the function, if it was made with a former role of this name.
+
+        Lambda keeps a grant to the very role that a function was made with; another role of the
+        same name and ARN doesn't have it. One that runs as another role yet is given this one.
+        Source: https://github.com/hashicorp/terraform-provider-aws/issues/9703
+        """
+        function = self.spec.function
+        if not ctx.state.has(function.key):
+            return ()
+        call = ctx.aws.lambda_.get_function_configuration
+        live = or_none(lambda: call(FunctionName=function.name(ctx)), "ResourceNotFoundException")
+        runs_as = live["Role"].partition(":role/")[2] if live else None
+        return (function.key,) if runs_as == self.spec.name(ctx) else ()
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the role by its name, which is unique in an account."""
         del record
-        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=_role_name(ctx)), GONE)
+        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.spec.name(ctx)), GONE)
         return answer and answer["Role"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -54,17 +107,41 @@ class Role(Resource):
         del ctx
         return {"id": live["RoleName"], "arn": live["Arn"]}
 
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the role's permissions boundary, if it has one."""
+        del ctx
+        boundary = _boundary(live)
+        return {"permissions_boundary": boundary} if boundary else {}
+
     def tags(self, live: Live) -> dict[str, str]:
         """Return the role's tags."""
         return {tag["Key"]: tag["Value"] for tag in live.get("Tags", [])}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the trust policy."""
+        """Compare the permissions boundary, and the trust policy.
+
+        In this order: a policy may allow the second only under the first.
+        """
+        name, wanted = self.spec.name(ctx), _wanted_boundary(ctx)
+        if wanted and _boundary(live) != wanted:
+            yield Change(
+                "set its permissions boundary",
+                lambda: ctx.aws.iam.put_role_permissions_boundary(
+                    RoleName=name, PermissionsBoundary=wanted
+                ),
+            )
+        if ctx.state.settings.permissions_boundary == NO_BOUNDARY and _boundary(live):
+            yield Change(
+                "take its permissions boundary back",
+                lambda: or_none(
+                    lambda: ctx.aws.iam.delete_role_permissions_boundary(RoleName=name), GONE
+                ),
+            )
         if _document(live["AssumeRolePolicyDocument"]) != _trust_policy():
             yield Change(
                 "restore its trust policy",
                 lambda: ctx.aws.iam.update_assume_role_policy(
-                    RoleName=_role_name(ctx), PolicyDocument=json.dumps(_trust_policy())
+                    RoleName=name, PolicyDocument=json.dumps(_trust_policy())
                 ),
             )
 
@@ -74,7 +151,7 @@ class Role(Resource):
         if live is None or not ctx.owns(self.tags(live)):
             return
         ours = {POLICY_NAME}
-        if ctx.state.record("role", PowerUserAttachment.key):
+        if ctx.state.record(self.key, PowerUserAttachment.key):
             # An interrupted attaching left only an intent, without the ARN.
             ours.add(_power_user_arn(ctx))
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
@@ -96,42 +173,45 @@ class Role(Resource):
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
-        if ctx.state.record("role", PowerUserAttachment.key):
+        if ctx.state.record(self.key, PowerUserAttachment.key):
             PowerUserAttachment().delete(ctx, {})
         return deleted(lambda: iam.delete_role(RoleName=role), GONE)
 
 
 class RolePolicy(Resource):
-    """The role's inline policy: this pool, these log groups, nothing else."""
+    """A role's inline policy: its function's log group, and for the sign-in the pool."""
 
-    key = "role_policy"
-    inside = "role"
-    needs = ("user_pool",)
+    def __init__(self, spec: RoleSpec) -> None:
+        self.spec = spec
+        self.key = f"{spec.key}_policy"
+        self.inside = spec.key
+        self.needs = ("user_pool",) if spec.signs_in else ()
 
     def create(self, ctx: Context) -> Live:
         """Put the policy into the role."""
+        document = _least_privileges(ctx, self.spec)
         ctx.aws.iam.put_role_policy(
-            RoleName=_role_name(ctx),
+            RoleName=self.spec.name(ctx),
             PolicyName=POLICY_NAME,
-            PolicyDocument=json.dumps(_least_privileges(ctx)),
+            PolicyDocument=json.dumps(document),
         )
-        return {"PolicyName": POLICY_NAME, "PolicyDocument": _least_privileges(ctx)}
+        return {"PolicyName": POLICY_NAME, "PolicyDocument": document}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the policy."""
         del record
+        name = self.spec.name(ctx)
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.iam.get_role_policy(RoleName=_role_name(ctx), PolicyName=POLICY_NAME),
-            GONE,
+            lambda: ctx.aws.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep its name and its role's."""
-        return {"id": live["PolicyName"], "role": _role_name(ctx)}
+        return {"id": live["PolicyName"], "role": self.spec.name(ctx)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the statements."""
-        if _document(live["PolicyDocument"]) != _least_privileges(ctx):
+        if _document(live["PolicyDocument"]) != _least_privileges(ctx, self.spec):
             yield Change("set its statements", lambda: self.create(ctx))
 
 
@@ -152,35 +232,52 @@ class PowerUserAttachment(Resource):
 
     def create(self, ctx: Context) -> Live:
         """Attach the policy; attaching it twice is no error."""
-        ctx.aws.iam.attach_role_policy(RoleName=_role_name(ctx), PolicyArn=_power_user_arn(ctx))
+        ctx.aws.iam.attach_role_policy(
+            RoleName=SIGN_IN_ROLE.name(ctx), PolicyArn=_power_user_arn(ctx)
+        )
         return {"PolicyArn": _power_user_arn(ctx)}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Look through the role's attached policies."""
         del record
         answer = or_none(
-            lambda: ctx.aws.iam.list_attached_role_policies(RoleName=_role_name(ctx)), GONE
+            lambda: ctx.aws.iam.list_attached_role_policies(RoleName=SIGN_IN_ROLE.name(ctx)), GONE
         )
         attached: list[Live] = answer["AttachedPolicies"] if answer else []
         return next((p for p in attached if p["PolicyArn"] == _power_user_arn(ctx)), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the policy's ARN and the role's name."""
-        return {"id": live["PolicyArn"], "role": _role_name(ctx)}
+        return {"id": live["PolicyArn"], "role": SIGN_IN_ROLE.name(ctx)}
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Detach the policy: ``--power-user`` was taken back."""
         del record  # an interrupted attaching left only an intent in it
         return deleted(
             lambda: ctx.aws.iam.detach_role_policy(
-                RoleName=_role_name(ctx), PolicyArn=_power_user_arn(ctx)
+                RoleName=SIGN_IN_ROLE.name(ctx), PolicyArn=_power_user_arn(ctx)
             ),
             GONE,
         )
 
 
-def _role_name(ctx: Context) -> str:
-    return f"{ctx.stack}-LambdaAuthRole"
+def check_boundary(ctx: Context, settings: Settings) -> None:
+    """Refuse a permissions boundary of another account, before anything is made.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+
+    Raises:
+        UsageError: it is one.
+    """
+    boundary = settings.permissions_boundary
+    if boundary in {None, NO_BOUNDARY}:
+        return
+    _, partition, _, _, account, _ = str(boundary).split(":", 5)
+    if partition != ctx.aws.partition or account not in {"aws", ctx.aws.account}:
+        raise UsageError(
+            f"--permissions-boundary {boundary} can't be used: it is of another account than "
+            f"{ctx.aws.account} (partition {ctx.aws.partition}). Give a policy of that, or of AWS."
+        )
 
 
 def _power_user_arn(ctx: Context) -> str:
@@ -200,7 +297,16 @@ def _trust_policy() -> dict[str, Any]:
     }
 
 
-def _least_privileges(ctx: Context) -> dict[str, Any]:
+def _wanted_boundary(ctx: Context) -> str | None:
+    wanted = ctx.state.settings.permissions_boundary
+    return None if wanted == NO_BOUNDARY else wanted
+
+
+def _boundary(live: Live) -> str | None:
+    return (live.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
+
+
+def _least_privileges(ctx: Context, spec: RoleSpec) -> dict[str, Any]:
     statements = [
         {
             "Sid": "WriteLogs",
@@ -208,13 +314,10 @@ def _least_privileges(ctx: Context) -> dict[str, Any]:
             # No logs:CreateLogGroup: the groups are made beforehand, and a late log line must not
             # bring one back after it was deleted.
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": [
-                ctx.arn("logs", f"log-group:/aws/lambda/{function.name(ctx)}:*")
-                for function in (SIGN_IN, AUTO_CONFIRM)
-            ],
+            "Resource": [ctx.arn("logs", f"log-group:/aws/lambda/{spec.function.name(ctx)}:*")],
         }
     ]
-    if not ctx.state.settings.power_user:
+    if spec.signs_in and not ctx.state.settings.power_user:
         statements.append(
             {
                 "Sid": "SignIn",

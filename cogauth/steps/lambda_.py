@@ -33,6 +33,7 @@ class FunctionSpec:
         key: of its record in the state file.
         suffix: of its name, behind the stack's.
         module: in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
+        role: the key of the role that it runs as.
         environment: its variables. None is a secret: anyone who may read the function's
             configuration reads them.
         needs: the resources whose facts its variables are.
@@ -41,6 +42,7 @@ class FunctionSpec:
     key: str
     suffix: str
     module: str
+    role: str
     environment: Callable[[Context], dict[str, str]]
     needs: tuple[str, ...] = ()
 
@@ -57,6 +59,7 @@ SIGN_IN = FunctionSpec(
     key="sign_in_function",
     suffix="signInFunction",
     module="sign_in",
+    role="role",
     environment=lambda ctx: {
         "USER_POOL_ID": ctx.fact("user_pool"),
         "CLIENT_ID": ctx.fact("app_client"),
@@ -70,6 +73,7 @@ AUTO_CONFIRM = FunctionSpec(
     key="auto_confirm_function",
     suffix="autoConfirmUserFunction",
     module="auto_confirm",
+    role="auto_confirm_role",
     environment=lambda _ctx: {},
 )
 
@@ -103,7 +107,7 @@ class LogGroup(Resource):
         self.key = _log_group_key(function)
 
     def name(self, ctx: Context) -> str:
-        """Return the name that Lambda gives to a function's log group."""
+        """Return the name that Lambda gives to a function's log group; it is unique in a region."""
         return f"/aws/lambda/{self.function.name(ctx)}"
 
     def create(self, ctx: Context) -> Live:
@@ -174,16 +178,16 @@ class Function(Resource):
         self.function = function
         self.key = function.key
         # The log group comes before its first line, and is deleted after its last.
-        self.needs = ("role", _log_group_key(function), *function.needs)
+        self.needs = (function.role, _log_group_key(function), *function.needs)
 
     def name(self, ctx: Context) -> str:
-        """Return the function's name."""
+        """Return the function's name, which is unique in a region."""
         return self.function.name(ctx)
 
     def _configuration(self, ctx: Context) -> dict[str, Any]:
         return {
             "Runtime": ctx.state.settings.runtime,
-            "Role": ctx.fact("role", "arn"),
+            "Role": ctx.fact(self.function.role, "arn"),
             "Handler": f"{self.function.module}.handler",
             "MemorySize": self.function.setting(ctx, "memory"),
             "Timeout": self.function.setting(ctx, "timeout"),

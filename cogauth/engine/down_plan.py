@@ -1,0 +1,271 @@
+"""What ``down`` would do: all is found and told here, and nothing changed.
+
+A record alone doesn't make a thing the stack's, for the state file may be anybody's: the thing
+itself must bear the stack's tag, and its name where that is unique. Nor does a tag alone, for
+whoever may tag a thing can claim it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from cogauth.aws_errors import AWS_ERRORS, explain, failure
+from cogauth.engine import graph
+from cogauth.engine.attach import ATTACH_CLIENTS
+from cogauth.engine.attach_plan import Plan, plan_detach
+from cogauth.engine.journal import (
+    CLIENTS,
+    find_ours,
+    is_untouched,
+    may_be_adopted,
+    owned,
+    owner,
+    patiently,
+    read,
+)
+from cogauth.errors import CogauthError
+from cogauth.moods import ABSENT
+from cogauth.steps import STEPS
+from cogauth.steps.base import or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from cogauth.context import Context
+    from cogauth.state import Record
+    from cogauth.steps.base import Live, Resource, Step
+
+DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What ``down`` would delete by a call of its own.
+
+    Attributes:
+        key: of its record.
+        step: its step's name.
+        facts: its id, and what its deletion needs; None if it isn't known whether it stands, for an
+            earlier run was interrupted.
+        users: about how many are lost with it; None if it is nothing that holds any.
+        claimed: whether nothing but its tag says that it is the stack's.
+    """
+
+    key: str
+    step: str
+    facts: Record | None
+    users: int | None = None
+    claimed: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its id, for the user."""
+        return self.facts["id"] if self.facts else "(perhaps; an earlier run was interrupted)"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """What the state file records, and isn't the stack's by its own account.
+
+    Attributes:
+        key: of its record.
+        step: its step's name.
+        id: its id.
+        why: how that is seen.
+        adoptable: whether its tags may have been taken off, so that ``up`` can put them back.
+    """
+
+    key: str
+    step: str
+    id: str
+    why: str
+    adoptable: bool = False
+
+
+@dataclass(frozen=True)
+class DownPlan:
+    """What ``down`` would do.
+
+    Attributes:
+        doomed: what it would delete, in its order.
+        strangers: what it would leave alone and forget.
+        attached: by the id of each API whose methods it would give back: the plan, or why there is
+            none.
+    """
+
+    doomed: list[Doomed]
+    strangers: list[Stranger]
+    attached: dict[str, Plan | str]
+
+    @property
+    def users(self) -> int:
+        """About how many users would be lost."""
+        return sum(each.users or 0 for each in self.doomed)
+
+    @property
+    def shown(self) -> tuple[Any, ...]:
+        """What a user saw of it before the question; a pool's users come and go."""
+        attached = [
+            (api, plan.shown if isinstance(plan, Plan) else plan)
+            for api, plan in self.attached.items()
+        ]
+        doomed = [(each.key, each.id, each.claimed) for each in self.doomed]
+        return doomed, self.strangers, attached
+
+
+def plan_down(ctx: Context) -> DownPlan:
+    """Find what ``down`` would delete, leave alone, and give back.
+
+    Raises:
+        CogauthError: the account can't be looked at.
+    """
+    ctx.aws.make_clients(*DOWN_CLIENTS)
+    try:
+        doomed, strangers = _found(ctx)
+    except AWS_ERRORS as error:
+        nothing = "Nothing was deleted."
+        raise failure("Looking for what is the stack's", error, after=nothing) from error
+    own = {each.id for each in doomed if each.key == "rest_api"}
+    attached: dict[str, Plan | str] = {}
+    for api in ctx.state.attachments:
+        if api in own:
+            continue  # Its methods go with it.
+        try:
+            attached[api] = plan_detach(ctx, api, compare=False)
+        except (*AWS_ERRORS, CogauthError) as error:
+            attached[api] = explain(error)
+    return DownPlan(doomed, strangers, attached)
+
+
+def roots() -> list[tuple[Step, Resource]]:
+    """Return what is deleted by a call of its own, in order; all else goes with one of these."""
+    backwards = [
+        (step, resource)
+        for step in reversed(STEPS)
+        for resource in reversed(step.resources)
+        if resource.inside is None
+    ]
+    # What is needed goes after what needs it, and what AWS takes its time over goes first.
+    order = list(TopologicalSorter(deletion_needs()).static_order())
+    return sorted(backwards, key=lambda pair: (not pair[1].urgent, order.index(pair[1].key)))
+
+
+def deletion_needs() -> dict[str, list[str]]:
+    """Return for each root those that are deleted before it: they need it, or a part of it.
+
+    It is what they need to be made, transposed. What a root's parts need is left out: they go with
+    it, whatever they refer to, and a trigger in a pool would need its own pool's end.
+    """
+    by_key = {resource.key: resource for step in STEPS for resource in step.resources}
+    tops = [resource for resource in by_key.values() if resource.inside is None]
+    return {
+        root.key: [
+            other.key
+            for other in tops
+            if root.key in {by_key[need].inside or need for need in other.needs}
+        ]
+        for root in sorted(tops, key=lambda each: not each.urgent)
+    }
+
+
+def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
+    pairs = roots()
+    calls: list[Callable[[], Any]] = [
+        *(partial(_look, ctx, step, resource) for step, resource in pairs),
+        partial(tagged_arns, ctx),
+    ]
+    *looked, tagged = graph.each(calls)
+    doomed: list[Doomed] = []
+    strangers: list[Stranger] = []
+    for (step, resource), (named, foreign) in zip(pairs, looked, strict=True):
+        strangers += foreign
+        known = {each.id for each in [*named, *foreign]}
+        renamed = renamed_ones(ctx, resource, tagged, known)
+        doomed += named
+        doomed += [_unrecorded(ctx, step, resource, live) for live in renamed]
+    return doomed, strangers
+
+
+def _look(ctx: Context, step: Step, resource: Resource) -> tuple[list[Doomed], list[Stranger]]:
+    """Return what of a kind is recorded, and what has the stack's name and tag."""
+    record, name = ctx.state.record(step.name, resource.key), resource.name(ctx)
+    known = (record or {}).get("id", "")
+    doomed: list[Doomed] = []
+    strangers: list[Stranger] = []
+    if record is not None and known and name in {None, known}:
+        live = read(ctx, resource, record)
+        if live is not None and owned(ctx, resource, live):
+            doomed.append(_doomed(ctx, step, resource, live))
+        elif live is not None:
+            tags = resource.tags(live) or {}
+            adoptable = name is None and may_be_adopted(tags)
+            strangers.append(Stranger(resource.key, step.name, known, owner(tags), adoptable))
+    elif known:
+        strangers.append(Stranger(resource.key, step.name, known, f"the stack's is {name}"))
+    if name is None or name != known:
+        doomed += [
+            _unrecorded(ctx, step, resource, live)
+            for live in find_ours(ctx, resource)
+            if resource.facts(ctx, live)["id"] != known
+        ]
+    if record is not None and not known and not doomed:
+        doomed.append(Doomed(resource.key, step.name, None))
+    return doomed, strangers
+
+
+def _doomed(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
+    return Doomed(resource.key, step.name, resource.facts(ctx, live), resource.users(live))
+
+
+def _unrecorded(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
+    doomed = _doomed(ctx, step, resource, live)
+    return replace(doomed, claimed=not is_explained(ctx, resource, live))
+
+
+def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether more than its tag says that something without a record is the stack's.
+
+    That is: its name, if that is unique; that it is as an interrupted create of ours leaves it; or
+    a part of it that bears the stack's id. Where users would be lost none of that is enough. What
+    is gone by now counts as well.
+    """
+    if resource.name(ctx) is not None or is_untouched(ctx, resource, live):
+        return True
+    marked = partial(resource.marked, ctx, live)
+    return not resource.users(live) and (
+        or_none(lambda: patiently(ctx, marked), *ABSENT) is not False
+    )
+
+
+def renamed_ones(
+    ctx: Context, resource: Resource, tagged: Collection[str], known: Collection[str]
+) -> list[Live]:
+    """Return what carries the stack's tag, has another name by now, and is there.
+
+    Args:
+        ctx: the stack.
+        resource: of which kind.
+        tagged: the ARNs of all that carries the tag, as the tagging API knows it.
+        known: the ids of those that were found already.
+    """
+    found = []
+    for arn in tagged:
+        prefix = resource.arn_prefix(ctx)
+        identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
+        # A stage's ARN begins as its API's does.
+        if identifier and "/" not in identifier and identifier not in known:
+            live = resource.read(ctx, {"id": identifier, "arn": arn})
+            if live is not None and owned(ctx, resource, live):
+                found.append(live)
+    return found
+
+
+def tagged_arns(ctx: Context) -> list[str]:
+    """Return the ARNs of all that carries the stack's id, whatever its name is by now."""
+    pages = ctx.aws.tagging.get_paginator("get_resources").paginate(
+        TagFilters=[{"Key": "cogauth:stack-id", "Values": [ctx.state.stack_id]}]
+    )
+    return [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]

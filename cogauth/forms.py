@@ -1,0 +1,205 @@
+"""What form each id, name and ARN has that a state file records.
+
+A state file may come from a clone, a shared folder or an editor, and what it says ends up in URLs,
+in ARNs and in calls. Nothing of botocore is imported here, so that a file is read at once; a test
+holds these forms to botocore's models.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+# API Gateway's model has no pattern for its ids. AWS's own have ten characters, emulators' more.
+ID = r"[A-Za-z0-9_-]{1,128}"
+# As the models of cognito-idp, IAM, Lambda and CloudWatch Logs have them, and somewhat longer where
+# an emulator's are.
+POOL_ID = r"[\w-]{1,53}_[0-9a-zA-Z]{1,64}"
+CLIENT_ID = r"[\w+]{1,128}"
+CLIENT_NAME = r"[\w\s+=,.@-]{1,128}"
+ROLE_NAME = r"[\w+=,.@-]{1,64}"
+POLICY_NAME = r"[\w+=,.@-]{1,128}"
+FUNCTION_NAME = r"[a-zA-Z0-9-_]{1,64}"
+STATEMENT_ID = r"[a-zA-Z0-9-_]{1,100}"
+LOG_GROUP_NAME = r"[.\-_/#A-Za-z0-9]{1,512}"
+# Of any resource, whoever's.
+ANY_ARN = (
+    r"arn:[\w+=/,.@-]+:[\w+=/,.@-]+:([\w+=/,.@-]*)?:[0-9]+:[\w+=/,.@-]+"
+    r"(:[\w+=/,.@-]+)?(:[\w+=/,.@-]+)?"
+)
+ACCOUNT = r"\d{12}"
+# A part of hosts' names, as of ARNs. Whether AWS has such a region, botocore knows.
+REGION = r"[a-z0-9]+(-[a-z0-9]+)+"
+PARTITION = r"aws(-[a-z]+)*"
+AUTHORIZATION_TYPE = r"[A-Z][A-Z0-9_]{0,63}"
+# As ``GET /orders/{id}``. API Gateway has fewer characters in paths, emulators more.
+METHOD = r"(GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE|ANY) /[!-~]{0,2048}"
+PATH = r"/[A-Za-z0-9._-]{1,100}"
+# Whatever AWS takes, for it is given back as it was.
+SCOPE = r".+"
+NAME = r".+"
+# The data of the local AWS, and where it serves them.
+DATA_ID = r"[0-9a-f]{16}"
+LOCAL_URL = r"http://127\.0\.0\.1:\d{1,5}"
+# In UTC, as cogauth writes it.
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00"
+
+# When Lambda says that a function was set last.
+VERSION = r"[\w:.+-]{1,64}"
+
+_POOL_ARN = "arn:<partition>:cognito-idp:<region>:<account>:userpool/"
+# Of an authorizer that somebody changed, 'recover' notes what it finds; it is only compared.
+ATTACHED_POOL = rf"{_POOL_ARN}{POOL_ID}|{ANY_ARN}|{ID}"
+_ROLE = {"id": ROLE_NAME, "arn": "arn:<partition>:iam::<account>:role/<id>"}
+_FUNCTION = {
+    "id": FUNCTION_NAME,
+    "arn": "arn:<partition>:lambda:<region>:<account>:function:<id>",
+}
+_LOG_GROUP = {
+    "id": LOG_GROUP_NAME,
+    "arn": "arn:<partition>:logs:<region>:<account>:log-group:<id>",
+}
+_API_ARN = "arn:<partition>:apigateway:<region>::/restapis/"
+_API_RESOURCE = {"id": ID, "path": PATH}
+
+# Of each resource, by its step: the facts that its record has, each with its form. What stands in
+# angle brackets is the state file's own, and ``<id>`` the record's own.
+FACTS: dict[str, dict[str, dict[str, str]]] = {
+    "user_pool": {"user_pool": {"id": POOL_ID, "arn": f"{_POOL_ARN}<id>"}},
+    "app_client": {"app_client": {"id": CLIENT_ID, "name": CLIENT_NAME}},
+    "role": {
+        "role": _ROLE,
+        "role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
+        "power_user_attachment": {
+            "id": "arn:<partition>:iam::aws:policy/AmazonCognitoPowerUser",
+            "role": ROLE_NAME,
+        },
+    },
+    "auto_confirm_role": {
+        "auto_confirm_role": _ROLE,
+        "auto_confirm_role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
+    },
+    "sign_in_function": {"sign_in_log_group": _LOG_GROUP, "sign_in_function": _FUNCTION},
+    "auto_confirm_function": {
+        "auto_confirm_log_group": _LOG_GROUP,
+        "auto_confirm_function": _FUNCTION,
+    },
+    "trigger": {
+        "trigger_permission": {"id": STATEMENT_ID},
+        # Somebody may have pointed it to another function.
+        "trigger": {"id": POOL_ID, "arn": ANY_ARN},
+    },
+    "rest_api": {
+        "rest_api": {"id": ID, "arn": f"{_API_ARN}<id>", "root": ID},
+        "sign_in_resource": _API_RESOURCE,
+        "sign_in_method": {"id": METHOD},
+        "sign_in_integration": {"id": METHOD},
+        "sign_in_permission": {"id": STATEMENT_ID},
+        "sign_in_preflight": {"id": METHOD},
+        "unauthorized_response": {"id": "UNAUTHORIZED"},
+        "access_denied_response": {"id": "ACCESS_DENIED"},
+        "default_4xx_response": {"id": "DEFAULT_4XX"},
+        "default_5xx_response": {"id": "DEFAULT_5XX"},
+    },
+    "authorizer": {"authorizer": {"id": ID, "name": NAME}},
+    "protected_method": {
+        "hello_resource": _API_RESOURCE,
+        "protected_method": {"id": METHOD},
+        "protected_integration": {"id": METHOD},
+        "hello_preflight": {"id": METHOD},
+    },
+    # An API that was made anew has another id than the stage that is still recorded.
+    "deployment": {
+        "deployment": {"id": ID},
+        "stage": {"id": ID, "arn": f"{_API_ARN}{ID}/stages/<id>"},
+    },
+}
+
+# What a terminal acts on: control characters, line ends, and what turns the direction of writing.
+# Half a character (a lone surrogate) can't even be written.
+UNSHOWABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_SHOWN = 80
+
+
+def showable(text: str) -> str:
+    """Return a text with a replacement character (U+FFFD) for all that a terminal acts on."""
+    return UNSHOWABLE.sub("\ufffd", text)
+
+
+def check_showable(data: Any, where: str = "") -> None:
+    """See that no text in a JSON document, key or value, has what a terminal acts on.
+
+    Raises:
+        ValueError: one has; it says where.
+    """
+    if isinstance(data, dict):
+        for key, value in data.items():
+            check_showable(key, f"a name in {where or 'it'}")
+            check_showable(value, f"{where}.{key}".removeprefix("."))
+    elif isinstance(data, list):
+        for value in data:
+            check_showable(value, where)
+    elif isinstance(data, str) and UNSHOWABLE.search(data):
+        raise ValueError(f"{where} holds a control character: {shown(data)}")
+
+
+def check_text(where: str, value: Any, form: str, **known: str) -> str:
+    r"""Return a text that has the form.
+
+    Args:
+        where: what it is in the file, for the error.
+        value: anything.
+        form: a regular expression; ``\w`` and ``\d`` are those of ASCII.
+        known: what stands in it in angle brackets.
+
+    Raises:
+        ValueError: it is no text, or has another form.
+    """
+    for name, text in known.items():
+        form = form.replace(f"<{name}>", re.escape(text))
+    form = form.replace("<partition>", PARTITION)
+    if not isinstance(value, str) or not re.fullmatch(form, value, re.ASCII):
+        raise ValueError(f"{where} can't be {shown(value)}")
+    return value
+
+
+def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:
+    """Return an object that has all of these fields that it must have, and no others.
+
+    Raises:
+        ValueError: it says which field is missing or unknown.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} can't be {shown(data)}")  # noqa: TRY004 all damage is one kind
+    for name in sorted(needed - data.keys()):
+        raise ValueError(f"{where}.{name} is missing".removeprefix("."))
+    for name in sorted(data.keys() - needed - optional):
+        raise ValueError(f"{where}.{name} is not known to this cogauth".removeprefix("."))
+    return data
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is quoted in an error: short, and nothing that a terminal acts on."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def is_url(text: Any) -> bool:
+    """Say whether a text can be an endpoint: http or https, a host, and no user and no query."""
+    # urlsplit drops a line end.
+    if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(
+            parts.scheme in {"http", "https"}
+            and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not {"?", "#", "\\"} & set(text)
+        )
+    except ValueError:
+        return False
