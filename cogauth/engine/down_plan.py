@@ -128,7 +128,7 @@ def plan_down(ctx: Context) -> DownPlan:
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
         raise failure("Looking for what is the stack's", error, after=nothing) from error
-    own = {each.id for each in doomed if each.key == "rest_api"}
+    own = {each.id for each in doomed if each.key == "rest_api" and not each.claimed}
     attached: dict[str, Plan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
