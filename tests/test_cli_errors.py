@@ -177,6 +177,7 @@ BAD_VALUES = [
     ("--cors-origin", ("", "null", "https://app.example/", "app.example", "https://*.example")),
     ("--region", ("moon-1",)),
     ("--endpoint-url", ("ftp://127.0.0.1", "127.0.0.1:4566", "http://127.0.0.1:x")),
+    ("--adopt", ("eu-central-1_NotRecorded",)),
     ("--state", (".",)),
     ("--settle", ("-1", "soon")),
     ("--lock-timeout", ("-1", "soon")),

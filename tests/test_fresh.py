@@ -545,8 +545,8 @@ def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Accou
     begun = account.time.now
     stopped_down(account, "DeleteUserPool", lands=False)
     account.up()
-    # It may still land until the settling time is over.
-    assert 14 <= account.time.now - begun <= 16
+    # It may still land until the settling time is over, of which some really passes by itself.
+    assert 5 <= account.time.now - begun <= 16
     assert fact(account, "user_pool") == pool
     assert [user["Username"] for user in cognito.list_users(UserPoolId=pool)["Users"]] == ["ann"]
     assert standing(account) == STACK

@@ -103,7 +103,8 @@ def tagging_api(*arns: str) -> Callable[[Call], Any]:
     """Answer in the tagging API's place: moto's lists neither pools nor APIs."""
 
     def answer(call: Call) -> Any:
-        if call.operation != "GetResources":
+        # An API's paths are got by an operation of the same name.
+        if call.operation != "GetResources" or call.sent["url_path"].startswith("/restapis"):
             return None
         found = [{"ResourceARN": arn} for arn in arns]
         metadata = {"HTTPStatusCode": 200}
@@ -180,6 +181,22 @@ def test_yes_deletes_no_api_in_use_that_only_a_tag_makes_ours(account: Account, 
         assert f"The rest api {theirs}" in result.problems[0]
         assert ids(account.down(asked=True).deleted) == [theirs]
     assert account.left() == []
+
+
+def test_an_attached_api_that_somebody_tags_gets_its_methods_back_all_the_same(
+    account: Account,
+) -> None:
+    only_a_pool(account)
+    orders = Orders(account)
+    before = orders.methods()
+    attach(account)
+    orders.aws.tag_resource(resourceArn=api_arn(account, orders.id), tags=tags(account))
+    with account.calls.watched(tagging_api(api_arn(account, orders.id))):
+        result = account.down()
+    assert orders.methods() == before
+    assert len(result.restored) == 5
+    assert ids(result.remaining) == [orders.id]
+    assert account.left() == ["api orders"]
 
 
 @pytest.mark.parametrize("name", NAMES)

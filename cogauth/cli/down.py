@@ -49,10 +49,9 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
 
     Only what carries the stack's own id is deleted. What the state file records and isn't the
     stack's is left alone and forgotten. What nothing but its tag says to be the stack's, as a pool
-    with users that isn't recorded, --yes leaves alone: confirm it on a terminal. In both cases the
-    exit code is 1. Without a state file nothing is: what stands
-    in the account under the stack's name is shown, and the exit code is 1. The state file goes
-    away when nothing remains.
+    with users that isn't recorded, --yes leaves alone: confirm it on a terminal. Without a state
+    file nothing is deleted: what stands in the account under the stack's name is shown. In all of
+    these cases the exit code is 1. The state file goes away when nothing remains.
     """
     begun = time.monotonic()
     if load_state(target) is None:

@@ -18,9 +18,9 @@ from cogauth.engine.attach import ATTACH_CLIENTS
 from cogauth.engine.attach_plan import Plan, plan_detach
 from cogauth.engine.journal import (
     CLIENTS,
-    find_ours,
     is_untouched,
     may_be_adopted,
+    others_of_ours,
     owned,
     owner,
     patiently,
@@ -128,7 +128,7 @@ def plan_down(ctx: Context) -> DownPlan:
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
         raise failure("Looking for what is the stack's", error, after=nothing) from error
-    own = {each.id for each in doomed if each.key == "rest_api"}
+    own = {each.id for each in doomed if each.key == "rest_api" and not each.claimed}
     attached: dict[str, Plan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
@@ -207,9 +207,7 @@ def _look(ctx: Context, step: Step, resource: Resource) -> tuple[list[Doomed], l
         strangers.append(Stranger(resource.key, step.name, known, f"the stack's is {name}"))
     if name is None or name != known:
         doomed += [
-            _unrecorded(ctx, step, resource, live)
-            for live in find_ours(ctx, resource)
-            if resource.facts(ctx, live)["id"] != known
+            _unrecorded(ctx, step, resource, live) for live in others_of_ours(ctx, resource, known)
         ]
     if record is not None and not known and not doomed:
         doomed.append(Doomed(resource.key, step.name, None))

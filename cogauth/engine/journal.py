@@ -202,6 +202,13 @@ def find_ours(ctx: Context, resource: Resource) -> list[Live]:
     return [live for live in find(ctx, resource) if owned(ctx, resource, live)]
 
 
+def others_of_ours(ctx: Context, resource: Resource, known: str) -> list[Live]:
+    """Return all that ``find_ours`` does, but for the one of a known id."""
+    others = partial(resource.others, ctx, known)
+    found = or_none(lambda: patiently(ctx, others, resource), *ABSENT) or []
+    return [live for live in found if owned(ctx, resource, live)]
+
+
 def find_after_crash(
     ctx: Context, resource: Resource, record: Record
 ) -> tuple[list[Live], list[Live]]:

@@ -23,6 +23,7 @@ from cogauth.engine.journal import (
     is_taken,
     made_at,
     may_be_adopted,
+    others_of_ours,
     outlived,
     owned,
     passing_of,
@@ -384,8 +385,7 @@ class _Up:
         if not resource.repeatable:
             return live, UNCHANGED
         # A create whose answer was lost may have landed late, after another was made.
-        others = patiently(ctx, lambda: resource.others(ctx, record["id"]), resource)
-        ours = [one for one in others if owned(ctx, resource, one)]
+        ours = others_of_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(ctx, resource, claimed)
         self._sweep(ctx, step, resource, late)
