@@ -252,6 +252,7 @@ BAD = [
     ("stack", "../cogauth"),
     ("stack_id", STACK_ID.upper()),
     ("stack_id", "1"),
+    ("stack_id", None),
     ("account", "12345678901"),
     ("region", "eu-central-1.evil"),
     ("endpoint_url", "https://aws@evil.example"),
