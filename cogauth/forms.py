@@ -28,6 +28,7 @@ ANY_ARN = (
     r"arn:[\w+=/,.@-]+:[\w+=/,.@-]+:([\w+=/,.@-]*)?:[0-9]+:[\w+=/,.@-]+"
     r"(:[\w+=/,.@-]+)?(:[\w+=/,.@-]+)?"
 )
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 ACCOUNT = r"\d{12}"
 # A part of hosts' names, as of ARNs. Whether AWS has such a region, botocore knows.
 REGION = r"[a-z0-9]+(-[a-z0-9]+)+"

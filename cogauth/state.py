@@ -341,18 +341,17 @@ def _check(data: Any) -> None:
     known = {"region": data["region"], "account": data["account"]}
     for name, form in (
         ("stack", STACK_NAME.pattern),
+        ("stack_id", forms.UUID),
         ("account", forms.ACCOUNT),
         ("region", forms.REGION),
     ):
         forms.check_text(name, data[name], form)
-    if data["stack_id"] is None or data["stack_id"] != _canonical_uuid(data["stack_id"]):
-        raise ValueError(f"stack_id can't be {forms.shown(data['stack_id'])}")
     url = data["endpoint_url"]
     if url is not None and not forms.is_url(url):
         raise ValueError(f"endpoint_url can't be {forms.shown(url)}")
     if data["local_data"] is not None:
         forms.check_text("local_data", data["local_data"], forms.DATA_ID)
-        forms.check_text("endpoint_url", url, forms.LOCAL_URL)
+        forms.check_text("endpoint_url beside local_data", url, forms.LOCAL_URL)
     forms.check_fields(
         "settings", data["settings"], set(), {each.name for each in fields(Settings)}
     )
@@ -375,13 +374,6 @@ def _check(data: Any) -> None:
 def _items(where: str, data: Any, known: Collection[str] | None = None) -> list[tuple[str, Any]]:
     names = set(known) if known is not None else set(data) if isinstance(data, dict) else set()
     return list(forms.check_fields(where, data, set(), names).items())
-
-
-def _canonical_uuid(text: Any) -> str | None:
-    try:
-        return str(uuid.UUID(text))
-    except (ValueError, AttributeError, TypeError):
-        return None
 
 
 def _check_moment(where: str, text: Any) -> None:

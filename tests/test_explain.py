@@ -160,8 +160,8 @@ def lab(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     folder = tmp_path_factory.mktemp("why")
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     with command_line(folder, **keys) as cli:
-        words = ("--stack", "why", "--endpoint-url", endpoint, "--json")
-        up = cli.run("up", *words).must().document
+        cli.env["COGAUTH_ENDPOINT_URL"] = endpoint
+        up = cli.run("up", "--stack", "why", "--json").must().document
         made = Lab(cli, up, {}, Aws(region=REGION, endpoint_url=endpoint, local=True))
         furnish(made)
         yield made

@@ -252,6 +252,7 @@ BAD = [
     ("stack", "../cogauth"),
     ("stack_id", STACK_ID.upper()),
     ("stack_id", "1"),
+    ("stack_id", None),
     ("account", "12345678901"),
     ("region", "eu-central-1.evil"),
     ("endpoint_url", "https://aws@evil.example"),
@@ -260,6 +261,8 @@ BAD = [
     ("local_data", "../../data"),
     ("local_data", "0123456789abcdef"),  # without its endpoint
     ("settings.unknown", 1),
+    ("settings.path", "/.."),
+    ("settings.path", "/."),
     ("settings.throttle_rate", 1e400),
     ("resources.unknown", {}),
     ("resources.user_pool.unknown", {"status": "created", "id": "x"}),
@@ -332,7 +335,8 @@ def test_no_wait_is_endless(value: str, tmp_path: Path, monkeypatch: pytest.Monk
         ["verify"],
     ):
         for option in ("--settle", "--lock-timeout"):
-            in_process(*command, option, value).must(2)
+            done = in_process(*command, option, value).must(2)
+            assert re.search("is not a number of seconds|is not in the range", done.err)
     done = in_process("up", "--throttle-rate", value).must(2)
     assert "--throttle-rate" in done.err
     monkeypatch.setenv("COGAUTH_LOCK_TIMEOUT", value)

@@ -482,9 +482,9 @@ def stop_unused_local(target: Target) -> bool:
     sound, damaged = local_stacks(target)
     if damaged and not sound:
         notice(
-            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be believed, "
-            "and may be of a stack on it. 'cogauth recover --state FILE' mends such a file; "
-            "'cogauth down' of the last stack then ends the local AWS."
+            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be "
+            "believed, and may be of a stack on it. 'cogauth recover --state FILE' mends a damaged "
+            "file; 'cogauth down' of the last stack then ends the local AWS."
         )
     if sound or damaged:
         return False
