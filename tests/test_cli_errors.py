@@ -166,6 +166,7 @@ BAD_VALUES = [
     ("--password-require", ("upper,emoji",)),
     ("--runtime", ("python3.10", "nodejs22.x")),
     ("--architecture", ("mips",)),
+    ("--permissions-boundary", ("", "boundary", "arn:aws:iam::123456789012:role/x")),
     ("--sign-in-memory", ("127", "10241")),
     ("--sign-in-timeout", ("5", "30")),
     ("--auto-confirm-memory", ("64",)),

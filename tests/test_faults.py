@@ -78,7 +78,7 @@ class Addressed:
             for records in state.resources.values():
                 for name, record in records.items():
                     # A trigger's id is the pool's; a policy's is a word that other names hold.
-                    if "id" in record and name not in {"trigger", "role_policy"}:
+                    if "id" in record and name != "trigger" and not name.endswith("_policy"):
                         self.seen[record["id"]] = name
         return sorted(self.seen.items(), key=lambda pair: -len(pair[0]))
 

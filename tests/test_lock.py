@@ -19,6 +19,7 @@ import pytest
 from cli_tools import COGAUTH, KEYS, PATIENCE, REGION, Cli, command_line, files_in, until
 from proxy_tools import Call, Gate, Proxy, Strike, portrait, standing
 
+from cogauth.cli.output import tell_error
 from cogauth.errors import CogauthError
 from cogauth.files import beside
 from cogauth.lock import hold
@@ -122,13 +123,17 @@ def test_garbage_in_the_lock_file_neither_blocks_nor_breaks(state: Path, garbage
             hold(state, "down", 0).__enter__()
 
 
-def test_what_a_lock_file_says_is_shown_as_text(state: Path) -> None:
+def test_what_a_lock_file_says_is_shown_as_text(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with hold(state, "up", 0):
         lock_of(state).write_text(json.dumps({"pid": 1, "since": "\x1b[2J", "command": "\x07up"}))
         with pytest.raises(CogauthError) as caught:
             hold(state, "down", 0).__enter__()
-    assert "\x1b" not in str(caught.value)
-    assert "\x07" not in str(caught.value)
+    tell_error(caught.value)
+    shown = capsys.readouterr().err
+    assert shown.removesuffix("\n").isprintable()
+    assert r"'cogauth \x07up', process 1, since \x1b[2J" in shown
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["a state file stays", "none"])
