@@ -811,7 +811,7 @@ class OurPool:
     """A context that knows where its pool's keys are, and nothing else."""
 
     jwks_url = f"{ISSUER}/.well-known/jwks.json"
-    aws = SimpleNamespace(ca_bundle=None)
+    aws = SimpleNamespace(ca_bundle=None, allow_http=False)
 
 
 def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,8 +303,9 @@ def says_how_to_go_on(text: str, here: Place) -> None:
     said = text.splitlines()[-1]
     assert said.startswith("Error: Interrupted. ")
     assert f".cogauth/{here.stack}.json" in said
-    assert f"'cogauth up --stack {here.stack}'" in said
-    assert f"'cogauth down --stack {here.stack}'" in said
+    there = f"--stack {here.stack} --endpoint-url {here.proxy.url}"
+    assert f"'cogauth up {there}'" in said
+    assert f"'cogauth down {there}'" in said
     assert "Traceback" not in text
 
 

@@ -89,9 +89,10 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    with command_line(tmp_path_factory.mktemp("kit"), **KEYS, AWS_REGION=REGION) as cli:
+    given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": endpoint}
+    with command_line(tmp_path_factory.mktemp("kit"), **given) as cli:
         where = ("--stack", "kit", "--state", str(cli.folder / "kit.json"))
-        done = cli.run("up", *where, "--endpoint-url", endpoint, "--json").must()
+        done = cli.run("up", *where, "--json").must()
         yield Kit(cli, endpoint, done.document)
         cli.run("down", "--yes", *where).must()
         # Neither tokens nor their lock.
@@ -104,6 +105,7 @@ def kit(standing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
         **KEYS,
         "COGAUTH_STACK": "kit",
         "COGAUTH_STATE": standing.up["state_file"],
+        "COGAUTH_ENDPOINT_URL": standing.url,
         "COGAUTH_PASSWORD": PASSWORD,
     }.items():
         no_credentials.setenv(name, value)

@@ -260,9 +260,12 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
     before = portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here)), state_of(here).read_bytes()
     with hold(state_of(here), "up", 0):
         for words in (("up",), ("down", "--yes"), ("recover",)):
+            # A sound file is nothing to recover.
+            state_of(here).write_bytes(b"damaged" if words == ("recover",) else before[1])
             refused = here.run(*words).must(1)
             assert f"'cogauth up', process {os.getpid()}, since 2" in refused.err
             assert "Another cogauth is at work on .cogauth/" in refused.err
+        state_of(here).write_bytes(before[1])
         here.login("ann", PASSWORD).must()
         assert here.run("up", "--json").must(1).document["error"].startswith("Another cogauth")
     now = portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here)), state_of(here).read_bytes()

@@ -151,7 +151,8 @@ def test_where_nothing_stands_it_says_so(here: Cli) -> None:
     account = "Nothing in account 000000000000, region eu-central-1 carries the tag"
     assert failed.document["error"].startswith(f"{account} cogauth:stack = {stack_of(here)}")
     assert account in failed.err
-    assert f"'cogauth up --stack {stack_of(here)}' makes a stack" in failed.err
+    there = f"--stack {stack_of(here)} --endpoint-url {here.env['COGAUTH_ENDPOINT_URL']}"
+    assert f"'cogauth up {there}' makes a stack" in failed.err
     assert not state_of(here).exists()
 
 
