@@ -554,7 +554,17 @@ def whole_stack(**ids: str) -> dict[str, dict[str, Record]]:
 
 # What AWS says when it is asked whose the API of such a stack is.
 STACK_ID = "8f1d2c9a-6d54-4c1e-9b57-0d0a5c1f3e21"
-OWN_API = Answer(200, json.dumps({"id": "api1", "tags": {"cogauth:stack-id": STACK_ID}}))
+OWN_API = Answer(
+    200,
+    json.dumps(
+        {
+            "id": "api1",
+            "name": "cogauth",
+            "rootResourceId": "root",
+            "tags": {"cogauth:stack-id": STACK_ID},
+        }
+    ),
+)
 
 
 def asks_for_the_api(request: Request) -> bool:

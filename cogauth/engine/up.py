@@ -363,7 +363,8 @@ class _Up:
             return None, CREATED_NOW
         if record["status"] != CREATED and not resource.adopted:
             # Whatever is in use stays: the stage lets go of it later.
-            self._delete(ctx, resource, find_ours(ctx, resource))
+            for live in find_ours(ctx, resource):
+                self._delete(ctx, resource, live)
             return None, CREATED_NOW
         if record["status"] == CREATING:
             return self._left_by_a_crash(ctx, step, resource, record)
@@ -388,8 +389,7 @@ class _Up:
         ours = others_of_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(ctx, resource, claimed)
-        self._sweep(ctx, step, resource, late)
-        return live, UPDATED if late else UNCHANGED
+        return live, UPDATED if self._sweep(ctx, step, resource, late) else UNCHANGED
 
     def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
         """Return the recorded one as it stands, or None if it is gone or is to be left behind."""
@@ -444,14 +444,15 @@ class _Up:
                 f"'cogauth down{ctx.state.options}' lists it, and asks."
             )
 
-    def _sweep(self, ctx: Context, step: Step, resource: Resource, late: list[Live]) -> None:
-        """Delete what interrupted creates left, with nothing in it."""
-        for live in late:
+    def _sweep(self, ctx: Context, step: Step, resource: Resource, late: list[Live]) -> bool:
+        """Delete what interrupted creates left, with nothing in it; say whether any went."""
+        gone = [live for live in late if self._delete(ctx, resource, live)]
+        for live in gone:
             name = resource.facts(ctx, live)["id"]
             self.reporter.change(
                 step, f"{words(resource)}: delete {name}, which an interrupted run left"
             )
-        self._delete(ctx, resource, late)
+        return bool(gone)
 
     def _create(self, ctx: Context, step: Step, resource: Resource) -> tuple[Live, str]:
         with self.turns[resource.outermost]:
@@ -515,9 +516,10 @@ class _Up:
         former = self.former[resource.key]
         return [live for live in found if resource.version(live) != former]
 
-    def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> None:
-        for live in surplus:
-            self._write(ctx, resource, partial(resource.delete, ctx, resource.facts(ctx, live)))
+    def _delete(self, ctx: Context, resource: Resource, surplus: Live) -> bool:
+        call = partial(resource.delete, ctx, resource.facts(ctx, surplus))
+        with self.turns[resource.outermost]:
+            return patiently(ctx, call, resource)
 
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
         with self.turns[resource.outermost]:
