@@ -363,8 +363,7 @@ class _Up:
             return None, CREATED_NOW
         if record["status"] != CREATED and not resource.adopted:
             # Whatever is in use stays: the stage lets go of it later.
-            for live in find_ours(ctx, resource):
-                self._delete(ctx, resource, live)
+            self._delete(ctx, resource, find_ours(ctx, resource))
             return None, CREATED_NOW
         if record["status"] == CREATING:
             return self._left_by_a_crash(ctx, step, resource, record)
@@ -446,7 +445,7 @@ class _Up:
 
     def _sweep(self, ctx: Context, step: Step, resource: Resource, late: list[Live]) -> bool:
         """Delete what interrupted creates left, with nothing in it; say whether any went."""
-        gone = [live for live in late if self._delete(ctx, resource, live)]
+        gone = self._delete(ctx, resource, late)
         for live in gone:
             name = resource.facts(ctx, live)["id"]
             self.reporter.change(
@@ -516,10 +515,14 @@ class _Up:
         former = self.former[resource.key]
         return [live for live in found if resource.version(live) != former]
 
-    def _delete(self, ctx: Context, resource: Resource, surplus: Live) -> bool:
-        call = partial(resource.delete, ctx, resource.facts(ctx, surplus))
-        with self.turns[resource.outermost]:
-            return patiently(ctx, call, resource)
+    def _delete(self, ctx: Context, resource: Resource, surplus: list[Live]) -> list[Live]:
+        """Delete what isn't in use; return what went."""
+        gone: list[Live] = []
+        for live in surplus:
+            call = partial(resource.delete, ctx, resource.facts(ctx, live))
+            with self.turns[resource.outermost]:
+                gone += [live] if patiently(ctx, call, resource) else []
+        return gone
 
     def _write(self, ctx: Context, resource: Resource, call: Callable[[], object]) -> None:
         with self.turns[resource.outermost]:
