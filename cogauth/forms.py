@@ -117,21 +117,11 @@ FACTS: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 
-# What a terminal acts on: control characters, line ends, and what turns the direction of writing.
-# Half a character (a lone surrogate) can't even be written.
-UNSHOWABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _SHOWN = 80
 
 
-def showable(text: str) -> str:
-    """Return a text with a replacement character (U+FFFD) for all that a terminal acts on."""
-    return UNSHOWABLE.sub("\ufffd", text)
-
-
 def check_showable(data: Any, where: str = "") -> None:
-    """See that no text in a JSON document, key or value, has what a terminal acts on.
+    """See that no text in a JSON document, key or value, has what a terminal acts on or hides.
 
     Raises:
         ValueError: one has; it says where.
@@ -143,8 +133,8 @@ def check_showable(data: Any, where: str = "") -> None:
     elif isinstance(data, list):
         for value in data:
             check_showable(value, where)
-    elif isinstance(data, str) and UNSHOWABLE.search(data):
-        raise ValueError(f"{where} holds a control character: {shown(data)}")
+    elif isinstance(data, str) and not data.isprintable():
+        raise ValueError(f"{where} holds what can't be printed: {shown(data)}")
 
 
 def check_text(where: str, value: Any, form: str, **known: str) -> str:

@@ -67,10 +67,11 @@ def check_own(ctx: Context) -> None:
     live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api), GONE)
     if live is not None and ctx.owns(live.get("tags") or {}):
         return
+    tags = " and ".join(f"{name} = {value}" for name, value in ctx.tags.items())
     why = (
         f"there is none in account {ctx.aws.account}, region {ctx.aws.region}"
         if live is None
-        else f"it doesn't carry the tag cogauth:stack-id = {ctx.state.stack_id}"
+        else f"it doesn't carry the tags {tags}"
     )
     raise CogauthError(
         f"The API {api} that the state file {ctx.state.path} names is not this stack's: {why}. No "

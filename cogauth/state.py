@@ -22,6 +22,7 @@ from cogauth import forms
 from cogauth.environment import crosses_in_clear
 from cogauth.errors import CogauthError, NewerStateError, StateError, UsageError
 from cogauth.files import beside, is_trusted, read_input, remove_private, write_private
+from cogauth.printable import one_line
 from cogauth.settings import DEFAULT_STACK, STACK_NAME, Settings
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class State:
         with self._lock:
             for attachment in self.attachments.values():
                 # Whoever may name an API can name it anything, and it is only shown.
-                attachment["name"] = forms.showable(attachment["name"])
+                attachment["name"] = one_line(attachment["name"])
             data = {
                 "version": VERSION,
                 "stack": self.stack,
@@ -312,7 +313,7 @@ def load(path: Path) -> State | None:
                 attachments=data["attachments"],
             )
     except (ValueError, KeyError, RecursionError) as error:
-        why = f"{error} is missing" if isinstance(error, KeyError) else forms.showable(str(error))
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise StateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
             "touched in AWS. Restore it from a copy, or run 'cogauth recover': it keeps this one "

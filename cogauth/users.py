@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cogauth.engine.journal import check_pool
 from cogauth.errors import CogauthError, UsageError
 from cogauth.tokens import forget
 
@@ -42,8 +43,10 @@ def listed(ctx: Context) -> Iterator[User]:
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
 
     Raises:
+        CogauthError: the pool isn't the stack's.
         ClientError: AWS refused.
     """
+    check_pool(ctx)
     pages = ctx.aws.cognito.get_paginator("list_users").paginate(
         UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": PAGE}
     )
@@ -59,11 +62,12 @@ def delete(ctx: Context, username: str) -> None:
 
     Raises:
         UsageError: no user can have that name.
-        CogauthError: there is no such user.
+        CogauthError: there is no such user, or the pool isn't the stack's.
         ClientError: AWS refused.
     """
     if not 1 <= len(username) <= LONGEST:
         raise UsageError(f"No user can be named {username!r}: give 1 to {LONGEST} characters.")
+    check_pool(ctx)
     cognito = ctx.aws.cognito
     try:
         cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)

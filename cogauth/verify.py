@@ -21,6 +21,7 @@ import jwt
 from cogauth import guards, rest_apis, tokens
 from cogauth.aws_errors import AWS_ERRORS, failure
 from cogauth.cors import ALLOW_ORIGIN, ANY
+from cogauth.engine.journal import check_pool
 from cogauth.errors import CogauthError, UsageError
 from cogauth.http import request, session
 from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
@@ -386,6 +387,8 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
     """
     ctx.aws.make_clients("cognito", "apigateway")
     run = _Run(ctx, target, report)
+    # Users are made and deleted in it.
+    check_pool(ctx)
     user = new_user(ctx)
     failed: CogauthError | None = None
     try:

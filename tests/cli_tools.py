@@ -561,7 +561,7 @@ OWN_API = Answer(
             "id": "api1",
             "name": "cogauth",
             "rootResourceId": "root",
-            "tags": {"cogauth:stack-id": STACK_ID},
+            "tags": {"cogauth:stack": "cogauth", "cogauth:stack-id": STACK_ID},
         }
     ),
 )

@@ -211,8 +211,8 @@ def test_what_is_new_and_named_is_waited_for(account: Account) -> None:
     role = refusing("PutRolePolicy", 404, "NoSuchEntity", f"The role with name {ROLE} cannot be.")
 
     def refuse(call: Call) -> Any:
-        about_it = call.operation != "AddPermission" or SIGN_IN in call.sent["url_path"]
-        return (unknown(call) or role(call)) if about_it else None
+        about = {"AddPermission": SIGN_IN, "PutRolePolicy": ROLE}.get(call.operation, "")
+        return (unknown(call) or role(call)) if about in str(call.sent) else None
 
     with account.calls.watched(refuse):
         account.up()

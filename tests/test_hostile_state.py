@@ -182,7 +182,17 @@ def test_nothing_else_than_an_id_gets_into_a_url(
     assert asked == []
 
 
-TERMINAL = ["\x1b[2J", "a\rb", "a\nb", "\x9b2J", "\u202egnp.exe", "a\u2066b", "\u2028", "\ud800"]
+TERMINAL = [
+    "\x1b[2J",
+    "a\rb",
+    "a\nb",
+    "\x9b2J",
+    "\u202egnp.exe",
+    "a\u2066b",
+    "\u2028",
+    "\ud800",
+    "a\u200b",
+]
 TEXTS = [
     "stack",
     "endpoint_url",
@@ -199,12 +209,12 @@ def test_nothing_that_a_terminal_acts_on_is_in_a_text(text: str, tmp_path: Path)
     for place in TEXTS:
         value: Any = [text] if place.endswith("Scopes") else text
         (tmp_path / "cogauth.json").write_text(json.dumps(replaced(document, place, value)))
-        with pytest.raises(StateError, match="control character") as caught:
+        with pytest.raises(StateError, match="can't be printed") as caught:
             load(tmp_path / "cogauth.json")
         assert place in str(caught.value)
-        assert not forms.UNSHOWABLE.search(str(caught.value))
+        assert str(caught.value).isprintable()
     (tmp_path / "cogauth.json").write_text(json.dumps({**document, text: 1}))
-    with pytest.raises(StateError, match="control character"):
+    with pytest.raises(StateError, match="can't be printed"):
         load(tmp_path / "cogauth.json")
 
 
@@ -351,7 +361,7 @@ def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
     guarded = {"authorizerId": orders.pool, "authorizationScopes": ["a\u202eb"]}
     orders.put("GET", "/odd", "COGNITO_USER_POOLS", **guarded)
     before = orders.methods(), orders.authorizers()
-    with pytest.raises(CogauthError, match="authorizationScopes holds a control character"):
+    with pytest.raises(CogauthError, match="authorizationScopes holds what can't be printed"):
         attach(account, path="/odd")
     assert orders.methods() == before[0]
     detach(account)

@@ -112,7 +112,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
         done = None
         if not dry_run:
             plan = _ask(plan, lambda: engine.plan_attach(ctx, wanted), yes=yes)
-            done = _run(target, ctx, plan, engine.attach)
+            done = _run(ctx, plan, engine.attach)
     _show_attached(target, ctx, plan, scopes, done, time.monotonic() - begun)
     return 0
 
@@ -171,7 +171,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
                 continue
             try:
                 plan = _ask(plan, make, yes=yes)
-                done.append((plan, _run(target, ctx, plan, engine.detach)))
+                done.append((plan, _run(ctx, plan, engine.detach)))
             except Interrupted:
                 if done and not target.as_json:
                     _show_detached(target, done, time.monotonic() - begun)
@@ -220,7 +220,7 @@ def _context(target: Target, settle: float = 0.0) -> Context:
     state = require_state(target)
     if not state.has("user_pool") or not state.record("user_pool", "user_pool"):
         raise UsageError(
-            f"The stack {state.stack} has no user pool: run '{target.command('up')}' first."
+            f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
         )
     aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
     aws.make_clients(*engine.ATTACH_CLIENTS)
@@ -342,7 +342,7 @@ def _ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
     return now
 
 
-def _run(target: Target, ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
+def _run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
     """Attach or detach, and show how far that is."""
     from cogauth.cli.bar import Bar
     from cogauth.cli.interrupt import gently
@@ -356,7 +356,7 @@ def _run(target: Target, ctx: Context, plan: Plan, work: Callable[..., Result]) 
         api = f"--api {plan.id}"
         raise Interrupted(
             f"Interrupted. Nothing is lost: what was done is in {ctx.state.path}. The same again "
-            f"goes on, '{target.command(f'detach {api}')}' gives all of it back."
+            f"goes on, '{ctx.state.command(f'detach {api}')}' gives all of it back."
         ) from error
 
 

@@ -126,13 +126,11 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
         if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
-            notice(f"Why: {_explain(target, state, url, options, no_token=no_token)}")
+            notice(f"Why: {_explain(state, url, options, no_token=no_token)}")
     return 1 if answer.status >= BAD else 0
 
 
-def _explain(
-    target: Target, state: State, url: str, options: dict[str, Any], *, no_token: bool
-) -> str:
+def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool) -> str:
     """Return the command that says why the request was refused."""
     from cogauth import sessions
 
@@ -140,12 +138,12 @@ def _explain(
     if options["method"] != "GET":
         words += f" --method {options['method']}"
     if no_token:
-        return target.command(f"{words} --no-token")
+        return state.command(f"{words} --no-token")
     name = shlex.quote(sessions.whose(state, options["username"]))
     if options["kind"] == "id":
-        return target.command(f"{words} --username {name}")
-    token = target.command(f"token --username {name} --type {options['kind']}")
-    return f"{token} | {target.command(f'{words} --token-stdin')}"
+        return state.command(f"{words} --username {name}")
+    token = state.command(f"token --username {name} --type {options['kind']}")
+    return f"{token} | {state.command(f'{words} --token-stdin')}"
 
 
 def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
@@ -190,7 +188,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
         name = shlex.quote(sessions.whose(state, options["username"]))
         # The type by its name: the shell that runs the line may have another in its environment.
         words = f"token --username {name} --type {options['kind']} --header"
-        token = _runnable(target.command(words))
+        token = _runnable(state.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})

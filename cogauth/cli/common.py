@@ -597,7 +597,7 @@ def complete_stack(target: Target, *, clients: tuple[str, ...] = ()) -> Context:
     ctx = Context(connect(target, state, clients=clients), state)
     if not engine.is_complete(ctx):
         raise CogauthError(
-            f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
+            f"The stack {state.stack} is not complete: run '{state.command('up')}' first."
         )
     ctx.waiter.report = report_once()
     return ctx

@@ -91,7 +91,7 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
             notice(f"Error: {problem}")
         raise Interrupted(
             f"Interrupted. What still stands is in {state.path}: "
-            f"'{target.command('down')}' goes on with it, '{target.command('up')}' makes it whole."
+            f"'{state.command('down')}' goes on with it, '{state.command('up')}' makes it whole."
         ) from error
     for left_alone in result.left_alone:
         notice(f"  {left_alone}")
@@ -114,7 +114,7 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
         claim = ": only its tag says that it is the stack's; --yes leaves it alone"
         notice(f"  {_title(each.key)} {each.id}{claim if each.claimed else ''}")
     for stranger in plan.strangers:
-        way_on = f"; if it is: '{target.command(f'up --adopt {stranger.id}')}'"
+        way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
             f"  {_title(stranger.key)} {stranger.id}: isn't this stack's ({stranger.why}), is left "
             f"alone and forgotten{way_on if stranger.adoptable else ''}"

@@ -72,7 +72,7 @@ def recover(
         notice(
             f"Warning: the API {attachment['name']} ({api}) is attached to the stack, and what its "
             "methods had before is lost. Give them another authorization yourself, then "
-            f"'{target.command('detach')}' takes the stack's authorizer away there."
+            f"'{ctx.state.command('detach')}' takes the stack's authorizer away there."
         )
     if target.as_json:
         path = str(ctx.state.path)
@@ -82,7 +82,7 @@ def recover(
     for entry in found:
         say(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
     say(
-        f"Written to {ctx.state.path}. Next: {target.command('up')}, "
+        f"Written to {ctx.state.path}. Next: {ctx.state.command('up')}, "
         "which deploys the API once more, for nobody knows whether that is due."
     )
 

@@ -71,7 +71,7 @@ def standing(target: Target, state: State, **connecting: Any) -> Context:
     ctx = Context(connect(target, state, **connecting), state)
     if not engine.is_complete(ctx):
         raise CogauthError(
-            f"The stack {state.stack} is not complete: run '{target.command('up')}' first."
+            f"The stack {state.stack} is not complete: run '{state.command('up')}' first."
         )
     ctx.waiter.report = report_once()
     return ctx

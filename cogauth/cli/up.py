@@ -185,7 +185,8 @@ def up(  # noqa: PLR0913 click passes each option by its name
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
-                f"'{target.command('up')}' goes on, '{target.command('down')}' takes it all away."
+                f"'{ctx.state.command('up')}' goes on, '{ctx.state.command('down')}' takes it all "
+                "away."
             ) from error
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
@@ -386,4 +387,4 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
     for name, value in ids.items():
         say(f"  {name:<26} {value}")
     say(f"  {'state_file':<26} {ctx.state.path}")
-    say("", f"Next: {target.command('test-login --username NAME')}")
+    say("", f"Next: {ctx.state.command('test-login --username NAME')}")

@@ -11,8 +11,8 @@ from cogauth import deployed, guards, rest_apis
 from cogauth.deployed import AUTHORIZATION
 from cogauth.engine import graph
 from cogauth.engine.attach_warnings import beforehand
-from cogauth.engine.journal import check_owner, patiently
-from cogauth.errors import CogauthError, UsageError
+from cogauth.engine.journal import check_pool
+from cogauth.errors import UsageError
 from cogauth.rest_apis import (
     COGNITO,
     KNOWN_TYPES,
@@ -22,7 +22,7 @@ from cogauth.rest_apis import (
     shortened,
 )
 from cogauth.state import ATTACHED
-from cogauth.steps import STEPS, apigateway, attached
+from cogauth.steps import apigateway, attached
 from cogauth.steps.attached import same
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
             "--scope can't be tried on the local AWS: it doesn't keep the scopes that are added to "
             "a method. Leave it out there."
         )
-    _check_pool(ctx)
+    check_pool(ctx)
     api = read_api(ctx, wanted.api)
     found = rest_apis.choose_stage(
         {"id": api.id, "name": api.name}, api.stages, wanted.stage, ctx.state.stages_of(api.id)
@@ -306,27 +306,6 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         make_authorizer=not ours,
         point_authorizer=point,
     )
-
-
-def _check_pool(ctx: Context) -> None:
-    """See that the pool whose tokens open the methods is the stack's, whatever the state file says.
-
-    Raises:
-        CogauthError: it is gone, or somebody else's, or has another ARN.
-    """
-    step = STEPS[0]
-    (pool,) = step.resources
-    record = ctx.state.record(step.name, pool.key) or {}
-    live = patiently(ctx, lambda: pool.read(ctx, record), pool)
-    up = f"'cogauth up{ctx.state.options}'"
-    if live is None:
-        raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
-    check_owner(ctx, step, pool, live)
-    if not pool.facts(ctx, live).items() <= record.items():
-        raise CogauthError(
-            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "
-            "sets it right."
-        )
 
 
 def _check_deployable(api: Api) -> None:

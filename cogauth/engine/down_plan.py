@@ -201,7 +201,7 @@ def _look(ctx: Context, step: Step, resource: Resource) -> tuple[list[Doomed], l
             doomed.append(_doomed(ctx, step, resource, live))
         elif live is not None:
             tags = resource.tags(live) or {}
-            adoptable = name is None and may_be_adopted(tags)
+            adoptable = name is None and may_be_adopted(ctx, tags)
             strangers.append(Stranger(resource.key, step.name, known, owner(tags), adoptable))
     elif known:
         strangers.append(Stranger(resource.key, step.name, known, f"the stack's is {name}"))
@@ -232,10 +232,11 @@ def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
     """
     if resource.name(ctx) is not None or is_untouched(ctx, resource, live):
         return True
-    marked = partial(resource.marked, ctx, live)
-    return not resource.users(live) and (
-        or_none(lambda: patiently(ctx, marked), *ABSENT) is not False
-    )
+
+    def marked() -> bool:
+        return resource.marked(ctx, live) and not resource.holds_users(ctx, live)
+
+    return or_none(lambda: patiently(ctx, marked), *ABSENT) is not False
 
 
 def renamed_ones(
@@ -264,6 +265,6 @@ def renamed_ones(
 def tagged_arns(ctx: Context) -> list[str]:
     """Return the ARNs of all that carries the stack's id, whatever its name is by now."""
     pages = ctx.aws.tagging.get_paginator("get_resources").paginate(
-        TagFilters=[{"Key": "cogauth:stack-id", "Values": [ctx.state.stack_id]}]
+        TagFilters=[{"Key": name, "Values": [value]} for name, value in ctx.tags.items()]
     )
     return [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 from botocore.exceptions import ClientError
 
 from cogauth.engine import graph
-from cogauth.errors import NameTakenError, NotOwnedError, StateError
+from cogauth.errors import CogauthError, NameTakenError, NotOwnedError, StateError
 from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_not_found, passing
 from cogauth.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
@@ -178,18 +178,20 @@ def timestamp(ctx: Context) -> str:
 def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
     """Return a recorded resource as it stands now, or None if it is gone.
 
-    That a fresh one isn't there is believed only when there was time to know it everywhere.
+    That a fresh one isn't there is believed only when there was time to know it everywhere. What
+    hasn't the name that ours has counts as gone: a record may name anything.
     """
+    live = None
     if not is_fresh(ctx, resource):
-        return patiently(ctx, lambda: resource.read(ctx, record), resource)
-    try:
-        return ctx.waiter.until(
-            lambda: patiently(ctx, lambda: resource.read(ctx, record), resource),
-            reason=UNKNOWN.reason,
-            timeout_s=KNOWN_WITHIN_S,
-        )
-    except TimedOutError:
-        return None
+        live = patiently(ctx, lambda: resource.read(ctx, record), resource)
+    else:
+        with suppress(TimedOutError):
+            live = ctx.waiter.until(
+                lambda: patiently(ctx, lambda: resource.read(ctx, record), resource),
+                reason=UNKNOWN.reason,
+                timeout_s=KNOWN_WITHIN_S,
+            )
+    return live if live is not None and resource.is_named(ctx, live) else None
 
 
 def find(ctx: Context, resource: Resource) -> list[Live]:
@@ -311,10 +313,15 @@ def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> Non
         return
     name, tags = resource.facts(ctx, live)["id"], resource.tags(live) or {}
     if resource.taken is not None:
-        raise taken_error(step.name, name, tags)
+        error = taken_error(step.name, name, tags)
+        recorded = (ctx.state.record(step.name, resource.key) or {}).get("id") == name
+        if recorded and may_be_adopted(ctx, tags):
+            lost = " and ".join(f"{key} = {value}" for key, value in ctx.tags.items())
+            error.args = (f"{error} If it is the stack's own, put its tags back: {lost}.",)
+        raise error
     options = ctx.state.options
     way_on = f"'cogauth down{options}' leaves it alone, and forgets it."
-    if may_be_adopted(tags):
+    if may_be_adopted(ctx, tags):
         way_on = (
             f"If it is the stack's, and its tags were taken off: 'cogauth up{options} --adopt "
             f"{name}' asks, and puts them back. If it isn't: {way_on}"
@@ -325,9 +332,31 @@ def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> Non
     )
 
 
-def may_be_adopted(tags: dict[str, str]) -> bool:
+def check_pool(ctx: Context) -> None:
+    """See that the user pool which the state file names is the stack's own, by AWS's word.
+
+    Raises:
+        CogauthError: it is gone, or somebody else's, or has another ARN.
+        ClientError: AWS doesn't say.
+    """
+    resource = RESOURCES["user_pool"]
+    step = next(each for each in STEPS if resource in each.resources)
+    record = ctx.state.record(step.name, resource.key) or {}
+    live = read(ctx, resource, record)
+    up = f"'cogauth up{ctx.state.options}'"
+    if live is None:
+        raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
+    check_owner(ctx, step, resource, live)
+    if not resource.facts(ctx, live).items() <= record.items():
+        raise CogauthError(
+            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "
+            "sets it right."
+        )
+
+
+def may_be_adopted(ctx: Context, tags: dict[str, str]) -> bool:
     """Say whether tags may be an owner's who took the stack's off: no other stack has it."""
-    return "cogauth:stack-id" not in tags
+    return all(tags.get(name, value) == value for name, value in ctx.tags.items())
 
 
 def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
@@ -386,9 +415,12 @@ def _words_and_remedy(error: ClientError) -> str:
 
 def owner(tags: dict[str, str]) -> str:
     """Say whose something is, by its tags."""
-    if "cogauth:stack-id" in tags:
-        return f"stack {tags.get('cogauth:stack')}, stack-id {tags['cogauth:stack-id']}"
-    return "it carries no cogauth tag"
+    found = [
+        f"{name} {tags[f'cogauth:{name}']}"
+        for name in ("stack", "stack-id")
+        if f"cogauth:{name}" in tags
+    ]
+    return ", ".join(found) or "it carries no cogauth tag"
 
 
 def described(ctx: Context, resource: Resource, live: Live) -> str:

@@ -26,6 +26,7 @@ from cogauth.engine.journal import (
     others_of_ours,
     outlived,
     owned,
+    owner,
     passing_of,
     patiently,
     read,
@@ -261,12 +262,13 @@ class _Up:
         name, tags = resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
         if owned(self.ctx, resource, live):
             return []
-        if name not in self.adopt or not may_be_adopted(tags):
+        if name not in self.adopt or not may_be_adopted(self.ctx, tags):
             check_owner(self.ctx, step, resource, live)
         self.adopted.add(resource.key)
         question = (
-            f"The {words(resource)} {described(self.ctx, resource, live)} carries no tag of this "
-            "stack. Put the stack's tags on it, so that 'up' changes it and 'down' deletes it?"
+            f"The {words(resource)} {described(self.ctx, resource, live)} doesn't carry this "
+            f"stack's tags ({owner(tags)}). Put them on it, so that 'up' changes it and 'down' "
+            "deletes it?"
         )
         return [question]
 
@@ -378,7 +380,7 @@ class _Up:
             self._write(ctx, resource, lambda: resource.delete(ctx, record))
             live = None
         if live is None:
-            return None, CREATED_NOW
+            return self._in_its_stead(ctx, step, resource, record)
         if record["status"] == DELETING:
             # It is kept, with the users or logs in it: whoever wants it gone runs 'down' again.
             write_fact(ctx, step, resource, live)
@@ -389,6 +391,17 @@ class _Up:
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(ctx, resource, claimed)
         return live, UPDATED if self._sweep(ctx, step, resource, late) else UNCHANGED
+
+    def _in_its_stead(
+        self, ctx: Context, step: Step, resource: Resource, record: Record
+    ) -> tuple[Live | None, str]:
+        """Take a part of what is ours that bears the stack's id, if the record names another."""
+        if record["status"] != CREATED or not (resource.inside and resource.repeatable):
+            return None, CREATED_NOW
+        for live in find_ours(ctx, resource):
+            write_fact(ctx, step, resource, live)
+            return live, ADOPTED
+        return None, CREATED_NOW
 
     def _recorded(self, ctx: Context, resource: Resource, record: Record) -> Live | None:
         """Return the recorded one as it stands, or None if it is gone or is to be left behind."""

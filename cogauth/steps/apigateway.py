@@ -251,6 +251,10 @@ class ApiResource(Resource):
             GONE,
         )
 
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether it is the path that the stack asks for."""
+        return bool(live["path"] == self._path(ctx))
+
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the resource's id and path."""
         del ctx
@@ -541,8 +545,11 @@ class Authorizer(Resource):
         pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
             restApiId=api, PaginationConfig=PAGE
         )
-        ours = re.compile(rf"{re.escape(ctx.name_with_id)}(-\d+)?")
-        return [one for page in pages for one in page["items"] if ours.fullmatch(one["name"])]
+        return [one for page in pages for one in page["items"] if self.is_named(ctx, one)]
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether its name carries the stack-id, with a number or without."""
+        return bool(re.fullmatch(rf"{re.escape(ctx.name_with_id)}(-\d+)?", live["name"]))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the authorizer by its id."""
@@ -662,7 +669,11 @@ class Deployment(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's deployments for ours, the superseded ones included."""
-        return [one for one in _deployments(ctx) if one.get("description") == ctx.name_with_id]
+        return [one for one in _deployments(ctx) if self.is_named(ctx, one)]
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether its description carries the stack-id."""
+        return live.get("description") == ctx.name_with_id
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the deployment by its id."""
@@ -718,6 +729,10 @@ class Stage(Resource):
         """Keep the stage's name."""
         arn = f"{_api_arn(ctx, ctx.fact('rest_api'))}/stages/{live['stageName']}"
         return {"id": live["stageName"], "arn": arn}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return its tags: whoever owns the API may have stages of their own in it."""
+        return live.get("tags") or {}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare the deployment and the throttle."""

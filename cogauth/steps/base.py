@@ -132,10 +132,23 @@ class Resource(ABC):
         del live
         return None
 
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has the name that the stack gives it, where that says whose it is.
+
+        What can't be tagged inside of something that is ours may still be its owner's.
+        """
+        del ctx, live
+        return True
+
     def users(self, live: Live) -> int | None:
         """Return about how many users it holds, or None if it is nothing that holds any."""
         del live
         return None
+
+    def holds_users(self, ctx: Context, live: Live) -> bool:
+        """Look whether it holds any user."""
+        del ctx, live
+        return False
 
     def untouched(self, ctx: Context, live: Live) -> bool:
         """Say whether it is as its creating call leaves it, so that nothing is lost with it.

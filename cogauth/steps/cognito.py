@@ -116,10 +116,19 @@ class UserPool(Resource):
         """Return Cognito's own estimate."""
         return int(live.get("EstimatedNumberOfUsers", 0))
 
+    def holds_users(self, ctx: Context, live: Live) -> bool:
+        """Look whether it holds any user: the estimate alone could lag.
+
+        Source: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html
+        """
+        if self.users(live):
+            return True
+        return bool(ctx.aws.cognito.list_users(UserPoolId=live["Id"], Limit=1)["Users"])
+
     def untouched(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has its name still, and neither users nor app clients."""
+        """Say whether it has its name still, and neither app clients nor users."""
         named = live["Name"] == ctx.stack
-        return named and not self.users(live) and not _clients(ctx, live["Id"])
+        return named and not _clients(ctx, live["Id"]) and not self.holds_users(ctx, live)
 
     def marked(self, ctx: Context, live: Live) -> bool:
         """Say whether it has our app client, by the name that carries the stack-id."""
@@ -412,6 +421,10 @@ class UserPoolClient(Resource):
             GONE,
         )
         return answer and answer["UserPoolClient"]  # type: ignore[no-any-return]
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether its name carries the stack-id."""
+        return bool(live["ClientName"] == ctx.name_with_id)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the client's id; never its secret."""
