@@ -376,7 +376,7 @@ def test_an_apis_name_is_kept_without_what_a_terminal_acts_on(account: Account) 
     patch: Any = [{"op": "replace", "path": "/name", "value": name}]
     orders.aws.update_rest_api(restApiId=orders.id, patchOperations=patch)
     attach(account, orders.id, path="/open")
-    assert account.state().attachments[orders.id]["name"] == "orders\ufffd[2J\ufffd"
+    assert account.state().attachments[orders.id]["name"] == r"orders\x1b[2J\u202e"
 
 
 # Whose it is
