@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from botocore.parsers import ResponseParserError
 from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
 from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
 from cogauth.errors import CogauthError, UsageError
-from cogauth.forms import is_url
+from cogauth.forms import as_endpoint
 from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.printable import one_line
 from cogauth.waiting import Waiter
@@ -266,17 +266,17 @@ class Aws:
                 "a line end or a blank (it isn't shown here). Set it again."
             )
 
-    def _is_on_loopback(self) -> bool:
-        url = self.endpoint_url or ""
-        return url.startswith("http:") and is_loopback(url)
-
     def _client(self, service: str, config: Config = RETRIED) -> Any:
-        if self._local or self._is_on_loopback():
-            # A proxy has no way to it, and must not get what was signed in clear text.
-            config = config.merge(Config(proxies={}))
         make: Any = self._session.client  # its overloads ask for a literal name
+        make = partial(make, service, endpoint_url=self._given_endpoint)
+        # A proxy has no way to this machine itself, and must not get what was signed in clear text.
+        direct = config.merge(Config(proxies={}))
         with self._understood():
-            return make(service, endpoint_url=self._given_endpoint, config=config)
+            if self._local or _is_near(self.endpoint_url):
+                return make(config=direct)
+            client = make(config=config)
+            # A service may have an endpoint of its own.
+            return make(config=direct) if _is_near(client.meta.endpoint_url) else client
 
     @cached_property
     def sts(self) -> STSClient:
@@ -346,6 +346,11 @@ class Aws:
         """The partition's suffix of hosts, as ``amazonaws.com``."""
         partitions = self._botocore.get_data("partitions")["partitions"]
         suffixes = {each["id"]: each["outputs"]["dnsSuffix"] for each in partitions}
+        if self.partition not in suffixes:
+            raise CogauthError(
+                f"The account is in the partition {self.partition!r}, which botocore doesn't know. "
+                f"{endpoint_advice()}"
+            )
         return str(suffixes[self.partition])
 
 
@@ -466,13 +471,18 @@ def _has_terminal() -> bool:
 def _check_url(url: str | None) -> str | None:
     if not url:
         return None
-    if not is_url(url):
+    if (found := as_endpoint(url)) is None:
         shown = "" if "@" in url else f" {url!r}"
         raise UsageError(
             f"The endpoint{shown} can't be used: give a URL such as http://127.0.0.1:4566, without "
             "a user's name or password."
         )
-    return url.rstrip("/")
+    return found
+
+
+def _is_near(url: str | None) -> bool:
+    """Say whether a URL is plain HTTP to this machine itself."""
+    return (url or "").startswith("http:") and is_loopback(url or "")
 
 
 def refuse(question: str) -> None:

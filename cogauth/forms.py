@@ -178,14 +178,18 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def is_url(text: Any) -> bool:
-    """Say whether a text can be an endpoint: http or https, a host, and no user and no query."""
+def as_endpoint(text: Any) -> str | None:
+    """Return a URL as an endpoint is kept: scheme and host in small letters, no slash at the end.
+
+    Returns:
+        None for what can't be an endpoint: it is http or https, with a host, no user and no query.
+    """
     # urlsplit drops a line end.
     if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):
-        return False
+        return None
     try:
         parts = urlsplit(text)
-        return bool(
+        fits = (
             parts.scheme in {"http", "https"}
             and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
             and parts.port != 0
@@ -193,4 +197,5 @@ def is_url(text: Any) -> bool:
             and not {"?", "#", "\\"} & set(text)
         )
     except ValueError:
-        return False
+        return None
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/") if fits else None

@@ -95,8 +95,8 @@ def request(  # noqa: PLR0913 as many as a request has parts
 def json_object(response: requests.Response) -> dict[str, Any]:
     """Return the JSON object that a response holds; an empty one if it holds none."""
     try:
-        answer = response.json()
-    except (requests.JSONDecodeError, RecursionError):
+        answer = strict_json(response.content.decode())
+    except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from cogauth import tokens
+from cogauth.environment import SENDABLE
 from cogauth.errors import LoginError
 from cogauth.http import json_object, request, session
 from cogauth.rest_apis import check_own
@@ -24,6 +25,8 @@ READY_WITHIN_S = 60
 # The codes of a stack that is seconds old: the policy of its role lags, or the permission by which
 # Cognito may call a trigger. To ask again is safe: a known user's wrong password is told at once.
 NOT_YET = {"access_denied", "trigger_denied"}
+# Those of an answer that are texts, if they are there; "message" is API Gateway's own.
+TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
@@ -152,6 +155,18 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
         return last
 
 
+def _is_readable(answer: dict[str, Any]) -> bool:
+    """Say whether what an answer has is of the kind that it must be; anybody may answer."""
+    texts = [answer[name] for name in TEXTS if answer.get(name) is not None]
+    # A token goes into a header, and is printed.
+    kept = [answer[name] for name in tokens.NAMES if name in answer]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(token, str) and SENDABLE.fullmatch(token) for token in kept)
+        and isinstance(answer.get("expires_in", 0), int)
+    )
+
+
 def sign_in(
     ctx: Context, http: requests.Session, data: dict[str, str]
 ) -> tuple[int, dict[str, Any]]:
@@ -176,6 +191,8 @@ def sign_in(
         nonlocal last
         response = request(http, "POST", url, data=data)
         answer = json_object(response)
+        if not _is_readable(answer):
+            answer = {}
         said = answer.get("message") or answer.get("code") or ""
         last = f"HTTP {response.status_code} {said}".strip()
         if "status" in answer and answer.get("code") not in NOT_YET:

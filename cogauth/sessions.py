@@ -107,7 +107,7 @@ def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], b
 def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:
     if answer["status"] != "success":
         raise LoginError(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
-    got = {name: str(answer[name]) for name in tokens.NAMES}
+    got = {name: answer[name] for name in tokens.NAMES}
     tokens.store(ctx.state, username, got)
     return got
 

@@ -348,7 +348,7 @@ def _check(data: Any) -> None:
     ):
         forms.check_text(name, data[name], form)
     url = data["endpoint_url"]
-    if url is not None and not forms.is_url(url):
+    if url is not None and url != forms.as_endpoint(url):
         raise ValueError(f"endpoint_url can't be {forms.shown(url)}")
     if data["local_data"] is not None:
         forms.check_text("local_data", data["local_data"], forms.DATA_ID)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
-import requests
 
 from cogauth.errors import LoginError, UsageError
 from cogauth.files import read_own, write_private
@@ -17,6 +16,8 @@ from cogauth.http import request, strict_json
 from cogauth.lock import hold
 
 if TYPE_CHECKING:
+    import requests
+
     from cogauth.context import Context
     from cogauth.state import State
 
@@ -167,8 +168,8 @@ def public_keys(ctx: Context, http: requests.Session, url: str | None = None) ->
     url = url or ctx.jwks_url
     answer = request(http, "GET", url)
     try:
-        return jwt.PyJWKSet.from_dict(answer.json())
-    except (requests.JSONDecodeError, AttributeError, jwt.PyJWTError) as error:
+        return jwt.PyJWKSet.from_dict(strict_json(answer.content.decode()))
+    except (ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
         raise LoginError(
             f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error

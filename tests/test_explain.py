@@ -821,7 +821,8 @@ def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.Monkey
 
     def keys(_: Any, verb: str, url: str) -> Any:
         asked.append(f"{verb} {url}")
-        return SimpleNamespace(json=lambda: {"keys": [{**public, "kid": "k"}]}, status_code=200)
+        document = {"keys": [{**public, "kid": "k"}]}
+        return SimpleNamespace(content=json.dumps(document).encode(), status_code=200)
 
     monkeypatch.setattr(tokens, "request", keys)
     issuer = ISSUER.replace("_Ours", "_Other")

@@ -111,8 +111,10 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
-        claim = ": only its tag says that it is the stack's; --yes leaves it alone"
-        notice(f"  {_title(each.key)} {each.id}{claim if each.claimed else ''}")
+        why = "" if each.recorded else " (not in the state file)"
+        if each.claimed:
+            why = ": only its tag says that it is the stack's; --yes leaves it alone"
+        notice(f"  {_title(each.key)} {each.id}{why}")
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(

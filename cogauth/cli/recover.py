@@ -58,7 +58,7 @@ def recover(
     with hold(target.state_path, "recover", lock_timeout):
         damaged = _is_damaged(target)
         ctx = search(target)
-        engine.recover(ctx, stack_id, take)
+        left_out = engine.recover(ctx, stack_id, take)
         if damaged:
             notice(f"The damaged state file was kept as {_keep(target.state_path)}.")
         ctx.state.save()
@@ -68,6 +68,8 @@ def recover(
         for step, records in ctx.state.resources.items()
         for resource, record in records.items()
     ]
+    for line in left_out:
+        notice(f"Warning: {line}")
     for api, attachment in ctx.state.attachments.items():
         notice(
             f"Warning: the API {attachment['name']} ({api}) is attached to the stack, and what its "

@@ -503,13 +503,14 @@ def plan_detach(
         if found.get(stage["stageName"]) != stage.get("deploymentId")
     ]
     restored = any(row.action == RESTORE for row in rows)
-    stages = [
-        name
-        for name in changed
-        if name in record["stages"]
-        and (api.ours(ctx) or _is_on_ours(api, name))
-        and (restored or name in record["outdated"] or (rows and _may_ask_us(ctx, api, name)))
-    ]
+
+    def is_due(stage: str) -> bool:
+        """Say whether a stage is to be deployed: more than the file says that it was attached."""
+        if restored or stage in record["outdated"]:
+            return _is_on_ours(api, stage) or _may_ask_us(ctx, api, stage)
+        return bool(rows) and _may_ask_us(ctx, api, stage)
+
+    stages = [name for name in changed if name in record["stages"] and is_due(name)]
     if stages:
         _check_deployable(api)
     raw, unknown = _pending(ctx, api, stages) if compare else ([], "")

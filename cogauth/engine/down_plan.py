@@ -52,6 +52,7 @@ class Doomed:
             earlier run was interrupted.
         users: about how many are lost with it; None if it is nothing that holds any.
         claimed: whether nothing but its tag says that it is the stack's.
+        recorded: whether the state file has it.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Doomed:
     facts: Record | None
     users: int | None = None
     claimed: bool = False
+    recorded: bool = True
 
     @property
     def id(self) -> str:
@@ -220,7 +222,7 @@ def _doomed(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
 
 def _unrecorded(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
     doomed = _doomed(ctx, step, resource, live)
-    return replace(doomed, claimed=not is_explained(ctx, resource, live))
+    return replace(doomed, claimed=not is_explained(ctx, resource, live), recorded=False)
 
 
 def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:

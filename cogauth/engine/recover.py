@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth import rest_apis
+from cogauth import forms, rest_apis
 from cogauth.engine.attach import AT_ONCE, PER_SECOND
 from cogauth.engine.journal import described, find_ours, made_at, patiently, survey, words
 from cogauth.errors import CogauthError, UsageError
@@ -18,22 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cogauth.context import Context
-    from cogauth.steps.base import Live
+    from cogauth.steps.base import Live, Resource
 
 
 def stack_ids(ctx: Context) -> list[str]:
     """Return the ids of all stacks in the account that have the stack's name."""
-    return sorted(
-        {
-            found.tags.get("cogauth:stack-id", "")
-            for found in survey(ctx)
-            if found.tags.get("cogauth:stack") == ctx.stack
-        }
-        - {""}
-    )
+    named = [one.tags for one in survey(ctx) if one.tags.get("cogauth:stack") == ctx.stack]
+    found = {tags.get("cogauth:stack-id", "") for tags in named}
+    # Anybody may write a tag: what is no id is nobody's.
+    return sorted(one for one in found if re.fullmatch(forms.UUID, one))
 
 
-def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = ()) -> None:
+def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = ()) -> list[str]:
     """Fill the stack's state from the account; nothing is changed there, nor written to disk.
 
     Args:
@@ -41,6 +38,9 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
         stack_id: which one, if several have the name.
         take: the ids of the user pool and the REST API to take, where several carry the stack's
             name and tags.
+
+    Returns:
+        What could not be taken over, each in a sentence.
 
     Raises:
         CogauthError: there is no such stack, or more than one; or several pools or APIs of it.
@@ -65,6 +65,7 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
             "Say which one with --stack-id."
         )
     state = ctx.state
+    left: list[str] = []
     state.stack_id = found[0]
     chosen = _choose(ctx, take)
     for step in STEPS:
@@ -82,8 +83,24 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
                 status = CREATED if resource.adopted else OUTDATED
                 record = {"status": status, **resource.facts(ctx, live)}
                 state.resources.setdefault(step.name, {})[resource.key] = record
-                state.settings = replace(state.settings, **resource.observed(ctx, live))
+                left += _take_settings(ctx, resource, live)
     _recover_attachments(ctx)
+    return left
+
+
+def _take_settings(ctx: Context, resource: Resource, live: Live) -> list[str]:
+    """Take the settings that a resource shows; return what was set to what no stack can have."""
+    left = []
+    for name, value in resource.observed(ctx, live).items():
+        try:
+            ctx.state.settings = replace(ctx.state.settings, **{name: value})
+        except UsageError:
+            kept = getattr(ctx.state.settings, name)
+            left.append(
+                f"The {words(resource)} has another {name.replace('_', ' ')} than cogauth takes: "
+                f"{value!r}. 'cogauth up{ctx.state.options}' sets it to {kept!r}."
+            )
+    return left
 
 
 def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:

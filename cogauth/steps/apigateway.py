@@ -139,11 +139,13 @@ class RestApi(Resource):
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the sign-in's path, and the stage that is ours."""
         api = ctx.aws.apigateway
+        pages = api.get_paginator("get_resources").paginate(restApiId=live["id"], embed=["methods"])
+        # Others' methods may be in it too.
         paths = [
             resource["path"]
-            for page in api.get_paginator("get_resources").paginate(restApiId=live["id"])
+            for page in pages
             for resource in page["items"]
-            if "POST" in resource.get("resourceMethods", {})
+            if _calls_sign_in(ctx, resource.get("resourceMethods", {}).get("POST") or {})
         ]
         stages = api.get_stages(restApiId=live["id"])["item"]
         names = [stage["stageName"] for stage in stages if ctx.owns(stage.get("tags", {}))]
@@ -798,6 +800,13 @@ def _throttle(stage: Live, method: str) -> Live:
         if key.replace("~1", "/").strip("/") == method.strip("/"):
             return settings  # type: ignore[no-any-return]
     return {}
+
+
+def _calls_sign_in(ctx: Context, method: Live) -> bool:
+    """Say whether a method's integration is the stack's sign-in function."""
+    name = ctx.state.by_key("sign_in_function") or {}
+    uri = method.get("methodIntegration", {}).get("uri", "")
+    return "arn" in name and uri.endswith(f"/functions/{name['arn']}/invocations")
 
 
 def _api_arn(ctx: Context, api: str) -> str:
