@@ -26,7 +26,7 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.engine import DownPlan
+    from cogauth.engine import Doomed, DownPlan
 
 # Of the result, those that are shown; some of them only if there is something in them.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
@@ -105,16 +105,20 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
     return 0 if result.clean else 1
 
 
+def _why(each: Doomed) -> str:
+    """Say by what something is to be deleted that the state file doesn't have."""
+    if each.claimed:
+        return ": only its tag says that it is the stack's; --yes leaves it alone"
+    return "" if each.recorded else " (not in the state file)"
+
+
 def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     """Say what will be deleted, what each method gets back, and what is left alone."""
     from cogauth.cli.attach import change_of
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
-        why = "" if each.recorded else " (not in the state file)"
-        if each.claimed:
-            why = ": only its tag says that it is the stack's; --yes leaves it alone"
-        notice(f"  {_title(each.key)} {each.id}{why}")
+        notice(f"  {_title(each.key)} {each.id}{_why(each)}")
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
