@@ -16,6 +16,7 @@ import re
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,30 @@ _trusted: set[Path] = set()
 def beside(path: Path, what: str) -> Path:
     """Return the name of a file of ours beside another: its ``lock``, its ``tokens``."""
     return path.with_name(f".{path.name}.cogauth-{what}")
+
+
+def keep(path: Path) -> Path:
+    """Give a damaged file a second name, which says when, so that the first can be written anew.
+
+    Returns:
+        The second name.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+    try:
+        # It has its first name until a sound file takes that: after a kill in between it still says
+        # that there is a stack.
+        os.link(path, kept)
+    except OSError:
+        path.rename(kept)  # The file system has no second names, or it is a folder.
+    return kept
+
+
+def is_kept(path: Path) -> bool:
+    """Say whether a name is one that ``keep`` gives."""
+    return re.fullmatch(r".+\.damaged-\d{8}T\d{6}\.\d{6}", path.name, re.ASCII) is not None
 
 
 def make_folder(path: Path) -> list[Path]:

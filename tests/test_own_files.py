@@ -16,7 +16,7 @@ from cli_tools import Cli, command_line, in_process, processes_of
 
 from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import beside, make_folder, open_own, write_private
+from cogauth.files import beside, is_kept, keep, make_folder, open_own, write_private
 from cogauth.local import FOLDER, LocalAws
 from cogauth.lock import hold
 
@@ -387,3 +387,112 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
             "notes.json",
         ]
         assert list(home.iterdir()) == []
+
+
+@pytest.mark.local
+def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
+        cli.state.write_bytes(cli.state.read_bytes()[:-40])
+        cli.run("recover").must()
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+        assert not processes_of(tmp_path)
+        assert list(home.iterdir()) == []
+        (copy,) = cli.state.parent.iterdir()
+        assert is_kept(copy)
+        # It is of no use by itself, and nothing is left beside it.
+        assert "is damaged" in cli.run("down", "--state", str(copy)).must(1).err
+        cli.run("recover", "--state", str(copy)).must(2)
+        assert list(cli.state.parent.iterdir()) == [copy]
+
+
+@pytest.mark.local
+def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        other = cli.state.with_name("my other.json")
+        options = ("--stack", "other", "--state", str(other.relative_to(tmp_path)))
+        cli.run("up", "--local", *options).must()
+        other.write_bytes(other.read_bytes()[:-40])
+        said = cli.run("down", "--yes").must().err
+        shown = "--stack NAME --state '.cogauth/my other.json'"
+        for words in (f"'cogauth recover {shown}'", f"'cogauth down {shown}'"):
+            assert words in said
+        assert processes_of(tmp_path)
+        # Of a stack's. The server may have ended since: a reboot.
+        LocalAws(cli.local).stop()
+        cli.run("recover", *options).must()
+        assert "the local AWS was stopped" in cli.run("down", "--yes", *options).must().err
+        assert not processes_of(tmp_path)
+        # Of none's.
+        cli.run("up", "--local").must()
+        other.write_text('{"version": 1, "stack_id": 7}')
+        assert "'cogauth down --yes' then ends the local AWS" in cli.run("down", "--yes").must().err
+        other.unlink()
+        cli.run("down").must()
+        assert processes_of(tmp_path)
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+        assert not processes_of(tmp_path)
+        assert all(is_kept(path) for path in cli.state.parent.iterdir())
+
+
+@pytest.mark.local
+def test_a_local_aws_with_something_in_it_is_not_ended_unasked(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        lost = cli.state.read_bytes()
+        cli.state.unlink()
+        done = cli.run("down", "--yes", "--stack", "another").must()
+        assert "There is no stack another" in done.err
+        assert LocalAws(cli.local).is_running()
+        cli.state.write_bytes(lost)
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+
+
+@pytest.mark.local
+def test_a_stack_is_found_in_a_local_aws_that_does_not_run(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        cli.run("up", "--local", "--stack", "other").must()
+        other = cli.state.with_name("other.json")
+        lost = json.loads(other.read_text())
+        other.unlink()
+        LocalAws(cli.local).stop()
+        # This one isn't in there: it is looked for on AWS, and the server ended again.
+        assert "No AWS region" in cli.run("recover", "--stack", "another").must(2).err
+        assert not processes_of(tmp_path)
+        cli.run("recover", "--stack", "other").must()
+        assert json.loads(other.read_text())["stack_id"] == lost["stack_id"]
+        cli.run("down", "--yes").must()
+        assert (
+            "the local AWS was stopped" in cli.run("down", "--yes", "--stack", "other").must().err
+        )
+
+
+def test_a_damaged_file_has_its_name_until_a_sound_one_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "cogauth.json"
+    path.write_text("{")
+    copy = keep(path)
+    assert is_kept(copy)
+    assert copy.read_text() == path.read_text() == "{"
+    write_private(path, {})
+    assert copy.read_text() == "{"
+    # What can have no second name is moved.
+    (tmp_path / "folder").mkdir()
+    assert is_kept(keep(tmp_path / "folder"))
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cogauth.json",
+        "cogauth.json.damaged",
+        "cogauth.json.damaged-1",
+        "cogauth.json.damaged-20261124T101112.123456.json",
+        ".damaged-20261124T101112.123456",
+    ],
+)
+def test_other_names_are_no_kept_copies(name: str) -> None:
+    assert not is_kept(Path(name))
