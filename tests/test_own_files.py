@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from cogauth.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 pytest_plugins = ("cli_tools",)
 
@@ -337,6 +339,84 @@ def test_data_that_came_from_elsewhere_are_not_served(
     assert "/proc/nowhere" in (started.forgotten or "")
     assert elsewhere.start().data_id == started.data_id
     elsewhere.remove()
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("moved", [False, True])
+def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Path) -> None:
+    """A clone may carry data under an id that was committed once."""
+    with command_line(tmp_path) as cli:
+        home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
+        cli.run("up", "--local").must()
+        LocalAws(cli.local).stop()
+        there = tmp_path / "clone" / ".cogauth"
+        there.parent.mkdir()
+        if moved:
+            cli.state.parent.rename(there)
+        else:
+            shutil.copytree(cli.state.parent, there)
+        before = portrait(there / FOLDER), portrait(home)
+        state = ("--state", str(there / "cogauth.json"))
+        for words in (("up", "--local"), ("down", "--yes"), ("users",)):
+            said = cli.run(*words, *state).must(1).err
+            assert f"were made in {cli.local}, and are served from there alone" in said
+        assert not processes_of(tmp_path)
+        assert (portrait(there / FOLDER), portrait(home)) == before
+        if moved:
+            there.rename(cli.state.parent)
+        # Where they were made they are as they were.
+        cli.run("up").must()
+        cli.run("down", "--yes").must()
+        assert list(home.iterdir()) == []
+
+
+@pytest.mark.local
+def test_data_that_are_deleted_elsewhere_stay_known_where_they_were_made(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        LocalAws(cli.local).stop()
+        there = tmp_path / "clone" / ".cogauth"
+        shutil.copytree(cli.state.parent, there)
+        # As the message says: there it begins anew.
+        state = ("--state", str(there / "cogauth.json"))
+        said = cli.run("up", *state).must(1).err
+        assert f"delete {there / FOLDER / 'local.json'} and the state files in {there}" in said
+        (there / FOLDER / "local.json").unlink()
+        (there / "cogauth.json").unlink()
+        cli.run("up", "--local", *state).must()
+        cli.run("down", "--yes", *state).must()
+        cli.run("up").must()
+        cli.run("down", "--yes").must()
+
+
+@pytest.mark.local
+def test_foreign_data_are_at_no_instant_noted_as_ones_own(
+    local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a kill in that instant would make them so for good."""
+    made = local.start()
+    local.stop()
+    home = tmp_path / "another-home"
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    elsewhere = LocalAws(tmp_path / FOLDER)
+    lines: list[bool] = []
+
+    def watch(_frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            lines.append((home / "cogauth" / "local-aws" / made.data_id).exists())
+        return watch
+
+    former = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        with pytest.raises(LocalAwsError, match="has not made the local AWS's data"):
+            elsewhere.start()
+    finally:
+        sys.settrace(former)
+    assert lines
+    assert not any(lines)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    monkeypatch.undo()
 
 
 @pytest.mark.local
