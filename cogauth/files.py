@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
@@ -139,10 +140,11 @@ def _check_ours_alone(path: Path, found: os.stat_result) -> None:
         raise _untrusted(
             path,
             f"it belongs to another user (uid {found.st_uid})",
-            "Run this as that user; or, if you know what it says, make it your own with chown",
+            f"Run this as that user; or, if you know what it says: {_chown(path)}",
         )
     if _others_may_write(found):
-        raise _untrusted(path, "others may write to it", f"Look at it, then: chmod go-w {path}")
+        remedy = f"Look at it, then: chmod go-w {shlex.quote(str(path))}"
+        raise _untrusted(path, "others may write to it", remedy)
 
 
 def _check_folder(folder: Path, found: os.stat_result) -> None:
@@ -151,19 +153,26 @@ def _check_folder(folder: Path, found: os.stat_result) -> None:
         return
     if found.st_uid not in {0, os.geteuid()}:
         why = f"the folder belongs to another user (uid {found.st_uid})"
+        remedy = f"or run this as that user; or, if you know what is in it: {_chown(folder)}"
     elif _others_may_write(found):
         why = "others may write to the folder"
+        remedy = f"or look at what is in it, then: chmod go-w {shlex.quote(str(folder))}"
     else:
         return
-    remedy = f"Give a file in a folder of your own with --state FILE; or: chmod go-w {folder}"
-    raise _untrusted(folder, why, remedy)
+    raise _untrusted(
+        folder, why, f"Give a file in a folder of your own with --state FILE; {remedy}"
+    )
+
+
+def _chown(path: Path) -> str:
+    return f"sudo chown {os.geteuid()} {shlex.quote(str(path))}"
 
 
 def _untrusted(path: Path, why: str, remedy: str) -> CogauthError:
     return CogauthError(
-        f"{path} is not taken: {why}, so somebody else may say there what is deleted, and where "
-        f"your passwords and credentials go. Nothing was touched. {remedy}. On a file system that "
-        "keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
+        f"{path} is not taken: {why}, and whoever can write to it decides what is deleted and "
+        f"where your passwords and credentials go. Nothing was touched. {remedy}. On a file system "
+        "that keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
     )
 
 

@@ -27,6 +27,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -479,8 +480,9 @@ class LocalAws:
                 break
         else:
             raise LocalAwsError(
-                f"The local AWS in {self._folder} doesn't end. 'lsof {self._alive}' shows its "
-                "process: end it and run the command again."
+                f"The local AWS in {self._folder} doesn't end. "
+                f"'lsof {shlex.quote(str(self._alive))}' shows its process: end it and run the "
+                "command again."
             )
         if process:
             # A Lambda function of its may be at work for a moment more, in its process group.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from cli_tools import Cli, command_line, in_process, processes_of
 
 from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import beside, is_kept, keep, make_folder, open_own, write_private
+from cogauth.files import beside, is_kept, keep, make_folder, open_own, read_input, write_private
 from cogauth.local import FOLDER, LocalAws
 from cogauth.lock import hold
 
@@ -127,6 +128,27 @@ def test_what_is_not_our_own_is_not_opened(
     assert portrait(tmp_path) == before
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("wrong", ["owner", "mode"])
+def test_the_remedy_for_what_others_may_write_is_one(wrong: str, what: str, tmp_path: Path) -> None:
+    if wrong == "owner" and not is_root:
+        pytest.skip("only root can give files away")
+    path = tmp_path / "it's shared" / "my stack.json"
+    path.parent.mkdir(mode=0o700)
+    path.write_text(ROWS)
+    shared = path if what == "file" else path.parent
+    if wrong == "owner":
+        os.chown(shared, 4711, 4711)
+    else:
+        shared.chmod(0o777)
+    with pytest.raises(CogauthError, match="is not taken") as caught:
+        read_input(path, 100)
+    shown = re.search(r": (?:sudo )?(ch(?:own|mod) .*)\. On a file system", str(caught.value))
+    assert shown is not None
+    subprocess.run(shlex.split(shown[1]), check=True)
+    assert read_input(path, 100) == ROWS.encode()
+
+
 def test_writing_takes_a_links_place_and_not_what_it_leads_to(victim: Path, tmp_path: Path) -> None:
     (tmp_path / "ours").symlink_to(victim)
     write_private(tmp_path / "ours", {})
@@ -179,6 +201,73 @@ def test_every_file_that_is_opened_is_opened_so() -> None:
     ]
     # It only looks whether a file is one of ours.
     assert found == ['state.py: with path.open("rb") as file:']
+
+
+# Links at the default place
+
+
+def a_dangling_file(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").mkdir()
+    (folder / ".cogauth" / "cogauth.json").symlink_to("../../home/.config/x.json")
+    return home / ".config" / "x.json"
+
+
+def a_file_of_the_users(folder: Path, home: Path) -> Path:
+    (home / ".config" / "x.json").write_text(ROWS)
+    return a_dangling_file(folder, home)
+
+
+def a_folder_of_the_users(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").symlink_to("../home/.config")
+    return home / ".config" / "cogauth.json"
+
+
+def a_dangling_folder(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").symlink_to("../home/none")
+    return home / "none" / "cogauth.json"
+
+
+def a_link_in_a_linked_folder(folder: Path, home: Path) -> Path:
+    (home / ".config" / "cogauth.json").symlink_to("../x.json")
+    a_folder_of_the_users(folder, home)
+    return home / "x.json"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        a_dangling_file,
+        a_file_of_the_users,
+        a_folder_of_the_users,
+        a_dangling_folder,
+        a_link_in_a_linked_folder,
+    ],
+)
+def test_no_link_is_followed_at_the_default_place(
+    plant: Callable[[Path, Path], Path], tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    folder, home = tmp_path / "clone", tmp_path / "my home"
+    (home / ".config").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(home)
+    folder.mkdir()
+    no_credentials.chdir(folder)
+    target = plant(folder, home)
+    link = next(p for p in (Path(".cogauth"), Path(".cogauth/cogauth.json")) if p.is_symlink())
+    before = portrait(tmp_path)
+    region = ("--region", "eu-central-1")
+    for words in (
+        *(["up", "--local"], ["up", *region], ["down", "--yes", *region], ["recover", *region]),
+        *(["users"], ["token"], ["up", "--local", "--trust-state"]),
+    ):
+        said = in_process(*words).must(2).err
+        assert f"{link} is a link to {link.readlink()}, and was left as it is" in said
+        given = re.search(r"--state (\S+|'.*')\n?$", said)
+        assert given is not None
+        assert shlex.split(given[1]) == [str(target)]
+    assert portrait(tmp_path) == before
+    # As the user's own word it is a file like any other.
+    for state in (str(target), str(link if link.name == "cogauth.json" else link / "cogauth.json")):
+        assert "is a link" not in in_process("down", "--yes", "--state", state).err
 
 
 # The local AWS's folder
@@ -528,6 +617,18 @@ def test_a_local_aws_with_something_in_it_is_not_ended_unasked(tmp_path: Path) -
         assert LocalAws(cli.local).is_running()
         cli.state.write_bytes(lost)
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+
+
+@pytest.mark.local
+def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        cli.state.unlink()
+        LocalAws(cli.local).stop()
+        # It can't be known whose the data are, so it begins empty.
+        said = cli.run("recover", XDG_STATE_HOME="/proc/nowhere").must(1).err
+        assert "The local AWS can't note that its data are yours" in said
+        LocalAws(cli.local).remove()
 
 
 @pytest.mark.local

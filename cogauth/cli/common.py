@@ -170,14 +170,17 @@ def _followed(stack: str, state: Path | None) -> Path | None:
     """Return the state file that is meant: where it is a link, the file that the link leads to.
 
     The file is replaced at every write, and its lock and the tokens are kept beside it. A link
-    must lead all of them to one place, whichever name the file is reached by.
+    must lead all of them to one place, whichever name the file is reached by. Only one that the
+    user gives is followed: what lies at the default place may have come with a clone.
 
     Raises:
-        UsageError: the link leads to itself.
+        UsageError: the link leads to itself, or is at the default place.
     """
     path = state or default_state_path(stack)
+    links = []
     try:
-        if not path.is_symlink():
+        links = [each for each in ([path] if state else [path.parent, path]) if each.is_symlink()]
+        if not links:
             return state
         end = path.resolve()
         looped = end.is_symlink()
@@ -187,6 +190,12 @@ def _followed(stack: str, state: Path | None) -> Path | None:
         return state  # Whoever opens it says what is wrong.
     if looped:
         raise UsageError(f"--state {path} can't be used: the link leads to itself.")
+    if state is None:
+        raise UsageError(
+            f"{links[0]} is a link to {links[0].readlink()}, and was left as it is: a clone can "
+            "carry one, so none is followed where no --state is given. If it is yours, give what "
+            f"it leads to: --state {shlex.quote(str(end))}"
+        )
     return end
 
 
