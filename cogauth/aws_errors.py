@@ -193,8 +193,8 @@ def _explain_denied(code: str, message: str, action: str) -> str:
     )
     if lacking in BOUNDED:
         text += (
-            " Or they have it for roles with a permissions boundary alone, as many organisations "
-            "demand: give that with 'cogauth up --permissions-boundary'."
+            " They may have it only for roles with a permissions boundary, as many organisations "
+            "demand: then run the same command with --permissions-boundary ARN."
         )
     return text
 

@@ -13,9 +13,11 @@ import json
 import os
 import pwd
 import re
+import shlex
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,30 @@ _trusted: set[Path] = set()
 def beside(path: Path, what: str) -> Path:
     """Return the name of a file of ours beside another: its ``lock``, its ``tokens``."""
     return path.with_name(f".{path.name}.cogauth-{what}")
+
+
+def keep(path: Path) -> Path:
+    """Give a damaged file a second name, which says when, so that the first can be written anew.
+
+    Returns:
+        The second name.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+    try:
+        # It has its first name until a sound file takes that: after a kill in between it still says
+        # that there is a stack.
+        os.link(path, kept)
+    except OSError:
+        path.rename(kept)  # The file system has no second names, or it is a folder.
+    return kept
+
+
+def is_kept(path: Path) -> bool:
+    """Say whether a name is one that ``keep`` gives."""
+    return re.fullmatch(r".+\.damaged-\d{8}T\d{6}\.\d{6}", path.name, re.ASCII) is not None
 
 
 def make_folder(path: Path) -> list[Path]:
@@ -114,10 +140,11 @@ def _check_ours_alone(path: Path, found: os.stat_result) -> None:
         raise _untrusted(
             path,
             f"it belongs to another user (uid {found.st_uid})",
-            "Run this as that user; or, if you know what it says, make it your own with chown",
+            f"Run this as that user; or, if you know what it says: {_chown(path)}",
         )
     if _others_may_write(found):
-        raise _untrusted(path, "others may write to it", f"Look at it, then: chmod go-w {path}")
+        remedy = f"Look at it, then: chmod go-w {shlex.quote(str(path))}"
+        raise _untrusted(path, "others may write to it", remedy)
 
 
 def _check_folder(folder: Path, found: os.stat_result) -> None:
@@ -126,19 +153,26 @@ def _check_folder(folder: Path, found: os.stat_result) -> None:
         return
     if found.st_uid not in {0, os.geteuid()}:
         why = f"the folder belongs to another user (uid {found.st_uid})"
+        remedy = f"or run this as that user; or, if you know what is in it: {_chown(folder)}"
     elif _others_may_write(found):
         why = "others may write to the folder"
+        remedy = f"or look at what is in it, then: chmod go-w {shlex.quote(str(folder))}"
     else:
         return
-    remedy = f"Give a file in a folder of your own with --state FILE; or: chmod go-w {folder}"
-    raise _untrusted(folder, why, remedy)
+    raise _untrusted(
+        folder, why, f"Give a file in a folder of your own with --state FILE; {remedy}"
+    )
+
+
+def _chown(path: Path) -> str:
+    return f"sudo chown {os.geteuid()} {shlex.quote(str(path))}"
 
 
 def _untrusted(path: Path, why: str, remedy: str) -> CogauthError:
     return CogauthError(
-        f"{path} is not taken: {why}, so somebody else may say there what is deleted, and where "
-        f"your passwords and credentials go. Nothing was touched. {remedy}. On a file system that "
-        "keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
+        f"{path} is not taken: {why}, and whoever can write to it decides what is deleted and "
+        f"where your passwords and credentials go. Nothing was touched. {remedy}. On a file system "
+        "that keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
     )
 
 

@@ -16,7 +16,7 @@ But anyone may have written that, and pids are reused: a process is ended only i
 runs ministack in this folder's ``tmp``, and is older than the pid file.
 
 The folder may have come with a clone, and its data hold code that runs once they are served. So
-data are served only if this user made them on this machine (``KnownData``).
+data are served only if this user made them on this machine, in this folder (``KnownData``).
 """
 
 import dataclasses
@@ -27,12 +27,14 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -117,31 +119,39 @@ class KnownData:
             home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
             self._folder = home / "cogauth" / "local-aws"
 
-    def has(self, data_id: str) -> bool:
-        """Whether this user made these data."""
-        with suppress(OSError, CogauthError):
+    def made_in(self, data_id: str) -> Path | None:
+        """Return the folder in which this user made these data; None: that isn't known."""
+        with suppress(OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
             if self._folder is not None and _is_private(self._folder):
-                read_own(self._folder / data_id)
-                return True
-        return False
+                return Path(json.loads(read_own(self._folder / data_id))["folder"])
+        return None
 
-    def add(self, data_id: str, of: Path) -> str | None:
-        """Note data that are about to be made; return why that can't be done, if it can't."""
+    def obstacle(self) -> str | None:
+        """Return why nothing can be noted, if so."""
         if self._folder is None:
             return "there is no home folder"
         try:
             make_folder(self._folder)
             if not _is_private(self._folder):
                 return f"others may write to {self._folder}"
-            write_private(self._folder / data_id, {"folder": str(of)})
-        except (OSError, CogauthError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            return f"{self._folder} can't be written to ({why})"
-        return None
+            with tempfile.TemporaryFile(dir=self._folder):
+                return None
+        except OSError as error:
+            return f"{self._folder} can't be written to ({error.strerror})"
 
-    def drop(self, data_id: str) -> None:
-        """Forget data that were deleted."""
-        if self._folder is not None:
+    def add(self, data_id: str, of: Path) -> str | None:
+        """Note data that are about to be made; return why that can't be done, if it can't."""
+        why = self.obstacle()
+        if why is None and self._folder is not None:
+            try:
+                write_private(self._folder / data_id, {"folder": str(of.resolve())})
+            except CogauthError as error:
+                why = str(error)
+        return why
+
+    def drop(self, data_id: str, of: Path) -> None:
+        """Forget data that were deleted; those in another folder are not."""
+        if self._folder is not None and self.made_in(data_id) == of.resolve():
             with suppress(OSError):
                 (self._folder / data_id).unlink()
 
@@ -242,10 +252,10 @@ class LocalAws:
             self._end()
             for data in self._all_data():
                 shutil.rmtree(data, ignore_errors=True)
-                self._known.drop(data.name.removeprefix("data-"))
+                self._known.drop(data.name.removeprefix("data-"), self._folder)
             with suppress(LocalAwsError):
                 if record := self._read():
-                    self._known.drop(record.data_id)
+                    self._known.drop(record.data_id, self._folder)
             if not self._tmp.is_symlink():
                 shutil.rmtree(self._tmp, ignore_errors=True)
             for file in (self._record_file, self._log, self._alive, self._folder / _MARKER):
@@ -292,18 +302,32 @@ class LocalAws:
 
         Raises ``LocalAwsError`` if they are not.
         """
+        made_in = self._known.made_in(record.data_id)
         # A process of this user's that serves them is proof as well.
-        if self._known.has(record.data_id) or self._process() is not None:
+        if made_in == self._folder.resolve() or self._process() is not None:
             return record
-        if self._known.add(record.data_id, self._folder) is not None:
+        if made_in is not None:
+            raise LocalAwsError(
+                f"The local AWS's data in {self._folder} were made in {made_in}, and are served "
+                "from there alone: they hold code that would run, and whoever knows their id could "
+                f"have put others here. If you moved the folder, move it back. "
+                f"Otherwise delete {self._record_file} {self._and_begin_anew}"
+            )
+        if self._known.obstacle() is not None:
             # They may well be: nothing can be noted, so nothing was. It begins empty.
             self._record_file.unlink()
             return None
-        self._known.drop(record.data_id)
         raise LocalAwsError(
             f"This user has not made the local AWS's data in {self._folder} on this machine. They "
-            "hold code that would run, so they are not served. Look where the folder comes from, "
-            "and delete it: 'cogauth up --local' builds the stack anew."
+            "hold code that would run, so they are not served. Look where they come from, and "
+            f"delete {self._record_file} {self._and_begin_anew}"
+        )
+
+    @property
+    def _and_begin_anew(self) -> str:
+        return (
+            f"and the state files in {self._folder.parent} whose stacks are on the local AWS; "
+            "'cogauth up --local' then deletes the data and builds a stack anew."
         )
 
     def _all_data(self) -> list[Path]:
@@ -321,8 +345,7 @@ class LocalAws:
             return None
         except (ValueError, TypeError, RecursionError) as error:
             raise LocalAwsError(
-                f"{self._record_file} is damaged. Delete it and run 'cogauth up --local' again: "
-                "that builds the stack anew."
+                f"{self._record_file} is damaged. Delete it {self._and_begin_anew}"
             ) from error
 
     def _write(self, record: _Record) -> None:
@@ -356,7 +379,7 @@ class LocalAws:
         for data in self._all_data():
             if data != self._data(record):
                 shutil.rmtree(data)
-                self._known.drop(data.name.removeprefix("data-"))
+                self._known.drop(data.name.removeprefix("data-"), self._folder)
         if self._tmp.is_symlink():
             raise LocalAwsError(f"{self._tmp} is a link, and was left as it is: delete it.")
         for file in list(self._pid_files()):
@@ -457,8 +480,9 @@ class LocalAws:
                 break
         else:
             raise LocalAwsError(
-                f"The local AWS in {self._folder} doesn't end. 'lsof {self._alive}' shows its "
-                "process: end it and run the command again."
+                f"The local AWS in {self._folder} doesn't end. "
+                f"'lsof {shlex.quote(str(self._alive))}' shows its process: end it and run the "
+                "command again."
             )
         if process:
             # A Lambda function of its may be at work for a moment more, in its process group.

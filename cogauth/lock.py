@@ -44,6 +44,7 @@ def hold(
             lock's name is no file of ours.
     """
     path = beside(state, "lock")
+    stays = os.path.lexists(path)
     end = time.monotonic() + timeout_s
     made: list[Path] = []
     try:
@@ -70,10 +71,11 @@ def hold(
             os.ftruncate(file, 0)
             os.write(file, json.dumps(holder).encode())
         yield
+        stays = True
     finally:
-        if not state.exists():
-            # Nothing is left to be locked. Whoever waits on this file will see that it is no
-            # longer the one of this name, and open that.
+        if not (stays and state.exists()):
+            # Nothing is left to be locked, or nothing came of it and the file is our own. Whoever
+            # waits on this file will see that it is no longer the one of this name, and open that.
             if _is_at(file, path):
                 path.unlink(missing_ok=True)
             with suppress(OSError):

@@ -316,8 +316,9 @@ def load(path: Path) -> State | None:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise StateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
-            "touched in AWS. Restore it from a copy, or run 'cogauth recover': it keeps this one "
-            "beside a new one, written from what stands in the account."
+            "touched in AWS. Restore it from a copy, or run 'cogauth recover' with the same "
+            "--stack and --state: it keeps this one beside a new one, written from what stands in "
+            "the account."
         ) from error
     said = (
         f"The state file {path} is of version {forms.shown(version)}; this cogauth reads version "

@@ -404,6 +404,14 @@ def test_a_denial_is_named_without_the_account_too() -> None:
     assert "CreateRole" in explain(answered("AccessDenied", "No.", "CreateRole", 403))
 
 
+def test_a_boundary_that_may_be_lacking_is_asked_for_of_the_same_command() -> None:
+    """Which has the stack's options, whatever they are."""
+    no = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:CreateRole on resource: x"
+    said = explain(answered("AccessDenied", no, "CreateRole", 403))
+    assert "run the same command with --permissions-boundary ARN" in said
+    assert "cogauth up" not in said
+
+
 @pytest.mark.parametrize("code", ["LimitExceeded", "LimitExceededException"])
 def test_a_quota(code: str) -> None:
     text = explain(answered(code, "Cannot exceed quota for RolesPerAccount: 1000"))

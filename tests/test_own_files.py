@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,13 @@ from cli_tools import Cli, command_line, in_process, processes_of
 
 from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import beside, make_folder, open_own, write_private
+from cogauth.files import beside, is_kept, keep, make_folder, open_own, read_input, write_private
 from cogauth.local import FOLDER, LocalAws
 from cogauth.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 pytest_plugins = ("cli_tools",)
 
@@ -125,6 +128,27 @@ def test_what_is_not_our_own_is_not_opened(
     assert portrait(tmp_path) == before
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("wrong", ["owner", "mode"])
+def test_the_remedy_for_what_others_may_write_is_one(wrong: str, what: str, tmp_path: Path) -> None:
+    if wrong == "owner" and not is_root:
+        pytest.skip("only root can give files away")
+    path = tmp_path / "it's shared" / "my stack.json"
+    path.parent.mkdir(mode=0o700)
+    path.write_text(ROWS)
+    shared = path if what == "file" else path.parent
+    if wrong == "owner":
+        os.chown(shared, 4711, 4711)
+    else:
+        shared.chmod(0o777)
+    with pytest.raises(CogauthError, match="is not taken") as caught:
+        read_input(path, 100)
+    shown = re.search(r": (?:sudo )?(ch(?:own|mod) .*)\. On a file system", str(caught.value))
+    assert shown is not None
+    subprocess.run(shlex.split(shown[1]), check=True)
+    assert read_input(path, 100) == ROWS.encode()
+
+
 def test_writing_takes_a_links_place_and_not_what_it_leads_to(victim: Path, tmp_path: Path) -> None:
     (tmp_path / "ours").symlink_to(victim)
     write_private(tmp_path / "ours", {})
@@ -177,6 +201,73 @@ def test_every_file_that_is_opened_is_opened_so() -> None:
     ]
     # It only looks whether a file is one of ours.
     assert found == ['state.py: with path.open("rb") as file:']
+
+
+# Links at the default place
+
+
+def a_dangling_file(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").mkdir()
+    (folder / ".cogauth" / "cogauth.json").symlink_to("../../home/.config/x.json")
+    return home / ".config" / "x.json"
+
+
+def a_file_of_the_users(folder: Path, home: Path) -> Path:
+    (home / ".config" / "x.json").write_text(ROWS)
+    return a_dangling_file(folder, home)
+
+
+def a_folder_of_the_users(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").symlink_to("../home/.config")
+    return home / ".config" / "cogauth.json"
+
+
+def a_dangling_folder(folder: Path, home: Path) -> Path:
+    (folder / ".cogauth").symlink_to("../home/none")
+    return home / "none" / "cogauth.json"
+
+
+def a_link_in_a_linked_folder(folder: Path, home: Path) -> Path:
+    (home / ".config" / "cogauth.json").symlink_to("../x.json")
+    a_folder_of_the_users(folder, home)
+    return home / "x.json"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        a_dangling_file,
+        a_file_of_the_users,
+        a_folder_of_the_users,
+        a_dangling_folder,
+        a_link_in_a_linked_folder,
+    ],
+)
+def test_no_link_is_followed_at_the_default_place(
+    plant: Callable[[Path, Path], Path], tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    folder, home = tmp_path / "clone", tmp_path / "my home"
+    (home / ".config").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(home)
+    folder.mkdir()
+    no_credentials.chdir(folder)
+    target = plant(folder, home)
+    link = next(p for p in (Path(".cogauth"), Path(".cogauth/cogauth.json")) if p.is_symlink())
+    before = portrait(tmp_path)
+    region = ("--region", "eu-central-1")
+    for words in (
+        *(["up", "--local"], ["up", *region], ["down", "--yes", *region], ["recover", *region]),
+        *(["users"], ["token"], ["up", "--local", "--trust-state"]),
+    ):
+        said = in_process(*words).must(2).err
+        assert f"{link} is a link to {link.readlink()}, and was left as it is" in said
+        given = re.search(r"--state (\S+|'.*')\n?$", said)
+        assert given is not None
+        assert shlex.split(given[1]) == [str(target)]
+    assert portrait(tmp_path) == before
+    # As the user's own word it is a file like any other.
+    for state in (str(target), str(link if link.name == "cogauth.json" else link / "cogauth.json")):
+        assert "is a link" not in in_process("down", "--yes", "--state", state).err
 
 
 # The local AWS's folder
@@ -340,6 +431,84 @@ def test_data_that_came_from_elsewhere_are_not_served(
 
 
 @pytest.mark.local
+@pytest.mark.parametrize("moved", [False, True])
+def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Path) -> None:
+    """A clone may carry data under an id that was committed once."""
+    with command_line(tmp_path) as cli:
+        home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
+        cli.run("up", "--local").must()
+        LocalAws(cli.local).stop()
+        there = tmp_path / "clone" / ".cogauth"
+        there.parent.mkdir()
+        if moved:
+            cli.state.parent.rename(there)
+        else:
+            shutil.copytree(cli.state.parent, there)
+        before = portrait(there / FOLDER), portrait(home)
+        state = ("--state", str(there / "cogauth.json"))
+        for words in (("up", "--local"), ("down", "--yes"), ("users",)):
+            said = cli.run(*words, *state).must(1).err
+            assert f"were made in {cli.local}, and are served from there alone" in said
+        assert not processes_of(tmp_path)
+        assert (portrait(there / FOLDER), portrait(home)) == before
+        if moved:
+            there.rename(cli.state.parent)
+        # Where they were made they are as they were.
+        cli.run("up").must()
+        cli.run("down", "--yes").must()
+        assert list(home.iterdir()) == []
+
+
+@pytest.mark.local
+def test_data_that_are_deleted_elsewhere_stay_known_where_they_were_made(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        LocalAws(cli.local).stop()
+        there = tmp_path / "clone" / ".cogauth"
+        shutil.copytree(cli.state.parent, there)
+        # As the message says: there it begins anew.
+        state = ("--state", str(there / "cogauth.json"))
+        said = cli.run("up", *state).must(1).err
+        assert f"delete {there / FOLDER / 'local.json'} and the state files in {there}" in said
+        (there / FOLDER / "local.json").unlink()
+        (there / "cogauth.json").unlink()
+        cli.run("up", "--local", *state).must()
+        cli.run("down", "--yes", *state).must()
+        cli.run("up").must()
+        cli.run("down", "--yes").must()
+
+
+@pytest.mark.local
+def test_foreign_data_are_at_no_instant_noted_as_ones_own(
+    local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a kill in that instant would make them so for good."""
+    made = local.start()
+    local.stop()
+    home = tmp_path / "another-home"
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    elsewhere = LocalAws(tmp_path / FOLDER)
+    lines: list[bool] = []
+
+    def watch(_frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            lines.append((home / "cogauth" / "local-aws" / made.data_id).exists())
+        return watch
+
+    former = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        with pytest.raises(LocalAwsError, match="has not made the local AWS's data"):
+            elsewhere.start()
+    finally:
+        sys.settrace(former)
+    assert lines
+    assert not any(lines)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    monkeypatch.undo()
+
+
+@pytest.mark.local
 def test_a_note_that_others_could_have_written_counts_for_nothing(
     local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,3 +556,124 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
             "notes.json",
         ]
         assert list(home.iterdir()) == []
+
+
+@pytest.mark.local
+def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
+        cli.state.write_bytes(cli.state.read_bytes()[:-40])
+        cli.run("recover").must()
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+        assert not processes_of(tmp_path)
+        assert list(home.iterdir()) == []
+        (copy,) = cli.state.parent.iterdir()
+        assert is_kept(copy)
+        # It is of no use by itself, and nothing is left beside it.
+        assert "is damaged" in cli.run("down", "--state", str(copy)).must(1).err
+        cli.run("recover", "--state", str(copy)).must(2)
+        assert list(cli.state.parent.iterdir()) == [copy]
+
+
+@pytest.mark.local
+def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        other = cli.state.with_name("my other.json")
+        options = ("--stack", "other", "--state", str(other.relative_to(tmp_path)))
+        cli.run("up", "--local", *options).must()
+        other.write_bytes(other.read_bytes()[:-40])
+        said = cli.run("down", "--yes").must().err
+        shown = "--stack NAME --state '.cogauth/my other.json'"
+        for words in (f"'cogauth recover {shown}'", f"'cogauth down {shown}'"):
+            assert words in said
+        assert processes_of(tmp_path)
+        # Of a stack's. The server may have ended since: a reboot.
+        LocalAws(cli.local).stop()
+        cli.run("recover", *options).must()
+        assert "the local AWS was stopped" in cli.run("down", "--yes", *options).must().err
+        assert not processes_of(tmp_path)
+        # Of none's.
+        cli.run("up", "--local").must()
+        other.write_text('{"version": 1, "stack_id": 7}')
+        assert "'cogauth down --yes' then ends the local AWS" in cli.run("down", "--yes").must().err
+        other.unlink()
+        cli.run("down").must()
+        assert processes_of(tmp_path)
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+        assert not processes_of(tmp_path)
+        assert all(is_kept(path) for path in cli.state.parent.iterdir())
+
+
+@pytest.mark.local
+def test_a_local_aws_with_something_in_it_is_not_ended_unasked(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        lost = cli.state.read_bytes()
+        cli.state.unlink()
+        done = cli.run("down", "--yes", "--stack", "another").must()
+        assert "There is no stack another" in done.err
+        assert LocalAws(cli.local).is_running()
+        cli.state.write_bytes(lost)
+        assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
+
+
+@pytest.mark.local
+def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        cli.state.unlink()
+        LocalAws(cli.local).stop()
+        # It can't be known whose the data are, so it begins empty.
+        said = cli.run("recover", XDG_STATE_HOME="/proc/nowhere").must(1).err
+        assert "The local AWS can't note that its data are yours" in said
+        LocalAws(cli.local).remove()
+
+
+@pytest.mark.local
+def test_a_stack_is_found_in_a_local_aws_that_does_not_run(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.run("up", "--local").must()
+        cli.run("up", "--local", "--stack", "other").must()
+        other = cli.state.with_name("other.json")
+        lost = json.loads(other.read_text())
+        other.unlink()
+        LocalAws(cli.local).stop()
+        # This one isn't in there: it is looked for on AWS, and the server ended again.
+        assert "No AWS region" in cli.run("recover", "--stack", "another").must(2).err
+        assert not processes_of(tmp_path)
+        cli.run("recover", "--stack", "other").must()
+        assert json.loads(other.read_text())["stack_id"] == lost["stack_id"]
+        cli.run("down", "--yes").must()
+        assert (
+            "the local AWS was stopped" in cli.run("down", "--yes", "--stack", "other").must().err
+        )
+
+
+def test_a_damaged_file_has_its_name_until_a_sound_one_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "cogauth.json"
+    path.write_text("{")
+    copy = keep(path)
+    assert is_kept(copy)
+    assert copy.read_text() == path.read_text() == "{"
+    write_private(path, {})
+    assert copy.read_text() == "{"
+    # What can have no second name is moved.
+    (tmp_path / "folder").mkdir()
+    assert is_kept(keep(tmp_path / "folder"))
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cogauth.json",
+        "cogauth.json.damaged",
+        "cogauth.json.damaged-1",
+        "cogauth.json.damaged-20261124T101112.123456.json",
+        ".damaged-20261124T101112.123456",
+    ],
+)
+def test_other_names_are_no_kept_copies(name: str) -> None:
+    assert not is_kept(Path(name))

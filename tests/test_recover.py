@@ -13,7 +13,6 @@ from conftest import Account, Call, inventory
 from proxy_tools import portrait, standing
 
 from cogauth.errors import CogauthError
-from cogauth.files import beside
 from cogauth.local import FOLDER
 from cogauth.settings import Settings
 from cogauth.steps.lambda_ import package
@@ -186,9 +185,22 @@ def test_a_damaged_file_of_no_stack_stays_where_it_is(here: Cli) -> None:
     state_of(here).parent.mkdir()
     state_of(here).write_bytes(b"{")
     assert "Nothing in account" in here.run("recover").must(1).err
-    lock = beside(state_of(here), "lock")
-    found = {path for path in state_of(here).parent.glob("*.json*") if path != lock}
+    found = state_of(here).parent.iterdir()
     assert {path.name: path.read_bytes() for path in found} == {state_of(here).name: b"{"}
+
+
+@pytest.mark.local
+def test_a_sound_state_file_of_another_stack_is_not_taken_for_a_damaged_one(here: Cli) -> None:
+    here.run("up").must()
+    state = json.loads(state_of(here).read_text())
+    other = state_of(here).with_name("other.json")
+    other.write_text(json.dumps({**state, "stack": "other"}))
+    before = other.read_bytes()
+    refused = here.run("recover", "--state", str(other)).must(1)
+    assert f"is of the stack other, not of {stack_of(here)}" in refused.err
+    assert other.read_bytes() == before
+    assert not list(other.parent.glob("*.damaged-*"))
+    here.run("down", "--yes").must()
 
 
 @pytest.mark.local

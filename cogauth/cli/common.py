@@ -170,14 +170,17 @@ def _followed(stack: str, state: Path | None) -> Path | None:
     """Return the state file that is meant: where it is a link, the file that the link leads to.
 
     The file is replaced at every write, and its lock and the tokens are kept beside it. A link
-    must lead all of them to one place, whichever name the file is reached by.
+    must lead all of them to one place, whichever name the file is reached by. Only one that the
+    user gives is followed: what lies at the default place may have come with a clone.
 
     Raises:
-        UsageError: the link leads to itself.
+        UsageError: the link leads to itself, or is at the default place.
     """
     path = state or default_state_path(stack)
+    links = []
     try:
-        if not path.is_symlink():
+        links = [each for each in ([path] if state else [path.parent, path]) if each.is_symlink()]
+        if not links:
             return state
         end = path.resolve()
         looped = end.is_symlink()
@@ -187,6 +190,12 @@ def _followed(stack: str, state: Path | None) -> Path | None:
         return state  # Whoever opens it says what is wrong.
     if looped:
         raise UsageError(f"--state {path} can't be used: the link leads to itself.")
+    if state is None:
+        raise UsageError(
+            f"{links[0]} is a link to {links[0].readlink()}, and was left as it is: a clone can "
+            "carry one, so none is followed where no --state is given. If it is yours, give what "
+            f"it leads to: --state {shlex.quote(str(end))}"
+        )
     return end
 
 
@@ -480,12 +489,16 @@ def unsaved_stack(
 def stop_unused_local(target: Target) -> bool:
     """End the local AWS and delete its data, unless a stack beside the state file is on it."""
     sound, damaged = local_stacks(target)
-    if damaged and not sound:
-        notice(
-            f"The local AWS keeps running: {' and '.join(map(str, damaged))} can't be "
-            "believed, and may be of a stack on it. 'cogauth recover --state FILE' mends a damaged "
-            "file; 'cogauth down' of the last stack then ends the local AWS."
-        )
+    if not sound:
+        for path in damaged:
+            its = f"--stack NAME --state {shlex.quote(str(path))}"
+            ours = f" --state {shlex.quote(str(target.state))}" if target.state else ""
+            notice(
+                f"The local AWS keeps running: {path} can't be read, or others can write to it; it "
+                f"may belong to a stack on the local AWS. If it does, 'cogauth recover {its}' "
+                f"writes it anew, and 'cogauth down {its}' then deletes that stack. If it doesn't, "
+                f"delete the file: 'cogauth down --yes{ours}' then ends the local AWS."
+            )
     if sound or damaged:
         return False
     target.local_aws.remove()
@@ -496,6 +509,7 @@ def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path]
     """Return the state files beside the target's whose stacks are, or may be, on the local AWS.
 
     Others' files may lie there as well. One of cogauth's own says its version and its stack's id.
+    A damaged one that ``recover`` kept doesn't count: a sound one has taken its place since.
 
     Args:
         target: the options.
@@ -505,6 +519,7 @@ def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path]
         Those that are of such a stack; and those of cogauth's that can't be read, or that others
         may have written.
     """
+    from cogauth.files import is_kept
     from cogauth.state import is_of_cogauth, load
 
     sound, damaged = [], []
@@ -515,7 +530,7 @@ def local_stacks(target: Target, *, but: Path | None = None) -> tuple[list[Path]
             state = load(path)
         except CogauthError:
             # The target's own is about to be written anew.
-            if path != target.state_path:
+            if path != target.state_path and not is_kept(path):
                 damaged.append(path)
             continue
         if state is not None and state.local_data is not None:
@@ -527,37 +542,24 @@ def search(target: Target) -> Context:
     """Return where a stack without a state file is to be looked for; nothing is on disk.
 
     That is the account that the options and the environment name; or the local AWS beside the
-    state file, if a stack of that name stands there, or one that no state file here knows.
+    state file, if something of the stack stands there, or no state file here is of a stack on it.
     """
+    from cogauth import engine
     from cogauth.context import Aws
     from cogauth.settings import Settings
 
     local = target.local_aws
     elsewhere = target.endpoint_url or target.profile or target.region
-    if elsewhere or local.endpoint_url is None or not _may_be_local(target):
-        return unsaved_stack(target, connect(target, None, from_environment=True), Settings())
-    started = local.start()
-    aws = Aws(endpoint_url=started.endpoint_url, local=True)
-    return unsaved_stack(target, aws, Settings(), started.data_id)
-
-
-def _may_be_local(target: Target) -> bool:
-    from cogauth.aws_errors import AWS_ERRORS
-
-    if local_stacks(target) == ([], []):
-        return True
-    from cogauth.context import Aws
-
-    try:
-        # As it runs, for others are on it.
-        aws = Aws(endpoint_url=target.local_aws.endpoint_url, local=True)
-        pools = aws.cognito.get_paginator("list_user_pools").paginate(
-            PaginationConfig={"PageSize": 60}
-        )
-        names = {pool["Name"] for page in pools for pool in page["UserPools"]}
-    except AWS_ERRORS:
-        return False
-    return target.stack in names
+    if not elsewhere and local.endpoint_url is not None:
+        ran = local.is_running()
+        started = _started(target)
+        aws = Aws(endpoint_url=started.endpoint_url, local=True)
+        ctx = unsaved_stack(target, aws, Settings(), started.data_id)
+        if local_stacks(target) == ([], []) or any(engine.survey(ctx)):
+            return ctx
+        if not ran:
+            local.stop()
+    return unsaved_stack(target, connect(target, None, from_environment=True), Settings())
 
 
 def load_state(target: Target) -> State | None:

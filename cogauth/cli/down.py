@@ -26,7 +26,8 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.engine import Doomed, DownPlan
+    from cogauth.engine import DownPlan
+    from cogauth.engine.down_plan import Doomed
 
 # Of the result, those that are shown; some of them only if there is something in them.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
@@ -55,7 +56,7 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
     """
     begun = time.monotonic()
     if load_state(target) is None:
-        return _look(target, begun)
+        return _look(target, begun, yes=yes)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
@@ -99,8 +100,8 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
         notice(f"Error: {problem}")
     if result.clean:
         state.remove()
-        if state.local_data is not None and stop_unused_local(target):
-            notice("  the local AWS was stopped, for this was its last stack")
+        if state.local_data is not None:
+            _end_local(target, "this was its last stack")
     _show(target, vars(result), begun)
     return 0 if result.clean else 1
 
@@ -110,6 +111,11 @@ def _why(each: Doomed) -> str:
     if each.claimed:
         return ": only its tag says that it is the stack's; --yes leaves it alone"
     return "" if each.recorded else " (not in the state file)"
+
+
+def _end_local(target: Target, why: str) -> None:
+    if stop_unused_local(target):
+        notice(f"  the local AWS was stopped, for {why}")
 
 
 def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
@@ -181,9 +187,13 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
     return now
 
 
-def _look(target: Target, begun: float) -> int:
-    """Without a state file: say what of the stack stands in the account, and delete nothing."""
+def _look(target: Target, begun: float, *, yes: bool) -> int:
+    """Without a state file: say what of the stack stands in the account, and delete nothing.
+
+    A local AWS in which nothing stands is ended, if that was agreed to.
+    """
     from cogauth import engine
+    from cogauth.cli.demo import everything
 
     try:
         ctx = search(target)
@@ -206,6 +216,8 @@ def _look(target: Target, begun: float) -> int:
         )
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
+        if yes and ctx.state.local_data is not None and not everything(ctx.aws):
+            _end_local(target, "nothing stands in it")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found}, begun)
     return 1 if found else 0
 

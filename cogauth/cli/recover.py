@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
 import click
 
 from cogauth.cli.common import Target, load_state, search, target_options, where, writer_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.errors import NewerStateError, StateError, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(
@@ -48,7 +42,7 @@ def recover(
     file is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
-    from cogauth.files import check_writable
+    from cogauth.files import check_writable, keep
     from cogauth.lock import hold
 
     del settle  # Nothing is made here that could be found later.
@@ -60,7 +54,7 @@ def recover(
         ctx = search(target)
         left_out = engine.recover(ctx, stack_id, take)
         if damaged:
-            notice(f"The damaged state file was kept as {_keep(target.state_path)}.")
+            notice(f"The damaged state file was kept as {keep(target.state_path)}.")
         ctx.state.save()
     notice(f"cogauth recover: the stack {ctx.stack}, {ctx.state.stack_id}, in {where(ctx)}")
     found = [
@@ -95,21 +89,18 @@ def _is_damaged(target: Target) -> bool:
     Raises:
         UsageError: there is a sound one.
         NewerStateError: there is one of a newer cogauth, which is as sound.
+        StateError: there is a sound one of another stack.
     """
+    from cogauth.state import load
+
     try:
-        state = load_state(target)
+        load(target.state_path)
     except NewerStateError:
         raise
     except StateError:
         return True
-    if state is not None:
+    if load_state(target) is not None:
         raise UsageError(
             f"The state file {target.state_path} is there and sound: there is nothing to recover."
         )
     return False
-
-
-def _keep(path: Path) -> Path:
-    """Move a damaged file out of the way, to a name that says when."""
-    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
-    return path.rename(kept)
