@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -482,7 +483,7 @@ def _check_url(url: str | None) -> str | None:
 
 def _is_near(url: str | None) -> bool:
     """Say whether a URL is plain HTTP to this machine itself."""
-    return (url or "").startswith("http:") and is_loopback(url or "")
+    return urlsplit(url or "").scheme == "http" and is_loopback(url or "")
 
 
 def refuse(question: str) -> None:

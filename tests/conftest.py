@@ -311,9 +311,9 @@ class Account:
             state = self.new_state(stack)
             state.save()
         state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
-        return self._context(state)
+        return self.context_of(state)
 
-    def _context(self, state: State) -> Context:
+    def context_of(self, state: State) -> Context:
         self.time.restart()
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
@@ -344,7 +344,7 @@ class Account:
     def recover(self, stack_id: str | None = None, take: tuple[str, ...] = ()) -> State:
         """Run `recover` as the command does."""
         state = self.new_state()
-        engine.recover(self._context(state), stack_id, take)
+        engine.recover(self.context_of(state), stack_id, take)
         state.save()
         return state
 

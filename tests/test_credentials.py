@@ -14,6 +14,7 @@ from botocore.session import Session
 from cli_tools import (
     ACCOUNT,
     CALLER,
+    KEYS,
     OWN_API,
     REGION,
     Answer,
@@ -29,6 +30,7 @@ from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, s
 
 from cogauth.context import Aws
 from cogauth.environment import SHORTEST_HIDDEN, in_force, redact
+from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,6 +311,33 @@ def test_the_local_aws_reads_nothing_of_the_users_configuration(
         assert aws.account == ACCOUNT
         config.write_text("[broken")
         Aws(endpoint_url=sts.url, local=True).identify()
+
+
+@pytest.mark.parametrize("url", ["HTTP://127.0.0.1", "Http://LOCALHOST", "http://127.0.0.1"])
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"])
+def test_a_proxy_gets_nothing_that_is_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, no_credentials: pytest.MonkeyPatch, url: str, variable: str
+) -> None:
+    for name, value in KEYS.items():
+        no_credentials.setenv(name, value)
+    with Sts() as sts, Fixed(lambda _: Answer(502)) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv(variable, f"{url}:{sts.url.rpartition(':')[2]}")
+        aws = Aws(region=REGION)
+        assert aws.account == ACCOUNT
+        assert proxy.requests == []
+
+
+def test_a_partition_that_botocore_does_not_know_is_named(
+    no_credentials: pytest.MonkeyPatch,
+) -> None:
+    for name, value in KEYS.items():
+        no_credentials.setenv(name, value)
+    with Fixed(lambda _: Answer(200, CALLER.replace("arn:aws:", "arn:aws-moon:"))) as sts:
+        aws = Aws(region=REGION, endpoint_url=sts.url)
+        with pytest.raises(CogauthError, match="partition 'aws-moon', which botocore doesn't know"):
+            _ = aws.dns_suffix
 
 
 BROKEN_AWS = {

@@ -474,6 +474,13 @@ def test_a_token_is_not_redirected_either(ctx: Context, api: Api) -> None:
         Answer(404, '{"message": "Not Found"}'),
         Answer(504, '{"message": "Endpoint request timed out"}'),
         Answer(200, '{"status": "success"}'),
+        Answer(400, '{"status": "fail", "code": []}'),
+        Answer(400, '{"status": "fail", "code": NaN, "msg": Infinity}'),
+        Answer(400, f'{{"status": "fail", "expires_in": {"9" * 5000}}}'),
+        Answer(400, '{"status": {}, "msg": ["a"]}'),
+        success(token(), refresh_token=["a"]),
+        success(token(), access_token="a\r\nX-Evil: 1"),
+        success(token(), expires_in="soon"),
         success(token(), refresh_token=None),
         success(token(), user_id=None),
     ],
@@ -496,7 +503,19 @@ def test_the_stages_throttle_is_called_by_its_name(ctx: Context, api: Api) -> No
 
 
 @pytest.mark.parametrize(
-    "keys", ["", "[]", "{}", '{"keys": []}', '{"keys": [{"kty": "RSA"}]}', "<html>"]
+    "keys",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"keys": []}',
+        '{"keys": [{"kty": "RSA"}]}',
+        '{"keys": 7}',
+        '{"keys": [7]}',
+        "<html>",
+        "[" * 100_000,
+        f'{{"keys": {"9" * 5000}}}',
+    ],
 )
 def test_keys_that_are_none_are_an_error(ctx: Context, api: Api, keys: str) -> None:
     api.keys = Answer(200, keys)

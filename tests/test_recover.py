@@ -12,6 +12,7 @@ from cli_tools import Cli, all_that_stands, client
 from conftest import Account, Call, inventory
 from proxy_tools import portrait, standing
 
+from cogauth import engine
 from cogauth.errors import CogauthError
 from cogauth.local import FOLDER
 from cogauth.settings import Settings
@@ -492,3 +493,61 @@ def test_every_setting_is_read_off_what_stands(
     assert {step for step, action in actions.items() if action != "unchanged"} == {"deployment"}
     account.down()
     assert account.left() == []
+
+
+def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Account) -> None:
+    """Neither while the stack's own stands nor after somebody deleted it."""
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": account.state().fact("rest_api", "id")}
+    root = account.state().fact("rest_api", "root")
+    theirs: dict[str, Any] = {}
+    for part in ("a0", "zz"):
+        made = api.create_resource(**place, parentId=root, pathPart=part)
+        theirs[part] = {**place, "resourceId": made["id"], "httpMethod": "POST"}
+        api.put_method(**theirs[part], authorizationType="AWS_IAM")
+        api.put_integration(
+            **theirs[part],
+            type="HTTP_PROXY",
+            integrationHttpMethod="POST",
+            uri="https://orders.example",
+        )
+
+    def of_theirs() -> list[Any]:
+        methods = [api.get_method(**each) for each in theirs.values()]
+        return [(one["authorizationType"], one["methodIntegration"]["uri"]) for one in methods]
+
+    before = of_theirs()
+    for delete in (False, True):
+        if delete:
+            sign_in = account.state().fact("sign_in_resource", "id")
+            api.delete_resource(**place, resourceId=sign_in)
+        account.path().unlink()
+        assert recovered(account).settings.path == "/signin"
+        account.up(confirm=lambda _: None)
+        assert of_theirs() == before
+
+
+def test_a_setting_that_no_stack_can_have_is_left_out_and_named(account: Account) -> None:
+    account.up()
+    function = account.state().fact("sign_in_function", "id")
+    account.client("lambda").update_function_configuration(FunctionName=function, Timeout=60)
+    account.path().unlink()
+    state = account.new_state()
+    (told,) = engine.recover(account.context_of(state))
+    assert "The sign in function has another sign in timeout than cogauth takes: 60." in told
+    assert f"'cogauth up{state.options}' sets it to 10" in told
+    state.save()
+    assert account.up()["sign_in_function"] == "updated"
+    found = account.client("lambda").get_function_configuration(FunctionName=function)
+    assert found["Timeout"] == 10
+
+
+@pytest.mark.parametrize(
+    "text", ["../../x", "", "x\x1b[2J", "8F1D2C9A-6D54-4C1E-9B57-0D0A5C1F3E21"]
+)
+def test_a_tag_that_is_no_stacks_id_is_nobodys(account: Account, text: str) -> None:
+    tags = {"cogauth:stack": "shop", "cogauth:stack-id": text}
+    account.client("cognito-idp").create_user_pool(PoolName="shop", UserPoolTags=tags)
+    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop"):
+        recovered(account)
+    assert not account.path().exists()
