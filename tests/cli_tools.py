@@ -7,6 +7,7 @@ after it imported the rest; PYTEST_DONT_REWRITE, for pytest could not do that an
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -17,10 +18,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
 COGAUTH = [PYTHON, "-m", "cogauth"]
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+LANG = "C.UTF-8"
 REGION = "eu-central-1"
 PATIENCE = 60.0
 ESCAPE = "\x1b"
@@ -54,6 +57,101 @@ CONTROL = (
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
+
+
+# Imports what the commands take, once, and forks for each of them: most of a command's time is
+# imports. What is forked is supervised by a fork of its own, so that several may run at once.
+FORKER = """
+import json, os, socket, sys
+import cogauth.calls, cogauth.engine, cogauth.explain, cogauth.users, cogauth.verify
+from cogauth.cli import main
+jobs = socket.socket(fileno=int(sys.argv[1]))
+how = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+while True:
+    text, fds, _, _ = socket.recv_fds(jobs, 1 << 20, 4)
+    if not text:
+        break
+    if os.fork():
+        for fd in fds:
+            os.close(fd)
+        os.wait()
+        continue
+    # Its parent doesn't wait for it, but for the fork that it came of.
+    if os.fork():
+        os._exit(0)
+    command = os.fork()
+    if command:
+        os.write(fds[3], b"%d\\n" % command)
+        os.write(fds[3], b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]))
+        os._exit(0)
+    job = json.loads(text)
+    os.setsid()
+    jobs.close()
+    for number in range(3):
+        os.dup2(fds[number], number)
+    for fd in fds:
+        os.close(fd)
+    os.chdir(job["folder"])
+    os.environ.clear()
+    os.environ.update(job["env"])
+    sys.stdin, sys.stdout = open(0, **how), open(1, "w", **how)
+    sys.stderr = open(2, "w", encoding=how["encoding"], errors="backslashreplace", buffering=1)
+    sys.argv = ["cogauth", *job["words"]]
+    main()
+    break
+"""
+# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
+AT_START = re.compile(r"LANG|LC_\w+|PYTHON\w+|LD_\w+")
+
+
+class Forker:
+    """Runs commands, each in a fork of one process that has imported them."""
+
+    def __init__(self) -> None:
+        self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [PYTHON, "-c", FORKER, str(theirs.fileno())],
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+
+    def run(
+        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes
+    ) -> Result:
+        """Run a command to its end."""
+        job = json.dumps({"folder": str(folder), "env": env, "words": words}).encode()
+        source, sink = os.pipe()
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            status = stack.enter_context(os.fdopen(source))
+            files[0].write(typed)
+            files[0].seek(0)
+            socket.send_fds(self._jobs, [job], [*(file.fileno() for file in files), sink])
+            os.close(sink)
+            pid = int(status.readline())
+            if not select.select([source], [], [], PATIENCE)[0]:
+                os.killpg(pid, signal.SIGKILL)
+                raise TimeoutError(f"{words} took longer than {PATIENCE} s")
+            code = int(status.readline())
+            for file in files[1:]:
+                file.seek(0)
+            out, err = (file.read().decode() for file in files[1:])
+        return Result(code, out, err)
+
+    def end(self) -> None:
+        self._jobs.close()
+        self._process.wait(PATIENCE)
+
+
+@functools.cache
+def forker() -> Forker:
+    """Return the one of this process."""
+    made = Forker()
+    atexit.register(made.end)
+    return made
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
@@ -71,7 +169,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     (folder / "tmp").mkdir(exist_ok=True)
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "LANG": "C.UTF-8",
+        "LANG": LANG,
         "HOME": str(folder),
         "TMPDIR": str(folder / "tmp"),
         # Beside the folder, for tests say what is in there.
@@ -237,11 +335,16 @@ class Cli:
 
     def run(self, *words: str, typed: str | bytes = "", **env: str) -> Result:
         """Run it to its end."""
+        all_env = {**self.env, **env}
+        given = typed.encode() if isinstance(typed, str) else typed
+        odd = {name for name in all_env if AT_START.fullmatch(name)} - {"LANG"}
+        if not odd and all_env.get("LANG") == LANG and not (self.folder / ".aws").exists():
+            return forker().run(self.folder, all_env, words, given)
         done = subprocess.run(
             [*COGAUTH, *words],
             cwd=self.folder,
-            env={**self.env, **env},
-            input=typed.encode() if isinstance(typed, str) else typed,
+            env=all_env,
+            input=given,
             capture_output=True,
             timeout=PATIENCE,
             check=False,

@@ -7,8 +7,6 @@ import hashlib
 import json
 import random
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +16,6 @@ from cli_tools import (
     ACCOUNT,
     CALLER,
     OWN_API,
-    PATIENCE,
     REGION,
     STACK_ID,
     Answer,
@@ -28,7 +25,6 @@ from cli_tools import (
     Result,
     asks_for_the_api,
     command_line,
-    environment,
     free_port,
     is_identity_call,
     whole_stack,
@@ -58,7 +54,6 @@ USER_TOKEN = ".".join(
         "signature",
     )
 )
-OWN_PROCESS = {"HOME", "LANG", "LC_ALL", "TMPDIR"}
 OWN_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 COMMANDS = {
     "up": ["up"],
@@ -494,57 +489,6 @@ def standing(cli: Cli, url: str) -> None:
     ).save()
 
 
-# Imports what a command takes, once, and forks for each: most of a command's time is imports.
-FORKER = """
-import json, os, sys
-import cogauth.engine, cogauth.explain, cogauth.verify, cogauth.users, cogauth.calls
-from cogauth.cli import main
-for line in sys.stdin:
-    job = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(job["folder"])
-        os.environ.clear()
-        os.environ.update(job["env"])
-        for number, name in enumerate(("in", "out", "err")):
-            mode = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
-            os.dup2(os.open(name, mode), number)
-        sys.stdin, sys.stdout = open(0), open(1, "w")
-        sys.stderr = open(2, "w", errors="backslashreplace")  # As Python has it.
-        sys.argv = ["cogauth", *job["words"]]
-        main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Forker:
-    """Runs commands one after the other, each in a fork of one process."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORKER],
-            env=environment(folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, cli: Cli, words: list[str], typed: str) -> Result:
-        (cli.folder / "in").write_text(typed)
-        job = {"folder": str(cli.folder), "env": cli.env, "words": words}
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        out, err = ((cli.folder / name).read_text(errors="replace") for name in ("out", "err"))
-        return Result(code, out, err)
-
-    def end(self) -> None:
-        self._process.communicate(timeout=PATIENCE)
-
-
 @dataclass
 class Run:
     """One command in one broken environment."""
@@ -553,7 +497,7 @@ class Run:
     command: str
     name: str
 
-    def report(self, folder: Path, url: str, forker: Forker) -> str:
+    def report(self, folder: Path, url: str) -> str:
         """Run it; return what is wrong with how it ended."""
         folder /= str(self.number)
         folder.mkdir()
@@ -568,11 +512,7 @@ class Run:
             words = [there if word == "URL" else word for word in COMMANDS[self.command]]
             words += ["--json", *(["--debug"] if debug else [])]
             typed = f"{USER_TOKEN if self.command == 'decode' else PASSWORD}\n"
-            # What Python and botocore look at when they are loaded.
-            if OWN_PROCESS & scene.env.keys() or (folder / ".aws").exists():
-                done = cli.run(*words, typed=typed)
-            else:
-                done = forker.run(cli, words, typed)
+            done = cli.run(*words, typed=typed)
         found = "; ".join(wrong(done, debug=debug))
         return f"{self.command}, {self.name}: {found}\n{done.out}\n{done.err}\n" if found else ""
 
@@ -611,17 +551,8 @@ def test_no_command_breaks_in_a_broken_environment(
     tmp_path: Path, server: Fixed, request: pytest.FixtureRequest
 ) -> None:
     chosen = runs(request.config)
-    forkers = [Forker(tmp_path) for _ in range(4)]
-
-    def some(nth: int) -> list[str]:
-        forker = forkers[nth]
-        try:
-            return [run.report(tmp_path, server.url, forker) for run in chosen[nth :: len(forkers)]]
-        finally:
-            forker.end()
-
-    with ThreadPoolExecutor(len(forkers)) as threads:
-        found = [said for several in threads.map(some, range(len(forkers))) for said in several]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda run: run.report(tmp_path, server.url), chosen))
     bad = list(filter(None, found))
     assert not bad, "\n".join([f"{len(bad)} of {len(chosen)}", *bad])
 
@@ -632,5 +563,5 @@ def test_an_answer_that_aws_would_not_give_is_said_to_be_so(cli: Cli, server: Fi
     env = {"AWS_ENDPOINT_URL": server.url}
     name, url = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"{server.url}/json"
     done = cli.run("users", "--json", **env, **{name: url}).must(1)
-    assert "nothing that AWS would answer: KeyError: 'Users'" in done.document["error"]
+    assert "nothing that AWS would answer: KeyError: 'UserPool'" in done.document["error"]
     assert f"{name}={url!r}" in done.document["error"]
