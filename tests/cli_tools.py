@@ -101,7 +101,7 @@ while True:
     break
 """
 # What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
-AT_START = re.compile(r"LANG|LC_\w+|PYTHON\w+|LD_\w+")
+AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+")
 
 
 class Forker:
