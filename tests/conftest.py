@@ -72,8 +72,8 @@ settings.load_profile("tests")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: many tests wait for a program of their own."""
-    return (os.cpu_count() or 1) + 1
+    """Twice as many as there are processors: many tests wait for a program of their own."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

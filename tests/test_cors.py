@@ -381,7 +381,7 @@ def test_after_a_fault_at_any_call_of_a_change(
     with account.calls.watched() as calls:
         account.up(cors_origins=CHOICES[later])
     total = sum(call.mutating for call in calls)
-    step = 1 if pytestconfig.getoption("--all-faults") else 2 * len(CORS_FAULTS)
+    step = 1 if pytestconfig.getoption("--all-faults") else 4 * len(CORS_FAULTS)
     for number in range(2 * list(CORS_FAULTS).index(fault) % step, total, step):
         account.up(cors_origins=CHOICES[before])
         _change_with_fault(account, CHOICES[later], number, fault)

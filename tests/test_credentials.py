@@ -449,7 +449,9 @@ def test_no_command_shows_a_password_in_a_url(tmp_path: Path, password: str, var
     url = f"http://ann:{password}@127.0.0.1:9"
     env = {**OWN_KEYS, "AWS_REGION": REGION, variable: url}
     with command_line(tmp_path, **env) as cli:
-        for words in (["up"], ["up", "--debug", "--json"], ["recover"]):
+        # Each command asks a dead proxy three times, and waits in between.
+        proxied = [["up", "--debug", "--json"]]
+        for words in proxied if "PROXY" in variable else [*proxied, ["up"], ["recover"]]:
             done = cli.run(*words)
             assert done.code in {1, 2}
             assert password not in done.out + done.err

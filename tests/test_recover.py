@@ -407,7 +407,7 @@ def recovered(account: Account, stack_id: str | None = None) -> State:
 
 
 def steps_to_test(request: pytest.FixtureRequest, total: int) -> range:
-    return range(1, total, 1 if request.config.getoption("--all-faults") else 5)
+    return range(1, total, 1 if request.config.getoption("--all-faults") else 9)
 
 
 @pytest.mark.parametrize("ending", ["up", "down"])
