@@ -670,6 +670,25 @@ def _security(api: RestAPI, method: Any, schemes: dict[str, Any]) -> list[dict[s
     return security
 
 
+def _create_resource(backend: APIGatewayBackend, api: str, parent: str, part: str) -> Any:
+    """Refuse a path that is there already, as AWS does."""
+    for one in backend.get_rest_api(api).resources.values():
+        if (one.parent_id, one.path_part) == (parent, part):
+            raise ConflictException(
+                f"Another resource with the same parent already has this name: {part}"
+            )
+    return _moto_create_resource(backend, api, parent, part)
+
+
+def _put_method(
+    backend: APIGatewayBackend, api: str, resource: str, method: str, *rest: Any, **named: Any
+) -> Any:
+    """Refuse a method that is there already, as AWS does."""
+    if method in backend.get_resource(api, resource).resource_methods:
+        raise ConflictException("Method already exists for this resource")
+    return _moto_put_method(backend, api, resource, method, *rest, **named)
+
+
 def _get_export(response: Any) -> Any:
     """Give what the stage's deployment is a snapshot of; moto exports the API as it stands."""
     names = response.path.split("/")
@@ -738,6 +757,8 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
 
 _moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
+_moto_create_resource = APIGatewayBackend.create_resource
+_moto_put_method = APIGatewayBackend.put_method
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
 _moto_get_integration = APIGatewayBackend.get_integration
 CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
@@ -749,8 +770,9 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
 
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set; that authorizers' names are unique in an API, that one which
-    is referred to stays, and that an export shows what is deployed; authorizers of type JWT.
+    gateway responses that nobody set; that a path and a method are made once, that authorizers'
+    names are unique in an API, that one which is referred to stays, and that an export shows what
+    is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -772,6 +794,8 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "create_authorizer", _create_authorizer)
         patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
         patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
+        patch.setattr(APIGatewayBackend, "create_resource", _create_resource)
+        patch.setattr(APIGatewayBackend, "put_method", _put_method)
         patch.setattr(APIGatewayResponse, "get_export", _get_export)
         yield
 
