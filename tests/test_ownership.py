@@ -366,11 +366,6 @@ def others(account: Account) -> Any:
     ]
 
 
-def without_ours(found: Any) -> Any:
-    """The others' part of a description, in which ours begins with shop- or /aws/lambda/shop-."""
-    return [one for one in found if '"shop-' not in json.dumps(one)]
-
-
 @pytest.mark.parametrize("key", ROOTS)
 def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
     account.up("shop2")
