@@ -19,6 +19,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
@@ -449,11 +450,17 @@ def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def quick_moto() -> Iterator[None]:
-    """Let moto read its RSA key once, not for each pool; and its classes, not for each call."""
+    """Let moto read its RSA key once, not for each pool; and its classes, not for each call.
+
+    And let botocore read a service's model once, not for each command that is run in this process.
+    """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
+        load = JSONFileLoader.load_file
+        loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
+        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
         names = functools.cache(responses.method_names_from_class)
         patch.setattr(responses, "method_names_from_class", names)
         # AWS takes two calls at once; moto's dictionaries are not made for that.
