@@ -834,7 +834,19 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
         for key in [key for key in state.resources[step] if key != "rest_api"]:
             del state.resources[step][key]
     state.save()
-    with pytest.raises(NameTakenError, match="/orders in the stack's rest api"):
+    tries = 0
+
+    def wait_for_the_rest(call: Call) -> Any:
+        """Keep the path waiting, so that whatever doesn't need it comes first."""
+        nonlocal tries
+        tries += call.operation == "CreateResource"
+        passes = call.operation != "CreateResource" or tries > 5
+        return None if passes else refusal(429, "TooManyRequestsException")
+
+    with (
+        account.calls.watched(wait_for_the_rest),
+        pytest.raises(NameTakenError, match="/orders in the stack's rest api"),
+    ):
         account.up()
     assert inside.described() == before
     account.path().write_text(text)
@@ -846,7 +858,10 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
 
 def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -> None:
     account.up(path="/sign-in")
-    Inside(account)
+    inside = Inside(account)
+    # It comes after theirs in AWS's list.
+    inside.api.delete_resource(**inside.place, resourceId=fact(account, "sign_in_resource"))
+    account.up()
     account.path().unlink()
     assert account.recover().settings.path == "/sign-in"
     account.up()
@@ -887,6 +902,9 @@ def test_no_pool_with_a_user_is_swept_whatever_the_estimate_says(
     else:
         assert account.up() == UNCHANGED
     assert describe_pool(account, theirs) == before
+    # Whoever may make a client may give it the name that ours has.
+    cognito.create_user_pool_client(UserPoolId=theirs, ClientName=account.context().name_with_id)
+    before = describe_pool(account, theirs)
     result = account.down()
     assert ids(result.remaining) == [theirs]
     assert describe_pool(account, theirs) == before
