@@ -19,6 +19,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from joserfc import jwk
 from moto import mock_aws
@@ -449,11 +450,17 @@ def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def quick_moto() -> Iterator[None]:
-    """Let moto read its RSA key once, not for each pool; and its classes, not for each call."""
+    """Let moto read its RSA key once, not for each pool; and its classes, not for each call.
+
+    And let botocore read a service's model once, not for each command that is run in this process.
+    """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
+        load = JSONFileLoader.load_file
+        loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
+        patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
         names = functools.cache(responses.method_names_from_class)
         patch.setattr(responses, "method_names_from_class", names)
         # AWS takes two calls at once; moto's dictionaries are not made for that.
@@ -670,6 +677,25 @@ def _security(api: RestAPI, method: Any, schemes: dict[str, Any]) -> list[dict[s
     return security
 
 
+def _create_resource(backend: APIGatewayBackend, api: str, parent: str, part: str) -> Any:
+    """Refuse a path that is there already, as AWS does."""
+    for one in backend.get_rest_api(api).resources.values():
+        if (one.parent_id, one.path_part) == (parent, part):
+            raise ConflictException(
+                f"Another resource with the same parent already has this name: {part}"
+            )
+    return _moto_create_resource(backend, api, parent, part)
+
+
+def _put_method(
+    backend: APIGatewayBackend, api: str, resource: str, method: str, *rest: Any, **named: Any
+) -> Any:
+    """Refuse a method that is there already, as AWS does."""
+    if method in backend.get_resource(api, resource).resource_methods:
+        raise ConflictException("Method already exists for this resource")
+    return _moto_put_method(backend, api, resource, method, *rest, **named)
+
+
 def _get_export(response: Any) -> Any:
     """Give what the stage's deployment is a snapshot of; moto exports the API as it stands."""
     names = response.path.split("/")
@@ -738,6 +764,8 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
 
 _moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
+_moto_create_resource = APIGatewayBackend.create_resource
+_moto_put_method = APIGatewayBackend.put_method
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
 _moto_get_integration = APIGatewayBackend.get_integration
 CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
@@ -749,8 +777,9 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
 
     tags of a REST API, the deletion of one that is gone, an integration that isn't there,
     UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set; that authorizers' names are unique in an API, that one which
-    is referred to stays, and that an export shows what is deployed; authorizers of type JWT.
+    gateway responses that nobody set; that a path and a method are made once, that authorizers'
+    names are unique in an API, that one which is referred to stays, and that an export shows what
+    is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -772,6 +801,8 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "create_authorizer", _create_authorizer)
         patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
         patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
+        patch.setattr(APIGatewayBackend, "create_resource", _create_resource)
+        patch.setattr(APIGatewayBackend, "put_method", _put_method)
         patch.setattr(APIGatewayResponse, "get_export", _get_export)
         yield
 

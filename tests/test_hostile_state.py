@@ -36,15 +36,26 @@ from cli_tools import (
     processes_of,
     whole_stack,
 )
-from conftest import RESOURCES, Account, inventory
-from hypothesis import HealthCheck, given, settings
+from conftest import READS, RESOURCES, Account
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from moto.backends import get_backend
 from moto.core.botocore_stubber import BotocoreStubber
-from test_attach import Orders, attach, detach
+from test_attach import Orders, attach, detach, ours
+from test_engine import description, without_metadata
 from test_environments import COMMANDS
+from test_ownership import (
+    Inside,
+    describe_api,
+    describe_pool,
+    make_api,
+    make_pool,
+    plain,
+)
 
-from cogauth import forms, tokens
+from cogauth import engine, forms, tokens
 from cogauth.cli.common import Target, local_stacks
+from cogauth.engine import Wanted
 from cogauth.errors import CogauthError, StateError
 from cogauth.files import beside, trusting
 from cogauth.lock import hold
@@ -766,6 +777,19 @@ LOOKING = [
     ["detach", "--dry-run"],
     ["decode"],
 ]
+UPS = [
+    ["up", "--yes"],
+    ["up", "--yes", "--throttle-rate", "3", "--tier", "PLUS"],
+    ["up", "--yes", "--cors-origin", "https://a.example"],
+]
+DOWN = ["down", "--yes"]
+ACTING = [
+    ["detach", "--yes"],
+    ["attach", "--api", "orders", "--path", "/[oi]*", "--yes"],
+    ["users", "--delete", "user0", "--yes"],
+    ["verify"],
+    ["recover"],
+]
 hostile = (
     st.sampled_from([*EVIL, *TERMINAL, "http://evil.example", "//evil.example", "evil1", "$(id)"])
     | st.sampled_from([OTHERS_ARN, "eu-central-1_Other", "999999999999", "us-east-1", "x" * 5000])
@@ -779,65 +803,242 @@ hostile = (
 )
 # AWS's own, and the stack's own API.
 AWS_HOST = r"(sts|cognito-idp|apigateway|lambda|iam|logs|tagging)(\.[a-z0-9-]+)?\.amazonaws\.com"
+MOTOS = ("apigateway", "cognito-idp", "iam", "lambda", "logs", "sts")
 
 
-def test_no_change_of_a_state_file_sends_anything_elsewhere(
-    account: Account, asked: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What AWS is asked for that may change anything."""
+    found: list[str] = []
+    process = BotocoreStubber.process_request
+
+    def note(self: BotocoreStubber, request: Any) -> Any:
+        target = re.search(r"\.(\w+)'?$", str(request.headers.get("X-Amz-Target")))
+        name = target or re.search(r"Action=(\w+)", str(request.body))
+        if request.method != "GET" and not (name and name[1].startswith(READS)):
+            found.append(f"{request.method} {request.url} {name and name[1]}")
+        return process(self, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", note)
+    return found
+
+
+class Kept:
+    """All that moto has, to be had again and again: to make it anew takes longer."""
+
+    def __init__(self) -> None:
+        self._saved = [(each, self._copy(vars(each))) for each in self._all()]
+
+    def _all(self) -> list[Any]:
+        accounts = [one for name in MOTOS for one in get_backend(name).values()]  # type: ignore[call-overload]
+        return [backend for regions in accounts for backend in regions.values()]
+
+    def _copy(self, values: dict[str, Any]) -> dict[str, Any]:
+        # They refer to one another.
+        return copy.deepcopy(values, {id(each): each for each in self._all()})
+
+    def restore(self) -> None:
+        known = {id(backend) for backend, _ in self._saved}
+        for backend in self._all():
+            if id(backend) not in known:
+                backend.reset()
+        for backend, saved in self._saved:
+            vars(backend).clear()
+            vars(backend).update(self._copy(saved))
+
+
+class Neighbourhood:
+    """A stack with an API attached to it, and all that others may have beside it and in it."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        account.up("shop2")
+        account.up()
+        self.orders, self.billing = Orders(account), Orders(account, "billing")
+        attach(account, path="/open")
+        ctx = account.context("shop2")
+        engine.attach(ctx, engine.plan_attach(ctx, Wanted("billing", "/open")), lambda *_: None)
+        self.inside = Inside(account)
+        self.pool, self.api = make_pool(account, "theirs", 2), make_api(account, "theirs")
+        own, other = account.state(), account.state("shop2")
+        for state in (own, other):
+            account.client("cognito-idp").admin_create_user(
+                UserPoolId=state.fact("user_pool", "id"), Username="user0"
+            )
+        self.own_api, self.own_pool = own.fact("rest_api", "id"), own.fact("user_pool", "id")
+        self.other = other
+        # By whose they are: what stands in the file, and what might stand there in its place.
+        ids = [
+            (mine[key], theirs["id"])
+            for step, records in own.resources.items()
+            for name, mine in records.items()
+            for theirs in [other.resources[step][name]]
+            for key in ["id"]
+            if mine["id"] != theirs["id"]
+        ]
+        self.swaps = {
+            "another stack's": [
+                *ids,
+                (own.stack_id, other.stack_id),
+                ("shop-", "shop2-"),
+                (self.orders.id, self.billing.id),
+                (self.orders.authorizers()[ours(account)], self.billing.authorizers()["jwt"]),
+            ],
+            "nobody's": [
+                (self.own_pool, self.pool),
+                (self.own_api, self.api),
+                (self.orders.id, self.api),
+                (self.orders.id, self.own_api),
+                (own.stack_id, STACK_ID),
+            ],
+            "in it": [
+                (own.fact("app_client", "id"), self.inside.client),
+                (own.fact("authorizer", "id"), self.inside.authorizer),
+                (own.fact("sign_in_resource", "id"), self.inside.resource),
+                (own.fact("hello_resource", "id"), self.inside.resource),
+                (own.fact("deployment", "id"), self.inside.deployment),
+                ('"/signin"', '"/orders"'),
+                ("POST /signin", "POST /orders"),
+                ('"dev"', '"prod"'),
+                ("/stages/dev", "/stages/prod"),
+            ],
+            "in the attached one": [
+                (self.orders.path("/open"), self.orders.path("/jwt")),
+                ("GET /open", "GET /jwt"),
+                ("POST /open", "GET /pool"),
+                (self.orders.authorizers()[ours(account)], self.orders.pool),
+                ('"NONE"', '"AWS_IAM"'),
+            ],
+        }
+        self.known = sorted({text for pairs in self.swaps.values() for _, text in pairs})
+
+    def described(self) -> dict[str, Any]:
+        """All that isn't the stack's own, by whose it is."""
+        account, live = self.account, self.orders.methods()
+        found = {
+            "the other stack's": [
+                [one for one in part if not re.search(r"\bshop\b", json.dumps(one))]
+                for part in without_metadata(description(account))
+            ],
+            "the other stack's pool": describe_pool(account, self.other.fact("user_pool", "id")),
+            "the other stack's API": describe_api(account, self.other.fact("rest_api", "id")),
+            "what that is attached to": describe_api(account, self.billing.id),
+            "somebody's pool": describe_pool(account, self.pool),
+            "somebody's API": describe_api(account, self.api),
+            "what nobody attached": {
+                name: live[name] for name in live if name.split()[1] not in {"/open", "/iam"}
+            },
+            "others' authorizers": plain(
+                *(
+                    self.orders.aws.get_authorizer(**self.orders.place, authorizerId=one)
+                    for one in (self.orders.jwt, self.orders.pool)
+                )
+            ),
+        }
+        standing = [
+            *account.client("apigateway").get_rest_apis(limit=500)["items"],
+            *account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"],
+        ]
+        if {self.own_api, self.own_pool} <= {one.get("id") or one.get("Id") for one in standing}:
+            # 'down' deletes the stack's own with all in it.
+            found["what is in the stack's own"] = self.inside.described()
+        return found
+
+
+def changed(data: st.DataObject, document: Any, nearby: Neighbourhood) -> Any:
+    """Return a state file's document with something else in it."""
+    how = data.draw(st.sampled_from(["swap", "swap", "swap", "value", "status", "drop", "name"]))
+    if how == "swap":
+        pairs = nearby.swaps[data.draw(st.sampled_from(sorted(nearby.swaps)))]
+        some = st.lists(st.sampled_from(pairs), min_size=1, max_size=4, unique=True)
+        text = json.dumps(document)
+        for own, theirs in data.draw(some | st.just(pairs)):
+            text = text.replace(own, theirs)
+        return json.loads(text)
+    if how in {"status", "drop"}:
+        records = [(group, key) for group in document["resources"].values() for key in list(group)]
+        if not records:
+            return document
+        group, key = data.draw(st.sampled_from(records))
+        if how == "drop":
+            del group[key]
+            return document
+        status = data.draw(st.sampled_from(["creating", "created", "outdated", "deleting"]))
+        group[key] |= {"status": status, "since": "2026-11-23T08:00:00+00:00"}
+        return document
+    *outer, last = data.draw(st.sampled_from(places(document)[1:]))
+    inner = document
+    for key in outer:
+        inner = inner[key]
+    former = inner.pop(last)
+    value = data.draw(st.sampled_from(nearby.known) | hostile) if how == "value" else former
+    if isinstance(inner, list):
+        inner.insert(last, value)
+    elif how == "value":
+        inner[last] = value
+    else:
+        inner[data.draw(st.text(max_size=4) | st.sampled_from([*EVIL, *nearby.known]))] = value
+    return document
+
+
+def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_elsewhere(
+    account: Account,
+    asked: list[str],
+    writes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
 ) -> None:
-    account.up()
-    orders = Orders(account)
-    attach(account, path="/open")
+    nearby = Neighbourhood(account)
     account.grow_old()
     path = account.path()
-    sound, before = json.loads(path.read_text()), inventory(account.session)
-    api = account.state().fact("rest_api", "id")
+    sound, before, kept = json.loads(path.read_text()), nearby.described(), Kept()
+    assert "what is in the stack's own" in before
+    api = nearby.own_api
     allowed = re.compile(rf"{AWS_HOST}|{api}\.execute-api\.{REGION}\.amazonaws\.com")
-    text_of = {  # what somebody could put there that has the right form
-        "api": (api, orders.id),
-        "pool": (account.state().fact("user_pool", "id"), f"{REGION}_Other1"),
-        "stack_id": (account.state().stack_id, STACK_ID),
-    }
-    monkeypatch.setenv("COGAUTH_STACK", "shop")
-    monkeypatch.setenv("COGAUTH_STATE", str(path))
-    monkeypatch.setenv("COGAUTH_PASSWORD", PASSWORD)
+    for name, value in {
+        "STACK": "shop",
+        "STATE": str(path),
+        "PASSWORD": PASSWORD,
+        # Nothing was interrupted, and moto knows at once.
+        "SETTLE": "0",
+    }.items():
+        monkeypatch.setenv(f"COGAUTH_{name}", value)
 
-    def check(document: Any, words: list[str]) -> str:
+    def check(document: Any, words: list[str]) -> None:
         path.write_text(json.dumps(document))
+        path.chmod(0o600)
         asked.clear()
+        writes.clear()
         done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n")
         assert done.code in {0, 1, 2}
         assert "Traceback" not in done.err
         assert "defect" not in done.err
         assert [host for host in asked if not allowed.fullmatch(host)] == []
-        return done.err
+        if writes:
+            after = nearby.described()
+            assert after == {whose: before[whose] for whose in after}, writes
+            assert words[0] == "down" or after.keys() == before.keys()
+            kept.restore()
 
-    # The file itself does reach its own API: else the rest of this would say nothing.
+    # The file itself does reach its own API, and changes are seen: else this would say nothing.
     check(sound, LOOKING[0])
     assert f"{api}.execute-api.{REGION}.amazonaws.com" in asked
+    for words in [*UPS, *ACTING, DOWN]:
+        check(sound, words)
+        assert writes or words[0] in {"verify", "recover"} or words == UPS[0], words
+    assert nearby.described() == before
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    everything = pytestconfig.getoption("--all-faults")
+
+    @settings(max_examples=1000 if everything else 20, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def change(data: st.DataObject) -> None:
         document = copy.deepcopy(sound)
-        words = data.draw(st.sampled_from(LOOKING))
-        how = data.draw(st.sampled_from(["value", "value", "value", "name", "none", *text_of]))
-        if how in text_of:
-            ours, theirs = text_of[how]
-            document = json.loads(json.dumps(document).replace(ours, theirs))
-        else:
-            *outer, last = data.draw(st.sampled_from(places(document)[1:]))
-            inner = document
-            for key in outer:
-                inner = inner[key]
-            former = inner.pop(last)
-            if how == "value" or isinstance(inner, list):
-                value = data.draw(hostile)
-                inner.insert(last, value) if isinstance(inner, list) else inner.update(
-                    {last: value}
-                )
-            elif how == "name":
-                inner[data.draw(st.text(max_size=4) | st.sampled_from(EVIL))] = former
-        check(document, words)
+        for _ in range(data.draw(st.integers(1, 2))):
+            document = changed(data, document, nearby)
+        others = [data.draw(st.sampled_from(some)) for some in (UPS, ACTING, LOOKING)]
+        note(f"{others}: {json.dumps(document)}")
+        for words in [*others, DOWN]:
+            check(document, words)
 
     change()
-    assert inventory(account.session) == before

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cli_tools import client, in_process
 from conftest import Account, Call, Silent, StoppedError, refusal
+from moto.cognitoidp.models import CognitoIdpUserPool
 from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool, ours
 from test_engine import (
     ROLE,
@@ -29,8 +31,8 @@ from test_engine import (
 )
 
 from cogauth import engine
-from cogauth.errors import CogauthError, NotOwnedError, UsageError
-from cogauth.state import ATTACHED, CREATED, CREATING
+from cogauth.errors import CogauthError, NameTakenError, NotOwnedError, UsageError
+from cogauth.state import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -364,11 +366,6 @@ def others(account: Account) -> Any:
     ]
 
 
-def without_ours(found: Any) -> Any:
-    """The others' part of a description, in which ours begins with shop- or /aws/lambda/shop-."""
-    return [one for one in found if '"shop-' not in json.dumps(one)]
-
-
 @pytest.mark.parametrize("key", ROOTS)
 def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
     account.up("shop2")
@@ -614,6 +611,303 @@ def test_only_what_is_recorded_can_be_adopted(
     done = command(account, monkeypatch, "up", "--adopt", theirs, "--yes").must(2)
     assert "It records: none" in done.err
     assert not account.path().exists()
+
+
+# ---- A pool and an API are the stack's by both tags
+
+
+def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.up("shop2")
+    account.up()
+    theirs = account.state("shop2")
+    account.client("cognito-idp").admin_create_user(
+        UserPoolId=theirs.fact("user_pool", "id"), Username="ann"
+    )
+    state = account.state()
+    state.stack_id = theirs.stack_id
+    for key in ("user_pool", "rest_api"):
+        record = theirs.by_key(key)
+        assert record is not None
+        state.put(ROOTS[key], key, record)
+    before = others(account), standing(account)
+    done = command(account, monkeypatch, "down", "--yes", "--settle", "0").must(1)
+    assert f"user pool {theirs.fact('user_pool', 'id')}: isn't this stack's" in " ".join(
+        done.err.split()
+    )
+    assert (others(account), standing(account)) == before
+    assert account.up("shop2") == UNCHANGED
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize(
+    "words", [("users",), ("users", "--delete", "user0", "--yes"), ("verify",)], ids=" ".join
+)
+def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
+    account: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], *, tagged: bool
+) -> None:
+    account.up()
+    whose = account.new_state("shop2")
+    claim = {"cogauth:stack": "shop2", "cogauth:stack-id": whose.stack_id} if tagged else {}
+    theirs = make_pool(account, "theirs", 1, UserPoolTags=claim)
+    throwaway = f"{THROWAWAY}{0:032x}"
+    account.client("cognito-idp").admin_create_user(UserPoolId=theirs, Username=throwaway)
+    record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
+    # Those that may stand 'verify' deletes without a question.
+    account.state().put_throwaway_user(throwaway, "2026-11-23T08:00:00+00:00")
+    before = describe_pool(account, theirs)
+    done = command(account, monkeypatch, *words).must(1)
+    assert f"The user pool {theirs}, which" in done.err
+    assert "isn't this stack's by its tags" in done.err
+    assert "user0" not in done.out
+    assert describe_pool(account, theirs) == before
+
+
+@pytest.mark.parametrize("with_id", [False, True])
+@pytest.mark.parametrize("key", ["user_pool", "rest_api"])
+def test_nothing_that_is_tagged_as_another_stacks_is_adopted(
+    account: Account, key: str, *, with_id: bool
+) -> None:
+    account.up()
+    claim = {"cogauth:stack": "shop2"}
+    if with_id:
+        claim["cogauth:stack-id"] = account.state().stack_id
+    if key == "user_pool":
+        update_pool(account, UserPoolTags=claim)
+    else:
+        untag_api(account)
+        account.client("apigateway").tag_resource(
+            resourceArn=account.state().fact(key, "arn"), tags=claim
+        )
+    tagged = tags_now(account)
+    questions: list[str] = []
+    with account.calls.watched() as calls, pytest.raises(NotOwnedError, match="stack shop2") as got:
+        account.up(adopt=(fact(account, key),), confirm=questions.append)
+    assert "--adopt" not in str(got.value)
+    assert (mutations(calls), questions) == ([], [])
+    assert tags_now(account) == tagged
+
+
+def test_a_stage_without_its_tags_is_left_alone_until_they_are_back(account: Account) -> None:
+    account.up()
+    api, arn = account.client("apigateway"), account.state().fact("stage", "arn")
+    api.untag_resource(resourceArn=arn, tagKeys=list(TAGS))
+    before = describe_api(account, fact(account, "rest_api"))
+    with pytest.raises(NameTakenError, match="put its tags back") as caught:
+        account.up(throttle_rate=3)
+    for name, value in tags(account).items():
+        assert f"{name} = {value}" in str(caught.value)
+    assert describe_api(account, fact(account, "rest_api")) == before
+    api.tag_resource(resourceArn=arn, tags=tags(account))
+    assert account.up(throttle_rate=3)["deployment"] == "updated"
+    assert account.up() == UNCHANGED
+
+
+# ---- What is in a pool or an API of the stack's, and isn't the stack's
+
+
+class Inside:
+    """What somebody else has in the stack's own pool and API."""
+
+    def __init__(self, account: Account, stack: str = "shop") -> None:
+        self.account = account
+        state = account.state(stack)
+        self.api: Any = account.client("apigateway")
+        self.cognito: Any = account.client("cognito-idp")
+        self.pool = {"UserPoolId": state.fact("user_pool", "id")}
+        self.place = {"restApiId": state.fact("rest_api", "id")}
+        self.client = self.cognito.create_user_pool_client(
+            **self.pool, ClientName="theirs", GenerateSecret=True
+        )["UserPoolClient"]["ClientId"]
+        self.authorizer = self.api.create_authorizer(
+            **self.place,
+            name="theirs",
+            type="COGNITO_USER_POOLS",
+            providerARNs=[OTHER_POOL],
+            identitySource="method.request.header.Theirs",
+        )["id"]
+        self.resource = self.api.create_resource(
+            **self.place, parentId=state.fact("rest_api", "root"), pathPart="orders"
+        )["id"]
+        for name in ("GET", "POST", "OPTIONS"):
+            method = {**self.place, "resourceId": self.resource, "httpMethod": name}
+            self.api.put_method(
+                **method, authorizationType="COGNITO_USER_POOLS", authorizerId=self.authorizer
+            )
+            self.api.put_integration(**method, type="MOCK")
+        self.deployment = self.api.create_deployment(**self.place, description="theirs")["id"]
+        self.api.create_stage(**self.place, stageName="prod", deploymentId=self.deployment)
+
+    def described(self) -> Any:
+        """All of it, as it stands."""
+        place = self.place
+        return plain(
+            self.cognito.describe_user_pool_client(**self.pool, ClientId=self.client),
+            self.api.get_authorizer(**place, authorizerId=self.authorizer),
+            self.api.get_resource(**place, resourceId=self.resource, embed=["methods"]),
+            self.api.get_deployment(**place, deploymentId=self.deployment),
+            self.api.get_stage(**place, stageName="prod"),
+        )
+
+
+def name_inside(account: Account, inside: Inside, key: str, status: str) -> None:
+    """Let the state file say that a part of the stack is somebody's."""
+    state = account.state()
+    step, record = next(
+        (step, records[key]) for step, records in state.resources.items() if key in records
+    )
+    identifier = {
+        "app_client": inside.client,
+        "sign_in_resource": inside.resource,
+        "hello_resource": inside.resource,
+        "authorizer": inside.authorizer,
+        "deployment": inside.deployment,
+    }[key]
+    since = "2026-11-23T08:00:00+00:00"
+    state.put(step, key, {**record, "id": identifier, "status": status, "since": since})
+
+
+@pytest.mark.parametrize("status", [CREATED, OUTDATED, DELETING])
+@pytest.mark.parametrize(
+    "key", ["app_client", "sign_in_resource", "hello_resource", "authorizer", "deployment"]
+)
+def test_up_finds_its_own_again_where_the_file_names_somebodys(
+    account: Account, key: str, status: str
+) -> None:
+    account.up()
+    sound, inside = account.state(), Inside(account)
+    before, world = inside.described(), standing(account)
+    name_inside(account, inside, key, status)
+    account.up(throttle_rate=3)
+    assert inside.described() == before
+    if status == OUTDATED and key in {"app_client", "authorizer"}:
+        # It is made anew, and the former one goes with the next run.
+        account.up()
+    elif key != "deployment":
+        assert fact(account, key) == sound.fact(key, "id")
+    assert standing(account) == world
+    assert account.up() == UNCHANGED
+    function = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
+    assert fact(account, "app_client") in str(function["Environment"])
+    assert account.down().clean
+
+
+def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
+    account.up()
+    inside = Inside(account)
+    before, world = inside.described(), standing(account)
+    state = account.state()
+    sound = state.settings
+    state.settings = replace(sound, stage="prod")
+    arn = state.fact("stage", "arn").replace("/dev", "/prod")
+    state.put("deployment", "stage", {"status": CREATED, "id": "prod", "arn": arn})
+    with pytest.raises(NameTakenError, match="prod"):
+        account.up(throttle_rate=3)
+    assert inside.described() == before
+    state = account.state()
+    state.settings = sound
+    state.drop("deployment", "stage")
+    account.up()
+    assert inside.described() == before
+    assert standing(account) == world
+    assert account.up() == UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("forget", "known"),
+    [((), False), ((), True), (("rest_api",), False), (("rest_api", "sign_in_function"), False)],
+)
+def test_up_takes_no_path_of_somebodys_for_the_sign_in(
+    account: Account, forget: tuple[str, ...], *, known: bool
+) -> None:
+    account.up(cors_origins=("https://a.example",))
+    inside = Inside(account)
+    before, world = inside.described(), standing(account)
+    text = account.path().read_text()
+    state = account.state()
+    state.settings = replace(state.settings, path="/orders")
+    if known:
+        name_inside(account, inside, "sign_in_resource", CREATED)
+        state.resources["rest_api"]["sign_in_resource"].update(path="/orders", id=inside.resource)
+    for step in forget:
+        for key in [key for key in state.resources[step] if key != "rest_api"]:
+            del state.resources[step][key]
+    state.save()
+    tries = 0
+
+    def wait_for_the_rest(call: Call) -> Any:
+        """Keep the path waiting, so that whatever doesn't need it comes first."""
+        nonlocal tries
+        tries += call.operation == "CreateResource"
+        passes = call.operation != "CreateResource" or tries > 5
+        return None if passes else refusal(429, "TooManyRequestsException")
+
+    with (
+        account.calls.watched(wait_for_the_rest),
+        pytest.raises(NameTakenError, match="/orders in the stack's rest api"),
+    ):
+        account.up()
+    assert inside.described() == before
+    account.path().write_text(text)
+    account.up()
+    assert inside.described() == before
+    assert standing(account) == world
+    assert account.up() == UNCHANGED
+
+
+def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -> None:
+    account.up(path="/sign-in")
+    inside = Inside(account)
+    # It comes after theirs in AWS's list.
+    inside.api.delete_resource(**inside.place, resourceId=fact(account, "sign_in_resource"))
+    account.up()
+    account.path().unlink()
+    assert account.recover().settings.path == "/sign-in"
+    account.up()
+    assert account.up() == UNCHANGED
+
+
+# ---- A pool with users, whatever the estimate says
+
+
+@pytest.fixture
+def late_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cognito's estimate of a pool's users lags behind."""
+    described = CognitoIdpUserPool.to_json
+
+    def to_json(pool: CognitoIdpUserPool, *given: Any, **named: Any) -> dict[str, Any]:
+        return {**described(pool, *given, **named), "EstimatedNumberOfUsers": 0}
+
+    monkeypatch.setattr(CognitoIdpUserPool, "to_json", to_json)
+
+
+@pytest.mark.usefixtures("late_estimate")
+@pytest.mark.parametrize("status", [CREATED, CREATING])
+def test_no_pool_with_a_user_is_swept_whatever_the_estimate_says(
+    account: Account, status: str
+) -> None:
+    account.up()
+    cognito = account.client("cognito-idp")
+    theirs = cognito.create_user_pool(PoolName="shop", UserPoolTags=tags(account))["UserPool"]["Id"]
+    cognito.admin_create_user(UserPoolId=theirs, Username="ann")
+    before = describe_pool(account, theirs)
+    if status == CREATING:
+        state = account.state()
+        since = account.state().resources["user_pool"]["user_pool"]["since"]
+        cognito.delete_user_pool(UserPoolId=fact(account, "user_pool"))
+        state.put("user_pool", "user_pool", {"status": CREATING, "since": since})
+        with pytest.raises(NotOwnedError, match=theirs):
+            account.up()
+    else:
+        assert account.up() == UNCHANGED
+    assert describe_pool(account, theirs) == before
+    # Whoever may make a client may give it the name that ours has.
+    cognito.create_user_pool_client(UserPoolId=theirs, ClientName=account.context().name_with_id)
+    before = describe_pool(account, theirs)
+    result = account.down()
+    assert ids(result.remaining) == [theirs]
+    assert describe_pool(account, theirs) == before
 
 
 # ---- recover

@@ -274,7 +274,8 @@ def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
             reason=f"the {words(resource)} to go, whose deletion was interrupted",
             timeout_s=settling(ctx, record),
         )
-    return found[-1]
+    live = found[-1]
+    return live if live is not None and resource.is_named(ctx, live) else None
 
 
 def settling(ctx: Context, record: Record) -> float:
@@ -298,9 +299,9 @@ def write_fact(ctx: Context, step: Step, resource: Resource, live: Live) -> None
 
 
 def owned(ctx: Context, resource: Resource, live: Live) -> bool:
-    """Say whether a resource is this very stack's: by its tags, or by being part of ours."""
+    """Say whether a resource is this very stack's: by its tags, or by its name in what is ours."""
     tags = resource.tags(live)
-    return tags is None or ctx.owns(tags)
+    return resource.is_named(ctx, live) if tags is None else ctx.owns(tags)
 
 
 def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
@@ -311,6 +312,8 @@ def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> Non
     """
     if owned(ctx, resource, live):
         return
+    if resource.tags(live) is None:
+        raise _part_error(ctx, resource, live)
     name, tags = resource.facts(ctx, live)["id"], resource.tags(live) or {}
     if resource.taken is not None:
         error = taken_error(step.name, name, tags)
@@ -364,6 +367,17 @@ def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
     return NameTakenError(
         f"The name {name} ({step}) is taken by something that is not this stack's "
         f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
+    )
+
+
+def _part_error(ctx: Context, resource: Resource, live: Live) -> NameTakenError:
+    """Return the error that names what somebody else has in something that is the stack's."""
+    outer, facts = RESOURCES[resource.outermost], resource.facts(ctx, live)
+    return NameTakenError(
+        f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} is "
+        f"somebody else's, by what is in it. It was left alone. If the state file {ctx.state.path} "
+        f"isn't your own, move it away: 'cogauth recover{ctx.state.options}' writes it anew. Else "
+        "remove it yourself."
     )
 
 

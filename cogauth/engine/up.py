@@ -396,7 +396,7 @@ class _Up:
         self, ctx: Context, step: Step, resource: Resource, record: Record
     ) -> tuple[Live | None, str]:
         """Take a part of what is ours that bears the stack's id, if the record names another."""
-        if record["status"] != CREATED or not (resource.inside and resource.repeatable):
+        if record["status"] == OUTDATED or not (resource.inside and resource.repeatable):
             return None, CREATED_NOW
         for live in find_ours(ctx, resource):
             write_fact(ctx, step, resource, live)

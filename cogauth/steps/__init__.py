@@ -32,7 +32,8 @@ from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGr
 COGNITO = Caller(
     "cognito-idp", "user_pool", lambda ctx: ctx.fact("user_pool", "arn"), same_account=True
 )
-API_GATEWAY = Caller("apigateway", "rest_api", sign_in_source_arn)
+# The path first: what this says of another one tells whose that is.
+API_GATEWAY = Caller("apigateway", "sign_in_resource", sign_in_source_arn)
 
 STEPS = (
     Step("user_pool", "User pool", (UserPool(),)),

@@ -21,6 +21,7 @@ from cogauth.steps.base import (
     differing,
     or_none,
 )
+from cogauth.steps.lambda_ import SIGN_IN
 from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
@@ -139,13 +140,20 @@ class RestApi(Resource):
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the sign-in's path, and the stage that is ours."""
         api = ctx.aws.apigateway
-        pages = api.get_paginator("get_resources").paginate(restApiId=live["id"], embed=["methods"])
-        # Others' methods may be in it too.
-        paths = [
-            resource["path"]
+        pages = api.get_paginator("get_resources").paginate(
+            restApiId=live["id"], embed=["methods"], PaginationConfig=PAGE
+        )
+        posts = {
+            resource["path"]: resource["resourceMethods"]["POST"]
             for page in pages
             for resource in page["items"]
-            if _calls_sign_in(ctx, resource.get("resourceMethods", {}).get("POST") or {})
+            if "POST" in resource.get("resourceMethods", {})
+        }
+        # Its owner may have more in the API. Ours may have nothing behind it yet.
+        paths = [path for path, post in posts.items() if _asks_us(ctx, post)] or [
+            path
+            for path, post in posts.items()
+            if not post.get("methodIntegration") and post.get("authorizationType") == "NONE"
         ]
         stages = api.get_stages(restApiId=live["id"])["item"]
         names = [stage["stageName"] for stage in stages if ctx.owns(stage.get("tags", {}))]
@@ -216,6 +224,19 @@ class RestApi(Resource):
         return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
 
 
+def _asks_us(ctx: Context, method: Live) -> bool:
+    """Say whether the stack's sign-in function answers a method."""
+    uri = (method.get("methodIntegration") or {}).get("uri") or ""
+    return f":function:{SIGN_IN.name(ctx)}/invocations" in uri
+
+
+def _may_ask_us(ctx: Context) -> bool:
+    """Say whether the sign-in function's policy lets the sign-in's path call it."""
+    call = ctx.aws.lambda_.get_policy
+    answer = or_none(lambda: call(FunctionName=SIGN_IN.name(ctx)), "ResourceNotFoundException")
+    return answer is not None and f'"{sign_in_source_arn(ctx)}"' in answer["Policy"]
+
+
 class ApiResource(Resource):
     """A path of the API."""
 
@@ -240,22 +261,32 @@ class ApiResource(Resource):
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's resources for the path."""
         pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-            restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
+            restApiId=ctx.fact("rest_api"), embed=["methods"], PaginationConfig=PAGE
         )
         return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the resource by its id."""
+        """Get the resource by its id, with its methods."""
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_resource(
-                restApiId=ctx.fact("rest_api"), resourceId=record["id"]
+                restApiId=ctx.fact("rest_api"), resourceId=record["id"], embed=["methods"]
             ),
             GONE,
         )
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether it is the path that the stack asks for."""
-        return bool(live["path"] == self._path(ctx))
+        """Say whether it is the path that the stack asks for, and holds nobody else's sign-in.
+
+        The sign-in's path is the state file's to say. Its POST may be answered by the stack's
+        function, or by nothing yet; if somebody changed that, the function's policy still says
+        which path may call it.
+        """
+        if live["path"] != self._path(ctx):
+            return False
+        post = live.get("resourceMethods", {}).get("POST")
+        if self.key == "hello_resource" or post is None or not post.get("methodIntegration"):
+            return True
+        return _asks_us(ctx, post) or _may_ask_us(ctx)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the resource's id and path."""
@@ -800,13 +831,6 @@ def _throttle(stage: Live, method: str) -> Live:
         if key.replace("~1", "/").strip("/") == method.strip("/"):
             return settings  # type: ignore[no-any-return]
     return {}
-
-
-def _calls_sign_in(ctx: Context, method: Live) -> bool:
-    """Say whether a method's integration is the stack's sign-in function."""
-    name = ctx.state.by_key("sign_in_function") or {}
-    uri = method.get("methodIntegration", {}).get("uri", "")
-    return "arn" in name and uri.endswith(f"/functions/{name['arn']}/invocations")
 
 
 def _api_arn(ctx: Context, api: str) -> str:
