@@ -27,6 +27,7 @@ from moto.apigateway.exceptions import (
     AuthorizerNotFoundException,
     BadRequestException,
     ConflictException,
+    DeploymentNotFoundException,
     NoIntegrationDefined,
 )
 from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
@@ -677,6 +678,13 @@ def _security(api: RestAPI, method: Any, schemes: dict[str, Any]) -> list[dict[s
     return security
 
 
+def _get_deployment(backend: APIGatewayBackend, api: str, deployment: str) -> Any:
+    """Answer that there is no such deployment, as AWS does, where moto breaks."""
+    if deployment not in backend.get_rest_api(api).deployments:
+        raise DeploymentNotFoundException
+    return _moto_get_deployment(backend, api, deployment)
+
+
 def _create_resource(backend: APIGatewayBackend, api: str, parent: str, part: str) -> Any:
     """Refuse a path that is there already, as AWS does."""
     for one in backend.get_rest_api(api).resources.values():
@@ -764,6 +772,7 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
 
 _moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
+_moto_get_deployment = APIGatewayBackend.get_deployment
 _moto_create_resource = APIGatewayBackend.create_resource
 _moto_put_method = APIGatewayBackend.put_method
 _moto_delete_rest_api = APIGatewayBackend.delete_rest_api
@@ -775,11 +784,11 @@ CHOSEN = ("UsernameConfiguration", "UsernameAttributes", "AliasAttributes")
 def whole_moto(quick_moto: None) -> Iterator[None]:
     """What moto lacks of AWS: UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
 
-    tags of a REST API, the deletion of one that is gone, an integration that isn't there,
-    UpdateMethodResponse, a second PutMethodResponse, a header that no method response declares,
-    gateway responses that nobody set; that a path and a method are made once, that authorizers'
-    names are unique in an API, that one which is referred to stays, and that an export shows what
-    is deployed; authorizers of type JWT.
+    tags of a REST API, the deletion of one that is gone, an integration or a deployment that isn't
+    there, UpdateMethodResponse, a second PutMethodResponse, a header that no method response
+    declares, gateway responses that nobody set; that a path and a method are made once, that
+    authorizers' names are unique in an API, that one which is referred to stays, and that an export
+    shows what is deployed; authorizers of type JWT.
     """
     del quick_moto
     with pytest.MonkeyPatch.context() as patch:
@@ -801,6 +810,7 @@ def whole_moto(quick_moto: None) -> Iterator[None]:
         patch.setattr(APIGatewayBackend, "create_authorizer", _create_authorizer)
         patch.setattr(APIGatewayBackend, "delete_authorizer", _delete_authorizer)
         patch.setattr(APIGatewayBackend, "create_deployment", _create_deployment)
+        patch.setattr(APIGatewayBackend, "get_deployment", _get_deployment)
         patch.setattr(APIGatewayBackend, "create_resource", _create_resource)
         patch.setattr(APIGatewayBackend, "put_method", _put_method)
         patch.setattr(APIGatewayResponse, "get_export", _get_export)
