@@ -46,6 +46,10 @@ class StateError(CogauthError):
     """The state file is damaged, of another version, or belongs to another account or region."""
 
 
+class DamagedStateError(StateError):
+    """The state file can be read and is none that a cogauth writes."""
+
+
 class NewerStateError(StateError):
     """The state file was written by a newer cogauth; it is as good as that one."""
 

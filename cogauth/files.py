@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import errno
 import grp
+import io
 import json
 import os
 import pwd
 import re
 import shlex
+import shutil
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# To read a file: neither a link, nor hanging where somebody made a pipe of that name.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_IRREGULAR = "it is no regular file"
+_HARD_LINK = "it has a second name (a hard link)"
 # The folders in which owners and modes mean nothing, for the user said so.
 _trusted: set[Path] = set()
 
@@ -35,22 +41,27 @@ def beside(path: Path, what: str) -> Path:
     return path.with_name(f".{path.name}.cogauth-{what}")
 
 
+def is_beside(path: Path) -> bool:
+    """Say whether a name is one that ``beside`` gives."""
+    return re.fullmatch(r"\..+\.cogauth-[a-z]+", path.name) is not None
+
+
 def keep(path: Path) -> Path:
-    """Give a damaged file a second name, which says when, so that the first can be written anew.
+    """Copy a damaged file, so that it can be written anew; the copy's name says when.
+
+    The file itself stays until a sound one takes its place: after a kill in between it still says
+    that there is a stack.
 
     Returns:
-        The second name.
+        The copy's name.
 
     Raises:
-        OSError: the folder can't be written to.
+        CogauthError: the folder can't be written to, or the disk is full.
+        OSError: the file can't be read.
     """
     kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
-    try:
-        # It has its first name until a sound file takes that: after a kill in between it still says
-        # that there is a stack.
-        os.link(path, kept)
-    except OSError:
-        path.rename(kept)  # The file system has no second names, or it is a folder.
+    with os.fdopen(os.open(path, _READ), "rb") as damaged:
+        _write_whole(kept, damaged)
     return kept
 
 
@@ -112,14 +123,14 @@ def read_input(path: Path, limit: int) -> bytes:
         limit: no more bytes than this are read.
 
     Raises:
-        CogauthError: it belongs to another user, or others may write to it or to its folder.
+        CogauthError: it belongs to another user, others may write to it, or others may put another
+            file or folder in its place.
         OSError: it can't be read.
     """
     # By descriptors: of a name it isn't known what it will be of in the next moment.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        file = os.open(path.name, flags, dir_fd=folder)
+        file = os.open(path.name, _READ, dir_fd=folder)
         try:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
@@ -127,6 +138,7 @@ def read_input(path: Path, limit: int) -> bytes:
             if not is_trusted(path):
                 _check_ours_alone(path, found)
                 _check_folder(path.parent, os.fstat(folder))
+                _check_way(path.parent)
             with os.fdopen(file, "rb", closefd=False) as opened:
                 return opened.read(limit)
         finally:
@@ -145,23 +157,81 @@ def _check_ours_alone(path: Path, found: os.stat_result) -> None:
     if _others_may_write(found):
         remedy = f"Look at it, then: chmod go-w {shlex.quote(str(path))}"
         raise _untrusted(path, "others may write to it", remedy)
+    # In a sticky folder anyone can give another's file a name. None: it was just replaced.
+    if found.st_nlink > 1:
+        name = shlex.quote(str(path))
+        remedy = f"If it is the right one, put a copy in its place: cp {name} {name}.copy && mv "
+        remedy += f"{name}.copy {name}"
+        raise _untrusted(path, _HARD_LINK, remedy)
+
+
+def check_place(path: Path) -> None:
+    """See that nobody else can put something of theirs in the place of a file or its folders.
+
+    Raises:
+        CogauthError: somebody can.
+    """
+    if is_trusted(path):
+        return
+    with suppress(FileNotFoundError, NotADirectoryError):
+        _check_folder(path.parent, path.parent.stat())
+    _check_way(path.parent)
 
 
 def _check_folder(folder: Path, found: os.stat_result) -> None:
-    # In a sticky one, as /tmp, nobody replaces another's file.
-    if found.st_mode & stat.S_ISVTX:
-        return
-    if found.st_uid not in {0, os.geteuid()}:
+    """Check the folder that files of ours lie in."""
+    own = "Give a file in a folder of your own with --state FILE; or "
+    if found.st_uid not in _owners():
+        remedy = f"run this as that user; or, if you know what is in it: {_chown(folder)}"
         why = f"the folder belongs to another user (uid {found.st_uid})"
-        remedy = f"or run this as that user; or, if you know what is in it: {_chown(folder)}"
-    elif _others_may_write(found):
-        why = "others may write to the folder"
-        remedy = f"or look at what is in it, then: chmod go-w {shlex.quote(str(folder))}"
-    else:
-        return
-    raise _untrusted(
-        folder, why, f"Give a file in a folder of your own with --state FILE; {remedy}"
-    )
+        raise _untrusted(folder, why, own + remedy)
+    # In a sticky one, as /tmp, nobody but its owner replaces another's file.
+    if _others_may_write(found) and not found.st_mode & stat.S_ISVTX:
+        remedy = f"look at what is in it, then: chmod go-w {shlex.quote(str(folder))}"
+        raise _untrusted(folder, "others may write to the folder", own + remedy)
+
+
+def _check_way(folder: Path) -> None:
+    """Check each folder above: who may write to one can put another folder in the place of ours.
+
+    As sshd does (StrictModes): each belongs to this user or to root. Root itself also works in
+    other users' folders, as in a container where the checkout is another's: what root starts there
+    is in that user's hands anyway.
+    """
+    pending, seen = [folder.absolute()], {folder.absolute()}
+    while pending:
+        for each in (way := pending.pop(), *way.parents):
+            try:
+                found = each.lstat()
+            except OSError:
+                continue  # It isn't there yet; or whoever opens it says what is wrong.
+            theirs = found.st_uid not in _owners()
+            if theirs and os.geteuid() != 0:
+                why = f"the folder belongs to another user (uid {found.st_uid})"
+                raise _untrusted(each, why, f"{_ELSEWHERE}, or run this as that user")
+            if stat.S_ISLNK(found.st_mode):
+                target = each.parent / each.readlink()
+                if target not in seen:
+                    pending.append(target)
+                    seen.add(target)
+                continue
+            # Of whoever trusts another user, that user's groups are as good.
+            shared = found.st_mode & stat.S_IWOTH if theirs else _others_may_write(found)
+            if shared and not found.st_mode & stat.S_ISVTX:
+                sudo = "" if found.st_uid == os.geteuid() else "sudo "
+                remedy = f"{_ELSEWHERE}; or: {sudo}chmod go-w {shlex.quote(str(each))}"
+                raise _untrusted(each, "others may write to the folder", remedy)
+
+
+_ELSEWHERE = "Work below a folder of your own, or give a file there with --state FILE"
+
+
+def _owners() -> set[int]:
+    """Return whose folders are as good as one's own: this user's and root's.
+
+    Where root has another number, as in a user namespace, the root folder shows it.
+    """
+    return {os.geteuid(), 0, Path("/").stat().st_uid}
 
 
 def _chown(path: Path) -> str:
@@ -213,6 +283,8 @@ def open_own(path: Path, flags: int) -> int:
     except OSError as error:
         if is_link(path):
             raise _foreign(path, "it is a link") from error
+        if os.path.lexists(path) and not path.is_file():
+            raise _foreign(path, _IRREGULAR) from error
         raise
     try:
         check_own(path, os.fstat(file))
@@ -248,7 +320,7 @@ def check_own(path: Path, found: os.stat_result) -> None:
         CogauthError: it says what it is instead.
     """
     if not stat.S_ISREG(found.st_mode):
-        raise _foreign(path, "it is no regular file")
+        raise _foreign(path, _IRREGULAR)
     if not is_trusted(path):
         if found.st_uid != os.geteuid():
             raise _foreign(path, f"it belongs to another user (uid {found.st_uid})")
@@ -256,7 +328,7 @@ def check_own(path: Path, found: os.stat_result) -> None:
             raise _foreign(path, "others may write to it")
     # None: its last user has just deleted it.
     if found.st_nlink > 1:
-        raise _foreign(path, "it has a second name (a hard link)")
+        raise _foreign(path, _HARD_LINK)
 
 
 def _foreign(path: Path, why: str) -> CogauthError:
@@ -272,14 +344,17 @@ def write_private(path: Path, data: Any) -> None:
     Raises:
         CogauthError: the folder can't be written to, or the disk is full.
     """
-    text = json.dumps(data, indent=2) + "\n"
+    _write_whole(path, io.BytesIO((json.dumps(data, indent=2) + "\n").encode()))
+
+
+def _write_whole(path: Path, source: IO[bytes]) -> None:
     temporary = Path()
     try:
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_half(path), suffix=".tmp")
         temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            shutil.copyfileobj(source, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -296,15 +371,60 @@ def write_private(path: Path, data: Any) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def remove_private(path: Path) -> None:
-    """Delete a file that ``write_private`` wrote, and what a kill left of its writing."""
+def remove_private(path: Path) -> list[str]:
+    """Delete a file that ``write_private`` wrote, and what a kill left of its writing.
+
+    Returns:
+        What bears the names and was left alone, each with the reason.
+    """
     half = re.compile(re.escape(_half(path)) + r"[a-z0-9_]{8}\.tmp")
+    halves: list[Path] = []
     with suppress(FileNotFoundError, NotADirectoryError):
-        for found in list(path.parent.iterdir()):
-            if half.fullmatch(found.name) and not is_link(found):
-                found.unlink(missing_ok=True)
-    if not is_link(path):
-        path.unlink(missing_ok=True)
+        halves = [found for found in path.parent.iterdir() if half.fullmatch(found.name)]
+    return [line for each in (*halves, path) if (line := remove_own(each))]
+
+
+def remove_own(path: Path) -> str | None:
+    """Delete a file of ours; return what it is if it was left alone, because it isn't."""
+    try:
+        found = path.lstat()
+        why = None
+        if not stat.S_ISREG(found.st_mode):
+            why = _IRREGULAR
+        elif found.st_uid != os.geteuid() and not is_trusted(path):
+            why = f"it belongs to another user (uid {found.st_uid})"
+        elif found.st_nlink > 1:
+            why = _HARD_LINK
+        else:
+            path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = error.strerror
+    return f"left alone: {path}: {why}" if why else None
+
+
+def check_beside(path: Path) -> None:
+    """See that what bears the names of a state file's companions is our own, or nothing.
+
+    Raises:
+        CogauthError: it isn't.
+        OSError: it can't be read.
+    """
+    tokens = beside(path, "tokens")
+    for each in (tokens, beside(tokens, "lock")):
+        with suppress(FileNotFoundError):
+            os.close(open_own(each, os.O_RDONLY))
+
+
+def head(path: Path, size: int) -> bytes:
+    """Return how a regular file begins, whoever's it is; nothing of anything else.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with os.fdopen(os.open(path, _READ), "rb") as file:
+        return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
 
 def _half(path: Path) -> str:
@@ -316,12 +436,10 @@ def check_writable(path: Path) -> None:
     """See that a state file can be written, and read again, and leave nothing behind.
 
     Raises:
-        CogauthError: it can't; or others may write to its folder.
+        CogauthError: it can't; or others may put something of theirs in its place.
     """
+    check_place(path)
     folder = path.absolute().parent
-    if not is_trusted(path):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            _check_folder(folder, folder.stat())
     while not folder.exists():
         folder = folder.parent
     try:

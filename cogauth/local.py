@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import make_folder, open_own, read_own, write_private
+from cogauth.files import make_folder, open_own, read_own, remove_own, write_private
 from cogauth.lock import hold
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ FOLDER = "cogauth-local-aws"
 ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 
-_MARKER = ".cogauth"
-_MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
+MARKER = ".cogauth"
+MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
 _DATA_ID = re.compile(r"[0-9a-f]{16}")
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
 _RUN = ["-P", "-m", "ministack"]
@@ -256,10 +256,10 @@ class LocalAws:
             with suppress(LocalAwsError):
                 if record := self._read():
                     self._known.drop(record.data_id, self._folder)
-            if not self._tmp.is_symlink():
+            if _is_own_folder(self._tmp):
                 shutil.rmtree(self._tmp, ignore_errors=True)
-            for file in (self._record_file, self._log, self._alive, self._folder / _MARKER):
-                file.unlink(missing_ok=True)
+            for file in (self._record_file, self._log, self._alive, self._folder / MARKER):
+                remove_own(file)
             with suppress(OSError):  # Somebody has put something of theirs into it.
                 self._folder.rmdir()
 
@@ -279,13 +279,15 @@ class LocalAws:
             why = "it is a link, or no folder"
         elif found.st_uid != os.geteuid():
             why = f"it belongs to another user (uid {found.st_uid})"
-        elif not any(self._folder.iterdir()):
-            self._mark()  # A start was killed before it came to that.
         else:
             try:
-                read_own(self._folder / _MARKER)
+                inside = [(each.name, each.lstat().st_size) for each in self._folder.iterdir()]
+                if not set(inside) - {(MARKER, 0)}:
+                    self._mark()  # A start was killed before it came to that.
+                if read_own(self._folder / MARKER) != MARKED:
+                    why = f"its {MARKER} is not what cogauth writes"
             except (OSError, CogauthError):
-                why = f"it has no {_MARKER} of this user's, which marks cogauth's own"
+                why = f"it has no {MARKER} of this user's, which marks cogauth's own"
         if why:
             raise LocalAwsError(
                 f"{self._folder} is not the folder of cogauth's local AWS: {why}. It was left as "
@@ -294,8 +296,8 @@ class LocalAws:
         return True
 
     def _mark(self) -> None:
-        with os.fdopen(open_own(self._folder / _MARKER, os.O_WRONLY | os.O_CREAT), "wb") as file:
-            file.write(_MARKED)
+        with os.fdopen(open_own(self._folder / MARKER, os.O_WRONLY | os.O_CREAT), "wb") as file:
+            file.write(MARKED)
 
     def _trusted(self, record: _Record) -> _Record | None:
         """Return the record if its data are this user's; None if they can't be known.
@@ -331,11 +333,11 @@ class LocalAws:
         )
 
     def _all_data(self) -> list[Path]:
-        """Return the folders of data, by the names that only cogauth gives; no links."""
+        """Return this user's folders of data, by the names that only cogauth gives; no links."""
         return [
             path
             for path in self._folder.glob("data-*")
-            if _DATA_ID.fullmatch(path.name.removeprefix("data-")) and not path.is_symlink()
+            if _DATA_ID.fullmatch(path.name.removeprefix("data-")) and _is_own_folder(path)
         ]
 
     def _read(self) -> _Record | None:
@@ -356,6 +358,12 @@ class LocalAws:
 
         Returns the record, whether its data were lost, and why they won't be known again, if so.
         """
+        for folder in (self._tmp, *([self._data(old)] if old else [])):
+            if os.path.lexists(folder) and not _is_own_folder(folder):
+                raise LocalAwsError(
+                    f"{folder} is not cogauth's own: it is no folder of this user's. It was left "
+                    "as it is. Look where it comes from, and move it away."
+                )
         if old is None:
             self._end()  # Without its record a server would be of no use: nobody knows its port.
             record, data_lost = _Record(_choose_port(), secrets.token_hex(8)), False
@@ -380,10 +388,8 @@ class LocalAws:
             if data != self._data(record):
                 shutil.rmtree(data)
                 self._known.drop(data.name.removeprefix("data-"), self._folder)
-        if self._tmp.is_symlink():
-            raise LocalAwsError(f"{self._tmp} is a link, and was left as it is: delete it.")
         for file in list(self._pid_files()):
-            file.unlink()
+            remove_own(file)
         # A Lambda function of a killed server may still be at work in there.
         shutil.rmtree(self._tmp, ignore_errors=True)
         self._tmp.mkdir(mode=0o700, exist_ok=True)
@@ -523,6 +529,15 @@ class LocalAws:
                 return False
             self._sleep(_POLL_SECONDS)
         return True
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Whether it is a folder of this user's, and no link: ``rmtree`` would wait for a pipe."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _url(record: _Record) -> str:

@@ -9,6 +9,7 @@ No secret is in it.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import threading
@@ -20,8 +21,16 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from cogauth import forms
 from cogauth.environment import crosses_in_clear
-from cogauth.errors import CogauthError, NewerStateError, StateError, UsageError
-from cogauth.files import beside, is_trusted, read_input, remove_private, write_private
+from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError, UsageError
+from cogauth.files import (
+    beside,
+    head,
+    is_trusted,
+    read_input,
+    remove_own,
+    remove_private,
+    write_private,
+)
 from cogauth.printable import one_line
 from cogauth.settings import DEFAULT_STACK, STACK_NAME, Settings
 
@@ -31,6 +40,8 @@ if TYPE_CHECKING:
 VERSION = 1
 # More than any state file has, in bytes.
 LONGEST = 16_000_000
+# Within so many bytes one names its version and its stack's id.
+BEGINNING = 4096
 CREATING = "creating"
 CREATED = "created"
 # Created, and to be made anew: a deployment after which the API was changed.
@@ -255,20 +266,32 @@ class State:
         """The file of the tokens that ``test-login`` got, beside the state file."""
         return beside(self.path, "tokens")
 
-    def remove(self) -> None:
-        """Delete the file and the stored tokens: nothing of the stack is left."""
-        remove_private(self.tokens_path)
-        beside(self.tokens_path, "lock").unlink(missing_ok=True)
-        remove_private(self.path)
+    def remove(self) -> list[str]:
+        """Delete the file and the stored tokens: nothing of the stack is left.
+
+        Returns:
+            What bears their names and isn't our own: it was left alone. Each with the reason.
+        """
+        lock = remove_own(beside(self.tokens_path, "lock"))
+        left = [*remove_private(self.tokens_path), *([lock] if lock else [])]
+        # Last: after a kill in between it still says that there is something.
+        return [*left, *remove_private(self.path)]
 
 
 def is_of_cogauth(path: Path) -> bool:
-    """Say whether a file is a state file, sound or not: it names its version and its stack's id."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(LONGEST)
-    except OSError:
+    """Say whether a regular file may be a state file, sound or not.
+
+    A lock or tokens lie beside it; or it is named as one and can't be read, or its beginning names
+    the version and the stack's id.
+    """
+    if any(os.path.lexists(beside(path, what)) for what in ("lock", "tokens")):
+        return True
+    if path.suffix != ".json":
         return False
+    try:
+        text = head(path, BEGINNING)
+    except OSError:
+        return True
     return all(re.search(rb'"%s"\s*:' % name, text) for name in (b"version", b"stack_id"))
 
 
@@ -281,7 +304,8 @@ def load(path: Path) -> State | None:
         The state, or None if there is no such file.
 
     Raises:
-        StateError: the file can't be read, is damaged, or is of another version.
+        DamagedStateError: the file is damaged.
+        StateError: it can't be read, or a newer cogauth wrote it.
         CogauthError: others than this user may have written it.
     """
     try:
@@ -289,7 +313,10 @@ def load(path: Path) -> State | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateError(f"The state file {path} can't be read: {error.strerror}.") from error
+        raise StateError(
+            f"The state file {path} can't be read: {error.strerror}. Nothing was touched. Look "
+            "what it is, and move it away; or give another place with --state FILE."
+        ) from error
     try:
         if len(text) > LONGEST:
             raise ValueError(f"it has more than {LONGEST} bytes")  # noqa: TRY301 damage like any
@@ -297,7 +324,9 @@ def load(path: Path) -> State | None:
         if not isinstance(data, dict):
             raise ValueError("it holds no JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
-        if version == VERSION and not isinstance(version, bool):
+        if type(version) is not int or version < VERSION:
+            raise ValueError(f"version can't be {forms.shown(version)}")  # noqa: TRY301 as above
+        if version == VERSION:
             _check(data)
             return State(
                 path=path,
@@ -314,21 +343,16 @@ def load(path: Path) -> State | None:
             )
     except (ValueError, KeyError, RecursionError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise StateError(
+        raise DamagedStateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
             "touched in AWS. Restore it from a copy, or run 'cogauth recover' with the same "
             "--stack and --state: it keeps this one beside a new one, written from what stands in "
             "the account."
         ) from error
-    said = (
+    raise NewerStateError(
         f"The state file {path} is of version {forms.shown(version)}; this cogauth reads version "
-        f"{VERSION}."
+        f"{VERSION}. A newer cogauth wrote it: upgrade this one, or use that one."
     )
-    if isinstance(version, int) and version > VERSION:
-        raise NewerStateError(
-            f"{said} A newer cogauth wrote it: upgrade this one, or use that one."
-        )
-    raise StateError(f"{said} Use the cogauth that wrote it.")
 
 
 def _check(data: Any) -> None:

@@ -17,7 +17,14 @@ import boto3
 import pytest
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local import (
+    ACCESS_KEY_ID,
+    FOLDER,
+    MARKED,
+    MARKER,
+    SECRET_ACCESS_KEY,
+    LocalAws,
+)
 
 if TYPE_CHECKING:
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -46,7 +53,7 @@ def aws(folder: Path) -> Iterator[LocalAws]:
 def ours(folder: Path) -> None:
     """Make the folder as a start does."""
     folder.mkdir(parents=True)
-    (folder / ".cogauth").touch()
+    (folder / MARKER).write_bytes(MARKED)
 
 
 def session() -> boto3.Session:

@@ -19,7 +19,7 @@ from cli_tools import Cli, command_line, in_process, processes_of
 from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.files import beside, is_kept, keep, make_folder, open_own, read_input, write_private
-from cogauth.local import FOLDER, LocalAws
+from cogauth.local import FOLDER, MARKED, MARKER, LocalAws
 from cogauth.lock import hold
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def somebodys_folder(folder: Path, _victim: Path) -> None:
 
 def a_link_to_a_folder(folder: Path, victim: Path) -> None:
     somebodys_folder(victim.parent / "data", victim)
-    (victim.parent / "data" / ".cogauth").touch()
+    (victim.parent / "data" / MARKER).write_bytes(MARKED)
     folder.symlink_to(victim.parent / "data")
 
 
@@ -293,7 +293,7 @@ def another_users_folder(folder: Path, victim: Path) -> None:
     if not is_root:
         pytest.skip("only root can make another user's folder")
     somebodys_folder(folder, victim)
-    (folder / ".cogauth").touch()
+    (folder / MARKER).write_bytes(MARKED)
     os.chown(folder, 4711, 4711)
 
 
@@ -369,7 +369,7 @@ def test_what_somebody_put_into_our_folder_stays(local: LocalAws, tmp_path: Path
 def test_a_planted_file_in_our_folder_is_refused(name: str, victim: Path, tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     folder.mkdir()
-    (folder / ".cogauth").touch()
+    (folder / MARKER).write_bytes(MARKED)
     (folder / name).symlink_to(victim)
     with pytest.raises(CogauthError, match=f"{name} is not cogauth's own file: it is a link"):
         LocalAws(folder).start()

@@ -12,7 +12,7 @@ from cogauth.cli.common import (
     Target,
     connect,
     load_state,
-    local_stacks,
+    local_users,
     report_once,
     require_state,
     search,
@@ -99,9 +99,10 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
     for problem in result.problems:
         notice(f"Error: {problem}")
     if result.clean:
-        state.remove()
+        for left_alone in state.remove():
+            notice(f"  {left_alone}")
         if state.local_data is not None:
-            _end_local(target, "this was its last stack")
+            _end_local(target, ctx, "this was its last stack")
     _show(target, vars(result), begun)
     return 0 if result.clean else 1
 
@@ -113,8 +114,8 @@ def _why(each: Doomed) -> str:
     return "" if each.recorded else " (not in the state file)"
 
 
-def _end_local(target: Target, why: str) -> None:
-    if stop_unused_local(target):
+def _end_local(target: Target, ctx: Context, why: str) -> None:
+    if stop_unused_local(target, ctx.state.local_data, ctx):
         notice(f"  the local AWS was stopped, for {why}")
 
 
@@ -146,8 +147,8 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
             continue
         for row in given_back.rows:
             notice(f"    {row.name}  {change_of(ctx, given_back.api, row)}")
-    alone = local_stacks(target, but=ctx.state.path) == ([], [])
-    if ctx.state.local_data is not None and alone:
+    local_data = ctx.state.local_data
+    if local_data is not None and not local_users(target, local_data, ctx):
         notice("  It is the last stack on the local AWS: that ends, with all else in it.")
     for each in plan.doomed:
         if each.users is not None:
@@ -216,8 +217,11 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
         )
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
-        if yes and ctx.state.local_data is not None and not everything(ctx.aws):
-            _end_local(target, "nothing stands in it")
+        if yes and ctx.state.local_data is not None:
+            if standing := everything(ctx.aws):
+                notice(f"The local AWS keeps running: {', '.join(standing)} stand in it.")
+            else:
+                _end_local(target, ctx, "nothing stands in it")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found}, begun)
     return 1 if found else 0
 

@@ -6,7 +6,7 @@ import click
 
 from cogauth.cli.common import Target, load_state, search, target_options, where, writer_options
 from cogauth.cli.output import notice, print_json, say
-from cogauth.errors import NewerStateError, StateError, UsageError
+from cogauth.errors import DamagedStateError, UsageError
 
 
 @click.command(
@@ -53,9 +53,15 @@ def recover(
         damaged = _is_damaged(target)
         ctx = search(target)
         left_out = engine.recover(ctx, stack_id, take)
-        if damaged:
-            notice(f"The damaged state file was kept as {keep(target.state_path)}.")
-        ctx.state.save()
+        kept = keep(target.state_path) if damaged else None
+        try:
+            ctx.state.save()
+        except BaseException:
+            if kept:
+                kept.unlink()  # The damaged one is where it was.
+            raise
+        if kept:
+            notice(f"The damaged state file was kept as {kept}.")
     notice(f"cogauth recover: the stack {ctx.stack}, {ctx.state.stack_id}, in {where(ctx)}")
     found = [
         {"step": step, "resource": resource, "id": record["id"]}
@@ -88,16 +94,14 @@ def _is_damaged(target: Target) -> bool:
 
     Raises:
         UsageError: there is a sound one.
-        NewerStateError: there is one of a newer cogauth, which is as sound.
-        StateError: there is a sound one of another stack.
+        StateError: there is a sound one of another stack, one of a newer cogauth, or something that
+            can't be read.
     """
     from cogauth.state import load
 
     try:
         load(target.state_path)
-    except NewerStateError:
-        raise
-    except StateError:
+    except DamagedStateError:
         return True
     if load_state(target) is not None:
         raise UsageError(

@@ -62,12 +62,15 @@ def standing(target: Target, state: State, **connecting: Any) -> Context:
     """Return a stack that stands, and where.
 
     Raises:
-        CogauthError: not all of it was made.
+        CogauthError: not all of it was made; or what bears the tokens' name isn't our own.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     from cogauth import engine
     from cogauth.context import Context
+    from cogauth.files import check_beside
 
+    # Before a password is sent, or a user made, whose tokens couldn't be kept.
+    check_beside(state.path)
     ctx = Context(connect(target, state, **connecting), state)
     if not engine.is_complete(ctx):
         raise CogauthError(

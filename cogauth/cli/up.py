@@ -154,7 +154,7 @@ def up(  # noqa: PLR0913 click passes each option by its name
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
-    from cogauth.files import check_writable
+    from cogauth.files import check_beside, check_writable
     from cogauth.lock import hold
 
     begun = time.monotonic()
@@ -162,6 +162,7 @@ def up(  # noqa: PLR0913 click passes each option by its name
     DEFAULTS.with_choices(choices, standing=False)
     _check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
+    check_beside(target.state_path)
     # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
     from cogauth.cli.interrupt import gently
