@@ -223,7 +223,10 @@ def _check_way(folder: Path) -> None:
                 raise _untrusted(each, "others may write to the folder", remedy)
 
 
-_ELSEWHERE = "Work below a folder of your own, or give a file there with --state FILE"
+_ELSEWHERE = (
+    "Work below a folder of your own, or give a file there with --state FILE ('cogauth demo': a "
+    "folder by TMPDIR)"
+)
 
 
 def _owners() -> set[int]:

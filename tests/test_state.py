@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cogauth import forms
 from cogauth import state as state_file
-from cogauth.errors import CogauthError, StateError
+from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
 from cogauth.files import beside, check_writable
 from cogauth.settings import Settings
 from cogauth.state import (
@@ -416,14 +416,18 @@ def test_another_version_is_refused_by_name(path: Path, version: Any) -> None:
     assert repr(version) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("version", "wrote"),
-    [(0, "Use the cogauth that wrote it"), (state_file.VERSION + 1, "A newer cogauth wrote it")],
-)
-def test_a_file_of_a_newer_cogauth_says_so(path: Path, version: int, wrote: str) -> None:
+def test_a_file_of_a_newer_cogauth_says_so(path: Path) -> None:
     path.parent.mkdir()
-    path.write_text(json.dumps({"version": version, "what": "is not known yet"}))
-    with pytest.raises(StateError, match=wrote):
+    path.write_text(json.dumps({"version": state_file.VERSION + 1, "what": "is not known yet"}))
+    with pytest.raises(NewerStateError, match="A newer cogauth wrote it"):
+        load(path)
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "true", "1.0", "1e999", "NaN", '"1"'])
+def test_a_version_that_none_writes_is_damage(path: Path, version: str) -> None:
+    text_of(path)
+    path.write_text(path.read_text().replace('"version": 1', f'"version": {version}'))
+    with pytest.raises(DamagedStateError, match="is damaged: version can't be"):
         load(path)
 
 

@@ -95,8 +95,10 @@ def _temporary_folder() -> Iterator[Path]:
     import shutil
     import tempfile
 
+    from cogauth.files import check_place
     from cogauth.local import FOLDER, LocalAws
 
+    check_place(Path(tempfile.gettempdir()) / FOLDER)
     on_ending(_interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="cogauth-demo-"))
     try:
