@@ -263,6 +263,7 @@ def test_a_guard_with_other_scopes(
     (row,) = engine.plan_detach(account.context(), orders.id).rows
     assert [one.found for one in row.lost] == [has]
     # On the stage alone.
+    orders.aws.delete_method(**orders.at("GET", "/iam"))
     orders.put("GET", "/iam", **guard, authorizationScopes=list(before))
     assert lost(account, orders) == {"GET /iam": f"{has} on the stage prod"}
     mend(account, orders)
