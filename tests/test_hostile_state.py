@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -1041,11 +1042,12 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
     assert nearby.described() == before
 
     # Always: all that another has at once, and each thing in the stack's own by itself.
-    for pairs in [*nearby.swaps.values(), *([pair] for pair in nearby.swaps["in it"])]:
-        check(swapped(sound, pairs), UPS[1])
-    for pairs in nearby.swaps.values():
-        for words in [*ACTING, DOWN]:
-            check(swapped(sound, pairs), words)
+    at_once = [*nearby.swaps.values(), *([pair] for pair in nearby.swaps["in it"])]
+    for pairs, words in [
+        *((pairs, UPS[1]) for pairs in at_once),
+        *itertools.product(nearby.swaps.values(), [*ACTING, DOWN]),
+    ]:
+        check(swapped(sound, pairs), words)
 
     everything = pytestconfig.getoption("--all-faults")
 
