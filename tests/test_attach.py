@@ -786,6 +786,22 @@ def test_a_stage_that_asks_us_no_more_is_not_deployed_to(account: Account, order
     assert account.state().attachments == {}
 
 
+def test_the_files_word_alone_redeploys_no_stage(account: Account) -> None:
+    """One that was never attached keeps what it serves, whatever is pending in the API."""
+    only_a_pool(account)
+    orders = Orders(account, stages=("prod", "beta"))
+    attach(account, orders.id, stage="prod")
+    state = account.state()
+    record = state.attachments[orders.id]
+    record["stages"], record["outdated"], record["found"] = ["prod", "beta"], ["beta"], {}
+    state.save()
+    beta = {**orders.place, "stageName": "beta"}
+    before = orders.aws.get_stage(**beta)["deploymentId"]
+    (done,) = detach(account)
+    assert done.restored
+    assert orders.aws.get_stage(**beta)["deploymentId"] == before
+
+
 def test_an_api_key_of_the_owners_is_taken_over_by_attaching_again(
     account: Account, orders: Orders
 ) -> None:
