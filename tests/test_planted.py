@@ -40,6 +40,15 @@ only_root = pytest.mark.skipif(not is_root, reason="only root can be several use
 
 
 @pytest.fixture
+def shop(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account in which a command without options is about the stack shop."""
+    monkeypatch.setenv("COGAUTH_STACK", "shop")
+    monkeypatch.setenv("COGAUTH_STATE", str(account.path()))
+    monkeypatch.setenv("AWS_REGION", account.region)
+    return account
+
+
+@pytest.fixture
 def victim(tmp_path: Path) -> Path:
     path = tmp_path / "home" / ".bashrc"
     path.parent.mkdir()
@@ -233,20 +242,15 @@ def test_removing_a_state_leaves_alone_what_is_not_ours(
     assert (portrait(account.folder), portrait(victim.parent)) == before
 
 
-def test_down_ends_whatever_bears_the_tokens_name(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COGAUTH_STACK", "shop")
-    monkeypatch.setenv("COGAUTH_STATE", str(account.path()))
-    monkeypatch.setenv("AWS_REGION", account.region)
-    account.up()
-    a_full_folder(account.folder / COMPANIONS[0], account.folder)
+def test_down_ends_whatever_bears_the_tokens_name(shop: Account) -> None:
+    shop.up()
+    a_full_folder(shop.folder / COMPANIONS[0], shop.folder)
     done = in_process("down", "--yes", "--json").must(0)
     assert done.document["remaining"] == []
-    assert f"left alone: {account.folder / COMPANIONS[0]}: it is no regular file" in done.err
-    assert not account.path().exists()
+    assert f"left alone: {shop.folder / COMPANIONS[0]}: it is no regular file" in done.err
+    assert not shop.path().exists()
     assert "left alone" not in in_process("down", "--yes").must(0).err
-    assert (account.folder / COMPANIONS[0] / "rows.csv").read_text() == ROWS
+    assert (shop.folder / COMPANIONS[0] / "rows.csv").read_text() == ROWS
 
 
 @pytest.mark.parametrize("plant", [a_pipe, another_users, a_socket])
@@ -294,25 +298,20 @@ def test_recover_takes_only_a_file_for_a_damaged_one(
     assert portrait(account.folder) == before
 
 
-def test_recover_keeps_a_damaged_file_unless_it_writes_a_sound_one(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COGAUTH_STACK", "shop")
-    monkeypatch.setenv("COGAUTH_STATE", str(account.path()))
-    monkeypatch.setenv("AWS_REGION", account.region)
-    account.up()
+def test_recover_keeps_a_damaged_file_unless_it_writes_a_sound_one(shop: Account) -> None:
+    shop.up()
     for damaged in ("{", '{"version": 0}'):
-        account.path().write_text(damaged)
+        shop.path().write_text(damaged)
         with disk_full_at(100):
             assert "can't be written" in in_process("recover").must(1).err
-        assert [path.name for path in account.folder.iterdir()] == ["shop.json"]
-        assert account.path().read_text() == damaged
+        assert [path.name for path in shop.folder.iterdir()] == ["shop.json"]
+        assert shop.path().read_text() == damaged
         in_process("recover").must(0)
-        assert account.state().fact("user_pool", "id")
-        (copy,) = filter(is_kept, account.folder.iterdir())
+        assert shop.state().fact("user_pool", "id")
+        (copy,) = filter(is_kept, shop.folder.iterdir())
         assert copy.read_text() == damaged
         copy.unlink()
-        beside(account.path(), "lock").unlink()
+        beside(shop.path(), "lock").unlink()
 
 
 # The local AWS's folder
