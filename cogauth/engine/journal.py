@@ -179,7 +179,7 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
     """Return a recorded resource as it stands now, or None if it is gone.
 
     That a fresh one isn't there is believed only when there was time to know it everywhere. What
-    hasn't the name that ours has counts as gone: a record may name anything.
+    doesn't bear the stack's name counts as gone: a record may name anything.
     """
     live = None
     if not is_fresh(ctx, resource):
@@ -374,10 +374,10 @@ def _part_error(ctx: Context, resource: Resource, live: Live) -> NameTakenError:
     """Return the error that names what somebody else has in something that is the stack's."""
     outer, facts = RESOURCES[resource.outermost], resource.facts(ctx, live)
     return NameTakenError(
-        f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} is "
-        f"somebody else's, by what is in it. It was left alone. If the state file {ctx.state.path} "
-        f"isn't your own, move it away: 'cogauth recover{ctx.state.options}' writes it anew. Else "
-        "remove it yourself."
+        f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "
+        f"belongs to somebody else, judging by what is in it. It was left alone. If the state "
+        f"file {ctx.state.path} isn't your own, move it away: 'cogauth "
+        f"recover{ctx.state.options}' writes it anew. Else remove it yourself."
     )
 
 

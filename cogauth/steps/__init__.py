@@ -32,7 +32,7 @@ from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGr
 COGNITO = Caller(
     "cognito-idp", "user_pool", lambda ctx: ctx.fact("user_pool", "arn"), same_account=True
 )
-# The path first: what this says of another one tells whose that is.
+# It waits for the path: a statement that names another path tells whose that one is.
 API_GATEWAY = Caller("apigateway", "sign_in_resource", sign_in_source_arn)
 
 STEPS = (
