@@ -35,6 +35,7 @@ from cogauth.context import Aws
 from cogauth.errors import CogauthError
 from cogauth.state import CREATED, State, load
 from cogauth.steps.apigateway import Integration, Method
+from cogauth.steps.iam import RolePolicy
 
 # What of a call's body says which resource it is about.
 NAMING = (
@@ -219,19 +220,19 @@ def test_the_calls_of_clean_runs_are_told_apart(clean: Clean) -> None:
     assert len(clean.world[0]) == len(STACK)
 
 
-def mark(state: State, key: str) -> str:
-    """Return what a call that is about a resource has in its path or body; empty: not made yet."""
+def marks(state: State, key: str) -> tuple[str, ...]:
+    """Return all that a call about a resource has in its path or body; empty: not made yet."""
     record, made = state.by_key(key), RESOURCES[key]
     if record is None or record["status"] != CREATED:
-        return ""
+        return ()
     if isinstance(made, Method | Integration):
         method = made if isinstance(made, Method) else made.method
         place = f"/resources/{state.fact(method.resource, 'id')}/methods/{method.http_method}"
-        return place if made is method else f"{place}/integration"
-    if key == "role_policy":
-        # Its name alone is a word that tags hold.
-        return f"'PolicyName': '{record['id']}'"
-    return f"/stages/{record['id']}" if key == "stage" else record["id"]
+        return (place if made is method else f"{place}/integration",)
+    if isinstance(made, RolePolicy):
+        # The policies of both roles have one name, a word that every tag holds.
+        return f"'PolicyName': '{record['id']}'", f"'RoleName': '{record['role']}'"
+    return (f"/stages/{record['id']}" if key == "stage" else record["id"],)
 
 
 def unknown(call: Call) -> Any:
@@ -254,8 +255,11 @@ class NotYet:
 
     def __call__(self, call: Call) -> Any:
         text = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s}"
-        about = mark(self.account.state(), self.key)
-        if not about or about not in text or self.met[text] == self.times:
+        about = marks(self.account.state(), self.key)
+        # The name of a log group holds its function's, and is about the group alone.
+        group = self.key.endswith("_log_group")
+        within = text if group else re.sub(r"/aws/lambda/[\w-]+", "", text)
+        if not about or self.met[text] == self.times or not all(one in within for one in about):
             return None
         self.met[text] += 1
         return unknown(call)
@@ -266,7 +270,7 @@ def stop_once_made(account: Account, key: str, choices: dict[str, Any]) -> None:
     frozen: list[bytes] = []
 
     def on_before(_call: Call) -> None:
-        if not frozen and mark(account.state(), key):
+        if not frozen and marks(account.state(), key):
             frozen.append(account.path().read_bytes())
         if frozen:
             raise StoppedError
@@ -297,7 +301,8 @@ def power_user_world(
 # After these nothing need be called that names them: in the run that makes them, and in the next.
 # The trigger goes by the name of its pool.
 LAST_IN_NEXT = {"trigger_permission", "sign_in_permission", "power_user_attachment"}
-LAST = {False: LAST_IN_NEXT | {"role_policy", "trigger"}, True: LAST_IN_NEXT}
+POLICIES = {"role_policy", "auto_confirm_role_policy"}
+LAST = {False: LAST_IN_NEXT | POLICIES | {"trigger"}, True: LAST_IN_NEXT}
 # By resource: a call after it that must have been answered so.
 CALLED = {
     "sign_in_function": "GetFunctionConfiguration",
