@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cogauth.local import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

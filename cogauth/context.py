@@ -27,7 +27,7 @@ from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
 from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
 from cogauth.errors import CogauthError, UsageError
 from cogauth.forms import as_endpoint
-from cogauth.local import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from cogauth.local.process import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.printable import one_line
 from cogauth.waiting import Waiter
 

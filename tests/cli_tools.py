@@ -35,7 +35,7 @@ from click.testing import CliRunner
 
 from cogauth.cli import cli as program
 from cogauth.forms import FACTS
-from cogauth.local import FOLDER, LocalAws
+from cogauth.local.process import FOLDER, LocalAws
 from cogauth.state import CREATED, Record
 
 if TYPE_CHECKING:

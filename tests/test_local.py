@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local import (
+from cogauth.local.process import (
     ACCESS_KEY_ID,
     FOLDER,
     MARKED,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 START = """
 import os, signal, sys
 from pathlib import Path
-from cogauth.local import LocalAws
+from cogauth.local.process import LocalAws
 {prelude}
 print(LocalAws(Path(sys.argv[1]){arguments}).start().endpoint_url)
 """

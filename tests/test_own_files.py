@@ -19,7 +19,7 @@ from cli_tools import Cli, command_line, in_process, processes_of
 from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.files import beside, is_kept, keep, make_folder, open_own, read_input, write_private
-from cogauth.local import FOLDER, MARKED, MARKER, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
 from cogauth.lock import hold
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from cogauth.cli.common import Target, local_stacks, stop_unused_local
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.files import beside, check_writable, is_kept, read_input, trusting
-from cogauth.local import FOLDER, MARKED, MARKER, KnownData, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, KnownData, LocalAws
 from cogauth.state import State, load
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from proxy_tools import portrait, standing
 
 from cogauth import engine
 from cogauth.errors import CogauthError
-from cogauth.local import FOLDER
+from cogauth.local.process import FOLDER
 from cogauth.settings import Settings
 from cogauth.steps.lambda_ import package
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cogauth.context import Aws, Context
-    from cogauth.local import LocalAws, Started
+    from cogauth.local.process import LocalAws, Started
     from cogauth.settings import Settings
     from cogauth.state import State
 
@@ -56,7 +56,7 @@ class Target:
     @property
     def local_aws(self) -> LocalAws:
         """The embedded local AWS whose data lie beside the state file; started or not."""
-        from cogauth.local import FOLDER, LocalAws
+        from cogauth.local.process import FOLDER, LocalAws
 
         return LocalAws(self.state_path.parent / FOLDER)
 

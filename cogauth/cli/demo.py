@@ -96,7 +96,7 @@ def _temporary_folder() -> Iterator[Path]:
     import tempfile
 
     from cogauth.files import check_place
-    from cogauth.local import FOLDER, LocalAws
+    from cogauth.local.process import FOLDER, LocalAws
 
     check_place(Path(tempfile.gettempdir()) / FOLDER)
     on_ending(_interrupt_once)

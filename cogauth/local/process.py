@@ -1,4 +1,4 @@
-"""The embedded local AWS: ministack, run as a child process that outlives the command.
+"""The embedded local AWS as a child process that outlives the command.
 
 Everything lives in one folder, which the command that starts or stops the server has locked:
 
@@ -59,7 +59,7 @@ MARKER = ".cogauth"
 MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
 _DATA_ID = re.compile(r"[0-9a-f]{16}")
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
-_RUN = ["-P", "-m", "ministack"]
+_RUN = ["-P", "-m", "cogauth.local.server"]
 _HOST = "127.0.0.1"
 # Below the ports that Linux and macOS give to outgoing connections. One of those could be in use
 # at a restart, and a client that polls one before anybody listens can connect to itself.

@@ -1,0 +1,75 @@
+"""Puts functions of ours in the place of ministack's, where it answers unlike AWS.
+
+Each is looked for by its name and its parameters, so that a ministack that has changed is noticed
+when it starts and not when an answer is wrong.
+"""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+
+class HookError(Exception):
+    """Ministack hasn't got what we would replace or call."""
+
+
+def module(name: str) -> ModuleType:
+    """Return a module of ministack's.
+
+    Args:
+        name: as ``services.cognito``.
+
+    Raises:
+        HookError: it hasn't got it.
+    """
+    try:
+        return import_module(f"ministack.{name}")
+    except ModuleNotFoundError as error:
+        raise _gone(f"module {name}") from error
+
+
+def function(name: str, parameters: str) -> Callable[..., Any]:
+    """Return a function of ministack's, which must look as it did when this was written.
+
+    Args:
+        name: with its module's, as ``services.cognito._sign_up``.
+        parameters: the names of all that it takes, separated by spaces.
+
+    Raises:
+        HookError: it isn't there, or takes others.
+    """
+    place, _, attribute = name.rpartition(".")
+    found = getattr(module(place), attribute, None)
+    if not inspect.isfunction(found):
+        raise _gone(f"function {name}")
+    takes = " ".join(inspect.signature(found).parameters)
+    if takes != parameters:
+        raise _gone(f"function {name} that takes ({parameters}): it takes ({takes})")
+    return found
+
+
+def replace(
+    name: str, parameters: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Put a function in the place of one of ministack's.
+
+    Args:
+        name: with its module's, as ``services.cognito._sign_up``.
+        parameters: the names of all that it takes, separated by spaces.
+        make: is given ministack's own, to call it, and returns the one that takes its place.
+
+    Raises:
+        HookError: it isn't there, or takes others.
+    """
+    place, _, attribute = name.rpartition(".")
+    setattr(module(place), attribute, make(function(name, parameters)))
+
+
+def _gone(what: str) -> HookError:
+    return HookError(
+        f"The ministack {version('ministack')} that is installed has no {what}. cogauth's local "
+        "AWS needs the version that its extra 'local' pins: install cogauth with it again."
+    )
