@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local.process import FOLDER, Keys, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,20 +45,28 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
+# Of the local AWS that runs; all programs that are measured meanwhile get them.
+keys_here: list[Keys] = []
+
+
 @contextmanager
 def local_aws() -> Iterator[str]:
     """Run a local AWS of its own; give its URL."""
     with folder() as made:
         local = LocalAws(made / FOLDER)
         try:
-            yield local.start().endpoint_url
+            started = local.start()
+            keys_here.append(started.keys)
+            yield started.endpoint_url
         finally:
+            keys_here.clear()
             local.remove()
 
 
 def client(service: str, url: str) -> Any:
     """Return a boto3 client of a local AWS."""
-    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+    (keys,) = keys_here
+    session = boto3.Session(*keys, region_name=REGION)
     make: Any = session.client
     return make(service, endpoint_url=url)
 
@@ -66,13 +74,13 @@ def client(service: str, url: str) -> Any:
 def environment(home: Path, url: str | None = None, **more: str) -> dict[str, str]:
     """Return all that a measured program gets of an environment."""
     where = {} if url is None else {"AWS_ENDPOINT_URL": url}
+    for keys in keys_here:
+        where |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
         "HOME": str(home),
         "TMPDIR": str(home),
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_CONFIG_FILE": os.devnull,

@@ -27,7 +27,6 @@ from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
 from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
 from cogauth.errors import CogauthError, UsageError
 from cogauth.forms import as_endpoint
-from cogauth.local.process import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cogauth.printable import one_line
 from cogauth.waiting import Waiter
 
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from types_boto3_sts import STSClient
     from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
+    from cogauth.local.process import Keys
     from cogauth.state import State
 
 # botocore's default mode and attempts differ between its versions, so both are pinned here.
@@ -86,7 +86,7 @@ class Aws:
         profile: str | None = None,
         region: str | None = None,
         endpoint_url: str | None = None,
-        local: bool = False,
+        local: Keys | None = None,
         allow_http: bool = False,
     ) -> None:
         """Prepare; no call is made yet.
@@ -95,8 +95,8 @@ class Aws:
             profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
             region: None for AWS's own variables or the profile's.
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
-            local: the embedded local AWS, whose credentials are constants; nothing of the user's
-                own AWS configuration, nor a proxy, is read for it.
+            local: the keys of the embedded local AWS, if it is that; nothing of the user's own AWS
+                configuration, nor a proxy, is read for it.
             allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
 
         Attributes:
@@ -114,7 +114,7 @@ class Aws:
         self.allow_http = allow_http
         if local:
             self._botocore = _unconfigured()
-            self._botocore.set_credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+            self._botocore.set_credentials(*local)
             region = region or "us-east-1"
         else:
             self._botocore = botocore.session.Session(profile=profile)

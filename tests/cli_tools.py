@@ -35,7 +35,7 @@ from click.testing import CliRunner
 
 from cogauth.cli import cli as program
 from cogauth.forms import FACTS
-from cogauth.local.process import FOLDER, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
 from cogauth.state import CREATED, Record
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ if TYPE_CHECKING:
 # it needn't share that.
 PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
 COGAUTH = [PYTHON, "-m", "cogauth"]
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# Of the root of the local AWS that the tests share.
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * "test"}
+# What other emulators take for those of the root, as ministack does without cogauth's gate.
+EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# In which there may be a local AWS that a command started.
+FOLDERS: set[Path] = set()
 LANG = "C.UTF-8"
 REGION = "eu-central-1"
 PATIENCE = 60.0
@@ -411,10 +416,12 @@ class Cli:
 @contextmanager
 def command_line(folder: Path, **env: str) -> Iterator[Cli]:
     cli = Cli(folder, environment(folder, **env))
+    FOLDERS.add(folder)
     try:
         yield cli
     finally:
         cli.close()
+        FOLDERS.remove(folder)
 
 
 @pytest.fixture
@@ -425,15 +432,13 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 @contextmanager
-def someones_local_aws(folder: Path) -> Iterator[str]:
-    """A local AWS that cogauth knows by its URL alone."""
-    folder.mkdir()
-    port = free_port()
+def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
+    """Ministack that cogauth knows by its URL alone; it keeps nothing when it ends."""
+    folder.mkdir(exist_ok=True)
+    port = int(more.setdefault("GATEWAY_PORT", str(free_port())))
     settings = {
-        **KEYS,
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
         "AUTH": "true",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -443,11 +448,12 @@ def someones_local_aws(folder: Path) -> Iterator[str]:
         "LAMBDA_EXECUTOR": "local",
         "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
         "LOG_LEVEL": "WARNING",
+        **more,
     }
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", *(words or ["ministack"])],
             cwd=folder,
             env=environment(folder, **settings),
             stdin=subprocess.DEVNULL,
@@ -468,17 +474,46 @@ def someones_local_aws(folder: Path) -> Iterator[str]:
                 server.kill()
 
 
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A local AWS that the tests share: each with a stack of another name."""
-    with someones_local_aws(tmp_path_factory.mktemp("aws") / "ministack") as url:
+@contextmanager
+def someones_local_aws(folder: Path) -> Iterator[str]:
+    """Run the local AWS with KEYS, where no command looks for it: it is known by its URL alone."""
+    record = {"port": 20000, "data_id": 16 * "0", "loaded": None}
+    keys = {"access_key_id": KEYS["AWS_ACCESS_KEY_ID"]}
+    keys |= {"secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    (folder / "tmp").mkdir(parents=True)
+    (folder / MARKER).write_bytes(MARKED)
+    (folder / "local.json").write_text(json.dumps(record | keys))
+    with emulator(folder / "tmp", "cogauth.local.server") as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A local AWS that the tests share: each with a stack of another name."""
+    with someones_local_aws(tmp_path_factory.mktemp("aws") / "local") as url:
+        yield url
+
+
+def keys_at(url: str) -> tuple[str, ...]:
+    """Return the root's keys of a local AWS: of one that a command here started, or KEYS."""
+    for alive in (file for folder in FOLDERS for file in folder.rglob(f"{FOLDER}/alive")):
+        local = LocalAws(alive.parent)
+        if local.endpoint_url == url:
+            return local.keys()
+    return tuple(KEYS.values())
+
+
+def client(service: str, url: str, **more: Any) -> Any:
+    """Return a boto3 client of a local AWS, for the root of its account."""
+    return _client(service, url, keys_at(url), tuple(more.items()))
+
+
 @functools.cache
-def client(service: str, url: str) -> Any:
-    session = boto3.Session("test", "test", region_name=REGION)
-    return session.client(service, endpoint_url=url)  # type: ignore[call-overload]
+def _client(
+    service: str, url: str, keys: tuple[str, ...], more: tuple[tuple[str, Any], ...]
+) -> Any:
+    make: Any = boto3.Session(*keys, region_name=REGION).client
+    return make(service, endpoint_url=url, **dict(more))
 
 
 def all_that_stands(url: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from cli_tools import REGION, Cli, Result, client, command_line
+from cli_tools import KEYS, REGION, Cli, Result, client, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def up(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]
     """A stack of its own, and one who has signed in to it."""
     folder: Path = tmp_path_factory.mktemp("attach")
     where = {"COGAUTH_STACK": "attaching", "COGAUTH_ENDPOINT_URL": endpoint}
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    keys = {**KEYS, "AWS_REGION": REGION}
     with command_line(folder, **where, **keys) as cli:
         cli.run("up").must()
         cli.login("ann", PASSWORD).must()
@@ -236,7 +236,7 @@ def test_ctrl_c_and_going_on(up: Cli, endpoint: str) -> None:
 def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
     theirs = Theirs(endpoint, "left", ["a"])
     where = {"COGAUTH_STACK": "leaving", "AWS_ENDPOINT_URL": endpoint}
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    keys = {**KEYS, "AWS_REGION": REGION}
     with command_line(tmp_path, **where, **keys) as cli:
         cli.run("up").must()
         cli.run("attach", "--api", "left", "--path", "*", "--yes").must()

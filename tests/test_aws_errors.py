@@ -13,6 +13,7 @@ from conftest import Account, Call, refusal
 from cogauth.aws_errors import AWS_ERRORS, EXPIRED, INVALID, explain, failure, is_definite
 from cogauth.context import Aws
 from cogauth.errors import CogauthError, UsageError
+from cogauth.local.process import Keys
 from cogauth.waiting import TimedOutError
 
 SECRET = "wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY"
@@ -213,7 +214,7 @@ def test_a_region_whose_accounts_are_its_own(region: str) -> None:
 
 
 def test_the_region_is_that_of_the_call() -> None:
-    aws = Aws(region="ap-east-1", local=True)
+    aws = Aws(region="ap-east-1", local=Keys.new())
     aws.sts.meta.events.register("before-call", lambda **_: refusal(403, "InvalidClientTokenId"))
     assert "The region ap-east-1 may not be enabled" in explain(raised(aws))
 
@@ -366,7 +367,7 @@ def test_each_code_has_one_meaning() -> None:
 def test_a_denial_names_the_action(
     client: str, call: str, given: tuple[str, ...], action: str
 ) -> None:
-    aws = Aws(region="eu-central-1", local=True)
+    aws = Aws(region="eu-central-1", local=Keys.new())
     asked = getattr(aws, client)
     asked.meta.events.register("before-call", lambda **_: refusal(403, "AccessDenied"))
     with pytest.raises(ClientError) as caught:

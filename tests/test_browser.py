@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from cli_tools import (
+    KEYS,
     PATIENCE,
     Answer,
     Cli,
@@ -234,9 +235,8 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("browser")
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     place = {"AWS_REGION": "eu-central-1", "COGAUTH_ENDPOINT_URL": endpoint}
-    with command_line(folder, **keys, **place, COGAUTH_STACK="browser") as cli:
+    with command_line(folder, **KEYS, **place, COGAUTH_STACK="browser") as cli:
         up = cli.run("up", "--json").must().document
         with Gateway(endpoint, up["rest_api_id"]) as gateway:
             yield Stack(cli, up, gateway)

@@ -31,6 +31,7 @@ from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, s
 from cogauth.context import Aws
 from cogauth.environment import SHORTEST_HIDDEN, in_force, redact
 from cogauth.errors import CogauthError
+from cogauth.local.process import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -306,11 +307,11 @@ def test_the_local_aws_reads_nothing_of_the_users_configuration(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "odd")
     with Sts() as sts:
-        aws = Aws(endpoint_url=sts.url, local=True)
+        aws = Aws(endpoint_url=sts.url, local=Keys.new())
         aws.identify("cognito", "iam", "lambda_", "logs", "apigateway", "tagging")
         assert aws.account == ACCOUNT
         config.write_text("[broken")
-        Aws(endpoint_url=sts.url, local=True).identify()
+        Aws(endpoint_url=sts.url, local=Keys.new()).identify()
 
 
 @pytest.mark.parametrize("url", ["HTTP://127.0.0.1", "Http://LOCALHOST", "http://127.0.0.1"])

@@ -15,12 +15,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import jwt
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, until
+from cli_tools import KEYS, REGION, Answer, Cli, Fixed, client, command_line, until
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +38,7 @@ from cogauth.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS, audience_ma
 from cogauth.explain.evidence import Answer as Got
 from cogauth.explain.evidence import Evidence, length, read_token
 from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
+from cogauth.local.process import Keys
 from cogauth.rest_apis import Guard, Issuer, Method, Routes
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -158,11 +158,13 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("why")
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    keys = {**KEYS, "AWS_REGION": REGION}
     with command_line(folder, **keys) as cli:
         cli.env["COGAUTH_ENDPOINT_URL"] = endpoint
         up = cli.run("up", "--stack", "why", "--json").must().document
-        made = Lab(cli, up, {}, Aws(region=REGION, endpoint_url=endpoint, local=True))
+        made = Lab(
+            cli, up, {}, Aws(region=REGION, endpoint_url=endpoint, local=Keys(*KEYS.values()))
+        )
         furnish(made)
         yield made
         cli.run("down", "--stack", "why", "--yes").must()
@@ -314,11 +316,8 @@ def test_tampered(lab: Lab) -> None:
 @pytest.mark.local
 def test_expired(lab: Lab) -> None:
     # Below Cognito's least, which only botocore's own check keeps: nobody waits five minutes.
-    session = boto3.Session("test", "test", region_name=REGION)
-    cognito = session.client(
-        "cognito-idp",
-        endpoint_url=lab.up["endpoint_url"],
-        config=Config(parameter_validation=False),
+    cognito = client(
+        "cognito-idp", lab.up["endpoint_url"], config=Config(parameter_validation=False)
     )
     pool = lab.up["user_pool_id"]
     short = cognito.create_user_pool_client(

@@ -18,12 +18,11 @@ import pytest
 
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.local.process import (
-    ACCESS_KEY_ID,
     FOLDER,
     MARKED,
     MARKER,
-    SECRET_ACCESS_KEY,
     LocalAws,
+    Started,
 )
 
 if TYPE_CHECKING:
@@ -56,16 +55,16 @@ def ours(folder: Path) -> None:
     (folder / MARKER).write_bytes(MARKED)
 
 
-def session() -> boto3.Session:
-    return boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="eu-central-1")
+def session(started: Started) -> boto3.Session:
+    return boto3.Session(*started.keys, region_name="eu-central-1")
 
 
-def cognito(endpoint_url: str) -> "CognitoIdentityProviderClient":
-    return session().client("cognito-idp", endpoint_url=endpoint_url)
+def cognito(started: Started) -> "CognitoIdentityProviderClient":
+    return session(started).client("cognito-idp", endpoint_url=started.endpoint_url)
 
 
-def pools(endpoint_url: str) -> list[str]:
-    answer = cognito(endpoint_url).list_user_pools(MaxResults=10)
+def pools(started: Started) -> list[str]:
+    answer = cognito(started).list_user_pools(MaxResults=10)
     return [pool["Name"] for pool in answer["UserPools"]]
 
 
@@ -161,7 +160,7 @@ def test_while_another_command_holds_the_lock_it_says_so(aws: LocalAws, folder: 
 @pytest.mark.local
 def test_its_data_and_its_port_survive_a_stop(aws: LocalAws, folder: Path) -> None:
     first = aws.start()
-    cognito(first.endpoint_url).create_user_pool(PoolName="kept")
+    cognito(first).create_user_pool(PoolName="kept")
     assert aws.is_running()
     assert aws.start() == first
     assert LocalAws(folder).start() == first
@@ -170,22 +169,22 @@ def test_its_data_and_its_port_survive_a_stop(aws: LocalAws, folder: Path) -> No
     assert not aws.stop()
     assert aws.endpoint_url == first.endpoint_url
     assert aws.start() == first
-    assert pools(first.endpoint_url) == ["kept"]
+    assert pools(first) == ["kept"]
 
 
 @pytest.mark.local
 def test_when_killed_it_starts_empty_and_says_so(aws: LocalAws, folder: Path) -> None:
     before = aws.start()
-    cognito(before.endpoint_url).create_user_pool(PoolName="saved")
+    cognito(before).create_user_pool(PoolName="saved")
     aws.stop()
     aws.start()
-    cognito(before.endpoint_url).create_user_pool(PoolName="never saved")
+    cognito(before).create_user_pool(PoolName="never saved")
     os.kill(pid_of_server(folder), signal.SIGKILL)
     after = aws.start()
     assert after.data_lost
     assert after.data_id != before.data_id
     assert after.endpoint_url == before.endpoint_url
-    assert pools(after.endpoint_url) == []
+    assert pools(after) == []
     aws.stop()
     assert not aws.start().data_lost
 
@@ -193,13 +192,13 @@ def test_when_killed_it_starts_empty_and_says_so(aws: LocalAws, folder: Path) ->
 @pytest.mark.local
 def test_when_ended_by_someone_else_it_keeps_its_data(aws: LocalAws, folder: Path) -> None:
     first = aws.start()
-    cognito(first.endpoint_url).create_user_pool(PoolName="kept")
+    cognito(first).create_user_pool(PoolName="kept")
     pid = pid_of_server(folder)
     os.kill(pid, signal.SIGTERM)
     os.waitpid(pid, 0)
     assert not aws.is_running()
     assert aws.start() == first
-    assert pools(first.endpoint_url) == ["kept"]
+    assert pools(first) == ["kept"]
 
 
 @pytest.mark.local
@@ -265,12 +264,12 @@ def test_an_interrupted_start_leaves_no_process(aws: LocalAws, folder: Path) -> 
 @pytest.mark.local
 def test_an_interrupted_restart_keeps_the_data(aws: LocalAws, folder: Path) -> None:
     first = aws.start()
-    cognito(first.endpoint_url).create_user_pool(PoolName="kept")
+    cognito(first).create_user_pool(PoolName="kept")
     aws.stop()
     with pytest.raises(KeyboardInterrupt):
         LocalAws(folder, sleep=interrupt_once()).start()
     assert aws.start() == first
-    assert pools(first.endpoint_url) == ["kept"]
+    assert pools(first) == ["kept"]
 
 
 @pytest.mark.local
@@ -285,7 +284,7 @@ def test_the_server_of_a_killed_starter_is_found(aws: LocalAws, folder: Path) ->
     assert aws.is_running()
     started = aws.start()
     assert not started.data_lost
-    assert pools(started.endpoint_url) == []
+    assert pools(started) == []
     assert aws.stop()
 
 
@@ -308,8 +307,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it(aws: LocalAws, folder: Path) -
 
 @pytest.mark.local
 def test_its_files_are_its_owners_only_and_remove_deletes_them(aws: LocalAws, folder: Path) -> None:
-    url = aws.start().endpoint_url
-    cognito(url).create_user_pool(PoolName="any")
+    cognito(aws.start()).create_user_pool(PoolName="any")
     aws.stop()
     data = [file for file in folder.glob("data-*/**/*") if file.is_file()]
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -325,8 +323,8 @@ def test_its_files_are_its_owners_only_and_remove_deletes_them(aws: LocalAws, fo
 @pytest.mark.local
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc")
 def test_it_listens_on_one_loopback_port_only(aws: LocalAws, folder: Path) -> None:
-    url = aws.start().endpoint_url
-    pools(url)
+    started = aws.start()
+    pools(started)
     fds = Path(f"/proc/{pid_of_server(folder)}/fd").iterdir()
     own = {str(fd.readlink()) for fd in fds if fd.is_symlink()}
     listening: list[str] = []
@@ -336,7 +334,7 @@ def test_it_listens_on_one_loopback_port_only(aws: LocalAws, folder: Path) -> No
             # 0A is LISTEN; a datagram socket has no such state.
             if f"socket:[{inode}]" in own and (state == "0A" or protocol.startswith("udp")):
                 listening.append(address)
-    assert listening == [f"0100007F:{int(url.rpartition(':')[2]):04X}"]
+    assert listening == [f"0100007F:{int(started.endpoint_url.rpartition(':')[2]):04X}"]
 
 
 @pytest.mark.local
@@ -349,8 +347,8 @@ def test_a_lambda_sees_nothing_of_our_environment(
         environment.setenv("AWS_PROFILE", "real-one")
         environment.setenv("HTTPS_PROXY", "http://real-one")
         environment.setenv("SOME_PRIVATE", "1")
-        url = aws.start().endpoint_url
-    iam = session().client("iam", endpoint_url=url)
+        started = aws.start()
+    iam = session(started).client("iam", endpoint_url=started.endpoint_url)
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "lambda.amazonaws.com"},
@@ -367,7 +365,7 @@ def test_a_lambda_sees_nothing_of_our_environment(
             "import os, sys\n"
             "def handler(event, context): return dict(os.environ, executable=sys.executable)",
         )
-    functions = session().client("lambda", endpoint_url=url)
+    functions = session(started).client("lambda", endpoint_url=started.endpoint_url)
     functions.create_function(
         FunctionName="f",
         Runtime="python3.13",

@@ -34,6 +34,7 @@ from cogauth import sessions, tokens
 from cogauth.context import Aws, Context
 from cogauth.errors import LoginError, UsageError
 from cogauth.http import session
+from cogauth.local.process import Keys
 from cogauth.login import READY_WITHIN_S, LoginResult, check_login
 from cogauth.settings import Settings
 from cogauth.state import State
@@ -144,7 +145,7 @@ def played() -> Iterator[tuple[Fixed, list[Api], Aws]]:
     """One server and the clients to it, for to make those takes a moment."""
     apis: list[Api] = []
     with Fixed(lambda request: apis[-1].answer(request)) as server:  # noqa: PLW0108 the last then
-        yield server, apis, Aws(region=REGION, endpoint_url=server.url, local=True)
+        yield server, apis, Aws(region=REGION, endpoint_url=server.url, local=Keys.new())
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_tools import (
     CALLER,
+    KEYS,
     REGION,
     Answer,
     Cli,
@@ -451,7 +452,7 @@ def served(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A stack whose sign-in function somebody has replaced, and an API with a hostile name."""
     folder = tmp_path_factory.mktemp("served")
     where = {"COGAUTH_STACK": "served", "AWS_ENDPOINT_URL": endpoint}
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    keys = {**KEYS, "AWS_REGION": REGION}
     with command_line(folder, **where, **keys) as cli:
         cli.run("up").must()
         cli.login("ann", "Correct-Horse-7").must()

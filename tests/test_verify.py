@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import jwt
 import pytest
 import requests
 from botocore.config import Config
-from cli_tools import REGION, Answer, Cli, Fixed, Request, client, command_line, in_process
+from cli_tools import KEYS, REGION, Answer, Cli, Fixed, Request, client, command_line, in_process
 from conftest import FakeTime, refusal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +26,7 @@ from cogauth import state as state_file
 from cogauth import verify as verifying
 from cogauth.context import Aws, Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
+from cogauth.local.process import Keys
 from cogauth.rest_apis import COGNITO, Guard, Method
 from cogauth.settings import CHARACTER_CLASSES, Settings
 from cogauth.state import State
@@ -124,11 +124,13 @@ class Standing:
 @pytest.fixture(scope="module")
 def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     folder = tmp_path_factory.mktemp("checked")
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    keys = {**KEYS, "AWS_REGION": REGION}
     with command_line(folder, **keys) as cli:
         cli.env |= {"COGAUTH_STACK": "checked", "COGAUTH_ENDPOINT_URL": endpoint}
         up = cli.run("up", "--json").must().document
-        yield Standing(cli, up, Aws(region=REGION, endpoint_url=endpoint, local=True))
+        yield Standing(
+            cli, up, Aws(region=REGION, endpoint_url=endpoint, local=Keys(*KEYS.values()))
+        )
         cli.run("down", "--yes").must()
 
 
@@ -246,10 +248,8 @@ def all_of(token: str) -> dict[str, str]:
 def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
     """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
     ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
-    cognito = boto3.Session("test", "test", region_name=REGION).client(
-        "cognito-idp",
-        endpoint_url=standing.up["endpoint_url"],
-        config=Config(parameter_validation=False),
+    cognito = client(
+        "cognito-idp", standing.up["endpoint_url"], config=Config(parameter_validation=False)
     )
     standing.cli.login("ann", "Correct-Horse-7").must()
     short = cognito.create_user_pool_client(

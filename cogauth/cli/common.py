@@ -386,7 +386,7 @@ def _connect_local(target: Target, state: State) -> Aws:
         for line in remove_private(state.tokens_path):
             notice(line)
         state.save()
-    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=True)
+    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=started.keys)
 
 
 def _started(target: Target) -> Started:
@@ -453,7 +453,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
             notice("Starting the local AWS …")
             started = _started(target)
             local_data = started.data_id
-            aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=True)
+            aws = Aws(region=target.region, endpoint_url=started.endpoint_url, local=started.keys)
         else:
             aws = connect(target, None, from_environment=True, clients=engine.UP_CLIENTS)
         ctx = unsaved_stack(target, aws, settings, local_data)
@@ -622,7 +622,7 @@ def search(target: Target) -> Context:
         check_place(target.state_path)
         ran = local.is_running()
         started = _started(target)
-        aws = Aws(endpoint_url=started.endpoint_url, local=True)
+        aws = Aws(endpoint_url=started.endpoint_url, local=started.keys)
         ctx = unsaved_stack(target, aws, Settings(), started.data_id)
         if local_stacks(target, started.data_id) == ([], []) or any(engine.survey(ctx)):
             return ctx

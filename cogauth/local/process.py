@@ -4,7 +4,8 @@ Everything lives in one folder, which the command that starts or stops the serve
 
     .cogauth          marks the folder as cogauth's own: in no other is anything changed
     alive             locked by the server itself, for as long as it lives
-    local.json        its port and which data it serves; written before it is started
+    local.json        its port, which data it serves, and the keys of its account's root, which it
+                      takes from here; written before it is started
     ministack.log     what it prints
     data-<id>/        what it saves when it ends; another id whenever it begins empty
     tmp/              its pid file, and its Lambda functions' code
@@ -21,6 +22,7 @@ data are served only if this user made them on this machine, in this folder (``K
 
 import dataclasses
 import fcntl
+import hmac
 import http.client
 import importlib.util
 import json
@@ -39,7 +41,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.files import make_folder, open_own, read_own, remove_own, write_private
@@ -51,13 +53,12 @@ if TYPE_CHECKING:
 # Beside the state file; a name that nothing else has.
 FOLDER = "cogauth-local-aws"
 
-# The local AWS takes these for its account's root; they are no secret.
-ACCESS_KEY_ID = "test"
-SECRET_ACCESS_KEY = "test"  # noqa: S105
-
 MARKER = ".cogauth"
 MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
 _DATA_ID = re.compile(r"[0-9a-f]{16}")
+_KEY_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_KEY_ID = re.compile(f"AKIA[{_KEY_ID_LETTERS}]{{16}}")
+_SECRET = re.compile(r"[\w-]{40}", re.ASCII)
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
 _RUN = ["-P", "-m", "cogauth.local.server"]
 _HOST = "127.0.0.1"
@@ -68,6 +69,24 @@ _POLL_SECONDS = 0.05
 _LOG_LINES = 10
 # How closely the start of a process and the time of a file can be compared.
 _CLOCK_STEP_SECONDS = 1.0
+
+
+class Keys(NamedTuple):
+    """The key pair of the root of a local AWS's account: whoever has it may do all there."""
+
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return "Keys(…)"  # A traceback may be shown to others.
+
+    @classmethod
+    def new(cls) -> "Keys":
+        """Make one that nobody knows."""
+        return cls(
+            "AKIA" + "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(16)),
+            secrets.token_urlsafe(30),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +100,7 @@ class Started:
     """
 
     endpoint_url: str
+    keys: Keys
     data_id: str
     data_lost: bool
     forgotten: str | None = None
@@ -96,6 +116,8 @@ class _Record:
 
     port: int
     data_id: str
+    access_key_id: str
+    secret_access_key: str = dataclasses.field(repr=False)
     loaded: int | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +125,25 @@ class _Record:
             raise ValueError("no port of cogauth's")
         if type(self.loaded) not in {int, type(None)} or not _DATA_ID.fullmatch(self.data_id):
             raise ValueError("no time or id of cogauth's")
+        if not (
+            _KEY_ID.fullmatch(self.access_key_id) and _SECRET.fullmatch(self.secret_access_key)
+        ):
+            raise ValueError("no keys of cogauth's")
+
+    @classmethod
+    def new(cls, port: int) -> "_Record":
+        """Return that of data which begin empty; nobody else knows the keys to them."""
+        return cls(port, secrets.token_hex(8), *Keys.new())
+
+    @property
+    def keys(self) -> Keys:
+        """Those of the account's root."""
+        return Keys(self.access_key_id, self.secret_access_key)
+
+    @property
+    def proof(self) -> str:
+        """What only the server of these data says of itself, to everyone who asks."""
+        return hmac.digest(self.secret_access_key.encode(), self.data_id.encode(), "sha256").hex()
 
 
 class KnownData:
@@ -189,6 +230,13 @@ class LocalAws:
         record = self._read() if self._is_there() else None
         return _url(record) if record else None
 
+    def keys(self) -> Keys:
+        """Return its account's root's. Raises ``LocalAwsError`` if it was never started."""
+        record = self._read() if self._is_there() else None
+        if record is None:
+            raise LocalAwsError(f"No local AWS was started in {self._folder}.")
+        return record.keys
+
     def is_running(self) -> bool:
         """Whether its process lives; it may still be starting."""
         try:
@@ -230,7 +278,7 @@ class LocalAws:
                     raise self._failed(record, "ended at once")
             if record.loaded is None:
                 self._write(dataclasses.replace(record, loaded=self._saved(record)))
-            return Started(_url(record), record.data_id, data_lost, forgotten)
+            return Started(_url(record), record.keys, record.data_id, data_lost, forgotten)
 
     def stop(self) -> bool:
         """End it, with its data saved; return False if it wasn't running.
@@ -366,7 +414,7 @@ class LocalAws:
                 )
         if old is None:
             self._end()  # Without its record a server would be of no use: nobody knows its port.
-            record, data_lost = _Record(_choose_port(), secrets.token_hex(8)), False
+            record, data_lost = _Record.new(_choose_port()), False
         else:
             # A server killed a moment ago may lose its lock an instant before its port.
             if not self._until(lambda: _is_free(old.port), seconds=2):
@@ -380,7 +428,7 @@ class LocalAws:
             data_lost = old.loaded is not None and (
                 any(self._pid_files()) or self._saved(old) in {0, old.loaded}
             )
-            record = _Record(old.port, secrets.token_hex(8) if data_lost else old.data_id)
+            record = _Record.new(old.port) if data_lost else dataclasses.replace(old, loaded=None)
         forgotten = self._known.add(record.data_id, self._folder)
         # From here on the data are the new ones, should we be killed before the old are deleted.
         self._write(record)
@@ -426,8 +474,6 @@ class LocalAws:
             # Lambda functions run on this interpreter, in a virtual environment or not.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             "TMPDIR": str(self._tmp),
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -444,8 +490,9 @@ class LocalAws:
             # It removes the containers of every other ministack when it finds a Docker.
             "DOCKER_HOST": f"unix://{self._tmp}/no-docker.sock",
             "LOG_LEVEL": "WARNING",
-            # Its health page shows this: how _answers() knows it from another one.
-            "MINISTACK_EDITION": record.data_id,
+            # Its health page shows this: how _answers() knows it from another one. The keys
+            # themselves it reads from its record, for functions are not to have them.
+            "MINISTACK_EDITION": record.proof,
         }
 
     def _comes_up(self, record: _Record) -> bool:
@@ -466,7 +513,7 @@ class LocalAws:
         try:
             connection.request("GET", "/_ministack/health")
             health = json.loads(connection.getresponse().read())
-            return bool(health["edition"] == record.data_id)
+            return bool(health["edition"] == record.proof)
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return False
         finally:

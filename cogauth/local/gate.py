@@ -1,0 +1,398 @@
+"""Who may come in to the local AWS: its owner, by a signature; everyone, where AWS asks for none.
+
+Functions there run as the user, so whoever may make one runs code as the user. What needs no
+signature is a list (``_is_open``); all else does, and each is checked: ministack itself takes any
+signature made with its account's own key, and some of its paths ask for none.
+
+Signatures: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import hashlib
+import ipaddress
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from cogauth.local import hooks
+from cogauth.local.process import Keys
+from cogauth.printable import one_line
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+ACCOUNT = "000000000000"
+HEALTH = "/_ministack/health"
+COGNITO = "AWSCognitoIdentityProviderService."
+ALGORITHM = "AWS4-HMAC-SHA256"
+# A deployed API, as ministack and LocalStack spell its URL.
+API_CALL = re.compile(r"/restapis/[^/]+/[^/]+/_user_request_(/.*)?", re.DOTALL)
+WELL_KNOWN = re.compile(r"/([\w-]+)/\.well-known/(jwks\.json|openid-configuration)", re.ASCII)
+# If one of these came twice, the gate and ministack could take different ones.
+SINGLE = ("host", "authorization", "origin", "x-amz-date", "x-amz-security-token", "x-amz-target")
+# A part of a query that is, or may be taken for, somebody's credentials.
+QUERY_CREDENTIALS = re.compile(r"x-amz-(algorithm|credential|signature)|awsaccesskeyid|signature")
+# The longest that a signed URL may be good for, in seconds.
+MAX_EXPIRES = 604800
+LOGGED = 200
+
+logger = logging.getLogger("cogauth.gate")
+
+
+class RefusedError(Exception):
+    """A request that may not come in.
+
+    Attributes:
+        code: AWS's for a failed authentication; None where AWS has none for it.
+    """
+
+    def __init__(self, code: str | None, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Request:
+    """The head of an HTTP request; the headers' names are in lower case."""
+
+    method: str
+    path: str
+    raw_path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, scope: Message) -> "Request":
+        """Read one. Raises RefusedError if it could be read in two ways."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            if name in headers and name in SINGLE:
+                raise RefusedError(None, f"it has the header {name} twice")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return cls(
+            scope["method"],
+            scope["path"],
+            (scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
+            parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            headers,
+        )
+
+    @property
+    def calls_api(self) -> bool:
+        """Whether it is for a deployed API, which says itself what it asks for."""
+        return API_CALL.fullmatch(self.path) is not None
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether anything in it may be taken for a signature."""
+        return "authorization" in self.headers or any(
+            QUERY_CREDENTIALS.fullmatch(name.lower()) for name in self.query
+        )
+
+
+def install(keys: Keys) -> None:
+    """Let ministack know the account's own keys, and take no others for them. Raises HookError.
+
+    Args:
+        keys: of the account's root.
+    """
+    for place in ("core.iam_evaluator", "services.sts"):
+        # Of these ministack checks no signature. Without a key is what AWS serves unsigned.
+        hooks.replace(f"{place}.is_root_access_key", "access_key_id", lambda _: _is_empty)
+    register = hooks.function("services.sts.register_session", "access_key session")
+
+    def make_known() -> None:
+        # A session that never ends is one more key whose signatures are checked everywhere.
+        session = {
+            "Arn": f"arn:aws:iam::{ACCOUNT}:root",
+            "UserId": ACCOUNT,
+            "PrincipalType": "Root",
+            "SecretAccessKey": keys.secret_access_key,
+        }
+        register(keys.access_key_id, session)
+
+    def keeping(own: Callable[[], None]) -> Callable[[], None]:
+        def reset() -> None:
+            own()
+            make_known()
+
+        return reset
+
+    make_known()
+    hooks.replace("services.sts.reset", "", keeping)
+    for place in ("core.lambda_runtime", "services.lambda_svc"):
+        hooks.replace(
+            f"{place}.execution_credentials", "config", lambda own: _with_secret(own, keys)
+        )
+
+
+def _is_empty(access_key_id: str) -> bool:
+    return not access_key_id
+
+
+def _with_secret(
+    own: Callable[[dict[str, Any]], dict[str, str]], keys: Keys
+) -> Callable[[dict[str, Any]], dict[str, str]]:
+    """Return a function that gives a Lambda function the credentials of its role.
+
+    Ministack makes them of the function's and the role's ARN, which anyone can guess. The account
+    and the region are still read from the ARN's beginning.
+    """
+
+    def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
+        arn = f"{config.get('FunctionArn', '')}:{keys.secret_access_key}"
+        return own({**config, "FunctionArn": arn})
+
+    return execution_credentials
+
+
+class Gate:
+    """The ASGI application in front of ministack's."""
+
+    def __init__(self, app: App) -> None:
+        """Stand in front of it. Raises HookError."""
+        self._app = app
+        self._refusal = hooks.function(
+            "app._credential_failure", "service iam_action request_id denied headers"
+        )
+        self._error = hooks.module("core.iam_evaluator").AuthError
+        self._service = hooks.function(
+            "core.router.detect_service", "method path headers query_params"
+        )
+        self._check = Checker()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection of ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            # Nothing of cogauth's needs one.
+            logger.warning("Refused: a WebSocket")
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        request = None
+        try:
+            request = Request.of(scope)
+            receive, send = await self._admit(request, receive, send)
+        except RefusedError as refused:
+            await self._refuse(request, refused, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _admit(self, request: Request, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Return the ways in which a request that may come in is served. Raises RefusedError."""
+        _check_host(request)
+        if request.calls_api:
+            return receive, send
+        if not self._check.is_open(request):
+            if "origin" in request.headers:
+                raise RefusedError(None, "a web page may only call deployed APIs")
+            body = await _body(receive)
+            self._check.signature(request, body)
+            receive = _again(body, receive)
+        return receive, _without_cors(send)
+
+    async def _refuse(self, request: Request | None, refused: RefusedError, send: Send) -> None:
+        target = request.headers.get("x-amz-target", "") if request else ""
+        what = f"{request.method} {request.path} {target}" if request else "a request"
+        logger.warning("Refused: %s: %s", one_line(what.strip())[:LOGGED], one_line(str(refused)))
+        status, headers, body = (
+            403,
+            {"Content-Type": "text/plain"},
+            f"Refused: {refused}\n".encode(),
+        )
+        if request and refused.code:
+            query = dict(request.query)
+            service = self._service(request.method, request.path, request.headers, query)
+            error = self._error(refused.code, str(refused))
+            status, headers, body = self._refusal(
+                service, "", str(uuid.uuid4()), error, request.headers
+            )
+        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        sent += [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Checker:
+    """Decides by ministack's own knowledge: its pools, its keys, its signing."""
+
+    def __init__(self) -> None:
+        """Look for all that is needed of ministack's. Raises HookError."""
+        sigv4 = "core.sigv4"
+        self._pool = hooks.function("services.cognito._get_pool_unscoped", "pool_id")
+        self._unsigned = hooks.function("core.iam_actions.unsigned_operations", "service")
+        self._account = hooks.function("app._request_account_scope", "access_key_id")
+        self._set_account = hooks.function("core.responses.set_request_account_id", "access_key_id")
+        self._get_account = hooks.function("core.responses.get_account_id", "")
+        self._ambiguous = hooks.module("core.iam_evaluator").AmbiguousAccessKeyError
+        self._credential = hooks.function(
+            "core.iam_evaluator.resolve_credential", "access_key_id account_id session_token"
+        )
+        self._header = hooks.function(f"{sigv4}.parse_header_signature", "headers")
+        self._query = hooks.function(f"{sigv4}.parse_query_signature", "query_params")
+        self._skew = hooks.function(f"{sigv4}.request_time_failure", "signature now")
+        self._expired = hooks.function(
+            f"{sigv4}.presigned_request_is_expired", "amz_date expires now"
+        )
+        self._failure = hooks.function(
+            f"{sigv4}.header_signature_failure",
+            "signature secret method raw_path query_params headers body presigned explain",
+        )
+
+    def is_open(self, request: Request) -> bool:
+        """Whether AWS asks for no signature; a request that has one anyway is not open."""
+        if request.has_credentials:
+            return False
+        if request.method == "GET":
+            if request.path == HEALTH:
+                return True
+            known = WELL_KNOWN.fullmatch(request.path)
+            return known is not None and self._pool(known[1]) is not None
+        target = request.headers.get("x-amz-target", "")
+        return (
+            (request.method, request.path, dict(request.query)) == ("POST", "/", {})
+            and target.startswith(COGNITO)
+            and target.removeprefix(COGNITO) in self._unsigned("cognito-idp")
+        )
+
+    def signature(self, request: Request, body: bytes) -> None:
+        """Check a request's signature. Raises RefusedError."""
+        if not request.has_credentials:
+            raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
+        algorithm, _, _ = request.headers.get("authorization", "").partition(" ")
+        presigned = "authorization" not in request.headers
+        if presigned:
+            algorithm = next(iter(request.query.get("X-Amz-Algorithm", [])), "")
+        if algorithm != ALGORITHM:
+            raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
+        query = dict(request.query)
+        parsed = self._query(query) if presigned else self._header(request.headers)
+        if isinstance(parsed, tuple):
+            raise RefusedError(*parsed)
+        self._check_time(request, parsed, presigned=presigned)
+        token = (
+            next(iter(request.query.get("X-Amz-Security-Token", [])), "")
+            if presigned
+            else request.headers.get("x-amz-security-token", "")
+        )
+        credential = self._resolve(parsed.access_key_id, token)
+        failure = self._failure(
+            parsed,
+            credential.secret_access_key,
+            request.method,
+            request.raw_path,
+            query,
+            request.headers,
+            body,
+            presigned=presigned,
+        ) or _body_failure(request, body)
+        if failure:
+            raise RefusedError(*failure)
+
+    def _check_time(self, request: Request, parsed: Any, *, presigned: bool) -> None:
+        expires = next(iter(request.query.get("X-Amz-Expires", [])), "") if presigned else ""
+        if not expires:
+            failure = self._skew(parsed)
+            if failure:
+                raise RefusedError(*failure)
+            return
+        try:
+            expired = not 0 < int(expires) <= MAX_EXPIRES or self._expired(parsed.amz_date, expires)
+        except ValueError:
+            expired = True
+        if expired:
+            raise RefusedError("SignatureDoesNotMatch", "Request has expired")
+
+    def _resolve(self, key: str, token: str) -> Any:
+        """Return a key's credential, and have it act in the account that is its own."""
+        unknown = RefusedError(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        )
+        if not key:
+            raise unknown
+        try:
+            self._set_account(self._account(key))
+        except self._ambiguous:
+            raise unknown from None
+        found = self._credential(key, self._get_account(), token)
+        if not hasattr(found, "secret_access_key"):
+            # AWS takes a session's key without its token for an unknown one.
+            raise RefusedError(found.code, found.message) if token else unknown
+        return found
+
+
+def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
+    """Say what is wrong if the body isn't the one whose hash was signed."""
+    signed = request.headers.get("x-amz-content-sha256", "")
+    if re.fullmatch("[0-9a-f]{64}", signed) and signed != hashlib.sha256(body).hexdigest():
+        return "SignatureDoesNotMatch", "The body is not the one that was signed."
+    return None
+
+
+def _check_host(request: Request) -> None:
+    """Let in what was sent to this machine by its own name.
+
+    A page whose name was bound to 127.0.0.1 after it was loaded (DNS rebinding) has the name in
+    Host, and no Origin in what it reads from there. Raises RefusedError.
+    """
+    name = re.sub(r":\d+\Z", "", request.headers.get("host", "")).lower()
+    if name == "localhost":
+        return
+    try:
+        if ipaddress.ip_address(name.removeprefix("[").removesuffix("]")).is_loopback:
+            return
+    except ValueError:
+        pass
+    raise RefusedError(None, "its Host is no name of this machine's own, as 127.0.0.1")
+
+
+def _without_cors(send: Send) -> Send:
+    """Return a way to send that drops what lets web pages read: ministack lets them read all."""
+
+    async def without(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [
+                (name, value)
+                for name, value in message.get("headers", [])
+                if not name.lower().startswith(b"access-control-")
+            ]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return without
+
+
+async def _body(receive: Receive) -> bytes:
+    """Return a request's body. Raises RefusedError if the client has gone."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise RefusedError(None, "it ended early")
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a way to receive that gives a body that was received before."""
+    left = [body]
+
+    async def again() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return again
