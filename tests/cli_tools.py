@@ -35,7 +35,7 @@ from click.testing import CliRunner
 
 from cogauth.cli import cli as program
 from cogauth.forms import FACTS
-from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, LocalAws
 from cogauth.state import CREATED, Record
 
 if TYPE_CHECKING:
@@ -477,12 +477,10 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
 @contextmanager
 def someones_local_aws(folder: Path) -> Iterator[str]:
     """Run the local AWS with KEYS, where no command looks for it: it is known by its URL alone."""
-    record = {"port": 20000, "data_id": 16 * "0", "loaded": None}
-    keys = {"access_key_id": KEYS["AWS_ACCESS_KEY_ID"]}
-    keys |= {"secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    record = {"port": 20000, "data_id": 16 * "0"} | Keys(*KEYS.values())._asdict()
     (folder / "tmp").mkdir(parents=True)
     (folder / MARKER).write_bytes(MARKED)
-    (folder / "local.json").write_text(json.dumps(record | keys))
+    (folder / "local.json").write_text(json.dumps(record))
     with emulator(folder / "tmp", "cogauth.local.server") as url:
         yield url
 

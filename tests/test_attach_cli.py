@@ -270,7 +270,7 @@ def by_profile(cli: Cli) -> Callable[..., Result]:
     config = cli.folder / "aws-config"
     config.write_text(
         f"[profile work]\nregion = {REGION}\n"
-        "aws_access_key_id = test\naws_secret_access_key = test\n"
+        + "".join(f"{name.lower()} = {value}\n" for name, value in KEYS.items())
     )
     return partial(cli.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
 

@@ -21,6 +21,7 @@ from cogauth.local.process import (
     FOLDER,
     MARKED,
     MARKER,
+    Keys,
     LocalAws,
     Started,
 )
@@ -128,6 +129,7 @@ def test_a_foreign_process_with_the_recorded_pid_is_left_alone(aws: LocalAws, fo
             (folder / "alive").touch()
             (folder / "tmp" / "ministack-20000.pid").write_text(str(foreign.pid))
             record = {"port": 20000, "data_id": "0123456789abcdef", "loaded": 0}
+            record |= Keys.new()._asdict()
             (folder / "local.json").write_text(json.dumps(record))
             assert not aws.is_running()
             assert not aws.stop()

@@ -22,7 +22,7 @@ from cogauth.cli.common import Target, local_stacks, stop_unused_local
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.files import beside, check_writable, is_kept, read_input, trusting
-from cogauth.local.process import FOLDER, MARKED, MARKER, KnownData, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, KnownData, LocalAws
 from cogauth.state import State, load
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def lay_out(folder: Path) -> None:
     """Make it as a start does."""
     folder.mkdir(mode=0o700, parents=True)
     (folder / MARKER).write_bytes(MARKED)
-    record = {"port": 20000, "data_id": SERVED, "loaded": 0}
+    record = {"port": 20000, "data_id": SERVED, "loaded": 0, **Keys.new()._asdict()}
     (folder / "local.json").write_text(json.dumps(record))
     (folder / "local.json").chmod(0o600)
 
