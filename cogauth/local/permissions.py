@@ -28,7 +28,9 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:
         return False
-    function, _, _ = _find_function()(function_arn, account_id=parts[4], region=parts[3])
+    # Ministack keeps the policies of all versions and aliases with the function.
+    unqualified = ":".join(parts[:7])
+    function, _, _ = _find_function()(unqualified, account_id=parts[4], region=parts[3])
     if function is None:
         return False
     context = _make_context()(
