@@ -105,7 +105,7 @@ def test_nothing_is_known_or_made_before_the_first_start(aws: LocalAws, folder: 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("module", ["ministack", "cryptography"])
+@pytest.mark.parametrize("module", ["ministack", "airspeed", "cryptography"])
 def test_without_the_extra_the_message_says_how_to_install_it(
     aws: LocalAws, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:

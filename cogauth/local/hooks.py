@@ -9,7 +9,9 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+_Kind = TypeVar("_Kind")
 
 
 class HookError(Exception):
@@ -32,7 +34,7 @@ def module(name: str) -> ModuleType:
 
 
 def function(name: str, parameters: str) -> Callable[..., Any]:
-    """Return a function of ministack's, which must look as it did when this was written.
+    """Return a function or class of ministack's, which must look as it did when this was written.
 
     Args:
         name: with its module's, as ``services.cognito._sign_up``.
@@ -43,7 +45,7 @@ def function(name: str, parameters: str) -> Callable[..., Any]:
     """
     place, _, attribute = name.rpartition(".")
     found = getattr(module(place), attribute, None)
-    if not inspect.isfunction(found):
+    if not inspect.isfunction(found) and not inspect.isclass(found):
         raise _gone(f"function {name}")
     takes = " ".join(inspect.signature(found).parameters)
     if takes != parameters:
@@ -66,6 +68,38 @@ def replace(
     """
     place, _, attribute = name.rpartition(".")
     setattr(module(place), attribute, make(function(name, parameters)))
+
+
+def value(name: str, kind: type[_Kind]) -> _Kind:
+    """Return what ministack keeps under a name.
+
+    Args:
+        name: with its module's, as ``services.apigateway_v1._resources``.
+        kind: what it must be.
+
+    Raises:
+        HookError: it isn't there, or is something else.
+    """
+    place, _, attribute = name.rpartition(".")
+    found = getattr(module(place), attribute, None)
+    if not isinstance(found, kind):
+        raise _gone(f"{kind.__name__} {name}")
+    return found
+
+
+def replace_value(name: str, kind: type[_Kind], make: Callable[[_Kind], _Kind]) -> None:
+    """Put something in the place of what ministack keeps under a name.
+
+    Args:
+        name: with its module's, as ``services.apigateway_v1._resources``.
+        kind: what it must be.
+        make: is given ministack's own, and returns what takes its place.
+
+    Raises:
+        HookError: it isn't there, or is something else.
+    """
+    place, _, attribute = name.rpartition(".")
+    setattr(module(place), attribute, make(value(name, kind)))
 
 
 def _gone(what: str) -> HookError:

@@ -592,7 +592,8 @@ def _url(record: _Record) -> str:
 
 
 def _require_extra() -> None:
-    if not all(importlib.util.find_spec(name) for name in ("ministack", "cryptography", "psutil")):
+    needed = ("ministack", "airspeed", "cryptography", "psutil")
+    if not all(importlib.util.find_spec(name) for name in needed):
         raise LocalAwsError(
             "The embedded local AWS is not installed. Install it where cogauth's source is: "
             "pip install '.[local]'"

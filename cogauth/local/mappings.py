@@ -1,0 +1,206 @@
+"""What API Gateway makes of a request before a non-proxy integration, and of its answer after it.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cogauth.local import templates
+from cogauth.local.templates import BodyError, CaseInsensitive, Rendered, TemplateError
+
+_JSON = "application/json"
+_HEADER = "method.response.header."
+_BODY = "integration.response.body"
+_log = logging.getLogger(__name__)
+
+
+class Refused(Exception):  # noqa: N818 it is an answer
+    """The gateway answers by itself: by a gateway response of this kind, with this message."""
+
+    def __init__(self, kind: str, message: str = "Internal server error") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def misconfigured(why: str) -> Refused:
+    """Say in the server's log why the client gets a 500, as AWS does in an execution log."""
+    _log.warning("Execution failed due to configuration error: %s", why)
+    return Refused("API_CONFIGURATION_ERROR")
+
+
+@dataclass(frozen=True)
+class Client:
+    """What mappings may ask of a client's request. ``context`` is what ``$context`` gives."""
+
+    headers: CaseInsensitive
+    query: Mapping[str, str]
+    path: Mapping[str, str]
+    body: bytes
+    context: Mapping[str, Any]
+    stage_variables: Mapping[str, str]
+
+    def render(self, template: str, body: str) -> Rendered:
+        """Render a template for a payload. Raises BodyError and Refused."""
+        params = {"path": self.path, "querystring": self.query, "header": self.headers}
+        try:
+            return templates.render(
+                template,
+                body,
+                params=params,
+                context=self.context,
+                stage_variables=self.stage_variables,
+            )
+        except TemplateError as error:
+            raise misconfigured(str(error)) from None
+
+
+def integration_request(integration: Mapping[str, Any], client: Client) -> str:
+    """Return what a client's request becomes for the integration: rendered, or as it is.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
+
+    Raises:
+        Refused: the template, or the lack of one, asks for another body.
+    """
+    made = _by_media_type(integration["requestTemplates"])
+    template = made.get(_media_type(client.headers.get("content-type", _JSON)))
+    behavior = integration["passthroughBehavior"]
+    if template is None and (behavior == "NEVER" or (behavior == "WHEN_NO_TEMPLATES" and made)):
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type")
+    try:
+        body = client.body.decode()
+        return body.strip() if template is None else client.render(template, body).text
+    except UnicodeDecodeError:
+        raise Refused("BAD_REQUEST_BODY", "Could not parse request body into json") from None
+    except BodyError as error:
+        raise Refused("BAD_REQUEST_BODY", str(error)) from None
+
+
+def event_of(request: str) -> Any:
+    """Return a function's event, of what ``integration_request`` returned. Raises Refused."""
+    try:
+        return templates.parse_json(request or "{}")
+    except BodyError as error:
+        raise Refused("BAD_REQUEST_BODY", str(error)) from None
+
+
+def mock_status(request: str) -> str:
+    """Return the status that a MOCK integration answers, of what ``integration_request`` returned.
+
+    API Gateway doesn't insist on JSON: ``{statusCode:200}`` is what the Serverless Framework sends,
+    and a comma may follow.
+
+    Raises:
+        Refused: there is none.
+    """
+    try:
+        asked = templates.parse_json(request)
+        status = asked.get("statusCode") if isinstance(asked, dict) else None
+    except BodyError:
+        found = re.search(r"""statusCode["']?\s*:\s*(\d+)\b""", request)
+        status = int(found[1]) if found else None
+    if type(status) is not int:
+        raise misconfigured("Unable to parse statusCode")
+    return str(status)
+
+
+def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, Any]:
+    """Return the integration response whose pattern matches the outcome, or the default one.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
+
+    Args:
+        integration: the method's.
+        outcome: a failed function's errorMessage, or a status; None: it succeeded.
+
+    Raises:
+        Refused: there is none.
+    """
+    responses: list[dict[str, Any]] = list((integration["integrationResponses"] or {}).values())
+    patterns = [response.get("selectionPattern") for response in responses]
+    for response, pattern in zip(responses, patterns, strict=True):
+        if pattern and outcome is not None and _matches(pattern, outcome):
+            return response
+    for response, pattern in zip(responses, patterns, strict=True):
+        if not pattern:
+            return response
+    raise misconfigured("No match for output mapping and no default output mapping configured")
+
+
+def respond(
+    response: Mapping[str, Any], client: Client, body: str, headers: Mapping[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    """Return the status, the headers and the body that a client gets.
+
+    Args:
+        response: the integration response that was chosen.
+        client: whose request it answers.
+        body: what the integration answered.
+        headers: those that it answered with.
+
+    Raises:
+        Refused: the response asks for what isn't there.
+    """
+    kind, template = _template_for(response, client)
+    sent = {"content-type": ("Content-Type", kind)}
+    try:
+        for parameter, source in (response.get("responseParameters") or {}).items():
+            name, value = parameter.removeprefix(_HEADER), _mapped(source, client, body, headers)
+            if value is not None:
+                sent[name.lower()] = (name, value)
+        rendered = client.render(template, body) if template else Rendered(body, None, {})
+    except (BodyError, TemplateError) as error:
+        raise misconfigured(str(error)) from None
+    for name, value in rendered.headers.items():
+        sent[name.lower()] = (name, value)
+    status = rendered.status or int(response["statusCode"])
+    return status, dict(sent.values()), rendered.text.encode(errors="replace")
+
+
+def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str | None]:
+    """Return the content type and the template of a response, by what the client accepts."""
+    made = _by_media_type(response.get("responseTemplates"))
+    accepted = map(_media_type, client.headers.get("accept", "").split(","))
+    # Who accepts none of them gets the first.
+    kind = next((kind for kind in [*accepted, _JSON, *made] if kind in made), _JSON)
+    return kind, made.get(kind)
+
+
+def _mapped(source: str, client: Client, body: str, headers: Mapping[str, str]) -> str | None:
+    """Return the value of a response's header; None: there is none."""
+    start, _, name = source.partition(".")
+    if source[:1] == source[-1:] == "'":
+        return source[1:-1]
+    if source.startswith("integration.response.header."):
+        return headers.get(source.removeprefix("integration.response.header."))
+    found: Any = None
+    if start == "context":
+        found = templates.find(client.context, f"$.{name}")
+    elif start == "stageVariables":
+        found = client.stage_variables.get(name)
+    elif source == _BODY:
+        found = body
+    elif source.startswith(_BODY):
+        path = f"${source.removeprefix(_BODY)}"
+        found = templates.find(templates.parse_json(body or "{}"), path)
+    return None if found is None else templates.text_of(found)
+
+
+def _matches(pattern: str, outcome: str) -> bool:
+    try:
+        return re.fullmatch(pattern, outcome) is not None
+    except re.error:
+        _log.warning("The local AWS doesn't know the selection pattern %s", pattern)
+        return False
+
+
+def _by_media_type(made: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    return {_media_type(key): template for key, template in (made or {}).items()}
+
+
+def _media_type(text: str) -> str:
+    return text.partition(";")[0].strip().lower()

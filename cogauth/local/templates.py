@@ -1,0 +1,257 @@
+"""Renders mapping templates as API Gateway does, by airspeed-ext.
+
+airspeed-ext is Velocity as API Gateway speaks it: its authors recorded what AWS makes of each of
+its tests. What is AWS's own, ``$input``, ``$util`` and the overrides, is here.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
+
+_STATUSES = range(100, 600)
+_STEP = re.compile(r"""\.([\w-]+)|\[(-?\d+)\]|\['([^']*)'\]|\["([^"]*)"\]|(\.\*|\[\*\])""")
+
+
+class TemplateError(Exception):
+    """A template can't be rendered. Nothing of the data is in the message."""
+
+
+class BodyError(ValueError):
+    """What should be JSON isn't. Nothing of it is in the message."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a template made: the text, and what it overrides in the response."""
+
+    text: str
+    status: int | None
+    headers: dict[str, str]
+
+
+def render(
+    template: str,
+    body: str,
+    *,
+    params: Mapping[str, Mapping[str, str]] | None = None,
+    context: Mapping[str, Any] | None = None,
+    stage_variables: Mapping[str, str] | None = None,
+) -> Rendered:
+    """Render a template of an integration's request or response.
+
+    Args:
+        template: its text.
+        body: the payload that it transforms, as text.
+        params: what ``$input.params()`` gives: the request's ``path``, ``querystring`` and
+            ``header``.
+        context: what ``$context`` gives.
+        stage_variables: what ``$stageVariables`` gives.
+
+    Raises:
+        BodyError: the template asks for JSON that the payload isn't.
+        TemplateError: it can't be rendered.
+    """
+    import airspeed  # type: ignore[import-untyped]  # noqa: PLC0415 only if there is a template
+
+    # Velocity's methods, as size() and keySet(), which it gives to the class of a value.
+    methods = airspeed.operators.__additional_methods__
+    for kind in (_Object, CaseInsensitive, _Once, _List):
+        methods[kind] = methods[list if kind is _List else dict]
+    override = _Once(header=_Once())
+    names = {
+        "input": _Input(body, {kind: (params or {}).get(kind, {}) for kind in _KINDS}),
+        "util": _Util(),
+        "context": {
+            **_of_java(dict(context or {})),
+            "responseOverride": override,
+            "requestOverride": {kind: {} for kind in _KINDS},
+        },
+        "stageVariables": _of_java(dict(stage_variables or {})),
+    }
+    try:
+        text = airspeed.Template(template).merge(names)
+    except (airspeed.TemplateError, RecursionError) as error:
+        if isinstance(error.__cause__, BodyError | TemplateError):
+            raise error.__cause__ from None
+        # A syntax error quotes the template; another may quote the data.
+        syntax = isinstance(error, airspeed.TemplateSyntaxError)
+        why = str(error) if syntax else type(error.__cause__ or error).__name__
+        raise TemplateError(f"The mapping template can't be rendered: {why}") from None
+    status = override.get("status")
+    headers = {name: text_of(value) for name, value in override["header"].items()}
+    # API Gateway ignores a status that isn't one.
+    return Rendered(text, status if type(status) is int and status in _STATUSES else None, headers)
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text says, which is stricter than Python's own.
+
+    Raises:
+        BodyError: it isn't JSON.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        # Of a JSONDecodeError only what was expected, and where.
+        why = f": {error}" if isinstance(error, json.JSONDecodeError) else ""
+        raise BodyError(f"Could not parse request body into json{why}") from None
+
+
+def find(value: Any, path: str) -> Any:
+    """Return what a JSONPath finds; None: nothing.
+
+    Names, indices and wildcards are known, ``..`` and filters are not.
+
+    Raises:
+        TemplateError: the path has something else in it.
+    """
+    found, position, many = [value], 1, False
+    while position < len(path):
+        step = _STEP.match(path, position) if path[0] == "$" else None
+        if step is None:
+            raise TemplateError(f"The local AWS doesn't know the JSONPath {path}")
+        position = step.end()
+        if step[5]:
+            many = True
+            found = [each for one in found for each in _all_in(one)]
+        else:
+            key = int(step[2]) if step[2] else step[1] or step[3] or step[4] or ""
+            found = [one[key] for one in found if _has(one, key)]
+    return found if many else next(iter(found), None)
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is in a header or in a text: a string as it is, all else as JSON."""
+    return value if isinstance(value, str) else _json(value)
+
+
+class CaseInsensitive(dict[str, str]):
+    """Headers, which may be asked for in any spelling."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header's value."""
+        return super().get(name.lower(), default)
+
+
+_KINDS = ("path", "querystring", "header")
+
+
+class _Input:
+    """``$input``."""
+
+    def __init__(self, body: str, params: dict[str, Mapping[str, str]]) -> None:
+        self.body = body or "{}"
+        self._params = params
+
+    def path(self, path: str) -> Any:
+        return _of_java(self._find(path))
+
+    def json(self, path: str) -> str:
+        found = self._find(path)
+        return _json("" if found is None and path != "$" else found)
+
+    def params(self, name: str | None = None) -> Any:
+        if name is None:
+            return _Object(self._params)
+        found = (values.get(name) for values in self._params.values())
+        return next((value for value in found if value is not None), "")
+
+    def _find(self, path: str) -> Any:
+        try:
+            value = parse_json(self.body)
+        except BodyError:
+            # A form, say, is a string; but what begins like JSON should be it.
+            if self.body.lstrip()[:1] in {"{", "[", '"'}:
+                raise
+            value = self.body
+        return find(value, path)
+
+
+class _Util:
+    """``$util``."""
+
+    def escapeJavaScript(self, value: Any) -> str:  # noqa: N802 the name is AWS's
+        escaped = json.dumps(text_of(value))[1:-1]
+        return escaped.replace("'", r"\'").replace("/", r"\/")
+
+    def parseJson(self, text: str) -> Any:  # noqa: N802
+        return _of_java(parse_json(text))
+
+    def urlEncode(self, text: str) -> str:  # noqa: N802
+        return quote_plus(text, safe="*").replace("~", "%7E")
+
+    def urlDecode(self, text: str) -> str:  # noqa: N802
+        return unquote_plus(text)
+
+    def base64Encode(self, text: str) -> str:  # noqa: N802
+        return base64.b64encode(text.encode()).decode()
+
+    def base64Decode(self, text: str) -> str:  # noqa: N802
+        return base64.b64decode(text).decode(errors="replace")
+
+
+class _Object(dict[str, Any]):
+    """An object, which Java prints as ``{a=1, b=[2]}``."""
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{key}={_printed(value)}" for key, value in self.items()) + "}"
+
+
+class _List(list[Any]):
+    """An array, which API Gateway prints as JSON."""
+
+    def __str__(self) -> str:
+        return _json(self)
+
+
+class _Once(dict[str, Any]):
+    """Overrides. AWS answers 5xx to a second one of the same.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            raise TemplateError(f"{key} is overridden twice")
+        super().__setitem__(key, value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _of_java(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Object({key: _of_java(each) for key, each in value.items()})
+    return _List(map(_of_java, value)) if isinstance(value, list) else value
+
+
+def _printed(value: Any) -> str:
+    return str(value) if isinstance(value, str | dict | list) else json.dumps(value)
+
+
+def _all_in(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if _is_list(value) else []
+
+
+def _has(value: Any, key: str | int) -> bool:
+    if isinstance(key, str):
+        return isinstance(value, dict) and key in value
+    return _is_list(value) and -len(value) <= key < len(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
