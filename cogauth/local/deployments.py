@@ -43,6 +43,11 @@ def install() -> None:
         "api_id stage_name method path",
         kept.authorization_type,
     )
+    hooks.replace(
+        f"{_MODULE}_build_api_export",
+        "api_id stage_name export_type include_integrations include_authorizers",
+        kept.exported,
+    )
     hooks.replace(f"{_MODULE}rest_api_policy_for_arn", "resource_arn", kept.policy)
     hooks.replace(f"{_MODULE}_create_deployment", "api_id data", kept.created)
     hooks.replace(f"{_MODULE}_delete_deployment", "api_id deployment_id", kept.deleted)
@@ -94,6 +99,19 @@ class _Deployed:
                 return ours(api_id, stage_name, method, path)
 
         return of_method
+
+    def exported(self, ours: _Function) -> _Function:
+        """An export is of what is deployed.
+
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-api.html
+        """
+
+        @wraps(ours)
+        def export(api_id: str, stage_name: str, *rest: Any) -> Any:
+            with self._serving(api_id, stage_name):
+                return ours(api_id, stage_name, *rest)
+
+        return export
 
     def policy(self, ours: _Function) -> _Function:
         """The API's resource policy: of a request's ARN, that of its stage."""

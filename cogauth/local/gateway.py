@@ -12,7 +12,7 @@ from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
-from cogauth.local import deployments, hooks, mappings, permissions
+from cogauth.local import control, deployments, hooks, mappings, permissions
 from cogauth.local.mappings import Client, Refused
 from cogauth.local.templates import CaseInsensitive
 
@@ -46,6 +46,7 @@ _call: ContextVar[SimpleNamespace] = ContextVar("call")
 def install() -> None:
     """Put these answers in the place of ministack's. Raises HookError."""
     permissions.check()
+    control.install()
     deployments.install()
     gateway = _Gateway()
     for name, parameters, make in (
