@@ -104,8 +104,8 @@ def look(ctx: Context, api: str) -> Comparison | None:
 def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
-    An emulator serves the API as it stands, and its export shows few authorizations: there the
-    stages are not looked at.
+    Many an emulator serves the API as it stands, and its export shows few authorizations: there
+    the stages are not looked at.
 
     Args:
         ctx: the stack.
@@ -146,7 +146,7 @@ def _served(
     ctx: Context, api: str, stages: Sequence[str]
 ) -> tuple[dict[str, dict[str, Guard]], str]:
     """Return who may call what by each stage's deployment, and what of it can't be seen."""
-    if ctx.state.endpoint_url is not None:
+    if ctx.state.emulated:
         return {}, ""
     documents = {stage: rest_apis.export(ctx, api, stage) for stage in stages}
     unseen = [

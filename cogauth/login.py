@@ -16,6 +16,8 @@ from cogauth.settings import PROTECTED_PATH
 from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import requests
 
     from cogauth.context import Context
@@ -38,7 +40,7 @@ class LoginResult:
     Attributes:
         status, msg, code, is_new, user_id, expires_in: of the sign-in's answer; expires_in is in
             seconds.
-        http_status: of that answer. The local AWS always says 200.
+        http_status: of that answer.
         tokens: ``id_token``, ``access_token``, ``refresh_token``; empty if the login failed.
         claims: of the ID token, whose signature holds.
         protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
@@ -98,7 +100,10 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
             is_new=None,
             user_id=None,
             expires_in=None,
-            problems=(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",),
+            problems=(
+                f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",
+                *_without_templates(ctx, http_status),
+            ),
         )
     problems = []
     claims: dict[str, Any] | None = None
@@ -126,6 +131,17 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         protected={"url": url, "without_token": without_token, "with_token": with_token},
         problems=tuple(problems),
     )
+
+
+def _without_templates(ctx: Context, http_status: int) -> Iterator[str]:
+    """Say so if what refused a login can't be an API Gateway that does as the API says."""
+    if http_status == OK and ctx.state.endpoint_url is not None:
+        yield (
+            f"{ctx.state.endpoint_url} gave that the HTTP status {OK}: it doesn't apply the API's "
+            "mapping templates. An emulator that hands the function a description of the request, "
+            "as for a proxy integration, in place of the request's JSON, signs nobody in. The "
+            "local AWS of 'cogauth up --local' does as API Gateway."
+        )
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:

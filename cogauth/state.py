@@ -243,6 +243,11 @@ class State:
             return list(attachment["stages"]) if attachment else []
 
     @property
+    def emulated(self) -> bool:
+        """Whether it is on an emulator that may be kinder than AWS: not the embedded local AWS."""
+        return self.endpoint_url is not None and self.local_data is None
+
+    @property
     def options(self) -> str:
         """The options by which a command line means this stack, each behind a space."""
         options = f" --stack {self.stack}" if self.stack != DEFAULT_STACK else ""

@@ -430,7 +430,7 @@ class _Run:
         self.rows: list[Row] = []
         self.http = session(ctx.url("/"), ctx.aws)
         # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
-        self.emulated = ctx.state.endpoint_url is not None
+        self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins
         self.several_origins = len(self.origins) > 1
         self.answered = True

@@ -253,32 +253,18 @@ class Login(NamedTuple):
     deadline: float
 
 
-def body_of(event: Any) -> dict[str, Any]:
-    """Return the request's JSON. Raises SignInError."""
-    # On AWS the event is the request's JSON. The local AWS wraps the text of it in a description
-    # of the HTTP request, as API Gateway does for a proxy integration.
-    if isinstance(event, dict) and "requestContext" in event and "httpMethod" in event:
-        try:
-            body = event.get("body") or ""
-            event = json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
-        except (TypeError, ValueError, RecursionError):
-            raise SignInError("bad_request") from None
-    if not isinstance(event, dict):
-        raise SignInError("bad_request")
-    return event
-
-
 def is_text(value: Any, longest: int) -> bool:
     """Whether it is text, of 1 to so many characters."""
     return isinstance(value, str) and 1 <= len(value) <= longest
 
 
 def read_login(event: Any, deadline: float) -> Login:
-    """Check the input. Raises SignInError."""
-    body = body_of(event)
-    username: Any = body.get("username")
-    password: Any = body.get("password")
-    token: Any = body.get("refresh_token")
+    """Check the input, the request's JSON. Raises SignInError."""
+    if not isinstance(event, dict):
+        raise SignInError("bad_request")
+    username: Any = event.get("username")
+    password: Any = event.get("password")
+    token: Any = event.get("refresh_token")
     if password is not None and token is not None:
         raise SignInError("bad_request")
     # Cognito's own limits. A name has letters, marks, symbols, numbers and punctuation.

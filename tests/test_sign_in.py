@@ -1023,48 +1023,7 @@ def test_it_works_without_a_context(process: Process) -> None:
         assert process.module.handler(LOGIN, None)["status"] == "success"
 
 
-# The two shapes of the event
-
-
-def proxy(body: Any, *, encoded: bool = False) -> dict[str, Any]:
-    if encoded:
-        body = base64.b64encode(body.encode()).decode()
-    return {
-        "resource": "/signin",
-        "path": "/signin",
-        "httpMethod": "POST",
-        "headers": {},
-        "requestContext": {"stage": "v1"},
-        "body": body,
-        "isBase64Encoded": encoded,
-    }
-
-
-@pytest.mark.parametrize("encoded", [False, True])
-def test_a_proxy_event_is_taken_as_well(process: Process, *, encoded: bool) -> None:
-    assert process(proxy(json.dumps(LOGIN), encoded=encoded))["is_new"] == "true"
-    assert process(LOGIN)["is_new"] == "false"
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        proxy(None),
-        proxy(""),
-        proxy("not JSON"),
-        proxy("[]"),
-        proxy("null"),
-        proxy(7),
-        proxy(LOGIN),
-        proxy("[" * 100_000),
-        proxy("1" * 5_000),
-        proxy("\xff", encoded=True) | {"body": "/w=="},
-        proxy("{}") | {"isBase64Encoded": True},
-    ],
-)
-def test_a_proxy_event_without_a_json_object_is_a_bad_request(process: Process, event: Any) -> None:
-    assert process.code(event) == "bad_request"
-    assert process.pool.calls == []
+# Any event
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -1077,11 +1036,6 @@ refresh_tokens = st.sampled_from(["refresh-token.of-grace", "unknown", None]) | 
 logins = st.fixed_dictionaries(
     {}, optional={"username": names, "password": passwords, "refresh_token": refresh_tokens}
 )
-bodies = (logins | values).map(json.dumps) | values
-proxies = st.fixed_dictionaries(
-    {"requestContext": values, "httpMethod": values},
-    optional={"body": bodies, "isBase64Encoded": st.booleans() | values},
-)
 replies = st.sampled_from([reply for _, _, reply in ANSWERS])
 faults = st.dictionaries(
     st.sampled_from([DESCRIBE, SIGN_IN, SIGN_UP, LOOK]), st.lists(replies, max_size=1)
@@ -1089,7 +1043,7 @@ faults = st.dictionaries(
 
 
 @settings(derandomize=True, deadline=None)
-@given(event=values | logins | proxies, faults=faults)
+@given(event=values | logins, faults=faults)
 def test_whatever_comes_is_answered_in_one_shape(
     module: Any, cognito: Cognito, event: Any, faults: dict[str, list[Reply]]
 ) -> None:

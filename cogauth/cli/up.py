@@ -219,14 +219,6 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
             "With several --cors-origin a page can't read what API Gateway refuses by itself, as "
             "the guard's 401: there it can't choose among origins. With one it can."
         )
-    if origins and ctx.state.local_data is not None:
-        yield (
-            "The local AWS ignores mapping templates, which choose among several origins: no page "
-            "can read an answer there."
-            if len(origins) > 1
-            else "The local AWS sets no header on what POST "
-            f"{ctx.state.settings.path} answers: a page can't read that there, but all the rest."
-        )
 
 
 def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:

@@ -255,11 +255,6 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         UsageError: the input can't be used as given.
         CogauthError: the recorded user pool is gone, or isn't the stack's.
     """
-    if wanted.scopes and ctx.state.local_data is not None:
-        raise UsageError(
-            "--scope can't be tried on the local AWS: it doesn't keep the scopes that are added to "
-            "a method. Leave it out there."
-        )
     check_pool(ctx)
     api = read_api(ctx, wanted.api)
     found = rest_apis.choose_stage(
@@ -373,8 +368,6 @@ def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> st
     own = ctx.state.record("rest_api", "rest_api")
     if own and own.get("id") == api.id and place.name == f"POST {ctx.state.settings.path}":
         return "it is where one gets a token"
-    if ctx.state.local_data is not None and place.authorization["authorizationScopes"]:
-        return "it has scopes, and the local AWS couldn't give them back"
     return ""
 
 
@@ -405,7 +398,7 @@ def _warnings(api: Api, stage: str, rows: Sequence[Row]) -> list[str]:
 def _pending(ctx: Context, api: Api, stages: Iterable[str]) -> tuple[list[Pending] | None, str]:
     """Return what of the API isn't deployed, and what of that isn't known."""
     # Emulators' exports leave most authorizations out.
-    authorization = ctx.state.endpoint_url is None
+    authorization = not ctx.state.emulated
     found: dict[str, Pending] = {}
     for stage in stages:
         document = rest_apis.export(ctx, api.id, stage)
@@ -533,7 +526,7 @@ def _is_on_ours(api: Api, stage: str) -> bool:
 def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
     """Say whether what a stage serves may have our authorizer, whatever the API says by now."""
     document = rest_apis.export(ctx, api.id, stage)
-    if isinstance(document, str) or ctx.state.endpoint_url is not None:
+    if isinstance(document, str) or ctx.state.emulated:
         return True
     return attached.our_name(ctx) in deployed.schemes(document)
 

@@ -196,7 +196,7 @@ def api_key_missing(e: Evidence) -> Cause | None:
     if e.answer and e.status != FORBIDDEN:
         return None
     # AWS names the error by its type, an emulator by this message alone.
-    by_message = e.emulated and e.answer and e.answer.message == "Forbidden"
+    by_message = e.endpoint and e.answer and e.answer.message == "Forbidden"
     if e.answer and not by_message and e.answer.error_type != OTHERWISE_FORBIDDEN:
         return None
     return Cause(
@@ -678,7 +678,7 @@ def just_deployed(e: Evidence) -> Cause | None:
     """A new deployment has not reached all of the gateway's hosts yet."""
     made = e.served.made if e.served else None
     age = e.now - made.timestamp() if made else SETTLES_WITHIN_S
-    if age >= SETTLES_WITHIN_S or e.emulated or not e.by_gateway:
+    if age >= SETTLES_WITHIN_S or e.endpoint or not e.by_gateway:
         return None
     if e.status not in {FORBIDDEN, BROKEN_FROM}:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -172,7 +173,8 @@ class Evidence:
         issuer: of the stack's own pool.
         client: the stack's own app client.
         options: by which a command line means the stack, each behind a space.
-        emulated: whether the endpoint is not AWS's own.
+        endpoint: that of an emulator; None for AWS's own.
+        emulated: whether that may be kinder than AWS, as the embedded local AWS is not.
         here: this machine's clock, in seconds since the epoch.
         now: the server's, where it gave it; else this machine's.
         api: as GetRestApi describes it; None if the account has no such API.
@@ -203,6 +205,7 @@ class Evidence:
     issuer: str
     client: str
     options: str = ""
+    endpoint: str | None = None
     emulated: bool = False
     here: float = 0.0
     now: float = 0.0
@@ -296,10 +299,8 @@ class Evidence:
 
     def aws(self, words: str) -> str:
         """Return a command of the AWS CLI, for the endpoint that the URL is of."""
-        if not self.emulated:
-            return f"aws {words}"
-        parts = urlsplit(self.address.url)
-        return f"aws --endpoint-url {parts.scheme}://{parts.netloc} {words}"
+        endpoint = f"--endpoint-url {shlex.quote(self.endpoint)} " if self.endpoint else ""
+        return f"aws {endpoint}{words}"
 
     @property
     def redeploy(self) -> str:

@@ -49,7 +49,8 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
         issuer=ctx.issuer,
         client=ctx.fact("app_client"),
         options=ctx.state.options,
-        emulated=ctx.state.endpoint_url is not None,
+        endpoint=ctx.state.endpoint_url,
+        emulated=ctx.state.emulated,
         here=ctx.now(),
         now=ctx.now(),
     )
@@ -159,7 +160,7 @@ def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
     issuer = evidence.token.original_issuer if evidence.token else None
     if issuer == evidence.issuer:
         return ctx.jwks_url
-    pools = evidence.method.guard.pools if evidence.method and not evidence.emulated else ()
+    pools = evidence.method.guard.pools if evidence.method and not evidence.endpoint else ()
     # What a stage variable stands for isn't known.
     taken = [issuer_like(evidence.issuer, pool) for pool in pools if "$" not in pool]
     return f"{issuer}/.well-known/jwks.json" if issuer in taken else None
@@ -210,7 +211,7 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
             return _not_seen(evidence, "the function's permission", error)
         gone = "function not found" in message_of(error).lower()
         # The same error comes for a function in another region.
-        if not (gone or evidence.emulated or NO_POLICY in message_of(error)):
+        if not (gone or evidence.endpoint or NO_POLICY in message_of(error)):
             return _not_seen(evidence, "the function's permission", error)
         return replace(evidence, permitted=False, function_gone=gone)
     statements = json.loads(policy)["Statement"]
