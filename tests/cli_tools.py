@@ -492,6 +492,18 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def own_local_aws(folder: Path) -> Iterator[LocalAws]:
+    """Give a local AWS of a test's own in a folder, whose keys ``client`` knows; then remove it."""
+    local = LocalAws(folder / FOLDER)
+    FOLDERS.add(folder)
+    try:
+        yield local
+    finally:
+        local.remove()
+        FOLDERS.remove(folder)
+
+
 def keys_at(url: str) -> tuple[str, ...]:
     """Return the root's keys of a local AWS: of one that a command here started, or KEYS."""
     for alive in (file for folder in FOLDERS for file in folder.rglob(f"{FOLDER}/alive")):
