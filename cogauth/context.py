@@ -342,6 +342,12 @@ class Aws:
         """The partition that the account is in."""
         return self.identity[1]
 
+    @property
+    def local_keys(self) -> tuple[str, str] | None:
+        """The key pair of the embedded local AWS; None of any other AWS: those are the user's."""
+        credentials = self._botocore.get_credentials() if self._local else None
+        return (credentials.access_key, credentials.secret_key) if credentials else None
+
     @cached_property
     def dns_suffix(self) -> str:
         """The partition's suffix of hosts, as ``amazonaws.com``."""
