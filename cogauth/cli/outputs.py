@@ -7,6 +7,7 @@ import os
 import re
 import textwrap
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,11 +61,10 @@ FIELDS: dict[str, Callable[[Context], Any]] = {
     **{name: partial(_fact, *of) for name, of in IDS.items()},
     "state_file": lambda ctx: str(ctx.state.path),
 }
-# In the way of AWS_ENDPOINT_URL and the keys: each outranks one of them, or makes botocore refuse
-# it. https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-# https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html
+# Beside what is always unset: each outranks a variable that is given, or makes botocore refuse it.
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 _IN_THE_WAY = re.compile(
-    r"AWS_(ENDPOINT_URL_[A-Z0-9_]+|IGNORE_CONFIGURED_ENDPOINT_URLS|USE_(FIPS|DUALSTACK)_ENDPOINT"
+    r"AWS_(ENDPOINT_URL_[A-Z0-9_]+|IGNORE_CONFIGURED_ENDPOINT_URLS"
     r"|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION)"
 )
 _LISTED = textwrap.fill(", ".join(FIELDS), 78, initial_indent="  ", subsequent_indent="  ")
@@ -76,9 +76,9 @@ def values_of(ctx: Context) -> dict[str, Any]:
 
 
 def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
-    """Let ``--json`` mean ``--format json``, and any other format be that of errors as well.
+    """Let ``--json`` mean ``--format json``; with another format no error is a JSON document.
 
-    What a shell evaluates holds no error's text: with a COGAUTH_JSON of that shell it would.
+    A shell evaluates what is on stdout. If it has a COGAUTH_JSON, an error's text would be there.
     """
 
     @functools.wraps(command)
@@ -110,10 +110,10 @@ The fields are those of 'up --json' but for elapsed_s and steps, which say
 what that run did:
 {_LISTED}
 
-With '--format env' user_pool_id is COGAUTH_USER_POOL_ID, and so on; stack, stack_id, region,
-endpoint_url and stage have no such variable, for cogauth would take it for an option. The region
-is AWS_REGION and AWS_DEFAULT_REGION; an endpoint that isn't AWS's own is AWS_ENDPOINT_URL. For a
-stack on the local AWS the keys are there as well, and what outranks any of these is unset.
+'--format env' gives user_pool_id as COGAUTH_USER_POOL_ID, and so on. It leaves out stack,
+stack_id, region, endpoint_url and stage: cogauth would read such a variable as an option. It sets
+AWS_REGION and AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL if the endpoint isn't AWS's own. For a
+stack on the local AWS it also sets that one's keys, and unsets what would outrank them.
 """,
 )
 @click.argument("name", metavar="[NAME]", required=False, type=click.Choice(list(FIELDS)))
@@ -121,15 +121,15 @@ stack on the local AWS the keys are there as well, and what outranks any of thes
     "--format",
     "form",
     type=click.Choice(("table", "json", "env")),
-    help="For people, for programs, or for a shell to evaluate.  [default: table; of one NAME its "
+    help="For people, for programs, or for a shell to evaluate.  [default: table; of one NAME the "
     "bare value]",
 )
 @_with_one_format
 @target_options
 def outputs(target: Target, *, name: str | None, form: str) -> None:
-    """Print the ids, ARNs and URLs of a stack that stands; or the one of a NAME.
+    """Print the ids, ARNs and URLs of a stack that stands, or the value of one NAME.
 
-    They are what the state file records: AWS is not asked. The local AWS is started unless it runs.
+    They come from the state file; AWS is not asked. A local AWS that doesn't run is started.
     """
     variables = _variables()
     if form == "env" and name is not None and name not in variables:
@@ -168,7 +168,7 @@ def _recorded(target: Target) -> Context:
 
     ctx = Context(unasked(target, state), state)
     check_complete(ctx)
-    # In place of AWS's word, which a URL's host takes the partition from.
+    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
     ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
     return ctx
 
@@ -193,7 +193,7 @@ def _exported(values: dict[str, Any], variables: dict[str, str]) -> Iterator[str
     for name, variable in variables.items():
         text = _text(values[name])
         # It is to mean the same in every folder that the shell goes to.
-        yield export(variable, os.path.abspath(text) if name == "state_file" else text)  # noqa: PTH100 a path without its links is another
+        yield export(variable, str(Path(text).absolute()) if name == "state_file" else text)
 
 
 def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
