@@ -101,6 +101,7 @@ class Aws:
 
         Attributes:
             allow_http: as it was given.
+            local_keys: those of the embedded local AWS; None of any other: they are the user's.
             ca_bundle: the file of the certificates that every request trusts; None for those that
                 come with certifi.
 
@@ -110,7 +111,7 @@ class Aws:
                 the CA bundle can't be used.
             CogauthError: the AWS configuration can't be used.
         """
-        self._local = local
+        self.local_keys = local
         self.allow_http = allow_http
         if local:
             self._botocore = _unconfigured()
@@ -273,7 +274,7 @@ class Aws:
         # A proxy has no way to this machine itself, and must not get what was signed in clear text.
         direct = config.merge(Config(proxies={}))
         with self._understood():
-            if self._local or _is_near(self.endpoint_url):
+            if self.local_keys or _is_near(self.endpoint_url):
                 return make(config=direct)
             client = make(config=config)
             # A service may have an endpoint of its own.

@@ -779,6 +779,7 @@ LOOKING = [
     ["attach", "--api", "orders"],
     ["detach", "--dry-run"],
     ["decode"],
+    ["outputs"],
 ]
 UPS = [
     ["up", "--yes"],

@@ -55,7 +55,7 @@ def test_the_benchmarks_are_what_was_measured() -> None:
 
 def test_help_pages_are_the_programs() -> None:
     text = README.read_text()
-    assert len(HELP.findall(text)) == 15
+    assert len(HELP.findall(text)) == 16
     assert with_help_pages(text) == text
 
 

@@ -19,6 +19,7 @@ from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
 from cogauth.cli.output import notice, print_json
+from cogauth.cli.outputs import outputs
 from cogauth.cli.recover import recover
 from cogauth.cli.test_login import test_login
 from cogauth.cli.token import decode, token
@@ -64,7 +65,7 @@ def cli() -> None:
 
 
 for command in (
-    *(up, test_login, verify, explain, attach, detach, down, recover, demo),
+    *(up, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
     *(token, decode, call, curl, users),
 ):
     cli.add_command(command)

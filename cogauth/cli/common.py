@@ -322,6 +322,21 @@ def connect(
             that there is such an endpoint.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
+    aws = unasked(target, state, from_environment=from_environment)
+    if state is None or state.local_data is None:
+        aws.identify(*clients)
+        if state is not None:
+            _check_same(state, "account", state.account, aws.account, "--profile")
+    return aws
+
+
+def unasked(target: Target, state: State | None, *, from_environment: bool = False) -> Aws:
+    """Return the same as ``connect``, of which all is checked that AWS needn't be asked for.
+
+    Raises:
+        StateError: the state file was made for another region or endpoint.
+        UsageError: as ``connect``.
+    """
     from cogauth.context import Aws
 
     if state is not None and state.local_data is not None:
@@ -354,9 +369,6 @@ def connect(
             "--endpoint-url",
             _leftover(target) if state.endpoint_url is None else "",
         )
-    aws.identify(*clients)
-    if state is not None:
-        _check_same(state, "account", state.account, aws.account, "--profile")
     return aws
 
 
@@ -662,18 +674,28 @@ def complete_stack(target: Target, *, clients: tuple[str, ...] = ()) -> Context:
         CogauthError: the stack is not complete.
     """
     state = require_state(target)
-    from cogauth import engine
     from cogauth.context import Context
     from cogauth.files import check_beside
 
     check_beside(state.path)
     ctx = Context(connect(target, state, clients=clients), state)
-    if not engine.is_complete(ctx):
-        raise CogauthError(
-            f"The stack {state.stack} is not complete: run '{state.command('up')}' first."
-        )
+    check_complete(ctx)
     ctx.waiter.report = report_once()
     return ctx
+
+
+def check_complete(ctx: Context) -> None:
+    """See that all of the stack was made, as far as its state file knows.
+
+    Raises:
+        CogauthError: it wasn't.
+    """
+    from cogauth import engine
+
+    if not engine.is_complete(ctx):
+        raise CogauthError(
+            f"The stack {ctx.stack} is not complete: run '{ctx.state.command('up')}' first."
+        )
 
 
 def require_state(target: Target) -> State:
@@ -684,12 +706,17 @@ def require_state(target: Target) -> State:
     """
     state = load_state(target)
     if state is None:
-        raise UsageError(
-            f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
-            "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
-            "If the file was lost: 'cogauth recover'."
-        )
+        raise UsageError(no_stack(target))
     return state
+
+
+def no_stack(target: Target) -> str:
+    """Say that there is no state file, and what to do about it."""
+    return (
+        f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
+        "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
+        "If the file was lost: 'cogauth recover'."
+    )
 
 
 def where(ctx: Context) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, connect, report_once, where
+from cogauth.cli.common import Target, check_complete, connect, report_once, where
 from cogauth.cli.output import ask, notice
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -65,17 +65,13 @@ def standing(target: Target, state: State, **connecting: Any) -> Context:
         CogauthError: not all of it was made; or what bears the tokens' name isn't our own.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
-    from cogauth import engine
     from cogauth.context import Context
     from cogauth.files import check_beside
 
     # Before a password is sent, or a user made, whose tokens couldn't be kept.
     check_beside(state.path)
     ctx = Context(connect(target, state, **connecting), state)
-    if not engine.is_complete(ctx):
-        raise CogauthError(
-            f"The stack {state.stack} is not complete: run '{state.command('up')}' first."
-        )
+    check_complete(ctx)
     ctx.waiter.report = report_once()
     return ctx
 

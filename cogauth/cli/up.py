@@ -19,8 +19,9 @@ from cogauth.cli.common import (
     writer_options,
 )
 from cogauth.cli.output import confirm, notice, print_json, say
+from cogauth.cli.outputs import IDS, values_of
 from cogauth.errors import CogauthError, Interrupted, UsageError
-from cogauth.settings import CHARACTER_CLASSES, PROTECTED_PATH, Settings
+from cogauth.settings import CHARACTER_CLASSES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -332,38 +333,10 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
 
 
 def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: float) -> None:
-    urls = {
-        "sign_in_url": ctx.url(ctx.state.settings.path),
-        "protected_url": ctx.url(PROTECTED_PATH),
-    }
-    ids = {
-        "user_pool_id": ctx.fact("user_pool"),
-        "user_pool_arn": ctx.fact("user_pool", "arn"),
-        "client_id": ctx.fact("app_client"),
-        "role_arn": ctx.fact("role", "arn"),
-        "auto_confirm_role_arn": ctx.fact("auto_confirm_role", "arn"),
-        "sign_in_function_arn": ctx.fact("sign_in_function", "arn"),
-        "auto_confirm_function_arn": ctx.fact("auto_confirm_function", "arn"),
-        "rest_api_id": ctx.fact("rest_api"),
-        "authorizer_id": ctx.fact("authorizer"),
-    }
+    values = values_of(ctx)
     if target.as_json:
-        print_json(
-            {
-                "stack": ctx.stack,
-                "stack_id": ctx.state.stack_id,
-                "account": ctx.aws.account,
-                "region": ctx.aws.region,
-                "endpoint_url": ctx.state.endpoint_url,
-                "stage": ctx.state.settings.stage,
-                **urls,
-                "cors_origins": list(ctx.state.settings.cors_origins),
-                **ids,
-                "state_file": str(ctx.state.path),
-                "elapsed_s": round(elapsed, 3),
-                "steps": [vars(result) for result in results],
-            }
-        )
+        steps = [vars(result) for result in results]
+        print_json({**values, "elapsed_s": round(elapsed, 3), "steps": steps})
         return
     unchanged = all(result.action == "unchanged" for result in results)
     say(
@@ -371,13 +344,12 @@ def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: floa
         if unchanged
         else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
     )
-    say("", f"  sign in    POST {urls['sign_in_url']}")
-    say(f"  protected  GET  {urls['protected_url']}")
+    say("", f"  sign in    POST {values['sign_in_url']}")
+    say(f"  protected  GET  {values['protected_url']}")
     if origins := ctx.state.settings.cors_origins:
         shown = "any origin" if "*" in origins else " ".join(origins)
         say(f"  browsers   pages of {shown}")
     say()
-    for name, value in ids.items():
-        say(f"  {name:<26} {value}")
-    say(f"  {'state_file':<26} {ctx.state.path}")
+    for name in (*IDS, "state_file"):
+        say(f"  {name:<26} {values[name]}")
     say("", f"Next: {ctx.state.command('test-login --username NAME')}")

@@ -1,0 +1,236 @@
+"""``cogauth outputs``: the fields of ``up --json``, of a stack that stands."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import textwrap
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.common import (
+    Target,
+    check_complete,
+    load_state,
+    no_stack,
+    target_options,
+    unasked,
+)
+from cogauth.cli.output import print_data, print_json, say
+from cogauth.errors import CogauthError, UsageError
+from cogauth.settings import PROTECTED_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cogauth.context import Context
+
+# The facts of resources that are shown, by the name of their field.
+IDS = {
+    "user_pool_id": ("user_pool", "id"),
+    "user_pool_arn": ("user_pool", "arn"),
+    "client_id": ("app_client", "id"),
+    "role_arn": ("role", "arn"),
+    "auto_confirm_role_arn": ("auto_confirm_role", "arn"),
+    "sign_in_function_arn": ("sign_in_function", "arn"),
+    "auto_confirm_function_arn": ("auto_confirm_function", "arn"),
+    "rest_api_id": ("rest_api", "id"),
+    "authorizer_id": ("authorizer", "id"),
+}
+
+
+def _fact(resource: str, fact: str, ctx: Context) -> str:
+    return ctx.fact(resource, fact)
+
+
+# What says where a stack is and what it is made of, in the order in which it is shown. No secret.
+FIELDS: dict[str, Callable[[Context], Any]] = {
+    "stack": lambda ctx: ctx.stack,
+    "stack_id": lambda ctx: ctx.state.stack_id,
+    "account": lambda ctx: ctx.state.account,
+    "region": lambda ctx: ctx.state.region,
+    "endpoint_url": lambda ctx: ctx.state.endpoint_url,
+    "stage": lambda ctx: ctx.state.settings.stage,
+    "sign_in_url": lambda ctx: ctx.url(ctx.state.settings.path),
+    "protected_url": lambda ctx: ctx.url(PROTECTED_PATH),
+    "cors_origins": lambda ctx: list(ctx.state.settings.cors_origins),
+    **{name: partial(_fact, *of) for name, of in IDS.items()},
+    "state_file": lambda ctx: str(ctx.state.path),
+}
+# Beside what is always unset: each outranks a variable that is given, or makes botocore refuse it.
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+_IN_THE_WAY = re.compile(
+    r"AWS_(ENDPOINT_URL_[A-Z0-9_]+|IGNORE_CONFIGURED_ENDPOINT_URLS"
+    r"|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION)"
+)
+_LISTED = textwrap.fill(", ".join(FIELDS), 78, initial_indent="  ", subsequent_indent="  ")
+
+
+def values_of(ctx: Context) -> dict[str, Any]:
+    """Return each field of a stack of which all stands, by its name."""
+    return {name: get(ctx) for name, get in FIELDS.items()}
+
+
+def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
+    """Let ``--json`` mean ``--format json``; with another format no error is a JSON document.
+
+    A shell evaluates what is on stdout. If it has a COGAUTH_JSON, an error's text would be there.
+    """
+
+    @functools.wraps(command)
+    def run(*, as_json: bool, form: str | None, **options: Any) -> int:
+        if as_json and form not in {None, "json"}:
+            source = click.get_current_context().get_parameter_source("as_json")
+            if source is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--json and --format {form} exclude each other: give one of them."
+                )
+        form = form or ("json" if as_json else "table")
+        return command(as_json=form == "json", form=form, **options)
+
+    return run
+
+
+@click.command(
+    short_help="Print the ids and URLs of a stack that stands.",
+    epilog=f"""\b
+Examples:
+  cogauth outputs
+  cogauth outputs sign_in_url                     the bare value
+  cogauth outputs --json | jq -r .user_pool_id
+  eval "$(cogauth outputs --format env)"          in sh, bash or zsh; after it:
+  aws cognito-idp list-users --user-pool-id "$COGAUTH_USER_POOL_ID"
+
+\b
+The fields are those of 'up --json' but for elapsed_s and steps, which say
+what that run did:
+{_LISTED}
+
+'--format env' gives user_pool_id as COGAUTH_USER_POOL_ID, and so on. It leaves out stack,
+stack_id, region, endpoint_url and stage: cogauth would read such a variable as an option. It sets
+AWS_REGION and AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL if the endpoint isn't AWS's own. For a
+stack on the local AWS it also sets that one's keys, and unsets what would outrank them.
+""",
+)
+@click.argument("name", metavar="[NAME]", required=False, type=click.Choice(list(FIELDS)))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json", "env")),
+    help="For people, for programs, or for a shell to evaluate.  [default: table; of one NAME the "
+    "bare value]",
+)
+@_with_one_format
+@target_options
+def outputs(target: Target, *, name: str | None, form: str) -> None:
+    """Print the ids, ARNs and URLs of a stack that stands, or the value of one NAME.
+
+    They come from the state file; AWS is not asked. A local AWS that doesn't run is started.
+    """
+    variables = _variables()
+    if form == "env" and name is not None and name not in variables:
+        raise UsageError(
+            f"{name} has no variable: {_variable(name)} would be taken for an option of cogauth. "
+            f"'cogauth outputs {name}' prints the value."
+        )
+    ctx = _recorded(target)
+    values = values_of(ctx)
+    if form == "env":
+        shown = variables if name is None else {name: variables[name]}
+        lines = [*_exported(values, shown), *(_of_aws(target, ctx) if name is None else ())]
+        # As bytes, which a variable or a path holds: not all of them may be text.
+        print_data(b"".join(os.fsencode(f"{line}\n") for line in lines))
+    elif form == "json":
+        print_json(values if name is None else values[name])
+    elif name is not None:
+        print_data(os.fsencode(f"{_text(values[name])}\n"))
+    else:
+        width = max(map(len, values))
+        for each, value in values.items():
+            say(f"{each:<{width}}  {_text(value) or '-'}")
+
+
+def _recorded(target: Target) -> Context:
+    """Return a stack that stands as far as its state file knows; AWS is not asked.
+
+    Raises:
+        CogauthError: there is none, or not all of it was made.
+    """
+    state = load_state(target)
+    if state is None:
+        # Not a wrong command line: a script may well ask before there is a stack.
+        raise CogauthError(no_stack(target))
+    from cogauth.context import Context
+
+    ctx = Context(unasked(target, state), state)
+    check_complete(ctx)
+    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
+    ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
+    return ctx
+
+
+def _text(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value or "")
+
+
+def _variable(name: str) -> str:
+    return f"COGAUTH_{name.upper()}"
+
+
+def _variables() -> dict[str, str]:
+    """Return the variables of the fields: of those that no command takes for an option."""
+    program = click.get_current_context().find_root().command
+    commands = program.commands.values() if isinstance(program, click.Group) else [program]
+    options = {option.envvar for command in commands for option in command.params}
+    return {name: _variable(name) for name in FIELDS if _variable(name) not in options}
+
+
+def _exported(values: dict[str, Any], variables: dict[str, str]) -> Iterator[str]:
+    for name, variable in variables.items():
+        text = _text(values[name])
+        # It is to mean the same in every folder that the shell goes to.
+        yield export(variable, str(Path(text).absolute()) if name == "state_file" else text)
+
+
+def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
+    """Yield what leads the AWS CLI and boto3 to where the stack is."""
+    # boto3 and the first AWS CLI read the second name alone.
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        yield export(variable, ctx.state.region)
+    url = ctx.state.endpoint_url
+    if url is None:
+        return
+    from botocore.utils import get_environ_proxies
+
+    from cogauth.environment import check_clear
+
+    check_clear(url, "What the AWS CLI signs", allowed=target.allow_http)
+    yield export("AWS_ENDPOINT_URL", url)
+    if ctx.aws.local_keys is None:
+        return
+    for variable, value in zip(
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ctx.aws.local_keys, strict=True
+    ):
+        yield export(variable, value)
+    yield "unset AWS_SESSION_TOKEN AWS_PROFILE"
+    if obstacles := sorted(filter(_IN_THE_WAY.fullmatch, os.environ)):
+        yield f"unset {' '.join(obstacles)}"
+    if get_environ_proxies(url).get("http"):
+        # A proxy has no way to this machine itself. Of the two names Python prefers the first.
+        variable = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
+        yield export(variable, f"{os.environ.get(variable, '')},127.0.0.1".removeprefix(","))
+
+
+def export(variable: str, value: str) -> str:
+    """Return the line by which a shell sets a variable, for its children too.
+
+    The value is quoted whatever it is: shlex.quote leaves ``=ls`` as it is, and zsh makes the path
+    of a command of that.
+    """
+    # A quote in it ends the quoting, comes in one of the other kind, and begins it anew.
+    quoted = value.replace("'", "'\"'\"'")
+    return f"export {variable}='{quoted}'"
