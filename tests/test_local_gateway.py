@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -204,6 +206,39 @@ def echo(world: World) -> str:
     arn = world.function("echo")
     world.let(arn, "*")
     return arn
+
+
+# What ministack must have
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ("del v1._invoke_mock_v1", "function services.apigateway_v1._invoke_mock_v1"),
+        ("v1._gw_error = lambda kind: None", "function services.apigateway_v1._gw_error"),
+        ("del v1._models", "AccountRegionScopedDict services.apigateway_v1._models"),
+        ("v1._resources = {}", "AccountRegionScopedDict services.apigateway_v1._resources"),
+        ("del policies.EvalContext", "function core.iam_evaluator.EvalContext"),
+    ],
+)
+def test_a_ministack_without_what_is_replaced_or_called_doesnt_start(
+    change: str, gone: str
+) -> None:
+    program = f"""
+import ministack.app, ministack.core.iam_evaluator as policies
+import ministack.services.apigateway_v1 as v1
+ministack.app.main = lambda: print("serves")
+{change}
+from cogauth.local.server import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert f"has no {gone}" in done.stderr
+    assert "install cogauth with it again" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # A function behind a non-proxy integration

@@ -4,7 +4,6 @@ Ministack's own calls of functions never ask. Its evaluation of policies does th
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from cogauth.local import hooks
@@ -54,13 +53,11 @@ def check() -> None:
     _evaluate()
 
 
-@cache
 def _find_function() -> Callable[..., Any]:
     name = "services.lambda_svc._get_func_record_for_ref_in_scope"
     return hooks.function(name, "function_ref account_id region")
 
 
-@cache
 def _make_context() -> Callable[..., Any]:
     return hooks.function(
         "core.iam_evaluator.EvalContext",
@@ -69,7 +66,6 @@ def _make_context() -> Callable[..., Any]:
     )
 
 
-@cache
 def _evaluate() -> Callable[..., Any]:
     name = "core.iam_evaluator.evaluate_resource_policy"
     return hooks.function(name, "doc ctx service named_only direct_only")
