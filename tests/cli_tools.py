@@ -50,6 +50,8 @@ COGAUTH = [PYTHON, "-m", "cogauth"]
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * "test"}
 # What other emulators take for those of the root, as ministack does without cogauth's gate.
 EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# An integration that answers 200 by itself.
+MOCK: Any = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
 # In which there may be a local AWS that a command started.
 FOLDERS: set[Path] = set()
 LANG = "C.UTF-8"

@@ -10,16 +10,18 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from cli_tools import client, own_local_aws
 
-from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local.process import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cogauth.local.process import LocalAws
 
 pytestmark = pytest.mark.local
 
@@ -45,11 +47,6 @@ def look(event, context):
     return [item["path"] for item in api.get_resources(restApiId=event["api"])["items"]]
 """
 INTERNAL = {"message": "Internal server error"}
-
-
-def client(name: str, endpoint_url: str) -> Any:
-    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
-    return session.client(name, endpoint_url=endpoint_url)  # type: ignore[call-overload]
 
 
 @dataclass
@@ -177,10 +174,9 @@ def says(text: str, **more: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("local") / FOLDER
-    local = LocalAws(folder)
-    world = World(local, folder / "ministack.log", local.start().endpoint_url)
-    try:
+    folder = tmp_path_factory.mktemp("local")
+    with own_local_aws(folder) as local:
+        world = World(local, folder / FOLDER / "ministack.log", local.start().endpoint_url)
         world.account = world.sts.get_caller_identity()["Account"]
         trust = {"Service": "lambda.amazonaws.com"}
         for policy, call in (
@@ -196,8 +192,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                     RoleName="function", PolicyName="read", PolicyDocument=text
                 )
         yield world
-    finally:
-        local.remove()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -75,7 +76,7 @@ def render(
         "stageVariables": _of_java(dict(stage_variables or {})),
     }
     try:
-        text = airspeed.Template(template).merge(names)
+        text = _parsed(template).merge(names)
     except (airspeed.TemplateError, RecursionError) as error:
         if isinstance(error.__cause__, BodyError | TemplateError):
             raise error.__cause__ from None
@@ -87,6 +88,14 @@ def render(
     headers = {name: text_of(value) for name, value in override["header"].items()}
     # API Gateway ignores a status that isn't one.
     return Rendered(text, status if type(status) is int and status in _STATUSES else None, headers)
+
+
+@lru_cache(maxsize=128)
+def _parsed(template: str) -> Any:
+    """Return a template, which is parsed once: that takes longer than all the rest."""
+    import airspeed  # noqa: PLC0415 only if there is a template
+
+    return airspeed.Template(template)
 
 
 def parse_json(text: str) -> Any:
