@@ -200,7 +200,7 @@ def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str,
                     authorizer=name,
                     pools=tuple(authorizer.get("providerARNs") or ()),
                     header=_exported_header(scheme) or "Authorization",
-                    audience=authorizer.get("identityValidationExpression"),
+                    audience=authorizer.get("identityValidationExpression") or None,
                     issuers=issuers_of(authorizer),
                 )
     return guard

@@ -346,7 +346,7 @@ def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
         authorizer.get("name"),
         tuple(authorizer.get("providerARNs") or ()),
         header_of(authorizer),
-        authorizer.get("identityValidationExpression"),
+        authorizer.get("identityValidationExpression") or None,
         issuers_of(authorizer),
     )
 

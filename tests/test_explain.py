@@ -19,7 +19,7 @@ import jwt
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from cli_tools import KEYS, REGION, Answer, Cli, Fixed, client, command_line, until
+from cli_tools import REGION, Answer, Cli, Fixed, client, command_line, keys_at, until
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +55,9 @@ CODE = """
 def handler(event, context):
     if event["path"].endswith("/crash"):
         raise ValueError("on purpose")
+    if event["path"].endswith("/forbids"):
+        headers = {"x-amzn-ErrorType": "AccessDeniedException"}
+        return {"statusCode": 403, "headers": headers, "body": "the function says no"}
     return {"statusCode": 403, "body": "the function says no"}
 """
 
@@ -156,20 +159,18 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = tmp_path_factory.mktemp("why")
-    keys = {**KEYS, "AWS_REGION": REGION}
-    with command_line(folder, **keys) as cli:
-        cli.env["COGAUTH_ENDPOINT_URL"] = endpoint
-        up = cli.run("up", "--stack", "why", "--json").must().document
-        made = Lab(
-            cli, up, {}, Aws(region=REGION, endpoint_url=endpoint, local=Keys(*KEYS.values()))
-        )
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with command_line(tmp_path_factory.mktemp("why")) as cli:
+        words = ("--local", "--region", REGION, "--stack", "why", "--json")
+        up = cli.run("up", *words).must().document
+        url = up["endpoint_url"]
+        aws = Aws(region=REGION, endpoint_url=url, local=Keys(*keys_at(url)))
+        made = Lab(cli, up, {}, aws)
         furnish(made)
         yield made
-        cli.run("down", "--stack", "why", "--yes").must()
         made.cognito.delete_user_pool(UserPoolId=made.other_pool)
-        client("lambda", endpoint).delete_function(FunctionName="why-answers")
+        client("lambda", url).delete_function(FunctionName="why-answers")
+        cli.run("down", "--stack", "why", "--yes").must()
 
 
 def furnish(lab: Lab) -> None:
@@ -188,10 +189,10 @@ def furnish(lab: Lab) -> None:
     lab.add("broken", gone)
     lab.gateway.delete_authorizer(restApiId=lab.api, authorizerId=gone)
     function = make_function(lab)
-    for name in ("crash", "refuses", "unpermitted"):
+    for name in ("crash", "refuses", "forbids", "unpermitted"):
         lab.answer_by_function(lab.add(name, own), function)
     lab.answer_by_function(lab.add("nowhere"), f"{function}-gone")
-    for name in ("crash", "refuses"):
+    for name in ("crash", "refuses", "forbids"):
         client("lambda", lab.up["endpoint_url"]).add_permission(
             FunctionName="why-answers",
             StatementId=name,
@@ -349,9 +350,8 @@ def test_an_id_token_where_scopes_ask_for_an_access_token(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_an_access_token_where_no_scope_is_asked_for(lab: Lab) -> None:
-    """The local AWS lets it pass, and explain says what AWS does."""
     found = lab.explain("/hello", lab.tokens["access_token"])
-    says(found, "access_token", 200, "takes an ID token", "kinder than AWS")
+    says(found, "access_token", 401, "takes an ID token")
 
 
 @pytest.mark.local
@@ -369,8 +369,8 @@ def test_bearer_is_no_cause_where_it_is_let_pass(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_bearer_where_the_call_is_refused_and_nothing_else_is_wrong(lab: Lab) -> None:
-    """It is the function that refuses here: the local AWS's gateway takes 'Bearer '."""
-    found = lab.explain("/refuses", f"Bearer {lab.tokens['id_token']}")
+    """It is the function that refuses here, in the gateway's name: that takes 'Bearer ' there."""
+    found = lab.explain("/forbids", f"Bearer {lab.tokens['id_token']}")
     says(found, "bearer", 403, "is not documented")
 
 
@@ -394,9 +394,8 @@ def test_the_user_or_the_session_does_not_stand_any_more(lab: Lab, what: str) ->
 
 @pytest.mark.local
 def test_a_path_that_is_not_deployed(lab: Lab) -> None:
-    """The local AWS serves it all the same, by its guard; AWS answers 403."""
     found = lab.explain("/late")
-    says(found, "not_deployed", 401, "in the API, but not deployed", "create-deployment")
+    says(found, "not_deployed", 403, "in the API, but not deployed", "create-deployment")
     # Not on AWS, where it would mean somebody's API.
     assert "aws --endpoint-url http://127.0.0.1:" in found.cause.fix
 
@@ -495,22 +494,12 @@ def test_a_function_that_does_not_exist(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_a_lambda_permission_is_missing(lab: Lab) -> None:
-    """The local AWS doesn't check permissions: the function's own 403 comes back there.
-
-    So what AWS answers, 500, is put in its place.
-    """
-    real = lab.explain("/unpermitted", lab.tokens["id_token"])
-    assert real.facts["permission"] == "API Gateway may not call it"
-    ctx = lab.context()
-    address = parse_url(ctx.state, lab.url("/unpermitted"))
-    seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
-    said = Got(500, "Internal server error", "InternalServerErrorException")
-    on_aws = replace(seen, answer=said, emulated=False)
-    found = diagnose(on_aws)
+    found = lab.explain("/unpermitted", lab.tokens["id_token"])
+    assert found.facts["permission"] == "API Gateway may not call it"
     arn = f"--source-arn 'arn:aws:execute-api:{REGION}:000000000000:{lab.api}/*/GET/unpermitted'"
     says(found, "lambda_permission", 500, arn, "the function why-answers for")
     function = f"arn:aws:lambda:{REGION}:000000000000:function:why-answers"
-    assert f"aws lambda add-permission --function-name {function} --st" in found.cause.fix
+    assert f" lambda add-permission --function-name {function} --st" in found.cause.fix
 
 
 # The command line
@@ -552,7 +541,7 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
-    words = ("explain", lab.url("/refuses"), "--stack", "why", "--username", "ann")
+    words = ("explain", lab.url("/forbids"), "--stack", "why", "--username", "ann")
     done = lab.cli.run(*words).must(1)
     assert "Cause (unexplained):" in done.out
     assert "403  the function says no" in done.out
@@ -648,7 +637,6 @@ def evidence(
 
 
 def test_a_guard_that_was_changed_and_not_deployed() -> None:
-    """The local AWS serves what the API says now, and shows no guard as deployed."""
     scoped = replace(GUARD, scopes=("shop/read",))
     found = diagnose(evidence(guard=scoped, now=GUARD))
     says(found, "not_deployed", 401, "scopes: deployed shop/read, now none", "id_token", "15 min")
@@ -843,7 +831,7 @@ def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.Monkey
     # The token's own word, and an emulator's pool.
     assert seen(a_token(iss="https://evil.example/x")).signed is None
     assert seen(a_token(iss=f"{ISSUER}${{stageVariables.p}}")).signed is None
-    assert seen(good, emulated=True).signed is None
+    assert seen(good, endpoint="http://127.0.0.1:1").signed is None
     assert asked == []
 
 

@@ -31,6 +31,11 @@ PASSWORD = "Correct-Horse-1"
 CODE = """
 import json, os
 
+def proxied(event, context):
+    if event["path"].endswith("/fails"):
+        raise ValueError("of which no client hears")
+    return {"statusCode": 502, "body": "its own"}
+
 def echo(event, context):
     if isinstance(event, dict) and "fail" in event:
         raise ValueError(event["fail"])
@@ -223,8 +228,12 @@ import ministack.app, ministack.core.iam_evaluator as policies
 import ministack.services.apigateway_v1 as v1
 ministack.app.main = lambda: print("serves")
 {change}
-from cogauth.local.server import main
-main()
+import sys
+from cogauth.local import hooks, process, server
+try:
+    server.serve(process.Keys.new())
+except hooks.HookError as error:
+    sys.exit(str(error))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
@@ -720,6 +729,26 @@ def test_a_function_runs_only_for_whom_its_policy_lets(
             in (world.log()[before:])
         )
         assert logged in world.log()[before:]
+
+
+def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(world: World) -> None:
+    function = world.function("proxied")
+    world.let(function, "*")
+    api = world.api()
+    for path in ("/fails", "/answers"):
+        api.method(path, integration={"type": "AWS_PROXY", "function": function})
+    origin = {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app.example'"}
+    world.apigateway.put_gateway_response(
+        restApiId=api.id, responseType="DEFAULT_5XX", responseParameters=origin
+    )
+    api.deploy()
+    failed = api.call("/fails")
+    assert (failed.status_code, failed.json()) == (502, INTERNAL)
+    assert failed.headers["x-amzn-ErrorType"] == "InternalServerErrorException"
+    assert failed.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    own = api.call("/answers")
+    assert (own.status_code, own.text) == (502, "its own")
+    assert "x-amzn-ErrorType" not in own.headers
 
 
 @pytest.mark.parametrize(("verb", "status"), [("*", 200), ("GET", 500), ("ANY", 500)])

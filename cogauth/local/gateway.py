@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,8 @@ def install() -> None:
             gateway.authorizer_invoked,
         ),
         ("_invoke_lambda_proxy_v1", _INTEGRATION, gateway.proxied),
+        ("_lambda_proxy_response", "result", gateway.shaped),
+        ("_gateway_error_response", "error request", gateway.worded),
         ("_invoke_lambda_custom_v1", _INTEGRATION, gateway.invoked),
         ("_invoke_mock_v1", "integration", gateway.mocked),
     ):
@@ -144,9 +147,38 @@ class _Gateway:
                 self._check_permission(integration)
             except Refused as refused:
                 return self._error(refused.kind, str(refused))
-            return await ours(integration, *rest, **named)
+            answer = await ours(integration, *rest, **named)
+            return getattr(_call.get(), "failed", answer)
 
         return invoke
+
+    def shaped(self, ours: _Function) -> _Function:
+        """A proxied function that fails is answered for by API Gateway; its error is for its log.
+
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
+        """
+
+        @wraps(ours)
+        def shape(result: dict[str, Any]) -> Any:
+            if not result.get("error"):
+                return ours(result)
+            _call.get().failed = self._error("DEFAULT_5XX", "Internal server error")
+            _call.get().failed.status = HTTPStatus.BAD_GATEWAY
+            return None, "it failed"
+
+        return shape
+
+    def worded(self, ours: _Function) -> _Function:
+        """Of gateway responses by DEFAULT_5XX ministack has one status."""
+
+        @wraps(ours)
+        def word(error: Any, request: Any) -> Any:
+            status, headers, body = ours(error, request)
+            if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                status = int(getattr(error, "status", status))
+            return status, headers, body
+
+        return word
 
     def invoked(self, ours: _Function) -> _Function:
         """A non-proxy Lambda integration.

@@ -5,22 +5,32 @@ from pathlib import Path
 
 from cogauth.errors import CogauthError
 from cogauth.local import cognito, gate, gateway, hooks
-from cogauth.local.process import LocalAws
+from cogauth.local.process import Keys, LocalAws
 
 
 def main() -> None:
     """Serve until a SIGTERM, from within the folder ``tmp`` of the local AWS's own."""
     try:
-        keys = LocalAws(Path.cwd().parent).keys()
-        gate.install(keys)
-        gateway.install()
-        cognito.install()
-        ministack = hooks.module("app")
-        run = hooks.function("app.main", "")
-        # It reads the application's name when it runs.
-        ministack.app = gate.Gate(hooks.function("app.app", "scope receive send"))  # type: ignore[attr-defined]
+        serve(LocalAws(Path.cwd().parent).keys())
     except (hooks.HookError, CogauthError) as error:
         sys.exit(str(error))
+
+
+def serve(keys: Keys) -> None:
+    """Serve until a SIGTERM.
+
+    Args:
+        keys: of the account's root.
+
+    Raises:
+        HookError: this ministack lacks what is replaced or called.
+    """
+    gate.install(keys)
+    gateway.install()
+    cognito.install()
+    run = hooks.function("app.main", "")
+    # It reads the application's name when it runs.
+    hooks.replace("app.app", "scope receive send", gate.Gate)
     run()
 
 
