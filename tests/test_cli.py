@@ -20,6 +20,7 @@ import pytest
 import requests
 from cli_tools import (
     COGAUTH,
+    EMULATORS_KEYS,
     ESCAPE,
     KEYS,
     PATIENCE,
@@ -29,6 +30,7 @@ from cli_tools import (
     all_that_stands,
     client,
     command_line,
+    emulator,
     files_in,
     is_listening,
     processes_of,
@@ -701,6 +703,28 @@ def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory)
         assert all_that_stands(url) == {}
         assert processes_of(cli.folder) == []
         assert files_in(cli.folder) == []
+
+
+# An emulator that isn't as API Gateway is
+
+
+def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with (
+        emulator(tmp_path_factory.mktemp("kinder"), **EMULATORS_KEYS) as url,
+        command_line(tmp_path, **EMULATORS_KEYS, AWS_REGION=REGION) as cli,
+    ):
+        cli.env["COGAUTH_ENDPOINT_URL"] = url
+        cli.run("up").must()
+        done = cli.login("ann", PASSWORD).must(1)
+        assert "doesn't apply the API's mapping templates" in done.err
+        assert "signs nobody in" in done.err
+        assert "'cogauth up --local' does as API Gateway" in done.err
+        assert "eyJ" not in done.out
+        document = cli.login("ann", PASSWORD, "--json").must(1).document
+        assert (document["status"], document["http_status"]) == ("fail", 200)
+        cli.run("down", "--yes").must()
 
 
 def tells_of_all(down: Result, up: dict[str, Any]) -> None:
