@@ -32,7 +32,7 @@ def module(name: str) -> ModuleType:
 
 
 def function(name: str, parameters: str) -> Callable[..., Any]:
-    """Return a function of ministack's, which must look as it did when this was written.
+    """Return a function or class of ministack's, which must look as it did when this was written.
 
     Args:
         name: with its module's, as ``services.cognito._sign_up``.
@@ -43,7 +43,7 @@ def function(name: str, parameters: str) -> Callable[..., Any]:
     """
     place, _, attribute = name.rpartition(".")
     found = getattr(module(place), attribute, None)
-    if not inspect.isfunction(found):
+    if not inspect.isfunction(found) and not inspect.isclass(found):
         raise _gone(f"function {name}")
     takes = " ".join(inspect.signature(found).parameters)
     if takes != parameters:

@@ -1,0 +1,73 @@
+"""Whether an AWS service may invoke a function: what the function's resource policy says.
+
+Ministack's own calls of functions never ask. Its evaluation of policies does the work here.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from cogauth.local import hooks
+
+
+def may_invoke(function_arn: str, principal: str, source_arn: str, account: str) -> bool:
+    """Return whether a service may invoke a function for a resource of somebody's.
+
+    AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
+
+    Args:
+        function_arn: with the qualifier of the version or alias that is invoked, if any. Each has
+            a policy of its own.
+        principal: the service's, as ``apigateway.amazonaws.com``.
+        source_arn: that of the resource which the service acts for.
+        account: the number of the account which that resource belongs to.
+
+    Returns:
+        False also if there is no such function.
+    """
+    parts = function_arn.split(":")
+    if len(parts) not in {7, 8}:
+        return False
+    function, _, _ = _find_function()(function_arn, account_id=parts[4], region=parts[3])
+    if function is None:
+        return False
+    context = _make_context()(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action="lambda:InvokeFunction",
+        # AddPermission takes no $LATEST: the function's own policy is that of $LATEST.
+        resource_arn=function_arn.removesuffix(":$LATEST"),
+        region=parts[3],
+        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": account},
+    )
+    decided = _evaluate()(function["policy"], context, service=principal)
+    return bool(decided.decision == "Allow")
+
+
+def check() -> None:
+    """Look up what ``may_invoke`` needs of ministack. Raises HookError."""
+    _find_function()
+    _make_context()
+    _evaluate()
+
+
+@cache
+def _find_function() -> Callable[..., Any]:
+    name = "services.lambda_svc._get_func_record_for_ref_in_scope"
+    return hooks.function(name, "function_ref account_id region")
+
+
+@cache
+def _make_context() -> Callable[..., Any]:
+    return hooks.function(
+        "core.iam_evaluator.EvalContext",
+        "principal_arn principal_type principal_account action resource_arn region source_ip "
+        "secure_transport request_tags tag_keys service_context principal_keys",
+    )
+
+
+@cache
+def _evaluate() -> Callable[..., Any]:
+    name = "core.iam_evaluator.evaluate_resource_policy"
+    return hooks.function(name, "doc ctx service named_only direct_only")
