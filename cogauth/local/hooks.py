@@ -51,6 +51,23 @@ def function(name: str, parameters: str) -> Callable[..., Any]:
     return found
 
 
+def value(name: str, kind: str) -> Any:
+    """Return what a name in a module of ministack's stands for, and is no function.
+
+    Args:
+        name: with its module's, as ``services.cognito._user_pools``.
+        kind: the name of the class that it is of.
+
+    Raises:
+        HookError: it isn't there, or is of another class.
+    """
+    place, _, attribute = name.rpartition(".")
+    found = getattr(module(place), attribute, None)
+    if type(found).__name__ != kind:
+        raise _gone(f"{kind} {name}")
+    return found
+
+
 def replace(
     name: str, parameters: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
