@@ -11,6 +11,8 @@ import itertools
 import json
 import re
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.local.cognito import _UsersInAnyCase
+from cogauth.local.hooks import HookError, value
 from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
 
 if TYPE_CHECKING:
@@ -625,6 +628,25 @@ def test_no_challenge_is_answered_that_was_not_given(
 
 
 @pytest.mark.local
+def test_no_pool_that_an_unsigned_answer_names_stands_in_for_a_session(server: Server) -> None:
+    pool, other = server.pool(), server.pool()
+    pool.make("ann")
+    answer = {
+        **other.place,
+        "ClientId": pool.client,
+        "ChallengeName": "MFA_SETUP",
+        "ChallengeResponses": {"USERNAME": "ann"},
+        "Session": NOBODYS_SESSION,
+    }
+    # botocore wouldn't send the pool's id.
+    target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge"
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+    got = requests.post(server.url, json.dumps(answer), headers=headers, timeout=30)
+    assert got.status_code == 400
+    assert got.json()["message"] == f"{INVALID}."
+
+
+@pytest.mark.local
 def test_a_session_of_one_challenge_is_none_of_another(server: Server) -> None:
     pool = server.pool()
     pool.make("bob", permanent=False)
@@ -930,6 +952,56 @@ def test_the_answer_to_a_custom_challenge_takes_a_permission(server: Server) -> 
     assert "AuthenticationResult" in pool.answer("CUSTOM_CHALLENGE", begun, **answer)
 
 
+# What only a federated sign-in calls, and none can be had here without another identity provider.
+FEDERATED = """
+from cogauth.local import cognito, hooks
+cognito.install()
+pools = hooks.value("services.cognito._user_pools", "AccountRegionScopedDict")
+triggers = {"PreSignUp": "arn:aws:lambda:us-east-1:000000000000:function:f"}
+triggers["InboundFederation"] = {"LambdaArn": triggers["PreSignUp"]}
+arn = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/p"
+pools["p"] = {"Id": "p", "Arn": arn, "LambdaConfig": triggers}
+module = hooks.module("services.cognito")
+for call, rest in (
+    (module._apply_presignup_trigger, ({},)),
+    (module._apply_inbound_federation_trigger, ("provider", "OIDC", {})),
+):
+    try:
+        call("p", "client", "ann", *rest)
+    except Exception as error:
+        print(error)
+"""
+
+
+@pytest.mark.local
+def test_the_triggers_of_a_federated_sign_in_take_a_permission(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FEDERATED],
+        env={"STATE_DIR": str(tmp_path), "LAMBDA_EXECUTOR": "local"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    said = "invocation failed due to error AccessDeniedException."
+    assert done.stdout.splitlines() == [f"PreSignUp {said}", f"InboundFederation {said}"]
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("core.persistence.NOTHING", "str"),
+        ("core.persistence.STATE_FORMAT_VERSION", "str"),
+        ("core.nothing.STATE_DIR", "str"),
+    ],
+)
+def test_a_value_of_ministacks_that_is_gone_is_missed(name: str, kind: str) -> None:
+    with pytest.raises(HookError, match="install cogauth with it again"):
+        value(name, kind)
+    assert value("core.persistence.STATE_FORMAT_VERSION", "int") == 2
+
+
 @pytest.mark.local
 def test_triggers_are_given_names_in_lower_case(server: Server) -> None:
     function = server.function("raise ValueError(event['userName'])")
@@ -982,9 +1054,10 @@ def test_a_code_that_is_sent_again_is_another(server: Server) -> None:
     to = f"ann@{pool.client}.example.com"
     pool.sign_up("ann", email=to)
     codes = {server.code_for(to)}
-    while len(codes) == 1:
+    for _ in range(3):
         server.cognito.resend_confirmation_code(ClientId=pool.client, Username="ann")
         codes.add(server.code_for(to))
+    assert len(codes) > 1
     confirm(pool, "ann", server.code_for(to))
 
 

@@ -270,9 +270,10 @@ def _session_check() -> Callable[[dict[str, Any], dict[str, Any]], Answer | None
 
     def refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
         challenge, client = data.get("ChallengeName"), data.get("ClientId")
+        # Not the pool that the request names, if any: who sends none is free to send one.
         pool, pool_id = pool_for_client(client)
-        if pool is None or data.get("UserPoolId", pool_id) != pool_id:
-            return None  # Ministack says that there is no such pool or app client.
+        if pool is None:
+            return None  # Ministack says that there is no such app client.
         if challenge not in _CHALLENGES:
             # Ministack would take one of ours for one of its own.
             return _not_authorized(f"{_INVALID}.") if "challenge" in session else None
