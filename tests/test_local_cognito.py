@@ -16,6 +16,7 @@ import sys
 import time
 import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -28,13 +29,12 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cogauth.local import cognito
 from cogauth.local.cognito import _UsersInAnyCase
-from cogauth.local.hooks import HookError, value
 from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
@@ -281,6 +281,48 @@ def claims(token: str) -> dict[str, Any]:
     part = token.split(".")[1]
     read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return read
+
+
+# What is relied on
+
+WITHOUT_ONE = """
+import sys
+from cogauth.local import cognito, hooks
+for name in sys.argv[1:]:
+    place, _, attribute = name.rpartition(".")
+    module = hooks.module(place)
+    theirs = getattr(module, attribute)
+    for other in (None, lambda of_something_else: None):
+        setattr(module, attribute, other)
+        try:
+            cognito.install()
+        except hooks.HookError as error:
+            print(name in str(error) and "install cogauth with it again" in str(error))
+        setattr(module, attribute, theirs)
+cognito.install()
+"""
+
+
+@pytest.mark.local
+def test_a_ministack_without_a_name_that_is_replaced_or_used_is_noticed(tmp_path: Path) -> None:
+    source = Path(cognito.__file__).read_text()
+    own = re.findall(r'(?:_cognitos|_store)\(\s*"(\w+)"', source)
+    named = re.findall(r'"((?:services|core)\.[\w.]+)"', source)
+    replaced = [name for name, _, _ in cognito._REPLACED]  # noqa: SLF001 the table is what is tested
+    names = {*named, *(f"services.cognito.{name}" for name in (*own, *replaced))}
+    # "services.cognito" itself among them is no such name.
+    used = sorted(name for name in names if name.count(".") > 1)
+    assert len(used) > 30
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ONE, *used],
+        env={"STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.splitlines() == ["True"] * (2 * len(used))
 
 
 # User names in any case
@@ -956,7 +998,7 @@ def test_the_answer_to_a_custom_challenge_takes_a_permission(server: Server) -> 
 FEDERATED = """
 from cogauth.local import cognito, hooks
 cognito.install()
-pools = hooks.value("services.cognito._user_pools", "AccountRegionScopedDict")
+pools = hooks.module("services.cognito")._user_pools
 triggers = {"PreSignUp": "arn:aws:lambda:us-east-1:000000000000:function:f"}
 triggers["InboundFederation"] = {"LambdaArn": triggers["PreSignUp"]}
 arn = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/p"
@@ -985,21 +1027,6 @@ def test_the_triggers_of_a_federated_sign_in_take_a_permission(tmp_path: Path) -
     )
     said = "invocation failed due to error AccessDeniedException."
     assert done.stdout.splitlines() == [f"PreSignUp {said}", f"InboundFederation {said}"]
-
-
-@pytest.mark.local
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("core.persistence.NOTHING", "str"),
-        ("core.persistence.STATE_FORMAT_VERSION", "str"),
-        ("core.nothing.STATE_DIR", "str"),
-    ],
-)
-def test_a_value_of_ministacks_that_is_gone_is_missed(name: str, kind: str) -> None:
-    with pytest.raises(HookError, match="install cogauth with it again"):
-        value(name, kind)
-    assert value("core.persistence.STATE_FORMAT_VERSION", "int") == 2
 
 
 @pytest.mark.local

@@ -37,8 +37,14 @@ def _cognitos(name: str, parameters: str) -> Function:
     return hooks.function(f"services.cognito.{name}", parameters)
 
 
+def _store(name: str, kind: str) -> Any:
+    """Return one of ministack's stores, by its own name and that of its class."""
+    found: type[Any] = hooks.value(f"core.responses.{kind}", type)
+    return hooks.value(f"services.cognito.{name}", found)
+
+
 def _pools() -> Any:
-    return hooks.value("services.cognito._user_pools", "AccountRegionScopedDict")
+    return _store("_user_pools", "AccountRegionScopedDict")
 
 
 @functools.cache
@@ -191,12 +197,13 @@ def _unless_closed(own: Function) -> Function:
 # The session of a challenge
 #
 # "Your user pool native user must respond to each authentication challenge before the session
-# expires", and a session is good for one right answer. A wrong answer leaves it as it was.
-# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminRespondToAuthChallenge.html
-# AWS's refusals, as others have met them: of a session that was used or has expired,
-# https://github.com/aws-amplify/docs/issues/8309 and the like; of one that is nobody's,
-# https://github.com/aws-amplify/amplify-js/issues/5834; of none,
-# https://github.com/amazon-archives/amazon-cognito-identity-js/issues/365
+# expires": AuthSessionValidity in
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
+# A session is good for one right answer. After a wrong code it is as it was, as others have seen;
+# that a weak password leaves it alone too is a guess. AWS's words are those that others have met:
+# https://github.com/amazon-archives/amazon-cognito-identity-js/issues/365 (there is none),
+# https://github.com/aws-amplify/amplify-js/issues/5834 (it isn't good for this),
+# https://github.com/aws-amplify/docs/issues/8309 (it was used).
 
 # Ministack looks after the sessions of the other challenges itself. Two of these it never gives;
 # their answers got tokens all the same.
@@ -206,7 +213,7 @@ _answering = threading.Lock()
 
 
 def _sessions() -> Any:
-    return hooks.value("services.cognito._challenge_sessions", "AccountScopedDict")
+    return _store("_challenge_sessions", "AccountScopedDict")
 
 
 def _with_session(own: Function) -> Function:
@@ -588,7 +595,7 @@ def _of_few_guesses(own: Function) -> Function:
 
 def _of_random_sign_in_codes(own: Function) -> Function:
     """Have the managed login's page send a random code; it is a constant of the module's."""
-    hooks.value("services.cognito._EMAIL_OTP_CODE", "str")
+    hooks.value("services.cognito._EMAIL_OTP_CODE", str)
     module: Any = hooks.module("services.cognito")
 
     @functools.wraps(own)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+_Kind = TypeVar("_Kind")
 
 
 class HookError(Exception):
@@ -51,23 +53,6 @@ def function(name: str, parameters: str) -> Callable[..., Any]:
     return found
 
 
-def value(name: str, kind: str) -> Any:
-    """Return what a name in a module of ministack's stands for, and is no function.
-
-    Args:
-        name: with its module's, as ``services.cognito._user_pools``.
-        kind: the name of the class that it is of.
-
-    Raises:
-        HookError: it isn't there, or is of another class.
-    """
-    place, _, attribute = name.rpartition(".")
-    found = getattr(module(place), attribute, None)
-    if type(found).__name__ != kind:
-        raise _gone(f"{kind} {name}")
-    return found
-
-
 def replace(
     name: str, parameters: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
@@ -83,6 +68,38 @@ def replace(
     """
     place, _, attribute = name.rpartition(".")
     setattr(module(place), attribute, make(function(name, parameters)))
+
+
+def value(name: str, kind: type[_Kind]) -> _Kind:
+    """Return what ministack keeps under a name.
+
+    Args:
+        name: with its module's, as ``services.apigateway_v1._resources``.
+        kind: what it must be.
+
+    Raises:
+        HookError: it isn't there, or is something else.
+    """
+    place, _, attribute = name.rpartition(".")
+    found = getattr(module(place), attribute, None)
+    if not isinstance(found, kind):
+        raise _gone(f"{kind.__name__} {name}")
+    return found
+
+
+def replace_value(name: str, kind: type[_Kind], make: Callable[[_Kind], _Kind]) -> None:
+    """Put something in the place of what ministack keeps under a name.
+
+    Args:
+        name: with its module's, as ``services.apigateway_v1._resources``.
+        kind: what it must be.
+        make: is given ministack's own, and returns what takes its place.
+
+    Raises:
+        HookError: it isn't there, or is something else.
+    """
+    place, _, attribute = name.rpartition(".")
+    setattr(module(place), attribute, make(value(name, kind)))
 
 
 def _gone(what: str) -> HookError:

@@ -4,7 +4,6 @@ Ministack's own calls of functions never ask. Its evaluation of policies does th
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from cogauth.local import hooks
@@ -28,7 +27,9 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:
         return False
-    function, _, _ = _find_function()(function_arn, account_id=parts[4], region=parts[3])
+    # Ministack keeps the policies of all versions and aliases with the function.
+    unqualified = ":".join(parts[:7])
+    function, _, _ = _find_function()(unqualified, account_id=parts[4], region=parts[3])
     if function is None:
         return False
     context = _make_context()(
@@ -52,13 +53,11 @@ def check() -> None:
     _evaluate()
 
 
-@cache
 def _find_function() -> Callable[..., Any]:
     name = "services.lambda_svc._get_func_record_for_ref_in_scope"
     return hooks.function(name, "function_ref account_id region")
 
 
-@cache
 def _make_context() -> Callable[..., Any]:
     return hooks.function(
         "core.iam_evaluator.EvalContext",
@@ -67,7 +66,6 @@ def _make_context() -> Callable[..., Any]:
     )
 
 
-@cache
 def _evaluate() -> Callable[..., Any]:
     name = "core.iam_evaluator.evaluate_resource_policy"
     return hooks.function(name, "doc ctx service named_only direct_only")
