@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from cogauth.local import cognito
 from cogauth.local.cognito import _UsersInAnyCase
-from cogauth.local.process import ACCESS_KEY_ID, FOLDER, SECRET_ACCESS_KEY, LocalAws
+from cogauth.local.process import FOLDER, Keys, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,14 +59,16 @@ TRUST = {
 }
 
 
-def session() -> boto3.Session:
-    return boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+def session(keys: Keys) -> boto3.Session:
+    return boto3.Session(*keys, region_name=REGION)
 
 
-def send(url: str, method: str, path: str, form: dict[str, str] | None = None) -> requests.Response:
+def send(
+    server: Server, method: str, path: str, form: dict[str, str] | None = None
+) -> requests.Response:
     """Send a signed request for one of ministack's own pages."""
-    credentials: Any = session().get_credentials()
-    request = AWSRequest(method, url + path, {}, urlencode(form or {}))
+    credentials: Any = session(server.local.keys()).get_credentials()
+    request = AWSRequest(method, server.url + path, {}, urlencode(form or {}))
     SigV4Auth(credentials, "cognito-idp", REGION).add_auth(request)
     prepared: Any = request.prepare()
     return requests.request(
@@ -191,7 +193,7 @@ class Server:
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
-            made: Any = session().client(service, endpoint_url=self.url)  # type: ignore[call-overload]
+            made: Any = session(self.local.keys()).client(service, endpoint_url=self.url)  # type: ignore[call-overload]
             self._clients[service] = made
         return self._clients[service]
 
@@ -240,7 +242,7 @@ class Server:
 
     def mails(self, to: str) -> list[dict[str, Any]]:
         """Return the mails that were sent to an address, the oldest first."""
-        answer = send(self.url, "GET", "/_ministack/ses/messages").json()["messages"]
+        answer = send(self, "GET", "/_ministack/ses/messages").json()["messages"]
         return [mail for mails in answer.values() for mail in mails if to in mail["To"]]
 
     def code_for(self, to: str) -> str:
@@ -1155,13 +1157,13 @@ def test_the_code_of_the_managed_login_is_the_mails_alone(server: Server) -> Non
         to = f"{name}@{pool.client}.example.com"
         pool.make(name, email=to)
         form = {"auth_flow": "USER_AUTH", "username": name, "client_id": pool.client}
-        page = send(server.url, "POST", "/login", {**form, "redirect_uri": back}).text
+        page = send(server, "POST", "/login", {**form, "redirect_uri": back}).text
         token = re.search(r'name="ua_token" value="([^"]+)"', page)
         assert token is not None
         answer = {"ua_token": token[1]}
         codes.add(server.code_for(to))
-        refusal = send(server.url, "POST", "/login", {**answer, "code": "123456"})
+        refusal = send(server, "POST", "/login", {**answer, "code": "123456"})
         assert "Incorrect code." in refusal.text
-        entered = send(server.url, "POST", "/login", {**answer, "code": server.code_for(to)})
+        entered = send(server, "POST", "/login", {**answer, "code": server.code_for(to)})
         assert entered.headers["Location"].startswith(back)
     assert "123456" not in codes
