@@ -52,6 +52,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * 
 EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # An integration that answers 200 by itself.
 MOCK: Any = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
+# By the URL of an emulator, the keys that it was given.
+GIVEN_KEYS: dict[str, tuple[str, ...]] = {}
 # In which there may be a local AWS that a command started.
 FOLDERS: set[Path] = set()
 LANG = "C.UTF-8"
@@ -467,7 +469,10 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
         try:
             until(lambda: server.poll() is not None or is_listening(port), 30)
             assert server.poll() is None, (folder / "log").read_text()
-            yield f"http://127.0.0.1:{port}"
+            url = f"http://127.0.0.1:{port}"
+            if "AWS_ACCESS_KEY_ID" in more:
+                GIVEN_KEYS[url] = tuple(more[name] for name in KEYS)
+            yield url
         finally:
             server.terminate()
             try:
@@ -512,7 +517,7 @@ def keys_at(url: str) -> tuple[str, ...]:
         local = LocalAws(alive.parent)
         if local.endpoint_url == url:
             return local.keys()
-    return tuple(KEYS.values())
+    return GIVEN_KEYS.get(url, tuple(KEYS.values()))
 
 
 def client(service: str, url: str, **more: Any) -> Any:

@@ -442,8 +442,7 @@ def test_a_traceback_of_debug_s() -> None:
 
 FUNCTION = f"""
 def handler(event, context):
-    return {{"statusCode": 400, "status": "fail", "msg": {HOSTILE!r}, "code": {HOSTILE!r},
-             "body": {json.dumps({"status": "fail", "msg": HOSTILE, "code": HOSTILE})!r}}}
+    return {{"status": "fail", "msg": {HOSTILE!r}, "code": "wrong_credentials"}}
 """
 
 
