@@ -217,7 +217,10 @@ def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.Mo
 @pytest.mark.local
 def test_a_trigger_that_does_not_fire(standing: Standing) -> None:
     pool = standing.up["user_pool_id"]
-    standing.cognito.update_user_pool(UserPoolId=pool, LambdaConfig={})
+    # What isn't given would be reset, and a pool without its tags is nobody's.
+    live = standing.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    kept = {name: live[name] for name in ("UserPoolTags", "Policies", "AdminCreateUserConfig")}
+    standing.cognito.update_user_pool(UserPoolId=pool, **kept, LambdaConfig={})
     try:
         done = standing.cli.run("verify", "--json").must(1)
         rows = {row["check"]: row for row in done.document["rows"]}
