@@ -15,7 +15,6 @@ import requests
 
 from benchmarks.programs import Times, environment, folder, run
 
-# As other versions have them as well.
 LOGINS = 20
 ANN = {"username": "ann", "password": "Correct-Horse-7"}
 

@@ -77,7 +77,7 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
     export, which is of the deployment too, says which authorizer and scopes. Sources:
     https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html and
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-api.html
-    An emulator shows less; there what the API says now is taken, for emulators serve that.
+    Another emulator than the embedded local AWS shows less: there what the API says now is taken.
 
     Args:
         ctx: the stack.

@@ -104,8 +104,8 @@ def look(ctx: Context, api: str) -> Comparison | None:
 def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
-    Many an emulator serves the API as it stands, and its export shows few authorizations: there
-    the stages are not looked at.
+    Other emulators than the embedded local AWS serve the API as it stands, and their exports show
+    few authorizations: there the stages are not looked at.
 
     Args:
         ctx: the stack.

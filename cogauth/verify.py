@@ -429,7 +429,7 @@ class _Run:
         self.report = report
         self.rows: list[Row] = []
         self.http = session(ctx.url("/"), ctx.aws)
-        # By the endpoint: an emulator's word on what AWS refuses counts for nothing.
+        # Another emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins
         self.several_origins = len(self.origins) > 1

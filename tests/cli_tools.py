@@ -484,7 +484,8 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
 @contextmanager
 def someones_local_aws(folder: Path) -> Iterator[str]:
     """Run the local AWS with KEYS, where no command looks for it: it is known by its URL alone."""
-    record = {"port": 20000, "data_id": 16 * "0"} | Keys(*KEYS.values())._asdict()
+    record = {"port": 20000, "data_id": 16 * "0", "run": 32 * "0"}
+    record |= Keys(*KEYS.values())._asdict()
     (folder / "tmp").mkdir(parents=True)
     (folder / MARKER).write_bytes(MARKED)
     (folder / "local.json").write_text(json.dumps(record))

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.local
 
 CHAPTERS = [
     ("cogauth up --local", "11 steps created"),
-    ("First login of 'ann'", "success, is_new true"),
-    ("Second login", "success, is_new false"),
-    ("A wrong password", "fail: The username or password is incorrect"),
+    ("First login of 'ann'", "HTTP 200, success, is_new true"),
+    ("Second login", "HTTP 200, success, is_new false"),
+    ("A wrong password", "HTTP 401, fail: The username or password is incorrect"),
     ("GET /hello without a token", "HTTP 401"),
     ("GET /hello with the ID token", "HTTP 200"),
     ("cogauth down", "0 remaining, 0 problems"),

@@ -117,7 +117,9 @@ def test_without_the_extra_the_message_says_how_to_install_it(
 def test_a_damaged_record_is_said_to_be_damaged(aws: LocalAws, folder: Path) -> None:
     ours(folder)
     (folder / "local.json").write_text('{"port"')
-    with pytest.raises(LocalAwsError, match=r"local\.json is damaged\. Delete it"):
+    with pytest.raises(
+        LocalAwsError, match=r"local\.json is damaged, or of an earlier cogauth\. Delete it"
+    ):
         aws.start()
 
 
@@ -129,7 +131,7 @@ def test_a_foreign_process_with_the_recorded_pid_is_left_alone(aws: LocalAws, fo
             (folder / "alive").touch()
             (folder / "tmp" / "ministack-20000.pid").write_text(str(foreign.pid))
             record = {"port": 20000, "data_id": "0123456789abcdef", "loaded": 0}
-            record |= Keys.new()._asdict()
+            record |= {**Keys.new()._asdict(), "run": 32 * "0"}
             (folder / "local.json").write_text(json.dumps(record))
             assert not aws.is_running()
             assert not aws.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import hmac
 import io
@@ -461,52 +460,6 @@ def test_users_in_any_case_outlast_a_restart(server: Server) -> None:
     assert pool.users() == ["ann", "bob"]
     with refused("UsernameExistsException"):
         pool.make("BOB")
-
-
-@pytest.mark.local
-def test_what_a_server_saved_that_kept_cases_apart_is_all_there(server: Server) -> None:
-    pool = server.pool()
-    server.cognito.create_group(**pool.place, GroupName="g")
-    for name in ("Ann", "ann", "Bob"):
-        pool.make(name, nickname=name)
-        server.cognito.admin_add_user_to_group(**pool.place, Username=name, GroupName="g")
-    token = pool.log_in("Bob")["AuthenticationResult"]["AccessToken"]
-
-    def take_any_case(payload: dict[str, Any]) -> None:
-        saved_pool(payload, pool)["UsernameConfiguration"] = ANY_CASE
-
-    server.restart(take_any_case)
-    for _ in range(2):
-        assert pool.users() == ["Ann", "ann", "bob"]
-        members = server.cognito.list_users_in_group(**pool.place, GroupName="g")["Users"]
-        assert sorted(member["Username"] for member in members) == ["Ann", "ann", "bob"]
-        assert (pool.shown_name("BOB"), pool.shown_name("ANN")) == ("bob", "ann")
-        assert server.cognito.get_user(AccessToken=token)["Username"] == "bob"
-        for name, nickname in (("Ann", "Ann"), ("ann", "ann"), ("BOB", "Bob")):
-            user = server.cognito.admin_get_user(**pool.place, Username=name)
-            assert {"Name": "nickname", "Value": nickname} in user["UserAttributes"]
-            assert "AuthenticationResult" in pool.log_in(name)
-        server.restart()
-    server.cognito.admin_remove_user_from_group(**pool.place, Username="BOB", GroupName="g")
-    server.cognito.admin_delete_user(**pool.place, Username="Ann")
-    assert pool.shown_name("Ann") == "ann"
-
-
-@given(st.dictionaries(st.text(), st.integers()))
-def test_no_saved_user_is_lost_and_each_is_found_by_the_name_shown(saved: dict[str, int]) -> None:
-    users, names = _UsersInAnyCase.of(
-        {name: {"Username": name, "number": number} for name, number in saved.items()}
-    )
-    assert {names[name]: number for name, number in saved.items()} == {
-        user["Username"]: user["number"] for user in users.values()
-    }
-    assert len(users) == len(saved)
-    for name, user in users.items():
-        assert users.get(name) is user
-        assert name in users
-    again, same = _UsersInAnyCase.of(json.loads(json.dumps(copy.deepcopy(users))))
-    assert again == users
-    assert all(name == kept for name, kept in same.items())
 
 
 @given(st.lists(st.tuples(st.booleans(), st.text("aAbBßİς"))))

@@ -1,10 +1,12 @@
 """Who may come in to the local AWS: its owner by a signature, everyone where AWS asks for none."""
 
 import functools
+import gzip
 import hashlib
 import http.client
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -421,13 +423,22 @@ def test_what_is_open_is_only_what_the_list_says(
     assert here.functions() == ["telltale"]
 
 
-def signed(
-    here: Here, method: str, path: str, body: bytes = b"", keys: tuple[str, ...] = ()
+def signed(  # noqa: PLR0913 as many as a request has parts
+    here: Here,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    keys: tuple[str, ...] = (),
+    service: str = "",
+    **headers: str,
 ) -> dict[str, str]:
     """Return the headers of a signed request."""
     request = AWSRequest(method, f"{here.started.endpoint_url}{path}", data=body)
     request.headers["Host"] = f"127.0.0.1:{here.port}"
-    service = "execute-api" if "/_" in path else "lambda"
+    for name, value in headers.items():
+        request.headers[name.replace("_", "-")] = value
+    service = service or ("execute-api" if "/_" in path else "lambda")
     SigV4Auth(Credentials(*(keys or here.started.keys)), service, REGION).add_auth(request)
     return dict(request.headers)
 
@@ -539,6 +550,125 @@ def test_a_method_that_asks_for_a_signature_takes_no_strangers(here: Here) -> No
         for keys in ((key, "test"), ("test", "test"), ("000000000000", "test"), guessed(here))
     ] == [403] * 4
     assert here.send("GET", path).status == 403
+
+
+# What ministack does before it asks IAM, or where it can't name the action: path, service, headers,
+# body. A role that may list functions sends it.
+PLAIN = {"Content_Type": "text/plain"}
+IDP = {"Content_Type": "application/x-amz-json-1.1"}
+BEYOND_A_ROLE: list[tuple[str, str, str, dict[str, str], str]] = [
+    ("POST", "/", "iam", PLAIN, "Action=CreateUser&UserName=evil&Version=2010-05-08"),
+    ("POST", "/", "iam", {}, "Action=CreateUser&UserName=evil&Version=2010-05-08"),
+    ("POST", "/", "iam", PLAIN, "Action=ListUsers&Version=2010-05-08"),
+    (
+        *("POST", "/?Action=ListFunctions", "iam"),
+        {"Content_Type": FORM["Content-Type"]},
+        "Action=CreateUser&UserName=evil&Version=2010-05-08",
+    ),
+    (
+        *("POST", "/", "iam"),
+        {"Content_Type": FORM["Content-Type"]},
+        "Action=ListFunctions&Action=CreateUser&UserName=evil&Version=2010-05-08",
+    ),
+    ("GET", "/?Action=ListUsers&Version=2010-05-08", "iam", {}, ""),
+    ("POST", "/", "sqs", PLAIN, "Action=CreateQueue&QueueName=q"),
+    (
+        *("POST", "/?Action=GetCallerIdentity", "cognito-idp"),
+        {**IDP, "X_Amz_Target": f"{COGNITO}ListUserPools"},
+        '{"MaxResults": 1}',
+    ),
+    (
+        *("POST", "/x", "cognito-idp"),
+        {**IDP, "X_Amz_Target": f"{COGNITO}ListUserPools"},
+        '{"MaxResults": 1}',
+    ),
+    ("POST", "/_ministack/reset", "lambda", {}, ""),
+    ("POST", "/_ministack/config", "lambda", {}, "{}"),
+    ("GET", "/_ministack/ready", "s3", {}, ""),
+    ("GET", "/_ministack/ses/messages", "lambda", {}, ""),
+    ("GET", "/_aws/sqs/messages", "lambda", {}, ""),
+    ("GET", "/_ministack/lambda-code/000000000000/eu-central-1/telltale", "lambda", {}, ""),
+    ("GET", "/oauth2/authorize", "s3", {}, ""),
+    ("POST", "/oauth2/token", "cognito-idp", {}, ""),
+    ("POST", "/login", "s3", {}, ""),
+    ("GET", "/logout", "s3", {}, ""),
+    ("GET", "/latest/meta-data/", "s3", {}, ""),
+    (
+        *("POST", "/2021-11-15/functions/telltale/response-streaming-invocations", "lambda"),
+        *({}, "{}"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "service", "headers", "body"), BEYOND_A_ROLE)
+def test_a_role_does_only_what_iam_is_asked_about(
+    here: Here, method: str, path: str, service: str, headers: dict[str, str], body: str
+) -> None:
+    seen, sent = told(here), body.encode()
+    own = tuple(seen[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    own += (seen["AWS_SESSION_TOKEN"],)
+    made = signed(here, method, path, sent, keys=own, service=service, **headers)
+    answer = here.send(method, path, made, sent)
+    assert answer.status in {400, 403}, answer
+    assert b"AccessDenied" in answer.body or b"not authorized" in answer.body
+    assert here.functions() == ["telltale"]
+    assert [user["UserName"] for user in here.client("iam").list_users()["Users"]] in ([], ["u"])
+
+
+def test_what_was_not_signed_is_not_taken(here: Here) -> None:
+    """Of a request that was caught none can be made that does something else."""
+    path = "/2015-03-31/functions/"
+    made = signed(here, "GET", path)
+    assert here.send("GET", path, made).status == 200
+    for name, value in (
+        ("X-Amz-Target", f"{COGNITO}ListUserPools"),
+        ("X-Amz-Copy-Source", "/a/b"),
+        ("X-Amz-Anything", "x"),
+    ):
+        assert here.send("GET", path, {**made, name: value}).status == 403
+    for other in (f"/{path}", f"/.{path}", f"/x/..{path}", "/2015-03-31//functions/"):
+        assert here.send("GET", other, made).status == 403
+    url = presigned(here, here.started.keys, path, 60)
+    assert here.send("GET", url).status == 200
+    assert here.send("GET", url, {"X-Amz-Target": f"{COGNITO}ListUserPools"}).status == 403
+    without_host = made["Authorization"].replace("host;", "")
+    assert here.send("GET", path, {**made, "Authorization": without_host}).status == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Amz-Date", "99991231T235959Z"),
+        ("X-Amz-Date", "x"),
+        ("X-Amz-Expires", "9" * 30),
+        ("X-Amz-Expires", "1e3"),
+        ("X-Amz-Signature", "%C3%A4"),
+        ("X-Amz-Signature", ""),
+        ("X-Amz-Credential", "x"),
+        ("X-Amz-Credential", "/////"),
+    ],
+)
+def test_a_signature_that_is_none_is_refused(here: Here, name: str, value: str) -> None:
+    url = presigned(here, here.started.keys, "/2015-03-31/functions/", 60)
+    assert here.send("GET", re.sub(f"{name}=[^&]*", f"{name}={value}", url)).status in {400, 403}
+
+
+def test_nobody_without_a_key_can_fill_the_memory(here: Here) -> None:
+    sign_up = {"X-Amz-Target": f"{COGNITO}SignUp", **JSON}
+    much = b" " * (gate.MAX_OPEN + 1)
+    assert here.send("POST", "/", sign_up, much).status == 413
+    packed = gzip.compress(b" " * (1 << 20))
+    assert here.send("POST", "/", {**sign_up, "Content-Encoding": "gzip"}, packed).status == 403
+    assert here.send("GET", here.api_path, {}, b" " * (gate.MAX_CALL + 1)).status == 413
+    # Where there is no key, or none that is known, the body isn't read at all.
+    connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
+    for headers in ({}, signed(here, "POST", "/x", keys=tuple(Keys.new()))):
+        connection.putrequest("POST", "/x", skip_host="Host" in headers)
+        for name, value in {**headers, "Content-Length": str(1 << 40)}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == 403
+        connection.close()
 
 
 def test_a_websocket_is_refused(here: Here) -> None:

@@ -321,7 +321,8 @@ def lay_out(folder: Path) -> None:
     """Make it as a start does."""
     folder.mkdir(mode=0o700, parents=True)
     (folder / MARKER).write_bytes(MARKED)
-    record = {"port": 20000, "data_id": SERVED, "loaded": 0, **Keys.new()._asdict()}
+    record = {"port": 20000, "data_id": SERVED, "loaded": 0, "run": 32 * "0"}
+    record |= Keys.new()._asdict()
     (folder / "local.json").write_text(json.dumps(record))
     (folder / "local.json").chmod(0o600)
 

@@ -139,15 +139,15 @@ def _play(target: Target, story: Story) -> None:
         "trigger confirms it, and Cognito gives tokens.",
     )
     first = check_login(ctx, user, password)
-    story.expect("success, is_new true", _login(first))
+    story.expect("HTTP 200, success, is_new true", _login(first))
 
     story.tell("Second login", "The same name and password: one call to Cognito, and tokens.")
     second = check_login(ctx, user, password)
-    story.expect("success, is_new false", _login(second))
+    story.expect("HTTP 200, success, is_new false", _login(second))
 
     story.tell("A wrong password", "The name is known, the password isn't its own.")
     wrong = check_login(ctx, user, f"{password}-not")
-    story.expect("fail: The username or password is incorrect", _login(wrong))
+    story.expect("HTTP 401, fail: The username or password is incorrect", _login(wrong))
 
     url = ctx.url(PROTECTED_PATH)
     for words, token, expected in (
@@ -177,8 +177,8 @@ def _login(result: Any) -> str:
     if result.problems and result.status == "success":
         return " ".join(result.problems)
     if result.status == "success":
-        return f"success, is_new {str(result.is_new).lower()}"
-    return f"{result.status}: {result.msg}"
+        return f"HTTP {result.http_status}, success, is_new {str(result.is_new).lower()}"
+    return f"HTTP {result.http_status}, {result.status}: {result.msg}"
 
 
 def everything(aws: Aws) -> list[str]:

@@ -12,11 +12,11 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from cogauth.local import hooks, permissions
+from cogauth.local import hooks, permissions, validation
 
 Function = Callable[..., Any]
 Answer = tuple[int, dict[str, str], bytes]
@@ -31,6 +31,7 @@ def install() -> None:
     _error_response()
     for name, parameters, make in _REPLACED:
         hooks.replace(f"services.cognito.{name}", parameters, make)
+    validation.install()
 
 
 def _cognitos(name: str, parameters: str) -> Function:
@@ -76,25 +77,11 @@ class _UsersInAnyCase(dict[str, User]):
     """A pool's users, by their names in lower case.
 
     What a secret hash was made of is none of its business: it is over the name as it was sent.
-    A name that differs from another user's in case alone can only have been saved by a server that
-    kept them apart. It stays as it is, and finds its user when it is spelt so.
     """
 
-    @classmethod
-    def of(cls, saved: Mapping[str, User]) -> "tuple[_UsersInAnyCase, dict[str, str]]":
-        """Return the users that were saved, and what each name has become."""
-        users, names = cls(), {}
-        # Those in lower case first: they keep their names.
-        for name in sorted(saved, key=lambda name: name != name.lower()):
-            user, lower = saved[name], name.lower()
-            names[name] = user["Username"] = name if lower in users else lower
-            dict.__setitem__(users, names[name], user)
-        return users, names
-
-    def _key(self, name: Any) -> Any:
-        if dict.__contains__(self, name) or not isinstance(name, str):
-            return name
-        return name.lower()
+    @staticmethod
+    def _key(name: Any) -> Any:
+        return name.lower() if isinstance(name, str) else name
 
     def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, self._key(name))
@@ -130,9 +117,8 @@ def _keep_users(pool: Pool) -> None:
     """Give a pool that takes names in any case its own store of users, if it has none yet."""
     if not _takes_any_case(pool) or isinstance(pool.get("_users"), _UsersInAnyCase):
         return
-    pool["_users"], names = _UsersInAnyCase.of(pool.get("_users") or {})
-    for group in (pool.get("_groups") or {}).values():
-        group["_members"] = [names.get(name, name) for name in group.get("_members", [])]
+    # What was saved has its names in lower case already.
+    pool["_users"] = _UsersInAnyCase(pool.get("_users") or {})
 
 
 def _then_keep_users(own: Function) -> Function:
@@ -209,6 +195,8 @@ def _unless_closed(own: Function) -> Function:
 # their answers got tokens all the same.
 _CHALLENGES = {"NEW_PASSWORD_REQUIRED", "SOFTWARE_TOKEN_MFA", "SMS_MFA", "MFA_SETUP"}
 _INVALID = "Invalid session for the user"
+# A user whose password is for one use.
+_TEMPORARY = "FORCE_CHANGE_PASSWORD"
 _answering = threading.Lock()
 
 
@@ -293,6 +281,9 @@ def _session_check() -> Callable[[dict[str, Any], dict[str, Any]], Answer | None
             refused = hidden_user_error(pool, client, unknown)
         elif why := _why_invalid(session, (pool_id, client, user["Username"], challenge)):
             refused = _not_authorized(why)
+        elif challenge == "NEW_PASSWORD_REQUIRED" and user["UserStatus"] != _TEMPORARY:
+            # Another session, or an administrator, has set a lasting password meanwhile.
+            refused = _not_authorized(f"{_INVALID}.")
         elif challenge == "NEW_PASSWORD_REQUIRED":
             refused = validate_password(pool, responses["NEW_PASSWORD"])
         return refused
@@ -536,6 +527,7 @@ def _with_trigger_errors(own: Function) -> Function:
 
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
 _GUESSES = 5
+_CODES, _CODES_WITHIN_S = 5, 3600
 # What ministack notes as a user's code, whether it is sent or not.
 _NEVER_SENT = {"123456", "654321"}
 _mailing = threading.Lock()
@@ -560,8 +552,9 @@ def _of_random_codes(own: Function) -> Function:
         user, _ = resolve_user(pool, username)
         if user is not None:
             code = _new_code()
-            user["_reset_code" if attribute_name == "password" else "_confirmation_code"] = code
-            user["_wrong_guesses"] = 0
+            name = "_reset_code" if attribute_name == "password" else "_confirmation_code"
+            user[name] = code
+            user[f"{name}_guesses"] = 0
         return own(pool, username, attr_dict, code, attribute_name)
 
     return send
@@ -585,12 +578,39 @@ def _of_few_guesses(own: Function) -> Function:
         error: Answer | None = own(action, data)
         if error is not None and json.loads(error[2])["__type"] == "CodeMismatchException":
             user, _ = resolve_user(pool_for_client(data["ClientId"])[0], data["Username"])
-            user["_wrong_guesses"] = user.get("_wrong_guesses", 0) + 1
-            if user["_wrong_guesses"] >= _GUESSES:
-                user.pop(_CODE_OF[action], None)
+            name = _CODE_OF[action]
+            user[f"{name}_guesses"] = user.get(f"{name}_guesses", 0) + 1
+            if user[f"{name}_guesses"] >= _GUESSES:
+                user.pop(name, None)
         return error
 
     return confirmation_code_error
+
+
+def _of_few_codes(own: Function) -> Function:
+    """Let a user be sent few codes: each gives as many guesses again.
+
+    AWS: between 5 and 20 an hour, "Attempt limit exceeded, please try after some time."
+    https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html
+    """
+    pool_for_client = _cognitos("_pool_for_client", "cid")
+    resolve_user = _cognitos("_resolve_user", "pool username")
+
+    @functools.wraps(own)
+    def send(data: dict[str, Any]) -> Answer:
+        pool, _ = pool_for_client(data.get("ClientId"))
+        user = resolve_user(pool, data.get("Username"))[0] if pool else None
+        if user is not None:
+            now = time.time()
+            lately = [at for at in user.get("_codes_at", []) if now - at < _CODES_WITHIN_S]
+            if len(lately) >= _CODES:
+                message = "Attempt limit exceeded, please try after some time."
+                return _refusal("LimitExceededException", message)
+            user["_codes_at"] = [*lately, now]
+        answer: Answer = own(data)
+        return answer
+
+    return send
 
 
 def _of_random_sign_in_codes(own: Function) -> Function:
@@ -661,4 +681,6 @@ _REPLACED: tuple[tuple[str, str, Callable[[Function], Function]], ...] = (
     ("_code_error", "issued code", _unless_never_sent),
     ("_confirmation_code_error", "action data", _of_few_guesses),
     ("_begin_user_auth_challenge", "pool ua_token session challenge", _of_random_sign_in_codes),
+    ("_forgot_password", "data", _of_few_codes),
+    ("_resend_confirmation_code", "data", _of_few_codes),
 )

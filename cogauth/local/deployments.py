@@ -51,6 +51,8 @@ def install() -> None:
     hooks.replace(f"{_MODULE}rest_api_policy_for_arn", "resource_arn", kept.policy)
     hooks.replace(f"{_MODULE}_create_deployment", "api_id data", kept.created)
     hooks.replace(f"{_MODULE}_delete_deployment", "api_id deployment_id", kept.deleted)
+    hooks.replace(f"{_MODULE}_create_stage", "api_id data", kept.staged)
+    hooks.replace(f"{_MODULE}_update_stage", "api_id stage_name data", kept.moved)
     hooks.replace(f"{_MODULE}_delete_rest_api", "api_id", kept.api_deleted)
     hooks.replace(f"{_MODULE}get_state", "", kept.saved)
     hooks.replace(f"{_MODULE}load_persisted_state", "data", kept.loaded)
@@ -76,7 +78,6 @@ class _Deployed:
         scope, found = self._scope(api), None
         if scope is not None:
             settings = self._stages.get_scoped(*scope, api, {}).get(stage, {})
-            # None: it was saved before there were copies, and is served as the API stands.
             found = self._copies.get_scoped(*scope, api, {}).get(settings.get("deploymentId"))
         token = _served.set(found and (api, found))
         try:
@@ -137,6 +138,41 @@ class _Deployed:
             return status, headers, body
 
         return create
+
+    def staged(self, ours: _Function) -> _Function:
+        """A stage has a name of its own, and a deployment that is there.
+
+        Sources: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateStage.html and
+        https://github.com/aws/chalice/pull/1839
+        """
+
+        @wraps(ours)
+        def create(api_id: str, data: Any) -> Any:
+            if data.get("stageName") in self._stages.get(api_id, {}):
+                return self._error("ConflictException", "Stage already exists", 409)
+            return self._unless_unknown(api_id, data.get("deploymentId")) or ours(api_id, data)
+
+        return create
+
+    def moved(self, ours: _Function) -> _Function:
+        """A stage is put on a deployment that is there. Source: that of ``staged``."""
+
+        @wraps(ours)
+        def update(api_id: str, stage_name: str, data: Any) -> Any:
+            to = [
+                one.get("value")
+                for one in data.get("patchOperations", [])
+                if one.get("path") == "/deploymentId"
+            ]
+            refused = next(filter(None, (self._unless_unknown(api_id, one) for one in to)), None)
+            return refused or ours(api_id, stage_name, data)
+
+        return update
+
+    def _unless_unknown(self, api: str, deployment: Any) -> Any:
+        if deployment in self._copies.get(api, {}):
+            return None
+        return self._error("BadRequestException", "Deployment id does not exist", 400)
 
     def deleted(self, ours: _Function) -> _Function:
         """AWS keeps one that a stage is on.

@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from cogauth.local import hooks
@@ -37,8 +37,16 @@ WELL_KNOWN = re.compile(r"/([\w-]+)/\.well-known/(jwks\.json|openid-configuratio
 SINGLE = ("host", "authorization", "origin", "x-amz-date", "x-amz-security-token", "x-amz-target")
 # A part of a query that is, or may be taken for, somebody's credentials.
 QUERY_CREDENTIALS = re.compile(r"x-amz-(algorithm|credential|signature)|awsaccesskeyid|signature")
-# The longest that a signed URL may be good for, in seconds.
+SIGNATURE, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+NOT_NORMAL = re.compile(r"//|/\.{1,2}(/|\Z)")
+FORM = "application/x-www-form-urlencoded"
+# What ministack serves before it asks IAM.
+OWN_PAGES = re.compile(r"/(_|oauth2|login|logout|saml2|health|latest|\.well-known)")
+# The longest that a signed URL may be good for, in seconds; and the most that an unsigned body may
+# have, in bytes: API Gateway's own limit, and more than any of Cognito's unsigned operations needs.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_EXPIRES = 604800
+MAX_CALL, MAX_OPEN = 10 << 20, 256 << 10
 LOGGED = 200
 
 logger = logging.getLogger("cogauth.gate")
@@ -49,11 +57,13 @@ class RefusedError(Exception):
 
     Attributes:
         code: AWS's for a failed authentication; None where AWS has none for it.
+        status: the answer's, where there is no code.
     """
 
-    def __init__(self, code: str | None, why: str) -> None:
+    def __init__(self, code: str | None, why: str, status: int = 403) -> None:
         super().__init__(why)
         self.code = code
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,10 @@ class Request:
     def calls_api(self) -> bool:
         """Whether it is for a deployed API, which says itself what it asks for."""
         return API_CALL.fullmatch(self.path) is not None
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the query; empty if it isn't there."""
+        return next(iter(self.query.get(name, [])), "")
 
     @property
     def has_credentials(self) -> bool:
@@ -126,6 +140,7 @@ def install(keys: Keys) -> None:
 
     make_known()
     hooks.replace("services.sts.reset", "", keeping)
+    hooks.replace("app._request_account_scope", "access_key_id", _without_numbers)
     for place in ("core.lambda_runtime", "services.lambda_svc"):
         hooks.replace(
             f"{place}.execution_credentials", "config", lambda own: _with_secret(own, keys)
@@ -134,6 +149,15 @@ def install(keys: Keys) -> None:
 
 def _is_empty(access_key_id: str) -> bool:
     return not access_key_id
+
+
+def _without_numbers(own: Callable[[str], str]) -> Callable[[str], str]:
+    """Return which account a key acts in; ministack takes a number for the account itself."""
+
+    def account_of(access_key_id: str) -> str:
+        return "" if access_key_id.isdecimal() else own(access_key_id)
+
+    return account_of
 
 
 def _with_secret(
@@ -152,6 +176,14 @@ def _with_secret(
     return execution_credentials
 
 
+class Signer(NamedTuple):
+    """Who says to have signed a request: the parts of the signature, and the key's own."""
+
+    parsed: Any
+    credential: Any
+    presigned: bool
+
+
 class Gate:
     """The ASGI application in front of ministack's."""
 
@@ -161,7 +193,7 @@ class Gate:
         self._refusal = hooks.function(
             "app._credential_failure", "service iam_action request_id denied headers"
         )
-        self._error = hooks.module("core.iam_evaluator").AuthError
+        self._error = hooks.function("core.iam_evaluator.AuthError", "code message details")
         self._service = hooks.function(
             "core.router.detect_service", "method path headers query_params"
         )
@@ -193,21 +225,27 @@ class Gate:
         """Return the ways in which a request that may come in is served. Raises RefusedError."""
         _check_host(request)
         if request.calls_api:
-            return receive, send
-        if not self._check.is_open(request):
-            if "origin" in request.headers:
-                raise RefusedError(None, "a web page may only call deployed APIs")
-            body = await _body(receive)
-            self._check.signature(request, body)
-            receive = _again(body, receive)
-        return receive, _without_cors(send)
+            return _again(await _body(receive, MAX_CALL), receive), send
+        send = _without_cors(send)
+        if self._check.is_open(request):
+            # A small body can be inflated to any size.
+            if "content-encoding" in request.headers:
+                raise RefusedError(None, "a compressed body needs a signature")
+            return _again(await _body(receive, MAX_OPEN), receive), send
+        if "origin" in request.headers:
+            raise RefusedError(None, "a web page may only call deployed APIs")
+        signer = self._check.signer(request)
+        body = await _body(receive)
+        self._check.signature(request, signer, body)
+        return _again(body, receive), send
 
     async def _refuse(self, request: Request | None, refused: RefusedError, send: Send) -> None:
         target = request.headers.get("x-amz-target", "") if request else ""
         what = f"{request.method} {request.path} {target}" if request else "a request"
-        logger.warning("Refused: %s: %s", one_line(what.strip())[:LOGGED], one_line(str(refused)))
+        why = one_line(str(refused))[:LOGGED]
+        logger.warning("Refused: %s: %s", one_line(what.strip())[:LOGGED], why)
         status, headers, body = (
-            403,
+            refused.status,
             {"Content-Type": "text/plain"},
             f"Refused: {refused}\n".encode(),
         )
@@ -235,7 +273,7 @@ class Checker:
         self._account = hooks.function("app._request_account_scope", "access_key_id")
         self._set_account = hooks.function("core.responses.set_request_account_id", "access_key_id")
         self._get_account = hooks.function("core.responses.get_account_id", "")
-        self._ambiguous = hooks.module("core.iam_evaluator").AmbiguousAccessKeyError
+        self._ambiguous: Any = hooks.value("core.iam_evaluator.AmbiguousAccessKeyError", type)
         self._credential = hooks.function(
             "core.iam_evaluator.resolve_credential", "access_key_id account_id session_token"
         )
@@ -244,6 +282,12 @@ class Checker:
         self._skew = hooks.function(f"{sigv4}.request_time_failure", "signature now")
         self._expired = hooks.function(
             f"{sigv4}.presigned_request_is_expired", "amz_date expires now"
+        )
+        self._service = hooks.function(
+            "core.router.detect_service", "method path headers query_params"
+        )
+        self._action = hooks.function(
+            "core.iam_actions.extract_iam_action", "service method path headers body query_params"
         )
         self._failure = hooks.function(
             f"{sigv4}.header_signature_failure",
@@ -266,53 +310,88 @@ class Checker:
             and target.removeprefix(COGNITO) in self._unsigned("cognito-idp")
         )
 
-    def signature(self, request: Request, body: bytes) -> None:
-        """Check a request's signature. Raises RefusedError."""
+    def signer(self, request: Request) -> Signer:
+        """Return who says to have signed a request. Raises RefusedError if nobody can have."""
         if not request.has_credentials:
             raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
         algorithm, _, _ = request.headers.get("authorization", "").partition(" ")
         presigned = "authorization" not in request.headers
         if presigned:
-            algorithm = next(iter(request.query.get("X-Amz-Algorithm", [])), "")
+            algorithm = request.parameter("X-Amz-Algorithm")
         if algorithm != ALGORITHM:
             raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
         query = dict(request.query)
         parsed = self._query(query) if presigned else self._header(request.headers)
         if isinstance(parsed, tuple):
             raise RefusedError(*parsed)
+        _check_form(request, parsed)
         self._check_time(request, parsed, presigned=presigned)
         token = (
-            next(iter(request.query.get("X-Amz-Security-Token", [])), "")
+            request.parameter("X-Amz-Security-Token")
             if presigned
             else request.headers.get("x-amz-security-token", "")
         )
-        credential = self._resolve(parsed.access_key_id, token)
+        return Signer(parsed, self._resolve(parsed.access_key_id, token), presigned)
+
+    def signature(self, request: Request, signer: Signer, body: bytes) -> None:
+        """Check a request's signature, and what others than the root may do by it.
+
+        Raises:
+            RefusedError: it is wrong, or they may not.
+        """
         failure = self._failure(
-            parsed,
-            credential.secret_access_key,
+            signer.parsed,
+            signer.credential.secret_access_key,
             request.method,
             request.raw_path,
-            query,
+            dict(request.query),
             request.headers,
             body,
-            presigned=presigned,
+            presigned=signer.presigned,
         ) or _body_failure(request, body)
         if failure:
             raise RefusedError(*failure)
+        if signer.credential.principal_type != "Root":
+            self._check_action(request, body)
+
+    def _check_action(self, request: Request, body: bytes) -> None:
+        """See that ministack will ask IAM about this very action: it lets pass what it can't name.
+
+        Raises:
+            RefusedError: it wouldn't.
+        """
+        denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
+        if OWN_PAGES.match(request.path):
+            raise denied
+        parameters = dict(request.query)
+        if "x-amz-target" in request.headers:
+            if (request.method, request.path, parameters) != ("POST", "/", {}):
+                raise denied
+        elif "Action" in parameters:
+            raise denied
+        elif (request.method, request.path) == ("POST", "/"):
+            form = request.headers.get("content-type", "").partition(";")[0].strip()
+            parameters |= parse_qs(body.decode("latin-1"), keep_blank_values=True)
+            if form != FORM or len(parameters.get("Action", [])) != 1:
+                raise denied
+        service = self._service(request.method, request.path, request.headers, parameters)
+        head = (service, request.method, request.path, request.headers)
+        if self._action(*head, body, parameters) is None:
+            raise denied
 
     def _check_time(self, request: Request, parsed: Any, *, presigned: bool) -> None:
-        expires = next(iter(request.query.get("X-Amz-Expires", [])), "") if presigned else ""
-        if not expires:
-            failure = self._skew(parsed)
-            if failure:
-                raise RefusedError(*failure)
-            return
+        expires = request.parameter("X-Amz-Expires") if presigned else ""
         try:
-            expired = not 0 < int(expires) <= MAX_EXPIRES or self._expired(parsed.amz_date, expires)
-        except ValueError:
-            expired = True
-        if expired:
-            raise RefusedError("SignatureDoesNotMatch", "Request has expired")
+            if not expires:
+                failure = self._skew(parsed)
+            elif not 0 < int(expires) <= MAX_EXPIRES or self._expired(parsed.amz_date, expires):
+                failure = "SignatureDoesNotMatch", "Request has expired"
+            else:
+                failure = None
+        except (ValueError, OverflowError):
+            failure = "SignatureDoesNotMatch", "Its time is none."
+        if failure:
+            raise RefusedError(*failure)
 
     def _resolve(self, key: str, token: str) -> Any:
         """Return a key's credential, and have it act in the account that is its own."""
@@ -341,6 +420,28 @@ def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
     return None
 
 
+def _check_form(request: Request, parsed: Any) -> None:
+    """See that what was signed can be read in one way, and that all that matters was signed.
+
+    AWS too wants Host and every x-amz- header to be signed; else they could be changed, or given to
+    a request that was caught. Where S3 isn't asked a path is signed in its normal form.
+
+    Raises:
+        RefusedError: it isn't so.
+    """
+    wrong = None
+    signed = parsed.signed_headers.lower().split(";")
+    needed = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
+    if not SIGNATURE.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
+        wrong = "Its signature or its time is none."
+    elif needed - set(signed):
+        wrong = "There were headers present in the request which were not signed"
+    elif parsed.service != "s3" and NOT_NORMAL.search(request.path):
+        wrong = "Its path is not in normal form."
+    if wrong:
+        raise RefusedError("SignatureDoesNotMatch", wrong)
+
+
 def _check_host(request: Request) -> None:
     """Let in what was sent to this machine by its own name.
 
@@ -351,7 +452,8 @@ def _check_host(request: Request) -> None:
     if name == "localhost":
         return
     try:
-        if ipaddress.ip_address(name.removeprefix("[").removesuffix("]")).is_loopback:
+        address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        if address.is_loopback and "%" not in name:
             return
     except ValueError:
         pass
@@ -374,14 +476,27 @@ def _without_cors(send: Send) -> Send:
     return without
 
 
-async def _body(receive: Receive) -> bytes:
-    """Return a request's body. Raises RefusedError if the client has gone."""
+async def _body(receive: Receive, limit: int | None = None) -> bytes:
+    """Return a request's body.
+
+    Args:
+        receive: what gives it.
+        limit: the most that it may have, in bytes.
+
+    Raises:
+        RefusedError: it has more, or the client has gone.
+    """
     parts: list[bytes] = []
+    left = limit
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise RefusedError(None, "it ended early")
         parts.append(message.get("body", b""))
+        if left is not None:
+            left -= len(parts[-1])
+            if left < 0:
+                raise RefusedError(None, f"its body has more than {limit} bytes", 413)
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -115,10 +115,14 @@ class _Gateway:
 
         @wraps(ours)
         async def check(authorizer: Any, method: Any, *rest: Any) -> Any:
-            claims, error = await ours(authorizer, method, *rest)
+            unauthorized = self._error("UNAUTHORIZED", "Unauthorized")
+            try:
+                claims, error = await ours(authorizer, method, *rest)
+            except RecursionError:  # Of the token's JSON.
+                return None, unauthorized
             wanted = "access" if method.get("authorizationScopes") else "id"
             if error is None and claims.get("token_use") != wanted:
-                return None, self._error("UNAUTHORIZED", "Unauthorized")
+                return None, unauthorized
             return claims, error
 
         return check

@@ -15,6 +15,8 @@ from cogauth.local.templates import BodyError, CaseInsensitive, Rendered, Templa
 _JSON = "application/json"
 _HEADER = "method.response.header."
 _BODY = "integration.response.body"
+# What a header may hold: https://www.rfc-editor.org/rfc/rfc9110#name-field-values
+_SENDABLE = re.compile("[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
 _log = logging.getLogger(__name__)
 
 
@@ -157,6 +159,9 @@ def respond(
         raise misconfigured(str(error)) from None
     for name, value in rendered.headers.items():
         sent[name.lower()] = (name, value)
+    for name, value in sent.values():
+        if not _SENDABLE.fullmatch(value):
+            raise misconfigured(f"the header {name} would have a value that can't be sent")
     status = rendered.status or int(response["statusCode"])
     return status, dict(sent.values()), rendered.text.encode(errors="replace")
 

@@ -22,7 +22,6 @@ data are served only if this user made them on this machine, in this folder (``K
 
 import dataclasses
 import fcntl
-import hmac
 import http.client
 import importlib.util
 import json
@@ -40,6 +39,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,12 +59,16 @@ _DATA_ID = re.compile(r"[0-9a-f]{16}")
 _KEY_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _KEY_ID = re.compile(f"AKIA[{_KEY_ID_LETTERS}]{{16}}")
 _SECRET = re.compile(r"[\w-]{40}", re.ASCII)
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
 _RUN = ["-P", "-m", "cogauth.local.server"]
+# What it ran before there was a gate in front of it: that one is to be ended all the same.
+_FORMER_RUN = ["-P", "-m", "ministack"]
 _HOST = "127.0.0.1"
 # Below the ports that Linux and macOS give to outgoing connections. One of those could be in use
 # at a restart, and a client that polls one before anybody listens can connect to itself.
 _PORTS = range(20000, 32000)
+_NEEDED = ("ministack", "airspeed", "cryptography", "psutil")
 _POLL_SECONDS = 0.05
 _LOG_LINES = 10
 # How closely the start of a process and the time of a file can be compared.
@@ -110,6 +114,7 @@ class Started:
 class _Record:
     """What ``local.json`` holds. Raises ``ValueError`` for what cogauth never writes.
 
+    ``run`` is told by the server that was started last, and by no other: it is known by that.
     ``loaded`` is the time stamp (ns) of the saved data which the server had when it became ready,
     0 for none: unless it has changed since, the server didn't save. None: it never became ready.
     """
@@ -118,6 +123,7 @@ class _Record:
     data_id: str
     access_key_id: str
     secret_access_key: str = dataclasses.field(repr=False)
+    run: str
     loaded: int | None = None
 
     def __post_init__(self) -> None:
@@ -125,25 +131,23 @@ class _Record:
             raise ValueError("no port of cogauth's")
         if type(self.loaded) not in {int, type(None)} or not _DATA_ID.fullmatch(self.data_id):
             raise ValueError("no time or id of cogauth's")
-        if not (
-            _KEY_ID.fullmatch(self.access_key_id) and _SECRET.fullmatch(self.secret_access_key)
-        ):
+        sound = _KEY_ID.fullmatch(self.access_key_id) and _SECRET.fullmatch(self.secret_access_key)
+        if not sound or not _RUN_ID.fullmatch(self.run):
             raise ValueError("no keys of cogauth's")
 
     @classmethod
     def new(cls, port: int) -> "_Record":
         """Return that of data which begin empty; nobody else knows the keys to them."""
-        return cls(port, secrets.token_hex(8), *Keys.new())
+        return cls(port, secrets.token_hex(8), *Keys.new(), secrets.token_hex(16))
+
+    def again(self) -> "_Record":
+        """Return that of the same data, for a server that is about to be started."""
+        return dataclasses.replace(self, run=secrets.token_hex(16), loaded=None)
 
     @property
     def keys(self) -> Keys:
         """Those of the account's root."""
         return Keys(self.access_key_id, self.secret_access_key)
-
-    @property
-    def proof(self) -> str:
-        """What only the server of these data says of itself, to everyone who asks."""
-        return hmac.digest(self.secret_access_key.encode(), self.data_id.encode(), "sha256").hex()
 
 
 class KnownData:
@@ -395,7 +399,8 @@ class LocalAws:
             return None
         except (ValueError, TypeError, RecursionError) as error:
             raise LocalAwsError(
-                f"{self._record_file} is damaged. Delete it {self._and_begin_anew}"
+                f"{self._record_file} is damaged, or of an earlier cogauth. "
+                f"Delete it {self._and_begin_anew}"
             ) from error
 
     def _write(self, record: _Record) -> None:
@@ -428,7 +433,7 @@ class LocalAws:
             data_lost = old.loaded is not None and (
                 any(self._pid_files()) or self._saved(old) in {0, old.loaded}
             )
-            record = _Record.new(old.port) if data_lost else dataclasses.replace(old, loaded=None)
+            record = _Record.new(old.port) if data_lost else old.again()
         forgotten = self._known.add(record.data_id, self._folder)
         # From here on the data are the new ones, should we be killed before the old are deleted.
         self._write(record)
@@ -464,7 +469,7 @@ class LocalAws:
             child.returncode = 0  # It is meant to outlive us; Popen would warn of that.
 
     def _environment(self, record: _Record) -> dict[str, str]:
-        """Everything the server is given, for it hands all of it on to its Lambda functions."""
+        """Everything the server is given. It hands all of it on to its Lambda functions."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -490,9 +495,9 @@ class LocalAws:
             # It removes the containers of every other ministack when it finds a Docker.
             "DOCKER_HOST": f"unix://{self._tmp}/no-docker.sock",
             "LOG_LEVEL": "WARNING",
-            # Its health page shows this: how _answers() knows it from another one. The keys
-            # themselves it reads from its record, for functions are not to have them.
-            "MINISTACK_EDITION": record.proof,
+            # Its health page shows this. The keys it reads from its record: functions are not to
+            # have them.
+            "MINISTACK_EDITION": record.run,
         }
 
     def _comes_up(self, record: _Record) -> bool:
@@ -513,7 +518,7 @@ class LocalAws:
         try:
             connection.request("GET", "/_ministack/health")
             health = json.loads(connection.getresponse().read())
-            return bool(health["edition"] == record.proof)
+            return bool(health["edition"] == record.run)
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return False
         finally:
@@ -554,7 +559,9 @@ class LocalAws:
                 process = psutil.Process(int(read_own(file)))
                 # Of a pid that was given away since, the process began later than the file.
                 older = process.create_time() <= file.lstat().st_mtime + _CLOCK_STEP_SECONDS
-                runs = process.cmdline()[1:] == _RUN and self._tmp.samefile(process.cwd())
+                runs = process.cmdline()[1:] in (_RUN, _FORMER_RUN) and self._tmp.samefile(
+                    process.cwd()
+                )
                 if older and runs and process.uids().effective == os.geteuid():
                     return process
         return None
@@ -592,8 +599,9 @@ def _url(record: _Record) -> str:
 
 
 def _require_extra() -> None:
-    needed = ("ministack", "airspeed", "cryptography", "psutil")
-    if not all(importlib.util.find_spec(name) for name in needed):
+    # airspeed-ext and airspeed are modules of one name.
+    spec = importlib.util.find_spec
+    if not (all(spec(name) for name in _NEEDED) and list(distributions(name="airspeed-ext"))):
         raise LocalAwsError(
             "The embedded local AWS is not installed. Install it where cogauth's source is: "
             "pip install '.[local]'"

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -58,12 +58,7 @@ def render(
         BodyError: the template asks for JSON that the payload isn't.
         TemplateError: it can't be rendered.
     """
-    import airspeed  # type: ignore[import-untyped]  # noqa: PLC0415 only if there is a template
-
-    # Velocity's methods, as size() and keySet(), which it gives to the class of a value.
-    methods = airspeed.operators.__additional_methods__
-    for kind in (_Object, CaseInsensitive, _Once, _List):
-        methods[kind] = methods[list if kind is _List else dict]
+    airspeed = _airspeed()
     override = _Once(header=_Once())
     names = {
         "input": _Input(body, {kind: (params or {}).get(kind, {}) for kind in _KINDS}),
@@ -90,12 +85,22 @@ def render(
     return Rendered(text, status if type(status) is int and status in _STATUSES else None, headers)
 
 
+@cache
+def _airspeed() -> Any:
+    """Return the library, which is imported only if there is a template."""
+    import airspeed  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    # Velocity's methods, as size() and keySet(), which it gives to the class of a value.
+    methods = airspeed.operators.__additional_methods__
+    for kind in (_Object, CaseInsensitive, _Once, _List):
+        methods[kind] = methods[list if kind is _List else dict]
+    return airspeed
+
+
 @lru_cache(maxsize=128)
 def _parsed(template: str) -> Any:
     """Return a template, which is parsed once: that takes longer than all the rest."""
-    import airspeed  # noqa: PLC0415 only if there is a template
-
-    return airspeed.Template(template)
+    return _airspeed().Template(template)
 
 
 def parse_json(text: str) -> Any:

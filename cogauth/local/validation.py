@@ -1,0 +1,190 @@
+"""What the Cognito operations that need no signature are given: by strangers, so it is checked.
+
+AWS checks every parameter by its API's model before it does anything, and an attribute by the
+pool's schema. Ministack keeps what it is given: an attribute named ``cognito:groups`` became a
+claim, and a value that is no text broke the saved data.
+"""
+
+import hmac
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from cogauth.local import hooks
+
+Function = Callable[..., Any]
+Answer = tuple[int, dict[str, str], bytes]
+
+# AWS's words for what isn't as the model says:
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "structure": dict,
+    "map": dict,
+    "list": list,
+}
+# The patterns that Python can't read: letters, marks, symbols, numbers, punctuation, and these.
+_LETTERS = r"\p{L}\p{M}\p{S}\p{N}\p{P}"
+_BY_CATEGORY = {f"[{_LETTERS}]+": "", rf"[{_LETTERS}\t\n\r ]+": "\t\n\r "}
+_OF_TOKENS = {"GetTokensFromRefreshToken": "RefreshToken", "RevokeToken": "Token"}
+
+
+def install() -> None:
+    """Have them checked. Raises HookError."""
+    hooks.replace(
+        "services.cognito._run_idp_handler", "handler action data", lambda own: _Checked(own).run
+    )
+    # By the model a client's secret has letters and digits alone.
+    hooks.replace("services.cognito._client_secret", "", lambda _: lambda: secrets.token_hex(26))
+
+
+class _Checked:
+    """What is asked before ministack acts."""
+
+    def __init__(self, own: Function) -> None:
+        self._own = own
+        self._unsigned = hooks.function("core.iam_actions.unsigned_operations", "service")
+        self._model = hooks.function("core.iam_actions._load_botocore_model", "botocore_service")
+        self._refuse = hooks.function(
+            "core.responses.error_response_json",
+            "code message status extra message_key content_type",
+        )
+        self._pool_for_client = hooks.function("services.cognito._pool_for_client", "cid")
+        self._pool_of_token = hooks.function("services.cognito._pool_id_from_token", "token")
+        self._pool = hooks.function("services.cognito._get_pool_unscoped", "pool_id")
+        self._is_signed = hooks.function("services.cognito._signature_valid", "token")
+
+    def run(self, handler: Function, action: str, data: Any) -> Any:
+        """Check what was given, and let ministack act on it."""
+        why = None
+        if action in self._unsigned("cognito-idp"):
+            why = self._by_model(action, data) or self._by_tokens(action, data)
+        if why is None and action in {"SignUp", "UpdateUserAttributes"}:
+            why = self._by_schema(action, data)
+        if why is not None:
+            return self._refuse(*why, HTTPStatus.BAD_REQUEST)
+        try:
+            return self._own(handler, action, data)
+        except RecursionError:  # Of a token's JSON.
+            message = "1 validation error detected: it is nested too deeply"
+            return self._refuse("InvalidParameterException", message, HTTPStatus.BAD_REQUEST)
+
+    def _by_model(self, action: str, data: Any) -> tuple[str, str] | None:
+        model = self._model("cognito-idp")
+        shape = model["operations"][action]["input"]["shape"]
+        found = next(_flaws(model["shapes"], shape, data, ""), None)
+        if found is None:
+            return None
+        return "InvalidParameterException", f"1 validation error detected: {found}"
+
+    def _by_schema(self, action: str, data: dict[str, Any]) -> tuple[str, str] | None:
+        """An attribute must be in the pool's schema, and be the user's to write.
+
+        https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
+        """
+        pool, _ = self._pool_for_client(data.get("ClientId"))
+        if action == "UpdateUserAttributes":
+            pool = self._pool(self._pool_of_token(data["AccessToken"]))
+        if pool is None:
+            return None  # Ministack says that.
+        writable = {one["Name"]: one.get("Mutable", True) for one in pool["SchemaAttributes"]}
+        names = [one["Name"] for one in data.get("UserAttributes") or []]
+        for name in names:
+            if name not in writable:
+                message = f"{name}: Attribute does not exist in the schema.\n"
+                return (
+                    "InvalidParameterException",
+                    f"Attributes did not conform to the schema: {message}",
+                )
+            fixed = action == "UpdateUserAttributes" and not writable[name]
+            # "… can't be set by users": whether an address is theirs is found out by a code.
+            if fixed or name == "sub" or name.endswith("_verified"):
+                message = "A client attempted to write unauthorized attribute"
+                return "NotAuthorizedException", message
+        return None
+
+    def _by_tokens(self, action: str, data: dict[str, Any]) -> tuple[str, str] | None:
+        """A refresh token is taken from its own app client, which shows its secret.
+
+        https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
+        """
+        if action not in _OF_TOKENS:
+            return None
+        try:
+            is_ours = self._is_signed(data[_OF_TOKENS[action]])
+        except (RecursionError, ValueError):
+            is_ours = False
+        if not is_ours:
+            return "NotAuthorizedException", "Invalid Refresh Token"
+        pool, _ = self._pool_for_client(data["ClientId"])
+        client = (pool or {}).get("_clients", {}).get(data["ClientId"]) or {}
+        secret, given = client.get("ClientSecret") or "", data.get("ClientSecret") or ""
+        if not hmac.compare_digest(secret.encode(), given.encode()):
+            return "NotAuthorizedException", "Client secret does not match."
+        return None
+
+
+def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterator[str]:
+    """Yield what of a value isn't as the model says, in AWS's words, without the value."""
+    shape = shapes[name]
+    if type(value) is not _TYPES[shape["type"]]:
+        yield f"Value at '{place}' failed to satisfy constraint: Member must be {shape['type']}"
+        return
+    if shape["type"] == "string":
+        yield from _of_text(shape, value, place)
+    for member in shape.get("required", []):
+        if value.get(member) is None:
+            null = f"Value null at '{_inside(place, member)}' failed to satisfy constraint"
+            yield f"{null}: Member must not be null"
+    for inner, one, where in _members(shape, value, place):
+        yield from _flaws(shapes, inner["shape"], one, where)
+
+
+def _members(
+    shape: dict[str, Any], value: Any, place: str
+) -> Iterator[tuple[dict[str, Any], Any, str]]:
+    """Yield what is inside of a value: its shape, itself, and where it is."""
+    if shape["type"] == "structure":
+        for member, inner in shape["members"].items():
+            if value.get(member) is not None:
+                yield inner, value[member], _inside(place, member)
+    elif shape["type"] == "map":
+        for key, one in value.items():
+            yield shape["key"], key, f"{place}.key"
+            yield shape["value"], one, f"{place}.value"
+    elif shape["type"] == "list":
+        for number, one in enumerate(value, 1):
+            yield shape["member"], one, f"{place}.{number}.member"
+
+
+def _inside(place: str, member: str) -> str:
+    # AWS names members in lower camel case.
+    name = member[:1].lower() + member[1:]
+    return f"{place}.{name}" if place else name
+
+
+def _of_text(shape: dict[str, Any], value: str, place: str) -> Iterator[str]:
+    broken = f"Value at '{place}' failed to satisfy constraint: Member must"
+    if len(value) < shape.get("min", 0):
+        yield f"{broken} have length greater than or equal to {shape['min']}"
+    if len(value) > shape.get("max", len(value)):
+        yield f"{broken} have length less than or equal to {shape['max']}"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        yield f"{broken} be text"
+    if "enum" in shape and value not in shape["enum"]:
+        yield f"{broken} satisfy enum value set: [{', '.join(shape['enum'])}]"
+    if "pattern" in shape and not _fits(shape["pattern"], value):
+        yield f"{broken} satisfy regular expression pattern: {shape['pattern']}"
+
+
+def _fits(pattern: str, value: str) -> bool:
+    """Whether a text is as a pattern of Java's says."""
+    if pattern in _BY_CATEGORY:
+        extra = _BY_CATEGORY[pattern]
+        return all(one in extra or unicodedata.category(one)[0] in "LMSNP" for one in value)
+    return re.fullmatch(pattern, value, re.ASCII) is not None
