@@ -552,6 +552,7 @@ def test_a_method_that_asks_for_a_signature_takes_no_strangers(here: Here) -> No
     assert here.send("GET", path).status == 403
 
 
+REFUSED = {400, 403}
 # What ministack does before it asks IAM, or where it can't name the action: path, service, headers,
 # body. A role that may list functions sends it.
 PLAIN = {"Content_Type": "text/plain"}
@@ -600,10 +601,11 @@ BEYOND_A_ROLE: list[tuple[str, str, str, dict[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "service", "headers", "body"), BEYOND_A_ROLE)
+@pytest.mark.parametrize("attempt", BEYOND_A_ROLE, ids=lambda one: f"{one[0]} {one[1]} {one[2]}")
 def test_a_role_does_only_what_iam_is_asked_about(
-    here: Here, method: str, path: str, service: str, headers: dict[str, str], body: str
+    here: Here, attempt: tuple[str, str, str, dict[str, str], str]
 ) -> None:
+    method, path, service, headers, body = attempt
     seen, sent = told(here), body.encode()
     own = tuple(seen[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     own += (seen["AWS_SESSION_TOKEN"],)
@@ -625,14 +627,14 @@ def test_what_was_not_signed_is_not_taken(here: Here) -> None:
         ("X-Amz-Copy-Source", "/a/b"),
         ("X-Amz-Anything", "x"),
     ):
-        assert here.send("GET", path, {**made, name: value}).status == 403
+        assert here.send("GET", path, {**made, name: value}).status in REFUSED
     for other in (f"/{path}", f"/.{path}", f"/x/..{path}", "/2015-03-31//functions/"):
-        assert here.send("GET", other, made).status == 403
+        assert here.send("GET", other, made).status in REFUSED
     url = presigned(here, here.started.keys, path, 60)
     assert here.send("GET", url).status == 200
-    assert here.send("GET", url, {"X-Amz-Target": f"{COGNITO}ListUserPools"}).status == 403
+    assert here.send("GET", url, {"X-Amz-Target": f"{COGNITO}ListUserPools"}).status in REFUSED
     without_host = made["Authorization"].replace("host;", "")
-    assert here.send("GET", path, {**made, "Authorization": without_host}).status == 403
+    assert here.send("GET", path, {**made, "Authorization": without_host}).status in REFUSED
 
 
 @pytest.mark.parametrize(
