@@ -270,12 +270,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def refused(code: str, message: str | None = None) -> Iterator[None]:
-    """Expect a refusal, by its code and all of its message."""
+def refused(code: str | tuple[str, ...], message: str | None = None) -> Iterator[None]:
+    """Expect a refusal, by its code, or one of several, and all of its message."""
     with pytest.raises(ClientError) as error:
         yield
     said = error.value.response["Error"]
-    assert (said["Code"], said["Message"]) == (code, message or said["Message"])
+    assert said["Code"] in ((code,) if isinstance(code, str) else code)
+    assert said["Message"] == (message or said["Message"])
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -1120,3 +1121,166 @@ def test_the_code_of_the_managed_login_is_the_mails_alone(server: Server) -> Non
         entered = send(server, "POST", "/login", {**answer, "code": server.code_for(to)})
         assert entered.headers["Location"].startswith(back)
     assert "123456" not in codes
+
+
+# What strangers give
+
+
+def unsigned(server: Server, operation: str, given: Any) -> requests.Response:
+    """Send what no SDK would, as a stranger."""
+    headers = {
+        "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
+    body = given if isinstance(given, str) else json.dumps(given)
+    return requests.post(server.url, body, headers=headers, timeout=30)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return found
+
+
+NO_ATTRIBUTES_OF_A_USERS = [
+    *("cognito:username", "cognito:groups", "token_use", "scope", "exp", "iss", "aud", "username"),
+    *("sub", "email_verified", "phone_number_verified", "custom:never", "client_id"),
+]
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("name", NO_ATTRIBUTES_OF_A_USERS)
+def test_nobody_gives_himself_what_is_not_an_attribute_of_his(server: Server, name: str) -> None:
+    pool = server.pool()
+    with refused(("InvalidParameterException", "NotAuthorizedException")):
+        pool.sign_up("mal", **{name: "x"})
+    assert pool.users() == []
+    pool.make("mal")
+    tokens = pool.log_in("mal")["AuthenticationResult"]
+    before = claims_of(tokens["IdToken"])
+    with refused(("InvalidParameterException", "NotAuthorizedException")):
+        server.cognito.update_user_attributes(
+            AccessToken=tokens["AccessToken"], UserAttributes=[{"Name": name, "Value": "x"}]
+        )
+    after = claims_of(pool.log_in("mal")["AuthenticationResult"]["IdToken"])
+    assert set(after) == set(before)
+    assert (after["sub"], after["iss"]) == (before["sub"], before["iss"])
+
+
+@pytest.mark.local
+def test_an_attribute_of_the_schema_is_the_users_own(server: Server) -> None:
+    pool = server.pool(Schema=[{"Name": "team", "AttributeDataType": "String", "Mutable": True}])
+    pool.sign_up("ann", nickname="annie", **{"custom:team": "blue"})
+    server.cognito.admin_confirm_sign_up(**pool.place, Username="ann")
+    tokens = pool.log_in("ann")["AuthenticationResult"]
+    server.cognito.update_user_attributes(
+        AccessToken=tokens["AccessToken"], UserAttributes=[{"Name": "custom:team", "Value": "red"}]
+    )
+    after = claims_of(pool.log_in("ann")["AuthenticationResult"]["IdToken"])
+    assert (after["custom:team"], after["nickname"]) == ("red", "annie")
+
+
+DEEP = "[" * 700 + "]" * 700
+NO_TEXTS = [1, None, True, [], {}, ["x"], {"__bytes__": 1}, json.loads(DEEP), "x" * 2049, "\ud800"]
+
+
+@pytest.mark.local
+def test_what_is_not_of_the_models_types_is_refused_and_nothing_is_lost(server: Server) -> None:
+    pool = server.pool()
+    pool.make("ann")
+    good = {"ClientId": pool.client, "Username": "mal", "Password": PASSWORD}
+    for value in NO_TEXTS[:1] + NO_TEXTS[2:]:
+        given = {**good, "UserAttributes": [{"Name": "name", "Value": value}]}
+        assert unsigned(server, "SignUp", given).status_code == 400, value
+    for name in good:
+        for value in NO_TEXTS:
+            answer = unsigned(server, "SignUp", {**good, name: value})
+            assert answer.status_code == 400, (name, value)
+            assert answer.json()["__type"] in {
+                *("InvalidParameterException", "ResourceNotFoundException"),
+                *("InvalidPasswordException", "SerializationException"),
+            }
+    for name in ("mal ", "a b", "a\x00", "a\nb", "\x1b[2J", "a\u200b", ""):
+        assert unsigned(server, "SignUp", {**good, "Username": name}).status_code == 400, name
+    for body in ("[]", "7", "null", '"x"', "{", DEEP, '{"ClientId": NaN}'):
+        assert unsigned(server, "SignUp", body).status_code == 400, body
+    for operation in ("InitiateAuth", "ForgotPassword", "RespondToAuthChallenge", "GetUser"):
+        for value in NO_TEXTS:
+            assert unsigned(server, operation, {"ClientId": value}).status_code == 400
+    assert pool.users() == ["ann"]
+    server.restart()
+    assert pool.users() == ["ann"]
+    assert "AuthenticationResult" in pool.log_in("ann")
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("operation", ["GetUser", "GlobalSignOut", "DeleteUser"])
+def test_a_token_that_is_nested_deeply_is_refused(server: Server, operation: str) -> None:
+    part = base64.urlsafe_b64encode(("[" * 5000).encode()).decode().rstrip("=")
+    answer = unsigned(server, operation, {"AccessToken": f"{part}.{part}.{part}"})
+    assert answer.status_code == 400
+
+
+@pytest.mark.local
+def test_a_refresh_token_is_taken_from_who_knows_the_clients_secret(server: Server) -> None:
+    pool = server.pool(secret=True)
+    pool.make("ann")
+    token = pool.log_in("ann")["AuthenticationResult"]["RefreshToken"]
+    given = {"ClientId": pool.client, "RefreshToken": token}
+    for secret in ({}, {"ClientSecret": 26 * "no"}):
+        with refused("NotAuthorizedException"):
+            server.cognito.get_tokens_from_refresh_token(**given, **secret)
+        with refused("NotAuthorizedException"):
+            server.cognito.revoke_token(ClientId=pool.client, Token=token, **secret)
+    own = {"ClientSecret": pool.secret}
+    got = server.cognito.get_tokens_from_refresh_token(**given, **own)["AuthenticationResult"]
+    server.cognito.get_user(AccessToken=got["AccessToken"])
+    server.cognito.revoke_token(ClientId=pool.client, Token=token, **own)
+    with refused("NotAuthorizedException"):
+        server.cognito.get_user(AccessToken=got["AccessToken"])
+
+
+@pytest.mark.local
+def test_a_token_that_the_pool_did_not_make_revokes_nothing(server: Server) -> None:
+    pool = server.pool()
+    pool.make("ann")
+    tokens = pool.log_in("ann")["AuthenticationResult"]
+    claims = {"token_use": "refresh", "origin_jti": claims_of(tokens["AccessToken"])["origin_jti"]}
+    made = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    for token in (f"x.{made}.y", "x", 3 * "x" * 1000):
+        with refused("NotAuthorizedException"):
+            server.cognito.revoke_token(ClientId=pool.client, Token=token)
+    server.cognito.get_user(AccessToken=tokens["AccessToken"])
+
+
+@pytest.mark.local
+def test_guesses_are_counted_for_each_kind_of_code_and_codes_are_few(server: Server) -> None:
+    pool = server.pool()
+    to = f"ann@{pool.client}.example.com"
+    pool.sign_up("ann", email=to)
+    server.cognito.forgot_password(ClientId=pool.client, Username="ann")
+    code = server.code_for(to)
+    wrong = f"{(int(code) + 1) % 10**6:06}"
+    for _ in range(4):
+        with refused(MISMATCH):
+            set_password(pool, "ann", wrong)
+    server.cognito.resend_confirmation_code(ClientId=pool.client, Username="ann")
+    with refused(MISMATCH):
+        set_password(pool, "ann", wrong)
+    with refused(*VOID):
+        set_password(pool, "ann", code)
+    for _ in range(3):
+        server.cognito.forgot_password(ClientId=pool.client, Username="ann")
+    with refused("LimitExceededException"):
+        server.cognito.forgot_password(ClientId=pool.client, Username="ann")
+
+
+@pytest.mark.local
+def test_a_session_is_no_good_once_a_lasting_password_was_set(server: Server) -> None:
+    pool = server.pool()
+    pool.make("ann", permanent=False)
+    first, second = (pool.log_in("ann")["Session"] for _ in range(2))
+    names = {"USERNAME": "ann", "NEW_PASSWORD": OTHER_PASSWORD}
+    assert "AuthenticationResult" in pool.answer(NEW_PASSWORD, first, **names)
+    with refused("NotAuthorizedException", f"{INVALID}."):
+        pool.answer(NEW_PASSWORD, second, USERNAME="ann", NEW_PASSWORD=PASSWORD)
+    assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)

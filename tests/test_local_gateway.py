@@ -877,6 +877,53 @@ def test_a_stage_serves_what_was_deployed_through_changes_stops_and_rollbacks(
     assert (serves(api), serves(api, "t")) == ((200, "two"), (200, "three"))
 
 
+def test_a_stage_is_put_on_a_deployment_that_is_there(world: World) -> None:
+    api = world.api()
+    api.method(verb="GET", integration=mock(), responses=says("deployed"))
+    deployment = api.deploy()
+    api.respond("/x", "GET", says("changed"))
+    gateway, place = world.apigateway, {"restApiId": api.id, "stageName": "s"}
+    operation = {"op": "replace", "path": "/deploymentId", "value": "unknown0"}
+    for refused, code, call in (
+        (
+            "Deployment id does not exist",
+            "BadRequestException",
+            lambda: gateway.update_stage(**place, patchOperations=[operation]),
+        ),
+        (
+            "Deployment id does not exist",
+            "BadRequestException",
+            lambda: gateway.create_stage(**{**place, "stageName": "t"}, deploymentId="unknown0"),
+        ),
+        (
+            "Stage already exists",
+            "ConflictException",
+            lambda: gateway.create_stage(**place, deploymentId=deployment),
+        ),
+    ):
+        with pytest.raises(ClientError, match=f"{code}.*{refused}"):
+            call()
+    assert serves(api) == (200, "deployed")
+    assert [one["stageName"] for one in gateway.get_stages(restApiId=api.id)["item"]] == ["s"]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "\x7f"])
+def test_a_header_that_cant_be_sent_is_a_misconfiguration(
+    world: World, echo: str, value: str
+) -> None:
+    api = world.api()
+    mapped = {"method.response.header.X-Got": "integration.response.body.got"}
+    api.method(
+        integration={"type": "AWS", "function": echo},
+        responses={"200": {"responseParameters": mapped}},
+    )
+    api.deploy()
+    assert api.call(json={"got": "fine, é"}).headers["X-Got"]
+    answer = api.call(json={"got": value})
+    assert (answer.status_code, answer.json()) == (500, INTERNAL)
+    assert "X-Evil" not in answer.headers
+
+
 def test_what_is_deleted_is_served_until_the_next_deployment(
     world: World, pool: dict[str, str], echo: str
 ) -> None:

@@ -54,6 +54,7 @@ class _Checked:
             "core.responses.error_response_json",
             "code message status extra message_key content_type",
         )
+        self._pin = hooks.function("services.cognito._pin_unsigned_idp_scope", "data")
         self._pool_for_client = hooks.function("services.cognito._pool_for_client", "cid")
         self._pool_of_token = hooks.function("services.cognito._pool_id_from_token", "token")
         self._pool = hooks.function("services.cognito._get_pool_unscoped", "pool_id")
@@ -61,18 +62,33 @@ class _Checked:
 
     def run(self, handler: Function, action: str, data: Any) -> Any:
         """Check what was given, and let ministack act on it."""
+        try:
+            why = self._why_refused(action, data)
+            if why is None:
+                return self._own(handler, action, data)
+        except RecursionError:
+            # A token's JSON may be nested more deeply than Python reads.
+            why = (
+                "InvalidParameterException",
+                "1 validation error detected: it is nested too deeply",
+            )
+        return self._refuse(*why, HTTPStatus.BAD_REQUEST)
+
+    def _why_refused(self, action: str, data: Any) -> tuple[str, str] | None:
+        """Return AWS's error, its name and its words; None: there is nothing wrong."""
         why = None
         if action in self._unsigned("cognito-idp"):
-            why = self._by_model(action, data) or self._by_tokens(action, data)
+            why = self._by_model(action, data)
+            if why is None:
+                # No signature says which region it is for; what else it says does.
+                self._pin(data)
+                why = self._by_tokens(action, data)
+        if why is None and action == "SignUp" and data.get("Password") is None:
+            # The model lets it out, for sign-ups without one, which ministack doesn't have.
+            why = "InvalidParameterException", "Missing required parameter Password"
         if why is None and action in {"SignUp", "UpdateUserAttributes"}:
             why = self._by_schema(action, data)
-        if why is not None:
-            return self._refuse(*why, HTTPStatus.BAD_REQUEST)
-        try:
-            return self._own(handler, action, data)
-        except RecursionError:  # Of a token's JSON.
-            message = "1 validation error detected: it is nested too deeply"
-            return self._refuse("InvalidParameterException", message, HTTPStatus.BAD_REQUEST)
+        return why
 
     def _by_model(self, action: str, data: Any) -> tuple[str, str] | None:
         model = self._model("cognito-idp")
