@@ -110,7 +110,7 @@ while True:
     break
 """
 # What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
-AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+")
+AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+|BOTO_\w+")
 
 
 class Forker:
