@@ -1177,6 +1177,42 @@ def test_an_attribute_of_the_schema_is_the_users_own(server: Server) -> None:
     )
     after = claims_of(pool.log_in("ann")["AuthenticationResult"]["IdToken"])
     assert (after["custom:team"], after["nickname"]) == ("red", "annie")
+    pool.sign_up("bob", **{"custom:team": ""})
+    without = {"ClientId": pool.client, "Username": "eve", "Password": PASSWORD}
+    answer = unsigned(server, "SignUp", {**without, "UserAttributes": [{"Name": "nickname"}]})
+    assert answer.status_code == 200
+
+
+@pytest.mark.local
+def test_an_app_client_writes_what_it_may_and_a_developers_attribute_is_no_users(
+    server: Server,
+) -> None:
+    pool = server.pool(
+        Schema=[
+            {"Name": "id_verified", "AttributeDataType": "String", "Mutable": True},
+            {"Name": "tier", "AttributeDataType": "String", "Mutable": True},
+            {"Name": "secret", "AttributeDataType": "String", "DeveloperOnlyAttribute": True},
+        ]
+    )
+    pool.sign_up("ann", **{"custom:id_verified": "no", "custom:tier": "none"})
+    (dev,) = (
+        one["Name"]
+        for one in pool.described()["SchemaAttributes"]
+        if one["Name"].startswith("dev:")
+    )
+    with refused("NotAuthorizedException"):
+        pool.sign_up("bob", **{dev: "x"})
+    server.cognito.update_user_pool_client(
+        **pool.place, ClientId=pool.client, ExplicitAuthFlows=FLOWS, WriteAttributes=["email"]
+    )
+    with refused("NotAuthorizedException"):
+        pool.sign_up("bob", **{"custom:tier": "admin"})
+    server.cognito.admin_confirm_sign_up(**pool.place, Username="ann")
+    access = pool.log_in("ann")["AuthenticationResult"]["AccessToken"]
+    with refused("NotAuthorizedException"):
+        server.cognito.update_user_attributes(
+            AccessToken=access, UserAttributes=[{"Name": "custom:tier", "Value": "admin"}]
+        )
 
 
 DEEP = "[" * 700 + "]" * 700
@@ -1201,7 +1237,7 @@ def test_what_is_not_of_the_models_types_is_refused_and_nothing_is_lost(server: 
             }
     for name in ("mal ", "a b", "a\x00", "a\nb", "\x1b[2J", "a\u200b", ""):
         assert unsigned(server, "SignUp", {**good, "Username": name}).status_code == 400, name
-    for body in ("[]", "7", "null", '"x"', "{", DEEP, '{"ClientId": NaN}'):
+    for body in ("[]", "7", "null", '"x"', "{", DEEP, "[" * 100_000, '{"ClientId": NaN}'):
         assert unsigned(server, "SignUp", body).status_code == 400, body
     for operation in ("InitiateAuth", "ForgotPassword", "RespondToAuthChallenge", "GetUser"):
         for value in NO_TEXTS:
@@ -1240,6 +1276,21 @@ def test_a_refresh_token_is_taken_from_who_knows_the_clients_secret(server: Serv
 
 
 @pytest.mark.local
+def test_a_refresh_token_is_revoked_by_its_own_app_client(server: Server) -> None:
+    pool = server.pool()
+    pool.make("ann")
+    other = server.cognito.create_user_pool_client(**pool.place, ClientName="other")
+    tokens = pool.log_in("ann")["AuthenticationResult"]
+    with refused("NotAuthorizedException"):
+        server.cognito.revoke_token(
+            ClientId=other["UserPoolClient"]["ClientId"], Token=tokens["RefreshToken"]
+        )
+    with refused("UnsupportedTokenTypeException"):
+        server.cognito.revoke_token(ClientId=pool.client, Token=tokens["AccessToken"])
+    server.cognito.get_user(AccessToken=tokens["AccessToken"])
+
+
+@pytest.mark.local
 def test_a_token_that_the_pool_did_not_make_revokes_nothing(server: Server) -> None:
     pool = server.pool()
     pool.make("ann")
@@ -1272,6 +1323,14 @@ def test_guesses_are_counted_for_each_kind_of_code_and_codes_are_few(server: Ser
         server.cognito.forgot_password(ClientId=pool.client, Username="ann")
     with refused("LimitExceededException"):
         server.cognito.forgot_password(ClientId=pool.client, Username="ann")
+    # It doesn't tell who is a user.
+    server.cognito.update_user_pool_client(
+        **pool.place, ClientId=pool.client, PreventUserExistenceErrors="ENABLED"
+    )
+    for _ in range(5):
+        server.cognito.forgot_password(ClientId=pool.client, Username="nobody")
+    with refused("LimitExceededException"):
+        server.cognito.forgot_password(ClientId=pool.client, Username="nobody")
 
 
 @pytest.mark.local

@@ -583,6 +583,29 @@ BEYOND_A_ROLE: list[tuple[str, str, str, dict[str, str], str]] = [
         {**IDP, "X_Amz_Target": f"{COGNITO}ListUserPools"},
         '{"MaxResults": 1}',
     ),
+    # A form is read for its action first, wherever it is sent.
+    (
+        *("POST", "/2015-03-31/functions", "lambda", {"Content_Type": FORM["Content-Type"]}),
+        '{"FunctionName": "evil", "Description": "&Action=ListFunctions&"}',
+    ),
+    (
+        *("DELETE", "/2015-03-31/functions/telltale", "lambda"),
+        *({"Content_Type": "Application/X-WWW-Form-URLencoded; x=y"}, "Action=ListFunctions"),
+    ),
+    (
+        *("PUT", "/bucket/key", "s3", {"Content_Type": FORM["Content-Type"]}),
+        "Action=ListFunctions",
+    ),
+    (
+        *("POST", "/", "cognito-idp"),
+        {"Content_Type": FORM["Content-Type"], "X_Amz_Target": f"{COGNITO}ListUserPools"},
+        '{"MaxResults": 1, "x": "&Action=GetUser&"}',
+    ),
+    (
+        *("POST", "/", "iam"),
+        {"Content_Type": FORM["Content-Type"], "Content_Encoding": "gzip"},
+        "Action=ListUsers&Version=2010-05-08",
+    ),
     ("POST", "/_ministack/reset", "lambda", {}, ""),
     ("POST", "/_ministack/config", "lambda", {}, "{}"),
     ("GET", "/_ministack/ready", "s3", {}, ""),
@@ -615,6 +638,37 @@ def test_a_role_does_only_what_iam_is_asked_about(
     assert b"AccessDenied" in answer.body or b"not authorized" in answer.body
     assert here.functions() == ["telltale"]
     assert [user["UserName"] for user in here.client("iam").list_users()["Users"]] in ([], ["u"])
+
+
+def test_a_role_may_use_a_bucket_whose_name_begins_like_a_page_of_ministacks(here: Here) -> None:
+    iam, name = here.client("iam"), "buckets"
+    iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            }
+        ),
+    )
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy)
+    got = here.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::000000000000:role/{name}", RoleSessionName="session"
+    )["Credentials"]
+    keys = (got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
+    s3 = here.client("s3", *keys)
+    for bucket in ("login-assets", "latest-builds", "health-data", "oauth2-x"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_object(Bucket=bucket, Key="a//b", Body=b"x")
+        assert s3.get_object(Bucket=bucket, Key="a//b")["Body"].read() == b"x"
 
 
 def test_what_was_not_signed_is_not_taken(here: Here) -> None:

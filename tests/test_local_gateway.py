@@ -34,6 +34,13 @@ import json, os
 def proxied(event, context):
     if event["path"].endswith("/fails"):
         raise ValueError("of which no client hears")
+    odd = {
+        "name": {"statusCode": 200, "headers": {"bad name": "x"}},
+        "value": {"statusCode": 200, "headers": {"x": "a\\r\\nb: c"}},
+        "status": {"statusCode": 99999},
+    }
+    if event["path"].rpartition("/")[2] in odd:
+        return odd[event["path"].rpartition("/")[2]]
     return {"statusCode": 502, "body": "its own"}
 
 def echo(event, context):
@@ -735,7 +742,7 @@ def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(world: Wor
     function = world.function("proxied")
     world.let(function, "*")
     api = world.api()
-    for path in ("/fails", "/answers"):
+    for path in ("/fails", "/answers", "/name", "/value", "/status"):
         api.method(path, integration={"type": "AWS_PROXY", "function": function})
     origin = {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app.example'"}
     world.apigateway.put_gateway_response(
@@ -746,6 +753,8 @@ def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(world: Wor
     assert (failed.status_code, failed.json()) == (502, INTERNAL)
     assert failed.headers["x-amzn-ErrorType"] == "InternalServerErrorException"
     assert failed.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    for path in ("/name", "/value", "/status"):
+        assert (api.call(path).status_code, api.call(path).json()) == (502, INTERNAL)
     own = api.call("/answers")
     assert (own.status_code, own.text) == (502, "its own")
     assert "x-amzn-ErrorType" not in own.headers

@@ -528,6 +528,9 @@ def _with_trigger_errors(own: Function) -> Function:
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
 _GUESSES = 5
 _CODES, _CODES_WITHIN_S = 5, 3600
+# When codes were asked for, by app client and name; and of how many names that is kept.
+_asked_at: dict[tuple[Any, str], list[float]] = {}
+_ASKED = 10_000
 # What ministack notes as a user's code, whether it is sent or not.
 _NEVER_SENT = {"123456", "654321"}
 _mailing = threading.Lock()
@@ -593,21 +596,21 @@ def _of_few_codes(own: Function) -> Function:
     AWS: between 5 and 20 an hour, "Attempt limit exceeded, please try after some time."
     https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html
     """
-    pool_for_client = _cognitos("_pool_for_client", "cid")
-    resolve_user = _cognitos("_resolve_user", "pool username")
 
     @functools.wraps(own)
     def send(data: dict[str, Any]) -> Answer:
-        pool, _ = pool_for_client(data.get("ClientId"))
-        user = resolve_user(pool, data.get("Username"))[0] if pool else None
-        if user is not None:
-            now = time.time()
-            lately = [at for at in user.get("_codes_at", []) if now - at < _CODES_WITHIN_S]
-            if len(lately) >= _CODES:
-                message = "Attempt limit exceeded, please try after some time."
-                return _refusal("LimitExceededException", message)
-            user["_codes_at"] = [*lately, now]
+        # Counted by the name that is given, whether or not there is such a user: it tells nothing.
+        now, asked = time.time(), (data.get("ClientId"), str(data.get("Username")).lower())
+        for one, times in list(_asked_at.items()):
+            _asked_at[one] = [at for at in times if now - at < _CODES_WITHIN_S]
+            if not _asked_at[one] or len(_asked_at) > _ASKED:
+                del _asked_at[one]
+        if len(_asked_at.get(asked, [])) >= _CODES:
+            message = "Attempt limit exceeded, please try after some time."
+            return _refusal("LimitExceededException", message)
         answer: Answer = own(data)
+        if answer[0] == HTTPStatus.OK:
+            _asked_at.setdefault(asked, []).append(now)
         return answer
 
     return send

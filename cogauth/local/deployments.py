@@ -162,7 +162,7 @@ class _Deployed:
             to = [
                 one.get("value")
                 for one in data.get("patchOperations", [])
-                if one.get("path") == "/deploymentId"
+                if (one.get("op"), one.get("path")) == ("replace", "/deploymentId")
             ]
             refused = next(filter(None, (self._unless_unknown(api_id, one) for one in to)), None)
             return refused or ours(api_id, stage_name, data)
@@ -170,7 +170,8 @@ class _Deployed:
         return update
 
     def _unless_unknown(self, api: str, deployment: Any) -> Any:
-        if deployment in self._copies.get(api, {}):
+        is_there = self._live["_rest_apis"].get(api) is not None
+        if not is_there or deployment in self._copies.get(api, {}):
             return None
         return self._error("BadRequestException", "Deployment id does not exist", 400)
 

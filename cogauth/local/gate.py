@@ -9,6 +9,7 @@ Signatures: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-crea
 
 import hashlib
 import ipaddress
+import json
 import logging
 import re
 import uuid
@@ -39,9 +40,9 @@ SINGLE = ("host", "authorization", "origin", "x-amz-date", "x-amz-security-token
 QUERY_CREDENTIALS = re.compile(r"x-amz-(algorithm|credential|signature)|awsaccesskeyid|signature")
 SIGNATURE, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 NOT_NORMAL = re.compile(r"//|/\.{1,2}(/|\Z)")
-FORM = "application/x-www-form-urlencoded"
+FORM = "x-www-form-urlencoded"
 # What ministack serves before it asks IAM.
-OWN_PAGES = re.compile(r"/(_|oauth2|login|logout|saml2|health|latest|\.well-known)")
+OWN_PAGES = re.compile(r"/(_[^/]*|oauth2|login|logout|saml2|health|latest|\.well-known)(/|\Z)")
 # The longest that a signed URL may be good for, in seconds; and the most that an unsigned body may
 # have, in bytes: API Gateway's own limit, and more than any of Cognito's unsigned operations needs.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
@@ -231,7 +232,10 @@ class Gate:
             # A small body can be inflated to any size.
             if "content-encoding" in request.headers:
                 raise RefusedError(None, "a compressed body needs a signature")
-            return _again(await _body(receive, MAX_OPEN), receive), send
+            body = await _body(receive, MAX_OPEN)
+            if request.method == "POST":
+                _check_object(body)
+            return _again(body, receive), send
         if "origin" in request.headers:
             raise RefusedError(None, "a web page may only call deployed APIs")
         signer = self._check.signer(request)
@@ -355,7 +359,10 @@ class Checker:
             self._check_action(request, body)
 
     def _check_action(self, request: Request, body: bytes) -> None:
-        """See that ministack will ask IAM about this very action: it lets pass what it can't name.
+        """See that ministack will ask IAM about this: it lets pass what it can't name.
+
+        It looks for an action in a form first, whatever else the request says, and in a query. So
+        a form is sent where forms are, and a query names none.
 
         Raises:
             RefusedError: it wouldn't.
@@ -363,16 +370,17 @@ class Checker:
         denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
         if OWN_PAGES.match(request.path):
             raise denied
-        parameters = dict(request.query)
+        parameters, where = dict(request.query), (request.method, request.path)
+        is_form = FORM in request.headers.get("content-type", "").lower()
         if "x-amz-target" in request.headers:
-            if (request.method, request.path, parameters) != ("POST", "/", {}):
+            if is_form or (*where, parameters) != ("POST", "/", {}):
                 raise denied
         elif "Action" in parameters:
             raise denied
-        elif (request.method, request.path) == ("POST", "/"):
-            form = request.headers.get("content-type", "").partition(";")[0].strip()
+        elif is_form or where == ("POST", "/"):
             parameters |= parse_qs(body.decode("latin-1"), keep_blank_values=True)
-            if form != FORM or len(parameters.get("Action", [])) != 1:
+            is_one = is_form and len(parameters.get("Action", [])) == 1
+            if where != ("POST", "/") or not is_one or "content-encoding" in request.headers:
                 raise denied
         service = self._service(request.method, request.path, request.headers, parameters)
         head = (service, request.method, request.path, request.headers)
@@ -436,10 +444,20 @@ def _check_form(request: Request, parsed: Any) -> None:
         wrong = "Its signature or its time is none."
     elif needed - set(signed):
         wrong = "There were headers present in the request which were not signed"
-    elif parsed.service != "s3" and NOT_NORMAL.search(request.path):
+    elif parsed.service != "s3" and NOT_NORMAL.search(request.raw_path):
         wrong = "Its path is not in normal form."
     if wrong:
         raise RefusedError("SignatureDoesNotMatch", wrong)
+
+
+def _check_object(body: bytes) -> None:
+    """See that a body is a JSON object. Raises RefusedError."""
+    try:
+        is_object = isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise RefusedError(None, "its body is no JSON object", 400)
 
 
 def _check_host(request: Request) -> None:

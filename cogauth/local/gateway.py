@@ -37,6 +37,8 @@ _EVENT = (
     "api_id stage_name stage resource request_path method headers body query_params path_params "
     "binary_media_types authorizer_context caller_identity"
 )
+# Of a connection, not of an answer.
+_HOP = {"content-length", "transfer-encoding", "connection"}
 _log = logging.getLogger(__name__)
 
 # What ministack has found out of the call that it answers: ``request`` when it takes it, then by
@@ -164,8 +166,9 @@ class _Gateway:
 
         @wraps(ours)
         def shape(result: dict[str, Any]) -> Any:
-            if not result.get("error"):
-                return ours(result)
+            answer, missing = (None, None) if result.get("error") else ours(result)
+            if answer is not None and _is_an_answer(answer):
+                return answer, missing
             _call.get().failed = self._error("DEFAULT_5XX", "Internal server error")
             _call.get().failed.status = HTTPStatus.BAD_GATEWAY
             return None, "it failed"
@@ -273,6 +276,22 @@ class _Gateway:
             },
             call.stage.get("variables") or {},
         )
+
+
+def _is_an_answer(answer: dict[str, Any]) -> bool:
+    """Whether what a proxied function gave can be sent; its length is the gateway's to say."""
+    headers = answer.get("headers") or {}
+    several = answer.get("multiValueHeaders") or {}
+    if not isinstance(headers, dict) or not isinstance(several, dict):
+        return False
+    for name in [name for name in headers if str(name).lower() in _HOP]:
+        del headers[name]
+    pairs = [*headers.items(), *((name, one) for name, all_ in several.items() for one in all_)]
+    try:
+        is_status = 100 <= int(answer.get("statusCode", 200)) <= 599  # noqa: PLR2004 HTTP's own
+    except (TypeError, ValueError):
+        is_status = False
+    return is_status and all(mappings.can_be_sent(*pair) for pair in pairs)
 
 
 def _may(function: str, source: str, account: str) -> bool:

@@ -15,8 +15,8 @@ from cogauth.local.templates import BodyError, CaseInsensitive, Rendered, Templa
 _JSON = "application/json"
 _HEADER = "method.response.header."
 _BODY = "integration.response.body"
-# What a header may hold: https://www.rfc-editor.org/rfc/rfc9110#name-field-values
-_SENDABLE = re.compile("[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile("[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
 _log = logging.getLogger(__name__)
 
 
@@ -159,11 +159,19 @@ def respond(
         raise misconfigured(str(error)) from None
     for name, value in rendered.headers.items():
         sent[name.lower()] = (name, value)
-    for name, value in sent.values():
-        if not _SENDABLE.fullmatch(value):
-            raise misconfigured(f"the header {name} would have a value that can't be sent")
+    if not all(can_be_sent(name, value) for name, value in sent.values()):
+        raise misconfigured("a header's name or value can't be sent")
     status = rendered.status or int(response["statusCode"])
     return status, dict(sent.values()), rendered.text.encode(errors="replace")
+
+
+def can_be_sent(name: Any, value: Any) -> bool:
+    """Whether a header may be sent: its name is one, and its value is what one may have.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#name-fields
+    """
+    named = isinstance(name, str) and _NAME.fullmatch(name) is not None
+    return named and _VALUE.fullmatch(str(value)) is not None
 
 
 def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str | None]:

@@ -31,6 +31,7 @@ _TYPES: dict[str, Any] = {
 # The patterns that Python can't read: letters, marks, symbols, numbers, punctuation, and these.
 _LETTERS = r"\p{L}\p{M}\p{S}\p{N}\p{P}"
 _BY_CATEGORY = {f"[{_LETTERS}]+": "", rf"[{_LETTERS}\t\n\r ]+": "\t\n\r "}
+_NOT_THEIRS = {"sub", "email_verified", "phone_number_verified"}
 _OF_TOKENS = {"GetTokensFromRefreshToken": "RefreshToken", "RevokeToken": "Token"}
 
 
@@ -58,6 +59,7 @@ class _Checked:
         self._pool_for_client = hooks.function("services.cognito._pool_for_client", "cid")
         self._pool_of_token = hooks.function("services.cognito._pool_id_from_token", "token")
         self._pool = hooks.function("services.cognito._get_pool_unscoped", "pool_id")
+        self._claims = hooks.function("services.cognito._token_claims", "token")
         self._is_signed = hooks.function("services.cognito._signature_valid", "token")
 
     def run(self, handler: Function, action: str, data: Any) -> Any:
@@ -103,23 +105,27 @@ class _Checked:
 
         https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
         """
-        pool, _ = self._pool_for_client(data.get("ClientId"))
+        client_id = data.get("ClientId")
+        pool, _ = self._pool_for_client(client_id)
         if action == "UpdateUserAttributes":
             pool = self._pool(self._pool_of_token(data["AccessToken"]))
+            client_id = self._claims(data["AccessToken"]).get("client_id")
         if pool is None:
             return None  # Ministack says that.
-        writable = {one["Name"]: one.get("Mutable", True) for one in pool["SchemaAttributes"]}
-        names = [one["Name"] for one in data.get("UserAttributes") or []]
-        for name in names:
-            if name not in writable:
+        schema = {one["Name"]: one for one in pool["SchemaAttributes"]}
+        writable = (pool["_clients"].get(client_id) or {}).get("WriteAttributes") or list(schema)
+        for given in data.get("UserAttributes") or []:
+            name = given["Name"]
+            given.setdefault("Value", "")
+            if name not in schema:
                 message = f"{name}: Attribute does not exist in the schema.\n"
                 return (
                     "InvalidParameterException",
                     f"Attributes did not conform to the schema: {message}",
                 )
-            fixed = action == "UpdateUserAttributes" and not writable[name]
-            # "… can't be set by users": whether an address is theirs is found out by a code.
-            if fixed or name == "sub" or name.endswith("_verified"):
+            # Whether an address is a user's is found out by a code.
+            fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
+            if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
                 message = "A client attempted to write unauthorized attribute"
                 return "NotAuthorizedException", message
         return None
@@ -137,6 +143,11 @@ class _Checked:
             is_ours = False
         if not is_ours:
             return "NotAuthorizedException", "Invalid Refresh Token"
+        claims = self._claims(data[_OF_TOKENS[action]])
+        if claims.get("token_use") != "refresh":
+            return "UnsupportedTokenTypeException", "Only a refresh token can be taken here."
+        if claims.get("client_id") != data["ClientId"]:
+            return "NotAuthorizedException", "Refresh Token has different Client"
         pool, _ = self._pool_for_client(data["ClientId"])
         client = (pool or {}).get("_clients", {}).get(data["ClientId"]) or {}
         secret, given = client.get("ClientSecret") or "", data.get("ClientSecret") or ""
