@@ -1,7 +1,7 @@
 """How long the local AWS takes to start, to hold a stack, and to sign somebody in.
 
-``python -m benchmarks.local --beside PYTHON`` measures it beside another version of cogauth, that of
-another interpreter: both in turns, in one run.
+``python -m benchmarks.local --beside PYTHON`` measures it beside another version of cogauth, that
+of another interpreter: both in turns, in one run.
 """
 
 from __future__ import annotations
