@@ -23,12 +23,12 @@ from botocore.config import Config
 from botocore.exceptions import CredentialRetrievalError, UnknownRegionError
 from botocore.parsers import ResponseParserError
 
-from cogauth.aws_errors import AWS_ERRORS, endpoint_advice, unexpected
-from cogauth.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
+from cogauth.aws.environment import CREDENTIALS, SENDABLE, ca_bundle, check_clear, is_loopback
+from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
+from cogauth.aws.waiting import Waiter
 from cogauth.errors import CogauthError, UsageError
-from cogauth.forms import as_endpoint
 from cogauth.printable import one_line
-from cogauth.waiting import Waiter
+from cogauth.record.forms import as_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
     from cogauth.local.process import Keys
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 # botocore's default mode and attempts differ between its versions, so both are pinned here.
 RETRIED = Config(

@@ -10,17 +10,17 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cogauth import deployed, rest_apis
-from cogauth.rest_apis import COGNITO, VERBS, Guard, guard_of, route
-from cogauth.state import ATTACHED, ATTACHING, DETACHED, DETACHING
+from cogauth.gateway import deployed, rest_apis
+from cogauth.gateway.rest_apis import COGNITO, VERBS, Guard, guard_of, route
+from cogauth.record.state import ATTACHED, ATTACHING, DETACHED, DETACHING
 from cogauth.steps import attached
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cogauth.context import Context
-    from cogauth.rest_apis import LiveMethod
-    from cogauth.state import Attachment, Authorization
+    from cogauth.gateway.rest_apis import LiveMethod
+    from cogauth.record.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
 

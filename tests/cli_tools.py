@@ -34,9 +34,9 @@ import pytest
 from click.testing import CliRunner
 
 from cogauth.cli import cli as program
-from cogauth.forms import FACTS
 from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, LocalAws
-from cogauth.state import CREATED, Record
+from cogauth.record.forms import FACTS
+from cogauth.record.state import CREATED, Record
 
 if TYPE_CHECKING:
     import ssl
@@ -72,7 +72,8 @@ CONTROL = (
 # imports. What is forked is supervised by a fork of its own, so that several may run at once.
 FORKER = """
 import json, os, socket, sys
-import cogauth.calls, cogauth.engine, cogauth.explain, cogauth.users, cogauth.verify
+import cogauth.checks.explain, cogauth.checks.verify
+import cogauth.client.calls, cogauth.client.users, cogauth.engine
 from cogauth.cli import main
 jobs = socket.socket(fileno=int(sys.argv[1]))
 how = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}

@@ -40,14 +40,14 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.utilities.utils import get_partition
 
 from cogauth import engine
-from cogauth import state as state_file
+from cogauth.aws.waiting import Waiter
 from cogauth.context import Aws, Context, refuse
 from cogauth.engine import DownResult, StepResult
+from cogauth.record import state as state_file
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
 from cogauth.steps import STEPS
 from cogauth.steps.base import Step
-from cogauth.waiting import Waiter
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))

@@ -16,15 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from cogauth import engine, rest_apis
-from cogauth.aws_errors import AWS_ERRORS
+from cogauth import engine
+from cogauth.aws.errors import AWS_ERRORS
+from cogauth.aws.waiting import Pace, Waiter
 from cogauth.context import Aws
 from cogauth.engine import Attached, Detached, Plan, Wanted
 from cogauth.engine.journal import write_fact
 from cogauth.errors import CogauthError, UsageError
-from cogauth.state import Authorization
+from cogauth.gateway import rest_apis
+from cogauth.record.state import Authorization
 from cogauth.steps import STEPS, attached
-from cogauth.waiting import Pace, Waiter
 
 SCOPE = "aws.cognito.signin.user.admin"
 FUNCTION = (

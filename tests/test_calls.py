@@ -38,13 +38,13 @@ from cli_tools import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth import tokens
-from cogauth.calls import parse_headers, read_json
+from cogauth.client import tokens
+from cogauth.client.calls import parse_headers, read_json
+from cogauth.client.transport import strict_json
 from cogauth.errors import UsageError, holds_token
-from cogauth.files import beside
-from cogauth.http import strict_json
+from cogauth.record.files import beside
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_environments import standing
 
+from cogauth.client.transport import request, session
 from cogauth.context import Aws
 from cogauth.errors import LoginError
-from cogauth.http import request, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -39,7 +39,7 @@ from cli_tools import (
 )
 from proxy_tools import Call, Gate, Proxy, Strike
 
-from cogauth.lock import hold
+from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

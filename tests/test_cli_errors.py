@@ -31,8 +31,8 @@ from cli_tools import (
 )
 
 from cogauth import __version__
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

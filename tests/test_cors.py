@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from template_tools import render
 from test_engine import STACK, UNCHANGED, fact, stage
 
-from cogauth import cors, engine
+from cogauth import engine
 from cogauth.errors import CogauthError, UsageError
+from cogauth.gateway import cors
+from cogauth.record.state import CREATED, CREATING
 from cogauth.settings import Settings
-from cogauth.state import CREATED, CREATING
 from cogauth.steps.apigateway import FUNCTION_FAILED, SignInIntegration, response_template
 
 if TYPE_CHECKING:

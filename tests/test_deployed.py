@@ -14,9 +14,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from conftest import REGION, Account, Call, refusal
 
-from cogauth import rest_apis
-from cogauth.deployed import Pending, deployed, pending
-from cogauth.rest_apis import Guard, Issuer, LiveMethod
+from cogauth.gateway import rest_apis
+from cogauth.gateway.deployed import Pending, deployed, pending
+from cogauth.gateway.rest_apis import Guard, Issuer, LiveMethod
 
 if TYPE_CHECKING:
     from conftest import Before

@@ -30,8 +30,8 @@ from cli_tools import (
     whole_stack,
 )
 
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

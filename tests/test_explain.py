@@ -25,23 +25,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from cogauth import explain as explaining
-from cogauth import rest_apis, tokens
-from cogauth import state as state_file
+from cogauth.checks import explain as explaining
+from cogauth.checks.explain import Diagnosis, diagnose
+from cogauth.checks.explain.address import Address, check_suffix, parse_url
+from cogauth.checks.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS, audience_matches
+from cogauth.checks.explain.evidence import Answer as Got
+from cogauth.checks.explain.evidence import Evidence, length, read_token
+from cogauth.checks.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
 from cogauth.cli.explain import _show
+from cogauth.client import tokens
 from cogauth.context import Aws, Context
-from cogauth.deployed import Deployed
 from cogauth.errors import LoginError, UsageError
-from cogauth.explain import Diagnosis, diagnose
-from cogauth.explain.address import Address, check_suffix, parse_url
-from cogauth.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS, audience_matches
-from cogauth.explain.evidence import Answer as Got
-from cogauth.explain.evidence import Evidence, length, read_token
-from cogauth.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
+from cogauth.gateway import rest_apis
+from cogauth.gateway.deployed import Deployed
+from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
 from cogauth.local.process import Keys
-from cogauth.rest_apis import Guard, Issuer, Method, Routes
+from cogauth.record import state as state_file
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,10 +30,10 @@ from moto import mock_aws
 from test_engine import STACK, configuration, standing, unrecorded
 from test_kept import shown
 
-from cogauth.aws_errors import AWS_ERRORS
+from cogauth.aws.errors import AWS_ERRORS
 from cogauth.context import Aws
 from cogauth.errors import CogauthError
-from cogauth.state import CREATED, State, load
+from cogauth.record.state import CREATED, State, load
 from cogauth.steps.apigateway import Integration, Method
 from cogauth.steps.iam import RolePolicy
 

@@ -56,14 +56,16 @@ from test_ownership import (
     plain,
 )
 
-from cogauth import engine, forms, tokens
+from cogauth import engine
 from cogauth.cli.common import Target, local_stacks
+from cogauth.client import tokens
 from cogauth.engine import Wanted
 from cogauth.errors import CogauthError, StateError
-from cogauth.files import beside, trusting
-from cogauth.lock import hold
+from cogauth.record import forms
+from cogauth.record.files import beside, trusting
+from cogauth.record.lock import hold
+from cogauth.record.state import State, load
 from cogauth.settings import Settings
-from cogauth.state import State, load
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import pytest
 import requests
 from cli_tools import KEYS, REGION, Cli, Result, client, command_line, in_process
 
-from cogauth import state as state_file
-from cogauth import tokens
+from cogauth.client import tokens
+from cogauth.record import state as state_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 pytest_plugins = ("cli_tools",)
 pytestmark = pytest.mark.local

@@ -140,7 +140,7 @@ def test_a_foreign_process_with_the_recorded_pid_is_left_alone(aws: LocalAws, fo
 
 def test_while_another_command_holds_the_lock_it_says_so(aws: LocalAws, folder: Path) -> None:
     prelude = (
-        "from cogauth.lock import hold\n"
+        "from cogauth.record.lock import hold\n"
         "with hold(Path(sys.argv[1]), 'local AWS', 0):\n"
         "    print('held', flush=True)\n"
         "    signal.pause()"

@@ -21,8 +21,8 @@ from proxy_tools import Call, Gate, Proxy, Strike, portrait, standing
 
 from cogauth.cli.output import tell_error
 from cogauth.errors import CogauthError
-from cogauth.files import beside
-from cogauth.lock import hold
+from cogauth.record.files import beside
+from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ GARBAGE = {
 }
 HOLDER = (
     "import sys, pathlib\n"
-    "from cogauth.lock import hold\n"
+    "from cogauth.record.lock import hold\n"
     "with hold(pathlib.Path(sys.argv[1]), 'down', 0):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"

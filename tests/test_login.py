@@ -30,16 +30,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogauth import sessions, tokens
+from cogauth.aws.waiting import Waiter
+from cogauth.checks.login import READY_WITHIN_S, LoginResult, check_login
+from cogauth.client import sessions, tokens
+from cogauth.client.tokens import NAMES
+from cogauth.client.transport import session
 from cogauth.context import Aws, Context
 from cogauth.errors import LoginError, UsageError
-from cogauth.http import session
 from cogauth.local.process import Keys
-from cogauth.login import READY_WITHIN_S, LoginResult, check_login
+from cogauth.record.state import State
 from cogauth.settings import Settings
-from cogauth.state import State
-from cogauth.tokens import NAMES
-from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -35,8 +35,8 @@ from hypothesis import strategies as st
 from cogauth.cli import cli as program
 from cogauth.cli.outputs import export
 from cogauth.local.process import LocalAws
+from cogauth.record.state import CREATING, DELETING, State
 from cogauth.settings import Settings
-from cogauth.state import CREATING, DELETING, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

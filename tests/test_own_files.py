@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_tools import Cli, command_line, in_process, processes_of
 
-from cogauth import files
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import beside, is_kept, keep, make_folder, open_own, read_input, write_private
 from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
-from cogauth.lock import hold
+from cogauth.record import files
+from cogauth.record.files import (
+    beside,
+    is_kept,
+    keep,
+    make_folder,
+    open_own,
+    read_input,
+    write_private,
+)
+from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

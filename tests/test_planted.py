@@ -21,9 +21,9 @@ from test_state import disk_full_at
 from cogauth.cli.common import Target, local_stacks, stop_unused_local
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import beside, check_writable, is_kept, read_input, trusting
 from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, KnownData, LocalAws
-from cogauth.state import State, load
+from cogauth.record.files import beside, check_writable, is_kept, read_input, trusting
+from cogauth.record.state import State, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

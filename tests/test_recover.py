@@ -21,7 +21,7 @@ from cogauth.steps.lambda_ import package
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 pytest_plugins = ("cli_tools",)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.errors import UsageError
-from cogauth.rest_apis import (
+from cogauth.gateway.rest_apis import (
     Guard,
     Method,
     Routes,

@@ -15,12 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogauth import forms
-from cogauth import state as state_file
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
-from cogauth.files import beside, check_writable
-from cogauth.settings import Settings
-from cogauth.state import (
+from cogauth.record import forms
+from cogauth.record import state as state_file
+from cogauth.record.files import beside, check_writable
+from cogauth.record.state import (
     CREATED,
     CREATING,
     DELETING,
@@ -29,6 +28,7 @@ from cogauth.state import (
     State,
     load,
 )
+from cogauth.settings import Settings
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from cogauth.context import Aws
 from cogauth.errors import CogauthError
-from cogauth.state import State
+from cogauth.record.state import State
 from cogauth.steps.lambda_ import package
 
 REGIONS = {

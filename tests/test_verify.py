@@ -33,17 +33,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proxy_tools import Call, Gate, Proxy, Strike
 
-from cogauth import calls, tokens
-from cogauth import state as state_file
-from cogauth import verify as verifying
+from cogauth.aws.waiting import Waiter
+from cogauth.checks import verify as verifying
+from cogauth.checks.verify import Place, Row, Verification, find_target, verify
+from cogauth.client import calls, tokens
 from cogauth.context import Aws, Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
+from cogauth.gateway.rest_apis import COGNITO, Guard, Method
 from cogauth.local.process import Keys
-from cogauth.rest_apis import COGNITO, Guard, Method
+from cogauth.record import state as state_file
+from cogauth.record.state import State
 from cogauth.settings import CHARACTER_CLASSES, Settings
-from cogauth.state import State
-from cogauth.verify import Place, Row, Verification, find_target, verify
-from cogauth.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from cli_tools import Running
 
-    from cogauth.state import Attachment, Authorization
+    from cogauth.record.state import Attachment, Authorization
 
 pytest_plugins = ("cli_tools",)
 

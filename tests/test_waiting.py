@@ -9,7 +9,7 @@ from conftest import FakeTime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.waiting import TimedOutError, Wait, Waiter, code_of, message_of
+from cogauth.aws.waiting import TimedOutError, Wait, Waiter, code_of, message_of
 
 
 def refused(code: str) -> ClientError:

@@ -206,7 +206,7 @@ def _check_scopes(scopes: tuple[str, ...]) -> None:
 @contextmanager
 def _locked(target: Target, command: str, timeout_s: float, *, dry_run: bool) -> Iterator[None]:
     """Hold the state file's lock, unless nothing is going to be changed."""
-    from cogauth.lock import hold
+    from cogauth.record.lock import hold
 
     with nullcontext() if dry_run else hold(target.state_path, command, timeout_s):
         yield

@@ -18,9 +18,9 @@ from cogauth.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cogauth.calls import Answer, Call, Place
+    from cogauth.client.calls import Answer, Call, Place
     from cogauth.context import Context
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 # What API Gateway's methods can be, but for ANY, which is all of them.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -107,7 +107,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     """
     state = require_state(target)
     wanted = _parse(options)
-    from cogauth import calls
+    from cogauth.client import calls
 
     ctx = standing(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
@@ -132,7 +132,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
 
 def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool) -> str:
     """Return the command that says why the request was refused."""
-    from cogauth import sessions
+    from cogauth.client import sessions
 
     words = f"explain {shlex.quote(url)}"
     if options["method"] != "GET":
@@ -147,7 +147,7 @@ def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool)
 
 
 def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
-    from cogauth import sessions
+    from cogauth.client import sessions
 
     username = sessions.whose(ctx.state, options["username"])
     found = get_tokens(target, ctx.state, username, ctx, from_stdin=options["password_stdin"])
@@ -179,7 +179,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
             "--data can't be stdin here: curl reads the token from it. Give the JSON, or @FILE."
         )
     wanted = _parse(options)
-    from cogauth import calls, sessions
+    from cogauth.client import calls, sessions
 
     ctx = standing(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
@@ -208,7 +208,7 @@ def _runnable(command: str) -> str:
 
 def _parse(options: dict[str, Any]) -> Call:
     """Return the request, all of it checked."""
-    from cogauth import calls
+    from cogauth.client import calls
 
     headers = calls.parse_headers(options["headers"])
     body = None
@@ -220,7 +220,7 @@ def _parse(options: dict[str, Any]) -> Call:
 
 
 def _body(data: str, *, from_stdin: bool) -> bytes:
-    from cogauth.calls import read_json
+    from cogauth.client.calls import read_json
 
     if data in STDIN:
         if from_stdin:
@@ -242,7 +242,7 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
 
 
 def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
-    from cogauth.http import strict_json
+    from cogauth.client.transport import strict_json
 
     body: Any = answer.body.decode(errors="replace")
     try:
@@ -278,7 +278,7 @@ def _show(answer: Answer) -> None:
 
 def _show_body(body: bytes) -> None:
     """Print JSON well, and all else as it came."""
-    from cogauth.http import strict_json
+    from cogauth.client.transport import strict_json
 
     try:
         document = strict_json(body.decode())

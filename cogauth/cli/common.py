@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from cogauth.context import Aws, Context
     from cogauth.local.process import LocalAws, Started
+    from cogauth.record.state import State
     from cogauth.settings import Settings
-    from cogauth.state import State
 
 
 # A full disk, a spent quota, a broken device: what writing to stdout can meet.
@@ -140,7 +140,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             target = Target(
                 stack, state, profile, region, endpoint_url, as_json, debug, allow_http, trust_state
             )
-            from cogauth.files import trusting
+            from cogauth.record.files import trusting
 
             with trusting(target.state_path.parent) if trust_state else nullcontext():
                 return command(target, **options) or 0
@@ -153,7 +153,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if failure is None:
                 raise
             if debug:
-                from cogauth.environment import redact
+                from cogauth.aws.environment import redact
 
                 # An error's text may have line ends: none of its lines may look like ours.
                 lines = redact(traceback.format_exc()).rstrip().split("\n")
@@ -210,11 +210,11 @@ def _as_ours(error: Exception) -> CogauthError | None:
         return error
     if is_about_output(error):
         return None
-    from cogauth.aws_errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, explain
 
     if isinstance(error, AWS_ERRORS):
         return CogauthError(explain(error))
-    from cogauth.environment import in_force, redact
+    from cogauth.aws.environment import in_force, redact
 
     if isinstance(error, OSError) and error.filename is not None:
         return CogauthError(f"{error.filename}: {error.strerror or error}.")
@@ -375,7 +375,7 @@ def unasked(target: Target, state: State | None, *, from_environment: bool = Fal
 def _connect_local(target: Target, state: State) -> Aws:
     """Start the stack's local AWS unless it runs; its credentials are not the user's."""
     from cogauth.context import Aws
-    from cogauth.files import remove_private
+    from cogauth.record.files import remove_private
 
     for option, given, recorded in (
         ("--region", target.region, state.region),
@@ -453,7 +453,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     """
     from cogauth import engine
     from cogauth.context import Aws
-    from cogauth.files import check_writable
+    from cogauth.record.files import check_writable
     from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
@@ -484,7 +484,7 @@ def unsaved_stack(
 ) -> Context:
     """Return a stack of which nothing stands and nothing is on disk yet."""
     from cogauth.context import Context
-    from cogauth.state import State
+    from cogauth.record.state import State
 
     state = State(
         path=target.state_path,
@@ -598,8 +598,8 @@ def _states_beside(target: Target) -> tuple[list[tuple[Path, State]], list[Path]
     Others' files may lie there as well. One that ``recover`` kept doesn't count: a sound one has
     taken its place since.
     """
-    from cogauth.files import is_beside, is_kept, is_link
-    from cogauth.state import is_of_cogauth, load
+    from cogauth.record.files import is_beside, is_kept, is_link
+    from cogauth.record.state import is_of_cogauth, load
 
     sound, damaged = [], []
     for path in sorted(target.state_path.parent.glob("*")):
@@ -625,7 +625,7 @@ def search(target: Target) -> Context:
     """
     from cogauth import engine
     from cogauth.context import Aws
-    from cogauth.files import check_place
+    from cogauth.record.files import check_place
     from cogauth.settings import Settings
 
     local = target.local_aws
@@ -649,7 +649,7 @@ def load_state(target: Target) -> State | None:
     Raises:
         StateError: the file is damaged, or of a stack of another name.
     """
-    from cogauth.state import load
+    from cogauth.record.state import load
 
     state = load(target.state_path)
     if state is not None and state.stack != target.stack:
@@ -675,7 +675,7 @@ def complete_stack(target: Target, *, clients: tuple[str, ...] = ()) -> Context:
     """
     state = require_state(target)
     from cogauth.context import Context
-    from cogauth.files import check_beside
+    from cogauth.record.files import check_beside
 
     check_beside(state.path)
     ctx = Context(connect(target, state, clients=clients), state)

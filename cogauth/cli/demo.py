@@ -95,8 +95,8 @@ def _temporary_folder() -> Iterator[Path]:
     import shutil
     import tempfile
 
-    from cogauth.files import check_place
     from cogauth.local.process import FOLDER, LocalAws
+    from cogauth.record.files import check_place
 
     check_place(Path(tempfile.gettempdir()) / FOLDER)
     on_ending(_interrupt_once)
@@ -118,8 +118,8 @@ def _play(target: Target, story: Story) -> None:
     import secrets
 
     from cogauth import engine
+    from cogauth.checks.login import call_protected, check_login
     from cogauth.cli.progress import Progress
-    from cogauth.login import call_protected, check_login
     from cogauth.steps import STEPS
 
     user, password = "ann", f"Demo-{secrets.token_urlsafe(9)}-1a"

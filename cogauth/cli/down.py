@@ -64,7 +64,7 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
         )
     from cogauth import engine
     from cogauth.context import Context
-    from cogauth.lock import hold
+    from cogauth.record.lock import hold
 
     with hold(target.state_path, "down", lock_timeout):
         # Read anew: another cogauth may have been at work until now.

@@ -14,8 +14,8 @@ from cogauth.cli.output import notice, print_json, say
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.explain import Diagnosis
-    from cogauth.state import State
+    from cogauth.checks.explain import Diagnosis
+    from cogauth.record.state import State
 
 
 @click.command(
@@ -71,8 +71,8 @@ def explain(  # noqa: PLR0913 click passes each option by its name
         raise UsageError("--token-stdin, --no-token and --username exclude each other: give one.")
     verb = _checked(method, header)
     state = require_state(target)
-    from cogauth.explain import explain as run
-    from cogauth.explain.address import parse_url
+    from cogauth.checks.explain import explain as run
+    from cogauth.checks.explain.address import parse_url
 
     parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
@@ -92,7 +92,7 @@ def _typed(option: str) -> bool:
 
 
 def _checked(method: str, header: str) -> str:
-    from cogauth.rest_apis import VERBS
+    from cogauth.gateway.rest_apis import VERBS
 
     verb = method.upper()
     if verb not in VERBS:
@@ -118,7 +118,7 @@ def _from_stdin() -> str:
 
 def _stored(state: State, username: str | None) -> str:
     """Return the stored ID token of a user; of the only one, if none is named."""
-    from cogauth import tokens
+    from cogauth.client import tokens
 
     stored = tokens.stored(state)
     names = sorted(stored)

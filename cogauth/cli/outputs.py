@@ -206,7 +206,7 @@ def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
         return
     from botocore.utils import get_environ_proxies
 
-    from cogauth.environment import check_clear
+    from cogauth.aws.environment import check_clear
 
     check_clear(url, "What the AWS CLI signs", allowed=target.allow_http)
     yield export("AWS_ENDPOINT_URL", url)

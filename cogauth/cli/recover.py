@@ -42,8 +42,8 @@ def recover(
     file is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
-    from cogauth.files import check_writable, keep
-    from cogauth.lock import hold
+    from cogauth.record.files import check_writable, keep
+    from cogauth.record.lock import hold
 
     del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)
@@ -97,7 +97,7 @@ def _is_damaged(target: Target) -> bool:
         StateError: there is a sound one of another stack, one of a newer cogauth, or something that
             can't be read.
     """
-    from cogauth.state import load
+    from cogauth.record.state import load
 
     try:
         load(target.state_path)

@@ -16,7 +16,7 @@ from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 Command = Callable[..., int | None]
 
@@ -66,7 +66,7 @@ def standing(target: Target, state: State, **connecting: Any) -> Context:
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     from cogauth.context import Context
-    from cogauth.files import check_beside
+    from cogauth.record.files import check_beside
 
     # Before a password is sent, or a user made, whose tokens couldn't be kept.
     check_beside(state.path)
@@ -88,7 +88,7 @@ def get_tokens(
         ctx: the stack, if it is at hand; else it is asked for only if a call is needed.
         from_stdin: whether the password, if it is needed, is on stdin.
     """
-    from cogauth import sessions
+    from cogauth.client import sessions
 
     if ctx is None and state.local_data is not None:
         ctx = standing(target, state)  # Whose tokens are gone if its data are.

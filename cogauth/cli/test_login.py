@@ -12,7 +12,7 @@ from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password, standing
 
 if TYPE_CHECKING:
-    from cogauth.login import LoginResult
+    from cogauth.checks.login import LoginResult
 
 
 @click.command(
@@ -38,7 +38,8 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     """
     state = require_state(target)
     password = given_password(from_stdin=password_stdin)
-    from cogauth import login, tokens
+    from cogauth.checks import login
+    from cogauth.client import tokens
 
     ctx = standing(target, state)
     password = password or ask_password(ctx)

@@ -15,8 +15,8 @@ from cogauth.cli.session import get_tokens, standing, user_options
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
-    from cogauth.state import State
-    from cogauth.tokens import Parts
+    from cogauth.client.tokens import Parts
+    from cogauth.record.state import State
 
 # No token is that long, in bytes: no header could carry it.
 LONGEST = 65536
@@ -62,7 +62,7 @@ def token(  # noqa: PLR0913 click passes each option by its name
         if source is click.core.ParameterSource.COMMANDLINE:
             raise UsageError("--header and --json exclude each other: give one of them.")
     state = require_state(target)
-    from cogauth import sessions
+    from cogauth.client import sessions
 
     username = sessions.whose(state, username)
     found = get_tokens(target, state, username, from_stdin=password_stdin)[f"{kind}_token"]
@@ -110,7 +110,7 @@ def decode(target: Target) -> None:
 
 
 def _show(target: Target, state: State | None, text: str) -> None:
-    from cogauth import tokens
+    from cogauth.client import tokens
 
     found, parts = tokens.read(text)
     reason = _why_unverified(target, state, found, parts)
@@ -130,10 +130,10 @@ def _show(target: Target, state: State | None, text: str) -> None:
 
 
 def _why_unverified(target: Target, state: State | None, token: str, parts: Parts) -> str | None:
-    from cogauth import tokens
-    from cogauth.aws_errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.cli.claims import plain
-    from cogauth.http import session
+    from cogauth.client import tokens
+    from cogauth.client.transport import session
 
     if state is None:
         return f"there is no stack here ({target.state_path}) whose pool could have made it"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.state import Attachment, State
+    from cogauth.record.state import Attachment, State
 
 DEFAULTS = Settings()
 # Of the methods of an API that have lost their guard so many are named.
@@ -155,8 +155,8 @@ def up(  # noqa: PLR0913 click passes each option by its name
     Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
-    from cogauth.files import check_beside, check_writable
-    from cogauth.lock import hold
+    from cogauth.record.files import check_beside, check_writable
+    from cogauth.record.lock import hold
 
     begun = time.monotonic()
     # Before anything is locked or made.
@@ -224,8 +224,9 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
 
 def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:
     """Return the options that mean the first method that is attached, as it is."""
-    from cogauth import guards, rest_apis
-    from cogauth.aws_errors import AWS_ERRORS
+    from cogauth import guards
+    from cogauth.aws.errors import AWS_ERRORS
+    from cogauth.gateway import rest_apis
 
     name = next(iter(attachment["methods"]), None)
     if name is None:
@@ -255,8 +256,8 @@ def _say_lost_guards(ctx: Context) -> None:
     The stack stands all the same: what can't be read is told, and no error.
     """
     from cogauth import guards
-    from cogauth.aws_errors import AWS_ERRORS, explain
-    from cogauth.waiting import Pace
+    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.waiting import Pace
 
     # API Gateway lets GetResources be called 5 times in 2 s.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html

@@ -42,7 +42,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
             "Nothing was deleted: stdin is not a terminal to ask on. Give --yes to delete the user "
             f"{delete}."
         )
-    from cogauth.users import delete as delete_user
+    from cogauth.client.users import delete as delete_user
 
     ctx = standing(target, state, clients=("cognito",))
     question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
@@ -57,7 +57,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
 
 
 def _list(target: Target, ctx: Context) -> None:
-    from cogauth.users import listed
+    from cogauth.client.users import listed
 
     found = []
     if not target.as_json:

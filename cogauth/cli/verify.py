@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cogauth.verify import Row, Verification
+    from cogauth.checks.verify import Row, Verification
 
 VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
 STYLES = {True: "green", False: "bold red", None: "dim"}
@@ -62,10 +62,10 @@ def verify(  # noqa: PLR0913 click passes each option by its name
     """
     begun = time.monotonic()
     require_state(target)
+    from cogauth.checks.verify import find_target
+    from cogauth.checks.verify import verify as run
     from cogauth.cli.interrupt import gently
-    from cogauth.lock import hold
-    from cogauth.verify import find_target
-    from cogauth.verify import verify as run
+    from cogauth.record.lock import hold
 
     with hold(target.state_path, "verify", lock_timeout):
         ctx = complete_stack(target, clients=("apigateway", "cognito"))

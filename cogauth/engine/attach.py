@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis
-from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws.errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws.waiting import Pace, TimedOutError, code_of
 from cogauth.engine.attach_plan import (
     ATTACH,
     GONE,
@@ -30,16 +30,16 @@ from cogauth.engine.attach_plan import (
 )
 from cogauth.engine.journal import patiently
 from cogauth.errors import CogauthError
-from cogauth.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING
+from cogauth.gateway import rest_apis
+from cogauth.record.state import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED, DETACHING
 from cogauth.steps import apigateway, attached
-from cogauth.waiting import Pace, TimedOutError, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.context import Context
-    from cogauth.rest_apis import LiveMethod
-    from cogauth.state import Attachment, Authorization
+    from cogauth.gateway.rest_apis import LiveMethod
+    from cogauth.record.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
 T = TypeVar("T")

@@ -7,13 +7,14 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cogauth import deployed, guards, rest_apis
-from cogauth.deployed import AUTHORIZATION
+from cogauth import guards
 from cogauth.engine import graph
 from cogauth.engine.attach_warnings import beforehand
 from cogauth.engine.journal import check_pool
 from cogauth.errors import UsageError
-from cogauth.rest_apis import (
+from cogauth.gateway import deployed, rest_apis
+from cogauth.gateway.deployed import AUTHORIZATION
+from cogauth.gateway.rest_apis import (
     COGNITO,
     KNOWN_TYPES,
     LISTED,
@@ -21,7 +22,7 @@ from cogauth.rest_apis import (
     LiveMethod,
     shortened,
 )
-from cogauth.state import ATTACHED
+from cogauth.record.state import ATTACHED
 from cogauth.steps import apigateway, attached
 from cogauth.steps.attached import same
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cogauth.context import Context
-    from cogauth.deployed import Pending
+    from cogauth.gateway.deployed import Pending
     from cogauth.guards import Finding, Recorded
-    from cogauth.state import Attachment, Authorization
+    from cogauth.record.state import Attachment, Authorization
     from cogauth.steps.base import Live
 
 ATTACH, RESTORE, UNCHANGED = "attach", "restore", "unchanged"

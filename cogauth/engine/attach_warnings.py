@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth import cors
-from cogauth.rest_apis import shortened
-from cogauth.waiting import code_of
+from cogauth.aws.waiting import code_of
+from cogauth.gateway import cors
+from cogauth.gateway.rest_apis import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cogauth.context import Context
     from cogauth.engine.attach_plan import Api
-    from cogauth.rest_apis import LiveMethod
+    from cogauth.gateway.rest_apis import LiveMethod
 
 ALLOW_HEADERS = "Access-Control-Allow-Headers"
 TOKEN_HEADER = "authorization"  # noqa: S105 a header's name

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws_errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws.errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws.moods import KNOWN_WITHIN_S, UNKNOWN
+from cogauth.aws.waiting import TimedOutError, code_of
 from cogauth.engine import graph
 from cogauth.engine.attach import detach
 from cogauth.engine.down_plan import (
@@ -31,10 +33,8 @@ from cogauth.engine.journal import (
     words,
 )
 from cogauth.errors import CogauthError
-from cogauth.moods import KNOWN_WITHIN_S, UNKNOWN
-from cogauth.state import CREATED, CREATING, DELETING, OUTDATED, Record
+from cogauth.record.state import CREATED, CREATING, DELETING, OUTDATED, Record
 from cogauth.steps import STEPS
-from cogauth.waiting import TimedOutError, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,7 +12,8 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws_errors import AWS_ERRORS, explain, failure
+from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.moods import ABSENT
 from cogauth.engine import graph
 from cogauth.engine.attach import ATTACH_CLIENTS
 from cogauth.engine.attach_plan import Plan, plan_detach
@@ -27,7 +28,6 @@ from cogauth.engine.journal import (
     read,
 )
 from cogauth.errors import CogauthError
-from cogauth.moods import ABSENT
 from cogauth.steps import STEPS
 from cogauth.steps.base import or_none
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
     from cogauth.steps.base import Live, Resource, Step
 
 DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)

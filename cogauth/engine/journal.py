@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from botocore.exceptions import ClientError
 
+from cogauth.aws.moods import (
+    ABSENT,
+    KNOWN_WITHIN_S,
+    PASSES_WITHIN_S,
+    UNKNOWN,
+    is_not_found,
+    passing,
+)
+from cogauth.aws.waiting import TimedOutError, code_of, message_of
 from cogauth.engine import graph
 from cogauth.errors import CogauthError, NameTakenError, NotOwnedError, StateError
-from cogauth.moods import ABSENT, KNOWN_WITHIN_S, PASSES_WITHIN_S, UNKNOWN, is_not_found, passing
-from cogauth.state import CREATED, OUTDATED, Record
+from cogauth.record.state import CREATED, OUTDATED, Record
 from cogauth.steps import STEPS
 from cogauth.steps.base import or_none
-from cogauth.waiting import TimedOutError, code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.aws.waiting import Wait
     from cogauth.context import Context
     from cogauth.steps.base import Live, Resource, Step
-    from cogauth.waiting import Wait
 
 T = TypeVar("T")
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth import forms, rest_apis
+from cogauth.aws.waiting import Pace
 from cogauth.engine.attach import AT_ONCE, PER_SECOND
 from cogauth.engine.journal import described, find_ours, made_at, patiently, survey, words
 from cogauth.errors import CogauthError, UsageError
-from cogauth.state import CREATED, OUTDATED
+from cogauth.gateway import rest_apis
+from cogauth.record import forms
+from cogauth.record.state import CREATED, OUTDATED
 from cogauth.steps import STEPS, attached
-from cogauth.waiting import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Collection

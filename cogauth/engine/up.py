@@ -8,7 +8,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from cogauth.aws_errors import AWS_ERRORS, explain, is_definite
+from cogauth.aws.errors import AWS_ERRORS, explain, is_definite
+from cogauth.aws.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
+from cogauth.aws.waiting import TimedOutError, Wait
 from cogauth.engine import graph
 from cogauth.engine.journal import (
     CLIENTS,
@@ -35,11 +37,9 @@ from cogauth.engine.journal import (
     write_fact,
 )
 from cogauth.errors import CogauthError, NotOwnedError
-from cogauth.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
-from cogauth.state import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.record.state import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
 from cogauth.steps.base import NotKeptError
-from cogauth.waiting import TimedOutError, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
     from cogauth.steps.base import Change, Live, Resource, Step
 
 UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")

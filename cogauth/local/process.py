@@ -44,8 +44,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.files import make_folder, open_own, read_own, remove_own, write_private
-from cogauth.lock import hold
+from cogauth.record.files import make_folder, open_own, read_own, remove_own, write_private
+from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     import psutil

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth import cors
-from cogauth.moods import passing
+from cogauth.aws.moods import passing
+from cogauth.aws.waiting import code_of, message_of
+from cogauth.gateway import cors
 from cogauth.settings import PROTECTED_PATH
 from cogauth.steps.base import (
     Change,
@@ -22,13 +23,12 @@ from cogauth.steps.base import (
     or_none,
 )
 from cogauth.steps.lambda_ import SIGN_IN
-from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
 
 GONE = "NotFoundException"
 JSON = "application/json"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.rest_apis import GONE, PAGE, LiveMethod, authorization_of
+from cogauth.aws.waiting import code_of
+from cogauth.gateway.rest_apis import GONE, PAGE, LiveMethod, authorization_of
 from cogauth.steps.apigateway import authorizer_settings
 from cogauth.steps.base import Live, deleted, or_none
-from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.state import Authorization
+    from cogauth.record.state import Authorization
 
 # What AWS answers to a method's update that asks for no such authorizer, or is otherwise wrong.
 REFUSED = "BadRequestException"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from cogauth.aws.waiting import code_of
 from cogauth.errors import CogauthError
-from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
 
 # A resource as AWS describes it: what a Describe, Get or Create call answered.
 Live = Mapping[str, Any]

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import botocore
 from botocore.exceptions import ClientError
 
+from cogauth.aws.waiting import code_of, message_of
 from cogauth.errors import CogauthError
 from cogauth.settings import TIERS
 from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
-from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
 
 GONE = "ResourceNotFoundException"
 # What Cognito says to a tier that a user pool can't have.

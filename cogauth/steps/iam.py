@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
+    from cogauth.record.state import Record
     from cogauth.settings import Settings
-    from cogauth.state import Record
 
 GONE = "NoSuchEntity"
 POLICY_NAME = "cogauth"

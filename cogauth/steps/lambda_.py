@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.context import Context
-    from cogauth.state import Record
+    from cogauth.record.state import Record
 
 GONE = "ResourceNotFoundException"
 LOG_RETENTION_DAYS = 30

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws_errors import DENIED, EXPIRED, INVALID, THROTTLED
+from cogauth.aws.errors import DENIED, EXPIRED, INVALID, THROTTLED
+from cogauth.aws.waiting import code_of, message_of
 from cogauth.errors import CogauthError, UsageError
 from cogauth.steps.base import Live, or_none
-from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cogauth.context import Context
-    from cogauth.state import Authorization
+    from cogauth.record.state import Authorization
 
 COGNITO, CUSTOM, JWT = "COGNITO_USER_POOLS", "CUSTOM", "JWT"
 IAM, OPEN = "AWS_IAM", "NONE"

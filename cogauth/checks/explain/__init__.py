@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.explain.address import parse_url
-from cogauth.explain.causes import CHECKS, NO_PATH, audience_matches, differences
-from cogauth.explain.evidence import UNAUTHORIZED, Cause, length
-from cogauth.explain.facts import facts
-from cogauth.explain.gather import gather
-from cogauth.rest_apis import COGNITO, JWT
+from cogauth.checks.explain.address import parse_url
+from cogauth.checks.explain.causes import CHECKS, NO_PATH, audience_matches, differences
+from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause, length
+from cogauth.checks.explain.facts import facts
+from cogauth.checks.explain.gather import gather
+from cogauth.gateway.rest_apis import COGNITO, JWT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cogauth.checks.explain.evidence import Answer, Evidence
     from cogauth.context import Context
-    from cogauth.explain.evidence import Answer, Evidence
 
 __all__ = ["Diagnosis", "diagnose", "explain"]
 

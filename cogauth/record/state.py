@@ -19,10 +19,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cogauth import forms
-from cogauth.environment import crosses_in_clear
+from cogauth.aws.environment import crosses_in_clear
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError, UsageError
-from cogauth.files import (
+from cogauth.printable import one_line
+from cogauth.record import forms
+from cogauth.record.files import (
     beside,
     head,
     is_trusted,
@@ -31,7 +32,6 @@ from cogauth.files import (
     remove_private,
     write_private,
 )
-from cogauth.printable import one_line
 from cogauth.settings import DEFAULT_STACK, STACK_NAME, Settings
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cogauth import tokens
+from cogauth.checks.login import sign_in
+from cogauth.client import tokens
+from cogauth.client.transport import session
 from cogauth.errors import LoginError, UsageError
-from cogauth.http import session
-from cogauth.login import sign_in
-from cogauth.rest_apis import check_own
+from cogauth.gateway.rest_apis import check_own
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 # A token is handed out only if it is good for a call and a clock that is a little off.
 SPARE_S = 60

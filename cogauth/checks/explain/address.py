@@ -11,7 +11,7 @@ from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Aws
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 # The dual-stack hosts' suffix, in the partition aws: the other is the partition's own.
 DUAL_STACK = "api.aws"

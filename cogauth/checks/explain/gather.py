@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis, tokens
-from cogauth.aws_errors import DENIED
+from cogauth.aws.errors import DENIED
+from cogauth.aws.waiting import code_of, message_of
+from cogauth.checks.explain.address import check_suffix
+from cogauth.checks.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
+from cogauth.client import tokens
+from cogauth.client.transport import json_object, request, session
 from cogauth.context import SERVICE_PRINCIPALS
-from cogauth.deployed import deployed
 from cogauth.errors import TOKEN_LIKE, LoginError
-from cogauth.explain.address import check_suffix
-from cogauth.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
-from cogauth.http import json_object, request, session
+from cogauth.gateway import rest_apis
+from cogauth.gateway.deployed import deployed
 from cogauth.steps.base import or_none
-from cogauth.waiting import code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from cogauth.checks.explain.address import Address
     from cogauth.context import Context
-    from cogauth.explain.address import Address
-    from cogauth.rest_apis import Method
-    from cogauth.state import State
+    from cogauth.gateway.rest_apis import Method
+    from cogauth.record.state import State
 
 # Sent without being asked to: they change nothing.
 HARMLESS = ("GET", "HEAD", "OPTIONS")

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth import guards, rest_apis, tokens
-from cogauth.aws_errors import AWS_ERRORS, failure
-from cogauth.cors import ALLOW_ORIGIN, ANY
+from cogauth import guards
+from cogauth.aws.errors import AWS_ERRORS, failure
+from cogauth.aws.waiting import TimedOutError
+from cogauth.checks.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
+from cogauth.client import tokens
+from cogauth.client.transport import request, session
 from cogauth.engine.journal import check_pool
 from cogauth.errors import CogauthError, UsageError
-from cogauth.http import request, session
-from cogauth.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
-from cogauth.rest_apis import COGNITO, OF_A_TOKEN, Guard, Method, Routes, nearest, route
+from cogauth.gateway import rest_apis
+from cogauth.gateway.cors import ALLOW_ORIGIN, ANY
+from cogauth.gateway.rest_apis import COGNITO, OF_A_TOKEN, Guard, Method, Routes, nearest, route
+from cogauth.record.state import ATTACHED, THROWAWAY
 from cogauth.settings import PROTECTED_PATH
-from cogauth.state import ATTACHED, THROWAWAY
 from cogauth.steps.base import deleted
-from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cogauth.explain.evidence import moment_of
-from cogauth.rest_apis import COGNITO, WITHOUT_AUTHORIZER
+from cogauth.checks.explain.evidence import moment_of
+from cogauth.gateway.rest_apis import COGNITO, WITHOUT_AUTHORIZER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cogauth.explain.evidence import Evidence
+    from cogauth.checks.explain.evidence import Evidence
 
 
 def facts(e: Evidence) -> dict[str, str]:

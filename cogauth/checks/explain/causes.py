@@ -10,9 +10,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from cogauth import rest_apis
-from cogauth.context import SERVICE_PRINCIPALS
-from cogauth.explain.evidence import (
+from cogauth.checks.explain.evidence import (
     BROKEN_FROM,
     FORBIDDEN,
     THROTTLED,
@@ -25,7 +23,9 @@ from cogauth.explain.evidence import (
     local_time,
     moment_of,
 )
-from cogauth.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
+from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.gateway import rest_apis
+from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

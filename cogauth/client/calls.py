@@ -17,17 +17,17 @@ from botocore.parsers import ResponseParserError
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
-from cogauth import rest_apis
-from cogauth.aws_errors import explain
+from cogauth.aws.errors import explain
+from cogauth.aws.waiting import code_of, message_of
+from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
-from cogauth.http import request, session, strict_json
-from cogauth.waiting import code_of, message_of
+from cogauth.gateway import rest_apis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cogauth.context import Context
-    from cogauth.rest_apis import LiveMethod
+    from cogauth.gateway.rest_apis import LiveMethod
 
 # How an endpoint that isn't AWS's says that it has no such operation.
 NO_SUCH_OPERATION = {404, 405, 501}

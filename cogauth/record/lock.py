@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cogauth.errors import CogauthError
-from cogauth.files import beside, make_folder, open_own, read_own
+from cogauth.record.files import beside, make_folder, open_own, read_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

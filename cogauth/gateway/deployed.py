@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth import rest_apis
-from cogauth.rest_apis import (
+from cogauth.aws.waiting import code_of
+from cogauth.gateway import rest_apis
+from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
     HEADER,
@@ -23,14 +24,13 @@ from cogauth.rest_apis import (
     header_of,
     issuers_of,
 )
-from cogauth.waiting import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from cogauth.context import Context
-    from cogauth.rest_apis import LiveMethod
+    from cogauth.gateway.rest_apis import LiveMethod
     from cogauth.steps.base import Live
 
 # As OpenAPI spells a method that takes every verb; API Gateway itself says ANY.

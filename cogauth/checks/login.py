@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth import tokens
-from cogauth.environment import SENDABLE
+from cogauth.aws.environment import SENDABLE
+from cogauth.aws.waiting import TimedOutError
+from cogauth.client import tokens
+from cogauth.client.transport import json_object, request, session
 from cogauth.errors import LoginError
-from cogauth.http import json_object, request, session
-from cogauth.rest_apis import check_own
+from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
-from cogauth.waiting import TimedOutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from cogauth.environment import in_force, mentioned, redact, unsendable
+from cogauth.aws.environment import in_force, mentioned, redact, unsendable
+from cogauth.aws.waiting import TimedOutError, code_of, message_of
 from cogauth.errors import CogauthError
-from cogauth.waiting import TimedOutError, code_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

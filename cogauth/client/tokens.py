@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from cogauth.client.transport import request, strict_json
 from cogauth.errors import LoginError, UsageError
-from cogauth.files import read_own, write_private
-from cogauth.http import request, strict_json
-from cogauth.lock import hold
+from cogauth.record.files import read_own, write_private
+from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
-    from cogauth.state import State
+    from cogauth.record.state import State
 
 NAMES = ("id_token", "access_token", "refresh_token")
 # The parts of a signed token, and of an encrypted one, as Cognito's refresh tokens are.

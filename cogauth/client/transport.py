@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from urllib3.exceptions import HTTPError
 
-from cogauth.environment import check_clear, in_force, is_loopback
+from cogauth.aws.environment import check_clear, in_force, is_loopback
 from cogauth.errors import LoginError
 
 if TYPE_CHECKING:

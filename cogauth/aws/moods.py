@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.waiting import Wait, code_of, message_of
+from cogauth.aws.waiting import Wait, code_of, message_of
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

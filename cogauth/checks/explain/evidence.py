@@ -12,14 +12,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cogauth import rest_apis
+from cogauth.gateway import rest_apis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cogauth.deployed import Deployed
-    from cogauth.explain.address import Address
-    from cogauth.rest_apis import Method, Routes
+    from cogauth.checks.explain.address import Address
+    from cogauth.gateway.deployed import Deployed
+    from cogauth.gateway.rest_apis import Method, Routes
 
 OK_FROM, REFUSED_FROM = 200, 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
