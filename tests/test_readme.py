@@ -75,7 +75,7 @@ def test_the_two_commands_are_there_word_for_word() -> None:
 def test_the_causes_of_a_refusal_are_all_listed() -> None:
     table = README.read_text().split("| cause | when |")[1].split("\n\n")[0]
     rows = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
-    source = "".join(file.read_text() for file in (COGAUTH / "explain").glob("*.py"))
+    source = "".join(file.read_text() for file in (COGAUTH / "checks" / "explain").glob("*.py"))
     made = set(re.findall(r"Cause\(\s*\"(\w+)\"", source))
     made |= {"user_deleted", "user_disabled", "revoked"}  # named by what the user is
     assert sorted(rows) == sorted(made)
@@ -127,7 +127,8 @@ def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
         *("iam:AttachRolePolicy", "iam:DetachRolePolicy"),
         *("iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary"),
     }
-    calling = (*(COGAUTH / "steps").glob("*.py"), COGAUTH / "calls.py", COGAUTH / "users.py")
+    client = COGAUTH / "client"
+    calling = (*(COGAUTH / "steps").glob("*.py"), client / "calls.py", client / "users.py")
     assert readme_actions() == (called_actions(calling) | beside) - options
     assert all(f"`{action}`" in README.read_text() for action in options)
 
@@ -156,7 +157,11 @@ def test_what_is_linked_is_there() -> None:
 
 
 def test_what_verify_and_explain_need_beside_is_listed_and_no_more() -> None:
-    looking = (COGAUTH / "verify.py", COGAUTH / "deployed.py", *(COGAUTH / "explain").glob("*.py"))
+    checks = COGAUTH / "checks"
+    looking = (
+        *(checks / "verify.py", COGAUTH / "gateway" / "deployed.py"),
+        *(checks / "explain").glob("*.py"),
+    )
     called = called_actions(looking)
     # Cognito's GetUser asks for no permission: an access token speaks for itself. IAM has one, too.
     beside = called - readme_actions() - {"cognito-idp:GetUser", "iam:GetUser"}

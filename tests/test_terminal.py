@@ -172,7 +172,7 @@ ALLOWED = {
     # In a signal's handler, and constants.
     "cli/interrupt.py": {"os.write"},
     # A file's descriptor.
-    "lock.py": {"os.write"},
+    "record/lock.py": {"os.write"},
     # The question for an MFA code: its prompt goes through one_line.
     "context.py": {"getpass.getpass"},
 }
