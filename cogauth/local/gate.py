@@ -1,7 +1,7 @@
 """Who may come in to the local AWS: its owner, by a signature; everyone, where AWS asks for none.
 
-Functions there run as the user, so whoever may make one runs code as the user. What needs no
-signature is a list (``_is_open``); all else does, and each is checked: ministack itself takes any
+Functions there run as the user, so whoever may make one runs code as the user. Few requests need no
+signature (``Checker.is_open`` lists them). The gate checks all others: ministack itself takes any
 signature made with its account's own key, and some of its paths ask for none.
 
 Signatures: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -195,9 +195,6 @@ class Gate:
             "app._credential_failure", "service iam_action request_id denied headers"
         )
         self._error = hooks.function("core.iam_evaluator.AuthError", "code message details")
-        self._service = hooks.function(
-            "core.router.detect_service", "method path headers query_params"
-        )
         self._check = Checker()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -254,8 +251,7 @@ class Gate:
             f"Refused: {refused}\n".encode(),
         )
         if request and refused.code:
-            query = dict(request.query)
-            service = self._service(request.method, request.path, request.headers, query)
+            service = self._check.service(request, dict(request.query))
             error = self._error(refused.code, str(refused))
             status, headers, body = self._refusal(
                 service, "", str(uuid.uuid4()), error, request.headers
@@ -298,6 +294,10 @@ class Checker:
             "signature secret method raw_path query_params headers body presigned explain",
         )
 
+    def service(self, request: Request, parameters: dict[str, Any]) -> Any:
+        """Return the name of the service that ministack gives it to."""
+        return self._service(request.method, request.path, request.headers, parameters)
+
     def is_open(self, request: Request) -> bool:
         """Whether AWS asks for no signature; a request that has one anyway is not open."""
         if request.has_credentials:
@@ -328,7 +328,7 @@ class Checker:
         parsed = self._query(query) if presigned else self._header(request.headers)
         if isinstance(parsed, tuple):
             raise RefusedError(*parsed)
-        _check_form(request, parsed)
+        _check_signed(request, parsed)
         self._check_time(request, parsed, presigned=presigned)
         token = (
             request.parameter("X-Amz-Security-Token")
@@ -382,7 +382,7 @@ class Checker:
             is_one = is_form and len(parameters.get("Action", [])) == 1
             if where != ("POST", "/") or not is_one or "content-encoding" in request.headers:
                 raise denied
-        service = self._service(request.method, request.path, request.headers, parameters)
+        service = self.service(request, parameters)
         head = (service, request.method, request.path, request.headers)
         if self._action(*head, body, parameters) is None:
             raise denied
@@ -428,11 +428,11 @@ def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _check_form(request: Request, parsed: Any) -> None:
+def _check_signed(request: Request, parsed: Any) -> None:
     """See that what was signed can be read in one way, and that all that matters was signed.
 
     AWS too wants Host and every x-amz- header to be signed; else they could be changed, or given to
-    a request that was caught. Where S3 isn't asked a path is signed in its normal form.
+    a request that was caught. The path must be in normal form, except for S3.
 
     Raises:
         RefusedError: it isn't so.
@@ -441,7 +441,7 @@ def _check_form(request: Request, parsed: Any) -> None:
     signed = parsed.signed_headers.lower().split(";")
     needed = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
     if not SIGNATURE.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
-        wrong = "Its signature or its time is none."
+        wrong = "Its signature or its time is malformed."
     elif needed - set(signed):
         wrong = "There were headers present in the request which were not signed"
     elif parsed.service != "s3" and NOT_NORMAL.search(request.raw_path):
