@@ -35,7 +35,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 from test_attach import only_a_pool
 
-import cogauth
 from cogauth.cli.output import stacked, styled
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text, one_line
@@ -165,7 +164,8 @@ def test_an_error_of_several_lines_keeps_them() -> None:
 
 # Where lines leave the program
 
-PACKAGE = Path(cogauth.__file__).parent
+# The sources: a wheel carries lambda_code inside of the package, which speaks to a log.
+PACKAGE = Path(__file__).parents[1] / "cogauth"
 OUTPUT = PACKAGE / "cli" / "output.py"
 # By module: what may write to a terminal there besides, and why that is no way around.
 ALLOWED = {
