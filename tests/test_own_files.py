@@ -392,8 +392,9 @@ def test_a_planted_file_in_our_folder_is_refused(name: str, victim: Path, tmp_pa
 
 @pytest.mark.local
 def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
+    LocalAws(tmp_path / FOLDER).start()
+    # Only what can't end is not waited for.
     local = LocalAws(tmp_path / FOLDER, patience=1)
-    local.start()
     (pid_file,) = (tmp_path / FOLDER).glob("tmp/ministack-*.pid")
     own = pid_file.read_text()
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as foreign:
@@ -415,7 +416,7 @@ def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
         finally:
             foreign.kill()
     pid_file.write_text(own)
-    local.remove()
+    LocalAws(tmp_path / FOLDER).remove()
     assert not processes_of(tmp_path)
 
 
