@@ -6,13 +6,10 @@ import functools
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import botocore.session
-
-if TYPE_CHECKING:
-    from benchmarks.proxy import Request
 
 READS = ("Get", "List", "Describe")
 # What a request is about: these of its names are kept, and never a password.
@@ -25,6 +22,16 @@ NAMES = (
 REST = ("apigateway", "lambda")
 # Anyone may call some operations, such as SignUp, without a signature that names the service.
 UNSIGNED = {"AWSCognitoIdentityProviderService": "cognito-idp"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cogauth.local.process import FOLDER, Keys, LocalAws
+from cogauth.local.process import FOLDER, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from benchmarks.proxy import Call
+    from cogauth.aws.environment import Keys
 
 REGION = "eu-central-1"
 HERE = Path(__file__).parent

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from benchmarks.aws_moods import AWS, FIRST_ERROR, Conditions, Moods
-from benchmarks.operations import Operation, operation_of
+from benchmarks.operations import Operation, Request, operation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 # Added to a request by traced.py, for the record only: which of cogauth's resources it is for.
 RESOURCE_HEADER = "X-Cogauth-Resource"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client sent."""
-
-    method: str
-    path: str
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ def main() -> None:
         workers = int(sys.argv[2])
         del sys.argv[1:3]
         # Only here: a run as shipped imports the engine when it needs it.
-        graph: Any = importlib.import_module("cogauth.engine.graph")
-        graph.WORKERS = workers
+        for name in ("cogauth.engine.graph", "cogauth.aws.parallel"):
+            module: Any = importlib.import_module(name)
+            module.WORKERS = workers
     from cogauth.cli import main as cogauth  # noqa: PLC0415 after the initializer is registered
 
     cogauth()

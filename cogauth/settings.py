@@ -6,8 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from cogauth import cors
 from cogauth.errors import UsageError
-from cogauth.gateway import cors
 
 DEFAULT_STACK = "cogauth"
 # Cognito's feature plans, each with all that the ones before it have.

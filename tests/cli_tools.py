@@ -33,10 +33,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from cogauth.aws.environment import Keys
 from cogauth.cli import cli as program
-from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, LocalAws
+from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
 from cogauth.record.forms import FACTS
-from cogauth.record.state import CREATED, Record
+from cogauth.record.records import CREATED, Record
 
 if TYPE_CHECKING:
     import ssl

@@ -40,8 +40,9 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.utilities.utils import get_partition
 
 from cogauth import engine
+from cogauth.aws.clients import Aws
 from cogauth.aws.waiting import Waiter
-from cogauth.context import Aws, Context, refuse
+from cogauth.context import Context, refuse
 from cogauth.engine import DownResult, StepResult
 from cogauth.record import state as state_file
 from cogauth.record.state import State

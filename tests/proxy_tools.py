@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from benchmarks.proxy import Answer, Request
+    from benchmarks.operations import Request
+    from benchmarks.proxy import Answer
 
 READS = ("Get", "List", "Describe")
 # Behind these in a path of API Gateway comes an id, another one in each run.

@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from cogauth import engine
+from cogauth.attach import calls
+from cogauth.aws.clients import Aws
 from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.waiting import Pace, Waiter
-from cogauth.context import Aws
 from cogauth.engine import Attached, Detached, Plan, Wanted
 from cogauth.engine.journal import write_fact
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
-from cogauth.record.state import Authorization
-from cogauth.steps import STEPS, attached
+from cogauth.record.records import Authorization
+from cogauth.steps import STEPS
 
 SCOPE = "aws.cognito.signin.user.admin"
 FUNCTION = (
@@ -177,7 +178,7 @@ def orders(account: Account) -> Orders:
 
 
 def ours(account: Account) -> str:
-    return attached.our_name(account.context())
+    return calls.our_name(account.context())
 
 
 # ---- attach
@@ -555,7 +556,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
     before: Authorization, after: Authorization
 ) -> None:
     now: dict[str, Any] = {**before, "authorizationScopes": set(before["authorizationScopes"])}
-    for operation in attached.patch(before, after):
+    for operation in calls.patch(before, after):
         key, value = operation["path"][1:], operation["value"]
         if key == "authorizationScopes":
             # Each by itself is valid: scopes are only for a user pool's tokens.
@@ -569,7 +570,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
         )
         == after
     )
-    assert attached.patch(before, before) == []
+    assert calls.patch(before, before) == []
 
 
 # ---- detach and down
@@ -876,7 +877,7 @@ def test_what_is_attached_as_any_is_not_left_out_the_next_time(
 def test_what_someone_changes_during_a_long_run_is_not_overwritten(
     account: Account, orders: Orders, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["cogauth.engine.attach"], "LOOK_AGAIN", 2)
+    monkeypatch.setattr(sys.modules[f"cogauth.attach.{command}"], "LOOK_AGAIN", 2)
     if command == "detach":
         attach(account)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_attach import Orders, attach, only_a_pool, plan
 
-from cogauth.engine.attach_warnings import ALLOW_HEADERS, _may_allow_the_token
+from cogauth.attach.warnings import ALLOW_HEADERS, _may_allow_the_token
 from cogauth.gateway.rest_apis import LiveMethod
 
 if TYPE_CHECKING:

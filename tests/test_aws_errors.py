@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError, ProfileNotFound
 from botocore.parsers import ResponseParserError
 from conftest import Account, Call, refusal
 
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
 from cogauth.aws.errors import AWS_ERRORS, EXPIRED, INVALID, explain, failure, is_definite
 from cogauth.aws.waiting import TimedOutError
-from cogauth.context import Aws
 from cogauth.errors import CogauthError, UsageError
-from cogauth.local.process import Keys
 
 SECRET = "wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY"
 EXPIRED_CODES = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"]

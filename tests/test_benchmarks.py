@@ -37,9 +37,9 @@ from benchmarks.aws_moods import (
     Refusal,
 )
 from benchmarks.critical_path import critical_path, needs_of_down, needs_of_up, phases
-from benchmarks.operations import REST, Operation, operation_of
+from benchmarks.operations import REST, Operation, Request, operation_of
 from benchmarks.programs import HERE
-from benchmarks.proxy import Call, PlayedAws, Request
+from benchmarks.proxy import Call, PlayedAws
 from benchmarks.timeline import timeline
 from cogauth.steps import STEPS
 

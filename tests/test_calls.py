@@ -38,7 +38,7 @@ from cli_tools import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.client import tokens
+from cogauth.client import token_store
 from cogauth.client.calls import parse_headers, read_json
 from cogauth.client.transport import strict_json
 from cogauth.errors import UsageError, holds_token
@@ -193,7 +193,7 @@ def played(
             resources=whole_stack(**ids),
         )
         state.save()
-        tokens.store(state, "ann", session())
+        token_store.store(state, "ann", session())
         yield Played(cli, gateways[-1], fixed, state)
 
 
@@ -204,7 +204,7 @@ def test_a_call_carries_the_stored_token_and_shows_the_answer(played: Played) ->
     done = played.run("call", "get", "/hello")
     (sent,) = played.gateway.requests
     assert (sent.method, sent.path, sent.body) == ("GET", f"{BASE}/hello", b"")
-    assert sent.headers["Authorization"] == tokens.stored(played.state)["ann"]["id_token"]
+    assert sent.headers["Authorization"] == token_store.stored(played.state)["ann"]["id_token"]
     assert done.out == '{\n  "message": "Hello"\n}\n'
     assert done.err.startswith(f"GET {played.server.url}{BASE}/hello\n  200 OK  ")
     assert " ms\n" in done.err
@@ -257,7 +257,7 @@ def test_a_call_as_json_is_one_document(played: Played) -> None:
     document = played.run(*words, "--type", "access").document
     assert (
         played.gateway.requests[0].headers["Authorization"]
-        == (tokens.stored(played.state)["ann"]["access_token"])
+        == (token_store.stored(played.state)["ann"]["access_token"])
     )
     headers = document.pop("headers")
     assert headers["Content-Length"] == "20"
@@ -602,7 +602,7 @@ def test_what_curl_sends_when_it_is_pasted_is_what_call_sends(
 def test_a_pasted_line_means_the_same_user_and_stack(
     played: Played, no_credentials: pytest.MonkeyPatch
 ) -> None:
-    tokens.store(played.state, "o'neil; $(x)", session(sub="other"))
+    token_store.store(played.state, "o'neil; $(x)", session(sub="other"))
     folder = played.cli.folder / "it's"
     folder.mkdir()
     copy = folder / "state.json"
@@ -617,7 +617,7 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     assert elsewhere.startswith(f"{sys.executable} -P -m cogauth token ")
     for pasted, env in ((line, {}), (elsewhere, {"PATH": path})):
         assert paste(played, pasted, **env).stdout == b'{"message": "Hello"}'
-    expected = tokens.stored(played.state)["o'neil; $(x)"]["id_token"]
+    expected = token_store.stored(played.state)["o'neil; $(x)"]["id_token"]
     assert {r.headers["Authorization"] for r in played.gateway.requests} == {expected}
 
 
@@ -650,7 +650,7 @@ def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played
     done = paste(played, line, COGAUTH_JSON="1", COGAUTH_TYPE="access")
     assert done.stdout == b'{"message": "Hello"}'
     (sent,) = played.gateway.requests
-    assert sent.headers["Authorization"] == tokens.stored(played.state)["ann"]["id_token"]
+    assert sent.headers["Authorization"] == token_store.stored(played.state)["ann"]["id_token"]
     refused = played.run("token", "--header", "--json", code=2).document
     assert "--header and --json exclude each other" in refused["error"]
 
@@ -692,7 +692,7 @@ def test_times_are_local(played: Played) -> None:
 
 
 def test_whose_token_it_is_must_be_clear(played: Played) -> None:
-    tokens.store(played.state, "ben", session())
+    token_store.store(played.state, "ben", session())
     for command in (("call", "GET", "/hello"), ("curl", "GET", "/hello"), ("token",)):
         played.refuse(*command, says="there are those of ann, ben. Give --username NAME.")
     played.state.tokens_path.unlink()
@@ -716,16 +716,16 @@ def test_without_a_stack_there_is_no_token(
 def test_two_at_once_keep_each_others_tokens(played: Played) -> None:
     names = [f"user{n}" for n in range(24)]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda name: tokens.store(played.state, name, session()), names))
-        list(threads.map(lambda name: tokens.forget(played.state, name), names[:8]))
-    assert sorted(tokens.stored(played.state)) == sorted(["ann", *names[8:]])
+        list(threads.map(lambda name: token_store.store(played.state, name, session()), names))
+        list(threads.map(lambda name: token_store.forget(played.state, name), names[:8]))
+    assert sorted(token_store.stored(played.state)) == sorted(["ann", *names[8:]])
     assert played.state.tokens_path.stat().st_mode & 0o777 == 0o600
     # "ANN" is the same user to the pool.
-    tokens.store(played.state, "ANN", session())
-    assert "ann" not in tokens.stored(played.state)
+    token_store.store(played.state, "ANN", session())
+    assert "ann" not in token_store.stored(played.state)
     # Nothing outlives the stack.
     played.state.remove()
-    tokens.store(played.state, "late", session())
+    token_store.store(played.state, "late", session())
     assert list(played.cli.state.parent.iterdir()) == []
 
 

@@ -31,8 +31,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_environments import standing
 
+from cogauth.aws.clients import Aws
 from cogauth.client.transport import request, session
-from cogauth.context import Aws
 from cogauth.errors import LoginError
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from template_tools import render
 from test_engine import STACK, UNCHANGED, fact, stage
 
-from cogauth import engine
+from cogauth import cors, engine
 from cogauth.errors import CogauthError, UsageError
-from cogauth.gateway import cors
-from cogauth.record.state import CREATED, CREATING
+from cogauth.record.records import CREATED, CREATING
 from cogauth.settings import Settings
-from cogauth.steps.apigateway import FUNCTION_FAILED, SignInIntegration, response_template
+from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,10 +28,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_environments import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
 
-from cogauth.aws.environment import SHORTEST_HIDDEN, in_force, redact
-from cogauth.context import Aws
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import SHORTEST_HIDDEN, Keys, in_force, redact
 from cogauth.errors import CogauthError
-from cogauth.local.process import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

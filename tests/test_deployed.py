@@ -14,8 +14,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from conftest import REGION, Account, Call, refusal
 
-from cogauth.gateway import rest_apis
-from cogauth.gateway.deployed import Pending, deployed, pending
+from cogauth.gateway import export, rest_apis
+from cogauth.gateway.deployed import deployed
+from cogauth.gateway.pending import Pending, pending
 from cogauth.gateway.rest_apis import Guard, Issuer, LiveMethod
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
     account.up()
     ctx = account.context()
     with account.calls.watched(aws_says(SUMMARY, EXPORT)) as calls:
-        rest_apis.export(ctx, ctx.fact("rest_api"), "dev")
+        export.export(ctx, ctx.fact("rest_api"), "dev")
     sent = next(call.sent for call in calls if call.operation == "GetExport")
     assert sent["query_string"]["extensions"] == "integrations,authorizers"
 

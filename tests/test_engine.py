@@ -11,7 +11,7 @@ from conftest import Account, Call, StoppedError, inventory, refusal, statements
 
 from cogauth import engine
 from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
-from cogauth.record.state import CREATED, CREATING
+from cogauth.record.records import CREATED, CREATING
 from cogauth.steps import STEPS
 
 ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"

@@ -25,21 +25,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
 from cogauth.checks import explain as explaining
 from cogauth.checks.explain import Diagnosis, diagnose
 from cogauth.checks.explain.address import Address, check_suffix, parse_url
-from cogauth.checks.explain.causes import CHECKS, JWT_CHECKS, TOKEN_CHECKS, audience_matches
+from cogauth.checks.explain.causes import CHECKS
 from cogauth.checks.explain.evidence import Answer as Got
 from cogauth.checks.explain.evidence import Evidence, length, read_token
 from cogauth.checks.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
+from cogauth.checks.explain.token_causes import JWT_CHECKS, TOKEN_CHECKS, audience_matches
 from cogauth.cli.explain import _show
 from cogauth.client import tokens
-from cogauth.context import Aws, Context
+from cogauth.context import Context
 from cogauth.errors import LoginError, UsageError
-from cogauth.gateway import rest_apis
+from cogauth.gateway import routing
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
-from cogauth.local.process import Keys
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
@@ -1246,8 +1248,8 @@ def test_urls_of_aws(tmp_path: Path) -> None:
 def test_a_slash_that_is_encoded_parts_nothing(tmp_path: Path) -> None:
     url = f"https://a.execute-api.{REGION}.amazonaws.com/dev/orders/a%2Fb"
     address = parse_url(on_aws(tmp_path), url)
-    assert rest_apis.route({"/orders/{id}": {"GET": 1}}, "GET", address.path)[1] == 1
-    assert rest_apis.route({"/orders/a/b": {"GET": 1}}, "GET", address.path)[0] is None
+    assert routing.route({"/orders/{id}": {"GET": 1}}, "GET", address.path)[1] == 1
+    assert routing.route({"/orders/a/b": {"GET": 1}}, "GET", address.path)[0] is None
 
 
 @pytest.mark.parametrize(

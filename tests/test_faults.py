@@ -30,12 +30,13 @@ from moto import mock_aws
 from test_engine import STACK, configuration, standing, unrecorded
 from test_kept import shown
 
+from cogauth.aws.clients import Aws
 from cogauth.aws.errors import AWS_ERRORS
-from cogauth.context import Aws
 from cogauth.errors import CogauthError
-from cogauth.record.state import CREATED, State, load
-from cogauth.steps.apigateway import Integration, Method
+from cogauth.record.records import CREATED
+from cogauth.record.state import State, load
 from cogauth.steps.iam import RolePolicy
+from cogauth.steps.methods import Integration, Method
 
 # What of a call's body says which resource it is about.
 NAMING = (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cogauth.aws import parallel
 from cogauth.engine import graph
 
 PATIENCE = 30
@@ -118,10 +119,10 @@ def test_an_interruption_of_the_main_thread_stops_it_and_waits_for_what_is_in_fl
 
 
 def test_each_returns_in_order_and_raises_the_first_error() -> None:
-    assert graph.each([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+    assert parallel.each([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
 
     def fail(text: str) -> None:
         raise ValueError(text)
 
     with pytest.raises(ValueError, match="first"):
-        graph.each([lambda: None, lambda: fail("first"), lambda: fail("second")])
+        parallel.each([lambda: None, lambda: fail("first"), lambda: fail("second")])

@@ -20,13 +20,14 @@ from test_attach import (
     put_jwt,
 )
 
-from cogauth import engine, guards
-from cogauth.checks.verify import find_target
+from cogauth import engine
+from cogauth.attach import guards
+from cogauth.attach.guards import Comparison, Seen
+from cogauth.checks.verify.targets import find_target
 from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
-from cogauth.guards import Comparison, Seen
 
 if TYPE_CHECKING:
     from conftest import Account, Call

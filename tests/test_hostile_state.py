@@ -57,14 +57,16 @@ from test_ownership import (
 )
 
 from cogauth import engine
-from cogauth.cli.common import Target, local_stacks
-from cogauth.client import tokens
+from cogauth.cli.local_stacks import local_stacks
+from cogauth.cli.options import Target
+from cogauth.client import token_store, tokens
 from cogauth.engine import Wanted
 from cogauth.errors import CogauthError, StateError
 from cogauth.record import forms
-from cogauth.record.files import beside, trusting
+from cogauth.record.files import beside
 from cogauth.record.lock import hold
 from cogauth.record.state import State, load
+from cogauth.record.trust import trusting
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
 
@@ -491,7 +493,7 @@ def test_a_state_file_is_trusted_on_the_users_word(
             locks = [beside(path, "lock"), beside(beside(path, "tokens"), "lock")]
         state = load(path)
         assert state is not None
-        tokens.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+        token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
         for file in (*locks, state.tokens_path, path):
             share(file)
         for given in (["--trust-state"], []):
@@ -506,9 +508,9 @@ def test_a_state_file_is_trusted_on_the_users_word(
         in_process("down", "--yes")
         assert aws.requests
     with trusting(path.parent):
-        assert set(tokens.stored(state)) == {"ann"}
-        tokens.store(state, "bob", dict.fromkeys(tokens.NAMES, "eyJ0"))
-        assert set(tokens.stored(state)) == {"ann", "bob"}
+        assert set(token_store.stored(state)) == {"ann"}
+        token_store.store(state, "bob", dict.fromkeys(tokens.NAMES, "eyJ0"))
+        assert set(token_store.stored(state)) == {"ann", "bob"}
         assert state.options.endswith(" --trust-state")
     assert not state.options.endswith(" --trust-state")
 
@@ -522,9 +524,9 @@ def test_tokens_that_others_may_write_are_refused(
     at(tmp_path / "cogauth.json")
     state = load(tmp_path / "cogauth.json")
     assert state is not None
-    tokens.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+    token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
     share(state.tokens_path)
-    for act in (lambda: tokens.stored(state), lambda: tokens.forget(state, "ann")):
+    for act in (lambda: token_store.stored(state), lambda: token_store.forget(state, "ann")):
         with pytest.raises(CogauthError, match="cogauth-tokens is not cogauth's own file"):
             act()
 
@@ -664,7 +666,7 @@ def test_an_api_of_somebody_else_gets_neither_password_nor_token(
             at(path, endpoint_url=aws.url, resources=whole_stack(rest_api="evil1"))
             state = load(path)
             assert state is not None
-            tokens.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+            token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
             for words in (
                 ["test-login", "--username", "ann"],
                 ["token", "--username", "ann"],

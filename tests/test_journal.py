@@ -9,10 +9,10 @@ from conftest import Account, Call, Silent, StoppedError, refusal
 from test_engine import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
 
 from cogauth import engine
-from cogauth.aws.moods import MOODS, passing
+from cogauth.aws.transient import MOODS, passing
 from cogauth.context import Context
 from cogauth.errors import CogauthError
-from cogauth.record.state import CREATED, CREATING
+from cogauth.record.records import CREATED, CREATING
 from cogauth.steps.base import Step
 
 

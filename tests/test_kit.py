@@ -14,7 +14,7 @@ import pytest
 import requests
 from cli_tools import KEYS, REGION, Cli, Result, client, command_line, in_process
 
-from cogauth.client import tokens
+from cogauth.client import token_store, tokens
 from cogauth.record import state as state_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Kit:
 
     @property
     def stored(self) -> dict[str, dict[str, str]]:
-        return tokens.stored(self.state)
+        return token_store.stored(self.state)
 
     @property
     def cognito(self) -> Any:
@@ -74,7 +74,7 @@ class Kit:
         changed = {
             name: with_claims(former[name], **claims) for name in ("id_token", "access_token")
         }
-        tokens.store(self.state, username, {**former, **changed})
+        token_store.store(self.state, username, {**former, **changed})
 
 
 def with_claims(token: str, **claims: Any) -> str:
@@ -160,10 +160,10 @@ def test_an_editors_mark_is_no_part_of_the_password(
     kit: Kit, no_credentials: pytest.MonkeyPatch
 ) -> None:
     kit.token("eva")
-    tokens.forget(kit.state, "eva")
+    token_store.forget(kit.state, "eva")
     no_credentials.setenv("COGAUTH_PASSWORD", f"\ufeff{PASSWORD}")
     assert kit.token("eva")
-    tokens.forget(kit.state, "eva")
+    token_store.forget(kit.state, "eva")
     no_credentials.delenv("COGAUTH_PASSWORD")
     assert kit.token("eva", "--password-stdin", typed=f"\ufeff{PASSWORD}\n")
 
@@ -205,7 +205,7 @@ def test_a_session_that_is_over_asks_for_the_password(
     kit: Kit, ann: str, no_credentials: pytest.MonkeyPatch
 ) -> None:
     over = {**kit.stored[ann], "refresh_token": "garbage"}
-    tokens.store(kit.state, ann, over)
+    token_store.store(kit.state, ann, over)
     kit.change(ann, exp=1)
     with no_credentials.context() as without:
         without.delenv("COGAUTH_PASSWORD")
@@ -235,7 +235,7 @@ def test_a_disabled_user_gets_no_token(kit: Kit) -> None:
 
 
 def test_a_wrong_password_gets_no_token(kit: Kit, ann: str) -> None:
-    tokens.forget(kit.state, ann)
+    token_store.forget(kit.state, ann)
     said = kit.run("token", "--username", ann, "--password-stdin", typed="Wrong-1234\n", code=1).err
     assert "The username or password is incorrect (wrong_credentials)" in said
     assert ann not in kit.stored
@@ -346,7 +346,7 @@ def test_a_user_is_deleted_with_the_stored_tokens(kit: Kit) -> None:
 
 
 def test_tokens_of_a_user_who_is_gone_are_dropped_as_well(kit: Kit, ann: str) -> None:
-    tokens.store(kit.state, "gone", kit.stored[ann])
+    token_store.store(kit.state, "gone", kit.stored[ann])
     kit.run("users", "--delete", "GONE", "--yes", code=1)
     assert "gone" not in kit.stored
     assert ann in kit.stored

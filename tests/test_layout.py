@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,24 @@ def test_nothing_sleeps_but_the_waiter(path: Path) -> None:
     assert "time.sleep" not in path.read_text()
 
 
-def test_steps_dont_know_the_engine() -> None:
-    for path in (ROOT / "cogauth" / "steps").glob("*.py"):
-        assert not [name for name in imports(path) if name.startswith("cogauth.engine")]
+@pytest.mark.parametrize("package", ["cogauth", "benchmarks"])
+def test_no_import_goes_in_a_circle(package: str) -> None:
+    """Neither between folders, whatever their names, nor between the files of one."""
+    for folder in [ROOT / package, *filter(Path.is_dir, (ROOT / package).rglob("*"))]:
+        TopologicalSorter(rooms(folder)).prepare()
+
+
+def rooms(folder: Path) -> dict[str, set[str]]:
+    """Return for each file and folder in a folder those beside it that it imports from."""
+    prefix = ".".join(folder.relative_to(ROOT).parts) + "."
+    beside = {path.stem for path in folder.iterdir()} - {"__init__", "__pycache__"}
+    found: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        room = path.relative_to(folder).parts[0].removesuffix(".py")
+        inner = [name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)]
+        found.setdefault(room, set()).update({name.split(".")[0] for name in inner} & beside)
+        found[room].discard(room)
+    return found
 
 
 @pytest.mark.parametrize("path", HANDLERS, ids=lambda path: path.name)

@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from cogauth.aws.environment import Keys
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import (
-    FOLDER,
-    MARKED,
-    MARKER,
-    Keys,
-    LocalAws,
-    Started,
-)
+from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws, Started
 
 if TYPE_CHECKING:
     from types_boto3_cognito_idp import CognitoIdentityProviderClient

@@ -30,10 +30,12 @@ from hypothesis import strategies as st
 
 from cogauth.local import cognito
 from cogauth.local.cognito import _UsersInAnyCase
-from cogauth.local.process import FOLDER, Keys, LocalAws
+from cogauth.local.process import FOLDER, LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cogauth.aws.environment import Keys
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"

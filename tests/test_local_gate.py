@@ -21,8 +21,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cogauth.aws.environment import Keys
 from cogauth.local import gate
-from cogauth.local.process import FOLDER, Keys, LocalAws, Started
+from cogauth.local.process import FOLDER, LocalAws, Started
 
 pytestmark = pytest.mark.local
 

@@ -30,14 +30,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
-from cogauth.checks.login import READY_WITHIN_S, LoginResult, check_login
+from cogauth.checks.login import LoginResult, check_login
 from cogauth.client import sessions, tokens
+from cogauth.client.signin import READY_WITHIN_S
 from cogauth.client.tokens import NAMES
 from cogauth.client.transport import session
-from cogauth.context import Aws, Context
+from cogauth.context import Context
 from cogauth.errors import LoginError, UsageError
-from cogauth.local.process import Keys
 from cogauth.record.state import State
 from cogauth.settings import Settings
 

@@ -35,7 +35,8 @@ from hypothesis import strategies as st
 from cogauth.cli import cli as program
 from cogauth.cli.outputs import export
 from cogauth.local.process import LocalAws
-from cogauth.record.state import CREATING, DELETING, State
+from cogauth.record.records import CREATING, DELETING
+from cogauth.record.state import State
 from cogauth.settings import Settings
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from test_engine import (
 
 from cogauth import engine
 from cogauth.errors import CogauthError, NameTakenError, NotOwnedError, UsageError
-from cogauth.record.state import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
+from cogauth.record.records import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from test_attach import OTHER_POOL, Orders, attach, detach, only_a_pool
 from test_engine import OTHER_TRUST
 
-from cogauth.context import Aws
+from cogauth.aws.clients import Aws
 
 ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"

@@ -18,12 +18,15 @@ from cli_tools import in_process
 from test_own_files import PLANTED, ROWS, a_folder, a_pipe, another_users, is_root, portrait
 from test_state import disk_full_at
 
-from cogauth.cli.common import Target, local_stacks, stop_unused_local
+from cogauth.aws.environment import Keys
+from cogauth.cli.local_stacks import local_stacks, stop_unused_local
+from cogauth.cli.options import Target
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import FOLDER, MARKED, MARKER, Keys, KnownData, LocalAws
-from cogauth.record.files import beside, check_writable, is_kept, read_input, trusting
+from cogauth.local.process import FOLDER, MARKED, MARKER, KnownData, LocalAws
+from cogauth.record.files import beside, check_writable, is_kept
 from cogauth.record.state import State, load
+from cogauth.record.trust import read_input, trusting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

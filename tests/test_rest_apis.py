@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.errors import UsageError
-from cogauth.gateway.rest_apis import (
-    Guard,
-    Method,
-    Routes,
-    choose_stage,
-    find_api,
-    matches,
-    nearest,
-    route,
-)
+from cogauth.gateway.rest_apis import Guard, Method, Routes, choose_stage, find_api
+from cogauth.gateway.routing import matches, nearest, route
 
 if TYPE_CHECKING:
     from conftest import Account

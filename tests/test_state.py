@@ -19,15 +19,8 @@ from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, Sta
 from cogauth.record import forms
 from cogauth.record import state as state_file
 from cogauth.record.files import beside, check_writable
-from cogauth.record.state import (
-    CREATED,
-    CREATING,
-    DELETING,
-    OUTDATED,
-    Authorization,
-    State,
-    load,
-)
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Authorization
+from cogauth.record.state import State, load
 from cogauth.settings import Settings
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

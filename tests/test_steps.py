@@ -12,7 +12,7 @@ import pytest
 from conftest import Account, Call, refusal, statements
 from moto import mock_aws
 
-from cogauth.context import Aws
+from cogauth.aws.clients import Aws
 from cogauth.errors import CogauthError
 from cogauth.record.state import State
 from cogauth.steps.lambda_ import package

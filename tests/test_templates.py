@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from template_tools import render
 
-from cogauth.steps.apigateway import (
+from cogauth.steps.methods import (
     FUNCTION_FAILED,
     STATUS_BY_CODE,
     SignInIntegration,

@@ -19,7 +19,7 @@ from test_fresh import stopped_down
 
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
-from cogauth.steps.cognito import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
+from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
 
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",

@@ -33,14 +33,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proxy_tools import Call, Gate, Proxy, Strike
 
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
-from cogauth.checks import verify as verifying
-from cogauth.checks.verify import Place, Row, Verification, find_target, verify
-from cogauth.client import calls, tokens
-from cogauth.context import Aws, Context
+from cogauth.checks.verify import run as verifying
+from cogauth.checks.verify import targets, throwaway
+from cogauth.checks.verify.run import Verification, verify
+from cogauth.checks.verify.targets import Place, Row, find_target
+from cogauth.client import calls, token_store, tokens
+from cogauth.context import Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
 from cogauth.gateway.rest_apis import COGNITO, Guard, Method
-from cogauth.local.process import Keys
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import CHARACTER_CLASSES, Settings
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
     from cli_tools import Running
 
-    from cogauth.record.state import Attachment, Authorization
+    from cogauth.record.records import Attachment, Authorization
 
 pytest_plugins = ("cli_tools",)
 
@@ -284,10 +287,10 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
         )["AuthenticationResult"]["IdToken"]
         # Neither one that the pool didn't make nor one that still holds is taken for it.
         header, payload, _ = old.split(".")
-        tokens.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
+        token_store.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
         rows, _ = standing.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
-        tokens.store(ctx.state, "ann", all_of(old))
+        token_store.store(ctx.state, "ann", all_of(old))
         rows, result = standing.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
         assert result.ok
@@ -457,9 +460,9 @@ def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
     # API Gateway's own 401 can't choose among them.
     assert found[0] == ("CORS headers on 401", None)
     assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
-    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], verifying.FOREIGN]
+    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], targets.FOREIGN]
     # Where any origin is echoed, all pages are let in.
-    run = Played(standing, *named, (200, {header: verifying.FOREIGN}), origins=origins)
+    run = Played(standing, *named, (200, {header: targets.FOREIGN}), origins=origins)
     assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
     # Another emulator may ignore mapping templates.
     run = Played(standing, (200, {}), origins=origins)
@@ -728,8 +731,8 @@ def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
     """Where GET is a method of its own, a GET would say nothing about ANY."""
     routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
     any_method = routes["/a"]["ANY"]
-    assert verifying._verb(routes, any_method) == asked
-    assert verifying._is_meant(routes, any_method, "/a")
+    assert targets._verb(routes, any_method) == asked
+    assert targets._is_meant(routes, any_method, "/a")
 
 
 @pytest.mark.local
@@ -792,7 +795,7 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     ctx.aws.cognito.meta.events.register(name, killed)
     try:
         with pytest.raises(SystemExit):
-            run.check(verifying.new_user(ctx), "Correct-Horse-7")
+            run.check(throwaway.new_user(ctx), "Correct-Horse-7")
     finally:
         ctx.aws.cognito.meta.events.unregister(name, killed)
     (left,) = standing.users()
@@ -935,14 +938,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     ctx = replace(standing.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    verifying.remove_users(ctx)
+    throwaway.remove_users(ctx)
     assert standing.state().throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
-    verifying.remove_users(later)
+    throwaway.remove_users(later)
     assert standing.state().throwaway_users == {}
     # Whoever has been answered knows.
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    verifying.remove_users(ctx, USER)
+    throwaway.remove_users(ctx, USER)
     assert standing.state().throwaway_users == {}
 
 
@@ -1004,7 +1007,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
     assert left.startswith("cogauth-verify-")
     later = replace(standing.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = standing.up["endpoint_url"]
-    verifying.remove_users(later)
+    throwaway.remove_users(later)
     assert standing.state().throwaway_users == {}
 
 
@@ -1014,7 +1017,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
 )
 def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
     settings = Settings(password_min_length=least, password_require=tuple(required))
-    password = verifying.new_password(settings)
+    password = throwaway.new_password(settings)
     assert max(least, 32) <= len(password) <= 256
     assert any(c.isupper() for c in password)
     assert any(c.islower() for c in password)

@@ -9,7 +9,8 @@ from conftest import FakeTime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.aws.waiting import TimedOutError, Wait, Waiter, code_of, message_of
+from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.waiting import TimedOutError, Wait, Waiter
 
 
 def refused(code: str) -> ClientError:

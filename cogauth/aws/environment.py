@@ -8,14 +8,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import secrets
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from cogauth.errors import TOKEN_LIKE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 # Of a credential's characters; a line end or a blank comes of copying.
 SENDABLE = re.compile(r"[!-~]+")
@@ -201,3 +203,49 @@ def _check_bundle(where: str, path: str) -> None:
             f"The CA bundle {path!r} ({where}) can't be used: {why}. Give a file with certificates "
             "in PEM form, or set none."
         ) from error
+
+
+def as_endpoint(text: Any) -> str | None:
+    """Return a URL as an endpoint is kept: scheme and host in small letters, no slash at the end.
+
+    Returns:
+        None for what can't be an endpoint: it is http or https, with a host, no user and no query.
+    """
+    # urlsplit drops a line end.
+    if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):
+        return None
+    try:
+        parts = urlsplit(text)
+        fits = (
+            parts.scheme in {"http", "https"}
+            and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not {"?", "#", "\\"} & set(text)
+        )
+    except ValueError:
+        return None
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/") if fits else None
+
+
+_KEY_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+KEY_ID = re.compile(f"AKIA[{_KEY_ID_LETTERS}]{{16}}")
+SECRET = re.compile(r"[\w-]{40}", re.ASCII)
+
+
+class Keys(NamedTuple):
+    """The key pair of the root of a local AWS's account: whoever has it may do all there."""
+
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return "Keys(…)"  # A traceback may be shown to others.
+
+    @classmethod
+    def new(cls) -> Keys:
+        """Make one that nobody knows."""
+        return cls(
+            "AKIA" + "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(16)),
+            secrets.token_urlsafe(30),
+        )

@@ -12,8 +12,9 @@ from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.environment import in_force, mentioned, redact, unsendable
-from cogauth.aws.waiting import TimedOutError, code_of, message_of
+from cogauth.aws.waiting import TimedOutError
 from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:

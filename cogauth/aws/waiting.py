@@ -31,16 +31,6 @@ class Clock(Protocol):
         """Return the time in seconds."""
 
 
-def code_of(error: ClientError) -> str:
-    """Return AWS's error code, as ``AccessDeniedException``."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def message_of(error: ClientError) -> str:
-    """Return AWS's error message."""
-    return str(error.response.get("Error", {}).get("Message", ""))
-
-
 @dataclass(frozen=True)
 class Wait:
     """Something that is not so yet.

@@ -1,6 +1,6 @@
 """Whether it works.
 
 - ``login.py`` signs in and tries the guarded method.
-- ``verify.py`` checks the guard by real calls.
+- ``verify/`` checks the guard by real calls.
 - ``explain/`` says why a call is refused.
 """

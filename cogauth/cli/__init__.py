@@ -14,14 +14,15 @@ import click
 from cogauth import __version__
 from cogauth.cli.attach import attach, detach
 from cogauth.cli.call import call, curl
-from cogauth.cli.common import is_about_output, on_ending
 from cogauth.cli.demo import demo
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
+from cogauth.cli.interrupt import on_ending
+from cogauth.cli.login import test_login
+from cogauth.cli.options import is_about_output
 from cogauth.cli.output import notice, print_json
 from cogauth.cli.outputs import outputs
 from cogauth.cli.recover import recover
-from cogauth.cli.test_login import test_login
 from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users

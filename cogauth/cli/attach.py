@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cogauth.cli.common import Target, connect, require_state, target_options, where, writer_options
+from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
+from cogauth.cli.stacks import connect, require_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.attach.guards import Finding
     from cogauth.context import Context
     from cogauth.engine import Api, Attached, Detached, Plan, Row
-    from cogauth.guards import Finding
 
 Result = TypeVar("Result")
 
@@ -301,7 +302,7 @@ def _show_pending(plan: Plan, say: Callable[[str], None]) -> None:
 
 def _say_tokens(scopes: tuple[str, ...]) -> None:
     """Say which tokens the methods take."""
-    from cogauth.engine.attach_plan import SIGN_IN_SCOPE
+    from cogauth.attach.attach import SIGN_IN_SCOPE
 
     if not scopes:
         notice("The methods take ID tokens: no --scope was given.")
@@ -362,7 +363,8 @@ def _run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
 
 def _list(target: Target, wanted: str, method: str | None, stage: str | None) -> int:
     """Show an API's methods and what guards each; and which were attached, and have lost that."""
-    from cogauth import engine, guards
+    from cogauth import engine
+    from cogauth.attach import guards
 
     ctx = _context(target)
     api = engine.read_api(ctx, wanted)

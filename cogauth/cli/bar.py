@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from cogauth.cli.common import report_once
 from cogauth.cli.output import console, notice
 from cogauth.cli.progress import Display
+from cogauth.cli.stacks import report_once
 from cogauth.printable import one_line
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_data, print_json
 from cogauth.cli.session import get_tokens, standing, user_options
+from cogauth.cli.stacks import require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:

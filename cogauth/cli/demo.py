@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cogauth.cli.common import Target, new_stack, on_ending, target_options
+from cogauth.cli.interrupt import on_ending
+from cogauth.cli.new_stack import new_stack
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.settings import PROTECTED_PATH, Settings
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from cogauth.context import Aws
+    from cogauth.aws.clients import Aws
 
 
 @dataclass
@@ -96,7 +98,7 @@ def _temporary_folder() -> Iterator[Path]:
     import tempfile
 
     from cogauth.local.process import FOLDER, LocalAws
-    from cogauth.record.files import check_place
+    from cogauth.record.trust import check_place
 
     check_place(Path(tempfile.gettempdir()) / FOLDER)
     on_ending(_interrupt_once)

@@ -8,20 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    connect,
-    load_state,
-    local_users,
-    report_once,
-    require_state,
-    search,
-    stop_unused_local,
-    target_options,
-    where,
-    writer_options,
-)
+from cogauth.cli.local_stacks import local_users, search, stop_unused_local
+from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import ask, confirm, notice, print_json, say
+from cogauth.cli.stacks import connect, load_state, report_once, require_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, complete_stack, require_state, target_options
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _typed(option: str) -> bool:
 
 
 def _checked(method: str, header: str) -> str:
-    from cogauth.gateway.rest_apis import VERBS
+    from cogauth.gateway.routing import VERBS
 
     verb = method.upper()
     if verb not in VERBS:
@@ -118,9 +119,9 @@ def _from_stdin() -> str:
 
 def _stored(state: State, username: str | None) -> str:
     """Return the stored ID token of a user; of the only one, if none is named."""
-    from cogauth.client import tokens
+    from cogauth.client import token_store
 
-    stored = tokens.stored(state)
+    stored = token_store.stored(state)
     names = sorted(stored)
     if not stored:
         raise UsageError(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
+    from types import FrameType
+
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
@@ -74,3 +76,14 @@ def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
+
+    Not SIG_IGN, to ignore them: Python prints that it lost a signal that comes in that instant.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Ignored from the start: by nohup, or by a shell that runs us in its background.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    check_complete,
-    load_state,
-    no_stack,
-    target_options,
-    unasked,
-)
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import print_data, print_json, say
+from cogauth.cli.stacks import check_complete, load_state, no_stack, unasked
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import PROTECTED_PATH
 

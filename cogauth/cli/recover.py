@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cogauth.cli.common import Target, load_state, search, target_options, where, writer_options
+from cogauth.cli.local_stacks import search
+from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.stacks import load_state, where
 from cogauth.errors import DamagedStateError, UsageError
 
 

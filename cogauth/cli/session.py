@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.common import Target, check_complete, connect, report_once, where
 from cogauth.cli.output import ask, notice
+from cogauth.cli.stacks import check_complete, connect, report_once, where
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
+    from cogauth.cli.options import Target
     from cogauth.context import Context
     from cogauth.record.state import State
 

@@ -9,9 +9,10 @@ import click
 
 from cogauth.cli import stdin
 from cogauth.cli.claims import show_claims
-from cogauth.cli.common import Target, load_state, require_state, target_options
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import ask, print_data, print_json, say
 from cogauth.cli.session import get_tokens, standing, user_options
+from cogauth.cli.stacks import load_state, require_state
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:

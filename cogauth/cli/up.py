@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.common import (
-    Target,
-    connect,
-    load_state,
-    new_stack,
-    target_options,
-    where,
-    writer_options,
-)
+from cogauth.cli.new_stack import new_stack
+from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.outputs import IDS, values_of
+from cogauth.cli.stacks import connect, load_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, Settings
 
@@ -29,7 +23,8 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.record.state import Attachment, State
+    from cogauth.record.records import Attachment
+    from cogauth.record.state import State
 
 DEFAULTS = Settings()
 # Of the methods of an API that have lost their guard so many are named.
@@ -224,7 +219,7 @@ def _cors_notices(ctx: Context) -> Iterator[str]:
 
 def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:
     """Return the options that mean the first method that is attached, as it is."""
-    from cogauth import guards
+    from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.gateway import rest_apis
 
@@ -255,7 +250,7 @@ def _say_lost_guards(ctx: Context) -> None:
 
     The stack stands all the same: what can't be read is told, and no error.
     """
-    from cogauth import guards
+    from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.aws.waiting import Pace
 

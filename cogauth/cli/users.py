@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.session import standing
+from cogauth.cli.stacks import require_state
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.common import Target, complete_stack, require_state, target_options, writer_options
+from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import console, notice, print_json, say, stacked, styled
+from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cogauth.checks.verify import Row, Verification
+    from cogauth.checks.verify.run import Verification
+    from cogauth.checks.verify.targets import Row
 
 VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
 STYLES = {True: "green", False: "bold red", None: "dim"}
@@ -62,8 +64,8 @@ def verify(  # noqa: PLR0913 click passes each option by its name
     """
     begun = time.monotonic()
     require_state(target)
-    from cogauth.checks.verify import find_target
-    from cogauth.checks.verify import verify as run
+    from cogauth.checks.verify.run import verify as run
+    from cogauth.checks.verify.targets import find_target
     from cogauth.cli.interrupt import gently
     from cogauth.record.lock import hold
 

@@ -17,11 +17,11 @@ from botocore.parsers import ResponseParserError
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
+from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.errors import explain
-from cogauth.aws.waiting import code_of, message_of
 from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
-from cogauth.gateway import rest_apis
+from cogauth.gateway import rest_apis, routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -267,7 +267,7 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     by_path: dict[str, dict[str, LiveMethod]] = {}
     for each in methods:
         by_path.setdefault(each.path, {})[each.http_method] = each
-    _, method = rest_apis.route(by_path, call.method, path)
+    _, method = routing.route(by_path, call.method, path)
     if method is None:
         there = rest_apis.shortened(each.name for each in methods)
         raise UsageError(

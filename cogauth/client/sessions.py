@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cogauth.checks.login import sign_in
-from cogauth.client import tokens
+from cogauth.client import token_store, tokens
+from cogauth.client.signin import sign_in
 from cogauth.client.transport import session
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway.rest_apis import check_own
@@ -34,7 +34,7 @@ def whose(state: State, username: str | None) -> str:
     """
     if username:
         return username
-    names = sorted(tokens.stored(state))
+    names = sorted(token_store.stored(state))
     if len(names) == 1:
         return names[0]
     more = "" if names else ", or sign in first with 'cogauth test-login --username NAME'"
@@ -108,12 +108,12 @@ def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str
     if answer["status"] != "success":
         raise LoginError(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
     got = {name: answer[name] for name in tokens.NAMES}
-    tokens.store(ctx.state, username, got)
+    token_store.store(ctx.state, username, got)
     return got
 
 
 def _stored(state: State, username: str) -> dict[str, str] | None:
-    found = tokens.stored(state).items()
+    found = token_store.stored(state).items()
     return next((kept for name, kept in found if name.lower() == username.lower()), None)
 
 

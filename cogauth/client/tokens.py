@@ -1,9 +1,8 @@
-"""The pool's tokens: read, checked by its public keys, and kept beside the state file."""
+"""The pool's tokens: read, and checked by its public keys."""
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,20 +11,15 @@ import jwt
 
 from cogauth.client.transport import request, strict_json
 from cogauth.errors import LoginError, UsageError
-from cogauth.record.files import read_own, write_private
-from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
-    from cogauth.record.state import State
 
 NAMES = ("id_token", "access_token", "refresh_token")
 # The parts of a signed token, and of an encrypted one, as Cognito's refresh tokens are.
 SIGNED, ENCRYPTED = 3, 5
-# How long another command's write to the tokens' file is waited for.
-LOCK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -173,56 +167,3 @@ def public_keys(ctx: Context, http: requests.Session, url: str | None = None) ->
         raise LoginError(
             f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error
-
-
-def stored(state: State) -> dict[str, dict[str, str]]:
-    """Return the tokens that are kept, by username and then by their names.
-
-    Raises:
-        CogauthError: what bears the file's name is not our own.
-    """
-    try:
-        found = json.loads(read_own(state.tokens_path))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {
-        username: kept
-        for username, kept in found.items()
-        if isinstance(kept, dict) and all(isinstance(kept.get(name), str) for name in NAMES)
-    }
-
-
-def store(state: State, username: str, tokens: dict[str, str]) -> None:
-    """Keep a user's tokens beside the state file, for later commands; mode 0600.
-
-    The pool takes a name in any case, so "Ann" takes the place of "ann". Where the stack is gone
-    by now, nothing is kept.
-
-    Raises:
-        CogauthError: the file can't be written.
-    """
-    _change(state, username, {username: tokens})
-
-
-def forget(state: State, username: str) -> None:
-    """Don't keep a user's tokens any longer.
-
-    Raises:
-        CogauthError: the file can't be written.
-    """
-    if state.tokens_path.exists():
-        _change(state, username, {})
-
-
-def _change(state: State, username: str, entry: dict[str, dict[str, str]]) -> None:
-    # Two commands at once would each write what the other has not seen.
-    with hold(state.tokens_path, "token", LOCK_S, advice=""):
-        if state.path.exists():
-            others = {
-                name: kept
-                for name, kept in stored(state).items()
-                if name.lower() != username.lower()
-            }
-            write_private(state.tokens_path, {**others, **entry})

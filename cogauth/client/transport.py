@@ -12,7 +12,7 @@ from cogauth.aws.environment import check_clear, in_force, is_loopback
 from cogauth.errors import LoginError
 
 if TYPE_CHECKING:
-    from cogauth.context import Aws
+    from cogauth.aws.clients import Aws
 
 # To connect, and to read: API Gateway itself gives up on an integration after 29 s.
 TIMEOUT_S = (10, 35)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.client.tokens import forget
-from cogauth.engine.journal import check_pool
+from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
+from cogauth.steps.lookup import check_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

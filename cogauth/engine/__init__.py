@@ -11,23 +11,15 @@ with it. Then it looks again for all that is the stack's.
 Attach and detach, for methods of any API: what each had before is on disk before it is touched.
 """
 
-from cogauth.engine.attach import ATTACH_CLIENTS, Attached, Detached, attach, detach
-from cogauth.engine.attach_plan import (
-    Api,
-    Plan,
-    Row,
-    Wanted,
-    attached_apis,
-    choose,
-    plan_attach,
-    plan_detach,
-    read_api,
-)
+from cogauth.attach.attach import Attached, Wanted, attach, plan_attach
+from cogauth.attach.detach import Detached, attached_apis, detach, plan_detach
+from cogauth.attach.model import Api, Plan, Row, choose, read_api
+from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.engine.down import DownResult, down
 from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down
-from cogauth.engine.journal import Finding, check_names, is_complete, survey
 from cogauth.engine.recover import recover
 from cogauth.engine.up import UP_CLIENTS, Reporter, StepResult, up
+from cogauth.steps.lookup import Finding, check_names, is_complete, survey
 
 __all__ = [
     "ATTACH_CLIENTS",

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from cogauth.attach.detach import detach
+from cogauth.aws import parallel
+from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure, is_definite
-from cogauth.aws.moods import KNOWN_WITHIN_S, UNKNOWN
-from cogauth.aws.waiting import TimedOutError, code_of
+from cogauth.aws.transient import KNOWN_WITHIN_S, UNKNOWN
+from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import graph
-from cogauth.engine.attach import detach
 from cogauth.engine.down_plan import (
     DOWN_CLIENTS,
     deletion_needs,
@@ -21,27 +23,20 @@ from cogauth.engine.down_plan import (
     roots,
     tagged_arns,
 )
-from cogauth.engine.journal import (
-    described,
-    find_after_crash,
-    find_ours,
-    is_fresh,
-    owned,
-    patiently,
-    settling,
-    timestamp,
-    words,
-)
+from cogauth.engine.journal import timestamp
 from cogauth.errors import CogauthError
-from cogauth.record.state import CREATED, CREATING, DELETING, OUTDATED, Record
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Record
 from cogauth.steps import STEPS
+from cogauth.steps.lookup import find_after_crash, find_ours, is_fresh, patiently, settling
+from cogauth.steps.ownership import described, owned, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.engine.down_plan import DownPlan, Stranger
-    from cogauth.steps.base import Live, Resource, Step
+    from cogauth.steps.base import Resource, Step
 
 # What AWS says when something is protected from deletion, or still in use.
 OBSTRUCTED = {
@@ -180,7 +175,7 @@ class _Down:
             partial(self._obstacles, self.roots[key][1], facts)
             for (key, _), facts in self.agreed.items()
         ]
-        self.result.problems += [problem for found in graph.each(looks) for problem in found]
+        self.result.problems += [problem for found in parallel.each(looks) for problem in found]
         if self.result.problems:
             options = self.ctx.state.options
             self.result.problems.append(
@@ -390,7 +385,7 @@ class _Down:
             *(partial(self.roots[key][1].read, ctx, self.recorded[key]) for key in recorded),
             partial(tagged_arns, ctx),
         ]
-        *answers, tagged = graph.each(calls)
+        *answers, tagged = parallel.each(calls)
         there: dict[str, dict[str, Live]] = {}
         for (key, (_, resource)), found in zip(self.roots.items(), answers, strict=False):
             there[key] = {resource.facts(ctx, live)["id"]: live for live in found}

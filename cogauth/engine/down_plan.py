@@ -12,31 +12,25 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from cogauth.attach.detach import plan_detach
+from cogauth.attach.model import Plan
+from cogauth.attach.work import ATTACH_CLIENTS
+from cogauth.aws import parallel
+from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
-from cogauth.aws.moods import ABSENT
-from cogauth.engine import graph
-from cogauth.engine.attach import ATTACH_CLIENTS
-from cogauth.engine.attach_plan import Plan, plan_detach
-from cogauth.engine.journal import (
-    CLIENTS,
-    is_untouched,
-    may_be_adopted,
-    others_of_ours,
-    owned,
-    owner,
-    patiently,
-    read,
-)
+from cogauth.aws.transient import ABSENT
 from cogauth.errors import CogauthError
 from cogauth.steps import STEPS
-from cogauth.steps.base import or_none
+from cogauth.steps.lookup import CLIENTS, is_untouched, others_of_ours, patiently, read
+from cogauth.steps.ownership import may_be_adopted, owned, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.record.state import Record
-    from cogauth.steps.base import Live, Resource, Step
+    from cogauth.record.records import Record
+    from cogauth.steps.base import Resource, Step
 
 DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 
@@ -179,7 +173,7 @@ def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
         *(partial(_look, ctx, step, resource) for step, resource in pairs),
         partial(tagged_arns, ctx),
     ]
-    *looked, tagged = graph.each(calls)
+    *looked, tagged = parallel.each(calls)
     doomed: list[Doomed] = []
     strangers: list[Stranger] = []
     for (step, resource), (named, foreign) in zip(pairs, looked, strict=True):

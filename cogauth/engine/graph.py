@@ -9,6 +9,8 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from cogauth.aws.parallel import WORKERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from threading import Event
@@ -17,8 +19,6 @@ T = TypeVar("T")
 
 # Does a piece of work; it is handed what to call when those that need the piece may begin.
 Work = Callable[[str, Callable[[], None]], None]
-# As many as a stack has resources, and more: one that waits holds nobody up.
-WORKERS = 32
 
 
 def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str, BaseException]:
@@ -75,24 +75,3 @@ def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str
         except BaseException:
             stop.set()
             raise
-
-
-def each(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Make calls that only read, all at once.
-
-    Returns:
-        What they returned, in their order.
-
-    Raises:
-        Exception: what the first of those that failed raised.
-        KeyboardInterrupt: at once; nobody waits for the calls in flight, they change nothing.
-    """
-    pool = ThreadPoolExecutor(WORKERS)
-    patient = True
-    try:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
-    except KeyboardInterrupt:
-        patient = False
-        raise
-    finally:
-        pool.shutdown(wait=patient, cancel_futures=True)

@@ -7,20 +7,23 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cogauth.attach import calls
+from cogauth.attach.work import AT_ONCE, PER_SECOND
 from cogauth.aws.waiting import Pace
-from cogauth.engine.attach import AT_ONCE, PER_SECOND
-from cogauth.engine.journal import described, find_ours, made_at, patiently, survey, words
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
 from cogauth.record import forms
-from cogauth.record.state import CREATED, OUTDATED
-from cogauth.steps import STEPS, attached
+from cogauth.record.records import CREATED, OUTDATED
+from cogauth.steps import STEPS
+from cogauth.steps.lookup import find_ours, patiently, survey
+from cogauth.steps.ownership import described, made_at, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.steps.base import Live, Resource
+    from cogauth.steps.base import Resource
 
 
 def stack_ids(ctx: Context) -> list[str]:
@@ -150,7 +153,7 @@ def _recover_attachments(ctx: Context) -> None:
     for api in rest_apis.all_apis(ctx):
         pace.wait()
         for live in patiently(ctx, partial(rest_apis.authorizers, ctx, api["id"])):
-            if live["name"] == attached.our_name(ctx):
+            if live["name"] == calls.our_name(ctx):
                 _note(ctx, api, live)
 
 

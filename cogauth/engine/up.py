@@ -9,46 +9,48 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from cogauth.aws.errors import AWS_ERRORS, explain, is_definite
-from cogauth.aws.moods import KNOWN_WITHIN_S, PASSES_WITHIN_S
+from cogauth.aws.transient import KNOWN_WITHIN_S, PASSES_WITHIN_S
 from cogauth.aws.waiting import TimedOutError, Wait
 from cogauth.engine import graph
-from cogauth.engine.journal import (
+from cogauth.engine.journal import timestamp, write_fact
+from cogauth.errors import CogauthError, NotOwnedError
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.steps import STEPS
+from cogauth.steps.base import NotKeptError
+from cogauth.steps.lookup import (
     CLIENTS,
     by_explanation,
+    find,
+    find_after_crash,
+    find_ours,
+    others_of_ours,
+    outlived,
+    passing_of,
+    patiently,
+    read,
+)
+from cogauth.steps.ownership import (
     check_case,
     check_owner,
     check_unseen,
     described,
-    find,
-    find_after_crash,
-    find_ours,
     is_taken,
     made_at,
     may_be_adopted,
-    others_of_ours,
-    outlived,
     owned,
     owner,
-    passing_of,
-    patiently,
-    read,
-    timestamp,
     words,
-    write_fact,
 )
-from cogauth.errors import CogauthError, NotOwnedError
-from cogauth.record.state import CREATED, CREATING, DELETING, OUTDATED
-from cogauth.steps import STEPS
-from cogauth.steps.base import NotKeptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from botocore.exceptions import ClientError
 
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.record.state import Record
-    from cogauth.steps.base import Change, Live, Resource, Step
+    from cogauth.record.records import Record
+    from cogauth.steps.base import Change, Resource, Step
 
 UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 CREATED_NOW, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"

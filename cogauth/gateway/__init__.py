@@ -1,6 +1,7 @@
-"""REST APIs of API Gateway.
+"""REST APIs of API Gateway; all here reads.
 
-- ``rest_apis.py`` reads them as they stand: stages, methods, authorizers, where a request leads.
-- ``deployed.py`` reads what a stage serves, and what differs from what stands.
-- ``cors.py`` is which pages may call them.
+- ``rest_apis.py`` reads them as they stand: stages, methods, authorizers.
+- ``routing.py`` says which method a request reaches.
+- ``export.py`` asks what a stage serves, ``deployed.py`` reads the answer, and ``pending.py`` says
+  what a deployment would change.
 """

@@ -7,31 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.waiting import code_of
-from cogauth.gateway import rest_apis
+from cogauth.aws.answers import code_of
+from cogauth.gateway import export
 from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
     HEADER,
     IAM,
-    VERBS,
     WITHOUT_AUTHORIZER,
     Guard,
     Method,
     Routes,
     function_of,
-    guard_of,
-    header_of,
     issuers_of,
 )
+from cogauth.gateway.routing import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import LiveMethod
-    from cogauth.steps.base import Live
 
 # As OpenAPI spells a method that takes every verb; API Gateway itself says ANY.
 ANY_METHOD = "x-amazon-apigateway-any-method"
@@ -134,19 +130,19 @@ def _exported(
 ) -> tuple[dict[str, dict[str, Method]], str | None]:
     """Return the methods that the stage's export shows; and, if it can't be had, what is unseen."""
     try:
-        document = rest_apis.export(ctx, api, stage)
+        document = export.export(ctx, api, stage)
     except ClientError as error:
         document = code_of(error)
     if isinstance(document, str):
         return {}, f"its export ({document})"
     by_name = schemes(document)
     routes: Routes = {}
-    for verb, path, operation in _operations(document):
+    for verb, path, operation in operations_of(document):
         integration = operation.get("x-amazon-apigateway-integration") or {}
         routes.setdefault(path, {})[verb] = Method(
             verb,
             path,
-            _exported_guard(operation.get("security", []), by_name),
+            exported_guard(operation.get("security", []), by_name),
             integration.get("type", "").upper(),
             function_of(integration.get("uri")),
             integration.get("credentials"),
@@ -158,12 +154,12 @@ def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
     """Return who may call each method that a stage has deployed, by the method's name.
 
     Args:
-        document: of the stage's ``rest_apis.export``; emulators' leave most authorizations out.
+        document: of the stage's ``export.export``; emulators' leave most authorizations out.
     """
     by_name = schemes(document)
     return {
-        f"{verb} {path}": _exported_guard(operation.get("security", []), by_name)
-        for verb, path, operation in _operations(document)
+        f"{verb} {path}": exported_guard(operation.get("security", []), by_name)
+        for verb, path, operation in operations_of(document)
     }
 
 
@@ -172,7 +168,7 @@ def schemes(document: Mapping[str, Any]) -> dict[str, Any]:
     return document.get("components", {}).get("securitySchemes") or {}
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the methods of an export: each one's HTTP method, path, and what is said of it."""
     for path, item in document["paths"].items():
         for key, operation in item.items():
@@ -181,7 +177,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
                 yield verb, path, operation
 
 
-def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, Any]) -> Guard:
+def exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, Any]) -> Guard:
+    """Return who may call a method, by the security requirements of its export."""
     guard = Guard()
     for requirement in security:
         for name, scopes in requirement.items():
@@ -199,7 +196,7 @@ def _exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str,
                     scopes=tuple(scopes),
                     authorizer=name,
                     pools=tuple(authorizer.get("providerARNs") or ()),
-                    header=_exported_header(scheme) or "Authorization",
+                    header=exported_header(scheme) or "Authorization",
                     audience=authorizer.get("identityValidationExpression") or None,
                     issuers=issuers_of(authorizer),
                 )
@@ -215,7 +212,7 @@ def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
     return CUSTOM if shown in {"TOKEN", "REQUEST"} else shown
 
 
-def _exported_header(scheme: Mapping[str, Any]) -> str | None:
+def exported_header(scheme: Mapping[str, Any]) -> str | None:
     """Return in which header an exported authorizer looks for the token; None if it isn't shown.
 
     A scheme of OpenAPI's that isn't of the type apiKey has no name of a header.
@@ -223,144 +220,3 @@ def _exported_header(scheme: Mapping[str, Any]) -> str | None:
     shown = scheme.get("x-amazon-apigateway-authorizer") or {}
     source = str(shown.get("identitySource") or "").removeprefix(HEADER)
     return scheme.get("name") or source or None
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A difference between what is deployed and what stands in the API.
-
-    Attributes:
-        what: a method, as ``GET /orders``, or an authorizer, as ``authorizer jwt``.
-        change: ``new``, ``deleted`` or ``changed``.
-        fields: what of it changed.
-    """
-
-    what: str
-    change: str
-    fields: tuple[str, ...] = ()
-
-
-def pending(
-    document: Mapping[str, Any],
-    standing: Iterable[LiveMethod],
-    present: Iterable[Live],
-    *,
-    authorization: bool,
-) -> list[Pending]:
-    """Compare a stage's export with the API's live methods and authorizers.
-
-    Compared are which methods there are; each one's authorization, scopes and API key; its
-    integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
-    and its answers' statuses, parameters and templates; and of the authorizers that methods use
-    the pools, the function or the issuers, the header and AUTHORIZERS_SETTINGS. Gateway responses,
-    the resource policy, models, request validators and documentation are not.
-
-    Args:
-        document: of the stage's ``rest_apis.export``.
-        standing: the API's methods.
-        present: its authorizers.
-        authorization: whether the export shows authorizations; emulators' leave most of them out.
-    """
-    by_name = schemes(document)
-    deployed = {f"{verb} {path}": shown for verb, path, shown in _operations(document)}
-    by_id = {one["id"]: one for one in present}
-    found = []
-    names = set()
-    for live in standing:
-        names.add(live.name)
-        if live.name not in deployed:
-            found.append(Pending(live.name, "new"))
-            continue
-        operation = deployed[live.name]
-        fields = []
-        guard = _exported_guard(operation.get("security", []), by_name)
-        if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
-            fields.append(AUTHORIZATION)
-        shown = operation.get("x-amazon-apigateway-integration") or {}
-        stands = live.live.get("methodIntegration") or {}
-        before, after = _integration(shown), _live_integration(stands)
-        changed = [key for key in after if before[key] != after[key]]
-        fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
-        if fields:
-            found.append(Pending(live.name, "changed", tuple(fields)))
-    found += [Pending(name, "deleted") for name in deployed if name not in names]
-    if authorization:
-        found += _pending_authorizers(by_name, by_id.values())
-    return found
-
-
-def _differing(
-    names: Mapping[str, str], shown: Mapping[str, Any], live: Mapping[str, Any]
-) -> list[str]:
-    """Return what differs of what an export shows; its words of a list are in lower case."""
-    return [
-        word
-        for name, word in names.items()
-        if name in shown and str(shown[name] or "").lower() != str(live.get(name) or "").lower()
-    ]
-
-
-def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        # An export writes what is a word of a list in lower case.
-        "type": str(shown.get("type") or "").lower(),
-        "URI": shown.get("uri") or None,
-        "HTTP method": shown.get("httpMethod") or None,
-        "credentials": shown.get("credentials") or None,
-        "request parameters": shown.get("requestParameters") or {},
-        "request templates": _templates(shown.get("requestTemplates")),
-        "answers": {
-            pattern: _answer(answer) for pattern, answer in (shown.get("responses") or {}).items()
-        },
-    }
-
-
-def _live_integration(live: Mapping[str, Any]) -> dict[str, Any]:
-    # An export knows an answer by the pattern that chooses it, the live API by its status.
-    responses = {
-        answer.get("selectionPattern") or "default": answer
-        for answer in (live.get("integrationResponses") or {}).values()
-    }
-    return _integration({**live, "responses": responses})
-
-
-def _answer(answer: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        str(answer.get("statusCode")),
-        answer.get("responseParameters") or {},
-        _templates(answer.get("responseTemplates")),
-    )
-
-
-def _templates(given: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Return templates without those that pass a body on, which are written in several ways."""
-    return {
-        kind: text for kind, text in (given or {}).items() if text not in {None, "", PASS_THROUGH}
-    }
-
-
-def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) -> list[Pending]:
-    """Compare the authorizers that deployed methods use: an export shows no others."""
-    by_name = {one["name"]: one for one in present}
-    found = []
-    for name, scheme in schemes.items():
-        shown = scheme.get("x-amazon-apigateway-authorizer")
-        if not shown or name not in by_name:
-            # No authorizer; or one that is gone, which the methods show.
-            continue
-        live = by_name[name]
-        fields = []
-        if sorted(shown.get("providerARNs") or []) != sorted(live.get("providerARNs") or []):
-            fields.append("user pools")
-        if (shown.get("authorizerUri") or None) != (live.get("authorizerUri") or None):
-            fields.append("function")
-        header = _exported_header(scheme)
-        if shown.get("type") != "request" and header and header != header_of(live):
-            fields.append("header")
-        issuers = issuers_of(live)
-        if issuers is not None and issuers_of(shown) not in {None, issuers}:
-            fields.append("issuers")
-        fields += _differing(AUTHORIZERS_SETTINGS, shown, live)
-        if fields:
-            found.append(Pending(f"authorizer {name}", "changed", tuple(fields)))
-    return found

@@ -6,23 +6,18 @@ All here reads; ``steps`` changes. What a stage has deployed of it is in ``deplo
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from cogauth.aws.errors import DENIED, EXPIRED, INVALID, THROTTLED
-from cogauth.aws.waiting import code_of, message_of
+from cogauth.aws.answers import Live, or_none
 from cogauth.errors import CogauthError, UsageError
-from cogauth.steps.base import Live, or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cogauth.context import Context
-    from cogauth.record.state import Authorization
+    from cogauth.record.records import Authorization
 
 COGNITO, CUSTOM, JWT = "COGNITO_USER_POOLS", "CUSTOM", "JWT"
 IAM, OPEN = "AWS_IAM", "NONE"
@@ -35,7 +30,6 @@ KNOWN_TYPES = (COGNITO, CUSTOM, JWT, *WITHOUT_AUTHORIZER)
 # application firewall or mutual TLS. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
-VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HEADER = "method.request.header."
 GONE = "NotFoundException"
 # The most that API Gateway gives in a page.
@@ -377,91 +371,3 @@ def function_of(uri: str | None) -> str | None:
     """Return the ARN of the Lambda function that an integration's URI names, or None."""
     match = _LAMBDA_URI.search(uri or "")
     return match[1] if match else None
-
-
-def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
-    """Return what is deployed to a stage, as OpenAPI 3.0; or why that can't be had.
-
-    Source for the two extensions at once: https://github.com/aws/aws-cli/issues/3133
-    """
-    try:
-        answer = ctx.aws.apigateway.get_export(
-            restApiId=api,
-            stageName=stage,
-            exportType="oas30",
-            parameters={"extensions": "integrations,authorizers"},
-            accepts="application/json",
-        )
-        document = json.loads(answer["body"].read())
-    except ClientError as error:
-        if code_of(error) in DENIED | EXPIRED | INVALID | THROTTLED:
-            raise
-        # AWS itself can't export an API whose bodies aren't JSON; an emulator may lack it.
-        return f"{code_of(error)}: {message_of(error)}"
-    except ValueError as error:
-        return f"its answer is no JSON ({error})"
-    paths = document.get("paths") if isinstance(document, dict) else None
-    if not isinstance(paths, dict) or not all(isinstance(one, dict) for one in paths.values()):
-        return "its answer is no OpenAPI document"
-    return document  # type: ignore[no-any-return]
-
-
-# Where a request leads
-
-M = TypeVar("M")
-
-
-def route(
-    by_path: Mapping[str, Mapping[str, M]], verb: str, path: str
-) -> tuple[str | None, M | None]:
-    """Return where API Gateway takes a request: its resource's path, and its method.
-
-    A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
-    method, one with ``{name+}`` that has it answers.
-
-    Args:
-        by_path: the API's methods, by their path and HTTP method.
-        verb: the request's HTTP method.
-        path: the request's, below the stage.
-
-    Returns:
-        None for each of the two that isn't there.
-    """
-    templates = sorted(filter(lambda each: matches(each, path), by_path), key=_vagueness)
-    for template in templates:
-        there = by_path[template]
-        if method := there.get(verb) or there.get("ANY"):
-            return template, method
-    return (templates[0] if templates else None), None
-
-
-def matches(template: str, path: str) -> bool:
-    """Say whether a resource's path, as ``/pets/{id}``, is that of a request."""
-    parts, given = _parts(template), _parts(path)
-    if parts and parts[-1].endswith("+}"):
-        head = parts[:-1]
-        return len(given) > len(head) and _fits(head, given[: len(head)])
-    return len(parts) == len(given) and _fits(parts, given)
-
-
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]
-
-
-def _fits(parts: list[str], given: list[str]) -> bool:
-    return all(
-        part == one or (part.startswith("{") and part.endswith("}"))
-        for part, one in zip(parts, given, strict=True)
-    )
-
-
-def _vagueness(template: str) -> list[int]:
-    kinds = (2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template))
-    return list(kinds)
-
-
-def nearest(routes: Routes, path: str) -> list[str]:
-    """Return the paths that are most like one that isn't there; the first ones if none is."""
-    by_case = {each.lower(): each for each in routes}
-    near = difflib.get_close_matches(path.lower(), by_case, 3, 0.6)
-    return [by_case[each] for each in near] or sorted(routes)[:5]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+from cogauth.aws.environment import Keys
 from cogauth.local import hooks
-from cogauth.local.process import Keys
 from cogauth.printable import one_line
 
 Message = dict[str, Any]

@@ -41,8 +41,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from cogauth.aws.environment import KEY_ID, SECRET, Keys
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.record.files import make_folder, open_own, read_own, remove_own, write_private
 from cogauth.record.lock import hold
@@ -56,9 +57,6 @@ FOLDER = "cogauth-local-aws"
 MARKER = ".cogauth"
 MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
 _DATA_ID = re.compile(r"[0-9a-f]{16}")
-_KEY_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_KEY_ID = re.compile(f"AKIA[{_KEY_ID_LETTERS}]{{16}}")
-_SECRET = re.compile(r"[\w-]{40}", re.ASCII)
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
 _RUN = ["-P", "-m", "cogauth.local.server"]
@@ -73,24 +71,6 @@ _POLL_SECONDS = 0.05
 _LOG_LINES = 10
 # How closely the start of a process and the time of a file can be compared.
 _CLOCK_STEP_SECONDS = 1.0
-
-
-class Keys(NamedTuple):
-    """The key pair of the root of a local AWS's account: whoever has it may do all there."""
-
-    access_key_id: str
-    secret_access_key: str
-
-    def __repr__(self) -> str:
-        return "Keys(…)"  # A traceback may be shown to others.
-
-    @classmethod
-    def new(cls) -> "Keys":
-        """Make one that nobody knows."""
-        return cls(
-            "AKIA" + "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(16)),
-            secrets.token_urlsafe(30),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +111,7 @@ class _Record:
             raise ValueError("no port of cogauth's")
         if type(self.loaded) not in {int, type(None)} or not _DATA_ID.fullmatch(self.data_id):
             raise ValueError("no time or id of cogauth's")
-        sound = _KEY_ID.fullmatch(self.access_key_id) and _SECRET.fullmatch(self.secret_access_key)
+        sound = KEY_ID.fullmatch(self.access_key_id) and SECRET.fullmatch(self.secret_access_key)
         if not sound or not _RUN_ID.fullmatch(self.run):
             raise ValueError("no keys of cogauth's")
 

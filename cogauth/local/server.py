@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
+from cogauth.aws.environment import Keys
 from cogauth.errors import CogauthError
 from cogauth.local import cognito, gate, gateway, hooks
-from cogauth.local.process import Keys, LocalAws
+from cogauth.local.process import LocalAws
 
 
 def main() -> None:

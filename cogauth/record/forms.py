@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 # API Gateway's model has no pattern for its ids. AWS's own have ten characters, emulators' more.
 ID = r"[A-Za-z0-9_-]{1,128}"
@@ -176,26 +175,3 @@ def shown(value: Any) -> str:
     """Return a value as it is quoted in an error: short, and nothing that a terminal acts on."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def as_endpoint(text: Any) -> str | None:
-    """Return a URL as an endpoint is kept: scheme and host in small letters, no slash at the end.
-
-    Returns:
-        None for what can't be an endpoint: it is http or https, with a host, no user and no query.
-    """
-    # urlsplit drops a line end.
-    if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):
-        return None
-    try:
-        parts = urlsplit(text)
-        fits = (
-            parts.scheme in {"http", "https"}
-            and re.fullmatch(r"[\w.:%-]+", parts.hostname or "", re.ASCII)
-            and parts.port != 0
-            and "@" not in parts.netloc
-            and not {"?", "#", "\\"} & set(text)
-        )
-    except ValueError:
-        return None
-    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/") if fits else None

@@ -5,21 +5,10 @@ created, found, compared and deleted in the file of its service. The list is in 
 order; the engine goes by the needs, and does at once what doesn't wait for something else.
 """
 
-from cogauth.steps.apigateway import (
-    ApiResource,
-    Authorizer,
-    Deployment,
-    ProtectedIntegration,
-    ProtectedMethod,
-    RestApi,
-    SignInIntegration,
-    SignInMethod,
-    Stage,
-    sign_in_source_arn,
-)
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
 from cogauth.steps.cors import GATEWAY_RESPONSES, HELLO_PREFLIGHT, SIGN_IN_PREFLIGHT
+from cogauth.steps.deployment import Deployment, Stage
 from cogauth.steps.iam import (
     AUTO_CONFIRM_ROLE,
     SIGN_IN_ROLE,
@@ -28,6 +17,13 @@ from cogauth.steps.iam import (
     RolePolicy,
 )
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
+from cogauth.steps.methods import (
+    ProtectedIntegration,
+    ProtectedMethod,
+    SignInIntegration,
+    SignInMethod,
+)
+from cogauth.steps.rest_api import ApiResource, Authorizer, RestApi, sign_in_source_arn
 
 COGNITO = Caller(
     "cognito-idp", "user_pool", lambda ctx: ctx.fact("user_pool", "arn"), same_account=True
@@ -84,3 +80,5 @@ STEPS = (
     ),
     Step("deployment", "Deployment", (Deployment(), Stage())),
 )
+# By their keys, which are unique.
+RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}

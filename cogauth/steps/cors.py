@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cogauth.gateway import cors
-from cogauth.steps.apigateway import GONE, JSON, MOCK, Integration, Method
-from cogauth.steps.base import Change, Live, Resource, deleted, or_none
+from cogauth import cors
+from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.steps.base import Change, Resource
+from cogauth.steps.methods import MOCK, Integration, Method
+from cogauth.steps.rest_api import GONE, JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
-    from cogauth.record.state import Record
+    from cogauth.record.records import Record
 
 # How long a browser may go by a preflight's answer, in seconds: so long a change may take to reach
 # a page. Chromium takes 7200 at the most.

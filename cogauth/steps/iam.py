@@ -6,17 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cogauth.aws.answers import Live, deleted, or_none
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import UsageError
 from cogauth.settings import NO_BOUNDARY
-from cogauth.steps.base import Change, Live, Resource, deleted, or_none
+from cogauth.steps.base import Change, Resource
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, FunctionSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cogauth.context import Context
-    from cogauth.record.state import Record
+    from cogauth.record.records import Record
     from cogauth.settings import Settings
 
 GONE = "NoSuchEntity"

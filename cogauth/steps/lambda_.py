@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cogauth.aws.answers import Live, deleted, differing, or_none
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
-from cogauth.steps.base import Change, Live, Resource, deleted, differing, or_none
+from cogauth.steps.base import Change, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.context import Context
-    from cogauth.record.state import Record
+    from cogauth.record.records import Record
 
 GONE = "ResourceNotFoundException"
 LOG_RETENTION_DAYS = 30

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cogauth.checks.explain.address import parse_url
-from cogauth.checks.explain.causes import CHECKS, NO_PATH, audience_matches, differences
+from cogauth.checks.explain.causes import CHECKS, differences
 from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause, length
 from cogauth.checks.explain.facts import facts
+from cogauth.checks.explain.gateway_causes import NO_PATH
 from cogauth.checks.explain.gather import gather
+from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.context import Aws
+    from cogauth.aws.clients import Aws
     from cogauth.record.state import State
 
 # The dual-stack hosts' suffix, in the partition aws: the other is the partition's own.

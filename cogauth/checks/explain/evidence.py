@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cogauth.gateway import rest_apis
+from cogauth.gateway import routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -229,12 +229,12 @@ class Evidence:
     @property
     def method(self) -> Method | None:
         """The deployed method."""
-        return rest_apis.route(self.routes, self.verb, self.address.path)[1]
+        return routing.route(self.routes, self.verb, self.address.path)[1]
 
     @property
     def live_method(self) -> Method | None:
         """The method as it is now."""
-        return rest_apis.route(self.live, self.verb, self.address.path)[1]
+        return routing.route(self.live, self.verb, self.address.path)[1]
 
     @property
     def routes(self) -> Routes:

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from cogauth.aws.answers import code_of, message_of, or_none
 from cogauth.aws.errors import DENIED
-from cogauth.aws.waiting import code_of, message_of
 from cogauth.checks.explain.address import check_suffix
 from cogauth.checks.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
-from cogauth.client import tokens
+from cogauth.client import token_store, tokens
 from cogauth.client.transport import json_object, request, session
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import TOKEN_LIKE, LoginError
 from cogauth.gateway import rest_apis
 from cogauth.gateway.deployed import deployed
-from cogauth.steps.base import or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -187,7 +186,7 @@ def _is_revoked(ctx: Context, token: Token) -> bool | None:
 def _beside(state: State, token: Token) -> Token | None:
     """Return the stored access token of the same sign-in."""
     session_id = token.claims.get("origin_jti")
-    for kept in tokens.stored(state).values():
+    for kept in token_store.stored(state).values():
         access = read_token(str(kept.get("access_token", "")))
         if session_id and access.claims.get("origin_jti") == session_id:
             return access

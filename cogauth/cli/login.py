@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cogauth.cli.claims import show_claims
-from cogauth.cli.common import Target, require_state, target_options
+from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password, standing
+from cogauth.cli.stacks import require_state
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
@@ -39,13 +40,13 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     state = require_state(target)
     password = given_password(from_stdin=password_stdin)
     from cogauth.checks import login
-    from cogauth.client import tokens
+    from cogauth.client import token_store
 
     ctx = standing(target, state)
     password = password or ask_password(ctx)
     result = login.check_login(ctx, username, password)
     if result.claims:
-        tokens.store(ctx.state, username, result.tokens)
+        token_store.store(ctx.state, username, result.tokens)
     if target.as_json:
         print_json(result.to_json())
     else:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.waiting import code_of
-from cogauth.gateway import cors
+from cogauth import cors
+from cogauth.aws.answers import code_of
 from cogauth.gateway.rest_apis import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from cogauth.attach.model import Api
     from cogauth.context import Context
-    from cogauth.engine.attach_plan import Api
     from cogauth.gateway.rest_apis import LiveMethod
 
 ALLOW_HEADERS = "Access-Control-Allow-Headers"

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.waiting import code_of
+from cogauth.aws.answers import Live, code_of, deleted, or_none
 from cogauth.gateway.rest_apis import GONE, PAGE, LiveMethod, authorization_of
-from cogauth.steps.apigateway import authorizer_settings
-from cogauth.steps.base import Live, deleted, or_none
+from cogauth.steps.rest_api import authorizer_settings
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.record.state import Authorization
+    from cogauth.record.records import Authorization
 
 # What AWS answers to a method's update that asks for no such authorizer, or is otherwise wrong.
 REFUSED = "BadRequestException"

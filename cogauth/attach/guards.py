@@ -10,18 +10,19 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cogauth.gateway import deployed, rest_apis
-from cogauth.gateway.rest_apis import COGNITO, VERBS, Guard, guard_of, route
-from cogauth.record.state import ATTACHED, ATTACHING, DETACHED, DETACHING
-from cogauth.steps import attached
+from cogauth.attach import calls
+from cogauth.gateway import deployed, export, rest_apis
+from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of
+from cogauth.gateway.routing import VERBS, route
+from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.gateway.rest_apis import LiveMethod
-    from cogauth.record.state import Attachment, Authorization
-    from cogauth.steps.base import Live
+    from cogauth.record.records import Attachment, Authorization
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _served(
     """Return who may call what by each stage's deployment, and what of it can't be seen."""
     if ctx.state.emulated:
         return {}, ""
-    documents = {stage: rest_apis.export(ctx, api, stage) for stage in stages}
+    documents = {stage: export.export(ctx, api, stage) for stage in stages}
     unseen = [
         f"what the stage {stage} serves ({why})"
         for stage, why in documents.items()
@@ -246,7 +247,7 @@ class Recorded:
         if method["status"] == DETACHING:
             now, doing = self.authorizations.get(name), "detach"
             # That is what it was to be given back.
-            if now is None or attached.same(now, method["former"]):
+            if now is None or calls.same(now, method["former"]):
                 found = []
             found = [replace(one, mend=self._detach(name)) for one in found]
         return [
@@ -309,7 +310,7 @@ class Recorded:
             )
             return f"{words} {scopes}"
         others = [pool for pool in guard.pools if pool not in pools]
-        if others and guard.authorizer == attached.our_name(self.ctx):
+        if others and guard.authorizer == calls.our_name(self.ctx):
             return f"{words}, which takes tokens of {', '.join(others)} too"
         return ""
 

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import base64
 import json
-import re
-import secrets
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jwt
 
-from cogauth import guards
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.aws.waiting import TimedOutError
-from cogauth.checks.login import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
-from cogauth.client import tokens
+from cogauth.checks.verify.targets import FOREIGN, Place, Row, Target
+from cogauth.checks.verify.throwaway import new_password, new_user, remove_users
+from cogauth.client import token_store, tokens
+from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED, sign_in
 from cogauth.client.transport import request, session
-from cogauth.engine.journal import check_pool
-from cogauth.errors import CogauthError, UsageError
-from cogauth.gateway import rest_apis
-from cogauth.gateway.cors import ALLOW_ORIGIN, ANY
-from cogauth.gateway.rest_apis import COGNITO, OF_A_TOKEN, Guard, Method, Routes, nearest, route
-from cogauth.record.state import ATTACHED, THROWAWAY
-from cogauth.settings import PROTECTED_PATH
-from cogauth.steps.base import deleted
+from cogauth.cors import ALLOW_ORIGIN, ANY
+from cogauth.errors import CogauthError
+from cogauth.gateway.rest_apis import OF_A_TOKEN
+from cogauth.steps.lookup import check_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,14 +32,6 @@ if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
-    from cogauth.guards import Comparison
-    from cogauth.settings import Settings
-
-GONE = ("UserNotFoundException", "ResourceNotFoundException")
-# One character at the least of each class that a policy may ask for; symbols that Cognito counts
-# as such, and none that a shell or JSON would need quoted.
-ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
-PASSWORD_LENGTH = 32
 GARBAGE = "not-a-token"
 # API Gateway's own errors have it, and a backend's don't. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
@@ -54,89 +39,10 @@ OF_GATEWAY = "x-amzn-ErrorType"
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
 # What AWS answers to a token of the wrong kind or scope isn't documented.
 REFUSED = f"{UNAUTHORIZED}, or the gateway's {FORBIDDEN}"
-CALLED = ("GET", "HEAD")
-# A path that has one of these is no real path.
-GLOB = re.compile(r"[*?\[]")
 REDIRECTION, CLIENT_ERROR = 300, 400
 NEEDS_API_KEY = "not counted: it asks for an API key as well, which verify doesn't have"
-# An origin that is nobody's: the top-level domain is reserved for that.
-FOREIGN = "https://cogauth.invalid"
 # Of the origins that may read the answers so many are tried.
 ORIGINS_TRIED = 3
-
-
-@dataclass(frozen=True)
-class Row:
-    """One check.
-
-    Attributes:
-        check: its name.
-        sent: what was sent, as ``GET /hello, no token``.
-        expected: what should come of it.
-        got: what came of it; empty if the check was not made.
-        ok: whether that is as it should be; None if the check was not made, or is the emulator's
-            word against AWS's.
-        note: why it was not made, or what is to know of it.
-    """
-
-    check: str
-    sent: str
-    expected: str
-    got: str
-    ok: bool | None
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields that ``verify --json`` prints."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A guarded method that is called.
-
-    Attributes:
-        url: where.
-        path: of the URL, below the stage.
-        verb: its HTTP method: GET or HEAD.
-        guard: who may call it, as the API says now.
-        preflight: whether its path has an OPTIONS method.
-        own: whether it is the stack's own protected method, of which the answer is known.
-    """
-
-    url: str
-    path: str
-    verb: str
-    guard: Guard
-    preflight: bool
-    own: bool
-
-    def __str__(self) -> str:
-        """Name the method."""
-        return f"{self.verb} {self.path}"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is checked.
-
-    Attributes:
-        api: the REST API's id.
-        stage: the stage's name.
-        url: of the stage.
-        deployed_at: when the stage was changed last, in seconds since the epoch.
-        places: the guarded methods that are called.
-        not_called: those that aren't, each with the reason.
-        lost: what the stack was attached to, and doesn't guard as recorded; a row for each.
-    """
-
-    api: str
-    stage: str
-    url: str
-    deployed_at: float
-    places: tuple[Place, ...]
-    not_called: tuple[Row, ...] = ()
-    lost: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,218 +63,6 @@ class Verification:
     def ok(self) -> bool:
         """Whether no row differs, and nothing was left behind."""
         return self.left is None and all(row.ok is not False for row in self.rows)
-
-
-# What is to be checked
-
-
-def find_target(
-    ctx: Context, api: str | None = None, path: str | None = None, stage: str | None = None
-) -> Target:
-    """Find the methods that the stack's user pool guards; nothing is called yet.
-
-    Args:
-        ctx: a stack that stands.
-        api: a REST API's id or name; None for the stack's own.
-        path: of the methods: a glob as ``/orders*``, or a real path as ``/orders/7``; None for
-            all (of the stack's own API: the protected method).
-        stage: its name; None for the stack's own, or for the one attached to, or the only one.
-
-    Raises:
-        UsageError: there is no such API, stage or guarded method, or several stages; or none of
-            the methods can be called, and none is known to have lost its guard.
-    """
-    # Where the user that is made for the check signs in, whichever API is meant.
-    rest_apis.check_own(ctx)
-    own = ctx.fact("rest_api")
-    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    found, asked = str(standing["id"]), path
-    if found == own:
-        path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
-    stages = rest_apis.stages(ctx, found)
-    chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
-    name = str(chosen_stage["stageName"])
-    authorizers = rest_apis.authorizers(ctx, found)
-    methods = rest_apis.methods(ctx, found) or []
-    routes = rest_apis.routes_of(methods, authorizers)
-    compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
-    lost = _lost_rows(compared, asked)
-    try:
-        wanted = _guarded(ctx, found, routes, path)
-    except UsageError:
-        if not any(row.ok is False for row in lost):
-            raise
-        wanted = []
-    places: list[Place] = []
-    not_called: list[Row] = []
-    for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
-        verb = _verb(routes, method)
-        place = _real_path(method, verb, path)
-        if isinstance(place, Row):
-            not_called.append(place)
-            continue
-        places.append(
-            Place(
-                ctx.url(place, api=found, stage=name),
-                place,
-                verb,
-                method.guard,
-                "OPTIONS" in routes[method.path] or method.http_method == "ANY",
-                found == own and method.path == PROTECTED_PATH,
-            )
-        )
-    if compared.unknown:
-        not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
-    if not places and not any(row.ok is False for row in lost):
-        # All else that is checked says nothing about the guard.
-        listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
-        raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
-    url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
-    deployed_at = at.timestamp() if at else 0.0
-    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called), lost)
-
-
-def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
-    """Return a row for each method that isn't guarded as recorded, as far as it is asked for.
-
-    That is known without a call of the method, whatever that would do.
-    """
-    rows = [
-        Row(
-            "guard",
-            each.name,
-            "the stack's user pool",
-            each.found,
-            # What was never deployed to a stage was not lost there.
-            ok=None if each in compared.undeployed else False,
-            note=each.sentence,
-        )
-        for each in compared.findings
-        if path is None or _fits(each.name.partition(" ")[2], path)
-    ]
-    return tuple(rows)
-
-
-def _fits(template: str, path: str) -> bool:
-    """Say whether a glob, or a call of a real path, may mean a resource's path."""
-    return fnmatchcase(template, path) if GLOB.search(path) else rest_apis.matches(template, path)
-
-
-def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
-    """Return the methods that the stack's pool guards, or that it should."""
-    pool = ctx.fact("user_pool", "arn")
-    # What was put behind the guard, whatever has become of it: that is what is to be seen.
-    recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
-    ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
-    if api == ctx.fact("rest_api"):
-        ours.add(f"GET {PROTECTED_PATH}")
-    guarded = [
-        method
-        for methods in routes.values()
-        for method in methods.values()
-        if method.name in ours or (method.guard.type == COGNITO and pool in method.guard.pools)
-    ]
-    if not guarded:
-        raise UsageError(
-            f"The stack's user pool guards no method of the API {api}. "
-            f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
-        )
-    wanted = [method for method in guarded if path is None or _is_meant(routes, method, path)]
-    if not wanted:
-        paths = {method.path: {method.http_method: method} for method in guarded}
-        raise UsageError(
-            f"--path {path!r} fits no method of the API {api} that the stack's user pool guards: "
-            f"give one such as {', '.join(nearest(paths, path or ''))}."
-        )
-    return wanted
-
-
-def _is_meant(routes: Routes, method: Method, path: str) -> bool:
-    """Say whether a glob fits a method's path, or a call of a real path leads to the method."""
-    if GLOB.search(path):
-        return fnmatchcase(method.path, path)
-    return route(routes, _verb(routes, method), path)[1] == method
-
-
-def _verb(routes: Routes, method: Method) -> str:
-    """Return how a method is called: ``ANY`` by what has no method of its own at that path."""
-    if method.http_method != "ANY":
-        return method.http_method
-    return next((verb for verb in CALLED if verb not in routes[method.path]), "ANY")
-
-
-def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
-    """Return the path by which a method can be called, or why it isn't."""
-    real = method.path if path is None or GLOB.search(path) else path
-    name = method.name
-    if verb not in CALLED:
-        why = "it could change something, should the guard let it pass"
-        return Row("not called", name, "", "", None, why)
-    if "{" in real:
-        example = re.sub(r"\{[^}]*\}", "1", real)
-        why = f"its path has a parameter: give a real path, as --path {example}"
-        return Row("not called", name, "", "", None, why)
-    return real
-
-
-# The throwaway user
-
-
-def new_password(settings: Settings) -> str:
-    """Return a random password that any policy takes which the settings may ask for."""
-    size = max(PASSWORD_LENGTH, settings.password_min_length)
-    characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
-    characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
-    secrets.SystemRandom().shuffle(characters)
-    return "".join(characters)
-
-
-def new_user(ctx: Context) -> str:
-    """Return a new user's name, once it is known that it may be removed, and is on disk.
-
-    Raises:
-        CogauthError: these credentials may not remove it, so it must not be made.
-    """
-    name = f"{THROWAWAY}{secrets.token_hex(16)}"
-    try:
-        # IAM decides before Cognito looks: that there is no such user yet is no matter.
-        _delete(ctx, name)
-    except AWS_ERRORS as error:
-        raise failure(
-            "Trying whether a throwaway user may be removed again",
-            error,
-            after="None was made.",
-        ) from error
-    ctx.state.put_throwaway_user(name, datetime.fromtimestamp(ctx.now(), UTC).isoformat())
-    return name
-
-
-def remove_users(ctx: Context, answered: str | None = None) -> None:
-    """Remove the throwaway users that may stand, this run's and those that a crash left.
-
-    A sign-up whose answer was lost may still land: that there is no such user is believed only
-    when the settling time since the intent is over, and no sign-in runs so long.
-
-    Args:
-        ctx: the stack.
-        answered: the user whose sign-up has been answered, so that it can't land any more.
-
-    Raises:
-        BotoCoreError, ClientError: Cognito refuses; what stands is still on disk.
-    """
-    lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
-    for name, since in list(ctx.state.throwaway_users.items()):
-        gone = _delete(ctx, name)
-        age = ctx.now() - datetime.fromisoformat(since).timestamp()
-        if gone or name == answered or age >= lasts:
-            ctx.state.drop_throwaway_user(name)
-
-
-def _delete(ctx: Context, name: str) -> bool:
-    return deleted(
-        lambda: ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=name),
-        *GONE,
-    )
 
 
 # The checks
@@ -497,7 +191,7 @@ class _Run:
         """
         http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
-        for kept in tokens.stored(self.ctx.state).values():
+        for kept in token_store.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):
                 try:
                     claims = jwt.decode(kept[name], options={"verify_signature": False})

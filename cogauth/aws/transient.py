@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.aws.waiting import Wait, code_of, message_of
+from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.waiting import Wait
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

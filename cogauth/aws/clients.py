@@ -1,0 +1,421 @@
+"""One AWS account and region: its clients, how they retry, and what may be sent to whom."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
+from botocore.parsers import ResponseParserError
+
+from cogauth.aws.credentials import ask_mfa_code, understand_refresh
+from cogauth.aws.environment import (
+    CREDENTIALS,
+    SENDABLE,
+    as_endpoint,
+    ca_bundle,
+    check_clear,
+    is_loopback,
+)
+from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
+from cogauth.errors import CogauthError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.credentials import Credentials
+    from botocore.model import OperationModel
+    from types_boto3_apigateway import APIGatewayClient
+    from types_boto3_cognito_idp import CognitoIdentityProviderClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
+    from types_boto3_sts import STSClient
+    from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
+
+    from cogauth.aws.environment import Keys
+
+# botocore's default mode and attempts differ between its versions, so both are pinned here.
+RETRIED = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=10,
+    read_timeout=60,
+    # As many as there may be calls to one service at once.
+    max_pool_connections=20,
+)
+# For a create whose name is not unique: a blind retry after a lost response would leave a second
+# one that nobody recorded.
+ONCE = RETRIED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+READS = ("Get", "List", "Describe")
+# HTTP's first status that is no success; and how much of an answer that is none is shown, in bytes.
+ERROR, SHOWN = 300, 100
+# Where a profile's credentials come from, if they don't stand in it.
+SOURCES = (
+    *("role_arn", "credential_process", "sso_session", "sso_start_url", "login_session"),
+    "web_identity_token_file",
+)
+
+
+class Aws:
+    """One AWS account and region (or an emulator of it): its clients, made when first used."""
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        local: Keys | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        """Prepare; no call is made yet.
+
+        Args:
+            profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
+            region: None for AWS's own variables or the profile's.
+            endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
+            local: the keys of the embedded local AWS, if it is that; nothing of the user's own AWS
+                configuration, nor a proxy, is read for it.
+            allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
+
+        Attributes:
+            allow_http: as it was given.
+            local_keys: those of the embedded local AWS; None of any other: they are the user's.
+            ca_bundle: the file of the certificates that every request trusts; None for those that
+                come with certifi.
+
+        Raises:
+            ProfileNotFound: there is no such profile.
+            UsageError: no region is set, or no partition of AWS has it; the endpoint is no URL; or
+                the CA bundle can't be used.
+            CogauthError: the AWS configuration can't be used.
+        """
+        self.local_keys = local
+        self.allow_http = allow_http
+        if local:
+            self._botocore = _unconfigured()
+            self._botocore.set_credentials(*local)
+            region = region or "us-east-1"
+        else:
+            self._botocore = botocore.session.Session(profile=profile)
+        with self._understood():
+            self.region = self._check_region(region or self._botocore.get_config_variable("region"))
+            configured = None if local else self._configured_endpoint()
+            self.endpoint_url = _check_url(endpoint_url or configured)
+            # Given to a client it would outrank AWS_ENDPOINT_URL_<SERVICE>; what botocore finds by
+            # itself is left to it.
+            self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
+            self.ca_bundle: str | None = None
+            # Plain HTTP leads to an emulator.
+            if not (self.endpoint_url or "").startswith("http:"):
+                profile_config = self._botocore.get_scoped_config()
+                self.ca_bundle = ca_bundle(profile_config.get("ca_bundle"))
+        # Set by whoever wants no further call to begin.
+        self.stop = Event()
+        events = self._botocore.get_component("event_emitter")
+        events.register("before-call", self._check_stop)
+        # Of every client, those included that botocore itself makes to get credentials.
+        events.register("before-send", self._check_clear)
+        events.register("before-parse", _check_answer)
+        events.register("after-call", _note_action)
+        self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
+        if not local:
+            with self._understood():
+                providers = self._botocore.get_component("credential_provider")
+                # botocore has no public way to choose who asks; its own asks on stdin if there is
+                # no terminal, where a password may stand.
+                providers.get_provider("assume-role")._prompter = ask_mfa_code  # noqa: SLF001
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Let what the user's AWS configuration makes botocore raise be an error in words.
+
+        Of a number that is none, a program's JSON, a file that is missing, it lets ValueError,
+        KeyError and OSError through.
+        """
+        try:
+            yield
+        except (CogauthError, *AWS_ERRORS):
+            raise
+        except Exception as error:
+            words, quoted = unexpected(error)
+            said = [f"The AWS configuration can't be used ({words}).", quoted, self._sources()]
+            raise CogauthError(" ".join(filter(None, said))) from error
+
+    def _sources(self) -> str:
+        """Say what is to be looked at: where the profile gets its credentials from."""
+        found = [key for key in SOURCES if key in self._botocore.get_scoped_config()]
+        look = f"{', '.join(found)} of the {self._profile}" if found else f"the {self._profile}"
+        return f"Look at {look}, and at the variables whose names begin with AWS_."
+
+    @property
+    def _profile(self) -> str:
+        return f"profile {self._botocore.profile or 'default'}"
+
+    def _check_stop(self, **_call: Any) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def _check_clear(self, request: AWSPreparedRequest, **_call: Any) -> None:
+        check_clear(request.url, "A call signed with your credentials", allowed=self.allow_http)
+
+    def _check_region(self, region: str | None) -> str:
+        if not region:
+            raise UsageError(
+                "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
+                "or run 'aws configure'. Without an AWS account: 'cogauth demo', or "
+                "'cogauth up --local'."
+            )
+        try:
+            # Its pattern takes a line end.
+            self._botocore.get_partition_for_region(region if region == region.strip() else "")
+        except UnknownRegionError as error:
+            raise UsageError(
+                f"The region {region!r} is none of AWS's: give one such as eu-central-1 "
+                "with --region."
+            ) from error
+        return region
+
+    def _configured_endpoint(self) -> str | None:
+        """Return the endpoint that AWS's own variable or the profile sets for all services."""
+        if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        profile = self._botocore.get_scoped_config()
+        return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
+
+    def make_clients(self, *names: str) -> None:
+        """Make clients now, before threads share them: clients are safe there, sessions are not.
+
+        Whatever else is read from the session is read now, too.
+
+        Source: https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+
+        Args:
+            names: of the attributes of this class that they are.
+        """
+        for name in (*names, "dns_suffix"):
+            getattr(self, name)
+
+    def identify(self, *clients: str) -> None:
+        """Ask who is calling, and make clients until the answer comes: each costs a moment.
+
+        Args:
+            clients: of the attributes of this class that they are.
+
+        Raises:
+            BotoCoreError, ClientError: no credentials, or none that AWS takes.
+            UsageError: the credentials have a character that can't be sent.
+            CogauthError: they can't be got, or what answers isn't AWS.
+        """
+        ask = self.sts.get_caller_identity
+        credentials = self._botocore.get_credentials()
+        if credentials is not None:
+            # Some are only got when they are first used, by the session and so not in a thread,
+            # and by a question on the terminal, where nothing else may be shown or asked yet.
+            self._check_credentials(credentials)
+        pool = ThreadPoolExecutor(1)
+        try:
+            asked = pool.submit(ask)
+            for name in clients:
+                getattr(self, name)
+            self.identity = _identity(asked.result())
+        finally:
+            # A Ctrl-C doesn't wait for an answer that may take long to fail.
+            pool.shutdown(wait=False)
+
+    def _check_credentials(self, credentials: Credentials) -> None:
+        """See that the credentials can be sent: what can't is quoted by those who should send it.
+
+        Raises:
+            UsageError: one can't; it says which.
+            CogauthError: they can't be got.
+        """
+        with self._understood():
+            frozen = credentials.get_frozen_credentials()
+        understand_refresh(credentials)
+        for part, variables in CREDENTIALS.items():
+            value = getattr(frozen, part)
+            if value is None and part == "token":
+                continue
+            if isinstance(value, str) and SENDABLE.fullmatch(value):
+                continue
+            where = f"The {part.replace('_', ' ')} of the {self._profile} ({credentials.method})"
+            if credentials.method == "env":
+                where = next(name for name in variables if os.environ.get(name))
+            raise UsageError(
+                f"{where} is empty, or contains a character that no credential contains, such as "
+                "a line end or a blank (it isn't shown here). Set it again."
+            )
+
+    def _client(self, service: str, config: Config = RETRIED) -> Any:
+        make: Any = self._session.client  # its overloads ask for a literal name
+        make = partial(make, service, endpoint_url=self._given_endpoint)
+        # A proxy has no way to this machine itself, and must not get what was signed in clear text.
+        direct = config.merge(Config(proxies={}))
+        with self._understood():
+            if self.local_keys or _is_near(self.endpoint_url):
+                return make(config=direct)
+            client = make(config=config)
+            # A service may have an endpoint of its own.
+            return make(config=direct) if _is_near(client.meta.endpoint_url) else client
+
+    @cached_property
+    def sts(self) -> STSClient:
+        """Security Token Service: who is calling."""
+        return self._client("sts")  # type: ignore[no-any-return]
+
+    @cached_property
+    def cognito(self) -> CognitoIdentityProviderClient:
+        """Cognito user pools."""
+        return self._client("cognito-idp")  # type: ignore[no-any-return]
+
+    @cached_property
+    def cognito_once(self) -> CognitoIdentityProviderClient:
+        """Cognito user pools, without a retry: for creates."""
+        return self._client("cognito-idp", ONCE)  # type: ignore[no-any-return]
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """Roles and policies."""
+        return self._client("iam")  # type: ignore[no-any-return]
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Functions."""
+        return self._client("lambda")  # type: ignore[no-any-return]
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """CloudWatch log groups."""
+        return self._client("logs")  # type: ignore[no-any-return]
+
+    @cached_property
+    def apigateway(self) -> APIGatewayClient:
+        """API Gateway's REST APIs."""
+        return self._client("apigateway")  # type: ignore[no-any-return]
+
+    @cached_property
+    def apigateway_once(self) -> APIGatewayClient:
+        """API Gateway's REST APIs, without a retry: for creates."""
+        return self._client("apigateway", ONCE)  # type: ignore[no-any-return]
+
+    @cached_property
+    def tagging(self) -> ResourceGroupsTaggingAPIClient:
+        """What carries a tag."""
+        return self._client("resourcegroupstaggingapi")  # type: ignore[no-any-return]
+
+    @cached_property
+    def identity(self) -> tuple[str, str]:
+        """The caller's account and partition (``aws``, ``aws-cn``, …): ``sts:GetCallerIdentity``.
+
+        The first call of a run: it fails when there are no credentials, or expired ones.
+        """
+        return _identity(self.sts.get_caller_identity())
+
+    @property
+    def account(self) -> str:
+        """The caller's account, 12 digits."""
+        return self.identity[0]
+
+    @property
+    def partition(self) -> str:
+        """The partition that the account is in."""
+        return self.identity[1]
+
+    @cached_property
+    def dns_suffix(self) -> str:
+        """The partition's suffix of hosts, as ``amazonaws.com``."""
+        partitions = self._botocore.get_data("partitions")["partitions"]
+        suffixes = {each["id"]: each["outputs"]["dnsSuffix"] for each in partitions}
+        if self.partition not in suffixes:
+            raise CogauthError(
+                f"The account is in the partition {self.partition!r}, which botocore doesn't know. "
+                f"{endpoint_advice()}"
+            )
+        return str(suffixes[self.partition])
+
+
+def _check_answer(
+    operation_model: OperationModel, response_dict: dict[str, Any], **_answer: Any
+) -> None:
+    """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
+
+    Raises:
+        ResponseParserError: it isn't.
+    """
+    service, output = operation_model.service_model, operation_model.output_shape
+    reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR
+    if not reads or output is None or "payload" in output.serialization:
+        return
+    body: bytes = response_dict["body"]
+    try:
+        good = (
+            f"<{operation_model.name}Response".encode() in body
+            if service.resolved_protocol == "query"
+            else not service.resolved_protocol.endswith("json")
+            or isinstance(json.loads(body), dict)
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise ResponseParserError(f"{operation_model.name}: {body[:SHOWN]!r}")
+
+
+def _note_action(
+    parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_call: Any
+) -> None:
+    """Keep the IAM action that a call asks for, and its region, for an error to name.
+
+    API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
+    have another prefix than its endpoint.
+    """
+    service = model.service_model.service_name
+    operation = str(model.http["method"]) if service == "apigateway" else model.name
+    prefix = service.replace("resourcegroupstaggingapi", "tag")
+    metadata = parsed.setdefault("ResponseMetadata", {})
+    metadata |= {"Action": f"{prefix}:{operation}", "Region": context.get("client_region")}
+
+
+def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
+    try:
+        return answer["Account"], answer["Arn"].split(":")[1]
+    except (KeyError, IndexError) as error:
+        raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
+
+
+def _unconfigured() -> botocore.session.Session:
+    """Return a session that reads nothing of the user's AWS configuration: no file, no variable."""
+    known = botocore.session.Session.SESSION_VARIABLES
+    variables = {name: (None, None, *rest) for name, (_key, _variable, *rest) in known.items()}
+    nowhere = (None, None, os.devnull, None)
+    return botocore.session.Session(
+        variables | {"config_file": nowhere, "credentials_file": nowhere}
+    )
+
+
+def _check_url(url: str | None) -> str | None:
+    if not url:
+        return None
+    if (found := as_endpoint(url)) is None:
+        shown = "" if "@" in url else f" {url!r}"
+        raise UsageError(
+            f"The endpoint{shown} can't be used: give a URL such as http://127.0.0.1:4566, without "
+            "a user's name or password."
+        )
+    return found
+
+
+def _is_near(url: str | None) -> bool:
+    """Say whether a URL is plain HTTP to this machine itself."""
+    return urlsplit(url or "").scheme == "http" and is_loopback(url or "")

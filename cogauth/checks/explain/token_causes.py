@@ -1,0 +1,418 @@
+"""What an authorizer refuses: the header, and the token in it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cogauth.checks.explain.evidence import (
+    FORBIDDEN,
+    UNAUTHORIZED,
+    Cause,
+    Evidence,
+    issuer_like,
+    length,
+    local_time,
+)
+from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What is said of a signature where a method asks for one.
+OF_A_SIGNATURE = (
+    *OF_A_TOKEN,
+    "MissingAuthenticationTokenException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "UnrecognizedClientException",
+)
+
+
+# A regular expression that does no more than list app clients, by their ids.
+CLIENTS = re.compile(
+    r"(?P<start>\^)?(?P<group>\((?:\?:)?)?(?P<names>[\w-]+(?:\|[\w-]+)*)(?(group)\))(?P<end>\$)?",
+    re.ASCII,
+)
+
+
+# Whether the token holds, as API Gateway asks
+
+
+def no_header(e: Evidence, guard: Guard) -> Cause | None:
+    """The client sends no token."""
+    if e.token is not None and e.token.raw:
+        return None
+    return Cause(
+        "no_header",
+        f"No token was sent: the authorizer looks for one in the header {guard.header}.",
+        f"Send the header {guard.header} with the token as its value: '"
+        f"{e.command('token --username NAME')}' prints one.",
+    )
+
+
+def wrong_header(e: Evidence, guard: Guard) -> Cause | None:
+    """It sends it where the authorizer doesn't look."""
+    # HTTP's names of headers have no case.
+    if e.header.lower() == guard.header.lower():
+        return None
+    return Cause(
+        "wrong_header",
+        f"The token was sent in the header {e.header}, but the authorizer "
+        f"{guard.authorizer or ''} looks in {guard.header} (its identity source).",
+        f"Send it as '{guard.header}: TOKEN', or set the authorizer's token source to "
+        f"{e.header} in the console and deploy.",
+    )
+
+
+def aws_signature(e: Evidence, guard: Guard) -> Cause | None:
+    """It is a request's AWS signature, as a client with AWS credentials sends it."""
+    if e.token is None or not e.token.aws_signature:
+        return None
+    return Cause(
+        "aws_signature",
+        "What was sent is an AWS signature (SigV4), as AWS's own clients sign requests with their "
+        f"credentials; this method takes a token in the header {guard.header}.",
+        f"Send a token, and don't let the client sign: '{e.command('token --username NAME')}' "
+        "prints one. If the request should be signed, set the method's authorization to AWS_IAM "
+        "and deploy.",
+    )
+
+
+def quoted(e: Evidence, guard: Guard) -> Cause | None:
+    """There are quotes around it."""
+    del guard
+    if e.token is None or not e.token.quoted:
+        return None
+    return Cause(
+        "quoted",
+        "The token was sent with quotes around it, as JSON and shells write it; they are no part "
+        "of it.",
+        "Take them off where the client reads the token: jq does with -r, and in a shell's single "
+        "quotes no further ones are needed.",
+    )
+
+
+def not_a_jwt(e: Evidence, guard: Guard) -> Cause | None:
+    """It is no token that could be read."""
+    del guard
+    if e.token is None or e.token.flaw is None:
+        return None
+    if e.token.encrypted:
+        return Cause(
+            "refresh_token",
+            "This is a refresh token: it is for getting new tokens from Cognito, no API takes it.",
+            f"Send an ID or access token: '{e.command('token --username NAME')}' prints one.",
+        )
+    return Cause(
+        "not_a_jwt",
+        f"What was sent is no JWT: {e.token.flaw}.",
+        "Send the whole token, as Cognito gave it, three parts with two dots and nothing around "
+        f"them: '{e.command('token --username NAME')}' prints one.",
+    )
+
+
+def updated_issuer(e: Evidence, guard: Guard) -> Cause | None:
+    """Its pool names itself in the newer form, which Cognito authorizers don't take.
+
+    Source for the two forms:
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+    """
+    if e.token is None or not e.token.updated:
+        return None
+    pools = {issuer_like(e.issuer, pool) for pool in guard.pools if "$" not in pool}
+    if e.token.original_issuer not in pools and len(pools) == len(guard.pools) > 0:
+        return None
+    said = (
+        f"The token's issuer is {e.token.issuer}, as user pools with the IssuerConfiguration "
+        "UPDATED name themselves. API Gateway's Cognito authorizers don't take such tokens."
+    )
+    again = f"'{e.command('test-login --username NAME')}' does to this stack's pool"
+    if e.issuer_type == "ORIGINAL" and e.token.original_issuer == e.issuer:
+        said = f"{said} The pool is ORIGINAL again."
+        return Cause("updated_issuer", said, f"Sign in again: {again}.")
+    return Cause(
+        "updated_issuer",
+        said,
+        "Set the pool's issuer back to ORIGINAL and sign in again. By UpdateUserPool "
+        "(IssuerConfiguration, Type=ORIGINAL) send all of the pool's other settings too: it resets "
+        "what it isn't given. Or put an authorizer of type JWT before the method that trusts this "
+        "issuer, and deploy.",
+    )
+
+
+def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
+    """It is of a user pool that the authorizer doesn't take."""
+    # One whose ARN has a stage variable in it could be any.
+    if e.token is None or not guard.pools or any("$" in pool for pool in guard.pools):
+        return None
+    taken = [pool.rpartition("/")[2] for pool in guard.pools]
+    if e.token.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
+        return None
+    of = e.token.claims.get("iss")
+    own = " (this stack's own)" if e.token.original_issuer == e.issuer else ""
+    ours = e.issuer.rpartition("/")[2]
+    fix = (
+        f"Sign in to that pool: '{e.command('test-login --username NAME')}' does to this stack's."
+        if ours in taken
+        else f"Sign in to the pool {taken[0]}, or give the API an authorizer of this stack's pool: "
+        f"'{e.command(f'attach --api {e.address.api}')}'."
+    )
+    return Cause(
+        "wrong_pool",
+        f"The token says that it is of {'the user pool ' + str(of) if of else 'no pool'}{own}, "
+        f"but the authorizer takes those of {', '.join(taken)}.",
+        fix,
+    )
+
+
+def wrong_issuer(e: Evidence, guard: Guard) -> Cause | None:
+    """It is of an issuer that an authorizer of type JWT doesn't trust."""
+    if e.token is None or not guard.issuers:
+        return None
+    if e.token.issuer in {one.url for one in guard.issuers}:
+        return None
+    return Cause(
+        "wrong_issuer",
+        f"The token's issuer (iss) is {e.token.claims.get('iss', 'not named')}, but the authorizer "
+        f"{guard.authorizer or ''} trusts {', '.join(map(str, guard.issuers))}, to the letter.",
+        "Send a token of such an issuer, or add the token's to the authorizer and deploy.",
+    )
+
+
+def bad_signature(e: Evidence, guard: Guard) -> Cause | None:
+    """It was changed, or made by somebody else."""
+    del guard
+    if e.signed is not False:
+        return None
+    return Cause(
+        "bad_signature",
+        "The token's signature doesn't hold: it was changed after Cognito made it, was not "
+        "copied whole, or was made by somebody else.",
+        f"Get a new one: '{e.command('token --username NAME')}' prints one.",
+    )
+
+
+def expired(e: Evidence, guard: Guard) -> Cause | None:
+    """Its time is over."""
+    del guard
+    end = e.token.time("exp") if e.token else None
+    if end is None or end > e.now:
+        return None
+    return Cause(
+        "expired",
+        f"The token expired {length(e.now - end)} ago, at {local_time(end)}.",
+        f"Get a new one: '{e.command('token --username NAME')}' renews the stored one, "
+        f"'{e.command('test-login --username NAME')}' signs in.",
+    )
+
+
+def not_valid_yet(e: Evidence, guard: Guard) -> Cause | None:
+    """Its time has not come: one of the clocks is wrong."""
+    del guard
+    for name in ("nbf", "iat"):
+        begin = e.token.time(name) if e.token else None
+        if begin is not None and begin > e.now + 1:
+            return Cause(
+                "not_valid_yet",
+                f"The token is valid only from {local_time(begin)} on ({name}), in "
+                f"{length(begin - e.now)}: a clock is wrong, the signer's or the one here.",
+                "Set this machine's clock (by NTP), or wait; if the signer's is wrong, sign in "
+                "anew.",
+            )
+    return None
+
+
+def wrong_kind(e: Evidence, guard: Guard) -> Cause | None:
+    """It is an ID token where an access token is wanted, or the reverse.
+
+    Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
+    """
+    if e.token is None:
+        return None
+    if guard.scopes and e.token.use == "id":
+        return Cause(
+            "id_token",
+            f"This is an ID token, but the method asks for the scope {' or '.join(guard.scopes)}: "
+            "that takes an access token.",
+            f"Send the access token: '{e.command('token --username NAME --type access')}' prints "
+            "it. Or take the scopes off the method and deploy.",
+        )
+    if not guard.scopes and e.token.use == "access":
+        return Cause(
+            "access_token",
+            "This is an access token, but the method asks for no scope: that takes an ID token.",
+            f"Send the ID token: '{e.command('token --username NAME --type id')}' prints it. Or "
+            "give the method a scope that the access token carries, and deploy.",
+        )
+    return None
+
+
+def scope_missing(e: Evidence, guard: Guard) -> Cause | None:
+    """The access token carries none of the method's scopes."""
+    if e.token is None or not guard.scopes or set(guard.scopes) & set(e.token.scopes):
+        return None
+    return Cause(
+        "scope_missing",
+        f"The method asks for the scope {' or '.join(guard.scopes)}; the token carries "
+        f"{', '.join(e.token.scopes) or 'none'}. POST /signin's access tokens carry "
+        "aws.cognito.signin.user.admin alone."
+        + (" An authorizer of type JWT answers 403 to that." if guard.type == JWT else ""),
+        "Get the token from Cognito's own pages (OAuth 2.0) with that scope, or change the "
+        "method's scopes and deploy.",
+    )
+
+
+def wrong_jwt_audience(e: Evidence, guard: Guard) -> Cause | None:
+    """It is for nobody whom an authorizer of type JWT knows of its issuer.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtIssuer.html
+    """
+    taken = next(
+        (one.audiences for one in guard.issuers or () if e.token and one.url == e.token.issuer), ()
+    )
+    if e.token is None or not taken or set(taken) & set(e.token.audiences):
+        return None
+    client = str(e.token.claims.get("client_id", ""))
+    return Cause(
+        "wrong_audience",
+        f"The token is for {', '.join(e.token.audiences) or 'nobody by name'} (aud), and the "
+        f"authorizer {guard.authorizer or ''} takes those for {', '.join(taken)}. Cognito's access "
+        "tokens have no aud, but where one was asked for.",
+        "Send a token with that audience (of Cognito's, the ID token), or change the authorizer's "
+        "audiences and deploy.",
+        # HTTP APIs take client_id in place of a missing aud; of REST APIs that isn't documented.
+        certain=bool(e.token.audiences) or client not in taken,
+    )
+
+
+def wrong_audience(e: Evidence, guard: Guard) -> Cause | None:
+    """The authorizer takes only some app clients, by its token validation.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html
+    """
+    if e.token is None or not guard.audience:
+        return None
+    given = str(e.token.claims.get("aud", ""))
+    if audience_matches(guard.audience, given) is not False:
+        return None
+    return Cause(
+        "wrong_audience",
+        f"The token's app client (aud) is {given or 'not named'}, which the authorizer's token "
+        f"validation {guard.audience!r} doesn't match.",
+        "Sign in by an app client that it takes, or change the authorizer's token validation and "
+        "deploy.",
+    )
+
+
+def audience_matches(pattern: str, audience: str) -> bool | None:
+    """Say whether an authorizer's token validation takes an audience.
+
+    The pattern is an API owner's, and one that backtracks could keep Python's ``re`` busy for
+    years. So it isn't run: one that only lists app clients is compared, as text.
+
+    Returns:
+        None if the pattern is any other.
+    """
+    found = CLIENTS.fullmatch(pattern)
+    if found is None:
+        return None
+    names = found["names"].split("|")
+    anchored = found["start"], found["end"]
+    if anchored != (None, None) and names[1:] and not found["group"]:
+        return None  # The anchors are the first name's and the last one's.
+    taken = {
+        ("^", "$"): audience in names,
+        ("^", None): audience.startswith(tuple(names)),
+        (None, "$"): audience.endswith(tuple(names)),
+        (None, None): any(name in audience for name in names),
+    }
+    return taken[anchored]
+
+
+TOKEN_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
+    no_header,
+    wrong_header,
+    aws_signature,
+    quoted,
+    not_a_jwt,
+    updated_issuer,
+    wrong_pool,
+    bad_signature,
+    expired,
+    not_valid_yet,
+    wrong_kind,
+    scope_missing,
+    wrong_audience,
+)
+# Of an authorizer of type JWT, which asks for no kind of token. It answers 401 to these, and 403
+# to a token without the method's scope. Source:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-methods.html
+JWT_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
+    no_header,
+    wrong_header,
+    aws_signature,
+    quoted,
+    not_a_jwt,
+    wrong_issuer,
+    bad_signature,
+    expired,
+    not_valid_yet,
+    wrong_jwt_audience,
+)
+
+
+def token_cause(e: Evidence, guard: Guard) -> Cause | None:
+    """Say why a guard would refuse the token, or that it wouldn't."""
+    if guard.type == IAM and e.token and e.token.aws_signature:
+        return Cause(
+            "iam_authorization",
+            "The method takes requests that are signed with AWS credentials (AWS_IAM), and what "
+            "was sent is such a signature. It holds for the one request that it was made for, so "
+            "that explain's own call is refused says nothing about your client's.",
+            "Look at what your client itself is answered: the message names what is wrong with "
+            "its signature or its permission execute-api:Invoke.",
+            certain=False,
+        )
+    if guard.type == IAM:
+        return Cause(
+            "iam_authorization",
+            "The method takes requests that are signed with AWS credentials (AWS_IAM), no tokens. "
+            "What it says about the Authorization header is about such a signature.",
+            "Sign the request (SigV4), or set the method's authorization to a Cognito authorizer: "
+            f"'{e.command(f'attach --api {e.address.api}')}'.",
+        )
+    if guard.type == CUSTOM:
+        return Cause(
+            "custom_authorizer",
+            f"A Lambda authorizer ({guard.authorizer or 'unnamed'}) decides about this method, "
+            "by code of its own; cogauth can't tell what it wants.",
+            "Look at the log of the authorizer's function.",
+            certain=False,
+        )
+    checks = {COGNITO: TOKEN_CHECKS, JWT: _jwt_checks(e)}.get(guard.type, ())
+    return next(filter(None, (check(e, guard) for check in checks)), None)
+
+
+def _jwt_checks(e: Evidence) -> tuple[Callable[[Evidence, Guard], Cause | None], ...]:
+    if e.status == UNAUTHORIZED and not e.emulated:
+        return JWT_CHECKS
+    if e.status == FORBIDDEN and not e.emulated:
+        return (scope_missing,)
+    return (*JWT_CHECKS, scope_missing)
+
+
+def bearer(e: Evidence) -> Cause | None:
+    """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
+    cognito = e.method and e.method.guard.type == COGNITO
+    if not (cognito and e.token and e.token.bearer and e.answered(UNAUTHORIZED, FORBIDDEN)):
+        return None
+    if not e.refused_by(*OF_A_TOKEN):
+        return None
+    return Cause(
+        "bearer",
+        "The token was sent behind 'Bearer '. Whether a REST API's Cognito authorizer takes it so "
+        "is not documented.",
+        "Send the token alone, without 'Bearer '.",
+        certain=False,
+    )

@@ -1,0 +1,161 @@
+"""Which stacks stand on an embedded local AWS, and when it may end."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cogauth.cli.output import notice
+from cogauth.cli.stacks import connect, start_local, unsaved_stack
+from cogauth.errors import CogauthError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cogauth.cli.options import Target
+    from cogauth.context import Context
+    from cogauth.record.state import State
+
+
+def stop_unused_local(target: Target, served: str | None, ctx: Context | None = None) -> bool:
+    """End the local AWS and delete its data, unless it is in use: then say by what.
+
+    Args:
+        target: the options.
+        served: which data it serves; None if it never came up.
+        ctx: the stack that is gone from it; None if there never was one, so that nothing else can
+            stand there either.
+    """
+    users = local_users(target, served, ctx)
+    for user in users:
+        notice(f"The local AWS keeps running: {user}")
+    if not users:
+        target.local_aws.remove()
+    return not users
+
+
+def local_users(target: Target, served: str | None, ctx: Context | None) -> list[str]:
+    """Say, each in a sentence, what the local AWS is in use by beside the target's own stack.
+
+    The local AWS is asked itself, for a stack's state file may be damaged, or elsewhere.
+    """
+    given = f" --state {shlex.quote(str(target.state))}" if target.state else ""
+    said, known = [], set()
+    sound, damaged = _states_beside(target)
+    for path, state in sound:
+        if state.local_data == served:
+            known.add(state.stack)
+            down = f"cogauth down --stack {state.stack} --state {shlex.quote(str(path))}"
+            said.append(f"the stack {state.stack} of {path} is on it. '{down}' deletes that.")
+    for path in damaged:
+        its = f"--stack NAME --state {shlex.quote(str(path))}"
+        said.append(
+            f"{path} can't be read, or others can write to it; it may belong to a stack on the "
+            f"local AWS. If it does, 'cogauth recover {its}' writes it anew, and 'cogauth down "
+            f"{its}' then deletes that stack. If it doesn't, delete the file: 'cogauth down "
+            f"--yes{given}' then ends the local AWS."
+        )
+    if ctx is not None:
+        stacks, pools = _standing_beside(ctx)
+        said += [
+            f"a stack {stack} stands in it. 'cogauth down --stack {shlex.quote(stack)}' deletes "
+            "that, with the --state that it was made with; if its state file is lost or damaged, "
+            "'cogauth recover' with the same options writes it anew."
+            for stack in sorted(stacks - known)
+        ]
+        said += [
+            f"the user pool {name} ({pool}) stands in it. Delete it at {ctx.aws.endpoint_url}, "
+            f"then 'cogauth down --yes{given}' ends the local AWS."
+            for pool, name in pools
+        ]
+    return said
+
+
+def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
+    """Return the other stacks that stand in a local AWS, and the user pools of no stack.
+
+    A stack's roles tell of it whatever its region; pools are those of this region.
+    """
+    iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id
+    every = [
+        {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
+        for page in iam.get_paginator("list_roles").paginate()
+        for role in page["Roles"]
+    ]
+    found = []
+    pages = cognito.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60})
+    for page in pages:
+        for pool in page["UserPools"]:
+            described = cognito.describe_user_pool(UserPoolId=pool["Id"])["UserPool"]
+            tags = described.get("UserPoolTags") or {}
+            every.append(tags)
+            if "cogauth:stack" not in tags:
+                found.append((pool["Id"], pool["Name"]))
+    others = [tags for tags in every if tags.get("cogauth:stack-id") != own]
+    return {tags["cogauth:stack"] for tags in others if "cogauth:stack" in tags}, found
+
+
+def local_stacks(target: Target, served: str | None = None) -> tuple[list[Path], list[Path]]:
+    """Return the state files beside the target's whose stacks are, or may be, on the local AWS.
+
+    Args:
+        target: the options; its own state file doesn't count.
+        served: which data the local AWS serves; None: any.
+
+    Returns:
+        Those that are of such a stack; and those of cogauth's that can't be read, or that others
+        may have written.
+    """
+    sound, damaged = _states_beside(target)
+    return [path for path, state in sound if served in {None, state.local_data}], damaged
+
+
+def _states_beside(target: Target) -> tuple[list[tuple[Path, State]], list[Path]]:
+    """Return the state files beside the target's that are on a local AWS; and those that may be.
+
+    Others' files may lie there as well. One that ``recover`` kept doesn't count: a sound one has
+    taken its place since.
+    """
+    from cogauth.record.files import is_beside, is_kept, is_link
+    from cogauth.record.state import is_of_cogauth, load
+
+    sound, damaged = [], []
+    for path in sorted(target.state_path.parent.glob("*")):
+        if path == target.state_path or is_link(path) or not path.is_file():
+            continue
+        if is_beside(path) or is_kept(path) or not is_of_cogauth(path):
+            continue
+        try:
+            state = load(path)
+        except CogauthError:
+            damaged.append(path)
+            continue
+        if state is not None and state.local_data is not None:
+            sound.append((path, state))
+    return sound, damaged
+
+
+def search(target: Target) -> Context:
+    """Return where a stack without a state file is to be looked for; nothing is on disk.
+
+    That is the account that the options and the environment name; or the local AWS beside the
+    state file, if something of the stack stands there, or no state file here is of a stack on it.
+    """
+    from cogauth import engine
+    from cogauth.aws.clients import Aws
+    from cogauth.record.trust import check_place
+    from cogauth.settings import Settings
+
+    local = target.local_aws
+    elsewhere = target.endpoint_url or target.profile or target.region
+    if not elsewhere and local.endpoint_url is not None:
+        check_place(target.state_path)
+        ran = local.is_running()
+        started = start_local(target)
+        aws = Aws(endpoint_url=started.endpoint_url, local=started.keys)
+        ctx = unsaved_stack(target, aws, Settings(), started.data_id)
+        if local_stacks(target, started.data_id) == ([], []) or any(engine.survey(ctx)):
+            return ctx
+        if not ran:
+            local.stop()
+    return unsaved_stack(target, connect(target, None, from_environment=True), Settings())

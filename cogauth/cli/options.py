@@ -1,0 +1,270 @@
+"""The options that all commands have, and how an error ends a command."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import math
+import shlex
+import traceback
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.output import notice, print_json, tell_error
+from cogauth.errors import CogauthError, UsageError
+from cogauth.settings import DEFAULT_STACK, check_stack_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.local.process import LocalAws
+
+
+# A full disk, a spent quota, a broken device: what writing to stdout can meet.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which stack, where, and how its results are shown: the options that all commands have."""
+
+    stack: str
+    state: Path | None
+    profile: str | None
+    region: str | None
+    endpoint_url: str | None
+    as_json: bool
+    debug: bool
+    allow_http: bool = False
+    trust_state: bool = False
+
+    @property
+    def state_path(self) -> Path:
+        """The state file."""
+        return self.state or default_state_path(self.stack)
+
+    @property
+    def local_aws(self) -> LocalAws:
+        """The embedded local AWS whose data lie beside the state file; started or not."""
+        from cogauth.local.process import FOLDER, LocalAws
+
+        return LocalAws(self.state_path.parent / FOLDER)
+
+    def command(self, words: str) -> str:
+        """Return a command line for the same stack, to be shown to the user."""
+        options: dict[str, object] = {
+            "--stack": self.stack if self.stack != DEFAULT_STACK else None
+        }
+        options |= {"--state": self.state, "--profile": self.profile}
+        options |= {"--endpoint-url": self.endpoint_url}
+        given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
+        flags = {"--allow-http": self.allow_http, "--trust-state": self.trust_state}
+        given += [name for name, value in flags.items() if value]
+        return " ".join(["cogauth", words, *given])
+
+
+def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
+    """Give a command the options of a Target, and turn its errors into messages and exit codes.
+
+    The command gets the target as its first argument and returns its exit code.
+    """
+
+    @click.option(
+        "--stack",
+        default=DEFAULT_STACK,
+        show_default=True,
+        envvar="COGAUTH_STACK",
+        help="The stack's name: the resources' names begin with it.",
+    )
+    @click.option(
+        "--state",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="COGAUTH_STATE",
+        help="The file that records what stands.  [default: .cogauth/STACK.json]",
+    )
+    @click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration.")
+    @click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1.")
+    @click.option(
+        "--endpoint-url",
+        envvar="COGAUTH_ENDPOINT_URL",
+        help="Another server than AWS's, such as a local AWS that runs already.",
+    )
+    @click.option(
+        "--allow-http",
+        is_flag=True,
+        envvar="COGAUTH_ALLOW_HTTP",
+        help="Let credentials, passwords and tokens go to another machine by plain HTTP.",
+    )
+    @click.option(
+        "--trust-state",
+        is_flag=True,
+        envvar="COGAUTH_TRUST_STATE",
+        help="Take the state file as it is, whoever owns it and may write to it.",
+    )
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        envvar="COGAUTH_JSON",
+        help="Print the result as one JSON document.",
+    )
+    @click.option(
+        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Show an error's traceback too."
+    )
+    @functools.wraps(command)
+    def run(  # noqa: PLR0913, PLR0917 click passes each option by its name
+        stack: str,
+        state: Path | None,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        as_json: bool,  # noqa: FBT001
+        debug: bool,  # noqa: FBT001
+        allow_http: bool,  # noqa: FBT001
+        trust_state: bool,  # noqa: FBT001
+        **options: Any,
+    ) -> int:
+        try:
+            check_stack_name(stack)
+            state = _followed(stack, state)
+            target = Target(
+                stack, state, profile, region, endpoint_url, as_json, debug, allow_http, trust_state
+            )
+            from cogauth.record.trust import trusting
+
+            with trusting(target.state_path.parent) if trust_state else nullcontext():
+                return command(target, **options) or 0
+        except (click.Abort, KeyboardInterrupt):
+            if as_json:
+                print_json({"error": "Interrupted."})
+            raise
+        except Exception as error:
+            failure = _as_ours(error)
+            if failure is None:
+                raise
+            if debug:
+                from cogauth.aws.environment import redact
+
+                # An error's text may have line ends: none of its lines may look like ours.
+                lines = redact(traceback.format_exc()).rstrip().split("\n")
+                notice(*(f"| {line}" for line in lines))
+            if as_json:
+                print_json({"error": "\n".join(failure.lines)})
+            tell_error(failure)
+            return failure.exit_code
+
+    return run
+
+
+def _followed(stack: str, state: Path | None) -> Path | None:
+    """Return the state file that is meant: where it is a link, the file that the link leads to.
+
+    The file is replaced at every write, and its lock and the tokens are kept beside it. A link
+    must lead all of them to one place, whichever name the file is reached by. Only one that the
+    user gives is followed: what lies at the default place may have come with a clone.
+
+    Raises:
+        UsageError: the link leads to itself, or is at the default place.
+    """
+    path = state or default_state_path(stack)
+    links = []
+    try:
+        links = [each for each in ([path] if state else [path.parent, path]) if each.is_symlink()]
+        if not links:
+            return state
+        end = path.resolve()
+        looped = end.is_symlink()
+    except RuntimeError:  # as Python 3.11 and 3.12 have it
+        looped = True
+    except OSError:
+        return state  # Whoever opens it says what is wrong.
+    if looped:
+        raise UsageError(f"--state {path} can't be used: the link leads to itself.")
+    if state is None:
+        raise UsageError(
+            f"{links[0]} is a link to {links[0].readlink()}, and was left as it is: a clone can "
+            "carry one, so none is followed where no --state is given. If it is yours, give what "
+            f"it leads to: --state {shlex.quote(str(end))}"
+        )
+    return end
+
+
+def default_state_path(stack: str) -> Path:
+    """Return the state file of a stack for which no other is given."""
+    return Path(".cogauth") / f"{stack}.json"
+
+
+def _as_ours(error: Exception) -> CogauthError | None:
+    """Return the error as one of ours, or None if it is about our own output."""
+    if isinstance(error, CogauthError):
+        return error
+    if is_about_output(error):
+        return None
+    from cogauth.aws.errors import AWS_ERRORS, explain
+
+    if isinstance(error, AWS_ERRORS):
+        return CogauthError(explain(error))
+    from cogauth.aws.environment import in_force, redact
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return CogauthError(f"{error.filename}: {error.strerror or error}.")
+    text = redact(f"{type(error).__name__}: {error}")
+    # It may be an answer that isn't AWS's: of those only the first one is checked.
+    return CogauthError(
+        f"This is a defect of cogauth, or nothing that AWS would answer: {text}. Please report it "
+        f"with what --debug shows. {in_force()}".rstrip()
+    )
+
+
+def is_about_output(error: Exception) -> bool:
+    """Say whether our output can't be written: its reader has gone, or a disk is full."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, 0 or more; neither infinity nor NaN, by which a wait would never end."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        """Describe it."""
+        super().__init__(min=0)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail as click does."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
+
+
+def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command that writes the state file the options of the lock and the settling time."""
+    for option in (
+        click.option(
+            "--lock-timeout",
+            type=Seconds(),
+            default=0.0,
+            show_default=True,
+            envvar="COGAUTH_LOCK_TIMEOUT",
+            help="Seconds to wait for another cogauth at work on the same state file.",
+        ),
+        click.option(
+            "--settle",
+            type=Seconds(),
+            default=15.0,
+            show_default=True,
+            envvar="COGAUTH_SETTLE",
+            help="Seconds after which what an interrupted run may have made is believed absent.",
+        ),
+    ):
+        command = option(command)
+    return command

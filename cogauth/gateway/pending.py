@@ -1,0 +1,169 @@
+"""What a deployment would publish: how an API differs from what its stage serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cogauth.gateway.deployed import (
+    AUTHORIZATION,
+    AUTHORIZERS_SETTINGS,
+    PASS_THROUGH,
+    SETTINGS,
+    exported_guard,
+    exported_header,
+    operations_of,
+    schemes,
+)
+from cogauth.gateway.rest_apis import (
+    guard_of,
+    header_of,
+    issuers_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cogauth.aws.answers import Live
+    from cogauth.gateway.rest_apis import LiveMethod
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A difference between what is deployed and what stands in the API.
+
+    Attributes:
+        what: a method, as ``GET /orders``, or an authorizer, as ``authorizer jwt``.
+        change: ``new``, ``deleted`` or ``changed``.
+        fields: what of it changed.
+    """
+
+    what: str
+    change: str
+    fields: tuple[str, ...] = ()
+
+
+def pending(
+    document: Mapping[str, Any],
+    standing: Iterable[LiveMethod],
+    present: Iterable[Live],
+    *,
+    authorization: bool,
+) -> list[Pending]:
+    """Compare a stage's export with the API's live methods and authorizers.
+
+    Compared are which methods there are; each one's authorization, scopes and API key; its
+    integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
+    and its answers' statuses, parameters and templates; and of the authorizers that methods use
+    the pools, the function or the issuers, the header and AUTHORIZERS_SETTINGS. Gateway responses,
+    the resource policy, models, request validators and documentation are not.
+
+    Args:
+        document: of the stage's ``export.export``.
+        standing: the API's methods.
+        present: its authorizers.
+        authorization: whether the export shows authorizations; emulators' leave most of them out.
+    """
+    by_name = schemes(document)
+    deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
+    by_id = {one["id"]: one for one in present}
+    found = []
+    names = set()
+    for live in standing:
+        names.add(live.name)
+        if live.name not in deployed:
+            found.append(Pending(live.name, "new"))
+            continue
+        operation = deployed[live.name]
+        fields = []
+        guard = exported_guard(operation.get("security", []), by_name)
+        if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
+            fields.append(AUTHORIZATION)
+        shown = operation.get("x-amazon-apigateway-integration") or {}
+        stands = live.live.get("methodIntegration") or {}
+        before, after = _integration(shown), _live_integration(stands)
+        changed = [key for key in after if before[key] != after[key]]
+        fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
+        if fields:
+            found.append(Pending(live.name, "changed", tuple(fields)))
+    found += [Pending(name, "deleted") for name in deployed if name not in names]
+    if authorization:
+        found += _pending_authorizers(by_name, by_id.values())
+    return found
+
+
+def _differing(
+    names: Mapping[str, str], shown: Mapping[str, Any], live: Mapping[str, Any]
+) -> list[str]:
+    """Return what differs of what an export shows; its words of a list are in lower case."""
+    return [
+        word
+        for name, word in names.items()
+        if name in shown and str(shown[name] or "").lower() != str(live.get(name) or "").lower()
+    ]
+
+
+def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        # An export writes what is a word of a list in lower case.
+        "type": str(shown.get("type") or "").lower(),
+        "URI": shown.get("uri") or None,
+        "HTTP method": shown.get("httpMethod") or None,
+        "credentials": shown.get("credentials") or None,
+        "request parameters": shown.get("requestParameters") or {},
+        "request templates": _templates(shown.get("requestTemplates")),
+        "answers": {
+            pattern: _answer(answer) for pattern, answer in (shown.get("responses") or {}).items()
+        },
+    }
+
+
+def _live_integration(live: Mapping[str, Any]) -> dict[str, Any]:
+    # An export knows an answer by the pattern that chooses it, the live API by its status.
+    responses = {
+        answer.get("selectionPattern") or "default": answer
+        for answer in (live.get("integrationResponses") or {}).values()
+    }
+    return _integration({**live, "responses": responses})
+
+
+def _answer(answer: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        str(answer.get("statusCode")),
+        answer.get("responseParameters") or {},
+        _templates(answer.get("responseTemplates")),
+    )
+
+
+def _templates(given: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return templates without those that pass a body on, which are written in several ways."""
+    return {
+        kind: text for kind, text in (given or {}).items() if text not in {None, "", PASS_THROUGH}
+    }
+
+
+def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) -> list[Pending]:
+    """Compare the authorizers that deployed methods use: an export shows no others."""
+    by_name = {one["name"]: one for one in present}
+    found = []
+    for name, scheme in schemes.items():
+        shown = scheme.get("x-amazon-apigateway-authorizer")
+        if not shown or name not in by_name:
+            # No authorizer; or one that is gone, which the methods show.
+            continue
+        live = by_name[name]
+        fields = []
+        if sorted(shown.get("providerARNs") or []) != sorted(live.get("providerARNs") or []):
+            fields.append("user pools")
+        if (shown.get("authorizerUri") or None) != (live.get("authorizerUri") or None):
+            fields.append("function")
+        header = exported_header(scheme)
+        if shown.get("type") != "request" and header and header != header_of(live):
+            fields.append("header")
+        issuers = issuers_of(live)
+        if issuers is not None and issuers_of(shown) not in {None, issuers}:
+            fields.append("issuers")
+        fields += _differing(AUTHORIZERS_SETTINGS, shown, live)
+        if fields:
+            found.append(Pending(f"authorizer {name}", "changed", tuple(fields)))
+    return found

@@ -1,0 +1,203 @@
+"""UpdateUserPool and UpdateUserPoolClient, which reset what they are not given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cogauth.aws.answers import code_of, message_of
+from cogauth.errors import CogauthError
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+# What Cognito says to a tier that a user pool can't have.
+TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
+# The parameter by which a client's secret moves to AWS Secrets Manager and back, and the first
+# botocore that knows it.
+PUBLISH, PUBLISH_SINCE = "PublishSecretsInAWSSecretsManager", "1.44.7"
+
+
+# What UpdateUserPool is sent back of DescribeUserPool's answer: here is said of each member how.
+# The operation resets what it isn't given: that is documented for all of it, and was measured by
+# others for AutoVerifiedAttributes, but not so for Policies and MfaConfiguration
+# (https://github.com/go-to-k/cdkd/pull/1982). But not all that a newer botocore knows can be sent
+# back: AWS refuses some of it, and some changes its meaning. So what isn't in this list isn't sent,
+# and the tests on the newest botocore fail until each new member is. The reasons are AWS's own, in
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
+Echo = Callable[[Any], Any]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _never(_value: Any) -> None:
+    return None
+
+
+def _one_email_body(template: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the body that isn't in use: both are described, and both at once refused."""
+    unused = "EmailMessage" if _by_link(template) else "EmailMessageByLink"
+    return {key: value for key, value in template.items() if key != unused}
+
+
+def _by_link(template: Mapping[str, Any]) -> bool:
+    return template.get("DefaultEmailOption") == "CONFIRM_WITH_LINK"
+
+
+def _own_names(levels: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Leave out the default names, which are described too: to name any takes ESSENTIALS."""
+    return {
+        level: named
+        for level, named in levels.items()
+        if not DEFAULT_LEVEL.fullmatch(named.get("AcrValue", ""))
+    }
+
+
+DEFAULT_LEVEL = re.compile(r"urn:cognito:loa:\d+")
+POOL_ECHO: dict[str, Echo] = {
+    **dict.fromkeys(
+        (
+            "AccountRecoverySetting",
+            # But for the older name of a setting that Policies has too; see update_user_pool.
+            "AdminCreateUserConfig",
+            "AutoVerifiedAttributes",
+            "DeletionProtection",
+            "DeviceConfiguration",
+            "EmailConfiguration",
+            # "No longer used", and still described: an older name of the template's EmailMessage,
+            # so not sent beside EmailMessageByLink; see update_user_pool.
+            "EmailVerificationMessage",
+            "EmailVerificationSubject",
+            "LambdaConfig",
+            "MfaConfiguration",
+            # But for what the tier LITE doesn't have; see update_user_pool.
+            "Policies",
+            "SmsAuthenticationMessage",
+            "SmsConfiguration",
+            "SmsVerificationMessage",
+            "UserAttributeUpdateSettings",
+            "UserPoolAddOns",
+            "UserPoolTags",
+            "UserPoolTier",
+        ),
+        _as_it_is,
+    ),
+    "VerificationMessageTemplate": _one_email_body,
+    "AcrConfiguration": _own_names,
+    # Kept when it is left out. Sent back without EnableStatus it is turned on.
+    "DcrConfiguration": _never,
+    # The defaults of these two are described as well, and need no echo.
+    "KeyConfiguration": lambda key: key if key.get("KeyType") == "CUSTOMER_MANAGED_KEY" else None,
+    "IssuerConfiguration": lambda issuer: issuer if issuer.get("Type") != "ORIGINAL" else None,
+}
+# Likewise for UpdateUserPoolClient.
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
+CLIENT_ECHO: dict[str, Echo] = {
+    **dict.fromkeys(
+        (
+            "AccessTokenValidity",
+            "AllowedOAuthFlows",
+            "AllowedOAuthFlowsUserPoolClient",
+            "AllowedOAuthScopes",
+            "AnalyticsConfiguration",
+            "AuthSessionValidity",
+            "CallbackURLs",
+            "ClientName",
+            "DefaultRedirectURI",
+            "EnablePropagateAdditionalUserContextData",
+            "EnableTokenRevocation",
+            "ExplicitAuthFlows",
+            "IdTokenValidity",
+            "LogoutURLs",
+            "PreventUserExistenceErrors",
+            "ReadAttributes",
+            "RefreshTokenValidity",
+            "SupportedIdentityProviders",
+            "TokenValidityUnits",
+            "WriteAttributes",
+        ),
+        _as_it_is,
+    ),
+    # Off: "You can't authenticate with REFRESH_TOKEN_AUTH in app clients with refresh token
+    # rotation enabled", and that is how the sign-in function refreshes.
+    # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
+    "RefreshTokenRotation": lambda _rotation: {"Feature": "DISABLED"},
+    # Not described; where the secret is stays as it is when this is left out.
+    PUBLISH: _never,
+}
+
+
+def echoed(live: Mapping[str, Any], rules: Mapping[str, Echo]) -> dict[str, Any]:
+    """Return what an update is sent so that all stays as it is."""
+    echo = {key: rules[key](value) for key, value in live.items() if key in rules}
+    # What is empty was never set, and the update takes no empty value for it.
+    return {key: value for key, value in echo.items() if value not in (None, "", [], {})}
+
+
+def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
+    """Change some of a pool's settings and keep all others.
+
+    ``UpdateUserPool`` resets what it isn't given, so the whole pool is described, merged and sent
+    back, tags included. Source: the operation's own documentation, "If you don't provide a value
+    for an attribute, Amazon Cognito sets it to its default value".
+
+    Args:
+        ctx: the stack.
+        pool: the pool's id.
+        wanted: the settings to change, in the operation's own form.
+
+    Raises:
+        CogauthError: AWS refuses the wanted tier.
+    """
+    client = ctx.aws.cognito
+    live = client.describe_user_pool(UserPoolId=pool)["UserPool"]
+    request = merged({**echoed(live, POOL_ECHO), "PoolName": live["Name"]}, wanted)
+    policies = request.get("Policies", {})
+    passwords = policies.get("PasswordPolicy", {})
+    if "TemporaryPasswordValidityDays" in passwords:
+        # The description has it under its older name too, but the update takes only one.
+        request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
+    if _by_link(request.get("VerificationMessageTemplate", {})):
+        request.pop("EmailVerificationMessage", None)
+    if request.get("UserPoolTier") == "LITE":
+        # A pool of this tier may be described with features that it doesn't have. One that is
+        # to become LITE has them: those in use are sent, so that AWS refuses, for it isn't ours to
+        # turn them off.
+        has_them = live.get("UserPoolTier") != "LITE"
+        if not has_them or policies.get("SignInPolicy") == {
+            "AllowedFirstAuthFactors": ["PASSWORD"]
+        }:
+            policies.pop("SignInPolicy", None)
+        if not has_them or not passwords.get("PasswordHistorySize"):
+            passwords.pop("PasswordHistorySize", None)
+    try:
+        client.update_user_pool(UserPoolId=pool, **request)
+    except ClientError as error:
+        if code_of(error) not in TIER_REFUSED or "UserPoolTier" not in wanted:
+            raise
+        present, options = live.get("UserPoolTier"), ctx.state.options
+        raise CogauthError(
+            f"AWS refuses to change the user pool's tier from {present} to "
+            f"{wanted['UserPoolTier']} ({code_of(error)}): {message_of(error).removesuffix('.')}. "
+            f"'cogauth up{options} --tier {present}' leaves the tier as it is. For the other one, "
+            "turn off in the console's Cognito page what AWS names, first."
+        ) from error
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the values of ``over``, nested mappings merged likewise."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = merged(base[key], value) if both else value
+    return result
+
+
+def knows_publish(ctx: Context) -> bool:
+    """Return whether this botocore can move a client's secret to Secrets Manager and back."""
+    model = ctx.aws.cognito.meta.service_model.operation_model("UpdateUserPoolClient")
+    return PUBLISH in model.input_shape.members  # type: ignore[union-attr]

@@ -1,0 +1,175 @@
+"""The console's Deploy API: a snapshot of the API, and the stage that serves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.steps.base import Change, Resource
+from cogauth.steps.rest_api import GONE, PAGE, api_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Context
+    from cogauth.record.records import Record
+
+
+class Deployment(Resource):
+    """A snapshot of the API. Whatever is changed in the API reaches clients only with a new one."""
+
+    key = "deployment"
+    inside = "rest_api"
+    # CreateDeployment asks for an integration of each method, and looks up the authorizers that
+    # they refer to; the rest is what it publishes.
+    needs = (
+        "authorizer",
+        "sign_in_integration",
+        "protected_integration",
+        "sign_in_preflight",
+        "hello_preflight",
+        "unauthorized_response",
+        "access_denied_response",
+        "default_4xx_response",
+        "default_5xx_response",
+    )
+    # When a snapshot was taken matters: one that a crash left is swept away, and taken again.
+    adopted = False
+
+    def create(self, ctx: Context) -> Live:
+        """Take the snapshot; its description says whose it is."""
+        return ctx.aws.apigateway_once.create_deployment(
+            restApiId=ctx.fact("rest_api"), description=ctx.name_with_id
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the API's deployments for ours, the superseded ones included."""
+        return [one for one in _deployments(ctx) if self.is_named(ctx, one)]
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether its description carries the stack-id."""
+        return live.get("description") == ctx.name_with_id
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the deployment by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_deployment(
+                restApiId=ctx.fact("rest_api"), deploymentId=record["id"]
+            ),
+            GONE,
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the deployment's id."""
+        del ctx
+        return {"id": live["id"]}
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete a deployment that was superseded, unless some other stage of the API is on it."""
+        api, place = ctx.aws.apigateway, {"restApiId": ctx.fact("rest_api")}
+        stages = api.get_stages(**place)["item"]
+        if record["id"] in {stage.get("deploymentId") for stage in stages}:
+            return False
+        return deleted(lambda: api.delete_deployment(**place, deploymentId=record["id"]), GONE)
+
+
+class Stage(Resource):
+    """The stage: a deployment under a URL, with a throttle on the sign-in method.
+
+    An open sign-up must not be free to hammer: Cognito's own quotas are the account's.
+    """
+
+    key = "stage"
+    inside = "rest_api"
+    needs = ("deployment",)
+    taken = "ConflictException"
+
+    def _place(self, ctx: Context) -> dict[str, Any]:
+        return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
+
+    def create(self, ctx: Context) -> Live:
+        """Make the stage on the deployment; only this call takes tags, CreateDeployment doesn't."""
+        return ctx.aws.apigateway.create_stage(
+            **self._place(ctx), deploymentId=ctx.fact("deployment"), tags=ctx.tags
+        )
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the stage."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_stage(**self._place(ctx)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the stage's name."""
+        arn = f"{api_arn(ctx, ctx.fact('rest_api'))}/stages/{live['stageName']}"
+        return {"id": live["stageName"], "arn": arn}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return its tags: whoever owns the API may have stages of their own in it."""
+        return live.get("tags") or {}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the deployment and the throttle."""
+        settings = ctx.state.settings
+        patch: Any = []
+        ours = ctx.fact("deployment")
+        if serves_other := live["deploymentId"] != ours and not _is_later(ctx, live):
+            patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
+        throttle = _throttle(live, f"{settings.path}/POST")
+        for key, option, value in (
+            ("throttlingRateLimit", "rateLimit", settings.throttle_rate),
+            ("throttlingBurstLimit", "burstLimit", settings.throttle_burst),
+        ):
+            if throttle.get(key) != value:
+                # A '/' inside a path's part is written '~1': the part is the method's full path.
+                path = f"/{settings.path.replace('/', '~1')}/POST/throttling/{option}"
+                patch.append({"op": "replace", "path": path, "value": str(value)})
+        if patch:
+            yield Change(
+                "set its deployment and throttle",
+                lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
+                guards=serves_other,
+            )
+
+    def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Find the deployments that ours superseded: a stage that stood before was on one."""
+        del live
+        superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
+        if superseded:
+            yield Change(
+                "delete superseded deployments",
+                lambda: [Deployment().delete(ctx, {"id": one["id"]}) for one in superseded],
+            )
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the throttle of the sign-in method."""
+        throttle = _throttle(live, f"{ctx.state.settings.path}/POST")
+        names = {"throttlingRateLimit": "throttle_rate", "throttlingBurstLimit": "throttle_burst"}
+        return {setting: throttle[key] for key, setting in names.items() if key in throttle}
+
+
+def _deployments(ctx: Context) -> list[Any]:
+    pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
+        restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
+    )
+    return [deployment for page in pages for deployment in page["items"]]
+
+
+def _is_later(ctx: Context, stage: Live) -> bool:
+    """Say whether somebody else deployed the API after us, and so has more in it than we have."""
+    made = {one["id"]: one for one in _deployments(ctx)}
+    standing = made.get(stage["deploymentId"])
+    if standing is None or standing.get("description") == ctx.name_with_id:
+        return False
+    # One that the list doesn't have yet was made just now.
+    ours = made.get(ctx.fact("deployment"))
+    return bool(ours and standing["createdDate"] >= ours["createdDate"])
+
+
+def _throttle(stage: Live, method: str) -> Live:
+    """Return a method's settings: AWS writes the key with or without its leading slash."""
+    for key, settings in stage.get("methodSettings", {}).items():
+        if key.replace("~1", "/").strip("/") == method.strip("/"):
+            return settings  # type: ignore[no-any-return]
+    return {}

@@ -1,0 +1,309 @@
+"""Finding the stack's resources: by their records, by their names, and after a crash."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from cogauth.aws import parallel
+from cogauth.aws.answers import message_of, or_none
+from cogauth.aws.transient import (
+    ABSENT,
+    KNOWN_WITHIN_S,
+    PASSES_WITHIN_S,
+    UNKNOWN,
+    is_not_found,
+    passing,
+)
+from cogauth.aws.waiting import TimedOutError
+from cogauth.errors import CogauthError, StateError
+from cogauth.record.records import CREATED, OUTDATED, Record
+from cogauth.steps import RESOURCES, STEPS
+from cogauth.steps.ownership import check_owner, owned, owner, taken_error, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from botocore.exceptions import ClientError
+
+    from cogauth.aws.answers import Live
+    from cogauth.aws.waiting import Wait
+    from cogauth.context import Context
+    from cogauth.steps.base import Resource
+
+T = TypeVar("T")
+
+# The clients by which a stack's resources are found and read.
+CLIENTS = ("cognito", "iam", "lambda_", "logs", "apigateway")
+# A resource is known to its creator before it is known everywhere: so many seconds after it was
+# recorded, an answer that there is no such thing may be early.
+FRESH_S = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the account under one of the stack's names.
+
+    Attributes:
+        step: the step that would make it.
+        id: its id or name.
+        tags: its tags; they say whose it is.
+        unique: whether its name can be used only once.
+    """
+
+    step: str
+    id: str
+    tags: dict[str, str]
+    unique: bool
+
+
+def survey(ctx: Context) -> Iterator[Finding]:
+    """Yield all in the account that has one of the stack's names, whoever's it is."""
+    ctx.aws.make_clients(*CLIENTS)
+    roots = [(s, r) for s in STEPS for r in s.resources if r.inside is None]
+    found = parallel.each(partial(find, ctx, resource) for _, resource in roots)
+    for (step, resource), all_live in zip(roots, found, strict=True):
+        for live in all_live:
+            yield Finding(
+                step=step.name,
+                id=resource.facts(ctx, live)["id"],
+                tags=resource.tags(live) or {},
+                unique=resource.taken is not None,
+            )
+
+
+def check_names(ctx: Context) -> None:
+    """Before anything is created: nothing else has the stack's names, or is the same stack.
+
+    Raises:
+        StateError: the stack stands in the account, but this state file doesn't know it.
+        NameTakenError: a name that can be used only once is taken.
+    """
+    for found in survey(ctx):
+        if ctx.owns(found.tags):
+            continue
+        if found.tags.get("cogauth:stack") == ctx.stack:
+            raise StateError(
+                f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
+                f"{ctx.aws.region} already ({found.step} {found.id}, {owner(found.tags)}), "
+                f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
+                f"give that with --state, or write it anew: cogauth recover{ctx.state.options}. "
+                "For a stack beside it, take another --stack."
+            )
+        if found.unique:
+            raise taken_error(found.step, found.id, found.tags)
+
+
+def is_complete(ctx: Context) -> bool:
+    """Say whether all of the stack was made, as far as its state file knows."""
+    return all(
+        (ctx.state.record(step.name, resource.key) or {}).get("status") in {CREATED, OUTDATED}
+        for step in STEPS
+        for resource in step.resources
+        if resource.wanted(ctx)
+    )
+
+
+def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
+    """Make a call, again while AWS refuses it for a reason that passes.
+
+    Such a refusal took no effect, so this is no blind retry, not even of a create.
+
+    Args:
+        ctx: the stack.
+        call: the call.
+        about: the resource that it is made for, if what that needs may not be known everywhere.
+    """
+    passes = passing if about is None else partial(passing_of, ctx, about)
+    return ctx.waiter.retry(call, passing=passes, timeout_s=PASSES_WITHIN_S)
+
+
+def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
+    """Return what is to be waited for when a call for a resource is refused, or None.
+
+    Beside the moods: that there is no such thing, as long as the resource, what it is inside of, or
+    one that it needs is so new that not all of AWS may know it. About anything else, as a policy of
+    AWS's own, that is an error.
+    """
+    if wait := passing(error):
+        return wait
+    if not is_not_found(error):
+        return None
+    about = {resource.key, *resource.all_needs}
+    fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
+    return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
+
+
+def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
+    """Say whether a message names something, and none of the fresh resources."""
+    named = {
+        resource.key
+        for resource in RESOURCES.values()
+        if (resource.inside is None or resource.key in fresh)
+        and "id" in (record := ctx.state.by_key(resource.key) or {})
+        and re.search(rf"(?<![\w-]){re.escape(record['id'])}(?![\w-])", message)
+    }
+    return not named & fresh and bool(named or re.search(r"\barn:[\w-]+:", message))
+
+
+def is_fresh(ctx: Context, resource: Resource) -> bool:
+    """Say whether a resource was made in this run, or not long before it.
+
+    A record that is older than the one of what it is inside of is of another one's part.
+    """
+    if ctx.state.local_data is not None:
+        # The embedded local AWS is one process: all of it knows at once what was made.
+        return False
+    if resource.key in ctx.made:
+        return True
+    since, outer = _since(ctx, resource.key), _since(ctx, resource.outermost)
+    if since is None or abs(ctx.now() - since) > FRESH_S:
+        return False
+    return outer is None or outer <= since
+
+
+def _since(ctx: Context, key: str) -> float | None:
+    """Return since when a recorded resource exists, in seconds since the epoch, if it's known."""
+    record = ctx.state.by_key(key) or {}
+    if record.get("status") not in {CREATED, OUTDATED} or "since" not in record:
+        return None
+    return _moment(record)
+
+
+def _moment(record: Record) -> float:
+    return datetime.fromisoformat(record["since"]).timestamp()
+
+
+def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
+    """Return a recorded resource as it stands now, or None if it is gone.
+
+    That a fresh one isn't there is believed only when there was time to know it everywhere. What
+    doesn't bear the stack's name counts as gone: a record may name anything.
+    """
+    live = None
+    if not is_fresh(ctx, resource):
+        live = patiently(ctx, lambda: resource.read(ctx, record), resource)
+    else:
+        with suppress(TimedOutError):
+            live = ctx.waiter.until(
+                lambda: patiently(ctx, lambda: resource.read(ctx, record), resource),
+                reason=UNKNOWN.reason,
+                timeout_s=KNOWN_WITHIN_S,
+            )
+    return live if live is not None and resource.is_named(ctx, live) else None
+
+
+def find(ctx: Context, resource: Resource) -> list[Live]:
+    """Return all that might be the resource; none if what it is inside of is gone."""
+    return or_none(lambda: patiently(ctx, lambda: resource.find(ctx), resource), *ABSENT) or []
+
+
+def find_ours(ctx: Context, resource: Resource) -> list[Live]:
+    """Return all that are the resource and carry the stack's own id."""
+    return [live for live in find(ctx, resource) if owned(ctx, resource, live)]
+
+
+def others_of_ours(ctx: Context, resource: Resource, known: str) -> list[Live]:
+    """Return all that ``find_ours`` does, but for the one of a known id."""
+    others = partial(resource.others, ctx, known)
+    found = or_none(lambda: patiently(ctx, others, resource), *ABSENT) or []
+    return [live for live in found if owned(ctx, resource, live)]
+
+
+def find_after_crash(
+    ctx: Context, resource: Resource, record: Record
+) -> tuple[list[Live], list[Live]]:
+    """Look for what a create may have made whose end is not known.
+
+    AWS's lists lag, and a create whose caller is gone may still land: its absence is believed
+    only when the settling time since the intent is over.
+
+    Returns:
+        What it may have made; and what carries the stack's id, but holds more than that.
+    """
+    made: list[Live] = []
+    others: list[Live] = []
+
+    def look() -> bool | None:
+        nonlocal made, others
+        made, others = by_explanation(ctx, resource, find_ours(ctx, resource))
+        return True if made else None
+
+    with suppress(TimedOutError):
+        ctx.waiter.until(
+            look,
+            reason=f"the {words(resource)} that an interrupted run may have made",
+            timeout_s=settling(ctx, record),
+        )
+    return made, others
+
+
+def by_explanation(
+    ctx: Context, resource: Resource, ours: list[Live]
+) -> tuple[list[Live], list[Live]]:
+    """Tell what an interrupted create of the stack's may have made from what only its tag claims.
+
+    Anyone who may tag a thing can claim it for the stack.
+    """
+    made = [live for live in ours if is_untouched(ctx, resource, live)]
+    return made, [live for live in ours if live not in made]
+
+
+def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether nothing is lost with it; what is listed still and gone already counts as well."""
+    untouched = partial(resource.untouched, ctx, live)
+    return or_none(lambda: patiently(ctx, untouched), *ABSENT) is not False
+
+
+def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
+    """Return what stands although its deletion began, or None if it is gone.
+
+    A deletion whose caller is gone may still land: that it didn't is believed only when the
+    settling time since the intent is over.
+    """
+
+    def is_gone() -> bool | None:
+        found.append(patiently(ctx, lambda: resource.read(ctx, record)))
+        return True if found[-1] is None else None
+
+    found: list[Live | None] = []
+    with suppress(TimedOutError):
+        ctx.waiter.until(
+            is_gone,
+            reason=f"the {words(resource)} to go, whose deletion was interrupted",
+            timeout_s=settling(ctx, record),
+        )
+    live = found[-1]
+    return live if live is not None and resource.is_named(ctx, live) else None
+
+
+def settling(ctx: Context, record: Record) -> float:
+    """Return how many seconds the end of what a record intends may still be unknown."""
+    # Never longer than the settling time, whatever the clock did since.
+    return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
+
+
+def check_pool(ctx: Context) -> None:
+    """See that the user pool which the state file names is the stack's own, by AWS's word.
+
+    Raises:
+        CogauthError: it is gone, or somebody else's, or has another ARN.
+        ClientError: AWS doesn't say.
+    """
+    resource = RESOURCES["user_pool"]
+    step = next(each for each in STEPS if resource in each.resources)
+    record = ctx.state.record(step.name, resource.key) or {}
+    live = read(ctx, resource, record)
+    up = f"'cogauth up{ctx.state.options}'"
+    if live is None:
+        raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
+    check_owner(ctx, step, resource, live)
+    if not resource.facts(ctx, live).items() <= record.items():
+        raise CogauthError(
+            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "
+            "sets it right."
+        )

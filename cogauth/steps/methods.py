@@ -1,0 +1,326 @@
+"""The console's Method Execution pages: methods, their integrations, and what those answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cogauth import cors
+from cogauth.aws.answers import Live, differing, or_none
+from cogauth.steps.base import Change, Resource
+from cogauth.steps.rest_api import GONE, JSON, Authorizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Context
+    from cogauth.record.records import Record
+
+# The sign-in function knows codes; here, at the edge to HTTP, each gets its status.
+STATUS_BY_CODE = {
+    "bad_request": 400,
+    "invalid_username": 400,
+    "invalid_password": 400,
+    "invalid_refresh_token": 400,
+    "password_policy": 400,
+    "wrong_credentials": 401,
+    "refresh_refused": 401,
+    "user_disabled": 403,
+    "user_unconfirmed": 403,
+    "password_reset_required": 403,
+    "new_password_required": 403,
+    "mfa_required": 403,
+    "challenge_required": 403,
+    "sign_up_refused": 403,
+    "not_authorized": 403,
+    "throttled": 429,
+    "locked_out": 429,
+    "trigger_failed": 500,
+    "trigger_denied": 500,
+    "client_secret_refused": 500,
+    "client_secret_unreadable": 500,
+    "access_denied": 500,
+    "timeout": 500,
+    "unavailable": 500,
+    "internal_error": 500,
+}
+# An integration with nothing behind it.
+MOCK: dict[str, Any] = {
+    "type": "MOCK",
+    "requestTemplates": {JSON: '{"statusCode": 200}'},
+    "passthroughBehavior": "NEVER",
+}
+# What a client gets when the function crashed or ran out of time: nothing of the stack trace.
+FUNCTION_FAILED = json.dumps(
+    {
+        "status": "fail",
+        "msg": "The sign-in failed on the server's side. Try again in a moment.",
+        "code": "internal_error",
+    }
+)
+
+
+def response_template() -> str:
+    """Return the template of the function's answer: the body as it is, the status by its code.
+
+    An answer that is neither a success nor carries a known code is no answer of the function's:
+    API Gateway hands an error over as a 200 with a stack trace, so it is replaced.
+    """
+    by_status: dict[int, list[str]] = {}
+    for code, status in STATUS_BY_CODE.items():
+        by_status.setdefault(status, []).append(code)
+    lines = ["#set($code = $input.path('$.code'))"]
+    branch = "#if"
+    for status, codes in sorted(by_status.items()):
+        condition = " || ".join(f"$code == '{code}'" for code in codes)
+        lines += [f"{branch}({condition})", f"#set($context.responseOverride.status = {status})"]
+        lines += ["$input.json('$')"]
+        branch = "#elseif"
+    lines += ["#elseif($input.path('$.status') == 'success')", "$input.json('$')"]
+    lines += ["#else", "#set($context.responseOverride.status = 500)", FUNCTION_FAILED, "#end"]
+    return "\n".join(lines)
+
+
+class Method(Resource):
+    """A method and the statuses that it may answer with; a subclass says which."""
+
+    inside = "rest_api"
+    taken = "ConflictException"
+    outdates = ("deployment",)
+    http_method: str
+    resource: str
+    # The headers that an integration response may set: API Gateway refuses one that the method
+    # response doesn't declare. Declaring it sends nothing.
+    headers: tuple[str, ...] = (cors.ALLOW_ORIGIN, cors.VARY)
+
+    def place(self, ctx: Context) -> dict[str, Any]:
+        """Return by what API Gateway finds the method."""
+        return {
+            "restApiId": ctx.fact("rest_api"),
+            "resourceId": ctx.fact(self.resource),
+            "httpMethod": self.http_method,
+        }
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Return who may call the method, in PutMethod's words."""
+        raise NotImplementedError
+
+    def statuses(self) -> list[str]:
+        """Return the HTTP statuses that the method may answer with."""
+        raise NotImplementedError
+
+    def create(self, ctx: Context) -> Live:
+        """Put the method; its responses are changes, and what answers it is a resource apart."""
+        return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the method with its responses."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_method(**self.place(ctx)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Name the method by its HTTP method and path: it has no id of its own."""
+        return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare who may call it, and the statuses with their headers."""
+        api, place = ctx.aws.apigateway, self.place(ctx)
+        # One that 'attach' put behind an authorizer of its own keeps that.
+        name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
+        attached = ctx.state.is_attached(place["restApiId"], name)
+        authorization = {} if attached else differing(live, self.authorization(ctx))
+        if authorization:
+            operations: Any = [
+                {"op": "replace", "path": f"/{key}", "value": value}
+                for key, value in authorization.items()
+            ]
+            yield Change(
+                f"set {', '.join(sorted(authorization))}",
+                lambda: api.update_method(**place, patchOperations=operations),
+                guards=True,
+            )
+        declared = {cors.parameter(name): False for name in self.headers}
+        for status in self.statuses():
+            standing = live.get("methodResponses", {}).get(status)
+            # Asked of a response that stands only where they are to be set.
+            needed = declared.keys() if ctx.state.settings.cors_origins else set()
+            if standing is None:
+                yield Change(
+                    f"add the response {status}",
+                    lambda status=status: api.put_method_response(  # type: ignore[misc]
+                        **place, statusCode=status, responseParameters=declared
+                    ),
+                )
+            elif missing := needed - (standing.get("responseParameters") or {}).keys():
+                # A response that stands can't be put again: API Gateway answers with a conflict.
+                patch: Any = [
+                    {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
+                    for name in sorted(missing)
+                ]
+                yield Change(
+                    f"declare headers of the response {status}",
+                    lambda status=status, patch=patch: api.update_method_response(  # type: ignore[misc]
+                        **place, statusCode=status, patchOperations=patch
+                    ),
+                )
+
+
+class Integration(Resource):
+    """What answers a method, and how its answer becomes HTTP's; a subclass says which."""
+
+    inside = "rest_api"
+    outdates = ("deployment",)
+    method: Method
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
+        """Return what answers the method, in PutIntegration's words."""
+        raise NotImplementedError
+
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """Return what becomes of the integration's answer, by HTTP status; without the origin."""
+        raise NotImplementedError
+
+    def create(self, ctx: Context) -> Live:
+        """Put the integration; a present one is replaced, with its responses."""
+        return ctx.aws.apigateway.put_integration(
+            **self.method.place(ctx), **self.wanted_integration(ctx)
+        )
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the integration with its responses."""
+        del record
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_integration(**self.method.place(ctx)), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Name it as its method."""
+        del live
+        return {"id": ctx.fact(self.method.key)}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the integration and every response."""
+        api, place = ctx.aws.apigateway, self.method.place(ctx)
+        wanted = self.wanted_integration(ctx)
+        if "integrationHttpMethod" in wanted:
+            # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
+            wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
+        standing = live.get("integrationResponses", {})
+        if differing(live, wanted):
+            yield Change("set what answers it", lambda: self.create(ctx))
+            standing = {}
+        for status, bare in self.responses().items():
+            response = cors.with_origin(bare, ctx.state.settings.cors_origins, JSON)
+            present = standing.get(status, {})
+            # A header that is set and no longer wanted is a difference, too.
+            same = cors.sent(present) == cors.sent(response)
+            if not present or not same or differing(present, response):
+                yield Change(
+                    f"set the answer for {status}",
+                    lambda status=status, response=response: api.put_integration_response(  # type: ignore[misc]
+                        **place, statusCode=status, **response
+                    ),
+                )
+
+
+class SignInMethod(Method):
+    """POST /signin, open to anyone: it is where one gets a token."""
+
+    key = "sign_in_method"
+    resource = "sign_in_resource"
+    needs = ("sign_in_resource",)
+    http_method = "POST"
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Anyone."""
+        del ctx
+        return {"authorizationType": "NONE"}
+
+    def statuses(self) -> list[str]:
+        """200 and whatever the codes say."""
+        return ["200", *sorted({str(status) for status in STATUS_BY_CODE.values()})]
+
+
+class SignInIntegration(Integration):
+    """What answers POST /signin: the function, through a template."""
+
+    key = "sign_in_integration"
+    needs = ("sign_in_method", "sign_in_function")
+    method = SignInMethod()
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
+        """The function, non-proxy: the request's JSON is its event, its return value the body."""
+        function = ctx.fact("sign_in_function", "arn")
+        aws = ctx.aws
+        return {
+            "type": "AWS",
+            # Lambda is always called by POST, whatever the method is.
+            "integrationHttpMethod": "POST",
+            "uri": (
+                f"arn:{aws.partition}:apigateway:{aws.region}:lambda:path/2015-03-31"
+                f"/functions/{function}/invocations"
+            ),
+            "passthroughBehavior": "WHEN_NO_MATCH",
+        }
+
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """The function's answer; or, if it crashed or ran out of time, a fixed body."""
+        return {
+            "200": {"responseTemplates": {JSON: response_template()}},
+            # The pattern is matched against errorMessage, which only a failed function has. A
+            # plain ".*" would stop at a line's end.
+            "500": {
+                "selectionPattern": r"[\s\S]+",
+                "responseTemplates": {JSON: FUNCTION_FAILED},
+            },
+        }
+
+
+class ProtectedMethod(Method):
+    """GET /hello, the dummy API, for those that the authorizer lets pass."""
+
+    key = "protected_method"
+    resource = "hello_resource"
+    needs = ("hello_resource", "authorizer")
+    http_method = "GET"
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        """Those with a token of the pool."""
+        return {
+            "authorizationType": "COGNITO_USER_POOLS",
+            "authorizerId": ctx.fact("authorizer"),
+        }
+
+    def statuses(self) -> list[str]:
+        """Only 200; the authorizer's 401 is the gateway's own."""
+        return ["200"]
+
+    def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Find the authorizer of ours that it had, if that was made anew meanwhile."""
+        if live.get("authorizerId") == ctx.fact("authorizer"):
+            return
+        if former := Authorizer().others(ctx, ctx.fact("authorizer")):
+            yield Change(
+                "delete the authorizer that it had",
+                lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
+            )
+
+
+class ProtectedIntegration(Integration):
+    """What answers GET /hello: a fixed text."""
+
+    key = "protected_integration"
+    needs = ("protected_method",)
+    method = ProtectedMethod()
+
+    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
+        """Nothing behind it: API Gateway answers by itself."""
+        del ctx
+        return dict(MOCK)
+
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """The fixed text."""
+        body = json.dumps({"message": "Hello! Your token was accepted."})
+        return {"200": {"responseTemplates": {JSON: body}}}

@@ -1,0 +1,165 @@
+"""Whose a resource is, by its own account, and what a user is told if it isn't the stack's."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeGuard
+
+from botocore.exceptions import ClientError
+
+from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.transient import (
+    passing,
+)
+from cogauth.errors import NameTakenError, NotOwnedError
+from cogauth.steps import RESOURCES
+
+if TYPE_CHECKING:
+    from cogauth.aws.answers import Live
+    from cogauth.context import Context
+    from cogauth.steps.base import Resource, Step
+
+
+def made_at(live: Live) -> float:
+    """Return when a resource was made, by the name that its service gives to that."""
+    made = live.get("CreationDate") or live.get("CreateDate") or live.get("createdDate")
+    return made.timestamp() if isinstance(made, datetime) else 0.0
+
+
+def owned(ctx: Context, resource: Resource, live: Live) -> bool:
+    """Say whether a resource is this very stack's: by its tags, or by its name in what is ours."""
+    tags = resource.tags(live)
+    return resource.is_named(ctx, live) if tags is None else ctx.owns(tags)
+
+
+def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
+    """Refuse what has the stack's name, or is recorded as the stack's, but isn't its own.
+
+    Raises:
+        NameTakenError, NotOwnedError: it names the thing and its owner.
+    """
+    if owned(ctx, resource, live):
+        return
+    if resource.tags(live) is None:
+        raise _part_error(ctx, resource, live)
+    name, tags = resource.facts(ctx, live)["id"], resource.tags(live) or {}
+    if resource.taken is not None:
+        error = taken_error(step.name, name, tags)
+        recorded = (ctx.state.record(step.name, resource.key) or {}).get("id") == name
+        if recorded and may_be_adopted(ctx, tags):
+            lost = " and ".join(f"{key} = {value}" for key, value in ctx.tags.items())
+            error.args = (f"{error} If it is the stack's own, put its tags back: {lost}.",)
+        raise error
+    options = ctx.state.options
+    way_on = f"'cogauth down{options}' leaves it alone, and forgets it."
+    if may_be_adopted(ctx, tags):
+        way_on = (
+            f"If it is the stack's, and its tags were taken off: 'cogauth up{options} --adopt "
+            f"{name}' asks, and puts them back. If it isn't: {way_on}"
+        )
+    raise NotOwnedError(
+        f"The {words(resource)} {name}, which {ctx.state.path} records, isn't this stack's by its "
+        f"tags ({owner(tags)}). It was left alone. {way_on}"
+    )
+
+
+def may_be_adopted(ctx: Context, tags: dict[str, str]) -> bool:
+    """Say whether tags may be an owner's who took the stack's off: no other stack has it."""
+    return all(tags.get(name, value) == value for name, value in ctx.tags.items())
+
+
+def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
+    """Return the error that names what has taken one of the stack's names, and its owner."""
+    return NameTakenError(
+        f"The name {name} ({step}) is taken by something that is not this stack's "
+        f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
+    )
+
+
+def _part_error(ctx: Context, resource: Resource, live: Live) -> NameTakenError:
+    """Return the error that names what somebody else has in something that is the stack's."""
+    outer, facts = RESOURCES[resource.outermost], resource.facts(ctx, live)
+    return NameTakenError(
+        f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "
+        f"belongs to somebody else, judging by what is in it. It was left alone. If the state "
+        f"file {ctx.state.path} isn't your own, move it away: 'cogauth "
+        f"recover{ctx.state.options}' writes it anew. Else remove it yourself."
+    )
+
+
+def is_taken(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
+    """Say whether an error says that a resource's name is taken; a mood may have the same code."""
+    if not isinstance(error, ClientError):
+        return False
+    return code_of(error) == resource.taken and passing(error) is None
+
+
+def check_case(ctx: Context, step: Step, resource: Resource, error: Exception) -> None:
+    """See whether a refusal names what has the resource's name but for its case.
+
+    IAM's names are not distinguished by case when they are given, but are when they are looked up.
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+
+    Raises:
+        NameTakenError: it does; waiting won't free the name.
+    """
+    name = resource.name(ctx)
+    if name is None or not is_taken(error, resource) or name in message_of(error):
+        return
+    if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken by {found[0]}, which differs from it only in "
+            f"case. It was left alone. {_words_and_remedy(error)}"
+        )
+
+
+def check_unseen(ctx: Context, step: Step, resource: Resource, error: BaseException) -> None:
+    """See whether a refusal says that a name is taken; what has it was looked for in vain.
+
+    Raises:
+        NameTakenError: it does.
+    """
+    name = resource.name(ctx)
+    if name is not None and is_taken(error, resource):
+        raise NameTakenError(
+            f"The name {name} ({step.name}) is taken, but nothing of that name is shown. Its name "
+            "may differ only in case; or it was just deleted, and it can take AWS a while to free "
+            f"a name. {_words_and_remedy(error)}"
+        )
+
+
+def _words_and_remedy(error: ClientError) -> str:
+    words = message_of(error).removesuffix(".")
+    return f"AWS says: {words}. Take another --stack, or remove it yourself."
+
+
+def owner(tags: dict[str, str]) -> str:
+    """Say whose something is, by its tags."""
+    found = [
+        f"{name} {tags[f'cogauth:{name}']}"
+        for name in ("stack", "stack-id")
+        if f"cogauth:{name}" in tags
+    ]
+    return ", ".join(found) or "it carries no cogauth tag"
+
+
+def described(ctx: Context, resource: Resource, live: Live) -> str:
+    """Return a thing's id, with what helps to tell it from others of its kind."""
+    made, users, details = made_at(live), resource.users(live), []
+    if made:
+        details.append(f"made {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
+    if users is not None:
+        details.append(holds(users))
+    name = resource.facts(ctx, live)["id"]
+    return f"{name} ({', '.join(details)})" if details else name
+
+
+def holds(users: int) -> str:
+    """Say how many users a pool holds; the figure is Cognito's estimate."""
+    return f"about {users} user{'' if users == 1 else 's'}"
+
+
+def words(resource: Resource) -> str:
+    """Return what a resource is called in a sentence."""
+    return resource.key.replace("_", " ")

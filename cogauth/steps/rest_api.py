@@ -1,0 +1,365 @@
+"""The console's API Gateway pages: the REST API, its paths, and the authorizer."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
+from cogauth.aws.transient import passing
+from cogauth.settings import PROTECTED_PATH
+from cogauth.steps.base import Change, NotKeptError, Resource
+from cogauth.steps.lambda_ import SIGN_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.context import Context
+    from cogauth.record.records import Record
+
+GONE = "NotFoundException"
+JSON = "application/json"
+# The most that API Gateway gives in a page.
+PAGE: Any = {"PageSize": 500}
+
+
+class RestApi(Resource):
+    """The API itself: REGIONAL, for API Gateway's own default is EDGE."""
+
+    key = "rest_api"
+    repeatable = True
+    # API Gateway lets one API be deleted in 30 s, an account over.
+    urgent = True
+
+    def create(self, ctx: Context) -> Live:
+        """Make the API."""
+        return ctx.aws.apigateway_once.create_rest_api(
+            name=ctx.stack,
+            description="A Cognito login in front of an API, made by cogauth",
+            endpointConfiguration={"types": ["REGIONAL"]},
+            tags=ctx.tags,
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the account's APIs; their names are not unique."""
+        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
+        return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the API by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_rest_api(restApiId=record["id"]), GONE
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the API's id, and the id of its root, which every path hangs on."""
+        root = live["rootResourceId"]
+        return {"id": live["id"], "arn": api_arn(ctx, live["id"]), "root": root}
+
+    def arn_prefix(self, ctx: Context) -> str:
+        """Return its ARN but for the id: an API can be renamed."""
+        return api_arn(ctx, "")
+
+    def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
+        """Return the sign-in's path, and the stage that is ours."""
+        api = ctx.aws.apigateway
+        pages = api.get_paginator("get_resources").paginate(
+            restApiId=live["id"], embed=["methods"], PaginationConfig=PAGE
+        )
+        posts = {
+            resource["path"]: resource["resourceMethods"]["POST"]
+            for page in pages
+            for resource in page["items"]
+            if "POST" in resource.get("resourceMethods", {})
+        }
+        # Its owner may have more in the API. Ours may have nothing behind it yet.
+        paths = [path for path, post in posts.items() if _asks_us(ctx, post)] or [
+            path
+            for path, post in posts.items()
+            if not post.get("methodIntegration") and post.get("authorizationType") == "NONE"
+        ]
+        stages = api.get_stages(restApiId=live["id"])["item"]
+        names = [stage["stageName"] for stage in stages if ctx.owns(stage.get("tags", {}))]
+        return {**({"path": paths[0]} if paths else {}), **({"stage": names[0]} if names else {})}
+
+    def tags(self, live: Live) -> dict[str, str]:
+        """Return the API's tags."""
+        return dict(live.get("tags", {}))
+
+    def untouched(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has its name still, and neither a stage nor a method."""
+        api, named = ctx.aws.apigateway, live["name"] == ctx.stack
+        return (
+            named
+            and not api.get_stages(restApiId=live["id"])["item"]
+            and not any(
+                resource.get("resourceMethods")
+                for page in api.get_paginator("get_resources").paginate(
+                    restApiId=live["id"], PaginationConfig=PAGE
+                )
+                for resource in page["items"]
+            )
+        )
+
+    def marked(self, ctx: Context, live: Live) -> bool:
+        """Say whether it has our authorizer, by a name that carries the stack-id."""
+        return bool(Authorizer().of(ctx, live["id"]))
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the tags."""
+        if differing(live.get("tags", {}), ctx.tags):
+            arn = api_arn(ctx, live["id"])
+            yield Change(
+                "restore its tags",
+                lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
+            )
+
+    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
+        """Look for custom domains that lead to it: AWS deletes no API that has a mapping.
+
+        Source: https://github.com/glomex/gcdt/issues/373
+        """
+        api = ctx.aws.apigateway
+        domains = api.get_paginator("get_domain_names").paginate(PaginationConfig=PAGE)
+        for domain in (one for page in domains for one in page.get("items", [])):
+            name, words = domain["domainName"], f"--domain-name {domain['domainName']}"
+            place: dict[str, Any] = {"domainName": name}
+            if identifier := domain.get("domainNameId"):
+                # Of private ones there may be several of a name.
+                place["domainNameId"] = identifier
+                words += f" --domain-name-id {identifier}"
+            mappings = api.get_paginator("get_base_path_mappings").paginate(
+                **place, PaginationConfig=PAGE
+            )
+            for mapping in (one for page in mappings for one in page.get("items", [])):
+                if mapping.get("restApiId") != record["id"]:
+                    continue
+                path = mapping.get("basePath") or "(none)"
+                yield (
+                    f"The custom domain {name} leads to the API {record['id']} (base path {path}). "
+                    "Remove that mapping in the console (API Gateway, Custom domain names, the "
+                    "domain, API mappings), or by 'aws apigateway delete-base-path-mapping "
+                    f'{words} --base-path "{path}" --region {ctx.aws.region}\'.'
+                )
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete the API with all in it."""
+        return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
+
+
+def _asks_us(ctx: Context, method: Live) -> bool:
+    """Say whether the stack's sign-in function answers a method."""
+    uri = (method.get("methodIntegration") or {}).get("uri") or ""
+    return f":function:{SIGN_IN.name(ctx)}/invocations" in uri
+
+
+def _may_ask_us(ctx: Context) -> bool:
+    """Say whether the sign-in function's policy lets the sign-in's path call it."""
+    call = ctx.aws.lambda_.get_policy
+    answer = or_none(lambda: call(FunctionName=SIGN_IN.name(ctx)), "ResourceNotFoundException")
+    return answer is not None and f'"{sign_in_source_arn(ctx)}"' in answer["Policy"]
+
+
+class ApiResource(Resource):
+    """A path of the API."""
+
+    inside = "rest_api"
+    taken = "ConflictException"
+    outdates = ("deployment",)
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def _path(self, ctx: Context) -> str:
+        return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
+
+    def create(self, ctx: Context) -> Live:
+        """Make the path below the API's root."""
+        return ctx.aws.apigateway_once.create_resource(
+            restApiId=ctx.fact("rest_api"),
+            parentId=ctx.fact("rest_api", "root"),
+            pathPart=self._path(ctx).removeprefix("/"),
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the API's resources for the path."""
+        pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
+            restApiId=ctx.fact("rest_api"), embed=["methods"], PaginationConfig=PAGE
+        )
+        return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the resource by its id, with its methods."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_resource(
+                restApiId=ctx.fact("rest_api"), resourceId=record["id"], embed=["methods"]
+            ),
+            GONE,
+        )
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether it is the path that the stack asks for, and holds nobody else's sign-in.
+
+        The sign-in's path is the state file's to say. Its POST may be answered by the stack's
+        function, or by nothing yet; if somebody changed that, the function's policy still says
+        which path may call it.
+        """
+        if live["path"] != self._path(ctx):
+            return False
+        post = live.get("resourceMethods", {}).get("POST")
+        if self.key == "hello_resource" or post is None or not post.get("methodIntegration"):
+            return True
+        return _asks_us(ctx, post) or _may_ask_us(ctx)
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the resource's id and path."""
+        del ctx
+        return {"id": live["id"], "path": live["path"]}
+
+
+class Authorizer(Resource):
+    """The authorizer: it checks a request's token against the pool before anything is called."""
+
+    key = "authorizer"
+    inside = "rest_api"
+    needs = ("user_pool",)
+    repeatable = True
+    outdates = ("deployment",)
+    remade = True
+
+    def create(self, ctx: Context) -> Live:
+        """Make the authorizer; it can't be tagged, so its name says whose it is.
+
+        In an API the names are unique, and former ones stay as long as methods refer to them.
+        Source: https://github.com/aws/aws-cdk/issues/13711
+        """
+        try:
+            return self._create(ctx, ctx.name_with_id)
+        except ClientError as error:
+            if "name must be unique" not in message_of(error):
+                raise
+        standing = {live["name"] for live in self.find(ctx)}
+        names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
+        return self._create(ctx, next(name for name in names if name not in standing))
+
+    def _create(self, ctx: Context, name: str) -> Live:
+        return ctx.aws.apigateway_once.create_authorizer(
+            restApiId=ctx.fact("rest_api"), name=name, **authorizer_settings(ctx)
+        )
+
+    def find(self, ctx: Context) -> list[Live]:
+        """Look through the API's authorizers for the name, with a number or without."""
+        return self.of(ctx, ctx.fact("rest_api"))
+
+    def of(self, ctx: Context, api: str) -> list[Live]:
+        """Look through those of any API."""
+        pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
+            restApiId=api, PaginationConfig=PAGE
+        )
+        return [one for page in pages for one in page["items"] if self.is_named(ctx, one)]
+
+    def is_named(self, ctx: Context, live: Live) -> bool:
+        """Say whether its name carries the stack-id, with a number or without."""
+        return bool(re.fullmatch(rf"{re.escape(ctx.name_with_id)}(-\d+)?", live["name"]))
+
+    def read(self, ctx: Context, record: Record) -> Live | None:
+        """Get the authorizer by its id."""
+        return or_none(  # type: ignore[no-any-return]
+            lambda: ctx.aws.apigateway.get_authorizer(
+                restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
+            ),
+            GONE,
+        )
+
+    def facts(self, ctx: Context, live: Live) -> Record:
+        """Keep the authorizer's id."""
+        del ctx
+        return {"id": live["id"], "name": live["name"]}
+
+    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
+        """Compare the pool and the header."""
+        if authorizer_patch(ctx, live):
+            names = differing(live, authorizer_settings(ctx))
+            yield Change(
+                f"set {', '.join(sorted(names))}",
+                lambda: self._update(ctx, live),
+                guards="providerARNs" in names,
+            )
+
+    def _update(self, ctx: Context, live: Live) -> None:
+        answered = update_authorizer(ctx, ctx.fact("rest_api"), live)
+        if "providerARNs" in differing(answered, authorizer_settings(ctx)):
+            raise NotKeptError("The authorizer was to ask the stack's user pool, and doesn't.")
+
+    def delete(self, ctx: Context, record: Record) -> bool:
+        """Delete an authorizer that is one too many, unless a method still refers to it."""
+        api = ctx.fact("rest_api")
+        try:
+            return delete_authorizer(ctx, api, record["id"])
+        except ClientError as error:
+            if code_of(error) != "ConflictException" or passing(error):
+                raise
+            return False
+
+
+def authorizer_settings(ctx: Context) -> dict[str, Any]:
+    """Return what an authorizer that asks the stack's user pool is, in CreateAuthorizer's words."""
+    return {
+        "type": "COGNITO_USER_POOLS",
+        "providerARNs": [ctx.fact("user_pool", "arn")],
+        "identitySource": "method.request.header.Authorization",
+    }
+
+
+def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
+    """Return what makes an authorizer ask the stack's present user pool; empty if it does."""
+    wanted = differing(live, authorizer_settings(ctx))
+    patch = [
+        {"op": "replace", "path": "/identitySource", "value": value}
+        for key, value in wanted.items()
+        if key == "identitySource"
+    ]
+    if "providerARNs" in wanted:
+        ours, standing = wanted["providerARNs"], live.get("providerARNs", [])
+        # Added first: an authorizer without a provider is refused.
+        patch += [
+            {"op": op, "path": "/providerARNs", "value": arn}
+            for op, arns in (
+                ("add", [arn for arn in ours if arn not in standing]),
+                ("remove", [arn for arn in standing if arn not in ours]),
+            )
+            for arn in arns
+        ]
+    return patch
+
+
+def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
+    """Let an authorizer ask the stack's present user pool; return it as AWS has it then."""
+    operations: Any = authorizer_patch(ctx, live)
+    return ctx.aws.apigateway.update_authorizer(
+        restApiId=api, authorizerId=live["id"], patchOperations=operations
+    )
+
+
+def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
+    """Delete an authorizer; AWS refuses it while a method refers to it.
+
+    A stage's deployment is a snapshot, and doesn't count.
+    """
+    return deleted(
+        lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer), GONE
+    )
+
+
+def api_arn(ctx: Context, api: str) -> str:
+    """Return a REST API's ARN."""
+    # An ARN of API Gateway carries no account.
+    return f"arn:{ctx.aws.partition}:apigateway:{ctx.aws.region}::/restapis/{api}"
+
+
+def sign_in_source_arn(ctx: Context) -> str:
+    """Return what may call the sign-in function: this one method of this API, on any stage."""
+    return ctx.arn("execute-api", f"{ctx.fact('rest_api')}/*/POST{ctx.state.settings.path}")
