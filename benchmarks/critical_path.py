@@ -47,7 +47,7 @@ class Path:
 
 def needs_of_up() -> Needs:
     """Return what each resource needs to stand before it is made."""
-    return {key: set(resource.all_needs) for key, resource in RESOURCES.items()}
+    return {key: set(resource.prerequisites) for key, resource in RESOURCES.items()}
 
 
 def needs_of_down() -> Needs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cogauth.aws.waiting import Waiter
@@ -96,6 +97,10 @@ class Context:
             return f"{self.state.endpoint_url}/restapis/{api}/{stage}/_user_request_{path}"
         host = f"{api}.execute-api.{self.aws.region}.{self.aws.dns_suffix}"
         return f"https://{host}/{stage}{path}"
+
+    def timestamp(self) -> str:
+        """Return the time as records have it."""
+        return datetime.fromtimestamp(self.now(), UTC).isoformat()
 
     @property
     def cognito_endpoint(self) -> str:

@@ -54,7 +54,7 @@ class NewerStateError(StateError):
     """The state file was written by a newer cogauth; it is as good as that one."""
 
 
-class NameTakenError(CogauthError):
+class NameConflictError(CogauthError):
     """A resource has one of the stack's names but isn't the stack's own."""
 
 

@@ -165,7 +165,7 @@ RESOURCES = {resource.key: resource for step in STEPS for resource in step.resou
 
 def needed(key: str) -> set[str]:
     """Return all that must stand before a resource is made, near and far."""
-    near = set(RESOURCES[key].all_needs)
+    near = set(RESOURCES[key].prerequisites)
     return near.union(*map(needed, near))
 
 

@@ -378,7 +378,7 @@ def test_a_recording_without_the_graph_is_only_a_preparation() -> None:
 
 def test_the_graphs_are_of_cogauths_own_resources() -> None:
     keys = {resource.key for step in STEPS for resource in step.resources}
-    roots = {r.key for step in STEPS for r in step.resources if r.inside is None}
+    roots = {r.key for step in STEPS for r in step.resources if r.parent is None}
     up, down = needs_of_up(), needs_of_down()
     assert set(up) == keys
     assert set().union(*up.values()) <= keys

@@ -10,7 +10,7 @@ from botocore.exceptions import ConnectionClosedError
 from conftest import Account, Call, StoppedError, inventory, refusal, statements
 
 from cogauth import engine
-from cogauth.errors import CogauthError, NameTakenError, StateError, UsageError
+from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
 from cogauth.record.records import CREATED, CREATING
 from cogauth.steps import STEPS
 
@@ -1021,7 +1021,7 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
             for key, record in step.items()
         }
         assert records[here]["status"] == CREATING
-        for need in filter(None, (*resources[here].needs, resources[here].inside)):
+        for need in filter(None, (*resources[here].depends_on, resources[here].parent)):
             assert records[need]["status"] == CREATED
         seen.append(here)
 
@@ -1230,7 +1230,7 @@ def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
 ) -> None:
     make(account)
     before = description(account)
-    with account.calls.watched() as calls, pytest.raises(NameTakenError) as caught:
+    with account.calls.watched() as calls, pytest.raises(NameConflictError) as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
@@ -1250,7 +1250,7 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
             make(account)
             taken.append(without_metadata(description(account)))
 
-    with account.calls.watched(take), pytest.raises(NameTakenError) as caught:
+    with account.calls.watched(take), pytest.raises(NameConflictError) as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
@@ -1274,7 +1274,7 @@ def test_what_someone_else_put_in_our_resources_place_is_left_alone(
     account.up()
     delete(account)
     make(account)
-    with account.calls.watched() as calls, pytest.raises(NameTakenError, match=name):
+    with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
         account.up()
     assert mutations(calls) == []
     result = account.down()
@@ -1345,7 +1345,7 @@ def test_a_name_that_is_taken_after_our_create_was_interrupted_is_theirs(
         account.up()
     make(account)
     theirs = without_metadata(description(account))
-    with account.calls.watched() as calls, pytest.raises(NameTakenError, match=name):
+    with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
         account.up()
     assert mutations(calls) == []
     assert without_metadata(description(account)) == theirs

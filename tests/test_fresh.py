@@ -25,7 +25,7 @@ from test_engine import (
 )
 
 from cogauth import engine
-from cogauth.errors import CogauthError, NameTakenError, UsageError
+from cogauth.errors import CogauthError, NameConflictError, UsageError
 from cogauth.steps.base import Step
 
 KMS = (
@@ -340,7 +340,7 @@ def test_a_name_that_is_taken_by_nothing_is_waited_for(
 def test_a_name_that_is_taken_for_ever_is_an_error_and_no_intent_is_left(account: Account) -> None:
     begun = account.time.now
     taken = refusing("CreateRole", 409, "EntityAlreadyExists", "It exists.", times=10**9)
-    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
+    with account.calls.watched(taken), pytest.raises(NameConflictError) as caught:
         account.up()
     for part in (f"name {ROLE} (role)", "AWS says: It exists. Take another --stack"):
         assert part in str(caught.value)
@@ -361,7 +361,7 @@ def test_a_name_that_differs_only_in_case_is_not_waited_for(
         met.append(call)
         return refusal(409, code, f"{message} ({name.upper()})")
 
-    with account.calls.watched(taken), pytest.raises(NameTakenError) as caught:
+    with account.calls.watched(taken), pytest.raises(NameConflictError) as caught:
         account.up()
     for part in (f"taken by {name.upper()}", "AWS says: ", "Take another --stack"):
         assert part in str(caught.value)
@@ -387,7 +387,7 @@ def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(accoun
             iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
         return hidden(call)
 
-    with account.calls.watched(make_first), pytest.raises(NameTakenError, match="no cogauth tag"):
+    with account.calls.watched(make_first), pytest.raises(NameConflictError, match="no cogauth tag"):
         account.up()
     assert account.left().count(f"role {ROLE}") == 1
     iam.delete_role(RoleName=ROLE)
@@ -596,7 +596,7 @@ def test_a_name_that_somebody_took_after_a_deletion_began_is_theirs(account: Acc
     stopped_down(account, "DeleteRole", lands=True)
     iam = account.client("iam")
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
-    with pytest.raises(NameTakenError, match="no cogauth tag"):
+    with pytest.raises(NameConflictError, match="no cogauth tag"):
         account.up()
     assert account.down().left_alone
     assert account.left() == [f"role {ROLE}"]

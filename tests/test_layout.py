@@ -154,18 +154,18 @@ def test_keys_are_unique_and_each_steps_name_is_one_of_its_own() -> None:
 
 def test_what_a_resource_is_inside_of_or_outdates_exists() -> None:
     for resource in RESOURCES.values():
-        if resource.inside is not None:
+        if resource.parent is not None:
             # The outer one is deleted by a call of its own.
-            assert RESOURCES[resource.inside].inside is None
+            assert RESOURCES[resource.parent].parent is None
         for other in resource.outdates:
             # It is looked at only when all that may outdate it is done.
             assert resource.key in needed(other)
         for other in resource.outdates:
-            assert RESOURCES[other].inside == resource.inside
+            assert RESOURCES[other].parent == resource.parent
 
 
 def test_the_deployment_waits_for_all_that_it_publishes() -> None:
-    inside = {resource.key for resource in RESOURCES.values() if resource.inside == "rest_api"}
+    inside = {resource.key for resource in RESOURCES.values() if resource.parent == "rest_api"}
     assert inside - needed("deployment") == {"deployment", "stage"}
 
 

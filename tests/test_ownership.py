@@ -31,7 +31,7 @@ from test_engine import (
 )
 
 from cogauth import engine
-from cogauth.errors import CogauthError, NameTakenError, NotOwnedError, UsageError
+from cogauth.errors import CogauthError, NameConflictError, NotOwnedError, UsageError
 from cogauth.record.records import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
 
 if TYPE_CHECKING:
@@ -694,7 +694,7 @@ def test_a_stage_without_its_tags_is_left_alone_until_they_are_back(account: Acc
     api, arn = account.client("apigateway"), account.state().fact("stage", "arn")
     api.untag_resource(resourceArn=arn, tagKeys=list(TAGS))
     before = describe_api(account, fact(account, "rest_api"))
-    with pytest.raises(NameTakenError, match="put its tags back") as caught:
+    with pytest.raises(NameConflictError, match="put its tags back") as caught:
         account.up(throttle_rate=3)
     for name, value in tags(account).items():
         assert f"{name} = {value}" in str(caught.value)
@@ -802,7 +802,7 @@ def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
     state.settings = replace(sound, stage="prod")
     arn = state.fact("stage", "arn").replace("/dev", "/prod")
     state.put("deployment", "stage", {"status": CREATED, "id": "prod", "arn": arn})
-    with pytest.raises(NameTakenError, match="prod"):
+    with pytest.raises(NameConflictError, match="prod"):
         account.up(throttle_rate=3)
     assert inside.described() == before
     state = account.state()
@@ -845,7 +845,7 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
 
     with (
         account.calls.watched(wait_for_the_rest),
-        pytest.raises(NameTakenError, match="/orders in the stack's rest api"),
+        pytest.raises(NameConflictError, match="/orders in the stack's rest api"),
     ):
         account.up()
     assert inside.described() == before

@@ -95,7 +95,7 @@ def common() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def is_taken(state: Path) -> bool:
+def is_conflict(state: Path) -> bool:
     """Whether a state file may be made there, and one that is there is read."""
     taken = []
     for act in (lambda: check_writable(state), lambda: read_input(state, 100)):
@@ -144,9 +144,9 @@ def test_nobody_else_may_put_another_folder_in_the_place_of_ours(
     os.chown(above, owner, 0)
     above.chmod(mode)
     with as_user(NOBODY):
-        assert is_taken(state) == taken
+        assert is_conflict(state) == taken
         with trusting(state.parent):
-            assert is_taken(state)
+            assert is_conflict(state)
 
 
 @only_root
@@ -170,7 +170,7 @@ def test_a_link_on_the_way_is_as_good_as_who_may_change_it(common: Path) -> None
         (common / "to-it").symlink_to(link)
         with as_user(NOBODY):
             for way in (link, common / "to-it"):
-                assert is_taken(way / ".cogauth" / "cogauth.json") == taken
+                assert is_conflict(way / ".cogauth" / "cogauth.json") == taken
         link.unlink()
         (common / "to-it").unlink()
 
@@ -183,7 +183,7 @@ def test_root_works_in_the_folders_of_a_user(common: Path) -> None:
     os.chown(checkout, ANOTHER, ANOTHER)
     for mode, taken in ((0o755, True), (0o775, True), (0o777, False)):
         checkout.chmod(mode)
-        assert is_taken(checkout / ".cogauth" / "cogauth.json") == taken
+        assert is_conflict(checkout / ".cogauth" / "cogauth.json") == taken
 
 
 def test_no_command_makes_anything_below_a_folder_that_all_may_write_to(

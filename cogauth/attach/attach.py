@@ -369,7 +369,7 @@ def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> st
             "it answers OPTIONS too, which browsers send without a token. Give the path an OPTIONS "
             "method of its own; or, if no browser calls it, say --method ANY"
         )
-    own = ctx.state.record("rest_api", "rest_api")
+    own = ctx.state.record("rest_api")
     if own and own.get("id") == api.id and place.name == f"POST {ctx.state.settings.path}":
         return "it is where one gets a token"
     return ""

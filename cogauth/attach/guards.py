@@ -299,7 +299,7 @@ class Recorded:
             guard: who may call that method, or the one in its stead.
         """
         words = f"{guard.type} {guard.authorizer or ''}".strip()
-        present = self.ctx.state.record("user_pool", "user_pool") or {}
+        present = self.ctx.state.record("user_pool") or {}
         pools = {self.record["authorizer"]["pool"], present.get("arn")}
         if guard.type != COGNITO or pools.isdisjoint(guard.pools):
             return words

@@ -219,7 +219,7 @@ def _context(target: Target, settle: float = 0.0) -> Context:
 
     # Read anew: another cogauth may have been at work until now.
     state = require_state(target)
-    if not state.has("user_pool") or not state.record("user_pool", "user_pool"):
+    if state.record("user_pool") is None:
         raise UsageError(
             f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
         )

@@ -115,11 +115,11 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
-        notice(f"  {_title(each.key)} {each.id}{_why(each)}")
+        notice(f"  {_title(each.resource.key)} {each.id}{_why(each)}")
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
-            f"  {_title(stranger.key)} {stranger.id}: isn't this stack's ({stranger.why}), is left "
+            f"  {_title(stranger.resource.key)} {stranger.id}: isn't this stack's ({stranger.why}), is left "
             f"alone and forgotten{way_on if stranger.adoptable else ''}"
         )
     for api, given_back in plan.attached.items():
@@ -195,7 +195,7 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
             *error.lines[1:],
         ) from error
     found = [
-        {"step": finding.step, "id": finding.id}
+        {"step": finding.resource.step.name, "id": finding.id}
         for finding in engine.survey(ctx)
         if finding.tags.get("cogauth:stack") == target.stack
     ]

@@ -66,9 +66,8 @@ def recover(
             notice(f"The damaged state file was kept as {kept}.")
     notice(f"cogauth recover: the stack {ctx.stack}, {ctx.state.stack_id}, in {where(ctx)}")
     found = [
-        {"step": step, "resource": resource, "id": record["id"]}
-        for step, records in ctx.state.resources.items()
-        for resource, record in records.items()
+        {"step": RESOURCES[key].step.name, "resource": key, "id": record["id"]}
+        for key, record in ctx.state.resources.items()
     ]
     for line in left_out:
         notice(f"Warning: {line}")

@@ -138,7 +138,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
 
     if state is None:
         return f"there is no stack here ({target.state_path}) whose pool could have made it"
-    pool = (state.record("user_pool", "user_pool") or {}).get("id")
+    pool = (state.record("user_pool") or {}).get("id")
     issuer = plain(parts.claims.get("iss"))
     if pool and not issuer.endswith(f"/{pool}"):
         return f"it names another issuer, {issuer}; the stack's pool is {pool}"

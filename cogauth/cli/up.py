@@ -196,7 +196,7 @@ def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...])
     Raises:
         UsageError: it doesn't; nothing else is ever adopted.
     """
-    records = [state.by_key(key) or {} for key in ("user_pool", "rest_api")] if state else []
+    records = [state.record(key) or {} for key in ("user_pool", "rest_api")] if state else []
     known = [record["id"] for record in records if "id" in record]
     if unknown := [one for one in adopt if one not in known]:
         raise UsageError(

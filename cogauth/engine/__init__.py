@@ -18,7 +18,8 @@ from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.engine.down import DownResult, down
 from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down
 from cogauth.engine.recover import recover
-from cogauth.engine.up import UP_CLIENTS, Reporter, StepResult, up
+from cogauth.engine.reporting import Reporter, StepResult
+from cogauth.engine.up import UP_CLIENTS, up
 from cogauth.steps.lookup import Finding, check_names, is_complete, survey
 
 __all__ = [

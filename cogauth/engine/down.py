@@ -14,7 +14,7 @@ from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure, is_definite
 from cogauth.aws.transient import KNOWN_WITHIN_S, UNKNOWN
 from cogauth.aws.waiting import TimedOutError
-from cogauth.engine import graph
+from cogauth.engine import graph, journal
 from cogauth.engine.down_plan import (
     DOWN_CLIENTS,
     deletion_needs,
@@ -23,20 +23,18 @@ from cogauth.engine.down_plan import (
     roots,
     tagged_arns,
 )
-from cogauth.engine.journal import timestamp
 from cogauth.errors import CogauthError
-from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Record
-from cogauth.steps import STEPS
-from cogauth.steps.lookup import find_after_crash, find_ours, is_fresh, patiently, settling
+from cogauth.record.records import CREATING, Record
+from cogauth.steps.lookup import find_after_crash, find_ours, is_fresh, patiently
 from cogauth.steps.ownership import described, owned, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.engine.down_plan import DownPlan, Stranger
-    from cogauth.steps.base import Resource, Step
+    from cogauth.steps.base import Resource
 
 # What AWS says when something is protected from deletion, or still in use.
 OBSTRUCTED = {
@@ -111,24 +109,23 @@ class _Down:
         self.plan = plan
         self.report = report
         self.result = DownResult()
-        self.roots = {resource.key: (step, resource) for step, resource in roots()}
+        self.roots = {resource.key: resource for resource in roots()}
         # By root, what became of it and all in it, and in which of the result's lists that goes.
         self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
         # The ids that AWS refuses to delete; it is asked once.
         self.refused: set[str] = set()
         # The ids of what nothing but its tag says to be the stack's, and nobody agreed to.
         self.unexplained: set[str] = set()
-        self.strangers = {each.key: each for each in plan.strangers}
+        self.strangers = {each.resource.key: each for each in plan.strangers}
         # What was recorded at the beginning, to be read once more at the end.
         self.recorded = {
             key: record
-            for key, (step, _) in self.roots.items()
-            if key not in self.strangers
-            and "id" in (record := ctx.state.record(step.name, key) or {})
+            for key in self.roots
+            if key not in self.strangers and "id" in (record := ctx.state.record(key) or {})
         }
         # What may be deleted, by root and id.
         self.agreed = {
-            (each.key, each.facts["id"]): each.facts
+            (each.resource.key, each.facts["id"]): each.facts
             for each in plan.doomed
             if each.facts and (claimed or not each.claimed)
         }
@@ -141,8 +138,7 @@ class _Down:
             self._give_back()
         if self.result.problems:
             self.result.remaining = [
-                {"step": self.roots[key][0].name, "id": record["id"]}
-                for key, record in self.recorded.items()
+                _entry(self.roots[key], record["id"]) for key, record in self.recorded.items()
             ]
             return self.result
         failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
@@ -172,7 +168,7 @@ class _Down:
     def _look_first(self) -> None:
         """Note what AWS would refuse to delete: nothing goes if not all can."""
         looks = [
-            partial(self._obstacles, self.roots[key][1], facts)
+            partial(self._obstacles, self.roots[key], facts)
             for (key, _), facts in self.agreed.items()
         ]
         self.result.problems += [problem for found in parallel.each(looks) for problem in found]
@@ -216,8 +212,7 @@ class _Down:
     def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
         """Delete what a record says stands, or may stand; then drop the record."""
         ctx, result = self.ctx, self.result
-        step, resource = self.roots[key]
-        record = ctx.state.record(step.name, key)
+        resource, record = self.roots[key], ctx.state.record(key)
         if record is None:
             return
         if stranger := self.strangers.get(key):
@@ -233,56 +228,39 @@ class _Down:
                     return
             else:
                 facts = self.agreed.get((key, record["id"]))
-                gone = self._delete_recorded(step, resource, record, facts) if facts else False
+                gone = self._delete_recorded(resource, facts) if facts else False
                 if gone is None:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
         except (*AWS_ERRORS, CogauthError) as error:
             self._tell(resource, error)
             return
-        entries = [{"step": step.name, "id": facts["id"]} for facts in ids]
-        self.outcomes[key] = outcome, entries + self._drop(step, resource)
+        entries = [_entry(resource, facts["id"]) for facts in ids]
+        self.outcomes[key] = outcome, entries + self._drop(resource)
 
     def _forget(self, stranger: Stranger) -> None:
         """Leave alone what isn't the stack's, with all in it, and drop the records."""
-        step, resource = self.roots[stranger.key]
-        self._drop(step, resource)
-        entry = {"step": stranger.step, "id": stranger.id}
-        self.outcomes[stranger.key] = self.result.not_ours, [entry]
+        resource = stranger.resource
+        self._drop(resource)
+        self.outcomes[resource.key] = self.result.not_ours, [_entry(resource, stranger.id)]
         self.result.left_alone.append(
             f"The {words(resource)} {stranger.id}, which the state file recorded, isn't this "
             f"stack's ({stranger.why}). It was left alone, and forgotten."
         )
 
-    def _drop(self, step: Step, resource: Resource) -> list[Entry]:
-        """Drop the records of a resource and of what is in it; return the latter."""
-        entries = []
-        # From the inside out: a crash in between still knows the outer one.
-        for inner_step, inner in _inside(resource):
-            record = self.ctx.state.record(inner_step.name, inner.key)
-            if record is not None:
-                if "id" in record:
-                    entries.append({"step": inner_step.name, "id": record["id"]})
-                self.ctx.state.drop(inner_step.name, inner.key)
-        self.ctx.state.drop(step.name, resource.key)
+    def _drop(self, resource: Resource) -> list[Entry]:
+        """Drop the records of a resource and of its parts; return the latter."""
+        parts = journal.forget_parts(self.ctx, resource)
+        entries = [_entry(part, record["id"]) for part, record in parts if "id" in record]
+        journal.forget(self.ctx, resource.key)
         return entries
 
-    def _delete_recorded(
-        self, step: Step, resource: Resource, record: Record, facts: Record
-    ) -> bool | None:
+    def _delete_recorded(self, resource: Resource, facts: Record) -> bool | None:
         """Delete what is recorded, its intent on disk before; return what ``_delete`` does."""
-        ctx = self.ctx
         # That a fresh one isn't there is believed only when there was time to know it everywhere.
-        patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
-        intent = {**record, **facts, "status": DELETING, "since": timestamp(ctx)}
-        ctx.state.put(step.name, resource.key, intent)
-        former = record
-        if record["status"] == DELETING and not settling(ctx, record):
-            # Nothing of the earlier intent can land any more. Why it was to be made anew isn't
-            # known by now, so what can be replaced is.
-            former = {**record, "status": OUTDATED if resource.replaced else CREATED}
-        restore = partial(ctx.state.put, step.name, resource.key, former)
-        return self._delete(resource, facts, patience_s, restore)
+        patience_s = KNOWN_WITHIN_S if is_fresh(self.ctx, resource) else 0
+        take_back = journal.intend_deletion(self.ctx, resource, facts)
+        return self._delete(resource, facts, patience_s, take_back)
 
     def _delete(
         self,
@@ -335,9 +313,9 @@ class _Down:
         def look() -> bool | None:
             self.result.remaining = []
             for key, there in self._still_there().items():
-                step, resource = self.roots[key]
+                resource = self.roots[key]
                 for identifier, live in there.items():
-                    entry = {"step": step.name, "id": identifier}
+                    entry = _entry(resource, identifier)
                     self.result.remaining.append(entry)
                     if not self._may_go(resource, identifier, live):
                         continue
@@ -379,32 +357,28 @@ class _Down:
         """Return, by root and id, what is there of ours: all is asked for at once."""
         ctx = self.ctx
         # By their ids as well: AWS's lists lag.
-        recorded = [key for key in self.recorded if self.roots[key][1].name(ctx) is None]
+        recorded = [key for key in self.recorded if self.roots[key].name(ctx) is None]
         calls: list[Callable[[], Any]] = [
-            *(partial(find_ours, ctx, resource) for _, resource in self.roots.values()),
-            *(partial(self.roots[key][1].read, ctx, self.recorded[key]) for key in recorded),
+            *(partial(find_ours, ctx, resource) for resource in self.roots.values()),
+            *(partial(self.roots[key].read, ctx, self.recorded[key]) for key in recorded),
             partial(tagged_arns, ctx),
         ]
         *answers, tagged = parallel.each(calls)
         there: dict[str, dict[str, Live]] = {}
-        for (key, (_, resource)), found in zip(self.roots.items(), answers, strict=False):
+        for (key, resource), found in zip(self.roots.items(), answers, strict=False):
             there[key] = {resource.facts(ctx, live)["id"]: live for live in found}
         for key, live in zip(recorded, answers[len(self.roots) :], strict=True):
-            if live is not None and owned(ctx, self.roots[key][1], live):
+            if live is not None and owned(ctx, self.roots[key], live):
                 there[key].setdefault(self.recorded[key]["id"], live)
-        for key, (_, resource) in self.roots.items():
+        for key, resource in self.roots.items():
             for live in renamed_ones(ctx, resource, tagged, there[key]):
                 there[key][resource.facts(ctx, live)["id"]] = live
         return there
 
 
+def _entry(resource: Resource, identifier: str) -> Entry:
+    return {"step": resource.step.name, "id": identifier}
+
+
 def _attached(api: str, names: Iterable[str]) -> list[Entry]:
     return [{"step": "attachment", "id": f"{api} {name}"} for name in names]
-
-
-def _inside(resource: Resource) -> Iterator[tuple[Step, Resource]]:
-    """Yield what is deleted together with a resource."""
-    for step in reversed(STEPS):
-        for inner in reversed(step.resources):
-            if inner.inside == resource.key:
-                yield step, inner

@@ -20,7 +20,7 @@ from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.aws.transient import ABSENT
 from cogauth.errors import CogauthError
-from cogauth.steps import STEPS
+from cogauth.steps import RESOURCES, ROOTS
 from cogauth.steps.lookup import CLIENTS, is_untouched, others_of_ours, patiently, read
 from cogauth.steps.ownership import may_be_adopted, owned, owner
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.record.records import Record
-    from cogauth.steps.base import Resource, Step
+    from cogauth.steps.base import Resource
 
 DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 
@@ -40,8 +40,7 @@ class Doomed:
     """What ``down`` would delete by a call of its own.
 
     Attributes:
-        key: of its record.
-        step: its step's name.
+        resource: what of the stack it is.
         facts: its id, and what its deletion needs; None if it isn't known whether it stands, for an
             earlier run was interrupted.
         users: about how many are lost with it; None if it is nothing that holds any.
@@ -49,8 +48,7 @@ class Doomed:
         recorded: whether the state file has it.
     """
 
-    key: str
-    step: str
+    resource: Resource
     facts: Record | None
     users: int | None = None
     claimed: bool = False
@@ -67,15 +65,13 @@ class Stranger:
     """What the state file records, and isn't the stack's by its own account.
 
     Attributes:
-        key: of its record.
-        step: its step's name.
+        resource: what of the stack it is.
         id: its id.
         why: how that is seen.
         adoptable: whether its tags may have been taken off, so that ``up`` can put them back.
     """
 
-    key: str
-    step: str
+    resource: Resource
     id: str
     why: str
     adoptable: bool = False
@@ -108,7 +104,7 @@ class DownPlan:
             (api, plan.shown if isinstance(plan, Plan) else plan)
             for api, plan in self.attached.items()
         ]
-        doomed = [(each.key, each.id, each.claimed) for each in self.doomed]
+        doomed = [(each.resource.key, each.id, each.claimed) for each in self.doomed]
         return doomed, self.strangers, attached
 
 
@@ -124,7 +120,7 @@ def plan_down(ctx: Context) -> DownPlan:
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
         raise failure("Looking for what is the stack's", error, after=nothing) from error
-    own = {each.id for each in doomed if each.key == "rest_api" and not each.claimed}
+    own = {each.id for each in doomed if each.resource.key == "rest_api" and not each.claimed}
     attached: dict[str, Plan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
@@ -136,17 +132,11 @@ def plan_down(ctx: Context) -> DownPlan:
     return DownPlan(doomed, strangers, attached)
 
 
-def roots() -> list[tuple[Step, Resource]]:
+def roots() -> list[Resource]:
     """Return what is deleted by a call of its own, in order; all else goes with one of these."""
-    backwards = [
-        (step, resource)
-        for step in reversed(STEPS)
-        for resource in reversed(step.resources)
-        if resource.inside is None
-    ]
-    # What is needed goes after what needs it, and what AWS takes its time over goes first.
+    # What others depend on goes after them, and what AWS takes long over goes first.
     order = list(TopologicalSorter(deletion_needs()).static_order())
-    return sorted(backwards, key=lambda pair: (not pair[1].urgent, order.index(pair[1].key)))
+    return sorted(ROOTS, key=lambda root: (not root.urgent, order.index(root.key)))
 
 
 def deletion_needs() -> dict[str, list[str]]:
@@ -155,67 +145,65 @@ def deletion_needs() -> dict[str, list[str]]:
     It is what they need to be made, transposed. What a root's parts need is left out: they go with
     it, whatever they refer to, and a trigger in a pool would need its own pool's end.
     """
-    by_key = {resource.key: resource for step in STEPS for resource in step.resources}
-    tops = [resource for resource in by_key.values() if resource.inside is None]
     return {
         root.key: [
             other.key
-            for other in tops
-            if root.key in {by_key[need].inside or need for need in other.needs}
+            for other in ROOTS
+            if root.key in {RESOURCES[need].root_key for need in other.depends_on}
         ]
-        for root in sorted(tops, key=lambda each: not each.urgent)
+        for root in sorted(ROOTS, key=lambda each: not each.urgent)
     }
 
 
 def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
-    pairs = roots()
+    resources = roots()
     calls: list[Callable[[], Any]] = [
-        *(partial(_look, ctx, step, resource) for step, resource in pairs),
+        *(partial(_look, ctx, resource) for resource in resources),
         partial(tagged_arns, ctx),
     ]
     *looked, tagged = parallel.each(calls)
     doomed: list[Doomed] = []
     strangers: list[Stranger] = []
-    for (step, resource), (named, foreign) in zip(pairs, looked, strict=True):
+    for resource, (named, foreign) in zip(resources, looked, strict=True):
         strangers += foreign
         known = {each.id for each in [*named, *foreign]}
         renamed = renamed_ones(ctx, resource, tagged, known)
         doomed += named
-        doomed += [_unrecorded(ctx, step, resource, live) for live in renamed]
+        doomed += [_unrecorded(ctx, resource, live) for live in renamed]
     return doomed, strangers
 
 
-def _look(ctx: Context, step: Step, resource: Resource) -> tuple[list[Doomed], list[Stranger]]:
+def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger]]:
     """Return what of a kind is recorded, and what has the stack's name and tag."""
-    record, name = ctx.state.record(step.name, resource.key), resource.name(ctx)
+    record, name = ctx.state.record(resource.key), resource.name(ctx)
     known = (record or {}).get("id", "")
     doomed: list[Doomed] = []
     strangers: list[Stranger] = []
     if record is not None and known and name in {None, known}:
         live = read(ctx, resource, record)
         if live is not None and owned(ctx, resource, live):
-            doomed.append(_doomed(ctx, step, resource, live))
+            doomed.append(_doomed(ctx, resource, live))
         elif live is not None:
             tags = resource.tags(live) or {}
             adoptable = name is None and may_be_adopted(ctx, tags)
-            strangers.append(Stranger(resource.key, step.name, known, owner(tags), adoptable))
+            strangers.append(Stranger(resource, known, owner(tags), adoptable))
     elif known:
-        strangers.append(Stranger(resource.key, step.name, known, f"the stack's is {name}"))
+        strangers.append(Stranger(resource, known, f"the stack's is {name}"))
     if name is None or name != known:
         doomed += [
-            _unrecorded(ctx, step, resource, live) for live in others_of_ours(ctx, resource, known)
+            _unrecorded(ctx, resource, live) for live in others_of_ours(ctx, resource, known)
         ]
     if record is not None and not known and not doomed:
-        doomed.append(Doomed(resource.key, step.name, None))
+        doomed.append(Doomed(resource, None))
     return doomed, strangers
 
 
-def _doomed(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
-    return Doomed(resource.key, step.name, resource.facts(ctx, live), resource.users(live))
+def _doomed(ctx: Context, resource: Resource, live: Live) -> Doomed:
+    return Doomed(resource, resource.facts(ctx, live), resource.users(live))
 
 
-def _unrecorded(ctx: Context, step: Step, resource: Resource, live: Live) -> Doomed:
-    doomed = _doomed(ctx, step, resource, live)
+def _unrecorded(ctx: Context, resource: Resource, live: Live) -> Doomed:
+    doomed = _doomed(ctx, resource, live)
     return replace(doomed, claimed=not is_explained(ctx, resource, live), recorded=False)
 
 

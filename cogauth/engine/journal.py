@@ -1,26 +1,97 @@
-"""The journal: what is on disk before and after each call that creates or deletes."""
+"""The journal: what is on disk before and after each call that creates or deletes.
+
+A resource's record says ``creating`` before its creating call, ``created`` with its id after it,
+``deleting`` before its deletion, and is gone after that. ``outdated`` is a resource that exists and
+must be recreated. So whatever a crash interrupts, the next run knows what may exist.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cogauth.record.records import CREATED
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.steps import RESOURCES
+from cogauth.steps.base import Recreate
+from cogauth.steps.lookup import settling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.steps.base import Resource, Step
+    from cogauth.record.records import Record
+    from cogauth.steps.base import Resource
 
 
-def timestamp(ctx: Context) -> str:
-    """Return the time as records have it."""
-    return datetime.fromtimestamp(ctx.now(), UTC).isoformat()
+def intend(ctx: Context, resource: Resource, former: str | None) -> None:
+    """Record that a resource is about to be created.
+
+    Args:
+        ctx: the stack.
+        resource: the resource.
+        former: the version of the one that it replaces, which AWS may show for a while.
+    """
+    record = {"status": CREATING, "since": ctx.timestamp()}
+    ctx.state.put(resource.key, record | ({"former": former} if former is not None else {}))
 
 
-def write_fact(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
-    """Record that a resource stands, with its id."""
+def created(ctx: Context, resource: Resource, live: Live) -> None:
+    """Record that a resource exists, with its id."""
     facts = resource.facts(ctx, live)
-    record = {"status": CREATED, "since": timestamp(ctx), **facts}
-    ctx.state.put(step.name, resource.key, record)
+    ctx.state.put(resource.key, {"status": CREATED, "since": ctx.timestamp(), **facts})
     ctx.made.add(resource.key)
+
+
+def correct(ctx: Context, resource: Resource, live: Live) -> None:
+    """Record what AWS says of a resource; a state file may say anything."""
+    record, facts = ctx.state.record(resource.key), resource.facts(ctx, live)
+    if record is not None and resource.parent is None and not facts.items() <= record.items():
+        ctx.state.put(resource.key, {**record, **facts})
+
+
+def outdate(ctx: Context, keys: Iterable[str]) -> None:
+    """Record that resources must be recreated, before what they depend on is touched."""
+    for key in keys:
+        record = ctx.state.record(key)
+        if record and record["status"] == CREATED:
+            ctx.state.put(key, {**record, "status": OUTDATED})
+
+
+def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable[[], None]:
+    """Record that a resource is about to be deleted.
+
+    Args:
+        ctx: the stack.
+        resource: a recorded resource.
+        facts: what AWS says of it.
+
+    Returns:
+        Takes the intent back; to be called if nothing was deleted, for certain.
+    """
+    record = ctx.state.record(resource.key) or {}
+    intent = {**record, **facts, "status": DELETING, "since": ctx.timestamp()}
+    former = record
+    if record["status"] == DELETING and not settling(ctx, record):
+        # Nothing of the earlier intent can land any more. Why it was to be recreated isn't known
+        # by now, so what can be recreated is.
+        status = OUTDATED if resource.recreate is Recreate.DELETE_FIRST else CREATED
+        former = {**record, "status": status}
+    ctx.state.put(resource.key, intent)
+    return lambda: ctx.state.put(resource.key, former)
+
+
+def forget(ctx: Context, key: str) -> None:
+    """Drop a record: the resource doesn't exist, or isn't the stack's."""
+    ctx.state.drop(key)
+
+
+def forget_parts(ctx: Context, parent: Resource) -> Iterator[tuple[Resource, Record]]:
+    """Drop the records of all that is deleted together with a resource; yield each.
+
+    They go from the inside out: after a crash the parent is still known.
+    """
+    for resource in reversed(RESOURCES.values()):
+        record = ctx.state.record(resource.key)
+        if resource.parent == parent.key and record is not None:
+            ctx.state.drop(resource.key)
+            yield resource, record

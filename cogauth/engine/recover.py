@@ -14,7 +14,8 @@ from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
 from cogauth.record import forms
 from cogauth.record.records import CREATED, OUTDATED
-from cogauth.steps import STEPS
+from cogauth.steps import RESOURCES, ROOTS
+from cogauth.steps.base import Recreate
 from cogauth.steps.lookup import find_ours, patiently, survey
 from cogauth.steps.ownership import described, made_at, words
 
@@ -72,22 +73,21 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
     left: list[str] = []
     state.stack_id = found[0]
     chosen = _choose(ctx, take)
-    for step in STEPS:
-        for resource in step.resources:
-            if resource.inside is not None and not state.has(resource.inside):
-                continue
-            try:
-                ours = chosen.get(resource.key) or find_ours(ctx, resource)
-            except KeyError:
-                # It refers to something else that is missing, so it can't be ours as it stands.
-                continue
-            if ours:
-                live = (min if resource.adopted else max)(ours, key=made_at)
-                # Whether the API was changed since it was deployed isn't known any more.
-                status = CREATED if resource.adopted else OUTDATED
-                record = {"status": status, **resource.facts(ctx, live)}
-                state.resources.setdefault(step.name, {})[resource.key] = record
-                left += _take_settings(ctx, resource, live)
+    for resource in RESOURCES.values():
+        if resource.parent is not None and state.record(resource.parent) is None:
+            continue
+        try:
+            ours = chosen.get(resource.key) or find_ours(ctx, resource)
+        except KeyError:
+            # It refers to something else that is missing, so it can't be ours as it stands.
+            continue
+        if ours:
+            snapshot = resource.recreate is Recreate.SNAPSHOT
+            live = (max if snapshot else min)(ours, key=made_at)
+            # Whether the API was changed since it was deployed isn't known any more.
+            status = OUTDATED if snapshot else CREATED
+            state.resources[resource.key] = {"status": status, **resource.facts(ctx, live)}
+            left += _take_settings(ctx, resource, live)
     _recover_attachments(ctx)
     return left
 
@@ -114,12 +114,11 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
         CogauthError: there are several, and it isn't said which; all of them are listed.
         UsageError: it is said, but there is no such one, or two of a kind are named.
     """
-    roots = [one for step in STEPS for one in step.resources if one.inside is None]
     chosen: dict[str, list[Live]] = {}
     listed: list[str] = []
     known: set[str] = set()
     # Names that can be used only once leave no choice.
-    for resource in [one for one in roots if one.name(ctx) is None]:
+    for resource in [one for one in ROOTS if one.name(ctx) is None]:
         ours = find_ours(ctx, resource)
         known |= {resource.facts(ctx, live)["id"] for live in ours}
         named = [live for live in ours if resource.facts(ctx, live)["id"] in take]

@@ -63,7 +63,7 @@ def make_folder(path: Path) -> list[Path]:
     """Make a folder and its parents, each for its owner alone, whatever the umask says.
 
     Returns:
-        Those that were made, the outermost first.
+        Those that were made, the root_key first.
 
     Raises:
         OSError: one can't be made, or what is there is no folder.

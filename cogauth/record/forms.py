@@ -63,57 +63,44 @@ _LOG_GROUP = {
 _API_ARN = "arn:<partition>:apigateway:<region>::/restapis/"
 _API_RESOURCE = {"id": ID, "path": PATH}
 
-# Of each resource, by its step: the facts that its record has, each with its form. What stands in
-# angle brackets is the state file's own, and ``<id>`` the record's own.
-FACTS: dict[str, dict[str, dict[str, str]]] = {
-    "user_pool": {"user_pool": {"id": POOL_ID, "arn": f"{_POOL_ARN}<id>"}},
-    "app_client": {"app_client": {"id": CLIENT_ID, "name": CLIENT_NAME}},
-    "role": {
-        "role": _ROLE,
-        "role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
-        "power_user_attachment": {
-            "id": "arn:<partition>:iam::aws:policy/AmazonCognitoPowerUser",
-            "role": ROLE_NAME,
-        },
+# The facts that the record of each resource has, each with its form. What stands in angle brackets
+# is the state file's own, and ``<id>`` the record's own.
+FACTS: dict[str, dict[str, str]] = {
+    "user_pool": {"id": POOL_ID, "arn": f"{_POOL_ARN}<id>"},
+    "app_client": {"id": CLIENT_ID, "name": CLIENT_NAME},
+    "role": _ROLE,
+    "role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
+    "power_user_attachment": {
+        "id": "arn:<partition>:iam::aws:policy/AmazonCognitoPowerUser",
+        "role": ROLE_NAME,
     },
-    "auto_confirm_role": {
-        "auto_confirm_role": _ROLE,
-        "auto_confirm_role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
-    },
-    "sign_in_function": {"sign_in_log_group": _LOG_GROUP, "sign_in_function": _FUNCTION},
-    "auto_confirm_function": {
-        "auto_confirm_log_group": _LOG_GROUP,
-        "auto_confirm_function": _FUNCTION,
-    },
-    "trigger": {
-        "trigger_permission": {"id": STATEMENT_ID},
-        # Somebody may have pointed it to another function.
-        "trigger": {"id": POOL_ID, "arn": ANY_ARN},
-    },
-    "rest_api": {
-        "rest_api": {"id": ID, "arn": f"{_API_ARN}<id>", "root": ID},
-        "sign_in_resource": _API_RESOURCE,
-        "sign_in_method": {"id": METHOD},
-        "sign_in_integration": {"id": METHOD},
-        "sign_in_permission": {"id": STATEMENT_ID},
-        "sign_in_preflight": {"id": METHOD},
-        "unauthorized_response": {"id": "UNAUTHORIZED"},
-        "access_denied_response": {"id": "ACCESS_DENIED"},
-        "default_4xx_response": {"id": "DEFAULT_4XX"},
-        "default_5xx_response": {"id": "DEFAULT_5XX"},
-    },
-    "authorizer": {"authorizer": {"id": ID, "name": NAME}},
-    "protected_method": {
-        "hello_resource": _API_RESOURCE,
-        "protected_method": {"id": METHOD},
-        "protected_integration": {"id": METHOD},
-        "hello_preflight": {"id": METHOD},
-    },
-    # An API that was made anew has another id than the stage that is still recorded.
-    "deployment": {
-        "deployment": {"id": ID},
-        "stage": {"id": ID, "arn": f"{_API_ARN}{ID}/stages/<id>"},
-    },
+    "auto_confirm_role": _ROLE,
+    "auto_confirm_role_policy": {"id": POLICY_NAME, "role": ROLE_NAME},
+    "sign_in_log_group": _LOG_GROUP,
+    "sign_in_function": _FUNCTION,
+    "auto_confirm_log_group": _LOG_GROUP,
+    "auto_confirm_function": _FUNCTION,
+    "trigger_permission": {"id": STATEMENT_ID},
+    # Somebody may have pointed it to another function.
+    "trigger": {"id": POOL_ID, "arn": ANY_ARN},
+    "rest_api": {"id": ID, "arn": f"{_API_ARN}<id>", "root": ID},
+    "sign_in_resource": _API_RESOURCE,
+    "sign_in_method": {"id": METHOD},
+    "sign_in_integration": {"id": METHOD},
+    "sign_in_permission": {"id": STATEMENT_ID},
+    "sign_in_preflight": {"id": METHOD},
+    "unauthorized_response": {"id": "UNAUTHORIZED"},
+    "access_denied_response": {"id": "ACCESS_DENIED"},
+    "default_4xx_response": {"id": "DEFAULT_4XX"},
+    "default_5xx_response": {"id": "DEFAULT_5XX"},
+    "authorizer": {"id": ID, "name": NAME},
+    "hello_resource": _API_RESOURCE,
+    "protected_method": {"id": METHOD},
+    "protected_integration": {"id": METHOD},
+    "hello_preflight": {"id": METHOD},
+    "deployment": {"id": ID},
+    # An API that was recreated has another id than the stage that is still recorded.
+    "stage": {"id": ID, "arn": f"{_API_ARN}{ID}/stages/<id>"},
 }
 
 _SHOWN = 80

@@ -28,7 +28,7 @@ THROWAWAY = "cogauth-verify-"
 # What every state file has.
 FIELDS = {
     *("version", "stack", "stack_id", "account", "region", "endpoint_url", "local_data"),
-    *("settings", "resources", "attachments"),
+    *("settings", "resources", "throwaway_users", "attachments"),
 }
 
 Record = dict[str, str]
@@ -74,6 +74,24 @@ class Attachment(TypedDict):
     methods: dict[str, AttachedMethod]
 
 
+def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of version 1 in the present form.
+
+    There a step grouped the records of its resources; a document from before ``verify`` existed
+    has no throwaway users.
+
+    Raises:
+        KeyError, ValueError: it is no such document.
+    """
+    resources: dict[str, Any] = {}
+    for step, records in _items("resources", data["resources"]):
+        for name, record in _items(f"resources.{step}", records):
+            if name in resources:
+                raise ValueError(f"resources has {name} twice")
+            resources[name] = record
+    return {"throwaway_users": {}, **data, "resources": resources}
+
+
 def check_document(data: Any) -> None:
     """See that a document is one that cogauth writes.
 
@@ -81,8 +99,7 @@ def check_document(data: Any) -> None:
         ValueError: it isn't; the text names the field.
     """
     forms.check_showable(data)
-    # A state file that was written before there was a verify has no throwaway users.
-    forms.check_fields("", data, FIELDS, {"throwaway_users"})
+    forms.check_fields("", data, FIELDS, set())
     known = {"region": data["region"], "account": data["account"]}
     for name, form in (
         ("stack", STACK_NAME.pattern),
@@ -104,10 +121,9 @@ def check_document(data: Any) -> None:
         Settings.from_json(data["settings"])
     except (KeyError, TypeError, UsageError) as error:
         raise ValueError(f"settings: {error}") from error
-    for step, records in _items("resources", data["resources"], forms.FACTS):
-        for name, record in _items(f"resources.{step}", records, forms.FACTS[step]):
-            _check_record(f"resources.{step}.{name}", record, forms.FACTS[step][name], known)
-    for name, since in _items("throwaway_users", data.get("throwaway_users", {})):
+    for name, record in _items("resources", data["resources"], forms.FACTS):
+        _check_record(f"resources.{name}", record, forms.FACTS[name], known)
+    for name, since in _items("throwaway_users", data["throwaway_users"]):
         # They are deleted without a question: none but verify's own.
         forms.check_text("a name in throwaway_users", name, rf"{THROWAWAY}[0-9a-f]{{32}}")
         _check_moment(f"throwaway_users.{name}", since)

@@ -22,11 +22,11 @@ from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, Sta
 from cogauth.printable import one_line
 from cogauth.record import forms
 from cogauth.record.files import beside, head, remove_own, remove_private, write_private
-from cogauth.record.records import Attachment, Record, check_document
+from cogauth.record.records import Attachment, Record, check_document, from_version_1
 from cogauth.record.trust import is_trusted, read_input
 from cogauth.settings import DEFAULT_STACK, Settings
 
-VERSION = 1
+VERSION = 2
 # More than any state file has, in bytes.
 LONGEST = 16_000_000
 # Within so many bytes one names its version and its stack's id.
@@ -49,8 +49,8 @@ class State:
     # Which data of the embedded local AWS the stack stands in; None: it isn't on that.
     local_data: str | None = None
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    # {step: {resource: record}}: a step groups the resources that it makes.
-    resources: dict[str, dict[str, Record]] = field(default_factory=dict)
+    # By the resource's key.
+    resources: dict[str, Record] = field(default_factory=dict)
     # Users of ``verify``'s that may stand in the pool, by name: since when.
     throwaway_users: dict[str, str] = field(default_factory=dict)
     # By the REST API's id.
@@ -93,44 +93,30 @@ class State:
                 ) from error
             write_private(self.path, data)
 
-    def record(self, step: str, resource: str) -> Record | None:
+    def record(self, resource: str) -> Record | None:
         """Return a resource's record, or None."""
         with self._lock:
-            return self.resources.get(step, {}).get(resource)
-
-    def by_key(self, resource: str) -> Record | None:
-        """Return a resource's record, whichever step's it is, or None."""
-        with self._lock:
-            steps = self.resources.values()
-            return next((records[resource] for records in steps if resource in records), None)
-
-    def has(self, resource: str) -> bool:
-        """Say whether a resource has a record, whatever its status."""
-        return self.by_key(resource) is not None
+            return self.resources.get(resource)
 
     def fact(self, resource: str, name: str) -> str:
         """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
 
         Raises:
-            KeyError: the resource has not been created; a resource's ``needs`` exclude that.
+            KeyError: the resource doesn't exist yet; a resource's prerequisites exclude that.
         """
-        record = self.by_key(resource)
-        if record is None:
-            raise KeyError(resource)
-        return record[name]
+        with self._lock:
+            return self.resources[resource][name]
 
-    def put(self, step: str, resource: str, record: Record) -> None:
+    def put(self, resource: str, record: Record) -> None:
         """Set a resource's record, on disk."""
         with self._lock:
-            self.resources.setdefault(step, {})[resource] = record
+            self.resources[resource] = record
             self.save()
 
-    def drop(self, step: str, resource: str) -> None:
+    def drop(self, resource: str) -> None:
         """Remove a resource's record, on disk."""
         with self._lock:
-            self.resources.get(step, {}).pop(resource, None)
-            if not self.resources.get(step, {"": None}):
-                del self.resources[step]
+            self.resources.pop(resource, None)
             self.save()
 
     def put_throwaway_user(self, name: str, since: str) -> None:
@@ -259,9 +245,11 @@ def load(path: Path) -> State | None:
         if not isinstance(data, dict):
             raise ValueError("it holds no JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
-        if type(version) is not int or version < VERSION:
+        if type(version) is not int or version < 1:
             raise ValueError(f"version can't be {forms.shown(version)}")  # noqa: TRY301 as above
-        if version == VERSION:
+        if version <= VERSION:
+            if version == 1:
+                data = from_version_1(data)
             check_document(data)
             return State(
                 path=path,
@@ -273,7 +261,7 @@ def load(path: Path) -> State | None:
                 settings=Settings.from_json(data["settings"]),
                 stack_id=data["stack_id"],
                 resources=data["resources"],
-                throwaway_users=data.get("throwaway_users", {}),
+                throwaway_users=data["throwaway_users"],
                 attachments=data["attachments"],
             )
     except (ValueError, KeyError, RecursionError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from cogauth.errors import CogauthError
@@ -35,54 +36,79 @@ class Change:
     guards: bool = False
 
 
-class Resource(ABC):
-    """One AWS resource: how it is made, found, compared and deleted, side by side.
+class Recreate(Enum):
+    """How a resource is recreated whose record says ``outdated``."""
 
-    A resource is silent and keeps no record of its own: the engine writes the journal, decides
-    what to call, and refuses what isn't the stack's.
+    # What differs is changed in place.
+    NEVER = "never"
+    # Its name is unique: the former one is deleted before.
+    DELETE_FIRST = "delete first"
+    # Beside the former one, which is deleted once nothing refers to it.
+    BESIDE = "beside"
+    # Likewise. One that a crash left is deleted, not kept: when it was taken matters.
+    SNAPSHOT = "snapshot"
+
+
+class Resource(ABC):
+    """One AWS resource: how it is created, found, compared and deleted, side by side.
+
+    A resource is silent and writes no record: the engine keeps the journal, decides what to call,
+    and refuses what isn't the stack's.
+
+    What a second create does decides what is done after a crash:
+
+    ============  ==============  ===========================  ====================================
+    ``conflict``  ``repeatable``  a second create              after a crash in a create
+    ============  ==============  ===========================  ====================================
+    an error      False           is refused with that error   the one of the name, if it is ours
+    None          True            makes a second one           the oldest of ours; others deleted
+    None          False           is a put: nothing changes    the create is called again
+    ============  ==============  ===========================  ====================================
+
+    Attributes:
+        key: the name of its record in the state file.
+        step: the console's step that it is part of.
+        parent: the resource whose deletion deletes this one too.
+        depends_on: the resources, beside the parent, that must exist before it is created.
+        conflict: the error by which AWS says that the name exists; None if names are not unique.
+        repeatable: whether a second create makes a second one.
+        recreate: how it is recreated.
+        outdates: the resources to recreate once this one is created or changed.
+        urgent: whether it starts before others that are ready, because AWS takes long over it.
     """
 
-    # The name of its record in the state file.
     key: str
-    # The resource whose deletion takes this one along, and which needs no call of its own then.
-    inside: str | None = None
-    # The resources, beside the one it is inside of, that must stand before it is made.
-    needs: tuple[str, ...] = ()
-    # The error by which AWS says that the name is taken; None where names are not unique.
-    taken: str | None = None
-    # The resources that must be made anew once this one is made or changed.
-    outdates: tuple[str, ...] = ()
-    # Whether to delete it before it is made anew: its name can be used only once.
-    replaced: bool = False
-    # Whether it is made anew, beside the former one, where a change that guards isn't kept.
-    remade: bool = False
-    # Whether one that a crash left is as good as a new one.
-    adopted: bool = True
-    # Whether a create that is made twice makes two of it: its name is not unique.
+    step: Step
+    parent: str | None = None
+    depends_on: tuple[str, ...] = ()
+    conflict: str | None = None
     repeatable: bool = False
-    # Whether it is read before anything is touched, for it may have questions.
-    asks: bool = False
-    # Whether to begin with it, of all that can begin: AWS takes its time over it.
+    recreate: Recreate = Recreate.NEVER
+    outdates: tuple[str, ...] = ()
     urgent: bool = False
 
     @property
-    def outermost(self) -> str:
-        """The resource whose deletion takes this one along; itself, if it is inside of none."""
-        return self.inside or self.key
+    def root_key(self) -> str:
+        """The resource whose deletion deletes this one: its parent, or itself."""
+        return self.parent or self.key
 
     @property
-    def all_needs(self) -> tuple[str, ...]:
-        """What must stand before it is made, the one that it is inside of included."""
-        return (*self.needs, self.inside) if self.inside else self.needs
+    def prerequisites(self) -> tuple[str, ...]:
+        """What must exist before it is created, its parent included."""
+        return (*self.depends_on, self.parent) if self.parent else self.depends_on
+
+    @property
+    def asks(self) -> bool:
+        """Whether it may have questions."""
+        return type(self).questions is not Resource.questions
 
     def wanted(self, ctx: Context) -> bool:
         """Say whether the stack's settings ask for it."""
-        del ctx
         return True
 
     @abstractmethod
     def create(self, ctx: Context) -> Live:
-        """Make it with the one creating call; what else it needs are changes."""
+        """Call the one creating operation; all else that it needs is a change."""
 
     def find(self, ctx: Context) -> list[Live]:
         """Return all that might be it: by name, or by its place in a parent that is ours.
@@ -94,7 +120,6 @@ class Resource(ABC):
 
     def name(self, ctx: Context) -> str | None:
         """Return its name, where that is its id and can be used only once; or None."""
-        del ctx
         return None
 
     def others(self, ctx: Context, known: str) -> list[Live]:
@@ -111,21 +136,18 @@ class Resource(ABC):
 
     def arn_prefix(self, ctx: Context) -> str | None:
         """Return what its ARN says before its id, for one that could be renamed; or None."""
-        del ctx
         return None
 
     def version(self, live: Live) -> str:
-        """Return what tells it from an earlier one of its name. Only of what is ``replaced``."""
+        """Return what tells it from an earlier one of its name. Only for DELETE_FIRST."""
         raise NotImplementedError(self.key)
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the settings that it shows, for a state file that is written anew."""
-        del ctx, live
         return {}
 
     def tags(self, live: Live) -> dict[str, str] | None:
         """Return its tags, or None if it has none because it is part of a parent that is ours."""
-        del live
         return None
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -133,17 +155,14 @@ class Resource(ABC):
 
         What can't be tagged inside of something that is ours may still be its owner's.
         """
-        del ctx, live
         return True
 
     def users(self, live: Live) -> int | None:
         """Return about how many users it holds, or None if it is nothing that holds any."""
-        del live
         return None
 
     def holds_users(self, ctx: Context, live: Live) -> bool:
         """Look whether it holds any user."""
-        del ctx, live
         return False
 
     def untouched(self, ctx: Context, live: Live) -> bool:
@@ -152,12 +171,10 @@ class Resource(ABC):
         Tags are a claim that others may make, too: of what no record knows, only this tells that it
         may be what an interrupted create of ours made.
         """
-        del ctx, live
         return True
 
     def marked(self, ctx: Context, live: Live) -> bool:
         """Say whether a part of it bears the stack's id, which takes more than to tag it."""
-        del ctx, live
         return True
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
@@ -165,7 +182,6 @@ class Resource(ABC):
 
     def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
         """Return the resources that must be made anew once this one is made, and only then."""
-        del ctx
         return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
@@ -181,22 +197,18 @@ class Resource(ABC):
         Raises:
             CogauthError: it can't go on, whatever the answer.
         """
-        del ctx, record, live
         yield from ()
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what differs from what the stack wants, each with the call that mends it."""
-        del ctx, live
         yield from ()
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Yield what earlier runs may have left beside one that stood already."""
-        del ctx, live
         yield from ()
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
         """Yield why AWS would refuse to delete it, each with what ends that."""
-        del ctx, record
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:
@@ -218,3 +230,8 @@ class Step:
     name: str
     title: str
     resources: tuple[Resource, ...]
+
+    def __post_init__(self) -> None:
+        """Tell the resources which step they are part of."""
+        for resource in self.resources:
+            resource.step = self

@@ -42,7 +42,6 @@ class UserPool(Resource):
 
     key = "user_pool"
     repeatable = True
-    asks = True
 
     def create(self, ctx: Context) -> Live:
         """Make the pool. What can't be changed later (the username's case) is set here.
@@ -86,13 +85,10 @@ class UserPool(Resource):
         return [pool for pool in pools if pool is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Describe the pool."""
         answer = or_none(lambda: ctx.aws.cognito.describe_user_pool(UserPoolId=record["id"]), GONE)
         return answer and answer["UserPool"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the pool's id and ARN."""
-        del ctx
         return {"id": live["Id"], "arn": live["Arn"]}
 
     def arn_prefix(self, ctx: Context) -> str:
@@ -100,8 +96,6 @@ class UserPool(Resource):
         return ctx.arn("cognito-idp", "userpool/")
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the tier and the password policy."""
-        del ctx
         observed: dict[str, Any] = {"tier": live.get("UserPoolTier", "ESSENTIALS")}
         policy = live.get("Policies", {}).get("PasswordPolicy")
         if policy:
@@ -111,11 +105,9 @@ class UserPool(Resource):
         return observed
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return the pool's tags."""
         return dict(live.get("UserPoolTags", {}))
 
     def users(self, live: Live) -> int:
-        """Return Cognito's own estimate."""
         return int(live.get("EstimatedNumberOfUsers", 0))
 
     def holds_users(self, ctx: Context, live: Live) -> bool:
@@ -138,8 +130,6 @@ class UserPool(Resource):
         return ctx.name_with_id in names
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
-        """Ask before it is made anew."""
-        del ctx
         if live is None:
             yield (
                 f"The user pool {record['id']} is gone, and all its users with it. Make it anew?"
@@ -182,7 +172,6 @@ class UserPool(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the pool with its users and app clients."""
         return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]), GONE)
 
 
@@ -209,9 +198,8 @@ class UserPoolClient(Resource):
     """
 
     key = "app_client"
-    inside = "user_pool"
+    parent = "user_pool"
     repeatable = True
-    asks = True
 
     def create(self, ctx: Context) -> Live:
         """Make the client, with a secret."""
@@ -238,7 +226,6 @@ class UserPoolClient(Resource):
         return [client for client in clients if client is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Describe the client."""
         answer = or_none(
             lambda: ctx.aws.cognito.describe_user_pool_client(
                 UserPoolId=ctx.fact("user_pool"), ClientId=record["id"]
@@ -248,16 +235,13 @@ class UserPoolClient(Resource):
         return answer and answer["UserPoolClient"]  # type: ignore[no-any-return]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether its name carries the stack-id."""
         return bool(live["ClientName"] == ctx.name_with_id)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         """Keep the client's id; never its secret."""
-        del ctx
         return {"id": live["ClientId"], "name": live["ClientName"]}
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
-        """Ask before its secret is taken back."""
         if live is None or "ClientSecret" in live:
             return
         unreadable = (
@@ -325,8 +309,8 @@ class PreSignUpTrigger(Resource):
     """The pool's PreSignUp trigger: the auto-confirm function, asked at each sign-up."""
 
     key = "trigger"
-    inside = "user_pool"
-    needs = ("auto_confirm_function",)
+    parent = "user_pool"
+    depends_on = ("auto_confirm_function",)
 
     def create(self, ctx: Context) -> Live:
         """Point the pool's PreSignUp to the function; all else of the pool stays as it is."""
@@ -335,8 +319,6 @@ class PreSignUpTrigger(Resource):
         return {"PreSignUp": function}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Read the pool's triggers."""
-        del record
         pool = UserPool().read(ctx, {"id": ctx.fact("user_pool")})
         config = (pool or {}).get("LambdaConfig", {})
         return config if config.get("PreSignUp") else None
@@ -346,6 +328,5 @@ class PreSignUpTrigger(Resource):
         return {"id": ctx.fact("user_pool"), "arn": live["PreSignUp"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Point it back to our function if it was pointed elsewhere."""
         if live["PreSignUp"] != ctx.fact("auto_confirm_function", "arn"):
             yield Change("point PreSignUp to the function", lambda: self.create(ctx))

@@ -34,7 +34,7 @@ class Preflight(Method):
     def __init__(self, path: str, http_method: str) -> None:
         self.key = f"{path}_preflight"
         self.resource = f"{path}_resource"
-        self.needs = (self.resource,)
+        self.depends_on = (self.resource,)
         self.fixed_headers = {
             "Access-Control-Allow-Methods": f"OPTIONS,{http_method}",
             "Access-Control-Allow-Headers": "Authorization,Content-Type",
@@ -44,12 +44,10 @@ class Preflight(Method):
         self.answer = PreflightAnswer(self)
 
     def wanted(self, ctx: Context) -> bool:
-        """Only with ``--cors-origin``."""
         return bool(ctx.state.settings.cors_origins)
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
         """Anyone."""
-        del ctx
         return {"authorizationType": "NONE"}
 
     def statuses(self) -> list[str]:
@@ -63,14 +61,12 @@ class Preflight(Method):
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the origins that it lets in."""
-        del ctx
         answers = (live.get("methodIntegration") or {}).get("integrationResponses") or {}
         origins = cors.origins_of(answers.get("200", {}))
         return {"cors_origins": origins} if origins else {}
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the method with what answers it: ``--cors-origin`` was taken back."""
-        del record  # an interrupted creation left only an intent in it
         return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)), GONE)
 
 
@@ -84,7 +80,6 @@ class PreflightAnswer(Integration):
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Nothing behind it: API Gateway answers by itself."""
-        del ctx
         return dict(MOCK)
 
     def responses(self) -> dict[str, dict[str, Any]]:
@@ -109,7 +104,7 @@ class GatewayResponse(Resource):
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
     """
 
-    inside = "rest_api"
+    parent = "rest_api"
     outdates = ("deployment",)
 
     def __init__(self, response_type: Any) -> None:
@@ -142,7 +137,6 @@ class GatewayResponse(Resource):
         return {name: value for name, value in headers.items() if name != ORIGIN_HEADER}
 
     def create(self, ctx: Context) -> Live:
-        """Set the header."""
         standing, origin = self._standing(ctx), self._origin(ctx)
         return self._put(ctx, standing, {**self._others(standing), ORIGIN_HEADER: origin})
 
@@ -151,23 +145,18 @@ class GatewayResponse(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get it, if it has the header."""
-        del record
         live = self._standing(ctx)
         return live if ORIGIN_HEADER in (live.get("responseParameters") or {}) else None
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep its type."""
-        del ctx, live
         return {"id": self.type}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the header."""
         if live["responseParameters"][ORIGIN_HEADER] != self._origin(ctx):
             yield Change("set the origin", lambda: self.create(ctx))
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Take the header away, and all of it if nothing else was set by somebody."""
-        del record
         standing = self._standing(ctx)
         if not standing:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Live, deleted, or_none
-from cogauth.steps.base import Change, Resource
+from cogauth.steps.base import Change, Recreate, Resource
 from cogauth.steps.rest_api import GONE, PAGE, api_arn
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ class Deployment(Resource):
     """A snapshot of the API. Whatever is changed in the API reaches clients only with a new one."""
 
     key = "deployment"
-    inside = "rest_api"
+    parent = "rest_api"
     # CreateDeployment asks for an integration of each method, and looks up the authorizers that
     # they refer to; the rest is what it publishes.
-    needs = (
+    depends_on = (
         "authorizer",
         "sign_in_integration",
         "protected_integration",
@@ -33,8 +33,7 @@ class Deployment(Resource):
         "default_4xx_response",
         "default_5xx_response",
     )
-    # When a snapshot was taken matters: one that a crash left is swept away, and taken again.
-    adopted = False
+    recreate = Recreate.SNAPSHOT
 
     def create(self, ctx: Context) -> Live:
         """Take the snapshot; its description says whose it is."""
@@ -47,11 +46,9 @@ class Deployment(Resource):
         return [one for one in _deployments(ctx) if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether its description carries the stack-id."""
         return live.get("description") == ctx.name_with_id
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the deployment by its id."""
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_deployment(
                 restApiId=ctx.fact("rest_api"), deploymentId=record["id"]
@@ -60,8 +57,6 @@ class Deployment(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the deployment's id."""
-        del ctx
         return {"id": live["id"]}
 
     def delete(self, ctx: Context, record: Record) -> bool:
@@ -80,9 +75,9 @@ class Stage(Resource):
     """
 
     key = "stage"
-    inside = "rest_api"
-    needs = ("deployment",)
-    taken = "ConflictException"
+    parent = "rest_api"
+    depends_on = ("deployment",)
+    conflict = "ConflictException"
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
@@ -94,14 +89,11 @@ class Stage(Resource):
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the stage."""
-        del record
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_stage(**self._place(ctx)), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the stage's name."""
         arn = f"{api_arn(ctx, ctx.fact('rest_api'))}/stages/{live['stageName']}"
         return {"id": live["stageName"], "arn": arn}
 
@@ -110,7 +102,6 @@ class Stage(Resource):
         return live.get("tags") or {}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the deployment and the throttle."""
         settings = ctx.state.settings
         patch: Any = []
         ours = ctx.fact("deployment")
@@ -134,7 +125,6 @@ class Stage(Resource):
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Find the deployments that ours superseded: a stage that stood before was on one."""
-        del live
         superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
         if superseded:
             yield Change(
@@ -143,7 +133,6 @@ class Stage(Resource):
             )
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the throttle of the sign-in method."""
         throttle = _throttle(live, f"{ctx.state.settings.path}/POST")
         names = {"throttlingRateLimit": "throttle_rate", "throttlingBurstLimit": "throttle_burst"}
         return {setting: throttle[key] for key, setting in names.items() if key in throttle}

@@ -44,7 +44,6 @@ class RoleSpec:
         return self.function.role
 
     def name(self, ctx: Context) -> str:
-        """Return the role's name."""
         return f"{ctx.stack}-{self.suffix}"
 
 
@@ -56,7 +55,7 @@ AUTO_CONFIRM_ROLE = RoleSpec(AUTO_CONFIRM, "AutoConfirmRole", signs_in=False)
 class Role(Resource):
     """A role: Lambda may assume it, no one else."""
 
-    taken = "EntityAlreadyExists"
+    conflict = "EntityAlreadyExists"
     # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
     urgent = True
 
@@ -90,7 +89,7 @@ class Role(Resource):
         Source: https://github.com/hashicorp/terraform-provider-aws/issues/9703
         """
         function = self.spec.function
-        if not ctx.state.has(function.key):
+        if ctx.state.record(function.key) is None:
             return ()
         call = ctx.aws.lambda_.get_function_configuration
         live = or_none(lambda: call(FunctionName=function.name(ctx)), "ResourceNotFoundException")
@@ -99,23 +98,18 @@ class Role(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the role by its name, which is unique in an account."""
-        del record
         answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.spec.name(ctx)), GONE)
         return answer and answer["Role"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the role's name and ARN."""
-        del ctx
         return {"id": live["RoleName"], "arn": live["Arn"]}
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the role's permissions boundary, if it has one."""
-        del ctx
         boundary = _boundary(live)
         return {"permissions_boundary": boundary} if boundary else {}
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return the role's tags."""
         return {tag["Key"]: tag["Value"] for tag in live.get("Tags", [])}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
@@ -152,7 +146,7 @@ class Role(Resource):
         if live is None or not ctx.owns(self.tags(live)):
             return
         ours = {POLICY_NAME}
-        if ctx.state.record(self.key, PowerUserAttachment.key):
+        if ctx.state.record(PowerUserAttachment.key):
             # An interrupted attaching left only an intent, without the ARN.
             ours.add(_power_user_arn(ctx))
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
@@ -174,7 +168,7 @@ class Role(Resource):
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
-        if ctx.state.record(self.key, PowerUserAttachment.key):
+        if ctx.state.record(PowerUserAttachment.key):
             PowerUserAttachment().delete(ctx, {})
         return deleted(lambda: iam.delete_role(RoleName=role), GONE)
 
@@ -185,11 +179,10 @@ class RolePolicy(Resource):
     def __init__(self, spec: RoleSpec) -> None:
         self.spec = spec
         self.key = f"{spec.key}_policy"
-        self.inside = spec.key
-        self.needs = ("user_pool",) if spec.signs_in else ()
+        self.parent = spec.key
+        self.depends_on = ("user_pool",) if spec.signs_in else ()
 
     def create(self, ctx: Context) -> Live:
-        """Put the policy into the role."""
         document = _least_privileges(ctx, self.spec)
         ctx.aws.iam.put_role_policy(
             RoleName=self.spec.name(ctx),
@@ -199,19 +192,15 @@ class RolePolicy(Resource):
         return {"PolicyName": POLICY_NAME, "PolicyDocument": document}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the policy."""
-        del record
         name = self.spec.name(ctx)
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep its name and its role's."""
         return {"id": live["PolicyName"], "role": self.spec.name(ctx)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the statements."""
         if _document(live["PolicyDocument"]) != _least_privileges(ctx, self.spec):
             yield Change("set its statements", lambda: self.create(ctx))
 
@@ -220,15 +209,13 @@ class PowerUserAttachment(Resource):
     """With ``--power-user``: the article's managed policy, in place of the Cognito statements."""
 
     key = "power_user_attachment"
-    inside = "role"
+    parent = "role"
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return that it is attached."""
-        del ctx, live
         return {"power_user": True}
 
     def wanted(self, ctx: Context) -> bool:
-        """Only with ``--power-user``."""
         return ctx.state.settings.power_user
 
     def create(self, ctx: Context) -> Live:
@@ -239,8 +226,6 @@ class PowerUserAttachment(Resource):
         return {"PolicyArn": _power_user_arn(ctx)}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Look through the role's attached policies."""
-        del record
         answer = or_none(
             lambda: ctx.aws.iam.list_attached_role_policies(RoleName=SIGN_IN_ROLE.name(ctx)), GONE
         )
@@ -248,12 +233,10 @@ class PowerUserAttachment(Resource):
         return next((p for p in attached if p["PolicyArn"] == _power_user_arn(ctx)), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the policy's ARN and the role's name."""
         return {"id": live["PolicyArn"], "role": SIGN_IN_ROLE.name(ctx)}
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Detach the policy: ``--power-user`` was taken back."""
-        del record  # an interrupted attaching left only an intent in it
         return deleted(
             lambda: ctx.aws.iam.detach_role_policy(
                 RoleName=SIGN_IN_ROLE.name(ctx), PolicyArn=_power_user_arn(ctx)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cogauth.aws.answers import Live, deleted, differing, or_none
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
-from cogauth.steps.base import Change, Resource
+from cogauth.steps.base import Change, Recreate, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,10 +45,9 @@ class FunctionSpec:
     module: str
     role: str
     environment: Callable[[Context], dict[str, str]]
-    needs: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
 
     def name(self, ctx: Context) -> str:
-        """Return the function's name."""
         return f"{ctx.stack}-{self.suffix}"
 
     def setting(self, ctx: Context, name: str) -> int:
@@ -68,7 +67,7 @@ SIGN_IN = FunctionSpec(
         # On an emulator too: there the function finds AWS_ENDPOINT_URL, and prefers it.
         "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },
-    needs=("user_pool", "app_client"),
+    depends_on=("user_pool", "app_client"),
 )
 AUTO_CONFIRM = FunctionSpec(
     key="auto_confirm_function",
@@ -101,7 +100,7 @@ def _log_group_key(function: FunctionSpec) -> str:
 class LogGroup(Resource):
     """A function's log group, made beforehand: Lambda's own would keep its logs for ever."""
 
-    taken = "ResourceAlreadyExistsException"
+    conflict = "ResourceAlreadyExistsException"
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -118,7 +117,6 @@ class LogGroup(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Describe the group by its name, which is unique in a region, and list its tags."""
-        del record
         pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix=self.name(ctx)
         )
@@ -136,15 +134,12 @@ class LogGroup(Resource):
         return ctx.arn("logs", f"log-group:{self.name(ctx)}")
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the group's name and ARN."""
         return {"id": live["logGroupName"], "arn": self._arn(ctx)}
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return the group's tags."""
         return dict(live["Tags"])
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the retention."""
         if live.get("retentionInDays") != LOG_RETENTION_DAYS:
             yield Change(
                 f"keep its logs for {LOG_RETENTION_DAYS} days",
@@ -154,7 +149,6 @@ class LogGroup(Resource):
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        """Look for a deletion protection."""
         live, name = self.read(ctx, record), record["id"]
         if live and ctx.owns(self.tags(live)) and live.get("deletionProtectionEnabled"):
             yield (
@@ -165,21 +159,20 @@ class LogGroup(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the group with its logs."""
         return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)
 
 
 class Function(Resource):
     """A function, from one file of ``lambda_code/``."""
 
-    taken = "ResourceConflictException"
-    replaced = True
+    conflict = "ResourceConflictException"
+    recreate = Recreate.DELETE_FIRST
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
         self.key = function.key
         # The log group comes before its first line, and is deleted after its last.
-        self.needs = (function.role, _log_group_key(function), *function.needs)
+        self.depends_on = (function.role, _log_group_key(function), *function.depends_on)
 
     def name(self, ctx: Context) -> str:
         """Return the function's name, which is unique in a region."""
@@ -215,7 +208,6 @@ class Function(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the function by its name, which is unique in a region."""
-        del record
         answer = or_none(
             lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
         )
@@ -233,17 +225,12 @@ class Function(Resource):
         return {**answer["Configuration"], "Tags": answer.get("Tags", {})}
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the function's name and ARN."""
-        del ctx
         return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
 
     def version(self, live: Live) -> str:
-        """Return when its code or configuration was set last."""
         return str(live["LastModified"])
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the function's configuration."""
-        del ctx
         return {
             "runtime": live["Runtime"],
             "architecture": live["Architectures"][0],
@@ -252,7 +239,6 @@ class Function(Resource):
         }
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return the function's tags."""
         return dict(live["Tags"])
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:
@@ -338,12 +324,12 @@ class Permission(Resource):
     wait either, says in its source that AWS takes it then. If not, that is a mood, and waited out.
     """
 
-    taken = "ResourceConflictException"
+    conflict = "ResourceConflictException"
 
     def __init__(self, key: str, function: FunctionSpec, caller: Caller) -> None:
         self.key = key
-        self.inside = function.key
-        self.needs = (caller.resource,)
+        self.parent = function.key
+        self.depends_on = (caller.resource,)
         self.function = function
         self.caller = caller
 
@@ -363,7 +349,6 @@ class Permission(Resource):
         return f"cogauth-{self.caller.service}"
 
     def create(self, ctx: Context) -> Live:
-        """Add the statement."""
         account: dict[str, Any] = {}
         if self.caller.same_account:
             account["SourceAccount"] = ctx.aws.account
@@ -378,8 +363,6 @@ class Permission(Resource):
         return json.loads(answer["Statement"])  # type: ignore[no-any-return]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Look through the function's resource policy."""
-        del record
         answer = or_none(
             lambda: ctx.aws.lambda_.get_policy(FunctionName=self.function.name(ctx)), GONE
         )
@@ -387,8 +370,6 @@ class Permission(Resource):
         return next((s for s in statements if s["Sid"] == self._statement_id), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the statement's id."""
-        del ctx
         return {"id": live["Sid"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:

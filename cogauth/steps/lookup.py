@@ -22,8 +22,8 @@ from cogauth.aws.transient import (
 from cogauth.aws.waiting import TimedOutError
 from cogauth.errors import CogauthError, StateError
 from cogauth.record.records import CREATED, OUTDATED, Record
-from cogauth.steps import RESOURCES, STEPS
-from cogauth.steps.ownership import check_owner, owned, owner, taken_error, words
+from cogauth.steps import RESOURCES, ROOTS
+from cogauth.steps.ownership import check_owner, conflict_error, owned, owner, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,31 +49,23 @@ class Finding:
     """Something in the account under one of the stack's names.
 
     Attributes:
-        step: the step that would make it.
+        resource: what of the stack has that name.
         id: its id or name.
         tags: its tags; they say whose it is.
-        unique: whether its name can be used only once.
     """
 
-    step: str
+    resource: Resource
     id: str
     tags: dict[str, str]
-    unique: bool
 
 
 def survey(ctx: Context) -> Iterator[Finding]:
     """Yield all in the account that has one of the stack's names, whoever's it is."""
     ctx.aws.make_clients(*CLIENTS)
-    roots = [(s, r) for s in STEPS for r in s.resources if r.inside is None]
-    found = parallel.each(partial(find, ctx, resource) for _, resource in roots)
-    for (step, resource), all_live in zip(roots, found, strict=True):
+    found = parallel.each(partial(find, ctx, root) for root in ROOTS)
+    for root, all_live in zip(ROOTS, found, strict=True):
         for live in all_live:
-            yield Finding(
-                step=step.name,
-                id=resource.facts(ctx, live)["id"],
-                tags=resource.tags(live) or {},
-                unique=resource.taken is not None,
-            )
+            yield Finding(root, root.facts(ctx, live)["id"], root.tags(live) or {})
 
 
 def check_names(ctx: Context) -> None:
@@ -81,7 +73,7 @@ def check_names(ctx: Context) -> None:
 
     Raises:
         StateError: the stack stands in the account, but this state file doesn't know it.
-        NameTakenError: a name that can be used only once is taken.
+        NameConflictError: a name that can be used only once is taken.
     """
     for found in survey(ctx):
         if ctx.owns(found.tags):
@@ -89,21 +81,20 @@ def check_names(ctx: Context) -> None:
         if found.tags.get("cogauth:stack") == ctx.stack:
             raise StateError(
                 f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
-                f"{ctx.aws.region} already ({found.step} {found.id}, {owner(found.tags)}), "
-                f"but the state file {ctx.state.path} is not of it. Run cogauth where its own is, "
-                f"give that with --state, or write it anew: cogauth recover{ctx.state.options}. "
-                "For a stack beside it, take another --stack."
+                f"{ctx.aws.region} already ({found.resource.step.name} {found.id}, "
+                f"{owner(found.tags)}), but the state file {ctx.state.path} is not of it. Run "
+                "cogauth where its own is, give that with --state, or write it anew: cogauth "
+                f"recover{ctx.state.options}. For a stack beside it, take another --stack."
             )
-        if found.unique:
-            raise taken_error(found.step, found.id, found.tags)
+        if found.resource.conflict is not None:
+            raise conflict_error(found.resource, found.id, found.tags)
 
 
 def is_complete(ctx: Context) -> bool:
     """Say whether all of the stack was made, as far as its state file knows."""
     return all(
-        (ctx.state.record(step.name, resource.key) or {}).get("status") in {CREATED, OUTDATED}
-        for step in STEPS
-        for resource in step.resources
+        (ctx.state.record(resource.key) or {}).get("status") in {CREATED, OUTDATED}
+        for resource in RESOURCES.values()
         if resource.wanted(ctx)
     )
 
@@ -133,7 +124,7 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
         return wait
     if not is_not_found(error):
         return None
-    about = {resource.key, *resource.all_needs}
+    about = {resource.key, *resource.prerequisites}
     fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
     return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
 
@@ -143,8 +134,8 @@ def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
     named = {
         resource.key
         for resource in RESOURCES.values()
-        if (resource.inside is None or resource.key in fresh)
-        and "id" in (record := ctx.state.by_key(resource.key) or {})
+        if (resource.parent is None or resource.key in fresh)
+        and "id" in (record := ctx.state.record(resource.key) or {})
         and re.search(rf"(?<![\w-]){re.escape(record['id'])}(?![\w-])", message)
     }
     return not named & fresh and bool(named or re.search(r"\barn:[\w-]+:", message))
@@ -160,7 +151,7 @@ def is_fresh(ctx: Context, resource: Resource) -> bool:
         return False
     if resource.key in ctx.made:
         return True
-    since, outer = _since(ctx, resource.key), _since(ctx, resource.outermost)
+    since, outer = _since(ctx, resource.key), _since(ctx, resource.root_key)
     if since is None or abs(ctx.now() - since) > FRESH_S:
         return False
     return outer is None or outer <= since
@@ -168,7 +159,7 @@ def is_fresh(ctx: Context, resource: Resource) -> bool:
 
 def _since(ctx: Context, key: str) -> float | None:
     """Return since when a recorded resource exists, in seconds since the epoch, if it's known."""
-    record = ctx.state.by_key(key) or {}
+    record = ctx.state.record(key) or {}
     if record.get("status") not in {CREATED, OUTDATED} or "since" not in record:
         return None
     return _moment(record)
@@ -295,13 +286,12 @@ def check_pool(ctx: Context) -> None:
         ClientError: AWS doesn't say.
     """
     resource = RESOURCES["user_pool"]
-    step = next(each for each in STEPS if resource in each.resources)
-    record = ctx.state.record(step.name, resource.key) or {}
+    record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)
     up = f"'cogauth up{ctx.state.options}'"
     if live is None:
         raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
-    check_owner(ctx, step, resource, live)
+    check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(
             f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "

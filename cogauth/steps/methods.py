@@ -84,8 +84,8 @@ def response_template() -> str:
 class Method(Resource):
     """A method and the statuses that it may answer with; a subclass says which."""
 
-    inside = "rest_api"
-    taken = "ConflictException"
+    parent = "rest_api"
+    conflict = "ConflictException"
     outdates = ("deployment",)
     http_method: str
     resource: str
@@ -114,8 +114,6 @@ class Method(Resource):
         return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the method with its responses."""
-        del record
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_method(**self.place(ctx)), GONE
         )
@@ -170,7 +168,7 @@ class Method(Resource):
 class Integration(Resource):
     """What answers a method, and how its answer becomes HTTP's; a subclass says which."""
 
-    inside = "rest_api"
+    parent = "rest_api"
     outdates = ("deployment",)
     method: Method
 
@@ -189,19 +187,14 @@ class Integration(Resource):
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the integration with its responses."""
-        del record
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_integration(**self.method.place(ctx)), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Name it as its method."""
-        del live
         return {"id": ctx.fact(self.method.key)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the integration and every response."""
         api, place = ctx.aws.apigateway, self.method.place(ctx)
         wanted = self.wanted_integration(ctx)
         if "integrationHttpMethod" in wanted:
@@ -230,12 +223,11 @@ class SignInMethod(Method):
 
     key = "sign_in_method"
     resource = "sign_in_resource"
-    needs = ("sign_in_resource",)
+    depends_on = ("sign_in_resource",)
     http_method = "POST"
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
         """Anyone."""
-        del ctx
         return {"authorizationType": "NONE"}
 
     def statuses(self) -> list[str]:
@@ -247,7 +239,7 @@ class SignInIntegration(Integration):
     """What answers POST /signin: the function, through a template."""
 
     key = "sign_in_integration"
-    needs = ("sign_in_method", "sign_in_function")
+    depends_on = ("sign_in_method", "sign_in_function")
     method = SignInMethod()
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
@@ -283,7 +275,7 @@ class ProtectedMethod(Method):
 
     key = "protected_method"
     resource = "hello_resource"
-    needs = ("hello_resource", "authorizer")
+    depends_on = ("hello_resource", "authorizer")
     http_method = "GET"
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
@@ -312,12 +304,11 @@ class ProtectedIntegration(Integration):
     """What answers GET /hello: a fixed text."""
 
     key = "protected_integration"
-    needs = ("protected_method",)
+    depends_on = ("protected_method",)
     method = ProtectedMethod()
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Nothing behind it: API Gateway answers by itself."""
-        del ctx
         return dict(MOCK)
 
     def responses(self) -> dict[str, dict[str, Any]]:

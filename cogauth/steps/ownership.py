@@ -12,13 +12,13 @@ from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.transient import (
     passing,
 )
-from cogauth.errors import NameTakenError, NotOwnedError
+from cogauth.errors import NameConflictError, NotOwnedError
 from cogauth.steps import RESOURCES
 
 if TYPE_CHECKING:
     from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.steps.base import Resource, Step
+    from cogauth.steps.base import Resource
 
 
 def made_at(live: Live) -> float:
@@ -33,20 +33,20 @@ def owned(ctx: Context, resource: Resource, live: Live) -> bool:
     return resource.is_named(ctx, live) if tags is None else ctx.owns(tags)
 
 
-def check_owner(ctx: Context, step: Step, resource: Resource, live: Live) -> None:
+def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
     """Refuse what has the stack's name, or is recorded as the stack's, but isn't its own.
 
     Raises:
-        NameTakenError, NotOwnedError: it names the thing and its owner.
+        NameConflictError, NotOwnedError: it names the thing and its owner.
     """
     if owned(ctx, resource, live):
         return
     if resource.tags(live) is None:
         raise _part_error(ctx, resource, live)
     name, tags = resource.facts(ctx, live)["id"], resource.tags(live) or {}
-    if resource.taken is not None:
-        error = taken_error(step.name, name, tags)
-        recorded = (ctx.state.record(step.name, resource.key) or {}).get("id") == name
+    if resource.conflict is not None:
+        error = conflict_error(resource, name, tags)
+        recorded = (ctx.state.record(resource.key) or {}).get("id") == name
         if recorded and may_be_adopted(ctx, tags):
             lost = " and ".join(f"{key} = {value}" for key, value in ctx.tags.items())
             error.args = (f"{error} If it is the stack's own, put its tags back: {lost}.",)
@@ -69,18 +69,18 @@ def may_be_adopted(ctx: Context, tags: dict[str, str]) -> bool:
     return all(tags.get(name, value) == value for name, value in ctx.tags.items())
 
 
-def taken_error(step: str, name: str, tags: dict[str, str]) -> NameTakenError:
+def conflict_error(resource: Resource, name: str, tags: dict[str, str]) -> NameConflictError:
     """Return the error that names what has taken one of the stack's names, and its owner."""
-    return NameTakenError(
-        f"The name {name} ({step}) is taken by something that is not this stack's "
+    return NameConflictError(
+        f"The name {name} ({resource.step.name}) is taken by something that is not this stack's "
         f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
     )
 
 
-def _part_error(ctx: Context, resource: Resource, live: Live) -> NameTakenError:
+def _part_error(ctx: Context, resource: Resource, live: Live) -> NameConflictError:
     """Return the error that names what somebody else has in something that is the stack's."""
-    outer, facts = RESOURCES[resource.outermost], resource.facts(ctx, live)
-    return NameTakenError(
+    outer, facts = RESOURCES[resource.root_key], resource.facts(ctx, live)
+    return NameConflictError(
         f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "
         f"belongs to somebody else, judging by what is in it. It was left alone. If the state "
         f"file {ctx.state.path} isn't your own, move it away: 'cogauth "
@@ -88,44 +88,44 @@ def _part_error(ctx: Context, resource: Resource, live: Live) -> NameTakenError:
     )
 
 
-def is_taken(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
+def is_conflict(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
     """Say whether an error says that a resource's name is taken; a mood may have the same code."""
     if not isinstance(error, ClientError):
         return False
-    return code_of(error) == resource.taken and passing(error) is None
+    return code_of(error) == resource.conflict and passing(error) is None
 
 
-def check_case(ctx: Context, step: Step, resource: Resource, error: Exception) -> None:
+def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
     """See whether a refusal names what has the resource's name but for its case.
 
     IAM's names are not distinguished by case when they are given, but are when they are looked up.
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 
     Raises:
-        NameTakenError: it does; waiting won't free the name.
+        NameConflictError: it does; waiting won't free the name.
     """
     name = resource.name(ctx)
-    if name is None or not is_taken(error, resource) or name in message_of(error):
+    if name is None or not is_conflict(error, resource) or name in message_of(error):
         return
     if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
-        raise NameTakenError(
-            f"The name {name} ({step.name}) is taken by {found[0]}, which differs from it only in "
-            f"case. It was left alone. {_words_and_remedy(error)}"
+        raise NameConflictError(
+            f"The name {name} ({resource.step.name}) is taken by {found[0]}, which differs "
+            f"from it only in case. It was left alone. {_words_and_remedy(error)}"
         )
 
 
-def check_unseen(ctx: Context, step: Step, resource: Resource, error: BaseException) -> None:
+def check_unseen(ctx: Context, resource: Resource, error: BaseException) -> None:
     """See whether a refusal says that a name is taken; what has it was looked for in vain.
 
     Raises:
-        NameTakenError: it does.
+        NameConflictError: it does.
     """
     name = resource.name(ctx)
-    if name is not None and is_taken(error, resource):
-        raise NameTakenError(
-            f"The name {name} ({step.name}) is taken, but nothing of that name is shown. Its name "
-            "may differ only in case; or it was just deleted, and it can take AWS a while to free "
-            f"a name. {_words_and_remedy(error)}"
+    if name is not None and is_conflict(error, resource):
+        raise NameConflictError(
+            f"The name {name} ({resource.step.name}) is taken, but nothing of that name is "
+            "shown. Its name may differ only in case; or it was just deleted, and it can "
+            f"take AWS a while to free a name. {_words_and_remedy(error)}"
         )
 
 

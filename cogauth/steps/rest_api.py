@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
 from cogauth.aws.transient import passing
 from cogauth.settings import PROTECTED_PATH
-from cogauth.steps.base import Change, NotKeptError, Resource
+from cogauth.steps.base import Change, NotKeptError, Recreate, Resource
 from cogauth.steps.lambda_ import SIGN_IN
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class RestApi(Resource):
     urgent = True
 
     def create(self, ctx: Context) -> Live:
-        """Make the API."""
         return ctx.aws.apigateway_once.create_rest_api(
             name=ctx.stack,
             description="A Cognito login in front of an API, made by cogauth",
@@ -49,7 +48,6 @@ class RestApi(Resource):
         return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the API by its id."""
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_rest_api(restApiId=record["id"]), GONE
         )
@@ -86,7 +84,6 @@ class RestApi(Resource):
         return {**({"path": paths[0]} if paths else {}), **({"stage": names[0]} if names else {})}
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return the API's tags."""
         return dict(live.get("tags", {}))
 
     def untouched(self, ctx: Context, live: Live) -> bool:
@@ -109,7 +106,6 @@ class RestApi(Resource):
         return bool(Authorizer().of(ctx, live["id"]))
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the tags."""
         if differing(live.get("tags", {}), ctx.tags):
             arn = api_arn(ctx, live["id"])
             yield Change(
@@ -146,7 +142,6 @@ class RestApi(Resource):
                 )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the API with all in it."""
         return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
 
 
@@ -166,8 +161,8 @@ def _may_ask_us(ctx: Context) -> bool:
 class ApiResource(Resource):
     """A path of the API."""
 
-    inside = "rest_api"
-    taken = "ConflictException"
+    parent = "rest_api"
+    conflict = "ConflictException"
     outdates = ("deployment",)
 
     def __init__(self, key: str) -> None:
@@ -177,7 +172,6 @@ class ApiResource(Resource):
         return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
 
     def create(self, ctx: Context) -> Live:
-        """Make the path below the API's root."""
         return ctx.aws.apigateway_once.create_resource(
             restApiId=ctx.fact("rest_api"),
             parentId=ctx.fact("rest_api", "root"),
@@ -185,7 +179,6 @@ class ApiResource(Resource):
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        """Look through the API's resources for the path."""
         pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
             restApiId=ctx.fact("rest_api"), embed=["methods"], PaginationConfig=PAGE
         )
@@ -215,8 +208,6 @@ class ApiResource(Resource):
         return _asks_us(ctx, post) or _may_ask_us(ctx)
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the resource's id and path."""
-        del ctx
         return {"id": live["id"], "path": live["path"]}
 
 
@@ -224,11 +215,11 @@ class Authorizer(Resource):
     """The authorizer: it checks a request's token against the pool before anything is called."""
 
     key = "authorizer"
-    inside = "rest_api"
-    needs = ("user_pool",)
+    parent = "rest_api"
+    depends_on = ("user_pool",)
     repeatable = True
     outdates = ("deployment",)
-    remade = True
+    recreate = Recreate.BESIDE
 
     def create(self, ctx: Context) -> Live:
         """Make the authorizer; it can't be tagged, so its name says whose it is.
@@ -266,7 +257,6 @@ class Authorizer(Resource):
         return bool(re.fullmatch(rf"{re.escape(ctx.name_with_id)}(-\d+)?", live["name"]))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the authorizer by its id."""
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_authorizer(
                 restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
@@ -275,12 +265,9 @@ class Authorizer(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the authorizer's id."""
-        del ctx
         return {"id": live["id"], "name": live["name"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the pool and the header."""
         if authorizer_patch(ctx, live):
             names = differing(live, authorizer_settings(ctx))
             yield Change(

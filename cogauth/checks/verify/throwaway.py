@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cogauth.aws.answers import deleted
@@ -53,7 +53,7 @@ def new_user(ctx: Context) -> str:
             error,
             after="None was made.",
         ) from error
-    ctx.state.put_throwaway_user(name, datetime.fromtimestamp(ctx.now(), UTC).isoformat())
+    ctx.state.put_throwaway_user(name, ctx.timestamp())
     return name
 
 

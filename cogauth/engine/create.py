@@ -1,0 +1,107 @@
+"""One creating call: its intent is on disk before it, and its outcome after it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cogauth.aws.errors import AWS_ERRORS, is_definite
+from cogauth.aws.transient import PASSES_WITHIN_S
+from cogauth.aws.waiting import Wait
+from cogauth.engine import journal
+from cogauth.errors import CogauthError
+from cogauth.steps.lookup import find, passing_of, patiently
+from cogauth.steps.ownership import check_case, check_owner, check_unseen, is_conflict, words
+
+if TYPE_CHECKING:
+    from threading import Lock
+
+    from botocore.exceptions import ClientError
+
+    from cogauth.aws.answers import Live
+    from cogauth.context import Context
+    from cogauth.steps.base import Resource
+
+CREATED, ADOPTED = "created", "adopted"
+
+
+def create(
+    ctx: Context, resource: Resource, turn: Lock, former: str | None = None
+) -> tuple[Live, str]:
+    """Create a resource, again while AWS refuses it for a reason that passes.
+
+    Args:
+        ctx: the stack.
+        resource: the resource.
+        turn: held meanwhile: AWS refuses two writes at once to one parent.
+        former: the version of the one that was deleted for it.
+
+    Returns:
+        The resource, and whether it was created, or adopted after an answer was lost.
+
+    Raises:
+        NameConflictError: something that isn't the stack's has its name.
+        AWS_ERRORS: AWS refuses it.
+        KeyboardInterrupt: the stop event was set; the journal says what may exist.
+    """
+    with turn:
+        # The wait for this turn may have been long enough for a Ctrl-C.
+        if ctx.waiter.stop.is_set():
+            raise KeyboardInterrupt
+        when_made = patiently(ctx, partial(resource.outdates_when_made, ctx))
+        journal.outdate(ctx, resource.outdates + when_made)
+        journal.intend(ctx, resource, former)
+        without_effect = True
+
+        def attempt() -> tuple[Live, str]:
+            nonlocal without_effect
+            try:
+                return resource.create(ctx), CREATED
+            except AWS_ERRORS as error:
+                without_effect = without_effect and is_definite(error)
+                check_case(ctx, resource, error)
+                for live in _of_the_name(ctx, resource, former, error):
+                    check_owner(ctx, resource, live)
+                    # A create whose answer was lost, and that was called again.
+                    return live, ADOPTED
+                raise
+
+        def passes(error: ClientError) -> Wait | None:
+            wait = passing_of(ctx, resource, error)
+            if wait or not is_conflict(error, resource) or ctx.waiter.stop.is_set():
+                return wait
+            # Nothing of the name can be found. It can take AWS a while to free a name.
+            return Wait(f"the name of the {words(resource)} to be free")
+
+        try:
+            live, action = ctx.waiter.retry(attempt, passing=passes, timeout_s=PASSES_WITHIN_S)
+        except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
+            # A thread is interrupted before a call, or while it waits after a refusal. Only the
+            # intent says which former one isn't to be taken for the new one.
+            if without_effect and former is None:
+                journal.forget(ctx, resource.key)
+            if not ctx.waiter.stop.is_set():
+                check_unseen(ctx, resource, error)
+            raise
+        journal.created(ctx, resource, live)
+        return live, action
+
+
+def _of_the_name(
+    ctx: Context, resource: Resource, former: str | None, error: Exception
+) -> list[Live]:
+    """Return what has the name that AWS says exists, if that is the error."""
+    if not is_conflict(error, resource):
+        return []
+    try:
+        return without_former(resource, former, find(ctx, resource))
+    except KeyboardInterrupt:
+        # Something else failed meanwhile, and nothing is looked up any more.
+        return []
+
+
+def without_former(resource: Resource, former: str | None, found: list[Live]) -> list[Live]:
+    """Leave out what was deleted to be recreated; AWS may show it for a while."""
+    if former is None:
+        return found
+    return [live for live in found if resource.version(live) != former]

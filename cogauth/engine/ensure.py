@@ -1,0 +1,298 @@
+"""One resource of ``up``: find it or create it, then change what differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cogauth.aws.transient import KNOWN_WITHIN_S
+from cogauth.aws.waiting import TimedOutError
+from cogauth.engine import journal
+from cogauth.engine.create import ADOPTED, CREATED, create, without_former
+from cogauth.errors import NotOwnedError
+from cogauth.record import records
+from cogauth.steps.base import NotKeptError, Recreate
+from cogauth.steps.lookup import (
+    by_explanation,
+    find_after_crash,
+    find_ours,
+    others_of_ours,
+    outlived,
+    patiently,
+    read,
+)
+from cogauth.steps.ownership import check_owner, described, made_at, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from threading import Lock
+
+    from cogauth.aws.answers import Live
+    from cogauth.context import Context
+    from cogauth.engine.reporting import Reporter
+    from cogauth.record.records import Record
+    from cogauth.steps.base import Change, Resource
+
+UPDATED, UNCHANGED = "updated", "unchanged"
+
+
+@dataclass
+class Run:
+    """What the resources of one ``up`` share.
+
+    Attributes:
+        reporter: told what is done.
+        turns: by root, held while it or a part of it is written: AWS refuses two writes at once.
+        known: resources that were read before anything was touched; None is one that is gone.
+        adopted: those whose adoption the user agreed to.
+    """
+
+    reporter: Reporter
+    turns: Mapping[str, Lock]
+    known: dict[str, Live | None] = field(default_factory=dict)
+    adopted: set[str] = field(default_factory=set)
+
+
+class Ensure:
+    """Makes sure that one resource exists as the stack wants it."""
+
+    def __init__(self, ctx: Context, resource: Resource, shared: Run) -> None:
+        self.ctx = ctx
+        self.resource = resource
+        self.shared = shared
+        self.turn = shared.turns[resource.root_key]
+        self.words = words(resource)
+        # The version that was deleted to be recreated. AWS may show it for a while.
+        self.former: str | None = None
+
+    def run(self, exists: Callable[[], None]) -> str:
+        """Find, create, change or delete it; return what was done.
+
+        Args:
+            exists: called as soon as those that depend on it may begin.
+        """
+        ctx, resource = self.ctx, self.resource
+        record = ctx.state.record(resource.key)
+        if record is not None and not resource.wanted(ctx):
+            self._remove(record)
+            return UPDATED
+        live, action = self._find(record)
+        if live is None:
+            live, action = create(ctx, resource, self.turn, self.former)
+
+        def wait_until_ready() -> None:
+            patiently(ctx, lambda: resource.wait_until_ready(ctx, live), resource)
+
+        def differences() -> list[Change]:
+            left = resource.leftovers(ctx, live) if action != CREATED else ()
+            return [*resource.changes(ctx, live), *left]
+
+        changes = patiently(ctx, differences, resource)
+        if not changes:
+            # Others need its facts only, which are on disk by now.
+            exists()
+            wait_until_ready()
+            return action
+        wait_until_ready()
+        journal.outdate(ctx, resource.outdates)
+        if action in {UNCHANGED, UPDATED}:
+            for change in changes:
+                self._tell(change.what)
+        self._change(changes, new=action == CREATED)
+        return UPDATED if action == UNCHANGED else action
+
+    def _tell(self, what: str) -> None:
+        self.shared.reporter.change(self.resource.step, f"{self.words}: {what}")
+
+    def _write(self, call: Callable[[], object]) -> None:
+        with self.turn:
+            patiently(self.ctx, call, self.resource)
+
+    # Finding it
+
+    def _find(self, record: Record | None) -> tuple[Live | None, str]:
+        """Return the resource if it exists: the recorded one, or one that a crash left."""
+        ctx, resource = self.ctx, self.resource
+        if record is None:
+            return None, CREATED
+        status = record["status"]
+        if status != records.CREATED and resource.recreate is Recreate.SNAPSHOT:
+            # Whatever is in use stays: the stage lets go of it later.
+            self._delete(find_ours(ctx, resource))
+            return None, CREATED
+        if status == records.CREATING:
+            return self._left_by_a_crash(record)
+        live = self._recorded(record)
+        if live is not None:
+            # The name may be another's by now, and the id may never have been ours.
+            if resource.key not in self.shared.adopted:
+                check_owner(ctx, resource, live)
+            journal.correct(ctx, resource, live)
+            if status != records.CREATED and resource.recreate is Recreate.DELETE_FIRST:
+                self.former = resource.version(live)
+                self._write(lambda: resource.delete(ctx, record))
+                live = None
+        if live is None:
+            return self._in_its_place(status)
+        if status == records.DELETING:
+            # It is kept, with the users or logs in it: whoever wants it gone runs 'down' again.
+            journal.created(ctx, resource, live)
+        if not resource.repeatable:
+            return live, UNCHANGED
+        # A create whose answer was lost may have landed late, after another was created.
+        ours = others_of_ours(ctx, resource, record["id"])
+        late, claimed = by_explanation(ctx, resource, ours)
+        self._leave(claimed)
+        return live, UPDATED if self._sweep(late) else UNCHANGED
+
+    def _recorded(self, record: Record) -> Live | None:
+        """Return the recorded one, or None if it is gone or is to be left behind."""
+        if self.resource.key in self.shared.known:
+            return self.shared.known[self.resource.key]
+        if record["status"] == records.DELETING:
+            return outlived(self.ctx, self.resource, record)
+        replaced_first = self.resource.recreate is Recreate.DELETE_FIRST
+        if record["status"] == records.OUTDATED and not replaced_first:
+            return None
+        return read(self.ctx, self.resource, record)
+
+    def _in_its_place(self, status: str) -> tuple[Live | None, str]:
+        """Take a part of a parent of ours that bears the stack's id, though not the record's."""
+        resource = self.resource
+        if status != records.OUTDATED and resource.parent and resource.repeatable:
+            for live in find_ours(self.ctx, resource):
+                journal.created(self.ctx, resource, live)
+                return live, ADOPTED
+        return None, CREATED
+
+    def _left_by_a_crash(self, record: Record) -> tuple[Live | None, str]:
+        """Take what a create made whose end was not recorded, if there is any."""
+        ctx, resource = self.ctx, self.resource
+        self.former = record.get("former")
+        made, claimed = find_after_crash(ctx, resource, record)
+        made = without_former(resource, self.former, made)
+        if not made:
+            self._refuse(claimed)
+            return None, CREATED
+        self._leave(claimed)
+        oldest = min(made, key=made_at)
+        self._sweep([one for one in made if one is not oldest])
+        journal.created(ctx, resource, oldest)
+        return oldest, ADOPTED
+
+    def _refuse(self, claimed: list[Live]) -> None:
+        """Refuse to choose among what carries the stack's tags, and no intent explains.
+
+        Raises:
+            NotOwnedError: there is something; it is listed.
+        """
+        if not claimed:
+            return
+        ctx = self.ctx
+        raise NotOwnedError(
+            f"An interrupted run may have made the {self.words}, but what carries this "
+            "stack's tags holds more than such a run puts into it:",
+            *(f"  {described(ctx, self.resource, live)}" for live in claimed),
+            f"It was left alone. If it is the stack's: move {ctx.state.path} away, and run "
+            f"'cogauth recover{ctx.state.options} --take ID'. If it isn't: take the tags "
+            "cogauth:stack and cogauth:stack-id off it, and run this again.",
+        )
+
+    def _leave(self, claimed: list[Live]) -> None:
+        """Tell of what carries the stack's tags, and isn't recorded: it may be anybody's."""
+        for live in claimed:
+            self.shared.reporter.warn(
+                f"The {self.words} {described(self.ctx, self.resource, live)} carries this "
+                "stack's tags as well. It was left alone: take them off it if it isn't the "
+                f"stack's; if it is, 'cogauth down{self.ctx.state.options}' lists it, and asks."
+            )
+
+    # Deleting
+
+    def _remove(self, record: Record) -> None:
+        """Delete what the settings don't ask for any more."""
+        ctx, resource = self.ctx, self.resource
+        if record["status"] == records.CREATING:
+            # A create whose caller is gone may still land: not after it was deleted.
+            find_after_crash(ctx, resource, record)
+        journal.outdate(ctx, resource.outdates)
+        self._tell("take it away")
+        self._write(lambda: resource.delete(ctx, record))
+        journal.forget(ctx, resource.key)
+
+    def _sweep(self, late: list[Live]) -> bool:
+        """Delete what interrupted creates left, with nothing in it; return whether any went."""
+        gone = self._delete(late)
+        for live in gone:
+            name = self.resource.facts(self.ctx, live)["id"]
+            self._tell(f"delete {name}, which an interrupted run left")
+        return bool(gone)
+
+    def _delete(self, surplus: list[Live]) -> list[Live]:
+        """Delete what isn't in use; return what went."""
+        ctx, resource = self.ctx, self.resource
+        gone: list[Live] = []
+        for live in surplus:
+            with self.turn:
+                call = partial(resource.delete, ctx, resource.facts(ctx, live))
+                gone += [live] if patiently(ctx, call, resource) else []
+        return gone
+
+    # Changing it
+
+    def _change(self, changes: list[Change], *, new: bool) -> None:
+        """Make the changes; recreate it if AWS doesn't keep one, unless it is new."""
+        try:
+            for change in changes:
+                self._write(change.call)
+            if not new and any(change.guards for change in changes):
+                self._check_kept()
+        except NotKeptError:
+            if self.resource.recreate is not Recreate.BESIDE:
+                raise
+            self._recreate()
+
+    def _recreate(self) -> None:
+        """Create it beside the former one, which goes once nothing refers to it any more."""
+        journal.outdate(self.ctx, [self.resource.key])
+        self._tell("make it anew, it didn't keep the change")
+        live, _ = create(self.ctx, self.resource, self.turn)
+        if not self._is_kept(live):
+            raise self._not_kept()
+
+    def _is_kept(self, live: Live) -> bool:
+        """Return whether it lets those call whom the stack wants."""
+        return not any(change.guards for change in self.resource.changes(self.ctx, live))
+
+    def _check_kept(self) -> None:
+        """See that it lets those call whom the stack wants, after it was changed.
+
+        Raises:
+            NotKeptError: AWS took the changes, and shows something else all the same.
+        """
+        ctx, resource = self.ctx, self.resource
+        record = ctx.state.record(resource.key) or {}
+
+        def is_kept() -> bool | None:
+            live = resource.read(ctx, record)
+            return True if live is not None and self._is_kept(live) else None
+
+        try:
+            # What was read before may be read once more: AWS's copies lag.
+            ctx.waiter.until(
+                lambda: patiently(ctx, is_kept, resource),
+                reason=f"AWS to show the {self.words} as it was changed",
+                timeout_s=KNOWN_WITHIN_S,
+            )
+        except TimedOutError as error:
+            raise self._not_kept() from error
+
+    def _not_kept(self) -> NotKeptError:
+        state = self.ctx.state
+        return NotKeptError(
+            f"The {self.words} was changed, but {state.endpoint_url or 'AWS'} still shows the old "
+            f"value. Run 'cogauth up{state.options}' again. If that doesn't help, the stack can "
+            f"only be made anew: 'cogauth down{state.options}' deletes it first, with the user "
+            "pool and all its users."
+        )

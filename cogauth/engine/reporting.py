@@ -1,0 +1,109 @@
+"""What ``up`` tells while several resources go on at once, and what became of each step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from cogauth.engine.ensure import UNCHANGED, UPDATED
+from cogauth.steps.ownership import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cogauth.context import Context
+    from cogauth.steps.base import Resource, Step
+
+
+class Reporter(Protocol):
+    """Told what the engine does; it shows that, the engine prints nothing.
+
+    Several steps go on at once. They report from their own threads, ``begin`` and ``end`` one at
+    a time.
+    """
+
+    def begin(self, step: Step) -> None:
+        """A step begins, or goes on."""
+
+    def change(self, step: Step, what: str) -> None:
+        """Something that stood before is about to be changed."""
+
+    def warn(self, what: str) -> None:
+        """Something was left as it is, and the user should know."""
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """A step waits, so many seconds at the most; None: for another step of the stack."""
+
+    def end(self, result: StepResult) -> None:
+        """A step is done."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What became of a step.
+
+    Attributes:
+        step: its name.
+        action: ``created``, ``adopted``, ``updated`` or ``unchanged``.
+        id: of its main resource.
+        seconds: from the beginning of its first resource to the end of its last.
+    """
+
+    step: str
+    action: str
+    id: str
+    seconds: float
+
+
+class Steps:
+    """What the steps have come to, for the reporter: their resources go on in several threads."""
+
+    def __init__(self, ctx: Context, reporter: Reporter, concerned: Mapping[str, Resource]) -> None:
+        self.ctx = ctx
+        self.reporter = reporter
+        self.concerned = concerned
+        self.results: dict[str, StepResult] = {}
+        self._lock = Lock()
+        self._begun: dict[str, float] = {}
+        # By resource: the step that it is of, and what was done.
+        self._working: dict[str, str] = {}
+        self._actions: dict[str, str] = {}
+
+    def begin(self, resource: Resource) -> None:
+        """Tell that a resource is begun."""
+        step = resource.step
+        with self._lock:
+            self._working[resource.key] = step.name
+            self._begun.setdefault(step.name, time.monotonic())
+            self.reporter.begin(step)
+
+    def end(self, resource: Resource, action: str) -> None:
+        """Tell what became of a step, if this was its last resource; else what it waits for."""
+        step = resource.step
+        with self._lock:
+            del self._working[resource.key]
+            self._actions[resource.key] = action
+            keys = [each.key for each in step.resources if each.key in self.concerned]
+            if missing := [each for each in keys if each not in self._actions]:
+                if step.name not in self._working.values():
+                    self._tell_needed(step, missing[0])
+                return
+            main, actions = self._actions[step.name], {self._actions[each] for each in keys}
+            result = StepResult(
+                step=step.name,
+                action=UPDATED if main == UNCHANGED and actions != {UNCHANGED} else main,
+                id=self.ctx.fact(step.name),
+                seconds=round(time.monotonic() - self._begun[step.name], 3),
+            )
+            self.results[step.name] = result
+            self.reporter.end(result)
+
+    def _tell_needed(self, step: Step, key: str) -> None:
+        """Say which other step's resource a step waits for, if it does."""
+        own = {resource.key for resource in step.resources}
+        for need in self.concerned[key].depends_on:
+            if need in self.concerned and need not in own and need not in self._actions:
+                self.reporter.waiting(step, f"the {words(self.concerned[need])}", None)
+                return
