@@ -15,7 +15,6 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from cli_tools import REGION, Answer, Fixed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +41,8 @@ from benchmarks.programs import HERE
 from benchmarks.proxy import Call, PlayedAws
 from benchmarks.timeline import timeline
 from cogauth.steps import STEPS
+from support.commands import REGION
+from support.servers import Answer, Fixed
 
 SESSION = botocore.session.Session()
 # Of a name in a path: all that has a meaning there is among these.

@@ -8,10 +8,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from conftest import RESOURCES, needed
 
 from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
+from support.account import RESOURCES, needed
 
 ROOT = Path(__file__).parents[1]
 # All but these says nothing to a user: what it has to say it reports.

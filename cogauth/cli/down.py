@@ -119,8 +119,8 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
-            f"  {_title(stranger.resource.key)} {stranger.id}: isn't this stack's ({stranger.why}), is left "
-            f"alone and forgotten{way_on if stranger.adoptable else ''}"
+            f"  {_title(stranger.resource.key)} {stranger.id}: isn't this stack's "
+            f"({stranger.why}), is left alone and forgotten{way_on if stranger.adoptable else ''}"
         )
     for api, given_back in plan.attached.items():
         what = f"  {'attached API':<22} {ctx.state.attachments[api]['name']} ({api})"

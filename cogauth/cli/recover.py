@@ -46,6 +46,7 @@ def recover(
     from cogauth import engine
     from cogauth.record.files import check_writable, keep
     from cogauth.record.lock import hold
+    from cogauth.steps import RESOURCES
 
     del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)

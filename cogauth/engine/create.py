@@ -9,6 +9,7 @@ from cogauth.aws.errors import AWS_ERRORS, is_definite
 from cogauth.aws.transient import PASSES_WITHIN_S
 from cogauth.aws.waiting import Wait
 from cogauth.engine import journal
+from cogauth.engine.reporting import ADOPTED, CREATED
 from cogauth.errors import CogauthError
 from cogauth.steps.lookup import find, passing_of, patiently
 from cogauth.steps.ownership import check_case, check_owner, check_unseen, is_conflict, words
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.steps.base import Resource
-
-CREATED, ADOPTED = "created", "adopted"
 
 
 def create(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from cogauth.aws.transient import KNOWN_WITHIN_S
 from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import journal
-from cogauth.engine.create import ADOPTED, CREATED, create, without_former
+from cogauth.engine.create import create, without_former
+from cogauth.engine.reporting import ADOPTED, CREATED, UNCHANGED, UPDATED
 from cogauth.errors import NotOwnedError
 from cogauth.record import records
 from cogauth.steps.base import NotKeptError, Recreate
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from cogauth.engine.reporting import Reporter
     from cogauth.record.records import Record
     from cogauth.steps.base import Change, Resource
-
-UPDATED, UNCHANGED = "updated", "unchanged"
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from cogauth.engine.ensure import UNCHANGED, UPDATED
 from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
@@ -15,6 +14,10 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.steps.base import Resource, Step
+
+
+# What became of a resource, or of a step.
+CREATED, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
 
 
 class Reporter(Protocol):

@@ -1,0 +1,1042 @@
+"""The live check of the guard, on the local AWS; and the user that it makes and removes."""
+# ruff: noqa: SLF001 a single check is asked, with answers that the local AWS does not give
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+import requests
+from botocore.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
+from cogauth.aws.waiting import Waiter
+from cogauth.checks.verify import run as verifying
+from cogauth.checks.verify import targets, throwaway
+from cogauth.checks.verify.run import Verification, verify
+from cogauth.checks.verify.targets import Place, Row, find_target
+from cogauth.client import calls, token_store, tokens
+from cogauth.context import Context
+from cogauth.errors import CogauthError, LoginError, StateError, UsageError
+from cogauth.gateway.rest_apis import COGNITO, Guard, Method
+from cogauth.record import state as state_file
+from cogauth.record.state import State
+from cogauth.settings import CHARACTER_CLASSES, Settings
+from support.calls import refusal
+from support.clock import FakeTime
+from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.local_aws import MOCK, client, keys_at
+from support.proxies import Call, Gate, Proxy, Strike
+from support.servers import Answer, Fixed, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cogauth.record.records import Attachment, Authorization
+    from support.commands import Running
+
+USER = "cogauth-verify-" + "0" * 32
+ORIGIN = "https://app.example"
+CHECKS = [
+    *("trigger fires", "wrong password", "no token", "garbage", "tampered token"),
+    *("ID token", "access token", "expired token", "OPTIONS", "CORS headers"),
+]
+
+
+@dataclass
+class Standing:
+    """A stack on the local AWS."""
+
+    cli: Cli
+    up: dict[str, Any]
+    aws: Aws
+
+    @property
+    def gateway(self) -> Any:
+        return client("apigateway", self.up["endpoint_url"])
+
+    @property
+    def cognito(self) -> Any:
+        return client("cognito-idp", self.up["endpoint_url"])
+
+    @property
+    def path(self) -> Path:
+        return self.cli.state.with_name("checked.json")
+
+    def state(self) -> State:
+        state = state_file.load(self.path)
+        assert state is not None
+        return state
+
+    def context(self) -> Context:
+        fake = FakeTime()
+        return Context(self.aws, self.state(), Waiter(clock=fake, stop=fake), settle_s=0)
+
+    def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:
+        ctx = self.context()
+        told: list[Row] = []
+        # Deployed long ago, so that nothing is waited for.
+        found = replace(find_target(ctx, **target), deployed_at=0.0)
+        result = verify(ctx, found, told.append)
+        assert tuple(told) == result.rows
+        return {row.check: row for row in result.rows}, result
+
+    def users(self) -> list[str]:
+        users = self.cognito.list_users(UserPoolId=self.up["user_pool_id"])["Users"]
+        return [user["Username"] for user in users]
+
+    def method(self, path: str, verb: str = "GET") -> dict[str, str]:
+        api = self.up["rest_api_id"]
+        items = self.gateway.get_resources(restApiId=api)["items"]
+        resource = next(item["id"] for item in items if item["path"] == path)
+        return {"restApiId": api, "resourceId": resource, "httpMethod": verb}
+
+    def add(self, name: str, **method: Any) -> dict[str, str]:
+        """Add GET /name, guarded by the stack's own authorizer."""
+        place = self.method("/hello") | {"httpMethod": "GET"}
+        api = {"restApiId": place["restApiId"]}
+        root = next(r for r in self.gateway.get_resources(**api)["items"] if r["path"] == "/")
+        made = self.gateway.create_resource(**api, parentId=root["id"], pathPart=name)
+        place["resourceId"] = made["id"]
+        self.gateway.put_method(
+            **place,
+            authorizationType="COGNITO_USER_POOLS",
+            authorizerId=self.up["authorizer_id"],
+            **method,
+        )
+        self.gateway.put_integration(**place, **MOCK)
+        self.gateway.put_integration_response(**place, statusCode="200")
+        self.deploy()
+        return place
+
+    def guard(self, place: dict[str, str], **change: str) -> None:
+        patch = [{"op": "replace", "path": f"/{k}", "value": v} for k, v in change.items()]
+        self.gateway.update_method(**place, patchOperations=patch)
+        self.deploy()
+
+    def deploy(self) -> None:
+        self.gateway.create_deployment(restApiId=self.up["rest_api_id"], stageName="dev")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with command_line(tmp_path_factory.mktemp("checked"), COGAUTH_STACK="checked") as cli:
+        up = cli.run("up", "--local", "--region", REGION, "--json").must().document
+        url = up["endpoint_url"]
+        yield Standing(cli, up, Aws(region=REGION, endpoint_url=url, local=Keys(*keys_at(url))))
+        cli.run("down", "--yes").must()
+
+
+@pytest.mark.local
+def test_a_guard_that_guards(standing: Standing) -> None:
+    rows, result = standing.verify()
+    assert list(rows) == CHECKS
+    assert result.ok
+    assert {name: row.got for name, row in rows.items() if row.ok} == {
+        "trigger fires": "signed up, CONFIRMED",
+        "wrong password": "wrong_credentials",
+        "no token": "401",
+        "garbage": "401",
+        "tampered token": "401",
+        "ID token": "200",
+        "access token": "401",
+    }
+    assert "AWS refuses an access token" in rows["access token"].note
+    for name in ("expired token", "OPTIONS", "CORS headers"):
+        assert (rows[name].got, rows[name].ok) == ("", None)
+        assert rows[name].note
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) -> None:
+    done = standing.cli.run("verify").must()
+    assert done.out.count("\n") == len(CHECKS) + 1
+    assert "ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
+    assert done.out.endswith("All 7 are as they should be; 3 not counted.\n")
+    document = standing.cli.run("verify", "--json").must().document
+    assert list(document) == ["ok", "api", "stage", "url", "rows", "left", "elapsed_s"]
+    assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
+    assert (document["ok"], document["api"]) == (True, standing.up["rest_api_id"])
+    assert document["left"] is None
+    assert f"{document['url']}/hello" == standing.up["protected_url"]
+    table = standing.cli.on_terminal("verify")
+    assert table.ended() == 0
+    assert "All 7 are as they should be" in table.plain
+    last = table.plain.rsplit("trigger fires", 1)[1]
+    assert "tampered token" in last
+    assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = standing.method("/hello")
+    # It could still be the deployment before that answers.
+    monkeypatch.setattr(verifying, "READY_WITHIN_S", 0)
+    monkeypatch.chdir(standing.cli.folder)
+    for name, value in standing.cli.env.items():
+        monkeypatch.setenv(name, value)
+    standing.guard(place, authorizationType="NONE")
+    try:
+        done = in_process("verify", "--json").must(1)
+        rows = done.document["rows"]
+        assert not done.document["ok"]
+        differ = {row["check"]: row["got"] for row in rows if row["ok"] is False}
+        let_pass = ("no token", "garbage", "tampered token", "access token")
+        assert differ == dict.fromkeys(let_pass, "200")
+        url = standing.up["protected_url"]
+        assert all(f"'cogauth explain {url}'" in r["note"] for r in rows if r["ok"] is False)
+    finally:
+        authorizer = standing.up["authorizer_id"]
+        standing.guard(place, authorizationType="COGNITO_USER_POOLS", authorizerId=authorizer)
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_trigger_that_does_not_fire(standing: Standing) -> None:
+    pool = standing.up["user_pool_id"]
+    # What isn't given would be reset, and a pool without its tags is nobody's.
+    live = standing.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    kept = {name: live[name] for name in ("UserPoolTags", "Policies", "AdminCreateUserConfig")}
+    standing.cognito.update_user_pool(UserPoolId=pool, **kept, LambdaConfig={})
+    try:
+        done = standing.cli.run("verify", "--json").must(1)
+        rows = {row["check"]: row for row in done.document["rows"]}
+        fires = rows["trigger fires"]
+        assert (fires["got"], fires["ok"]) == ("user_unconfirmed, UNCONFIRMED", False)
+        assert "not been confirmed" in fires["note"]
+        # What needs no token is looked at all the same.
+        assert rows["no token"]["ok"]
+        assert (rows["ID token"]["ok"], rows["ID token"]["note"]) == (
+            None,
+            "the sign-up gave no token",
+        )
+    finally:
+        standing.cli.run("up").must()
+    assert standing.users() == []
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("scope", "access"), [("aws.cognito.signin.user.admin", "200"), ("shop/read", "401")]
+)
+def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: str) -> None:
+    place = standing.add("scoped", authorizationScopes=[scope])
+    try:
+        rows, result = standing.verify(path="/scoped")
+        assert result.ok
+        assert (rows["ID token"].got, rows["access token"].got) == ("401", access)
+        assert scope in f"{rows['ID token'].note}{rows['access token'].note}"
+    finally:
+        standing.gateway.delete_resource(
+            restApiId=place["restApiId"], resourceId=place["resourceId"]
+        )
+
+
+def all_of(token: str) -> dict[str, str]:
+    """What is kept of a login, with one token in the place of all."""
+    return dict.fromkeys(tokens.NAMES, token)
+
+
+@pytest.mark.local
+def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
+    """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
+    ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
+    cognito = client(
+        "cognito-idp", standing.up["endpoint_url"], config=Config(parameter_validation=False)
+    )
+    standing.cli.login("ann", "Correct-Horse-7").must()
+    short = cognito.create_user_pool_client(
+        **pool,
+        ClientName="short",
+        ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+        IdTokenValidity=-60,
+        TokenValidityUnits={"IdToken": "seconds"},
+    )["UserPoolClient"]["ClientId"]
+    try:
+        old = cognito.admin_initiate_auth(
+            **pool,
+            ClientId=short,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ann", "PASSWORD": "Correct-Horse-7"},
+        )["AuthenticationResult"]["IdToken"]
+        # Neither one that the pool didn't make nor one that still holds is taken for it.
+        header, payload, _ = old.split(".")
+        token_store.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
+        rows, _ = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
+        token_store.store(ctx.state, "ann", all_of(old))
+        rows, result = standing.verify()
+        assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
+        assert result.ok
+    finally:
+        standing.cognito.admin_delete_user(**pool, Username="ann")
+        standing.cognito.delete_user_pool_client(**pool, ClientId=short)
+        ctx.state.tokens_path.unlink()
+
+
+# What the answers mean
+
+
+class Played(verifying._Run):
+    """A run whose calls are answered by the test, on AWS unless it says otherwise."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        *answers: tuple[int, dict[str, str]],
+        origins: tuple[str, ...] = (),
+    ) -> None:
+        ctx = standing.context()
+        target = find_target(ctx)
+        now = datetime.now(UTC).timestamp()
+        super().__init__(ctx, replace(target, deployed_at=now), lambda _row: None)
+        self.place = target.places[0]
+        self.emulated = False
+        self.origins, self.several_origins = origins, len(origins) > 1
+        # The last one again and again.
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str | None, dict[str, str]]] = []
+
+    def _send(
+        self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
+        del place
+        self.sent.append((verb, token, headers or {}))
+        answer = requests.Response()
+        answer.status_code, found = self.answers[0]
+        answer.headers.update(found)
+        self.answers = self.answers[1:] or self.answers
+        return answer
+
+    def guarded(self, **guard: Any) -> Place:
+        """Return the method with another guard, and with somebody else's answer."""
+        return replace(self.place, own=False, guard=replace(self.place.guard, **guard))
+
+
+@pytest.mark.local
+def test_the_deployment_before_may_still_answer(standing: Standing) -> None:
+    run = Played(standing, (200, {}), (200, {}), (401, {}))
+    row = run._call("no token", run.place, None, 401)
+    assert (row.ok, len(run.sent)) == (True, 3)
+    run = Played(standing, (404, {}), (204, {}), origins=("*",))
+    assert run._preflight(run.place).ok
+    # It has had its time.
+    run = Played(standing, (200, {}), (401, {}))
+    run.target = replace(run.target, deployed_at=0.0)
+    row = run._call("no token", run.place, None, 401)
+    assert (row.ok, len(run.sent)) == (False, 1)
+
+
+@pytest.mark.local
+def test_an_api_key_that_it_does_not_have(standing: Standing) -> None:
+    run = Played(standing, (403, {}))
+    keyed = run.guarded(api_key=True)
+    for place in (keyed, replace(keyed, own=True)):
+        row = run._id_token(place, "eyJ")
+        assert (row.ok, row.got) == (None, "")
+        assert "an API key as well" in row.note
+    run.origins = (ORIGIN,)
+    (row,) = (r for r in run._cors(replace(keyed, own=True), "eyJ") if r.check.endswith("200"))
+    assert row.ok is None
+    # Who has no token is refused for that.
+    assert {token for _, token, _ in run.sent} == {None}
+    run.answers = [(401, {})]
+    assert run._call("no token", keyed, None, 401).ok
+
+
+@pytest.mark.local
+def test_a_refusal_from_behind_the_guard(standing: Standing) -> None:
+    """API Gateway names the kind of its own refusals in a header; a backend doesn't."""
+    for status in (401, 403):
+        run = Played(standing, (status, {}))
+        row = run._id_token(run.guarded(), "eyJ")
+        assert row.ok
+        assert f"what is behind it answered {status} itself" in row.note
+        run.emulated = True
+        assert run._id_token(run.guarded(), "eyJ").ok is False
+        run = Played(standing, (status, {"x-amzn-errortype": "AccessDeniedException"}))
+        assert run._id_token(run.guarded(), "eyJ").ok is False
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("check", ["_id_token", "_access_token"])
+def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
+    standing: Standing, check: str
+) -> None:
+    """Which of them isn't documented; a backend's 403 would mean that it was let pass."""
+    of_gateway = {"x-amzn-errortype": "AccessDeniedException"}
+    # Of an unknown path, or one that isn't deployed yet; and of a web application firewall.
+    unknown = {"x-amzn-errortype": "MissingAuthenticationTokenException"}
+    firewall = {"x-amzn-errortype": "ForbiddenException"}
+    token = jwt.encode({"scope": "shop/write"}, "k" * 32)
+    for status, headers, ok in (
+        (401, {}, True),
+        (403, of_gateway, True),
+        (403, {"x-amzn-errortype": "UnauthorizedException:http://internal.amazon.com/"}, True),
+        (403, unknown, False),
+        (403, firewall, False),
+        (403, {}, False),
+        (200, {}, False),
+        (500, of_gateway, False),
+    ):
+        run = Played(standing, (status, headers))
+        run.target = replace(run.target, deployed_at=0.0)
+        row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
+        assert (row.ok, row.got) == (ok, str(status))
+        assert row.to_json()["expected"] == "401, or the gateway's 403"
+        # Without a scope the status is known.
+        if check == "_access_token":
+            assert run._access_token(run.guarded(), token).ok is (status == 401)
+    # A deployment that isn't there yet is waited out.
+    run = Played(standing, (403, unknown), (401, {}))
+    row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
+    assert (row.ok, row.got, len(run.sent)) == (True, "401", 2)
+
+
+@pytest.mark.local
+def test_an_expired_token_is_of_the_kind_that_the_method_takes(standing: Standing) -> None:
+    run = Played(standing, (401, {}))
+    old = {"id_token": "eyJi", "access_token": "eyJa"}
+    assert run._expired(run.guarded(), old).sent == "GET /hello, expired ID token"
+    scoped = run.guarded(scopes=("shop/read",))
+    assert run._expired(scoped, old).sent == "GET /hello, expired access token"
+    assert [token for _, token, _ in run.sent] == ["eyJi", "eyJa"]
+    assert run._expired(scoped, {"id_token": "eyJi"}).ok is None
+
+
+# CORS
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("status", "own", "elsewhere"),
+    [(204, True, True), (302, False, True), (404, False, False), (500, False, False)],
+)
+def test_a_preflight_that_fails_is_no_good(
+    standing: Standing, status: int, *, own: bool, elsewhere: bool
+) -> None:
+    run = Played(standing, (status, {}), origins=(ORIGIN,))
+    row = run._preflight(run.place)
+    assert (row.ok, row.expected) == (own, "2xx")
+    asked = ("OPTIONS", None, {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
+    assert run.sent[0] == asked
+    row = run._preflight(replace(run.guarded(), preflight=True))
+    assert (row.ok, row.expected) == (elsewhere, "below 400")
+
+
+@pytest.mark.local
+def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
+    header = "Access-Control-Allow-Origin"
+    origins = tuple(f"https://{name}.example" for name in "abcd")
+    named = [(200, {header: origin}) for origin in origins[:3]]
+    run = Played(standing, *named, (200, {}), origins=origins)
+    found = [(row.check, row.ok) for row in run._cors(run.place, "eyJ")]
+    # API Gateway's own 401 can't choose among them.
+    assert found[0] == ("CORS headers on 401", None)
+    assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
+    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], targets.FOREIGN]
+    # Where any origin is echoed, all pages are let in.
+    run = Played(standing, *named, (200, {header: targets.FOREIGN}), origins=origins)
+    assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
+    # Another emulator may ignore mapping templates.
+    run = Played(standing, (200, {}), origins=origins)
+    run.emulated = True
+    assert {row.ok for row in run._cors(run.place, "eyJ")} == {None, True}
+    run = Played(standing, (401, {header: "*"}), (200, {header: "*"}), origins=("*",))
+    assert [(row.check[-3:], row.ok) for row in run._cors(run.place, "eyJ")] == [
+        ("401", True),
+        ("200", True),
+    ]
+
+
+@pytest.mark.local
+def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
+    # As if the API had lost what 'up --cors-origin' set.
+    state = standing.state()
+    state.settings = replace(state.settings, cors_origins=(ORIGIN,))
+    state.save()
+    place = standing.method("/hello")
+    api = standing.up["rest_api_id"]
+    rows, result = standing.verify()
+    # It has no OPTIONS method yet, and no header.
+    assert not result.ok
+    differ = [name for name, row in rows.items() if row.ok is False]
+    assert differ == ["OPTIONS", "CORS headers on 401", "CORS headers on 200"]
+    assert rows["CORS, other origin"].ok
+    assert rows["CORS headers on 401"].got == "none"
+
+    options = {**place, "httpMethod": "OPTIONS"}
+    standing.gateway.put_method(**options, authorizationType="NONE")
+    standing.gateway.put_integration(**options, **MOCK)
+    standing.gateway.put_integration_response(**options, statusCode="200")
+    header = "header.Access-Control-Allow-Origin"
+    standing.gateway.put_integration_response(
+        **place, statusCode="200", responseParameters={f"method.response.{header}": f"'{ORIGIN}'"}
+    )
+    standing.gateway.put_gateway_response(
+        restApiId=api,
+        responseType="UNAUTHORIZED",
+        responseParameters={f"gatewayresponse.{header}": "'*'"},
+    )
+    deployment = standing.gateway.create_deployment(restApiId=api, stageName="dev")["id"]
+    try:
+        rows, result = standing.verify()
+        assert result.ok
+        assert rows["OPTIONS"].got == "200"
+        assert rows["CORS headers on 401"].got == "*"
+        assert rows["CORS headers on 200"].got == ORIGIN
+    finally:
+        standing.gateway.delete_method(**options)
+        standing.gateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
+        state.settings = replace(state.settings, cors_origins=())
+        state.save()
+        standing.cli.run("up").must()
+    assert deployment
+
+
+# Other APIs
+
+
+@pytest.fixture(scope="module")
+def attached(standing: Standing) -> Iterator[str]:
+    """A REST API of somebody's own, some methods of which the stack's pool guards."""
+    gateway = standing.gateway
+    api = gateway.create_rest_api(name="orders")["id"]
+    authorizer = gateway.create_authorizer(
+        restApiId=api,
+        name="pool",
+        type="COGNITO_USER_POOLS",
+        providerARNs=[standing.up["user_pool_arn"]],
+        identitySource="method.request.header.X-Auth",
+    )["id"]
+    ids = {"/": gateway.get_resources(restApiId=api)["items"][0]["id"]}
+    for parent, name, verbs in (
+        ("/", "orders", ("GET", "POST", "OPTIONS")),
+        ("/orders", "{id}", ("GET",)),
+        ("/orders", "mine", ("GET",)),
+        ("/", "open", ("GET",)),
+    ):
+        path = f"{parent.rstrip('/')}/{name}"
+        made = gateway.create_resource(restApiId=api, parentId=ids[parent], pathPart=name)["id"]
+        ids[path] = made
+        for verb in verbs:
+            place = {"restApiId": api, "resourceId": made, "httpMethod": verb}
+            guarded = verb != "OPTIONS" and name not in {"open", "mine"}
+            how: dict[str, str] = (
+                {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": authorizer}
+                if guarded
+                else {"authorizationType": "NONE"}
+            )
+            gateway.put_method(**place, **how)
+            gateway.put_integration(**place, **MOCK)
+            gateway.put_integration_response(**place, statusCode="200")
+    gateway.create_deployment(restApiId=api, stageName="live")
+    yield str(api)
+    gateway.delete_rest_api(restApiId=api)
+
+
+@pytest.mark.local
+def test_an_attached_api(standing: Standing, attached: str) -> None:
+    del attached
+    ctx = standing.context()
+    target = find_target(ctx, "orders")
+    result = verify(ctx, target, lambda _row: None)
+    assert result.ok
+    assert target.stage == "live"
+    assert [str(place) for place in target.places] == ["GET /orders"]
+    rows = {row.check: row for row in result.rows if "not called" not in row.check}
+    assert (rows["ID token"].got, rows["ID token"].expected) == ("200", "not 401 or 403")
+    assert rows["OPTIONS"].ok
+    skipped = [(row.sent, row.note) for row in result.rows if row.check == "not called"]
+    assert [name for name, _ in skipped] == ["POST /orders", "GET /orders/{id}"]
+    assert "could change something" in skipped[0][1]
+    assert "--path /orders/1" in skipped[1][1]
+    assert standing.users() == []
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("path", "called"),
+    [("/orders/7", ["GET /orders/7"]), ("/ord*", ["GET /orders"]), ("/orders", ["GET /orders"])],
+)
+def test_some_of_its_paths(standing: Standing, attached: str, path: str, called: list[str]) -> None:
+    ctx = standing.context()
+    target = find_target(ctx, attached, path)
+    assert [str(place) for place in target.places] == called
+    assert verify(ctx, target, lambda _row: None).ok
+
+
+def attachment(standing: Standing, methods: dict[str, str]) -> Attachment:
+    """A record of methods that were attached to the stage live, by their status."""
+    given: Authorization = {
+        "authorizationType": "COGNITO_USER_POOLS",
+        "authorizerId": "a1",
+        "authorizationScopes": [],
+        "apiKeyRequired": False,
+    }
+    return {
+        "name": "orders",
+        "stages": ["live"],
+        "outdated": [],
+        "found": {"live": "d0"},
+        "authorizer": {"status": "created", "id": "a1", "pool": standing.up["user_pool_arn"]},
+        "methods": {
+            name: {"status": status, "resource_id": "r1", "former": given, "ours": [given]}
+            for name, status in methods.items()
+        },
+    }
+
+
+@pytest.fixture
+def recorded(standing: Standing) -> Iterator[Callable[..., Context]]:
+    """Return what notes methods of an API as attached, for the time of the test."""
+
+    def note(api: str, **status: str) -> Context:
+        ctx = standing.context()
+        ctx.state.put_attachment(api, attachment(standing, status))
+        return ctx
+
+    yield note
+    state = standing.state()
+    state.attachments.clear()
+    state.save()
+
+
+@pytest.mark.local
+def test_a_lost_guard_is_a_row_that_differs_without_a_call(
+    standing: Standing, attached: str, recorded: Callable[..., Context]
+) -> None:
+    names = ("POST /orders", "PUT /orders", "GET /open", "GET /orders/mine", "GET /orders")
+    ctx = recorded(attached, **dict.fromkeys(names, "attached"))
+    target = replace(find_target(ctx, attached), deployed_at=0.0)
+    assert "PUT /orders" not in [str(place) for place in target.places]
+    result = verify(ctx, target, lambda _row: None)
+    assert not result.ok
+    lost = {row.sent: row for row in result.rows if row.check == "guard"}
+    # One that holds, though its path has another id by now, is none of them.
+    assert {name: (row.got, row.ok) for name, row in lost.items()} == {
+        "PUT /orders": ("gone", False),
+        "GET /open": ("NONE", False),
+        "GET /orders/mine": ("NONE", False),
+    }
+    options = ctx.state.options
+    for name, command in (
+        ("GET /open", f"cogauth attach --api {attached} --path /open --method GET{options}"),
+        ("PUT /orders", f"cogauth detach --api {attached} --path /orders --method PUT{options}"),
+    ):
+        assert f"'{command}'" in lost[name].note
+    # As far as they are asked for.
+    for path, found in (
+        ("/op*", ["GET /open"]),
+        ("/orders/mine", ["GET /orders/mine"]),
+        ("/orders", ["PUT /orders"]),
+        ("/orders/7", []),
+    ):
+        assert [row.sent for row in find_target(ctx, attached, path).lost] == found
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_lost_guard_is_seen_where_nothing_can_be_called(
+    standing: Standing, attached: str, recorded: Callable[..., Context]
+) -> None:
+    """Of an API in which no other method is guarded, and of a path with a method that is none."""
+    api = standing.gateway.create_rest_api(name="bare")["id"]
+    root = standing.gateway.get_resources(restApiId=api)["items"][0]["id"]
+    place = {"restApiId": api, "resourceId": root, "httpMethod": "POST"}
+    standing.gateway.put_method(**place, authorizationType="NONE")
+    standing.gateway.put_integration(**place, **MOCK)
+    standing.gateway.create_deployment(restApiId=api, stageName="live")
+    try:
+        with pytest.raises(UsageError, match="guards no method"):
+            find_target(standing.context(), api)
+        ctx = recorded(api, **{"POST /": "attached"})
+        result = verify(ctx, find_target(ctx, api), lambda _row: None)
+        assert [row.sent for row in result.rows if row.ok is False] == ["POST /"]
+    finally:
+        standing.gateway.delete_rest_api(restApiId=api)
+    target = find_target(recorded(attached, **{"PUT /gone": "attached"}), attached, "/gone")
+    assert [row.sent for row in target.lost] == ["PUT /gone"]
+    assert target.places == ()
+
+
+@pytest.mark.local
+def test_the_stage_that_was_attached_to_is_taken(
+    standing: Standing, attached: str, recorded: Callable[..., Context]
+) -> None:
+    standing.gateway.create_deployment(restApiId=attached, stageName="beta")
+    ctx = standing.context()
+    try:
+        with pytest.raises(UsageError, match="several stages: beta, live"):
+            find_target(ctx, attached)
+        with pytest.raises(UsageError, match="several stages: beta, live"):
+            calls.find_place(ctx, attached, None)
+        ctx = recorded(attached, **{"GET /orders": "attached"})
+        assert find_target(ctx, attached).stage == "live"
+        assert find_target(ctx, attached, stage="beta").stage == "beta"
+        assert calls.find_place(ctx, attached, None).stage == "live"
+        assert calls.find_place(ctx, attached, "beta").stage == "beta"
+    finally:
+        standing.gateway.delete_stage(restApiId=attached, stageName="beta")
+
+
+@pytest.mark.local
+def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) -> None:
+    ctx = standing.context()
+    ctx.state.attachments[attached] = attachment(
+        standing, {"GET /open": "attached", "GET /orders/mine": "detached"}
+    )
+    target = replace(find_target(ctx, attached), deployed_at=0.0)
+    assert [str(place) for place in target.places] == ["GET /open", "GET /orders"]
+    run = verifying._Run(ctx, target, lambda _row: None)
+    first = next(run._place_rows(target.places[0], {}, {}))
+    assert (first.check, first.got, first.ok) == ("no token", "200", False)
+
+
+def method(verb: str, path: str) -> Method:
+    return Method(verb, path, Guard(COGNITO, pools=("arn:pool",)))
+
+
+@pytest.mark.parametrize(
+    ("verbs", "asked"),
+    [(["ANY"], "GET"), (["ANY", "GET"], "HEAD"), (["ANY", "GET", "HEAD"], "ANY")],
+)
+def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
+    """Where GET is a method of its own, a GET would say nothing about ANY."""
+    routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
+    any_method = routes["/a"]["ANY"]
+    assert targets._verb(routes, any_method) == asked
+    assert targets._is_meant(routes, any_method, "/a")
+
+
+@pytest.mark.local
+def test_what_can_not_be_called_is_not_said_to_be_guarded(
+    standing: Standing, attached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_guarded", lambda *_: [method("POST", "/orders")])
+    said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
+    with pytest.raises(UsageError, match=said):
+        find_target(standing.context(), attached)
+
+
+@pytest.mark.local
+def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: str) -> None:
+    twin = standing.gateway.create_rest_api(name="orders")["id"]
+    ctx = standing.context()
+    try:
+        for api, path, stage, said in (
+            ("nothing", None, None, "'nothing': there is no REST API with that id or name"),
+            ("orders", None, None, "'orders': 2 REST APIs have that name"),
+            (attached, None, "beta", "has no such stage. There are: live"),
+            (attached, "/x*", None, "fits no method"),
+            (attached, "/open", None, "give one such as /orders"),
+            # A real path leads to one method, and this one isn't guarded.
+            (attached, "/orders/mine", None, "fits no method"),
+            # A glob is not a real path.
+            (attached, "/orders/*", None, "GET /orders/{id}: its path has a parameter"),
+            (twin, None, None, "has no stage, so nobody can call it"),
+            (None, None, "prod", "has no such stage. There are: dev"),
+            (None, "/signin", None, "give one such as /hello"),
+        ):
+            with pytest.raises(UsageError) as caught:
+                find_target(ctx, api, path, stage)
+            assert said in str(caught.value)
+        done = standing.cli.run("verify", "--api", "nothing", "--json").must(2)
+        assert done.document["error"].startswith("--api 'nothing': there is no REST API")
+    finally:
+        standing.gateway.delete_rest_api(restApiId=twin)
+    assert standing.users() == []
+
+
+def test_without_a_stack_it_says_so(cli: Cli) -> None:
+    assert "There is no stack here" in cli.run("verify").must(2).err
+
+
+# The throwaway user
+
+
+@pytest.mark.local
+def test_what_a_crash_left_is_removed(standing: Standing) -> None:
+    """The user is on disk before it is made, so a kill at any instant leaves none for good."""
+    ctx = standing.context()
+    run = verifying._Run(ctx, find_target(ctx), lambda _row: None)
+
+    def killed(**_: Any) -> None:
+        raise SystemExit
+
+    # Between the sign-up and all that comes after it.
+    name = "before-call.cognito-identity-provider.AdminGetUser"
+    ctx.aws.cognito.meta.events.register(name, killed)
+    try:
+        with pytest.raises(SystemExit):
+            run.check(throwaway.new_user(ctx), "Correct-Horse-7")
+    finally:
+        ctx.aws.cognito.meta.events.unregister(name, killed)
+    (left,) = standing.users()
+    assert list(standing.state().throwaway_users) == [left]
+    _, result = standing.verify()
+    assert result.ok
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@contextmanager
+def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
+    """A run of the command that has made its user and goes no further."""
+    gate, state = Gate(), standing.state()
+    strike = Strike(Call("AdminGetUser", 1), "before", gate)
+    url, data = standing.up["endpoint_url"], state.local_data
+    keys = dict(zip(KEYS, keys_at(url), strict=True))
+    with Proxy(url, "checked", strike) as proxy:
+        # As an emulator that the user named.
+        state.endpoint_url, state.local_data = proxy.url, None
+        state.save()
+        try:
+            running = standing.cli.spawn("verify", COGAUTH_ENDPOINT_URL=proxy.url, **keys)
+            gate.wait()
+            assert len(standing.users()) == 1
+            yield running, gate
+        finally:
+            if not gate.verdict.done():
+                gate.verdict.set_result(False)
+            state = standing.state()
+            state.endpoint_url, state.local_data = url, data
+            state.save()
+
+
+@pytest.mark.local
+def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
+    with held(standing) as (running, _):
+        running.process.send_signal(signal.SIGKILL)
+        running.ended()
+    assert standing.users() == list(standing.state().throwaway_users) != []
+    standing.cli.run("verify", "--settle", "0").must()
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_ctrl_c_removes_the_user(standing: Standing) -> None:
+    with held(standing) as (running, gate):
+        running.process.send_signal(signal.SIGINT)
+        running.see("Stopping after the calls in flight")
+        gate.verdict.set_result(True)
+        assert running.ended() == 130
+    assert "Its user was removed" in running.text
+    assert "Traceback" not in running.text
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+def test_an_error_in_the_middle_removes_the_user(standing: Standing) -> None:
+    ctx = standing.context()
+
+    def fail(_row: Row) -> None:
+        raise LoginError("the network is gone")
+
+    with pytest.raises(LoginError):
+        verify(ctx, find_target(ctx), fail)
+    assert standing.users() == []
+    # So does one while it is stopped from elsewhere.
+    ctx = standing.context()
+    with pytest.raises(KeyboardInterrupt):
+        verify(ctx, find_target(ctx), lambda _row: ctx.waiter.stop.set())
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+    assert ctx.waiter.stop.is_set()
+
+
+@pytest.mark.local
+def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
+    ctx = standing.context()
+    denied = denial("AdminDeleteUser")
+    events = ctx.aws.cognito.meta.events
+    name = "before-call.cognito-identity-provider.AdminDeleteUser"
+    events.register(name, denied)
+    try:
+        with pytest.raises(CogauthError, match=r"cognito-idp:AdminDeleteUser.*None was made"):
+            verify(ctx, find_target(ctx), lambda _row: None)
+    finally:
+        events.unregister(name, denied)
+    assert standing.users() == []
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fails: bool) -> None:
+    ctx = standing.context()
+    events = ctx.aws.cognito.meta.events
+    prefix = "before-call.cognito-identity-provider."
+    calls: list[int] = []
+    deny = denial("AdminDeleteUser")
+
+    def denied_later(**more: Any) -> Any:
+        calls.append(1)
+        return deny(**more) if len(calls) > 1 else None
+
+    handlers = {f"{prefix}AdminDeleteUser": denied_later}
+    if fails:
+        handlers[f"{prefix}AdminGetUser"] = denial("AdminGetUser")
+    for name, handler in handlers.items():
+        events.register(name, handler)
+    try:
+        if fails:
+            # An error of the run's own doesn't hide it.
+            with pytest.raises(CogauthError, match="Looking at the throwaway user") as caught:
+                verify(ctx, find_target(ctx), lambda _row: None)
+            left = str(caught.value)
+        else:
+            result = verify(ctx, find_target(ctx), lambda _row: None)
+            assert not result.ok
+            left = str(result.left)
+    finally:
+        for name, handler in handlers.items():
+            events.unregister(name, handler)
+    assert f"Removing the throwaway user {standing.users()[0]} failed" in left
+    assert "The next 'cogauth verify --stack checked --state" in left
+    assert standing.users() == list(standing.state().throwaway_users)
+    standing.verify()
+    assert standing.users() == []
+
+
+def denial(operation: str) -> Any:
+    said = f"User is not authorized to perform: cognito-idp:{operation}"
+    return lambda **_: refusal(400, "AccessDeniedException", said)
+
+
+@pytest.mark.local
+def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> None:
+    """Its answer was lost: that there is no such user is believed only after the settling time."""
+    ctx = replace(standing.context(), settle_s=15)
+    now = datetime.fromtimestamp(ctx.now(), UTC)
+    ctx.state.put_throwaway_user(USER, now.isoformat())
+    throwaway.remove_users(ctx)
+    assert standing.state().throwaway_users == {USER: now.isoformat()}
+    later = replace(ctx, now=lambda: now.timestamp() + 16)
+    throwaway.remove_users(later)
+    assert standing.state().throwaway_users == {}
+    # Whoever has been answered knows.
+    ctx.state.put_throwaway_user(USER, now.isoformat())
+    throwaway.remove_users(ctx, USER)
+    assert standing.state().throwaway_users == {}
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("code", "got"),
+    [
+        ("trigger_denied", "signed up, CONFIRMED"),
+        ("trigger_failed", "trigger_failed, no such user"),
+    ],
+)
+def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_told(
+    standing: Standing, code: str, got: str
+) -> None:
+    refused = json.dumps({"status": "fail", "msg": "no", "code": code})
+    first = [Answer(500, refused)]
+
+    def pass_on(request: Request) -> Answer:
+        if request.path.endswith("/signin") and first:
+            return first.pop()
+        headers = {
+            key: request.headers[key] for key in ("Authorization",) if key in request.headers
+        }
+        url = standing.up["endpoint_url"] + request.path
+        passed = requests.request(
+            request.method, url, headers=headers, data=request.body, timeout=60
+        )
+        return Answer(passed.status_code, passed.text)
+
+    ctx = standing.context()
+    target = replace(find_target(ctx), deployed_at=0.0)
+    with Fixed(pass_on) as between:
+        ctx.state.endpoint_url = between.url
+        try:
+            rows = {row.check: row for row in verify(ctx, target, lambda _row: None).rows}
+        finally:
+            ctx.state.endpoint_url = standing.up["endpoint_url"]
+            ctx.state.save()
+    assert (rows["trigger fires"].got, first) == (got, [])
+    assert standing.users() == []
+
+
+@pytest.mark.local
+def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
+    ctx = standing.context()
+    target = find_target(ctx)
+    ctx = replace(ctx, settle_s=15)
+
+    def no_answer(request: Request) -> Answer:
+        del request
+        return Answer(404, "{}")
+
+    with Fixed(no_answer) as elsewhere:
+        ctx.state.endpoint_url = elsewhere.url
+        with pytest.raises(LoginError, match="no answer of the sign-in's") as caught:
+            verify(ctx, target, lambda _row: None)
+    (left,) = standing.state().throwaway_users
+    assert f"Whether the throwaway user {left} was made isn't known" in str(caught.value)
+    assert left.startswith("cogauth-verify-")
+    later = replace(standing.context(), now=lambda: time.time() + 60)
+    later.state.endpoint_url = standing.up["endpoint_url"]
+    throwaway.remove_users(later)
+    assert standing.state().throwaway_users == {}
+
+
+@given(
+    st.integers(6, 99),
+    st.sets(st.sampled_from(list(CHARACTER_CLASSES))),
+)
+def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
+    settings = Settings(password_min_length=least, password_require=tuple(required))
+    password = throwaway.new_password(settings)
+    assert max(least, 32) <= len(password) <= 256
+    assert any(c.isupper() for c in password)
+    assert any(c.islower() for c in password)
+    assert any(c.isdigit() for c in password)
+    assert any(c in "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-" for c in password)
+    assert password.isascii()
+    assert " " not in password
+
+
+@pytest.mark.parametrize(
+    "users",
+    [{"ann": "2026-11-24T00:00:00+00:00"}, {USER: "yesterday"}, {USER: 1}, [USER], "x", 1],
+)
+def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: Any) -> None:
+    """They are deleted without a question."""
+    path = tmp_path / "s.json"
+    State(path, "s", "123456789012", REGION, None, Settings()).save()
+    data = json.loads(path.read_text())
+    assert data["throwaway_users"] == {}
+    path.write_text(json.dumps({**data, "throwaway_users": users}))
+    with pytest.raises(StateError, match="damaged"):
+        state_file.load(path)
+    # One of before there was a verify has none.
+    del data["throwaway_users"]
+    path.write_text(json.dumps(data))
+    old = state_file.load(path)
+    assert old is not None
+    assert old.throwaway_users == {}
+    old.put_throwaway_user(USER, "2026-11-24T00:00:00+00:00")
+    again = state_file.load(path)
+    assert again is not None
+    assert list(again.throwaway_users) == [USER]
+    again.drop_throwaway_user(USER)
+    again.drop_throwaway_user(USER)

@@ -1,0 +1,364 @@
+"""Sessions and users on the local AWS: what the token kit gets there, renews and deletes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from cogauth.client import token_store, tokens
+from cogauth.record import state as state_file
+from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.local_aws import client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.record.state import State
+    from support.forker import Result
+
+pytestmark = pytest.mark.local
+
+PASSWORD = "Correct-Horse-7"
+
+
+@dataclass
+class Kit:
+    """A stack that stands, and what the kit says of it."""
+
+    cli: Cli
+    url: str
+    up: dict[str, Any]
+
+    @property
+    def state(self) -> State:
+        found = state_file.load(Path(self.up["state_file"]))
+        assert found is not None
+        return found
+
+    @property
+    def stored(self) -> dict[str, dict[str, str]]:
+        return token_store.stored(self.state)
+
+    @property
+    def cognito(self) -> Any:
+        return client("cognito-idp", self.url)
+
+    def run(self, *words: str, code: int = 0, typed: str = "", secret: bool = True) -> Result:
+        """Run a command; but for the one whose output a token is, none is shown."""
+        done = in_process(*words, typed=typed).must(code)
+        shown = done.err + (done.out if secret else "")
+        for kept in self.stored.values():
+            assert not [token for token in kept.values() if token in shown]
+        assert PASSWORD not in done.out + done.err
+        return done
+
+    def token(self, username: str, *words: str, typed: str = "", code: int = 0) -> str:
+        words = ("token", "--username", username, *words)
+        return self.run(*words, typed=typed, code=code, secret=False).out.removesuffix("\n")
+
+    def hello(self, token: str) -> int:
+        headers = {"Authorization": token}
+        url = self.up["protected_url"]
+        return requests.get(url, headers=headers, timeout=30).status_code
+
+    def change(self, username: str, **claims: Any) -> None:
+        """Store tokens with other claims, whose signature holds no more."""
+        former = self.stored[username]
+        changed = {
+            name: with_claims(former[name], **claims) for name in ("id_token", "access_token")
+        }
+        token_store.store(self.state, username, {**former, **changed})
+
+
+def with_claims(token: str, **claims: Any) -> str:
+    header, _, signature = token.split(".")
+    middle = base64.urlsafe_b64encode(json.dumps({**claims_of(token), **claims}).encode())
+    return f"{header}.{middle.decode().rstrip('=')}.{signature}"
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return tokens.read(token)[1].claims
+
+
+@pytest.fixture(scope="module")
+def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": endpoint}
+    with command_line(tmp_path_factory.mktemp("kit"), **given) as cli:
+        where = ("--stack", "kit", "--state", str(cli.folder / "kit.json"))
+        done = cli.run("up", *where, "--json").must()
+        yield Kit(cli, endpoint, done.document)
+        cli.run("down", "--yes", *where).must()
+        # Neither tokens nor their lock.
+        assert not [path for path in cli.folder.iterdir() if path.name.startswith("kit")]
+
+
+@pytest.fixture
+def kit(standing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
+    for name, value in {
+        **KEYS,
+        "COGAUTH_STACK": "kit",
+        "COGAUTH_STATE": standing.up["state_file"],
+        "COGAUTH_ENDPOINT_URL": standing.url,
+        "COGAUTH_PASSWORD": PASSWORD,
+    }.items():
+        no_credentials.setenv(name, value)
+    return standing
+
+
+@pytest.fixture
+def no_password(kit: Kit, no_credentials: pytest.MonkeyPatch) -> None:
+    """What follows must do without one."""
+    del kit
+    no_credentials.delenv("COGAUTH_PASSWORD")
+
+
+@pytest.fixture
+def ann(kit: Kit) -> str:
+    """A user who has signed in."""
+    kit.token("ann")
+    return "ann"
+
+
+# token
+
+
+def test_the_first_token_takes_the_password_and_the_next_none(
+    kit: Kit, no_credentials: pytest.MonkeyPatch
+) -> None:
+    done = in_process("token", "--username", "new").must()
+    assert done.err == "new was signed up: the pool didn't know the name.\n"
+    first = done.out.removesuffix("\n")
+    assert kit.hello(first) == 200
+    assert kit.state.tokens_path.stat().st_mode & 0o777 == 0o600
+    no_credentials.delenv("COGAUTH_PASSWORD")
+    # Nor does it need AWS, or its credentials.
+    for name in KEYS:
+        no_credentials.delenv(name)
+    assert kit.token("new") == first
+    assert kit.token("NEW", "--header") == f"Authorization: {first}"
+    document = json.loads(kit.token("new", "--type", "access", "--json"))
+    access = document.pop("token")
+    assert document == {"username": "new", "type": "access"}
+    assert claims_of(access)["token_use"] == "access"
+    assert kit.token("new", "--type", "refresh") == kit.stored["new"]["refresh_token"]
+
+
+def test_the_password_can_come_from_stdin(kit: Kit, no_password: None) -> None:
+    del no_password
+    token = kit.token("pat", "--password-stdin", typed=f"{PASSWORD}\nrest\n")
+    assert kit.hello(token) == 200
+
+
+def test_an_editors_mark_is_no_part_of_the_password(
+    kit: Kit, no_credentials: pytest.MonkeyPatch
+) -> None:
+    kit.token("eva")
+    token_store.forget(kit.state, "eva")
+    no_credentials.setenv("COGAUTH_PASSWORD", f"\ufeff{PASSWORD}")
+    assert kit.token("eva")
+    token_store.forget(kit.state, "eva")
+    no_credentials.delenv("COGAUTH_PASSWORD")
+    assert kit.token("eva", "--password-stdin", typed=f"\ufeff{PASSWORD}\n")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"exp": 1}, {"exp": int(time.time()) + 30}, {"exp": None}, {"exp": "never"}]
+)
+def test_an_expired_token_is_renewed_without_the_password(
+    kit: Kit, ann: str, no_password: None, claims: dict[str, Any]
+) -> None:
+    del no_password
+    kit.change(ann, **claims)
+    expired = kit.stored[ann]
+    token = kit.token(ann)
+    assert token == kit.stored[ann]["id_token"] != expired["id_token"]
+    assert kit.stored[ann]["access_token"] != expired["access_token"]
+    assert kit.stored[ann]["refresh_token"] == expired["refresh_token"]
+    assert kit.hello(token) == 200
+    assert kit.token(ann) == token
+
+
+def test_a_call_renews_as_well(kit: Kit, ann: str, no_password: None) -> None:
+    del no_password
+    kit.change(ann, exp=1)
+    document = kit.run("call", "GET", "/hello", "--username", ann, "--json").document
+    assert (document["status"], document["body"]["message"][:6]) == (200, "Hello!")
+
+
+@pytest.mark.parametrize("claims", [{"iss": "https://elsewhere/pool"}, {"aud": "another"}])
+def test_tokens_of_another_pool_or_client_are_not_handed_out(
+    kit: Kit, ann: str, claims: dict[str, Any]
+) -> None:
+    kit.change(ann, **claims)
+    got = claims_of(kit.token(ann))
+    assert not claims.items() & got.items()
+
+
+def test_a_session_that_is_over_asks_for_the_password(
+    kit: Kit, ann: str, no_credentials: pytest.MonkeyPatch
+) -> None:
+    over = {**kit.stored[ann], "refresh_token": "garbage"}
+    token_store.store(kit.state, ann, over)
+    kit.change(ann, exp=1)
+    with no_credentials.context() as without:
+        without.delenv("COGAUTH_PASSWORD")
+        done = kit.run("token", "--username", ann, code=2)
+        assert "The stored session of ann is over (refresh_refused): sign in again." in done.err
+        assert "No password: stdin is not a terminal to ask on." in done.err
+    assert kit.hello(kit.token(ann)) == 200
+
+
+def test_another_users_refresh_token_is_refused(kit: Kit, ann: str) -> None:
+    kit.token("eve")
+    url = kit.up["sign_in_url"]
+    data = {"username": "eve", "refresh_token": kit.stored[ann]["refresh_token"]}
+    assert requests.post(url, json=data, timeout=30).json()["code"] == "refresh_refused"
+    both = {**data, "password": PASSWORD}
+    assert requests.post(url, json=both, timeout=30).json()["code"] == "bad_request"
+
+
+def test_a_disabled_user_gets_no_token(kit: Kit) -> None:
+    kit.token("ida")
+    kit.change("ida", exp=1)
+    name = {"UserPoolId": kit.up["user_pool_id"], "Username": "ida"}
+    kit.cognito.admin_disable_user(**name)
+    said = kit.run("token", "--username", "ida", code=1).err
+    assert said == "Error: The login was refused: This user is disabled (user_disabled).\n"
+    kit.cognito.admin_enable_user(**name)
+
+
+def test_a_wrong_password_gets_no_token(kit: Kit, ann: str) -> None:
+    token_store.forget(kit.state, ann)
+    said = kit.run("token", "--username", ann, "--password-stdin", typed="Wrong-1234\n", code=1).err
+    assert "The username or password is incorrect (wrong_credentials)" in said
+    assert ann not in kit.stored
+
+
+def test_the_password_is_asked_for_on_a_terminal_and_the_pipe_stays_clean(kit: Kit) -> None:
+    words = ("token", "--username", "tom", "--stack", "kit", "--state", kit.up["state_file"])
+    running = kit.cli.on_terminal(*words)
+    running.see("Password: ")
+    running.type(f"{PASSWORD}\n")
+    assert running.ended() == 0
+    assert PASSWORD not in running.text
+    assert running.plain.rstrip().endswith(kit.stored["tom"]["id_token"])
+    asked = kit.cli.on_terminal(*words[:2], "kim", *words[3:])
+    asked.see("Password: ")
+    asked.press_ctrl_c()
+    assert asked.ended() == 130
+    assert "kim" not in kit.stored
+
+
+# decode
+
+
+def test_the_pools_tokens_are_verified(kit: Kit, ann: str) -> None:
+    for kind in ("id", "access"):
+        document = kit.run("decode", "--json", typed=kit.stored[ann][f"{kind}_token"]).document
+        assert document["claims"]["token_use"] == kind
+        assert (document["verified"], document["reason"]) == (True, None)
+        assert set(document) == {"header", "claims", "verified", "reason"}
+    shown = kit.run("token", "--username", ann, "--decode").out
+    assert re.search(r"^  exp +\d{4}-\d\d-\d\d .* \(in (59|60) min\)$", shown, re.MULTILINE)
+    assert shown.splitlines()[-1].startswith("Verified: the stack's pool made it")
+    both = kit.run("token", "--username", ann, "--decode", "--header", code=2)
+    assert "exclude each other" in both.err
+
+
+def test_a_token_that_does_not_hold_says_why(kit: Kit, ann: str) -> None:
+    good = kit.stored[ann]["id_token"]
+    for token, why in (
+        (with_claims(good, sub="another"), "Signature verification failed"),
+        (kit.stored[ann]["refresh_token"], "its token_use is neither 'id' nor 'access'"),
+    ):
+        document = kit.run("decode", "--json", typed=token).document
+        assert (document["verified"], document["reason"]) == (False, why)
+    assert f"Not verified: {why}." in kit.run("decode", typed=token).out
+
+
+# call
+
+
+def test_the_local_aws_says_that_it_has_no_test_button(kit: Kit) -> None:
+    said = kit.run("call", "GET", "/hello", "--test-invoke", code=1).err
+    assert f"The endpoint {kit.url} has no TestInvokeMethod" in said
+
+
+def test_the_guard_is_seen_at_work(kit: Kit, ann: str) -> None:
+    for words, code, status in (((), 0, 200), (("--no-token",), 1, 401)):
+        done = kit.run("call", "GET", "/hello", "--username", ann, *words, code=code)
+        assert f"\n  {status} " in done.err
+
+
+# users
+
+
+def users(kit: Kit) -> dict[str, dict[str, Any]]:
+    document = kit.run("users", "--json").document
+    assert document["user_pool_id"] == kit.up["user_pool_id"]
+    return {user["username"]: user for user in document["users"]}
+
+
+def test_users_are_listed_page_by_page(kit: Kit) -> None:
+    pool = kit.up["user_pool_id"]
+    for number in range(61):
+        kit.cognito.admin_create_user(
+            UserPoolId=pool, Username=f"user{number:02}", MessageAction="SUPPRESS"
+        )
+    kit.cognito.admin_disable_user(UserPoolId=pool, Username="user60")
+    kit.token("zoe")
+    found = users(kit)
+    assert {f"user{number:02}" for number in range(61)} < set(found)
+    assert found["zoe"]["status"] == "CONFIRMED"
+    assert (found["user60"]["status"], found["user60"]["enabled"]) == (
+        "FORCE_CHANGE_PASSWORD",
+        False,
+    )
+    assert set(found["zoe"]) == {"username", "status", "enabled", "created"}
+    lines = kit.run("users").out.splitlines()
+    assert lines[0].split() == ["username", "status", "enabled", "made"]
+    assert len(lines) == 1 + len(found)
+    assert [line.split()[:3] for line in lines if line.startswith("user60")] == [
+        ["user60", "FORCE_CHANGE_PASSWORD", "no"]
+    ]
+
+
+def test_a_user_is_deleted_with_the_stored_tokens(kit: Kit) -> None:
+    kit.token("del")
+    said = kit.run("users", "--delete", "del", code=2).err
+    assert "Nothing was deleted: stdin is not a terminal to ask on. Give --yes" in said
+    assert "del" in users(kit)
+    done = kit.run("users", "--delete", "del", "--yes")
+    assert done.out == "Deleted the user del.\n"
+    assert "del" not in users(kit)
+    assert "del" not in kit.stored
+    said = kit.run("users", "--delete", "del", "--yes", code=1).err
+    assert "There is no user 'del' in the pool" in said
+    for name in ("", "x" * 129):
+        assert "No user can be named" in kit.run("users", "--delete", name, "--yes", code=2).err
+
+
+def test_tokens_of_a_user_who_is_gone_are_dropped_as_well(kit: Kit, ann: str) -> None:
+    token_store.store(kit.state, "gone", kit.stored[ann])
+    kit.run("users", "--delete", "GONE", "--yes", code=1)
+    assert "gone" not in kit.stored
+    assert ann in kit.stored
+
+
+def test_a_deletion_is_asked_about(kit: Kit) -> None:
+    kit.token("joe")
+    words = ("users", "--delete", "joe", "--stack", "kit", "--state", kit.up["state_file"])
+    for answer, code in (("n\n", 1), ("y\n", 0)):
+        running = kit.cli.on_terminal(*words)
+        running.see(r"Delete the user joe from the pool \S+ for good\? \[y/N\]: ")
+        running.type(answer)
+        assert running.ended() == code
+        assert ("joe" in users(kit)) is (code == 1)

@@ -1,0 +1,209 @@
+"""What AWS does and doesn't document, asked of AWS itself by ``pytest --aws``.
+
+cogauth is built so that each of the answers named here works. A test fails on any other answer,
+and with ``-s`` it prints the one that came. The stack is made once and taken away at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from support.real_aws import Account, post, until_it_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.aws
+
+PASSWORD = f"Aws-{secrets.token_urlsafe(12)}-1a"
+SCOPE = "cogauth/no-such-scope"
+# More than Cognito's rate of UserPoolRead allows at once: 15 a second.
+MANY = 200
+
+
+@dataclass
+class Stack:
+    """A stack on AWS, and what a test does to it beside cogauth."""
+
+    account: Account
+    up: dict[str, Any]
+
+    def client(self, service: str, **settings: Any) -> Any:
+        session = boto3.Session(region_name=self.up["region"])
+        return session.client(service, config=Config(**settings))  # type: ignore[call-overload]
+
+    @property
+    def pool(self) -> dict[str, str]:
+        return {"UserPoolId": self.up["user_pool_id"]}
+
+    @property
+    def app_client(self) -> dict[str, str]:
+        return {**self.pool, "ClientId": self.up["client_id"]}
+
+    @property
+    def api(self) -> dict[str, str]:
+        return {"restApiId": self.up["rest_api_id"]}
+
+    def tokens(self, kind: str) -> str:
+        words = ("token", "--username", "ann", "--type", kind)
+        return self.account.run(*words, password=PASSWORD).must().out.strip()
+
+    def add_method(self, path: str, **method: Any) -> None:
+        """Add a GET with nothing behind it; it is not deployed yet."""
+        api = self.client("apigateway")
+        root = next(item for item in api.get_resources(**self.api)["items"] if item["path"] == "/")
+        made = api.create_resource(**self.api, parentId=root["id"], pathPart=path.strip("/"))
+        place = {**self.api, "resourceId": made["id"], "httpMethod": "GET"}
+        api.put_method(**place, **method)
+        api.put_method_response(**place, statusCode="200")
+        template = {"application/json": '{"statusCode": 200}'}
+        api.put_integration(**place, type="MOCK", requestTemplates=template)
+        api.put_integration_response(**place, statusCode="200")
+
+    def deploy(self) -> None:
+        self.client("apigateway").create_deployment(**self.api, stageName=self.up["stage"])
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        base = self.up["protected_url"].removesuffix("/hello")
+        return requests.get(f"{base}{path}", headers=headers, timeout=35)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("facts")
+    account = Account(folder, f"cogauth-facts-{secrets.token_hex(4)}")
+    try:
+        up = account.run("up", "--json").must().document
+        account.login(PASSWORD).must()
+        yield Stack(account, up)
+    finally:
+        account.run("down", "--yes", "--json").must()
+
+
+def said(what: str, answer: object) -> None:
+    print(f"\n{what}: {answer}")  # noqa: T201 for pytest -s
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def test_a_pool_that_names_no_tier_and_no_policy(stack: Stack) -> None:
+    cognito = stack.client("cognito-idp")
+    made = cognito.create_user_pool(PoolName=f"{stack.account.stack}-plain")["UserPool"]
+    try:
+        live = cognito.describe_user_pool(UserPoolId=made["Id"])["UserPool"]
+    finally:
+        cognito.delete_user_pool(UserPoolId=made["Id"])
+    policy = live["Policies"]["PasswordPolicy"]
+    said("the defaults of a pool", (live.get("UserPoolTier"), policy))
+    assert live.get("UserPoolTier") in {"ESSENTIALS", None}
+    assert policy["MinimumLength"] == 8
+
+
+def test_what_a_sign_up_of_a_known_name_with_a_weak_password_is_refused_for(stack: Stack) -> None:
+    body = json.dumps({"username": "ann", "password": "123456"})
+    status, answer = post(stack.up["sign_in_url"], body)
+    # Whichever Cognito checks first, the function must say that the password is wrong.
+    assert (status, answer["code"]) == (401, "wrong_credentials")
+
+
+def test_whether_a_second_client_secret_is_shown(stack: Stack) -> None:
+    cognito = stack.client("cognito-idp")
+    if not hasattr(cognito, "add_user_pool_client_secret"):
+        pytest.skip("this botocore doesn't know AddUserPoolClientSecret")
+    first = cognito.describe_user_pool_client(**stack.app_client)["UserPoolClient"]["ClientSecret"]
+    try:
+        made = cognito.add_user_pool_client_secret(**stack.app_client)["ClientSecretDescriptor"]
+    except ClientError as error:
+        said("a second client secret", code_of(error))
+        return
+    try:
+        now = cognito.describe_user_pool_client(**stack.app_client)["UserPoolClient"]
+        said("a second client secret changes what is shown", now.get("ClientSecret") != first)
+        # Whichever is shown, both are good: the sign-in must work on.
+        stack.account.login(PASSWORD).must()
+    finally:
+        secret = {"ClientSecretId": made["ClientSecretId"]}
+        cognito.delete_user_pool_client_secret(**stack.app_client, **secret)
+    stack.account.login(PASSWORD).must()
+
+
+def test_how_cognito_says_that_it_is_called_too_often(stack: Stack) -> None:
+    settings: dict[str, Any] = {"max_pool_connections": 50, "retries": {"total_max_attempts": 1}}
+    cognito = stack.client("cognito-idp", **settings)
+
+    def ask(_: int) -> tuple[str, int] | None:
+        try:
+            cognito.describe_user_pool(**stack.pool)
+        except ClientError as error:
+            return code_of(error), error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return None
+
+    with ThreadPoolExecutor(50) as crowd:
+        refusals = set(crowd.map(ask, range(MANY))) - {None}
+    said("Cognito's throttling", refusals or "was not met")
+    assert refusals <= {("TooManyRequestsException", 400), ("TooManyRequestsException", 429)}
+
+
+def test_an_integration_may_name_a_function_that_is_not_there_yet(stack: Stack) -> None:
+    api = stack.client("apigateway")
+    stack.add_method("/early", authorizationType="NONE")
+    (early,) = (
+        item for item in api.get_resources(**stack.api)["items"] if item["path"] == "/early"
+    )
+    arn = f"{stack.up['sign_in_function_arn']}-not-yet"
+    region = stack.up["region"]
+    partition = arn.split(":")[1]
+    uri = f"arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    try:
+        api.put_integration(
+            **stack.api,
+            resourceId=early["id"],
+            httpMethod="GET",
+            type="AWS",
+            integrationHttpMethod="POST",
+            uri=uri,
+        )
+        answer = "taken"
+    except ClientError as error:
+        answer = code_of(error)
+    finally:
+        api.delete_resource(**stack.api, resourceId=early["id"])
+    said("PutIntegration with the ARN of no function", answer)
+    assert answer in {"taken", "BadRequestException", "NotFoundException"}
+
+
+def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: Stack) -> None:
+    stack.add_method(
+        "/scoped",
+        authorizationType="COGNITO_USER_POOLS",
+        authorizerId=stack.up["authorizer_id"],
+        authorizationScopes=[SCOPE],
+    )
+    stack.deploy()
+    until_it_answers(lambda: stack.get("/scoped").status_code == 401)
+    identity, access = stack.tokens("id"), stack.tokens("access")
+    for what, path, token, allowed in (
+        ("an access token that lacks the scope", "/scoped", access, {401, 403}),
+        ("an ID token where a scope is asked for", "/scoped", identity, {401, 403}),
+        ("an access token where no scope is asked for", "/hello", access, {401}),
+        ("an ID token behind 'Bearer '", "/hello", f"Bearer {identity}", {200, 401, 403}),
+        ("a path that isn't there, with a token", "/nowhere", identity, {403}),
+    ):
+        answer = stack.get(path, Authorization=token)
+        kind = answer.headers.get("x-amzn-ErrorType")
+        said(what, f"{answer.status_code} {kind} {answer.text[:200]}")
+        assert answer.status_code in allowed
+        # 'verify' takes a 403 for the gateway's own by this header.
+        assert answer.status_code != 403 or kind

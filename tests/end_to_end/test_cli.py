@@ -1,0 +1,829 @@
+"""The whole job through the command line, on both kinds of local AWS."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from cogauth.record.lock import hold
+from support.commands import KEYS, REGION, Cli, command_line, files_in, processes_of, until
+from support.forker import COGAUTH, ESCAPE, PATIENCE, Result
+from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, someones_local_aws
+from support.proxies import Call, Gate, Proxy, Strike
+from support.world import all_that_stands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.commands import Running
+
+pytestmark = pytest.mark.local
+
+PASSWORD = "Correct-Horse-7"
+UP_FIELDS = [
+    "stack",
+    "stack_id",
+    "account",
+    "region",
+    "endpoint_url",
+    "stage",
+    "sign_in_url",
+    "protected_url",
+    "cors_origins",
+    "user_pool_id",
+    "user_pool_arn",
+    "client_id",
+    "role_arn",
+    "auto_confirm_role_arn",
+    "sign_in_function_arn",
+    "auto_confirm_function_arn",
+    "rest_api_id",
+    "authorizer_id",
+    "state_file",
+    "elapsed_s",
+    "steps",
+]
+LOGIN_FIELDS = {
+    "status",
+    "msg",
+    "code",
+    "is_new",
+    "user_id",
+    "http_status",
+    "id_token",
+    "claims",
+    "expires_in",
+    "protected",
+}
+STEPS = [
+    "user_pool",
+    "app_client",
+    "role",
+    "sign_in_function",
+    "auto_confirm_role",
+    "auto_confirm_function",
+    "trigger",
+    "rest_api",
+    "authorizer",
+    "protected_method",
+    "deployment",
+]
+TITLES = [
+    "User pool",
+    "App client",
+    "Role",
+    "Sign-in function",
+    "Auto-confirm role",
+    "Auto-confirm function",
+    "Pre-sign-up trigger",
+    "REST API",
+    "Authorizer",
+    "Protected method",
+    "Deployment",
+]
+
+
+def actions(document: dict[str, Any]) -> dict[str, str]:
+    return {step["step"]: step["action"] for step in document["steps"]}
+
+
+def pid_of_local_aws(cli: Cli) -> int:
+    (file,) = cli.local.glob("tmp/ministack-*.pid")
+    return int(file.read_text())
+
+
+# A stack that stands, on each of the two
+
+
+@dataclass
+class Standing:
+    """A stack as ``up`` left it."""
+
+    cli: Cli
+    words: list[str]
+    up: dict[str, Any]
+    stderr: str
+
+    @property
+    def url(self) -> str:
+        return str(self.up["endpoint_url"])
+
+    def client(self, service: str) -> Any:
+        return client(service, self.url)
+
+
+@pytest.fixture(scope="module", params=["local", "endpoint"])
+def standing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standing]:
+    folder = tmp_path_factory.mktemp("standing")
+    if request.param == "local":
+        keys, words = {}, ["--local", "--region", REGION]
+    else:
+        url = request.getfixturevalue("endpoint")
+        keys, words = {**KEYS, "COGAUTH_ENDPOINT_URL": url}, ["--region", REGION]
+    with command_line(folder, **keys) as cli:
+        done = cli.run("up", *words, "--json").must()
+        yield Standing(cli, words, done.document, done.err)
+        # The shared local AWS goes on, and this stack has the default name.
+        cli.run("down", "--yes")
+
+
+def test_up_prints_what_it_made(standing: Standing) -> None:
+    up = standing.up
+    assert list(up) == UP_FIELDS
+    assert up["stack"] == "cogauth"
+    assert up["account"] == "000000000000"
+    assert up["region"] == REGION
+    assert up["stage"] == "dev"
+    assert up["state_file"] == ".cogauth/cogauth.json"
+    assert 0 < up["elapsed_s"] < PATIENCE
+    assert actions(up) == dict.fromkeys(STEPS, "created")
+    for step in up["steps"]:
+        assert list(step) == ["step", "action", "id", "seconds"]
+        assert step["id"]
+        assert 0 <= step["seconds"] <= up["elapsed_s"]
+
+
+def test_up_tells_of_each_step_on_stderr(standing: Standing) -> None:
+    told = [line for line in standing.stderr.splitlines() if re.search(r"  \d+\.\d s$", line)]
+    # In the order in which they end: several go on at once.
+    assert sorted(line[:22].strip() for line in told) == sorted(TITLES)
+    assert all("created" in line for line in told)
+    assert ESCAPE not in standing.stderr
+
+
+def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
+    up = standing.up
+    tags = {"cogauth:stack": "cogauth", "cogauth:stack-id": up["stack_id"]}
+    world = all_that_stands(standing.url)
+    pool = world["pool cogauth"]
+    assert (pool["Id"], pool["Arn"]) == (up["user_pool_id"], up["user_pool_arn"])
+    assert pool["UserPoolTags"] == tags
+    assert pool["LambdaConfig"] == {"PreSignUp": up["auto_confirm_function_arn"]}
+    assert world[f"client cogauth-{up['stack_id']}"]["ClientId"] == up["client_id"]
+    for role_name, name, which in (
+        ("LambdaAuthRole", "signInFunction", ("role_arn", "sign_in_function_arn")),
+        (
+            "AutoConfirmRole",
+            "autoConfirmUserFunction",
+            ("auto_confirm_role_arn", "auto_confirm_function_arn"),
+        ),
+    ):
+        role = world[f"role cogauth-{role_name}"]
+        assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
+        function = world[f"function cogauth-{name}"]
+        configuration = function["configuration"]
+        assert [role["Arn"], configuration["FunctionArn"]] == [up[key] for key in which]
+        assert configuration["Role"] == role["Arn"]
+        assert function["tags"] == tags
+        group = world[f"log group /aws/lambda/cogauth-{name}"]
+        assert group["retentionInDays"] == 30
+        assert group["tags"] == tags
+    api = world["api cogauth"]
+    assert api["api"]["id"] == up["rest_api_id"]
+    assert api["api"]["tags"] == tags
+    assert [authorizer["id"] for authorizer in api["authorizers"]] == [up["authorizer_id"]]
+    (stage,) = api["stages"]
+    assert stage["tags"] == tags
+    assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
+    assert stage["methodSettings"]["/signin/POST"]["throttlingBurstLimit"] == 40
+
+
+def test_up_again_changes_nothing_and_says_so(standing: Standing) -> None:
+    before = all_that_stands(standing.url)
+    again = standing.cli.run("up", *standing.words, "--json").must().document
+    assert actions(again) == dict.fromkeys(STEPS, "unchanged")
+    assert all_that_stands(standing.url) == before
+    variable = {"elapsed_s", "steps"}
+    assert {k: v for k, v in again.items() if k not in variable} == {
+        k: v for k, v in standing.up.items() if k not in variable
+    }
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_up_reads_well(standing: Standing) -> None:
+    words = standing.cli.run("up", *standing.words).must()
+    assert "The stack cogauth stood already; nothing was changed." in words.out
+    assert standing.up["sign_in_url"] in words.out
+    assert standing.up["protected_url"] in words.out
+    given = f"--endpoint-url {standing.url}"
+    assert words.out.splitlines()[-1] == f"Next: cogauth test-login --username NAME {given}"
+
+
+def test_a_name_is_new_once_and_keeps_its_user_id(standing: Standing) -> None:
+    first = standing.cli.login("ann", PASSWORD, "--json").must().document
+    assert set(first) == LOGIN_FIELDS
+    assert first["status"] == "success"
+    assert first["is_new"] is True
+    assert (first["msg"], first["code"], first["http_status"]) == (None, None, 200)
+    assert first["expires_in"] == 3600
+    (user,) = standing.client("cognito-idp").list_users(
+        UserPoolId=standing.up["user_pool_id"], Filter='username = "ann"'
+    )["Users"]
+    subs = [a["Value"] for a in user["Attributes"] if a["Name"] == "sub"]
+    assert subs == [first["user_id"]]
+    assert user["UserStatus"] == "CONFIRMED"
+    assert first["claims"]["sub"] == first["user_id"]
+    assert first["claims"]["aud"] == standing.up["client_id"]
+    assert first["claims"]["token_use"] == "id"
+    url = standing.up["protected_url"]
+    assert first["protected"] == {"url": url, "without_token": 401, "with_token": 200}
+    # What it printed is a token that a client can use.
+    headers = {"Authorization": first["id_token"]}
+    assert requests.get(url, headers=headers, timeout=10).status_code == 200
+    assert requests.get(url, timeout=10).status_code == 401
+
+    second = standing.cli.login("ann", PASSWORD, "--json").must().document
+    assert second["is_new"] is False
+    assert second["user_id"] == first["user_id"]
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_login_reads_well(standing: Standing) -> None:
+    done = standing.cli.login("ben", PASSWORD).must()
+    assert f"POST {standing.up['sign_in_url']}" in done.out
+    assert "200  signed up and in: a new user, user_id " in done.out
+    assert re.search(r"cognito:username +ben\n", done.out)
+    assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+ \(in 60 min\)\n", done.out)
+    assert "401  without token: as it should be" in done.out
+    assert "200  with token: as it should be" in done.out
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_the_password_may_come_on_stdin(standing: Standing) -> None:
+    words = ("test-login", "--username", "cem", "--password-stdin", "--json")
+    first = standing.cli.run(*words, typed=f"{PASSWORD}\nanother line\n").must().document
+    second = standing.cli.login("cem", PASSWORD, "--json").must().document
+    assert second["user_id"] == first["user_id"]
+
+
+def test_a_wrong_password_is_refused(standing: Standing) -> None:
+    standing.cli.login("dea", PASSWORD).must()
+    done = standing.cli.login("dea", "Wrong-Horse-7", "--json").must(1)
+    said = done.document
+    assert said["status"] == "fail"
+    assert said["msg"] == "The username or password is incorrect"
+    assert said["code"] == "wrong_credentials"
+    for name in ("id_token", "user_id", "is_new", "claims", "protected"):
+        assert said[name] is None
+    assert "Error: The login was refused: The username or password is incorrect" in done.err
+
+
+def test_a_weak_password_makes_no_user(standing: Standing) -> None:
+    said = standing.cli.login("eve", "123456", "--json").must(1).document
+    assert (said["status"], said["code"]) == ("fail", "password_policy")
+    assert "8 characters" in said["msg"]
+    assert "symbol" in said["msg"]
+    assert not standing.client("cognito-idp").list_users(
+        UserPoolId=standing.up["user_pool_id"], Filter='username = "eve"'
+    )["Users"]
+
+
+def test_two_first_logins_at_one_moment_both_succeed(standing: Standing) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        clicks = [pool.submit(standing.cli.login, "fay", PASSWORD, "--json") for _ in range(2)]
+        said = [click.result().must().document for click in clicks]
+    assert sorted(one["is_new"] for one in said) == [False, True]
+    assert len({one["user_id"] for one in said}) == 1
+
+
+def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> None:
+    cli = standing.cli
+    secret = standing.client("cognito-idp").describe_user_pool_client(
+        UserPoolId=standing.up["user_pool_id"], ClientId=standing.up["client_id"]
+    )["UserPoolClient"]["ClientSecret"]
+    told = cli.login("gus", PASSWORD).must()
+    tokens_file = cli.state.with_name(".cogauth.json.cogauth-tokens")
+    tokens = json.loads(tokens_file.read_text())["gus"]
+    assert set(tokens) == {"id_token", "access_token", "refresh_token"}
+    assert tokens_file.stat().st_mode & 0o777 == 0o600
+    assert cli.state.stat().st_mode & 0o777 == 0o600
+    assert cli.state.parent.stat().st_mode & 0o077 == 0
+    logs = standing.client("logs")
+    places = {
+        "the state file": cli.state.read_text(),
+        "up's output": json.dumps(standing.up) + standing.stderr,
+        "the login's output": told.out + told.err,
+        "the functions": json.dumps(
+            standing.client("lambda").list_functions()["Functions"], default=str
+        ),
+        "the log": json.dumps(
+            [
+                event["message"]
+                for group in logs.describe_log_groups()["logGroups"]
+                for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
+            ]
+        ),
+        "the local AWS's log": "".join(p.read_text() for p in cli.local.glob("*.log")),
+    }
+    for place, text in places.items():
+        for hidden in (secret, PASSWORD, *tokens.values()):
+            assert hidden not in text, place
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path) -> None:
+    before = all_that_stands(standing.url)
+    file = tmp_path / "elsewhere.json"
+    for command, field, value, said in (
+        ("up", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}. Nothing was touched"),
+        ("down", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}."),
+        ("down", "endpoint_url", "http://127.0.0.1:1", "of endpoint http://127.0.0.1:1, not of ht"),
+        ("up", "account", "111111111111", "of account 111111111111, not of 000000000000."),
+        ("down", "account", "111111111111", "of account 111111111111, not of 000000000000."),
+        ("down", "stack", "another", "of the stack another, not of cogauth"),
+    ):
+        text = standing.cli.state.read_text()
+        was = json.loads(text)[field]
+        if field in {"region", "account"}:
+            # ARNs have it, too.
+            text = text.replace(was, value)
+        else:
+            text = text.replace(f'"{field}": "{was}"', f'"{field}": "{value}"')
+        file.write_text(text)
+        words = [command, *standing.words, "--state", str(file)]
+        done = standing.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)
+        assert said in done.err
+        assert str(file) in done.err
+        assert file.read_text() == text
+    assert all_that_stands(standing.url) == before
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_options_may_come_from_the_environment(standing: Standing, tmp_path: Path) -> None:
+    """Of each two, the command line speaks louder."""
+    shared = {
+        "COGAUTH_STATE": str(standing.cli.state),
+        "COGAUTH_ENDPOINT_URL": standing.url,
+        "COGAUTH_REGION": REGION,
+        "COGAUTH_JSON": "1",
+    }
+    assert standing.cli.run("up", **shared).must().document["stack"] == "cogauth"
+    other = standing.cli.run("up", COGAUTH_STACK="other", **shared).must(1)
+    assert "of the stack cogauth, not of other" in other.document["error"]
+    said = standing.cli.login("hal", PASSWORD, **shared).must().document
+    assert said["claims"]["cognito:username"] == "hal"
+    louder = standing.cli.run("up", "--region", "eu-west-3", **shared).must(1)
+    assert "of region eu-central-1, not of eu-west-3" in louder.document["error"]
+    # So do AWS's own for what is made, and the state file knows the rest.
+    aws = {"AWS_ENDPOINT_URL": standing.url, "AWS_REGION": REGION}
+    assert "stood already" in standing.cli.run("up", **aws).must().out
+    there = standing.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
+    assert "a stack cogauth stands" in there.must(1).err
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_reader_who_has_read_enough_is_no_error_to_show(standing: Standing) -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    try:
+        done = subprocess.run(
+            [*COGAUTH, "up", *standing.words, "--json"],
+            cwd=standing.cli.folder,
+            env=standing.cli.env,
+            stdout=sink,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(sink)
+    assert done.returncode == 1
+    assert b"Deployment             unchanged" in done.stderr
+    for word in (b"Traceback", b"Exception", b"BrokenPipe"):
+        assert word not in done.stderr
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_down_off_a_terminal_wants_a_yes(standing: Standing) -> None:
+    before = all_that_stands(standing.url)
+    done = standing.cli.run("down", typed="y\n").must(2)
+    assert "--yes" in done.err
+    assert done.out == ""
+    assert all_that_stands(standing.url) == before
+    assert standing.cli.state.exists()
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
+    standing.cli.login("ida", PASSWORD).must()
+    before = all_that_stands(standing.url)
+    # Users would be lost, so a mere 'y' is not enough.
+    for answer in ("n\n", "y\n", "cogaut\n", "\n", "\x03"):
+        running = standing.cli.on_terminal("down")
+        asked = running.see(r"Type the stack's name, cogauth, to delete all of it: ")
+        assert f"account 000000000000, region {REGION} at {standing.url}" in asked
+        assert re.search(r"holds about \d+ users?: lost with it", asked)
+        if answer == "\x03":
+            running.press_ctrl_c()
+        else:
+            running.type(answer)
+        assert running.ended() == (130 if answer == "\x03" else 1)
+        assert ("Interrupted" if answer == "\x03" else "Nothing was deleted.") in running.text
+        assert all_that_stands(standing.url) == before
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_password_is_asked_for_without_an_echo(standing: Standing) -> None:
+    running = standing.cli.on_terminal("test-login", "--username", "jan")
+    running.see("Password: ")
+    running.type(f"{PASSWORD}\n")
+    assert running.ended() == 0
+    assert "signed up and in: a new user" in running.text
+    assert PASSWORD not in running.text
+    standing.cli.login("jan", PASSWORD).must()
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_no_color_is_honoured_on_a_terminal(standing: Standing) -> None:
+    # A colour is set by 30 to 49 or 90 to 107; bold, dim and the cursor's moves are no colours.
+    colour = re.compile(r"\x1b\[[0-9;]*\b(?:[34]\d|9\d|10[0-7])(?:;[0-9;]*)?m")
+    colourful = standing.cli.on_terminal("up", *standing.words)
+    assert colourful.ended() == 0
+    assert colour.search(colourful.text)
+    plain = standing.cli.on_terminal("up", *standing.words, NO_COLOR="1")
+    assert plain.ended() == 0
+    assert not colour.search(plain.text)
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_the_next_command_can_be_pasted_whatever_the_path(
+    standing: Standing, tmp_path: Path
+) -> None:
+    state = tmp_path / "it's a folder" / "state file"
+    state.parent.mkdir()
+    state.write_bytes(standing.cli.state.read_bytes())
+    done = standing.cli.run("up", "--state", str(state), *standing.words).must()
+    program, *words = shlex.split(done.out.splitlines()[-1].removeprefix("Next: "))
+    assert program == "cogauth"
+    words[words.index("NAME")] = "kai"
+    standing.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
+    assert state.with_name(".state file.cogauth-tokens").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_what_an_encoding_cannot_show_is_replaced(standing: Standing, encoding: str) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    name = "Ωmega"
+    standing.cli.login(name, PASSWORD, **env).must()
+    assert "?mega" in standing.cli.run("users", **env).must().out
+    for words in (["up", *standing.words], ["token", "--decode", "--username", name]):
+        standing.cli.run(*words, **env).must()
+    api = ("--api", standing.up["rest_api_id"])
+    standing.cli.run("attach", *api, "--path", "/hello", "--dry-run", **env).must()
+    assert standing.cli.run("down", **env, typed="").must(2).err.startswith("Error: ")
+    # A JSON document says all of it, whatever the encoding.
+    users = standing.cli.run("users", "--json", **env).must().document["users"]
+    assert name.lower() in {user["username"].lower() for user in users}
+    on_terminal = standing.cli.on_terminal("up", *standing.words, **env)
+    assert on_terminal.ended() == 0, on_terminal.text
+    assert "Traceback" not in on_terminal.text
+
+
+@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
+def test_a_state_file_behind_a_link_keeps_all_beside_the_file(
+    standing: Standing, tmp_path: Path
+) -> None:
+    real, link = tmp_path / "real" / "shop.json", tmp_path / "link.json"
+    real.parent.mkdir()
+    real.write_bytes(standing.cli.state.read_bytes())
+    link.symlink_to(real)
+    before = real.stat().st_ino
+    said = standing.cli.run("up", "--state", str(link), "--json", *standing.words).must().document
+    assert said["state_file"] == str(real)
+    standing.cli.login("lea", PASSWORD, "--state", str(link)).must()
+    # It was written, which replaces it; and the link was not.
+    assert real.stat().st_ino != before
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real"]
+    assert {"shop.json", ".shop.json.cogauth-tokens"} <= {
+        path.name for path in real.parent.iterdir()
+    }
+    # A second command through the link and one at the file itself exclude each other.
+    with hold(real, "up", 0):
+        refused = standing.cli.run("up", "--state", str(link), *standing.words).must(1)
+    assert "Another cogauth is at work" in refused.err
+
+
+# A stack of the test's own, on a local AWS that others share
+
+
+def named(cli: Cli, endpoint: str, stack: str) -> None:
+    """Let every command be about this stack."""
+    cli.env |= {"COGAUTH_STACK": stack, "COGAUTH_ENDPOINT_URL": endpoint}
+
+
+def of_stack(world: dict[str, Any], stack: str) -> dict[str, Any]:
+    return {name: what for name, what in world.items() if re.search(rf"\b{stack}\b", name)}
+
+
+def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "throttled")
+    up = cli.run("up", "--json").must().document
+    before = of_stack(all_that_stands(endpoint), "throttled")
+    changed = cli.run("up", "--throttle-rate", "5", "--json").must().document
+    assert actions(changed) == {**dict.fromkeys(STEPS, "unchanged"), "deployment": "updated"}
+    after = of_stack(all_that_stands(endpoint), "throttled")
+    (stage,) = after["api throttled"].pop("stages")
+    (was,) = before["api throttled"].pop("stages")
+    assert after == before
+    assert was["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
+    assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 5
+    # What was chosen stays chosen, and what can't be changed is refused.
+    again = cli.run("up", "--json").must().document
+    assert actions(again) == dict.fromkeys(STEPS, "unchanged")
+    assert again["sign_in_url"] == up["sign_in_url"]
+    assert "--stage" in cli.run("up", "--stage", "prod").must(2).err
+
+
+def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "astray")
+    up = cli.run("up", "--json").must().document
+    before = of_stack(all_that_stands(endpoint), "astray")
+    state = cli.state.with_name("astray.json")
+    hidden = state.rename(cli.folder / "hidden")
+
+    down = cli.run("down", "--yes", "--json").must(1)
+    assert down.document["deleted"] == []
+    ids = {found["id"] for found in down.document["remaining"]}
+    assert {up["user_pool_id"], up["rest_api_id"], "astray-LambdaAuthRole"} < ids
+    assert f"a stack astray stands in account 000000000000, region {REGION}" in down.err
+
+    refused = cli.run("up").must(1)
+    assert f"A stack named astray stands in account 000000000000, region {REGION}" in refused.err
+    assert up["stack_id"] in refused.err
+    assert not state.exists()
+    assert of_stack(all_that_stands(endpoint), "astray") == before
+
+    # What is gone by the time that it is found again counts as done.
+    # Long ago, so that what isn't there is gone at once.
+    text = re.sub(r'(?<="since": ")[^"]+', "2020-01-01T00:00:00+00:00", hidden.read_text())
+    hidden.unlink()
+    state.touch(0o600)
+    state.write_text(text)
+    client("apigateway", endpoint).delete_rest_api(restApiId=up["rest_api_id"])
+    client("lambda", endpoint).delete_function(FunctionName="astray-signInFunction")
+    done = cli.run("down", "--yes", "--json").must().document
+    gone = {(one["step"], one["id"]) for one in done["already_gone"]}
+    assert {("rest_api", up["rest_api_id"]), ("sign_in_function", "astray-signInFunction")} <= gone
+    assert {"user_pool", "role"} <= {one["step"] for one in done["deleted"]}
+    assert done["remaining"] == []
+    assert not of_stack(all_that_stands(endpoint), "astray")
+
+
+def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "nowhere")
+    done = cli.run("down", "--json").must()
+    document = done.document
+    assert document.pop("elapsed_s") > 0
+    assert document == {"stack": "nowhere", "deleted": [], "already_gone": [], "remaining": []}
+    assert "There is no stack nowhere in account 000000000000" in done.err
+    assert files_in(cli.folder) == []
+
+
+@pytest.mark.parametrize("way_on", ["up", "down"])
+def test_an_interrupted_up_goes_on_either_way(cli: Cli, endpoint: str, way_on: str) -> None:
+    stack, gate = f"cut-{way_on}", Gate()
+    held = Strike(Call("POST /restapis/*/authorizers", 1), "before", gate)
+    with Proxy(endpoint, stack, held) as proxy:
+        named(cli, proxy.url, stack)
+        running = cli.spawn("up") if way_on == "up" else cli.on_terminal("up")
+        gate.wait()
+        running.see("Role +created")
+        if way_on == "up":
+            running.process.send_signal(signal.SIGINT)
+        else:
+            running.press_ctrl_c()
+        running.see("[Ss]topping after the calls in flight")
+        gate.verdict.set_result(True)
+        assert running.ended() == 130
+        see_it_go_on(cli, endpoint, stack, way_on, running)
+
+
+def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Running) -> None:
+    if way_on == "down":
+        # The cursor that was hidden is back.
+        assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
+    said = running.text.splitlines()[-1]
+    assert f".cogauth/{stack}.json" in said
+    options = f"--stack {stack} --endpoint-url {cli.env['COGAUTH_ENDPOINT_URL']}"
+    assert f"'cogauth up {options}' goes on" in said
+    assert f"'cogauth down {options}' takes it all away" in said
+    assert "Traceback" not in running.text
+    assert not re.search("Deployment +created", running.plain)
+    assert f"role {stack}-LambdaAuthRole" in all_that_stands(endpoint)
+    assert "not complete" in cli.login("ann", PASSWORD).must(1).err
+
+    if way_on == "up":
+        done = actions(cli.run("up", "--json").must().document)
+        assert {done[step] for step in STEPS[:3]} == {"unchanged"}
+        assert done["deployment"] == "created"
+        cli.login("ann", PASSWORD).must()
+    cli.run("down", "--yes").must()
+    assert not of_stack(all_that_stands(endpoint), stack)
+    assert files_in(cli.folder) == []
+
+
+def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> None:
+    named(cli, endpoint, "live")
+    running = cli.on_terminal("up")
+    seen = running.see(r"running")
+    first = seen[: seen.index("running")]
+    assert "User pool" in first
+    # All of the steps are there from the start; those to come are said to wait.
+    running.see(r"Deployment +waiting")
+    assert running.ended() == 0
+    assert running.text.count("Deployment") > 3
+    # As wide as most terminals are, it shows the seconds, and never wraps a line.
+    assert re.search(r"Sign-in function +running +waiting for .*… \d\.\d s\n", running.plain)
+    last = running.plain.rsplit("User pool", 1)[1]
+    for title in TITLES[1:]:
+        assert re.search(rf"✓ {title} +created +\S.* \d+\.\d s", last), title
+    assert "running" not in last
+    assert "Next: cogauth test-login --username NAME --stack live" in last
+    # The cursor that was hidden is back.
+    assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
+
+    down = cli.on_terminal("down")
+    down.see(r"Delete all of it\? \[y/N\]: ")
+    down.type("y\n")
+    assert down.ended() == 0
+    assert "remaining: nothing" in down.text
+    assert not of_stack(all_that_stands(endpoint), "live")
+
+
+# Down to nothing
+
+
+def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with someones_local_aws(tmp_path_factory.mktemp("own") / "ministack") as url:
+        assert all_that_stands(url) == {}
+        cli.env["COGAUTH_ENDPOINT_URL"] = url
+        up = cli.run("up", "--json").must().document
+        cli.login("ann", PASSWORD).must()
+        assert cli.state.with_name(".cogauth.json.cogauth-tokens").exists()
+        down = cli.run("down", "--yes", "--json").must()
+        tells_of_all(down, up)
+        assert f"account 000000000000, region {REGION} at {url}" in down.err
+        assert "holds about 1 user: lost with it" in down.err
+        assert all_that_stands(url) == {}
+        assert processes_of(cli.folder) == []
+        assert files_in(cli.folder) == []
+
+
+# An emulator that isn't as API Gateway is
+
+
+def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with (
+        emulator(tmp_path_factory.mktemp("kinder"), **EMULATORS_KEYS) as url,
+        command_line(tmp_path, **EMULATORS_KEYS, AWS_REGION=REGION) as cli,
+    ):
+        cli.env["COGAUTH_ENDPOINT_URL"] = url
+        cli.run("up").must()
+        done = cli.login("ann", PASSWORD).must(1)
+        assert "doesn't apply the API's mapping templates" in done.err
+        assert "signs nobody in" in done.err
+        assert "'cogauth up --local' does as API Gateway" in done.err
+        assert "eyJ" not in done.out
+        document = cli.login("ann", PASSWORD, "--json").must(1).document
+        assert (document["status"], document["http_status"]) == ("fail", 200)
+        cli.run("down", "--yes").must()
+
+
+def tells_of_all(down: Result, up: dict[str, Any]) -> None:
+    """See that ``down`` says that it deleted what ``up`` said that it made."""
+    document, stack = down.document, up["stack"]
+    assert list(document) == ["stack", "deleted", "already_gone", "remaining", "elapsed_s"]
+    assert document["stack"] == stack
+    assert (document["already_gone"], document["remaining"]) == ([], [])
+    deleted = [(one["step"], one["id"]) for one in document["deleted"]]
+    assert {step for step, _ in deleted} == set(STEPS)
+    for step, name in (
+        ("user_pool", "user_pool_id"),
+        ("app_client", "client_id"),
+        ("rest_api", "rest_api_id"),
+        ("authorizer", "authorizer_id"),
+    ):
+        assert (step, up[name]) in deleted
+    for function in ("sign_in_function", "auto_confirm_function"):
+        assert len([step for step, _ in deleted if step == function]) == 2  # and its log group
+
+
+# The embedded local AWS, as the commands find it
+
+
+def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
+    first = (
+        cli.run("up", "--local", "--region", REGION, "--stack", "first", "--json").must().document
+    )
+    # A state file needs no .json to be one.
+    mine = ("--stack", "second", "--state", ".cogauth/mine")
+    second = cli.run("up", "--local", "--region", REGION, *mine, "--json").must().document
+    assert first["endpoint_url"] == second["endpoint_url"]
+    # Nor is every file beside it one.
+    (cli.state.parent / "notes.txt").write_text("The first is for the shop.")
+    pid = pid_of_local_aws(cli)
+    last = "the last stack on the local AWS: that ends, with all else in it"
+    assert last not in cli.run("down", "--yes", "--stack", "first").must().err
+    assert pid in processes_of(cli.folder)
+    world = all_that_stands(second["endpoint_url"])
+    assert "pool second" in world
+    assert not of_stack(world, "first")
+    cli.login("ann", PASSWORD, *mine).must()
+    # A function that is at work doesn't outlive it either.
+    run_slowly(second)
+    assert until(lambda: any(cli.local.rglob("at-work")))
+    done = cli.run("down", "--yes", "--json", *mine).must()
+    tells_of_all(done, second)
+    assert last in done.err
+    assert "the local AWS was stopped" in done.err
+    until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
+    assert processes_of(cli.folder) == []
+    assert not is_listening(urlsplit(second["endpoint_url"]).port or 0)
+    assert files_in(cli.folder) == [".cogauth/notes.txt"]
+
+
+def run_slowly(up: dict[str, Any]) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr(
+            "slow.py",
+            "import os, time\n"
+            "def handler(event, context):\n"
+            "    open(os.environ['TMPDIR'] + '/at-work', 'w').close()\n"
+            "    time.sleep(60)\n",
+        )
+    functions = client("lambda", up["endpoint_url"])
+    functions.create_function(
+        FunctionName="slow",
+        Runtime="python3.14",
+        Handler="slow.handler",
+        Role=up["role_arn"],
+        Timeout=60,
+        Code={"ZipFile": code.getvalue()},
+    )
+    functions.get_waiter("function_active_v2").wait(
+        FunctionName="slow", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    functions.invoke(FunctionName="slow", InvocationType="Event")
+
+
+def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
+    up = cli.run("up", "--local", "--json").must().document
+    user = cli.login("ann", PASSWORD, "--json").must().document
+    port = urlsplit(up["endpoint_url"]).port
+
+    # Ended, as at the machine's shutdown: first another program takes its port.
+    pid = pid_of_local_aws(cli)
+    os.kill(pid, signal.SIGTERM)
+    assert until(lambda: pid not in processes_of(cli.folder))
+    with socket.create_server(("127.0.0.1", port)):
+        done = cli.login("ann", PASSWORD, "--json").must(1)
+        assert f"port {port} is taken by another program" in done.document["error"]
+        assert "Nothing is lost" in done.err
+    again = cli.login("ann", PASSWORD, "--json").must().document
+    assert (again["is_new"], again["user_id"]) == (False, user["user_id"])
+    assert pid_of_local_aws(cli) != pid
+
+    # Its state file mislaid: refused, and found again.
+    hidden = cli.state.rename(cli.folder / "hidden")
+    assert "stands in account" in cli.run("up", "--local").must(1).err
+    hidden.rename(cli.state)
+    same = cli.run("up", "--local", "--json").must().document
+    assert actions(same) == dict.fromkeys(STEPS, "unchanged")
+
+    # Killed: nobody saved anything.
+    pid = pid_of_local_aws(cli)
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: pid not in processes_of(cli.folder))
+    anew = cli.run("up", "--local", "--json").must()
+    assert "ended without saving its data" in anew.err
+    assert actions(anew.document) == dict.fromkeys(STEPS, "created")
+    assert anew.document["endpoint_url"] == up["endpoint_url"]
+    assert not cli.state.with_name(".cogauth.json.cogauth-tokens").exists()
+    new = cli.login("ann", PASSWORD, "--json").must()
+    assert new.document["is_new"]
+    assert new.document["user_id"] != user["user_id"]
+    # Said once: it is no loss any more.
+    assert "ended without saving" not in new.err

@@ -1,0 +1,357 @@
+"""The command line, killed for real at its calls to AWS, or asked to stop in the middle of one.
+
+A proxy between it and a local AWS knows the calls by a clean run, and strikes at one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.account import RESOURCES, needed
+from support.commands import KEYS, REGION, Cli, command_line, files_in
+from support.forker import COGAUTH, PATIENCE
+from support.proxies import Call, Gate, Proxy, Strike
+from support.world import portrait, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.local
+
+PASSWORD = "Correct-Horse-7"
+# Without --yes: nothing that 'down' was deleting is asked about.
+UP = ("up", "--settle", "0")
+DOWN = ("down", "--yes", "--settle", "0")
+# A sample of the sweep: a step that is odd meets "before" as well as "after".
+EVERY = {"up": 17, "down": 5}
+# Where each case ends, and every how manieth of those that end in a stack has a login.
+ENDINGS = ("up", "down")
+LOGINS = 3
+
+
+@dataclass
+class Place:
+    """A stack of a name of its own, between the command line and the local AWS."""
+
+    cli: Cli
+    proxy: Proxy
+    stack: str
+
+    @property
+    def state(self) -> Path:
+        return self.cli.state.with_name(f"{self.stack}.json")
+
+    @property
+    def records(self) -> dict[str, dict[str, str]]:
+        """What the state file says of each resource."""
+        found: dict[str, dict[str, str]] = json.loads(self.state.read_text())["resources"]
+        return found
+
+    def standing(self) -> dict[str, list[Any]]:
+        return standing(self.proxy.upstream, self.stack)
+
+    def portrait(self) -> dict[str, Any]:
+        return portrait(self.proxy.upstream, self.state)
+
+    def run(self, *words: str) -> list[Call]:
+        """Run a command to its good end; return its mutating calls."""
+        self.proxy.seen.clear()
+        self.cli.run(*words).must()
+        return list(self.proxy.seen)
+
+    def is_cleared(self) -> bool:
+        """Whether nothing is left in AWS, nor on this disk."""
+        return self.standing() == {} and files_in(self.cli.folder) == []
+
+    def strike(self, call: Call, when: str, do: Any) -> None:
+        self.proxy.seen.clear()
+        self.proxy.strike = Strike(call, when, do)
+
+    def kill(self, words: tuple[str, ...], call: Call, when: str) -> None:
+        """Run a command that doesn't survive a call."""
+        victim: Future[subprocess.Popen[bytes]] = Future()
+
+        def strike() -> bool:
+            process = victim.result(PATIENCE)
+            process.kill()
+            process.wait(PATIENCE)
+            return False
+
+        self.strike(call, when, strike)
+        with subprocess.Popen(
+            [*COGAUTH, *words],
+            cwd=self.cli.folder,
+            env=self.cli.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            victim.set_result(process)
+            try:
+                said, _ = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
+        assert process.returncode == -signal.SIGKILL, said.decode()
+        assert call in self.proxy.seen
+        assert self.proxy.broken == []
+        # Other calls were in flight, too: they land, and then nothing does any more.
+        assert self.proxy.drain()
+
+
+@contextmanager
+def place(folder: Path, url: str, stack: str) -> Iterator[Place]:
+    folder.mkdir()
+    where = {"AWS_REGION": REGION, "COGAUTH_STACK": stack}
+    with (
+        Proxy(url, stack) as proxy,
+        command_line(folder, **KEYS, **where, COGAUTH_ENDPOINT_URL=proxy.url) as cli,
+    ):
+        yield Place(cli, proxy, stack)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A run that nothing befell: its calls, and what it made."""
+
+    calls: dict[str, list[Call]]
+    portrait: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def clean(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    with place(tmp_path_factory.mktemp("clean") / "place", endpoint, "kill-clean") as here:
+        up = here.run("up")
+        made = here.portrait()
+        down = here.run("down", "--yes")
+        assert here.is_cleared()
+    return Clean({"up": up, "down": down}, made)
+
+
+@pytest.fixture
+def here(endpoint: str, tmp_path: Path) -> Iterator[Place]:
+    with place(tmp_path / "place", endpoint, tmp_path.name[-30:]) as made:
+        yield made
+
+
+def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
+    """What the sweep compares with."""
+    counts = {kind: len(found) for kind, found in clean.portrait.items()}
+    assert counts == {
+        "pool": 1,
+        "client": 1,
+        "role": 2,
+        "function": 2,
+        "log group": 2,
+        "api": 1,
+        "paths": 1,
+        "authorizers": 1,
+        "deployments": 1,
+        "stages": 1,
+        "statuses": 1,
+        "steps": 11,
+    }
+    assert len(clean.portrait["deployments"][0]) == len(clean.portrait["stages"][0]) == 1
+    assert [path["path"] for path in clean.portrait["paths"][0]] == ["/", "/hello", "/signin"]
+    calls = [str(call) for call in clean.calls["up"]]
+    assert {"POST /restapis", "CreateRole STACK-LambdaAuthRole", "UpdateUserPool"} < set(calls)
+    assert len(calls) > 30
+    assert {"DeleteUserPool", "DELETE /restapis/*"} < {str(call) for call in clean.calls["down"]}
+
+
+# ---- SIGKILL
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_killed_at_any_call_it_goes_on_or_leaves_nothing(
+    command: str, clean: Clean, endpoint: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    cases = [(call, when) for call in clean.calls[command] for when in ("before", "after")]
+    step = 1 if request.config.getoption("--all-faults") else EVERY[command]
+
+    def check(number: int) -> str:
+        call, when = cases[number]
+        ending = ENDINGS[number // 2 % 2]
+        folder = tmp_path / str(number)
+        try:
+            with place(folder, endpoint, f"kill-{command}-{number:03}") as here:
+                if command == "down":
+                    here.run(*UP)
+                here.kill((command, *(("--yes",) if command == "down" else ())), call, when)
+                check_ending(here, clean, ending, login=number % LOGINS == 0)
+        except BaseException:  # noqa: BLE001 all cases are wanted, not the first that fails
+            return f"{when} {call}, then {ending}:\n{traceback.format_exc()}"
+        return ""
+
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        problems = list(filter(None, pool.map(check, range(0, len(cases), step))))
+    assert not problems, f"{len(problems)} of {len(cases)}\n" + "\n".join(problems)
+
+
+def check_ending(here: Place, clean: Clean, ending: str, *, login: bool) -> None:
+    if ending == "up":
+        here.run(*UP)
+        assert here.portrait() == clean.portrait
+        if login:
+            here.cli.login("ann", PASSWORD).must()
+    here.run(*DOWN)
+    assert here.is_cleared()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("what", ["CreateUserPool", "POST /restapis"])
+def test_a_create_that_lands_after_its_caller_was_killed_is_found(
+    what: str, ending: str, here: Place, clean: Clean
+) -> None:
+    call, gate = Call(what, 1), Gate()
+    here.strike(call, "before", gate)
+    killed = here.cli.spawn("up")
+    gate.wait()
+    killed.process.kill()
+    assert killed.ended() == -signal.SIGKILL
+
+    here.proxy.seen.clear()
+    after = here.cli.spawn(ending, "--settle", "40", *(["--yes"] if ending == "down" else []))
+    after.see("waiting for the .* that an interrupted run may have made")
+    gate.verdict.set_result(True)
+    assert after.ended() == 0, after.text
+    assert call not in here.proxy.seen
+    if ending == "up":
+        assert " adopted " in after.plain
+        assert here.portrait() == clean.portrait
+        here.run(*DOWN)
+    assert here.is_cleared()
+
+
+# ---- SIGINT and SIGTERM
+
+
+HEARD = "Stopping after the calls in flight; once more stops at once"
+CREATES = [
+    ("CreateUserPool", signal.SIGTERM, "user_pool"),
+    ("CreateRole STACK-LambdaAuthRole", signal.SIGINT, "role"),
+    ("POST /restapis", signal.SIGINT, "rest_api"),
+    ("POST /restapis/*/stages", signal.SIGTERM, "stage"),
+]
+
+
+@pytest.mark.parametrize(("what", "number", "key"), CREATES, ids=[row[2] for row in CREATES])
+def test_a_signal_lets_the_call_in_flight_end_and_nothing_begin(
+    what: str, number: int, key: str, here: Place, clean: Clean
+) -> None:
+    gate = Gate()
+    here.strike(Call(what, 1), "after", gate)
+    running = here.cli.spawn("up")
+    gate.wait()
+    assert here.records[key]["status"] == "creating"
+    running.process.send_signal(number)
+    running.see(HEARD)
+    gate.verdict.set_result(True)
+    assert running.ended() == 130
+    # It ended and was recorded, and so was whatever else was in flight; nothing begins after it.
+    records = here.records
+    assert {record["status"] for record in records.values()} == {"created"}
+    assert records[key]["id"] in json.dumps(here.standing(), default=str)
+    assert not set(records) & {each for each in RESOURCES if key in needed(each)}
+    assert "PATCH /restapis/*/stages/dev" not in {call.what for call in here.proxy.seen}
+    says_how_to_go_on(running.text, here)
+    check_ending(here, clean, "up" if key == "stage" else "down", login=False)
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "key", "after"),
+    [
+        ("DELETE /restapis/*", signal.SIGINT, "rest_api", set()),
+        (
+            "DELETE /2015-03-31/functions/STACK-signInFunction",
+            signal.SIGTERM,
+            "sign_in_function",
+            {"role", "user_pool", "sign_in_log_group"},
+        ),
+    ],
+)
+def test_a_signal_lets_the_deletion_in_flight_end_and_no_other_begin(
+    what: str, number: int, key: str, after: set[str], here: Place
+) -> None:
+    here.run(*UP)
+    gate = Gate()
+    here.strike(Call(what, 1), "after", gate)
+    running = here.cli.spawn("down", "--yes")
+    gate.wait()
+    assert key in here.records
+    running.process.send_signal(number)
+    running.see(HEARD)
+    gate.verdict.set_result(True)
+    assert running.ended() == 130
+    assert key not in here.records
+    assert after <= set(here.records)
+    says_how_to_go_on(running.text, here)
+    here.run(*DOWN)
+    assert here.is_cleared()
+
+
+def says_how_to_go_on(text: str, here: Place) -> None:
+    said = text.splitlines()[-1]
+    assert said.startswith("Error: Interrupted. ")
+    assert f".cogauth/{here.stack}.json" in said
+    there = f"--stack {here.stack} --endpoint-url {here.proxy.url}"
+    assert f"'cogauth up {there}'" in said
+    assert f"'cogauth down {there}'" in said
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+@pytest.mark.parametrize(
+    ("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)]
+)
+def test_a_second_signal_ends_it_at_once(
+    first: int, second: int, command: str, here: Place, clean: Clean
+) -> None:
+    if command == "down":
+        here.run(*UP)
+    call = Call("CreateUserPoolClient" if command == "up" else "DeleteRole STACK-LambdaAuthRole", 1)
+    gate = Gate()
+    here.strike(call, "after", gate)
+    running = here.cli.spawn(command, *(["--yes"] if command == "down" else []))
+    gate.wait()
+    running.process.send_signal(first)
+    running.see(HEARD)
+    assert running.process.poll() is None
+    running.process.send_signal(second)
+    # The call is still held: it is waited for no more.
+    assert running.ended(10) == 130
+    gate.verdict.set_result(False)
+    assert here.proxy.drain()
+    assert "Traceback" not in running.text
+    check_ending(here, clean, "up" if first == second else "down", login=False)
+
+
+# ---- A full disk
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+def test_a_disk_that_fills_up_is_noticed_before_the_next_create(here: Place, clean: Clean) -> None:
+    gate = Gate()
+    call = Call("CreateRole STACK-LambdaAuthRole", 1)
+    here.strike(call, "after", gate)
+    running = here.cli.spawn("up")
+    gate.wait()
+    # From now on it can write no byte to a file.
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    gate.verdict.set_result(True)
+    assert running.ended() == 1
+    assert "Traceback" not in running.text
+    assert f".cogauth/{here.stack}.json can't be written: File too large" in running.text
+    assert here.records["role"]["status"] == "creating"
+    check_ending(here, clean, "up", login=False)

@@ -1,0 +1,274 @@
+"""What AWS would refuse to delete is seen by `down` before anything goes, on moto."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.attached import Orders, attach, only_a_pool
+from support.calls import Call, refusal
+from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, fact, mutations, standing, update_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.account import Account
+
+AUDIT = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "logs:Get*", "Resource": "*"}],
+    }
+)
+
+
+def protect_pool(account: Account) -> list[str]:
+    update_pool(account, DeletionProtection="ACTIVE")
+    pool = fact(account, "user_pool")
+    return [
+        f"user pool {pool} is protected",
+        "console (Cognito, User pools, the pool, Settings, Deletion protection)",
+        (
+            f"'aws cognito-idp update-user-pool --user-pool-id {pool} --region eu-central-1 "
+            "--deletion-protection INACTIVE'"
+        ),
+    ]
+
+
+def give_pool_a_domain(account: Account) -> list[str]:
+    pool = fact(account, "user_pool")
+    account.client("cognito-idp").create_user_pool_domain(UserPoolId=pool, Domain="shop-login")
+    return [
+        f"user pool {pool} has the domain shop-login",
+        (
+            f"'aws cognito-idp delete-user-pool-domain --user-pool-id {pool} --region eu-central-1 "
+            "--domain shop-login'"
+        ),
+    ]
+
+
+def map_a_custom_domain(account: Account) -> list[str]:
+    api, place = account.client("apigateway"), {"domainName": "api.shop.example"}
+    api.create_domain_name(**place)
+    api.create_base_path_mapping(**place, restApiId=fact(account, "rest_api"), stage="dev")
+    return [
+        f"custom domain api.shop.example leads to the API {fact(account, 'rest_api')}",
+        "console (API Gateway, Custom domain names, the domain, API mappings)",
+        (
+            "'aws apigateway delete-base-path-mapping --domain-name api.shop.example --base-path "
+            '"(none)" --region eu-central-1\''
+        ),
+    ]
+
+
+def give_role_a_policy(account: Account) -> list[str]:
+    account.client("iam").put_role_policy(RoleName=ROLE, PolicyName="audit", PolicyDocument=AUDIT)
+    return [
+        f"role {ROLE} has the inline policy audit",
+        f"'aws iam delete-role-policy --role-name {ROLE} --policy-name audit'",
+    ]
+
+
+def attach_a_policy_to_role(account: Account) -> list[str]:
+    iam = account.client("iam")
+    arn = iam.create_policy(PolicyName="audit", PolicyDocument=AUDIT)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=arn)
+    return [
+        f"role {ROLE} has the policy audit",
+        f"'aws iam detach-role-policy --role-name {ROLE} --policy-arn {arn}'",
+    ]
+
+
+OBSTACLES = [
+    protect_pool,
+    give_pool_a_domain,
+    map_a_custom_domain,
+    give_role_a_policy,
+    attach_a_policy_to_role,
+]
+
+
+@pytest.fixture
+def pool_domains(account: Account) -> Iterator[None]:
+    """DescribeUserPool tells a pool's domain, as AWS's does; moto's doesn't."""
+    cognito = account.aws.cognito
+
+    def tell(parsed: Any, **_: Any) -> None:
+        pool = parsed.get("UserPool")
+        domain = account.client("cognito-idp").describe_user_pool_domain(Domain="shop-login")
+        if pool and domain["DomainDescription"].get("UserPoolId") == pool["Id"]:
+            pool["Domain"] = "shop-login"
+
+    event = "after-call.cognito-identity-provider.DescribeUserPool"
+    cognito.meta.events.register(event, tell)
+    yield
+    cognito.meta.events.unregister(event, tell)
+
+
+@pytest.mark.usefixtures("pool_domains")
+@pytest.mark.parametrize("put_up", OBSTACLES)
+def test_nothing_is_deleted_if_not_all_can_be(
+    account: Account, put_up: Callable[[Account], list[str]]
+) -> None:
+    account.up()
+    told = put_up(account)
+    before, state = standing(account), account.path().read_text()
+    with account.calls.watched() as calls:
+        result = account.down()
+    assert mutations(calls) == []
+    assert standing(account) == before
+    assert account.path().read_text() == state
+    first, last = result.problems
+    assert all(words in first for words in told), first
+    assert f"'cogauth down --stack shop --state {account.path()}' again" in last
+    assert {entry["step"] for entry in result.remaining} >= {"user_pool", "role", "rest_api"}
+    assert result.deleted == result.already_gone == []
+
+
+@pytest.mark.usefixtures("pool_domains")
+def test_all_that_stands_in_the_way_is_named(account: Account) -> None:
+    account.up()
+    told = [words for put_up in OBSTACLES for words in put_up(account)]
+    text = "\n".join(account.down().problems)
+    assert [words for words in told if words not in text] == []
+
+
+def test_the_methods_of_other_apis_stay_attached_then(account: Account) -> None:
+    only_a_pool(account)
+    orders = Orders(account)
+    attach(account)
+    protect_pool(account)
+    before = json.loads(account.path().read_text())["attachments"]
+    with account.calls.watched() as calls:
+        assert account.down().problems
+    assert mutations(calls) == []
+    assert json.loads(account.path().read_text())["attachments"] == before
+    assert before[orders.id]["methods"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "key", "value", "told"),
+    [
+        (
+            "DescribeUserPool",
+            "UserPool",
+            {"CustomDomain": "login.shop.example"},
+            "has the domain login.shop.example",
+        ),
+        (
+            "DescribeLogGroups",
+            "logGroups",
+            {"deletionProtectionEnabled": True},
+            (
+                f"put-log-group-deletion-protection --log-group-identifier {SIGN_IN_LOGS} "
+                "--no-deletion-protection-enabled"
+            ),
+        ),
+    ],
+)
+def test_what_moto_does_not_know_is_seen_in_aws_s_answer(
+    account: Account, operation: str, key: str, value: dict[str, Any], told: str
+) -> None:
+    account.up()
+
+    def tell(parsed: Any, model: Any, **_: Any) -> None:
+        if model.name == operation:
+            found = parsed[key]
+            for one in found if isinstance(found, list) else [found]:
+                one.update(value)
+
+    clients = (account.aws.cognito, account.aws.logs)
+    for client in clients:
+        client.meta.events.register("after-call", tell)
+    try:
+        with account.calls.watched() as calls:
+            text = "\n".join(account.down().problems)
+    finally:
+        for client in clients:
+            client.meta.events.unregister("after-call", tell)
+    assert told in text
+    assert mutations(calls) == []
+
+
+def test_a_private_custom_domain_is_meant_by_its_id(account: Account) -> None:
+    account.up()
+    asked: list[str] = []
+
+    def answer(call: Call) -> Any:
+        found: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+        if call.operation == "GetDomainNames":
+            domains = [{"domainName": "in.example", "domainNameId": one} for one in ("d1", "d2")]
+            return refusal(200, "")[0], {**found, "items": domains}
+        if call.operation == "GetBasePathMappings":
+            asked.append(call.sent["query_string"]["domainNameId"])
+            api = fact(account, "rest_api") if asked[-1] == "d2" else "another"
+            mappings = [{"basePath": "v1", "restApiId": api, "stage": "dev"}]
+            return refusal(200, "")[0], {**found, "items": mappings}
+        return None
+
+    with account.calls.watched(answer):
+        problems = account.down().problems
+    assert asked == ["d1", "d2"]
+    assert len(problems) == 2
+    assert '--domain-name in.example --domain-name-id d2 --base-path "v1"' in problems[0]
+
+
+LOOKS = ["GetDomainNames", "ListAttachedRolePolicies", "ListRolePolicies"]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "UnknownOperationException"])
+@pytest.mark.parametrize("operation", LOOKS)
+def test_who_may_not_look_may_delete_all_the_same(
+    account: Account, operation: str, code: str
+) -> None:
+    account.up()
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, code) if call.operation == operation else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Account) -> None:
+    account.up()
+
+    def refuse(call: Call) -> Any:
+        message = "Please remove all base path mappings related to the API in your domain: a.b"
+        refused = call.operation == "DeleteRestApi"
+        return refusal(400, "BadRequestException", message) if refused else None
+
+    with account.calls.watched(refuse):
+        (problem,) = account.down().problems
+    assert "in your domain: a.b." in problem
+    assert f"'cogauth down --stack shop --state {account.path()}' again" in problem
+    account.down()
+    assert account.left() == []
+
+
+def test_another_s_mapping_and_a_role_that_is_not_ours_are_no_obstacle(account: Account) -> None:
+    account.up()
+    api, place = account.client("apigateway"), {"domainName": "api.shop.example"}
+    other = api.create_rest_api(name="other")["id"]
+    theirs = {
+        "restApiId": other,
+        "resourceId": api.get_resources(restApiId=other)["items"][0]["id"],
+    }
+    api.put_method(**theirs, httpMethod="GET", authorizationType="NONE")
+    api.put_integration(**theirs, httpMethod="GET", type="MOCK", requestTemplates={})
+    api.create_deployment(restApiId=other, stageName="dev")
+    api.create_domain_name(**place)
+    api.create_base_path_mapping(**place, restApiId=other, stage="dev")
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    iam.delete_role(RoleName=ROLE)
+    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=OTHER_TRUST)
+    give_role_a_policy(account)
+    result = account.down()
+    assert result.problems == []
+    assert sorted(account.left()) == ["api other", f"role {ROLE}"]
+    assert len(result.left_alone) == 1

@@ -1,0 +1,349 @@
+"""The journal's finer promises, on moto: what lands late, what is there twice, what comes back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from cogauth import engine
+from cogauth.aws.transient import MOODS, passing
+from cogauth.context import Context
+from cogauth.errors import CogauthError
+from cogauth.record.records import CREATED, CREATING
+from cogauth.steps import RESOURCES
+from cogauth.steps.base import Step
+from support.account import Account, Silent
+from support.calls import Call, refusal
+from support.faults import StoppedError
+from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
+
+
+def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:
+    """Return what does something at each call of an operation."""
+    return lambda call: do() if call.operation == operation else None
+
+
+def lose() -> None:
+    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+
+def stop() -> None:
+    raise StoppedError
+
+
+def lands_late(
+    account: Account, operation: str, make: Callable[[], Any], after_s: float
+) -> tuple[Context, "Landing"]:
+    """Leave an intent whose create lands only some seconds of waiting later; return a new run."""
+    with account.calls.watched(at(operation, stop)), pytest.raises(StoppedError):
+        account.up()
+    ctx = account.context()
+    landing = Landing(account, make, after_s)
+    ctx.waiter.report = lambda _reason, _left: landing.look()
+    return ctx, landing
+
+
+class Landing(Silent):
+    """A reporter in whose sight a create lands, once something has been waited for long enough."""
+
+    def __init__(self, account: Account, make: Callable[[], Any], after_s: float) -> None:
+        self.account, self.make, self.after_s = account, make, after_s
+        self.landed = False
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        del step, reason, seconds_left
+        self.look()
+
+    def look(self) -> None:
+        if self.account.time.now >= self.after_s and not self.landed:
+            self.landed = True
+            self.make()
+
+
+def tags(account: Account) -> dict[str, str]:
+    return {"cogauth:stack": "shop", "cogauth:stack-id": account.state().stack_id}
+
+
+def make_pool(account: Account) -> Any:
+    client = account.client("cognito-idp")
+    return client.create_user_pool(PoolName="shop", UserPoolTags=tags(account))["UserPool"]["Id"]
+
+
+def make_api(account: Account) -> Any:
+    api = account.client("apigateway")
+    return api.create_rest_api(name="shop", tags=tags(account))["id"]
+
+
+LATE = [("CreateUserPool", make_pool), ("CreateRestApi", make_api)]
+
+
+@pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
+def test_a_create_that_lands_within_the_settling_time_is_adopted(
+    account: Account, operation: str, make: Callable[[Account], Any]
+) -> None:
+    ctx, landing = lands_late(account, operation, lambda: make(account), after_s=5)
+    actions = {result.step: result.action for result in engine.up(ctx, landing)}
+    assert actions["user_pool" if operation == "CreateUserPool" else "rest_api"] == "adopted"
+    assert 5 <= account.time.now < 15
+    assert standing(account) == STACK
+
+
+@pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
+def test_down_waits_for_a_create_that_may_still_land(
+    account: Account, operation: str, make: Callable[[Account], Any]
+) -> None:
+    ctx, _ = lands_late(account, operation, lambda: make(account), after_s=5)
+    result = engine.down(ctx, engine.plan_down(ctx), lambda _line: None)
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+@pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
+def test_one_that_landed_after_another_was_made_is_deleted(
+    account: Account, operation: str, make: Callable[[Account], Any]
+) -> None:
+    account.up()
+    kept = fact(account, "user_pool"), fact(account, "rest_api")
+    make(account)
+    assert standing(account) != STACK
+    changed = "user_pool" if operation == "CreateUserPool" else "rest_api"
+    assert account.up() == {**UNCHANGED, changed: "updated"}
+    assert standing(account) == STACK
+    assert (fact(account, "user_pool"), fact(account, "rest_api")) == kept
+
+
+@pytest.mark.parametrize(("_operation", "make"), LATE, ids=["pool", "api"])
+def test_down_deletes_the_stacks_own_that_no_record_knows(
+    account: Account, _operation: str, make: Callable[[Account], Any]
+) -> None:
+    account.up()
+    extra = make(account)
+    result = account.down()
+    assert extra in {entry["id"] for entry in result.deleted}
+    assert account.left() == []
+
+
+def test_of_several_that_a_crash_left_the_oldest_is_kept(account: Account) -> None:
+    with account.calls.watched(at("CreateRestApi", stop)), pytest.raises(StoppedError):
+        account.up()
+    made = [make_api(account) for _ in range(3)]
+    assert account.up()["rest_api"] == "adopted"
+    assert fact(account, "rest_api") in made
+    assert standing(account) == STACK
+
+
+@pytest.mark.parametrize("kind", ["user_pool", "rest_api"])
+def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
+    account: Account, kind: str
+) -> None:
+    """moto's tagging API lists neither pools nor APIs, so AWS's answer is given in its place."""
+    account.up()
+    state = account.state()
+    identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
+    if kind == "user_pool":
+        pool = account.client("cognito-idp").describe_user_pool(UserPoolId=identifier)["UserPool"]
+        kept = {key: pool[key] for key in ("Policies", "UserPoolTags", "UserPoolTier")}
+        update = account.client("cognito-idp").update_user_pool
+        update(UserPoolId=identifier, PoolName="renamed", **kept)
+    else:
+        patch = [{"op": "replace", "path": "/name", "value": "renamed"}]
+        account.client("apigateway").update_rest_api(restApiId=identifier, patchOperations=patch)
+    for key in [key for key, each in RESOURCES.items() if each.step.name == kind]:
+        state.resources.pop(key, None)
+    state.save()
+
+    def tagged(call: Call) -> Any:
+        if call.operation != "GetResources":
+            return None
+        found = [{"ResourceARN": arn}, {"ResourceARN": f"{arn}/stages/dev"}]
+        metadata = {"HTTPStatusCode": 200}
+        return refusal(200, "")[0], {"ResourceTagMappingList": found, "ResponseMetadata": metadata}
+
+    with account.calls.watched(tagged):
+        result = account.down()
+    assert identifier in {entry["id"] for entry in result.deleted}
+    assert account.left() == []
+
+
+def test_absence_is_believed_only_after_the_settling_time(account: Account) -> None:
+    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+        account.up()
+    assert account.state().record("user_pool") is not None
+    since = account.time.now
+    account.up()
+    assert 14 <= account.time.now - since <= 16
+    assert standing(account) == STACK
+
+
+def test_a_settling_time_that_is_over_is_not_waited_for(account: Account) -> None:
+    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+        account.up()
+    state = account.state()
+    for record in state.resources.values():
+        if record["status"] == CREATING:
+            record["since"] = "2020-01-01T00:00:00+00:00"
+    state.save()
+    since = account.time.now
+    account.up()
+    assert account.time.now == since
+
+
+@pytest.mark.parametrize("since", ["2999-01-01T00:00:00+00:00"])
+def test_a_clock_that_was_set_back_costs_no_more_than_the_settling_time(
+    account: Account, since: str
+) -> None:
+    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+        account.up()
+    account.state().put("user_pool", {"status": CREATING, "since": since})
+    before = account.time.now
+    account.up()
+    assert account.time.now - before <= 16
+
+
+def test_a_definite_refusal_clears_the_intent(account: Account) -> None:
+    def denied(call: Call) -> Any:
+        return refusal(403, "AccessDeniedException") if call.operation == "CreateRole" else None
+
+    with account.calls.watched(denied), pytest.raises(CogauthError, match="iam:CreateRole"):
+        account.up()
+    assert account.state().record("role") is None
+
+
+def test_an_ambiguous_end_leaves_the_intent(account: Account) -> None:
+    with account.calls.watched(at("CreateRestApi", lose)), pytest.raises(CogauthError):
+        account.up()
+    record = account.state().record("rest_api")
+    assert record is not None
+    assert record["status"] == CREATING
+
+
+def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account: Account) -> None:
+    account.up()
+    logs, back = account.client("logs"), []
+
+    def come_back(call: Call) -> None:
+        if call.operation == "DeleteLogGroup" and "signIn" in str(call.sent["body"]) and not back:
+            back.append(SIGN_IN_LOGS)
+            logs.create_log_group(logGroupName=SIGN_IN_LOGS, tags=tags(account))
+
+    # Both groups are deleted; one of them is there again at the last look.
+    with account.calls.watched(after=come_back):
+        result = account.down()
+    assert back
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
+    account.up()
+    functions = account.client("lambda")
+    before = functions.get_function_configuration(FunctionName="shop-signInFunction")
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    iam.delete_role(RoleName=ROLE)
+    deleted: list[Any] = []
+    with account.calls.watched(at("DeleteFunction", lambda: deleted.append(1))):
+        actions = account.up()
+    assert (actions["role"], actions["sign_in_function"]) == ("created", "created")
+    assert actions["auto_confirm_function"] == "unchanged"
+    assert len(deleted) == 1
+    after = functions.get_function_configuration(FunctionName="shop-signInFunction")
+    assert before["FunctionArn"] == after["FunctionArn"]
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_the_stop_event_lets_no_call_begin(account: Account) -> None:
+    begun: list[Call] = []
+
+    def press_ctrl_c(call: Call) -> None:
+        if call.operation == "CreateRole":
+            account.time.set()
+            begun.extend(calls)
+
+    with account.calls.watched(after=press_ctrl_c) as calls, pytest.raises(KeyboardInterrupt):
+        account.up()
+    assert calls == begun
+    # The calls in flight ended, and their outcome is on disk; no later intent is.
+    assert fact(account, "role") == ROLE
+    assert account.state().record("role_policy") is None
+    assert statuses(account) == {CREATED}
+    assert unrecorded(account) == []
+    assert account.up()["role"] == "updated"
+    assert standing(account) == STACK
+
+
+def statuses(account: Account) -> set[str]:
+    return {record["status"] for record in account.state().resources.values()}
+
+
+@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
+def test_a_mood_is_waited_out_wherever_it_meets_a_change(account: Account, mood: Any) -> None:
+    """Each is answered once, at each create, change and deletion of a whole life."""
+    moody: set[str] = set()
+
+    def be_moody(call: Call) -> Any:
+        place = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s:.60}"
+        if not call.mutating or place in moody:
+            return None
+        moody.add(place)
+        return refusal(409, mood.code, f"Well: {mood.words[0]}.")
+
+    with account.calls.watched(be_moody):
+        account.up()
+        assert standing(account) == STACK
+        result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_what_is_not_named_is_not_waited_for() -> None:
+    for code, message in (
+        ("ResourceConflictException", "Function already exist: shop-signInFunction"),
+        ("ResourceConflictException", "The statement id (cogauth) provided already exists."),
+        ("ConflictException", "Another resource with the same parent already has this name"),
+        ("InvalidParameterValueException", "Unsupported runtime"),
+        ("AccessDeniedException", "no"),
+        ("ServiceException", "500"),
+    ):
+        error = ClientError({"Error": {"Code": code, "Message": message}}, "CreateThing")
+        assert passing(error) is None
+
+
+def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
+    account: Account,
+) -> None:
+    away, ctx = account.folder.with_name("away"), account.context()
+
+    def take_away(call: Call) -> None:
+        if call.operation == "CreateUserPool":
+            # Whoever writes the state file sees the one or the other.
+            with ctx.state._lock:  # noqa: SLF001
+                account.folder.rename(away)
+                account.folder.touch()
+
+    watched = account.calls.watched(after=take_away)
+    with watched, pytest.raises(CogauthError, match="can't be written"):
+        engine.up(ctx, Silent())
+    # What was made is not lost: each intent was on disk.
+    account.folder.unlink()
+    away.rename(account.folder)
+    assert account.up()["user_pool"] == "adopted"
+    assert standing(account) == STACK
+
+
+def test_an_interrupted_down_tells_what_could_not_be_deleted_until_then(account: Account) -> None:
+    account.up()
+
+    def refuse_and_stop(call: Call) -> Any:
+        if call.operation != "DeleteUserPool":
+            return None
+        account.time.set()
+        return refusal(400, "InvalidParameterException", "It is protected.")
+
+    told = pytest.raises(KeyboardInterrupt, match=r"user pool failed: .*It is protected")
+    with told, account.calls.watched(refuse_and_stop):
+        account.down()
+    assert account.down().problems == []
+    assert account.left() == []

@@ -1,0 +1,552 @@
+"""A state file that was lost or damaged is written anew, from what stands in the account."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cogauth import engine
+from cogauth.errors import CogauthError
+from cogauth.local.process import FOLDER
+from cogauth.settings import Settings
+from cogauth.steps import RESOURCES
+from cogauth.steps.lambda_ import package
+from support.local_aws import client
+from support.world import all_that_stands, inventory, portrait, standing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cogauth.record.state import State
+    from support.account import Account
+    from support.calls import Call
+    from support.commands import Cli
+
+PASSWORD = "Correct-Horse-7"
+# Each setting as it isn't by default, but for --power-user: what that attaches hides the rest.
+CHOICES = [
+    *("--tier", "PLUS", "--password-min-length", "9", "--password-require", "lower,digit"),
+    *("--runtime", "python3.13", "--architecture", "x86_64"),
+    *("--sign-in-memory", "640", "--sign-in-timeout", "12"),
+    *("--auto-confirm-memory", "192", "--auto-confirm-timeout", "4"),
+    *("--path", "/enter", "--stage", "v1", "--throttle-rate", "7.5", "--throttle-burst", "11"),
+]
+OTHERS = [
+    *("--password-require", "none", "--path", "/log-in_2.x", "--stage", "a_b-c"),
+    *("--throttle-rate", "0.5", "--throttle-burst", "6", "--power-user"),
+    *("--cors-origin", "https://app.example"),
+]
+
+
+@pytest.fixture
+def here(cli: Cli, endpoint: str, tmp_path: Path) -> Cli:
+    """A command line whose stack has a name of its own."""
+    cli.env.update(COGAUTH_STACK=tmp_path.name[-30:], COGAUTH_ENDPOINT_URL=endpoint)
+    return cli
+
+
+def stack_of(cli: Cli) -> str:
+    return cli.env["COGAUTH_STACK"]
+
+
+def state_of(cli: Cli) -> Path:
+    return cli.state.with_name(f"{stack_of(cli)}.json")
+
+
+def stands(cli: Cli) -> dict[str, list[Any]]:
+    return standing(cli.env["COGAUTH_ENDPOINT_URL"], stack_of(cli))
+
+
+def of_cli(cli: Cli, service: str) -> Any:
+    return client(service, cli.env["COGAUTH_ENDPOINT_URL"])
+
+
+def recoverable(state: Path) -> Any:
+    """Return what a state file says, but for what isn't known once it is lost."""
+    found = json.loads(state.read_text())
+    for record in found["resources"].values():
+        del record["since"]
+    # Whether the API was changed since it was deployed isn't known.
+    found["resources"]["deployment"]["status"] = "outdated"
+    return found
+
+
+# ---- Lost
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("choices", [[], CHOICES, OTHERS], ids=["defaults", "choices", "others"])
+def test_a_lost_state_file_comes_back_as_it_was(here: Cli, choices: list[str]) -> None:
+    here.run("up", *choices).must()
+    lost = recoverable(state_of(here))
+    before = portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here))
+    state_of(here).unlink()
+
+    recovered = here.run("recover", "--json").must()
+    found = json.loads(state_of(here).read_text())
+    assert recovered.document == {
+        "stack": stack_of(here),
+        "stack_id": lost["stack_id"],
+        "state_file": f".cogauth/{stack_of(here)}.json",
+        "found": [
+            {"step": RESOURCES[key].step.name, "resource": key, "id": record["id"]}
+            for key, record in found["resources"].items()
+        ],
+    }
+    assert state_of(here).stat().st_mode & 0o777 == 0o600
+    assert found == lost
+
+    up = here.run("up", "--json").must().document
+    changed = {step["step"] for step in up["steps"] if step["action"] != "unchanged"}
+    assert changed == {"deployment"}
+    assert portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here)) == before
+    again = here.run("up", "--json").must().document
+    assert {step["action"] for step in again["steps"]} == {"unchanged"}
+    if "--power-user" not in choices:  # this local AWS has no such managed policy
+        here.login("ann", PASSWORD).must()
+    here.run("down", "--yes").must()
+    assert stands(here) == {}
+
+
+@pytest.mark.local
+def test_down_right_after_recover_leaves_nothing(here: Cli) -> None:
+    here.run("up", "--path", "/enter").must()
+    state_of(here).unlink()
+    recovered = here.run("recover").must()
+    assert f"cogauth recover: the stack {stack_of(here)}, " in recovered.err
+    assert re.search(rf"role +{re.escape(stack_of(here))}-LambdaAuthRole", recovered.out)
+    assert f"Next: cogauth up --stack {stack_of(here)}" in recovered.out
+    assert here.run("down", "--yes", "--json").must().document["remaining"] == []
+    assert stands(here) == {}
+
+
+@pytest.mark.local
+def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> None:
+    up = cli.run("up", "--local", "--region", "us-east-1", "--json").must().document
+    lost = recoverable(cli.state)
+    cli.state.unlink()
+    # Another one there doesn't hide it.
+    cli.run("up", "--local", "--stack", "other", "--region", "us-east-1").must()
+    bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": ""}
+    recovered = cli.run("recover", **bare).must()
+    assert f"on the local AWS at {up['endpoint_url']}" in recovered.err
+    assert json.loads(cli.state.read_text()) == lost
+    again = cli.run("up", "--json", **bare).must().document
+    assert again["stack_id"] == up["stack_id"]
+    assert again["sign_in_url"] == up["sign_in_url"]
+    cli.login("ann", PASSWORD, **bare).must()
+    cli.run("down", "--yes", **bare).must()
+    cli.run("down", "--stack", "other", "--yes", **bare).must()
+    assert [path.name for path in (cli.folder / ".cogauth").iterdir()] in ([], [FOLDER])
+
+
+@pytest.mark.local
+def test_where_nothing_stands_it_says_so(here: Cli) -> None:
+    failed = here.run("recover", "--json").must(1)
+    account = "Nothing in account 000000000000, region eu-central-1 carries the tag"
+    assert failed.document["error"].startswith(f"{account} cogauth:stack = {stack_of(here)}")
+    assert account in failed.err
+    there = f"--stack {stack_of(here)} --endpoint-url {here.env['COGAUTH_ENDPOINT_URL']}"
+    assert f"'cogauth up {there}' makes a stack" in failed.err
+    assert not state_of(here).exists()
+
+
+# ---- Damaged, or sound
+
+
+@pytest.mark.local
+def test_a_damaged_state_file_is_kept_beside_the_new_one(here: Cli) -> None:
+    here.run("up").must()
+    sound = json.loads(state_of(here).read_text())
+    kept: list[bytes] = []
+    for damaged in (state_of(here).read_bytes()[:-40], b"\x00\xff" * 100, b""):
+        state_of(here).write_bytes(damaged)
+        refused = here.run("up").must(1)
+        assert "is damaged" in refused.err
+        assert "cogauth recover" in refused.err
+        assert state_of(here).read_bytes() == damaged
+        done = here.run("recover").must()
+        kept.append(damaged)
+        copies = sorted(state_of(here).parent.glob("*.damaged-*"))
+        assert [copy.read_bytes() for copy in copies] == kept
+        assert str(copies[-1].relative_to(here.folder)) in done.err
+        assert json.loads(state_of(here).read_text())["stack_id"] == sound["stack_id"]
+    here.run("down", "--yes").must()
+    assert stands(here) == {}
+    assert len(list(state_of(here).parent.glob("*.damaged-*"))) == 3
+
+
+@pytest.mark.local
+def test_a_damaged_file_of_no_stack_stays_where_it_is(here: Cli) -> None:
+    state_of(here).parent.mkdir()
+    state_of(here).write_bytes(b"{")
+    assert "Nothing in account" in here.run("recover").must(1).err
+    found = state_of(here).parent.iterdir()
+    assert {path.name: path.read_bytes() for path in found} == {state_of(here).name: b"{"}
+
+
+@pytest.mark.local
+def test_a_sound_state_file_of_another_stack_is_not_taken_for_a_damaged_one(here: Cli) -> None:
+    here.run("up").must()
+    state = json.loads(state_of(here).read_text())
+    other = state_of(here).with_name("other.json")
+    other.write_text(json.dumps({**state, "stack": "other"}))
+    before = other.read_bytes()
+    refused = here.run("recover", "--state", str(other)).must(1)
+    assert f"is of the stack other, not of {stack_of(here)}" in refused.err
+    assert other.read_bytes() == before
+    assert not list(other.parent.glob("*.damaged-*"))
+    here.run("down", "--yes").must()
+
+
+@pytest.mark.local
+def test_a_sound_state_file_is_refused_and_untouched(here: Cli) -> None:
+    here.run("up").must()
+    before = state_of(here).read_bytes(), state_of(here).stat()
+    world = stands(here)
+    refused = here.run("recover").must(2)
+    assert "is there and sound: there is nothing to recover" in refused.err
+    after = state_of(here).read_bytes(), state_of(here).stat()
+    assert after[0] == before[0]
+    assert (after[1].st_ino, after[1].st_mtime_ns) == (before[1].st_ino, before[1].st_mtime_ns)
+    assert stands(here) == world
+    here.run("down", "--yes").must()
+
+
+# ---- Whose it is
+
+
+@pytest.mark.local
+def test_of_several_stacks_of_one_name_one_is_chosen(here: Cli) -> None:
+    """The other is what somebody who lost the name to us left behind."""
+    cognito = of_cli(here, "cognito-idp")
+    other = "00000000-0000-4000-8000-000000000000"
+    pool = cognito.create_user_pool(
+        PoolName=stack_of(here),
+        UserPoolTags={"cogauth:stack": stack_of(here), "cogauth:stack-id": other},
+    )["UserPool"]["Id"]
+    described = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    refused = here.run("up").must(1)
+    assert other in refused.err
+    # The tag is only put there once ours stands: two people at the same moment.
+    cognito.untag_resource(ResourceArn=described["Arn"], TagKeys=["cogauth:stack"])
+    here.run("up").must()
+    ours = json.loads(state_of(here).read_text())
+    cognito.tag_resource(ResourceArn=described["Arn"], Tags={"cogauth:stack": stack_of(here)})
+    state_of(here).unlink()
+
+    several = here.run("recover").must(1)
+    assert f"Several stacks have the name {stack_of(here)}" in several.err
+    assert other in several.err
+    assert ours["stack_id"] in several.err
+    assert "--stack-id" in several.err
+    assert not state_of(here).exists()
+    nobody = here.run("recover", "--stack-id", "11111111-0000-4000-8000-000000000000").must(1)
+    assert "11111111-0000-4000-8000-000000000000" in nobody.err
+
+    chosen = here.run("recover", "--stack-id", ours["stack_id"], "--json").must().document
+    assert chosen["stack_id"] == ours["stack_id"]
+    assert pool not in state_of(here).read_text()
+    here.run("up").must()
+    here.run("down", "--yes").must()
+    assert [found["Id"] for found in stands(here)["pool"]] == [pool]
+    now = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    assert _undated(now) == _undated(described)
+
+    left = here.run("recover", "--json").must().document
+    assert left["stack_id"] == other
+    assert [entry["id"] for entry in left["found"]] == [pool]
+    here.run("down", "--yes").must()
+    assert stands(here) == {}
+
+
+def _undated(pool: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in pool.items() if not key.endswith("Date")}
+
+
+@pytest.mark.local
+def test_what_is_not_ours_is_neither_recorded_nor_touched(here: Cli) -> None:
+    """A pool and an API of the very same name; the rest of similar ones, for names are unique."""
+    stack, (iam, lambda_, logs, api, cognito) = (
+        stack_of(here),
+        (of_cli(here, name) for name in ("iam", "lambda", "logs", "apigateway", "cognito-idp")),
+    )
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}],
+    }
+    pool = cognito.create_user_pool(PoolName=stack, UserPoolTags={"team": "billing"})["UserPool"]
+    cognito.create_user_pool_client(UserPoolId=pool["Id"], ClientName=stack)
+    rest_api = api.create_rest_api(name=stack, tags={"team": "billing"})["id"]
+    names = [f"{stack}-LambdaAuthRole2", f"x{stack}-LambdaAuthRole"]
+    for name in names:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="cogauth", PolicyDocument=json.dumps(policy))
+    functions = [f"{stack}-signInFunction2", f"{stack}-autoConfirmUserFunctio"]
+    for name in functions:
+        lambda_.create_function(
+            FunctionName=name,
+            Role=f"arn:aws:iam::000000000000:role/{names[0]}",
+            Runtime="python3.13",
+            Handler="app.handler",
+            Code={"ZipFile": package("auto_confirm")},
+            Tags={"cogauth:stack": f"{stack}2", "cogauth:stack-id": "theirs"},
+        )
+        lambda_.get_waiter("function_active_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+        logs.create_log_group(logGroupName=f"/aws/lambda/{name}")
+    resource = api.get_resources(restApiId=rest_api)["items"][0]["id"]
+    api.put_method(
+        restApiId=rest_api, resourceId=resource, httpMethod="POST", authorizationType="NONE"
+    )
+
+    def theirs() -> str:
+        described = [
+            cognito.describe_user_pool(UserPoolId=pool["Id"])["UserPool"],
+            cognito.list_user_pool_clients(UserPoolId=pool["Id"])["UserPoolClients"],
+            api.get_rest_api(restApiId=rest_api),
+            api.get_resources(restApiId=rest_api, embed=["methods"])["items"],
+            [iam.get_role(RoleName=name)["Role"] for name in names],
+            [iam.get_role_policy(RoleName=name, PolicyName="cogauth") for name in names],
+            [lambda_.get_function(FunctionName=name)["Configuration"] for name in functions],
+            [
+                lambda_.list_tags(Resource=f"arn:aws:lambda:eu-central-1:000000000000:function:{n}")
+                for n in functions
+            ],
+            [
+                group
+                for name in functions
+                for group in logs.describe_log_groups()["logGroups"]
+                if group["logGroupName"] == f"/aws/lambda/{name}"
+            ],
+        ]
+        for one in _dicts(described):
+            one.pop("ResponseMetadata", None)
+        return json.dumps(described, default=str)
+
+    before, all_before = theirs(), set(all_that_stands(here.env["COGAUTH_ENDPOINT_URL"]))
+    here.run("up").must()
+    assert theirs() == before
+    state_of(here).unlink()
+    here.run("recover").must()
+    assert theirs() == before
+    recorded = state_of(here).read_text()
+    for identifier in (pool["Id"], rest_api, *names, *functions):
+        assert f'"{identifier}"' not in recorded
+    here.run("up").must()
+    assert theirs() == before
+    here.run("down", "--yes").must()
+    assert theirs() == before
+    assert set(all_that_stands(here.env["COGAUTH_ENDPOINT_URL"])) == all_before
+    assert "Nothing in account" in here.run("recover").must(1).err
+
+    cognito.delete_user_pool(UserPoolId=pool["Id"])
+    api.delete_rest_api(restApiId=rest_api)
+    for name in functions:
+        lambda_.delete_function(FunctionName=name)
+        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+    for name in names:
+        iam.delete_role_policy(RoleName=name, PolicyName="cogauth")
+        iam.delete_role(RoleName=name)
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+    return [one for each in inner for one in _dicts(each)] + (
+        [found] if isinstance(found, dict) else []
+    )
+
+
+# ---- Half of a stack, on moto
+
+
+class CutOffError(BaseException):
+    """The run ends here, as if it were killed."""
+
+
+def cut_off(account: Account, run: Any, after: int) -> bool:
+    """Run until so many mutating calls have taken effect; say whether it was cut off."""
+    made: list[Call] = []
+
+    def before(call: Call) -> None:
+        if call.mutating and len(made) == after:
+            raise CutOffError
+        if call.mutating:
+            made.append(call)
+
+    with account.calls.watched(before):
+        try:
+            run()
+        except CutOffError:
+            return True
+    return False
+
+
+def recovered(account: Account, stack_id: str | None = None) -> State:
+    """Run `recover`, and see that it changes nothing in AWS."""
+    with account.calls.watched() as calls:
+        state = account.recover(stack_id)
+    assert [call.operation for call in calls if call.mutating] == []
+    return state
+
+
+def steps_to_test(request: pytest.FixtureRequest, total: int) -> range:
+    return range(1, total, 1 if request.config.getoption("--all-faults") else 9)
+
+
+@pytest.mark.parametrize("ending", ["up", "down"])
+def test_a_half_made_stack_is_recovered(
+    account: Account, request: pytest.FixtureRequest, ending: str
+) -> None:
+    with account.calls.watched() as calls:
+        account.up()
+    total = sum(call.mutating for call in calls)
+    clean = inventory(account.session)
+    account.down()
+    assert total > 30
+    for after in steps_to_test(request, total):
+        assert cut_off(account, account.up, after)
+        stack_id = account.state().stack_id
+        account.path().unlink()
+        assert recovered(account).stack_id == stack_id
+        if ending == "up":
+            account.up()
+            assert inventory(account.session) == clean, after
+        result = account.down()
+        assert (result.remaining, result.problems) == ([], []), after
+        assert account.left() == [], after
+
+
+@pytest.mark.parametrize("ending", ["up", "down"])
+def test_what_a_cut_off_down_left_is_recovered(account: Account, ending: str) -> None:
+    account.up()
+    clean = inventory(account.session)
+    account.down()
+    after = 1
+    while True:
+        account.up(confirm=lambda _what: None)
+        if not cut_off(account, account.down, after):
+            break
+        account.path().unlink()
+        recovered(account)
+        if ending == "up":
+            account.up()
+            assert inventory(account.session) == clean, after
+        result = account.down()
+        assert (result.remaining, result.problems) == ([], []), after
+        assert account.left() == [], after
+        after += 1
+    assert after > 6
+
+
+def test_an_empty_account_has_nothing_to_recover(account: Account) -> None:
+    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop"):
+        recovered(account)
+    assert not account.path().exists()
+
+
+@pytest.mark.parametrize("power_user", [False, True])
+def test_every_setting_is_read_off_what_stands(
+    account: Account, managed_policies: None, *, power_user: bool
+) -> None:
+    del managed_policies
+    settings = replace(
+        Settings(),
+        tier="ESSENTIALS",
+        password_min_length=14,
+        password_require=("digit", "upper"),
+        power_user=power_user,
+        runtime="python3.12",
+        architecture="x86_64",
+        sign_in_memory=1024,
+        sign_in_timeout=29,
+        auto_confirm_memory=256,
+        auto_confirm_timeout=5,
+        path="/open.sesame",
+        stage="prod",
+        throttle_rate=0.5,
+        throttle_burst=3,
+        cors_origins=("http://localhost:3000", "https://app.example"),
+    )
+    account.up(**vars(settings))
+    account.path().unlink()
+    found = recovered(account).settings
+    assert replace(found, password_require=()) == replace(settings, password_require=())
+    assert set(found.password_require) == set(settings.password_require)
+    actions = account.up()
+    assert {step for step, action in actions.items() if action != "unchanged"} == {"deployment"}
+    account.down()
+    assert account.left() == []
+
+
+def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Account) -> None:
+    """Neither while the stack's own stands nor after somebody deleted it."""
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": account.state().fact("rest_api", "id")}
+    root = account.state().fact("rest_api", "root")
+    theirs: dict[str, Any] = {}
+    for part in ("a0", "zz"):
+        made = api.create_resource(**place, parentId=root, pathPart=part)
+        theirs[part] = {**place, "resourceId": made["id"], "httpMethod": "POST"}
+        api.put_method(**theirs[part], authorizationType="AWS_IAM")
+        api.put_integration(
+            **theirs[part],
+            type="HTTP_PROXY",
+            integrationHttpMethod="POST",
+            uri="https://orders.example",
+        )
+
+    def of_theirs() -> list[Any]:
+        methods = [api.get_method(**each) for each in theirs.values()]
+        return [(one["authorizationType"], one["methodIntegration"]["uri"]) for one in methods]
+
+    before = of_theirs()
+    for delete in (False, True):
+        if delete:
+            sign_in = account.state().fact("sign_in_resource", "id")
+            api.delete_resource(**place, resourceId=sign_in)
+        account.path().unlink()
+        assert recovered(account).settings.path == "/signin"
+        account.up(confirm=lambda _: None)
+        assert of_theirs() == before
+
+
+def test_a_setting_that_no_stack_can_have_is_left_out_and_named(account: Account) -> None:
+    account.up()
+    function = account.state().fact("sign_in_function", "id")
+    account.client("lambda").update_function_configuration(FunctionName=function, Timeout=60)
+    account.path().unlink()
+    state = account.new_state()
+    (told,) = engine.recover(account.context_of(state))
+    assert "The sign in function has another sign in timeout than cogauth takes: 60." in told
+    assert f"'cogauth up{state.options}' sets it to 10" in told
+    state.save()
+    assert account.up()["sign_in_function"] == "updated"
+    found = account.client("lambda").get_function_configuration(FunctionName=function)
+    assert found["Timeout"] == 10
+
+
+@pytest.mark.parametrize(
+    "text", ["../../x", "", "x\x1b[2J", "8F1D2C9A-6D54-4C1E-9B57-0D0A5C1F3E21"]
+)
+def test_a_tag_that_is_no_stacks_id_is_nobodys(account: Account, text: str) -> None:
+    tags = {"cogauth:stack": "shop", "cogauth:stack-id": text}
+    account.client("cognito-idp").create_user_pool(PoolName="shop", UserPoolTags=tags)
+    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop"):
+        recovered(account)
+    assert not account.path().exists()

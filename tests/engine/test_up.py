@@ -1,0 +1,1226 @@
+"""Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from cogauth import engine
+from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
+from cogauth.record.records import CREATED, CREATING
+from cogauth.steps import RESOURCES, STEPS
+from support.account import Account
+from support.calls import Call, refusal
+from support.faults import StoppedError
+from support.stacks import (
+    AUTO_CONFIRM,
+    AUTO_CONFIRM_LOGS,
+    AUTO_CONFIRM_ROLE,
+    OTHER_TRUST,
+    ROLE,
+    SIGN_IN,
+    SIGN_IN_LOGS,
+    STACK,
+    STEP_NAMES,
+    UNCHANGED,
+    configuration,
+    delete_api,
+    delete_pool,
+    description,
+    fact,
+    function,
+    mutations,
+    pool,
+    stage,
+    standing,
+    throttle,
+    update_pool,
+    without_metadata,
+)
+
+# ---- up
+
+
+def test_up_makes_exactly_one_of_each(account: Account) -> None:
+    assert account.up() == dict.fromkeys(STEP_NAMES, "created")
+    assert standing(account) == STACK
+
+
+def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> None:
+    account.up()
+    state, unwanted = account.state(), set()
+    for step in STEPS:
+        for resource in step.resources:
+            record = state.record(resource.key)
+            if not resource.wanted(account.context()):
+                assert record is None
+                unwanted.add(resource.key)
+            else:
+                assert record is not None
+                assert record["status"] == CREATED
+                assert record["id"]
+    assert "power_user_attachment" in unwanted
+    assert len(unwanted) == 7
+
+
+def test_a_second_up_changes_nothing_and_says_so(account: Account) -> None:
+    account.up()
+    before, text = standing(account), account.path().read_text()
+    with account.calls.watched() as calls:
+        assert account.up() == UNCHANGED
+    assert mutations(calls) == []
+    assert standing(account) == before
+    assert account.path().read_text() == text
+
+
+def test_two_stacks_stand_side_by_side(account: Account) -> None:
+    account.up("shop")
+    shop = standing(account)
+    account.up("shop2")
+    assert account.up("shop") == UNCHANGED
+    account.down("shop2")
+    assert standing(account) == shop
+
+
+# ---- settings changed on a stack that stands
+
+
+def password_policy(account: Account) -> dict[str, Any]:
+    policy: dict[str, Any] = pool(account)["Policies"]["PasswordPolicy"]
+    return policy
+
+
+CHANGED_SETTINGS: list[
+    tuple[dict[str, Any], set[str], list[str], Callable[[Account], Any], Any]
+] = [
+    (
+        {"sign_in_memory": 1024},
+        {"sign_in_function"},
+        ["UpdateFunctionConfiguration"],
+        lambda account: function(account, SIGN_IN)["MemorySize"],
+        1024,
+    ),
+    (
+        {"auto_confirm_timeout": 5},
+        {"auto_confirm_function"},
+        ["UpdateFunctionConfiguration"],
+        lambda account: function(account, AUTO_CONFIRM)["Timeout"],
+        5,
+    ),
+    (
+        {"runtime": "python3.13"},
+        {"sign_in_function", "auto_confirm_function"},
+        ["UpdateFunctionConfiguration"] * 2,
+        lambda account: {function(account, name)["Runtime"] for name in (SIGN_IN, AUTO_CONFIRM)},
+        {"python3.13"},
+    ),
+    (
+        {"throttle_rate": 5.0},
+        {"deployment"},
+        ["UpdateStage"],
+        throttle,
+        [(5.0, 40)],
+    ),
+    (
+        {"throttle_rate": 2.5, "throttle_burst": 7},
+        {"deployment"},
+        ["UpdateStage"],
+        throttle,
+        [(2.5, 7)],
+    ),
+    (
+        {"tier": "ESSENTIALS"},
+        {"user_pool"},
+        ["UpdateUserPool"],
+        lambda account: pool(account)["UserPoolTier"],
+        "ESSENTIALS",
+    ),
+    (
+        # The function's message quotes the policy.
+        {"password_min_length": 12, "password_require": ("lower", "digit")},
+        {"user_pool", "sign_in_function"},
+        ["UpdateUserPool", "UpdateFunctionConfiguration"],
+        lambda account: (
+            password_policy(account)["MinimumLength"],
+            password_policy(account)["RequireSymbols"],
+            password_policy(account)["RequireNumbers"],
+            function(account, SIGN_IN)["Environment"]["Variables"]["PASSWORD_POLICY"],
+        ),
+        (
+            12,
+            False,
+            True,
+            "at least 12 characters, with a lower-case letter and a digit",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("choices", "steps", "operations", "look", "wanted"),
+    CHANGED_SETTINGS,
+    ids=[",".join(case[0]) for case in CHANGED_SETTINGS],
+)
+def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: PLR0913, PLR0917 a table's row
+    account: Account,
+    choices: dict[str, Any],
+    steps: set[str],
+    operations: list[str],
+    look: Callable[[Account], Any],
+    wanted: Any,
+) -> None:
+    account.up()
+    before = standing(account), stage(account)["deploymentId"]
+    assert look(account) != wanted
+    with account.calls.watched() as calls:
+        actions = account.up(**choices)
+    assert {step for step, action in actions.items() if action == "updated"} == steps
+    assert set(actions.values()) == {"updated", "unchanged"}
+    assert mutations(calls) == operations
+    assert look(account) == wanted
+    # None of these is part of the API, so its deployment serves on.
+    assert (standing(account), stage(account)["deploymentId"]) == before
+    assert account.up() == UNCHANGED
+
+
+def test_a_setting_is_on_disk_before_anything_is_changed(account: Account) -> None:
+    account.up()
+
+    def stop(call: Call) -> None:
+        if call.mutating:
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(stop):
+        account.up(throttle_rate=3.0)
+    assert account.up()["deployment"] == "updated"
+    assert throttle(account) == [(3.0, 40)]
+
+
+def test_a_setting_of_a_run_that_touched_nothing_is_forgotten(account: Account) -> None:
+    account.up()
+    before = account.path().read_text()
+
+    def deny(call: Call) -> Any:
+        denied = call.operation == "DescribeUserPool"
+        return refusal(400, "AccessDeniedException") if denied else None
+
+    told = pytest.raises(CogauthError, match=r"Nothing was touched: run the same command again\.$")
+    with account.calls.watched(deny), told:
+        account.up(throttle_rate=3.0)
+    assert account.path().read_text() == before
+    account.grow_old()
+    delete_pool(account)
+    before = account.path().read_text()
+    with pytest.raises(UsageError, match="Nothing was touched"):
+        account.up(throttle_rate=3.0)
+    assert account.path().read_text() == before
+
+
+def test_power_user_on_and_off(account: Account, managed_policies: None) -> None:
+    del managed_policies
+    account.up()
+    assert account.up(power_user=True) == {**UNCHANGED, "role": "updated"}
+    assert standing(account) == sorted([*STACK, "attached AmazonCognitoPowerUser"])
+    assert account.up() == UNCHANGED
+    assert account.up(power_user=False) == {**UNCHANGED, "role": "updated"}
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_power_user_from_the_start_goes_with_the_stack(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    assert not account.down().problems
+    assert account.left() == []
+
+
+@pytest.mark.parametrize("standing_before", [False, True])
+def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
+    account: Account, managed_policies: None, *, standing_before: bool
+) -> None:
+    del managed_policies
+    if standing_before:
+        account.up()
+
+    def stop(call: Call) -> None:
+        if call.operation == "AttachRolePolicy":
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+        account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_power_user_taken_back_after_its_attaching_was_interrupted(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up()
+
+    def stop(call: Call) -> None:
+        if call.operation == "AttachRolePolicy":
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+        account.up(power_user=True)
+    assert "attached AmazonCognitoPowerUser" in standing(account)
+    account.up(power_user=False)
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
+    account: Account,
+) -> None:
+    account.up()
+    former = stage(account)["deploymentId"]
+    account.client("apigateway").update_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "hello_resource"),
+        httpMethod="GET",
+        patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "NONE"}],
+    )
+    actions = account.up()
+    assert actions["protected_method"] == "updated"
+    assert actions["deployment"] in {"created", "updated"}
+    newest = stage(account)["deploymentId"]
+    assert newest != former
+    assert newest == fact(account, "deployment")
+    assert standing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+# ---- what was changed behind our back
+
+
+def put_back_retention(account: Account) -> None:
+    account.client("logs").put_retention_policy(logGroupName=SIGN_IN_LOGS, retentionInDays=1)
+
+
+def change_code(account: Account) -> None:
+    import io  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sign_in.py", "def handler(*_): return 'pwned'")
+    account.client("lambda").update_function_code(FunctionName=SIGN_IN, ZipFile=buffer.getvalue())
+
+
+def add_a_variable(account: Account) -> None:
+    configuration = function(account, SIGN_IN)["Environment"]["Variables"]
+    account.client("lambda").update_function_configuration(
+        FunctionName=SIGN_IN, Environment={"Variables": {**configuration, "DEBUG": "1"}}
+    )
+
+
+def remove_trigger(account: Account) -> None:
+    update_pool(account, LambdaConfig={})
+
+
+def point_trigger_elsewhere(account: Account) -> None:
+    update_pool(account, LambdaConfig={"PreSignUp": fact(account, "sign_in_function", "arn")})
+
+
+def weaken_passwords(account: Account) -> None:
+    update_pool(
+        account, Policies={"PasswordPolicy": {**password_policy(account), "MinimumLength": 6}}
+    )
+
+
+def close_sign_up(account: Account) -> None:
+    config = {**pool(account)["AdminCreateUserConfig"], "AllowAdminCreateUserOnly": True}
+    update_pool(account, AdminCreateUserConfig=config)
+
+
+def change_flows(account: Account) -> None:
+    account.client("cognito-idp").update_user_pool_client(
+        UserPoolId=fact(account, "user_pool"),
+        ClientId=fact(account, "app_client"),
+        ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        PreventUserExistenceErrors="LEGACY",
+    )
+
+
+def widen_role(account: Account) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    account.client("iam").put_role_policy(
+        RoleName=ROLE,
+        PolicyName="cogauth",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+
+
+def change_trust(account: Account) -> None:
+    account.client("iam").update_assume_role_policy(RoleName=ROLE, PolicyDocument=OTHER_TRUST)
+
+
+def widen_permission(account: Account) -> None:
+    lambda_ = account.client("lambda")
+    place = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
+    lambda_.remove_permission(**place)
+    lambda_.add_permission(
+        **place, Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+
+
+def remove_permission(account: Account) -> None:
+    account.client("lambda").remove_permission(
+        FunctionName=AUTO_CONFIRM, StatementId="cogauth-cognito-idp"
+    )
+
+
+def update_method(account: Account, resource: str, http_method: str, value: str) -> None:
+    account.client("apigateway").update_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, resource),
+        httpMethod=http_method,
+        patchOperations=[{"op": "replace", "path": "/authorizationType", "value": value}],
+    )
+
+
+def open_protected_method(account: Account) -> None:
+    update_method(account, "hello_resource", "GET", "NONE")
+
+
+def close_sign_in_method(account: Account) -> None:
+    update_method(account, "sign_in_resource", "POST", "AWS_IAM")
+
+
+def change_identity_source(account: Account) -> None:
+    patch = {"op": "replace", "path": "/identitySource", "value": "method.request.header.X"}
+    account.client("apigateway").update_authorizer(
+        restApiId=fact(account, "rest_api"),
+        authorizerId=fact(account, "authorizer"),
+        patchOperations=[patch],
+    )
+
+
+def change_template(account: Account) -> None:
+    account.client("apigateway").put_integration_response(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+        statusCode="500",
+        selectionPattern="never",
+        responseTemplates={"application/json": "$input.body"},
+    )
+
+
+def change_integration(account: Account) -> None:
+    account.client("apigateway").put_integration(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+        type="MOCK",
+    )
+
+
+def lift_throttle(account: Account) -> None:
+    account.client("apigateway").update_stage(
+        restApiId=fact(account, "rest_api"),
+        stageName="dev",
+        patchOperations=[
+            {
+                "op": "replace",
+                "path": "/~1signin/POST/throttling/rateLimit",
+                "value": "9999",
+            }
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("tamper", "step", "deployed"),
+    [
+        (put_back_retention, "sign_in_function", False),
+        (change_code, "sign_in_function", False),
+        (add_a_variable, "sign_in_function", False),
+        (remove_trigger, "trigger", False),
+        (point_trigger_elsewhere, "trigger", False),
+        (weaken_passwords, "user_pool", False),
+        (change_flows, "app_client", False),
+        (widen_role, "role", False),
+        (change_trust, "role", False),
+        (widen_permission, "rest_api", False),
+        (remove_permission, "trigger", False),
+        (open_protected_method, "protected_method", True),
+        (close_sign_in_method, "rest_api", True),
+        (change_identity_source, "authorizer", True),
+        (change_template, "rest_api", True),
+        (change_integration, "rest_api", True),
+        (lift_throttle, "deployment", False),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_up_restores_what_was_changed_behind_its_back(
+    account: Account, tamper: Callable[[Account], None], step: str, *, deployed: bool
+) -> None:
+    account.up()
+    before, former = configuration(account), stage(account)["deploymentId"]
+    tamper(account)
+    assert configuration(account) != before
+    actions = account.up()
+    changed = {name for name, action in actions.items() if action != "unchanged"}
+    assert changed == {step, "deployment"} if deployed else changed == {step}
+    assert configuration(account) == before
+    assert standing(account) == STACK
+    assert (stage(account)["deploymentId"] != former) == deployed
+    assert account.up() == UNCHANGED
+
+
+# ---- what was deleted behind our back
+
+
+def delete_client(account: Account) -> None:
+    account.client("cognito-idp").delete_user_pool_client(
+        UserPoolId=fact(account, "user_pool"), ClientId=fact(account, "app_client")
+    )
+
+
+def delete_role(account: Account) -> None:
+    account.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    account.client("iam").delete_role(RoleName=ROLE)
+
+
+def delete_role_policy(account: Account) -> None:
+    account.client("iam").delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+
+
+def delete_sign_in_function(account: Account) -> None:
+    account.client("lambda").delete_function(FunctionName=SIGN_IN)
+
+
+def delete_auto_confirm_function(account: Account) -> None:
+    account.client("lambda").delete_function(FunctionName=AUTO_CONFIRM)
+
+
+def delete_log_group(account: Account) -> None:
+    account.client("logs").delete_log_group(logGroupName=AUTO_CONFIRM_LOGS)
+
+
+def delete_resource(account: Account) -> None:
+    account.client("apigateway").delete_resource(
+        restApiId=fact(account, "rest_api"), resourceId=fact(account, "hello_resource")
+    )
+
+
+def delete_method(account: Account) -> None:
+    account.client("apigateway").delete_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+    )
+
+
+def delete_authorizer(account: Account) -> None:
+    # AWS refuses it while a method refers to it.
+    open_protected_method(account)
+    account.client("apigateway").delete_authorizer(
+        restApiId=fact(account, "rest_api"), authorizerId=fact(account, "authorizer")
+    )
+
+
+def delete_stage(account: Account) -> None:
+    account.client("apigateway").delete_stage(restApiId=fact(account, "rest_api"), stageName="dev")
+
+
+@pytest.mark.parametrize(
+    ("delete", "made"),
+    [
+        (delete_client, {"app_client"}),
+        # Lambda keeps a grant to the very role that a function was made with.
+        (delete_role, {"role", "sign_in_function", "rest_api"}),
+        (delete_role_policy, {"role"}),
+        (delete_sign_in_function, {"sign_in_function", "rest_api"}),
+        (delete_auto_confirm_function, {"auto_confirm_function", "trigger"}),
+        (delete_log_group, {"auto_confirm_function"}),
+        (delete_api, {"rest_api", "authorizer", "protected_method", "deployment"}),
+        (delete_resource, {"protected_method", "deployment"}),
+        (delete_method, {"rest_api", "deployment"}),
+        (delete_authorizer, {"authorizer", "protected_method", "deployment"}),
+        (delete_stage, {"deployment"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_up_makes_again_what_was_deleted_behind_its_back(
+    account: Account, delete: Callable[[Account], None], made: set[str]
+) -> None:
+    account.up()
+    delete(account)
+    actions = account.up()
+    changed = {step for step, action in actions.items() if action != "unchanged"}
+    # A new client's id goes into the sign-in function's environment.
+    assert changed - {"sign_in_function"} == made - {"sign_in_function"}
+    assert standing(account) == STACK
+    assert stage(account)["deploymentId"] == fact(account, "deployment")
+    variables = function(account, SIGN_IN)["Environment"]["Variables"]
+    assert variables["CLIENT_ID"] == fact(account, "app_client")
+    methods = configuration(account)["methods"]
+    assert methods[1]["authorizerId"] == fact(account, "authorizer")
+    assert account.up() == UNCHANGED
+    assert not account.down().problems
+    assert account.left() == []
+
+
+def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
+    account: Account,
+) -> None:
+    account.up()
+    former = fact(account, "user_pool")
+    delete_pool(account)
+    with account.calls.watched() as calls, pytest.raises(UsageError, match="users"):
+        account.up()
+    assert mutations(calls) == []
+    actions = account.up(confirm=lambda _lost: None)
+    arn = pool(account)["Arn"]
+    assert fact(account, "user_pool") != former
+    made = {step for step, action in actions.items() if action == "created"}
+    assert made >= {"user_pool", "app_client"}
+    assert standing(account) == STACK
+    described = configuration(account)
+    assert described["authorizers"][0]["providerARNs"] == [arn]
+    assert former not in json.dumps(described)
+    assert arn in json.dumps(described["policy"])
+    assert arn in json.dumps(described["statements"])
+
+
+def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
+    account.up()
+    close_sign_up(account)
+    assert account.up() == UNCHANGED
+    assert account.up(password_min_length=9)["user_pool"] == "updated"
+    assert pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+
+
+def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    theirs = api.create_deployment(**place, description="the owner's")["id"]
+    patch = [{"op": "replace", "path": "/deploymentId", "value": theirs}]
+    api.update_stage(**place, stageName="dev", patchOperations=patch)
+    assert account.up() == UNCHANGED
+    assert stage(account)["deploymentId"] == theirs
+
+
+def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account) -> None:
+    account.up()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    former = fact(account, "deployment")
+    api.create_stage(**place, stageName="prod", deploymentId=former)
+    change_template(account)
+    account.up()
+    assert fact(account, "deployment") != former
+    assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
+
+
+# ---- down
+
+
+def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:
+    account.up()
+    recorded = sorted(
+        (RESOURCES[key].step.name, record["id"])
+        for key, record in account.state().resources.items()
+    )
+    result = account.down()
+    assert account.left() == []
+    assert sorted((entry["step"], entry["id"]) for entry in result.deleted) == recorded
+    assert (result.already_gone, result.remaining, result.problems) == ([], [], [])
+    assert not account.path().exists()
+
+
+def test_down_twice_is_fine(account: Account) -> None:
+    account.up()
+    account.grow_old()
+    text = account.path().read_text()
+    account.down()
+    # As if the state file had come back from a copy.
+    account.path().write_text(text)
+    with account.calls.watched() as calls:
+        result = account.down()
+    assert mutations(calls) == []
+    assert (result.deleted, result.remaining, result.problems) == ([], [], [])
+    # All but the API's root path; a method's integration is a record of its own.
+    assert len(result.already_gone) == len(STACK) - 1 + 2
+    assert not account.path().exists()
+    assert account.down().already_gone == []
+
+
+def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
+    account.up()
+    delete_sign_in_function(account)
+    delete_pool(account)
+    result = account.down()
+    assert {(entry["step"], entry["id"]) for entry in result.already_gone} >= {
+        ("sign_in_function", SIGN_IN)
+    }
+    assert {entry["step"] for entry in result.already_gone} == {
+        "sign_in_function",
+        "rest_api",  # its permission on the function
+        "user_pool",
+        "app_client",
+        "trigger",
+    }
+    assert account.left() == []
+
+
+def down(account: Account, lines: list[str]) -> None:
+    ctx = account.context()
+    engine.down(ctx, engine.plan_down(ctx), lines.append)
+
+
+def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) -> None:
+    account.up()
+    api, pool = fact(account, "rest_api"), fact(account, "user_pool")
+    lines: list[str] = []
+    with account.calls.watched() as calls:
+        down(account, lines)
+    assert sorted(mutations(calls)) == [
+        "DeleteFunction",
+        "DeleteFunction",
+        "DeleteLogGroup",
+        "DeleteLogGroup",
+        "DeleteRestApi",
+        "DeleteRole",
+        "DeleteRole",
+        "DeleteRolePolicy",
+        "DeleteRolePolicy",
+        "DeleteUserPool",
+    ]
+    order = [line.rsplit(" ", 1)[1] for line in lines]
+    assert order[0] == api
+    assert order.index(SIGN_IN) < order.index(ROLE)
+    assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_ROLE)
+    assert order.index(SIGN_IN) < min(map(order.index, (pool, SIGN_IN_LOGS)))
+    assert order.index(AUTO_CONFIRM) < order.index(AUTO_CONFIRM_LOGS)
+
+
+def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) -> None:
+    account.up()
+    role = fact(account, "role", "arn")
+
+    def refuse(call: Call) -> Any:
+        its = call.operation == "DeleteRole" and call.sent["body"]["RoleName"] == ROLE
+        return refusal(403, "AccessDenied") if its else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert account.left() == [f"role {ROLE}"]
+    assert result.remaining == [{"step": "role", "id": ROLE}]
+    assert len(result.problems) == 1
+    assert "iam:DeleteRole" in result.problems[0]
+    assert account.state().fact("role", "arn") == role
+    assert list(account.state().resources) == ["role", "role_policy"]
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Account) -> None:
+    account.up()
+    began = account.time.now
+
+    def throttle_until_later(call: Call) -> Any:
+        early = account.time.now < began + 30
+        throttled = call.operation == "DeleteRestApi" and early
+        return refusal(429, "TooManyRequestsException") if throttled else None
+
+    with account.calls.watched(throttle_until_later):
+        result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+    assert 30 <= account.time.now - began < 60
+
+
+def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None:
+    account.up()
+
+    def pretend(call: Call) -> Any:
+        if call.operation != "DeleteUserPool":
+            return None
+        return refusal(200, "")[0], {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    with account.calls.watched(pretend):
+        result = account.down()
+    assert [entry["step"] for entry in result.remaining] == ["user_pool"]
+    assert account.left() == ["pool shop"]
+
+
+# ---- the journal
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"), [("CreateRole", "role"), ("CreateLogGroup", "sign_in_function")]
+)
+def test_a_lost_answer_that_botocore_retries_is_no_taken_name(
+    account: Account, operation: str, step: str
+) -> None:
+    """The second attempt is told that the name is taken, by what the first one made."""
+    lost: list[str] = []
+
+    def lose_first(request: Any, event_name: str, **_: Any) -> None:
+        del request
+        if event_name.endswith(operation) and not lost:
+            lost.append(operation)
+            raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-send", lose_first)
+    try:
+        actions = account.up()
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-send", lose_first)
+    assert lost == [operation]
+    assert actions[step] in {"created", "adopted"}
+    assert standing(account) == STACK
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        ("CreateUserPool", "user_pool"),
+        ("CreateUserPoolClient", "app_client"),
+        ("CreateRestApi", "rest_api"),
+        ("CreateAuthorizer", "authorizer"),
+    ],
+)
+def test_a_create_whose_name_is_not_unique_is_not_retried_blind(
+    account: Account, operation: str, step: str
+) -> None:
+    """A second attempt would leave a pool, client, API or authorizer that nobody recorded."""
+    sent: list[str] = []
+
+    def lose_all(event_name: str, **_: Any) -> None:
+        if event_name.endswith(f".{operation}"):
+            sent.append(operation)
+            raise ConnectionClosedError(endpoint_url="https://aws.invalid")
+
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-send", lose_all)
+    try:
+        with pytest.raises(CogauthError):
+            account.up()
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-send", lose_all)
+    assert sent == [operation]
+    assert account.up()[step] == "adopted"
+    assert standing(account) == STACK
+
+
+def test_throttled_creates_are_waited_out(account: Account) -> None:
+    refused: set[str] = set()
+
+    def once_each(call: Call) -> Any:
+        if not call.operation.startswith("Create") or call.operation in refused:
+            return None
+        refused.add(call.operation)
+        return refusal(429, "TooManyRequestsException")
+
+    with account.calls.watched(once_each):
+        account.up()
+    assert len(refused) >= 9
+    assert standing(account) == STACK
+
+
+def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        if call.operation != "CreateFunction" or account.time.now > 20:
+            return None
+        message = "The role defined for the function cannot be assumed by Lambda."
+        return refusal(400, "InvalidParameterValueException", message)
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert standing(account) == STACK
+    assert 20 < account.time.now < 40
+
+
+def test_a_role_that_never_becomes_assumable_is_given_up_with_a_reason(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        message = "The role defined for the function cannot be assumed by Lambda."
+        refused = call.operation == "CreateFunction"
+        return refusal(400, "InvalidParameterValueException", message) if refused else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError, match="cannot be assumed"):
+        account.up()
+    assert account.time.now < 300
+    assert not account.down().problems
+    assert account.left() == []
+
+
+def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -> None:
+    """While a create runs: its own intent is in the file, and the facts of all its step needs."""
+    creating = {
+        "CreateUserPool": ["user_pool"],
+        "CreateUserPoolClient": ["app_client"],
+        "CreateRole": ["auto_confirm_role", "role"],
+        "CreateFunction": ["auto_confirm_function", "sign_in_function"],
+        "CreateRestApi": ["rest_api"],
+        "CreateAuthorizer": ["authorizer"],
+        "CreateDeployment": ["deployment"],
+    }
+    resources = {resource.key: resource for step in STEPS for resource in step.resources}
+    seen: list[str] = []
+
+    def look(call: Call) -> None:
+        if call.operation not in creating:
+            return
+        keys = creating[call.operation]
+        sent = str(call.sent["body"]).lower()
+        here = next((key for key in keys if key[:4] in sent), keys[-1])
+        keys.remove(here)
+        records = account.state().resources
+        assert records[here]["status"] == CREATING
+        for need in filter(None, (*resources[here].depends_on, resources[here].parent)):
+            assert records[need]["status"] == CREATED
+        seen.append(here)
+
+    with account.calls.watched(look):
+        account.up(cors_origins=("https://app.example",))
+    assert len(seen) == 9
+
+
+def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
+    """Run `up` while AWS refuses some operations, each only when all of them are under way."""
+    together = threading.Barrier(len(codes))
+
+    def wait_and_refuse(model: Any, **_: Any) -> Any:
+        if model.name not in codes:
+            return None
+        together.wait(30)
+        return refusal(403, codes[model.name])
+
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-call", wait_and_refuse)
+    try:
+        with pytest.raises(CogauthError) as caught:
+            account.up()
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-call", wait_and_refuse)
+    return caught.value
+
+
+def test_all_that_failed_is_told(account: Account) -> None:
+    error = refuse_at_once(
+        account, {"CreateUserPool": "AccessDeniedException", "CreateRestApi": "LimitExceeded"}
+    )
+    first, second, last = sorted(error.lines)
+    assert first.startswith("Nothing is lost")
+    assert second.startswith("The step 'REST API' failed: A quota")
+    assert last.startswith("The step 'User pool' failed: AccessDenied")
+    assert isinstance(error.__cause__, ExceptionGroup)
+    assert account.up()["rest_api"] == "created"
+
+
+def test_what_failed_for_one_reason_is_told_once(account: Account) -> None:
+    expired = "ExpiredTokenException"
+    error = refuse_at_once(account, {"CreateUserPool": expired, "CreateRestApi": expired})
+    assert str(error).count("have expired") == 1
+    assert "'User pool'" in str(error)
+    assert "'REST API'" in str(error)
+
+
+def test_a_defect_is_raised_as_it_is_and_tells_what_else_failed(account: Account) -> None:
+    def break_down(call: Call) -> Any:
+        if call.operation == "CreateRole":
+            raise RuntimeError("a defect")
+
+    with account.calls.watched(break_down), pytest.raises(RuntimeError, match="a defect"):
+        account.up()
+
+
+def test_a_name_that_is_taken_is_told_even_if_something_else_stopped_the_run(
+    account: Account,
+) -> None:
+    def press_ctrl_c(call: Call) -> Any:
+        if call.operation == "CreateRole":
+            account.time.set()
+            return refusal(409, "EntityAlreadyExists", "Taken.")
+        return None
+
+    with account.calls.watched(press_ctrl_c), pytest.raises(CogauthError, match="Taken"):
+        account.up()
+    assert account.state().record("role") is None
+
+
+def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -> None:
+    """The first attempt may have taken effect, whatever the last one was told."""
+
+    def refuse(call: Call) -> Any:
+        if call.operation != "CreateRole":
+            return None
+        answer = refusal(403, "AccessDenied")
+        answer[1]["ResponseMetadata"]["RetryAttempts"] = 2
+        return answer
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError, match="iam:CreateRole"):
+        account.up()
+    record = account.state().record("role")
+    assert record is not None
+    assert record["status"] == CREATING
+    account.down()
+    assert account.left() == []
+
+
+def test_down_tells_what_failed_before_it_could_not_look_again(account: Account) -> None:
+    account.up()
+
+    denied = ["DeleteRole"]
+
+    def refuse(call: Call) -> Any:
+        if call.operation in denied:
+            # What was found before is deleted; what remains can't be seen.
+            denied.append("GetResources")
+            return refusal(403, "AccessDenied")
+        return None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.down()
+    assert "Deleting the role failed: AccessDenied (iam:DeleteRole)" in str(caught.value)
+    assert "Looking for what remains failed: AccessDenied" in str(caught.value)
+    assert account.down().problems == []
+
+
+def test_an_error_says_which_step_failed_why_and_how_to_go_on(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        denied = call.operation == "CreateAuthorizer"
+        return refusal(403, "AccessDeniedException", "Not you.") if denied else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.up()
+    text = str(caught.value)
+    for part in (
+        "Authorizer",
+        "apigateway:POST",
+        str(account.path()),
+        "cogauth up",
+        "cogauth down",
+    ):
+        assert part in text
+
+
+# ---- whose it is
+
+
+def make_foreign_role(account: Account) -> None:
+    account.client("iam").create_role(
+        RoleName=ROLE,
+        AssumeRolePolicyDocument=OTHER_TRUST,
+        Tags=[{"Key": "team", "Value": "billing"}],
+    )
+
+
+def make_foreign_group(account: Account) -> None:
+    account.client("logs").create_log_group(logGroupName=SIGN_IN_LOGS, tags={"team": "billing"})
+
+
+def make_foreign_function(account: Account) -> None:
+    role = account.client("iam").create_role(
+        RoleName="billing", AssumeRolePolicyDocument=OTHER_TRUST
+    )["Role"]["Arn"]
+    account.client("lambda").create_function(
+        FunctionName=AUTO_CONFIRM,
+        Role=role,
+        Runtime="python3.13",
+        Handler="app.handler",
+        Code={"ZipFile": b"zip"},
+        Tags={"cogauth:stack": "other", "cogauth:stack-id": "a-stack-id-of-theirs"},
+    )
+
+
+def delete_sign_in_log_group(account: Account) -> None:
+    logs = account.client("logs")
+    # moto keeps a deleted group's tags for the next one of its name.
+    logs.untag_log_group(logGroupName=SIGN_IN_LOGS, tags=["cogauth:stack", "cogauth:stack-id"])
+    logs.delete_log_group(logGroupName=SIGN_IN_LOGS)
+
+
+FOREIGN = [
+    (make_foreign_role, ROLE, "no cogauth tag"),
+    (make_foreign_group, SIGN_IN_LOGS, "no cogauth tag"),
+    (make_foreign_function, AUTO_CONFIRM, "a-stack-id-of-theirs"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
+    account: Account, make: Callable[[Account], None], name: str, owner: str
+) -> None:
+    make(account)
+    before = description(account)
+    with account.calls.watched() as calls, pytest.raises(NameConflictError) as caught:
+        account.up()
+    assert name in str(caught.value)
+    assert owner in str(caught.value)
+    assert mutations(calls) == []
+    account.down()
+    assert without_metadata(description(account)) == without_metadata(before)
+
+
+@pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
+    account: Account, make: Callable[[Account], None], name: str, owner: str
+) -> None:
+    taken: list[Any] = []
+
+    def take(call: Call) -> None:
+        if call.mutating and not taken:
+            make(account)
+            taken.append(without_metadata(description(account)))
+
+    with account.calls.watched(take), pytest.raises(NameConflictError) as caught:
+        account.up()
+    assert name in str(caught.value)
+    assert owner in str(caught.value)
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert without_metadata(description(account)) == taken[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "delete", "name"),
+    [
+        (make_foreign_role, delete_role, ROLE),
+        (make_foreign_group, delete_sign_in_log_group, SIGN_IN_LOGS),
+        (make_foreign_function, delete_auto_confirm_function, AUTO_CONFIRM),
+    ],
+    ids=["role", "log group", "function"],
+)
+def test_what_someone_else_put_in_our_resources_place_is_left_alone(
+    account: Account, make: Callable[[Account], None], delete: Callable[[Account], Any], name: str
+) -> None:
+    account.up()
+    delete(account)
+    make(account)
+    with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
+        account.up()
+    assert mutations(calls) == []
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert [entry["id"] for entry in result.not_ours] == [name]
+    assert any(name in words for words in result.left_alone)
+    assert any(name in left for left in account.left())
+
+
+def test_a_pool_and_an_api_of_the_same_name_are_left_alone(account: Account) -> None:
+    cognito, api = account.client("cognito-idp"), account.client("apigateway")
+    their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    their_api = api.create_rest_api(name="shop")["id"]
+    account.up()
+    assert fact(account, "user_pool") != their_pool
+    assert fact(account, "rest_api") != their_api
+    assert account.left().count("pool shop") == account.left().count("api shop") == 2
+    account.down()
+    assert account.left() == ["api shop", "pool shop"]
+    assert cognito.list_user_pools(MaxResults=60)["UserPools"][0]["Id"] == their_pool
+    assert api.get_rest_apis()["items"][0]["id"] == their_api
+
+
+@pytest.mark.parametrize("ending", ["up", "down"])
+def test_what_an_interrupted_create_may_have_left_is_not_mistaken_for_theirs(
+    account: Account, ending: str
+) -> None:
+    """The state file says only that a pool, or an API, may have been made: theirs was not."""
+    cognito, api = account.client("cognito-idp"), account.client("apigateway")
+    their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    their_api = api.create_rest_api(name="shop")["id"]
+
+    def stop_before(call: Call) -> None:
+        if call.operation in {"CreateUserPool", "CreateRestApi"}:
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(stop_before):
+        account.up()
+    if ending == "down":
+        account.down()
+        assert account.left() == ["api shop", "pool shop"]
+    if ending == "up":
+        account.up()
+        assert fact(account, "user_pool") != their_pool
+        assert fact(account, "rest_api") != their_api
+        account.down()
+    assert [each["Id"] for each in cognito.list_user_pools(MaxResults=9)["UserPools"]] == [
+        their_pool
+    ]
+    assert [each["id"] for each in api.get_rest_apis()["items"]] == [their_api]
+
+
+@pytest.mark.parametrize(("make", "name", "_owner"), FOREIGN, ids=["role", "log group", "function"])
+def test_a_name_that_is_taken_after_our_create_was_interrupted_is_theirs(
+    account: Account, make: Callable[[Account], None], name: str, _owner: str
+) -> None:
+    operation = {
+        make_foreign_role: "CreateRole",
+        make_foreign_group: "CreateLogGroup",
+        make_foreign_function: "CreateFunction",
+    }[make]
+
+    def stop_before(call: Call) -> None:
+        if call.operation == operation and name in str(call.sent["body"]):
+            raise StoppedError
+
+    with pytest.raises(StoppedError), account.calls.watched(stop_before):
+        account.up()
+    make(account)
+    theirs = without_metadata(description(account))
+    with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
+        account.up()
+    assert mutations(calls) == []
+    assert without_metadata(description(account)) == theirs
+    result = account.down()
+    assert (result.remaining, result.problems) == ([], [])
+    assert [entry for entry in account.left() if not entry.endswith(" billing")] == [
+        entry for entry in account.left() if entry.endswith(f" {name}")
+    ]
+    assert any(entry.endswith(f" {name}") for entry in account.left())
+
+
+def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> None:
+    account.up()
+    stack_id = account.state().stack_id
+    account.path().rename(account.folder / "elsewhere.json")
+    before = standing(account)
+    with account.calls.watched() as calls, pytest.raises(StateError) as caught:
+        account.up()
+    assert stack_id in str(caught.value)
+    assert f"cogauth recover --stack shop --state {account.path()}" in str(caught.value)
+    assert mutations(calls) == []
+    # Nor does the new, empty state file let `down` delete the other's stack.
+    account.down()
+    assert standing(account) == before
+
+
+def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> None:
+    account.up()
+    ctx = account.context()
+    found = list(engine.survey(ctx))
+    assert len(found) == 8
+    assert all(ctx.owns(finding.tags) for finding in found)
+    assert {finding.resource.step.name for finding in found if finding.resource.conflict} == {
+        "role",
+        "auto_confirm_role",
+        "sign_in_function",
+        "auto_confirm_function",
+    }
+
+
+def test_what_down_deletes_is_listed_before(account: Account) -> None:
+    account.up()
+    listed = [each.id for each in engine.plan_down(account.context()).doomed]
+    lines: list[str] = []
+    down(account, lines)
+    assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
+    assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)

@@ -1,0 +1,1144 @@
+"""A state file that somebody else wrote: refused, or not believed where it counts.
+
+What ``up``, ``down`` and ``detach`` do with what such a file names is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+import grp
+import itertools
+import json
+import os
+import pwd
+import re
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import botocore.session
+import pytest
+import requests
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from moto.backends import get_backend
+from moto.core.botocore_stubber import BotocoreStubber
+
+from cogauth import engine
+from cogauth.cli.local_stacks import local_stacks
+from cogauth.cli.options import Target
+from cogauth.client import token_store, tokens
+from cogauth.engine import Wanted
+from cogauth.errors import CogauthError, StateError
+from cogauth.record import forms
+from cogauth.record.files import beside
+from cogauth.record.lock import hold
+from cogauth.record.state import State, load
+from cogauth.record.trust import trusting
+from cogauth.settings import Settings
+from support.account import RESOURCES, Account
+from support.attached import Orders, attach, detach, ours
+from support.broken import COMMANDS
+from support.calls import READS
+from support.commands import KEYS, REGION, Cli, in_process, processes_of
+from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
+from support.local_aws import client
+from support.servers import (
+    ACCOUNT,
+    CALLER,
+    OWN_API,
+    STACK_ID,
+    Answer,
+    Fixed,
+    Request,
+    asks_for_the_api,
+    is_identity_call,
+)
+from support.stacks import description, without_metadata
+from support.state_files import whole_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.forker import Result
+
+is_root = os.geteuid() == 0
+PASSWORD = "Correct-Horse-7"
+NOBODY = 4711
+
+# The form of what is recorded
+
+
+@pytest.mark.usefixtures("managed_policies")
+def test_each_fact_that_up_records_has_a_form(account: Account) -> None:
+    account.up(power_user=True, cors_origins=("https://app.example",))
+    recorded = account.state().resources
+    assert set(forms.FACTS) == set(RESOURCES)
+    for key, record in recorded.items():
+        assert record.keys() - {"status", "since"} == forms.FACTS[key].keys()
+    assert set(recorded) == set(RESOURCES)
+
+
+def test_a_stack_of_another_partition_is_read_again(
+    moto_aws: None, clients: Callable[[str], Any], tmp_path: Path
+) -> None:
+    del moto_aws
+    account = Account(clients("us-gov-west-1"), tmp_path)
+    account.up()
+    assert account.state().fact("user_pool", "arn").startswith("arn:aws-us-gov:")
+    assert account.down().problems == []
+
+
+# By the service and the shape of its model: the form, and whether it is the model's own.
+MODELS = [
+    ("cognito-idp", "UserPoolIdType", forms.POOL_ID, True),
+    ("cognito-idp", "ClientIdType", forms.CLIENT_ID, True),
+    ("cognito-idp", "ClientNameType", forms.CLIENT_NAME, True),
+    ("cognito-idp", "ArnType", forms.ANY_ARN, True),
+    ("iam", "roleNameType", forms.ROLE_NAME, True),
+    ("iam", "policyNameType", forms.POLICY_NAME, True),
+    ("lambda", "StatementId", forms.STATEMENT_ID, True),
+    ("logs", "LogGroupName", forms.LOG_GROUP_NAME, True),
+    # The model takes a whole ARN as a name, and more than Lambda gives.
+    ("lambda", "NamespacedFunctionName", forms.FUNCTION_NAME, False),
+]
+
+
+@pytest.mark.parametrize(("service", "shape", "form", "same"), MODELS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_the_forms_are_those_of_botocores_models(
+    service: str, shape: str, form: str, *, same: bool, data: st.DataObject
+) -> None:
+    session = botocore.session.get_session()
+    model = session.get_service_model(service).shape_for(shape).metadata
+    ours, theirs = (re.compile(each, re.ASCII) for each in (form, model["pattern"]))
+    text = data.draw(st.from_regex(ours, fullmatch=True))
+    assert theirs.fullmatch(text)
+    if same:
+        text = data.draw(st.from_regex(theirs, fullmatch=True))
+        if model["min"] <= len(text) <= model["max"]:
+            assert ours.fullmatch(text)
+
+
+# Attacks, each on one place
+
+
+def at(path: Path, **changes: Any) -> dict[str, Any]:
+    """Write a state file that says that a whole stack stands; return what it says."""
+    made: dict[str, Any] = {
+        "path": path,
+        "stack": "cogauth",
+        "account": ACCOUNT,
+        "region": REGION,
+        "endpoint_url": None,
+        "settings": Settings(),
+        "stack_id": STACK_ID,
+        "resources": whole_stack(),
+    }
+    State(**{**made, **changes}).save()
+    return dict(json.loads(path.read_text()))
+
+
+def replaced(document: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(document)
+    *outer, last = place.split(".")
+    inner = changed
+    for key in outer:
+        inner = inner[key]
+    inner[last] = value
+    return changed
+
+
+EVIL = ["evil.example/x?", "evil.example#", "x@evil.example/", "evil.example\\", "..", "", "a b"]
+# What ends up in a URL, in a host's name or a path.
+IN_URLS = [
+    "resources.rest_api.rest_api.id",
+    "resources.user_pool.user_pool.id",
+    "resources.deployment.stage.id",
+    "resources.rest_api.sign_in_resource.path",
+    "settings.path",
+    "settings.stage",
+    "region",
+]
+
+
+@pytest.mark.parametrize("place", IN_URLS)
+def test_nothing_else_than_an_id_gets_into_a_url(
+    place: str, tmp_path: Path, no_credentials: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    for name, value in KEYS.items():
+        no_credentials.setenv(name, value)
+    no_credentials.setenv("COGAUTH_PASSWORD", PASSWORD)
+    document = at(tmp_path / "cogauth.json")
+    for value in EVIL:
+        text = json.dumps(replaced(document, place, value))
+        (tmp_path / "cogauth.json").write_text(text)
+        done = in_process(
+            "test-login", "--username", "ann", "--state", str(tmp_path / "cogauth.json")
+        ).must(1)
+        assert "is damaged" in done.err
+        # A setting is called as the option that sets it.
+        assert place.replace("settings.", "settings: --") in done.err
+        assert (tmp_path / "cogauth.json").read_text() == text
+    assert asked == []
+
+
+TERMINAL = [
+    "\x1b[2J",
+    "a\rb",
+    "a\nb",
+    "\x9b2J",
+    "\u202egnp.exe",
+    "a\u2066b",
+    "\u2028",
+    "\ud800",
+    "a\u200b",
+]
+TEXTS = [
+    "stack",
+    "endpoint_url",
+    "resources.authorizer.authorizer.name",
+    "resources.app_client.app_client.name",
+    "attachments.api1.name",
+    "attachments.api1.methods.GET /a.former.authorizationScopes",
+]
+
+
+@pytest.mark.parametrize("text", TERMINAL)
+def test_nothing_that_a_terminal_acts_on_is_in_a_text(text: str, tmp_path: Path) -> None:
+    document = attached(tmp_path / "cogauth.json")
+    for place in TEXTS:
+        value: Any = [text] if place.endswith("Scopes") else text
+        (tmp_path / "cogauth.json").write_text(json.dumps(replaced(document, place, value)))
+        with pytest.raises(StateError, match="can't be printed") as caught:
+            load(tmp_path / "cogauth.json")
+        assert place in str(caught.value)
+        assert str(caught.value).isprintable()
+    (tmp_path / "cogauth.json").write_text(json.dumps({**document, text: 1}))
+    with pytest.raises(StateError, match="can't be printed"):
+        load(tmp_path / "cogauth.json")
+
+
+OPEN = {
+    "authorizationType": "NONE",
+    "authorizerId": None,
+    "authorizationScopes": [],
+    "apiKeyRequired": False,
+}
+
+
+def attached(path: Path) -> dict[str, Any]:
+    """Write one of a stack that is attached to an API, too."""
+    authorizer = {
+        "status": "created",
+        "id": "a1",
+        "pool": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/x_Y",
+    }
+    return at(
+        path,
+        attachments={
+            "api1": {
+                "name": "orders",
+                "stages": ["prod"],
+                "outdated": [],
+                "found": {"prod": "d1"},
+                "authorizer": authorizer,
+                "methods": {
+                    "GET /a": {
+                        "status": "attached",
+                        "resource_id": "r1",
+                        "former": OPEN,
+                        "ours": [OPEN],
+                    }
+                },
+            }
+        },
+        throwaway_users={f"cogauth-verify-{'0' * 32}": "2026-11-23T08:00:00+00:00"},
+    )
+
+
+OTHERS_ARN = "arn:aws:cognito-idp:eu-central-1:999999999999:userpool/eu-central-1_Other"
+BAD = [
+    ("version", True),
+    ("stack", "../cogauth"),
+    ("stack_id", STACK_ID.upper()),
+    ("stack_id", "1"),
+    ("stack_id", None),
+    ("account", "12345678901"),
+    ("region", "eu-central-1.evil"),
+    ("endpoint_url", "https://aws@evil.example"),
+    ("endpoint_url", "https://evil.example/x?"),
+    ("endpoint_url", "file:///etc/passwd"),
+    ("local_data", "../../data"),
+    ("local_data", "0123456789abcdef"),  # without its endpoint
+    ("settings.unknown", 1),
+    ("settings.path", "/.."),
+    ("settings.path", "/."),
+    ("settings.throttle_rate", 1e400),
+    ("resources.unknown", {}),
+    ("resources.user_pool.unknown", {"status": "created", "id": "x"}),
+    ("resources.user_pool.user_pool.unknown", "x"),
+    ("resources.user_pool.user_pool.arn", OTHERS_ARN),
+    ("resources.user_pool.user_pool.id", "eu-central-1_Another"),
+    ("resources.user_pool.user_pool.since", "yesterday"),
+    ("resources.user_pool.user_pool.since", "2026-11-23T08:00:00"),
+    ("resources.role.role.arn", "arn:aws:iam::999999999999:role/cogauth-LambdaAuthRole"),
+    ("resources.role.role.id", "another"),
+    ("resources.role.role.status", ["created"]),
+    ("resources.sign_in_function.sign_in_function.id", "arn:aws:lambda:a:1:function:x"),
+    ("resources.sign_in_function.sign_in_log_group.id", "/aws/lambda/*"),
+    ("resources.rest_api.rest_api.root", "a/b"),
+    ("resources.rest_api.sign_in_method.id", "POST signin"),
+    ("resources.rest_api.default_4xx_response.id", "DEFAULT_5XX"),
+    ("attachments.a/b", {}),
+    ("attachments.api1.unknown", 1),
+    ("attachments.api1.stages", ["a/b"]),
+    ("attachments.api1.outdated", "prod"),
+    ("attachments.api1.found", {"prod": "../d"}),
+    ("attachments.api1.authorizer.id", "a/b"),
+    ("attachments.api1.authorizer.pool", "a b"),
+    ("attachments.api1.methods", {"FETCH /a": {}}),
+    ("attachments.api1.methods.GET /a.resource_id", "../r"),
+    ("attachments.api1.methods.GET /a.status", {}),
+    ("attachments.api1.methods.GET /a.ours", []),
+    ("attachments.api1.methods.GET /a.former.authorizationType", "none\u0000"),
+    ("attachments.api1.methods.GET /a.former.authorizerId", "a/b"),
+    ("attachments.api1.methods.GET /a.former.apiKeyRequired", 1),
+    ("throwaway_users", {"ann": "2026-11-23T08:00:00+00:00"}),
+    ("throwaway_users", {f"cogauth-verify-{'0' * 32}": 7}),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), BAD, ids=lambda part: str(part)[-40:])
+def test_what_cogauth_never_writes_is_refused_by_its_name(
+    place: str, value: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "cogauth.json"
+    document = attached(path)
+    load(path)
+    path.write_text(json.dumps(replaced(document, place, value)))
+    with pytest.raises(StateError) as caught:
+        load(path)
+    named = place.rpartition(".")[2] if "GET /a" not in place else place
+    assert named.replace("throttle_rate", "--throttle-rate") in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 5000])
+def test_no_number_is_endless(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "cogauth.json"
+    document = at(path)
+    for name in ("throttle_rate", "sign_in_memory", "throttle_burst"):
+        text = json.dumps(replaced(document, f"settings.{name}", "HERE"))
+        path.write_text(text.replace('"HERE"', number))
+        with pytest.raises(StateError, match="is damaged"):
+            load(path)
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "inf", "-inf", "Infinity", "1e999"])
+def test_no_wait_is_endless(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["up"],
+        ["down"],
+        ["recover"],
+        ["attach", "--api", "a"],
+        ["detach"],
+        ["verify"],
+    ):
+        for option in ("--settle", "--lock-timeout"):
+            done = in_process(*command, option, value).must(2)
+            assert re.search("is not a number of seconds|is not in the range", done.err)
+    done = in_process("up", "--throttle-rate", value).must(2)
+    assert "--throttle-rate" in done.err
+    monkeypatch.setenv("COGAUTH_LOCK_TIMEOUT", value)
+    in_process("down").must(2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
+    """A scope has to be given back as it was. One that can't be kept is not taken away."""
+    account.up()
+    orders = Orders(account)
+    guarded = {"authorizerId": orders.pool, "authorizationScopes": ["a\u202eb"]}
+    orders.put("GET", "/odd", "COGNITO_USER_POOLS", **guarded)
+    before = orders.methods(), orders.authorizers()
+    with pytest.raises(CogauthError, match="authorizationScopes holds what can't be printed"):
+        attach(account, path="/odd")
+    assert orders.methods() == before[0]
+    detach(account)
+    assert (orders.methods(), orders.authorizers()) == before
+    assert account.state().attachments == {}
+
+
+def test_an_apis_name_is_kept_without_what_a_terminal_acts_on(account: Account) -> None:
+    account.up()
+    orders = Orders(account)
+    name = "orders\x1b[2J\u202e"
+    patch: Any = [{"op": "replace", "path": "/name", "value": name}]
+    orders.aws.update_rest_api(restApiId=orders.id, patchOperations=patch)
+    attach(account, orders.id, path="/open")
+    assert account.state().attachments[orders.id]["name"] == r"orders\x1b[2J\u202e"
+
+
+# Whose it is
+
+
+def foreign_owner(path: Path) -> None:
+    os.chown(path, NOBODY, NOBODY)
+
+
+def writable_by_all(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def writable_by_a_group(path: Path) -> None:
+    os.chown(path, -1, NOBODY)
+    path.chmod(0o660)
+
+
+def folder_of_another(path: Path) -> None:
+    os.chown(path.parent, NOBODY, NOBODY)
+
+
+def folder_writable_by_all(path: Path) -> None:
+    path.parent.chmod(0o777)
+
+
+def folder_writable_by_a_group(path: Path) -> None:
+    os.chown(path.parent, -1, NOBODY)
+    path.parent.chmod(0o770)
+
+
+SHARED: list[Any] = [
+    pytest.param(
+        change,
+        marks=pytest.mark.skipif(
+            not is_root and "all" not in change.__name__, reason="only root can give files away"
+        ),
+        id=change.__name__,
+    )
+    for change in (
+        foreign_owner,
+        writable_by_all,
+        writable_by_a_group,
+        folder_of_another,
+        folder_writable_by_all,
+        folder_writable_by_a_group,
+    )
+]
+
+
+def answer(request: Request) -> Answer:
+    """Answer as AWS does to those who ask who they are, and whose the API is."""
+    if is_identity_call(request):
+        return Answer(200, CALLER)
+    return OWN_API if asks_for_the_api(request) else Answer(404, "{}")
+
+
+@pytest.mark.parametrize("share", SHARED)
+def test_a_state_file_that_others_may_write_is_refused(
+    share: Callable[[Path], None], tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shared" / "cogauth.json"
+    at(path)
+    share(path)
+    before = (path.read_bytes(), path.stat())
+    no_credentials.setenv("COGAUTH_STATE", str(path))
+    no_credentials.setenv("COGAUTH_PASSWORD", PASSWORD)
+    with Fixed(answer) as aws:
+        no_credentials.setenv("AWS_ENDPOINT_URL", aws.url)
+        for name, words in COMMANDS.items():
+            if name in {"demo", "recover"} or "--state" in words:
+                continue
+            done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n").must(1)
+            assert "is not taken: " in done.err
+            assert "--trust-state (COGAUTH_TRUST_STATE=1)" in done.err
+        # It may be in use by another, so it isn't moved away either.
+        assert "is not taken: " in in_process("recover").must(1).err
+        assert aws.requests == []
+    assert (path.read_bytes(), path.stat()) == before
+    assert [file.name for file in path.parent.iterdir()] == ["cogauth.json"]
+
+
+@pytest.mark.parametrize("share", SHARED)
+def test_a_state_file_is_trusted_on_the_users_word(
+    share: Callable[[Path], None], tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that keeps no owners: the locks and the tokens are nobody's either."""
+    path = tmp_path / "shared" / "cogauth.json"
+    for name, value in KEYS.items():
+        no_credentials.setenv(name, value)
+    no_credentials.setenv("COGAUTH_STATE", str(path))
+    with Fixed(answer) as aws:
+        no_credentials.setenv("AWS_ENDPOINT_URL", aws.url)
+        at(path, endpoint_url=aws.url)
+        with hold(path, "up", 0), hold(beside(path, "tokens"), "token", 0):
+            locks = [beside(path, "lock"), beside(beside(path, "tokens"), "lock")]
+        state = load(path)
+        assert state is not None
+        token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+        for file in (*locks, state.tokens_path, path):
+            share(file)
+        for given in (["--trust-state"], []):
+            done = in_process("users", *given)
+            assert ("is not taken" in done.err) == (given == [])
+        no_credentials.setenv("COGAUTH_TRUST_STATE", "1")
+        # It gets as far as AWS, which knows of nothing.
+        done = in_process("up", "--json")
+        assert "is not taken" not in done.err
+        assert "cogauth's own file" not in done.err
+        aws.requests.clear()
+        in_process("down", "--yes")
+        assert aws.requests
+    with trusting(path.parent):
+        assert set(token_store.stored(state)) == {"ann"}
+        token_store.store(state, "bob", dict.fromkeys(tokens.NAMES, "eyJ0"))
+        assert set(token_store.stored(state)) == {"ann", "bob"}
+        assert state.options.endswith(" --trust-state")
+    assert not state.options.endswith(" --trust-state")
+
+
+@pytest.mark.parametrize(
+    "share", [pytest.param(p.values[0], marks=p.marks, id=p.id) for p in SHARED[:3]]
+)
+def test_tokens_that_others_may_write_are_refused(
+    share: Callable[[Path], None], tmp_path: Path
+) -> None:
+    at(tmp_path / "cogauth.json")
+    state = load(tmp_path / "cogauth.json")
+    assert state is not None
+    token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+    share(state.tokens_path)
+    for act in (lambda: token_store.stored(state), lambda: token_store.forget(state, "ann")):
+        with pytest.raises(CogauthError, match="cogauth-tokens is not cogauth's own file"):
+            act()
+
+
+def test_a_sticky_folder_is_as_good_as_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "tmp" / "cogauth.json"
+    at(path)
+    path.parent.chmod(0o1777)
+    assert load(path) is not None
+    path.chmod(0o666)
+    with pytest.raises(CogauthError, match="others may write to it"):
+        load(path)
+
+
+def test_a_group_of_ones_own_is_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "own" / "cogauth.json"
+    at(path)
+    path.parent.chmod(0o770)
+    path.chmod(0o660)
+    user = pwd.getpwuid(os.geteuid())
+    group = grp.getgrgid(path.stat().st_gid)
+    private = group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    with nullcontext() if private else pytest.raises(CogauthError, match="others may write"):
+        assert load(path) is not None
+
+
+def test_a_folder_that_others_may_write_to_gets_no_state_file(
+    tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    del no_credentials
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    path = str(tmp_path / "shared" / "cogauth.json")
+    for command in (["up", "--region", REGION], ["up", "--local"], ["recover"]):
+        done = in_process(*command, "--state", path).must(1)
+        assert "others may write to the folder" in done.err
+    assert list((tmp_path / "shared").iterdir()) == []
+
+
+@pytest.mark.parametrize("share", SHARED[:3])
+def test_the_state_file_of_another_stack_counts_if_it_is_ours(
+    share: Callable[[Path], None], tmp_path: Path
+) -> None:
+    local = {"endpoint_url": "http://127.0.0.1:20000", "local_data": "0123456789abcdef"}
+    other = tmp_path / "other.json"
+    at(other, stack="other", **local)
+    target = Target("cogauth", tmp_path / "cogauth.json", None, None, None, False, False)  # noqa: FBT003
+    assert local_stacks(target) == ([other], [])
+    share(other)
+    assert local_stacks(target) == ([], [other])
+    with trusting(tmp_path):
+        assert local_stacks(target) == ([other], [])
+
+
+def test_a_state_file_that_became_a_link_meanwhile_is_not_read(tmp_path: Path) -> None:
+    at(tmp_path / "cogauth.json")
+    (tmp_path / "link.json").symlink_to(tmp_path / "cogauth.json")
+    with pytest.raises(StateError, match="can't be read"):
+        load(tmp_path / "link.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(StateError, match="no regular file"):
+        load(tmp_path / "pipe.json")
+
+
+# Where passwords and credentials go
+
+
+def test_the_word_of_a_file_is_no_reason_to_send_anything_anywhere(
+    tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".cogauth" / "cogauth.json"
+    no_credentials.chdir(tmp_path)
+    for name, value in {**KEYS, "COGAUTH_PASSWORD": PASSWORD}.items():
+        no_credentials.setenv(name, value)
+    with Fixed(answer) as aws:
+        at(path, endpoint_url=aws.url)
+        there = f"{aws.url}/restapis/rest_api/dev/_user_request_/hello"
+        for name, words in COMMANDS.items():
+            if name in {"demo", "recover", "decode"} or "--state" in words:
+                continue
+            words = [there if word == "URL" else word for word in words]  # noqa: PLW2901
+            done = in_process(*words, typed=f"{PASSWORD}\n").must(2)
+            assert f"give it yourself: --endpoint-url {aws.url}" in done.err
+        in_process("decode", typed="eyJhbGciOiJub25lIn0.e30.x\n").must(0)
+        assert aws.requests == []
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {aws.url}\n")
+        for words, env in (
+            (["--endpoint-url", aws.url], {}),
+            ([], {"COGAUTH_ENDPOINT_URL": aws.url}),
+            ([], {"AWS_ENDPOINT_URL": aws.url}),
+            ([], {"AWS_CONFIG_FILE": str(tmp_path / "config")}),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in env.items():
+                    patch.setenv(name, value)
+                in_process("test-login", "--username", "ann", *words).must(1)
+            assert PASSWORD.encode() in aws.requests[-1].body
+            aws.requests.clear()
+
+
+@pytest.mark.local
+def test_a_file_that_claims_the_local_aws_starts_none(cli: Cli) -> None:
+    with Fixed(answer) as aws:
+        for url in (aws.url, "http://127.0.0.1:20001"):
+            at(cli.state, endpoint_url=url, local_data="0123456789abcdef")
+            for words in (["up"], ["down", "--yes"], ["users"]):
+                done = cli.run(*words).must(1)
+                assert f"of endpoint {url}, not of a local AWS beside it" in done.err
+            done = cli.login("ann", PASSWORD).must(1)
+        assert aws.requests == []
+    assert processes_of(cli.folder) == []
+    assert not cli.local.exists()
+
+
+def test_an_api_of_somebody_else_gets_neither_password_nor_token(
+    tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    """An id can have the right form, and be of an API in another account: AWS is asked."""
+    path = tmp_path / ".cogauth" / "cogauth.json"
+    no_credentials.chdir(tmp_path)
+    for name, value in {**KEYS, "COGAUTH_PASSWORD": PASSWORD}.items():
+        no_credentials.setenv(name, value)
+    others = json.dumps({"id": "evil1", "tags": {"cogauth:stack-id": "another"}})
+    no_such = Answer(404, '{"message": "no"}', {"x-amzn-ErrorType": "NotFoundException"})
+    said = {
+        f"there is none in account {ACCOUNT}": no_such,
+        "doesn't carry the tag": Answer(200, others),
+        "doesn't carry": Answer(200, '{"id": "evil1"}'),
+    }
+    for why, whose in said.items():
+
+        def play(request: Request, whose: Answer = whose) -> Answer:
+            return whose if asks_for_the_api(request) else answer(request)
+
+        with Fixed(play) as aws:
+            no_credentials.setenv("COGAUTH_ENDPOINT_URL", aws.url)
+            at(path, endpoint_url=aws.url, resources=whole_stack(rest_api="evil1"))
+            state = load(path)
+            assert state is not None
+            token_store.store(state, "ann", dict.fromkeys(tokens.NAMES, "eyJ0"))
+            for words in (
+                ["test-login", "--username", "ann"],
+                ["token", "--username", "ann"],
+                ["token", "--username", "bob"],
+                ["call", "GET", "/hello", "--username", "ann"],
+                ["curl", "GET", "/hello", "--username", "ann"],
+                ["verify"],
+            ):
+                done = in_process(*words).must(1)
+                assert why in done.err
+                assert done.out == ""
+            assert not [one for one in aws.requests if "_user_request_" in one.path]
+
+
+def test_where_the_password_goes_is_said_before_it_is_asked_for(cli: Cli) -> None:
+    with Fixed(answer) as aws:
+        at(cli.state, endpoint_url=aws.url)
+        for words in (["test-login", "--username", "ann"], ["token", "--username", "ann"]):
+            running = cli.on_terminal(*words, COGAUTH_ENDPOINT_URL=aws.url)
+            seen = running.see("Password:")
+            there = (
+                f"The password goes to POST {aws.url}/restapis/rest_api/dev/_user_request_/signin"
+            )
+            assert there in seen.replace("\n", "")
+            assert f"in account {ACCOUNT}, region {REGION} at {aws.url}" in seen
+            assert not [one for one in aws.requests if one.method == "POST" and one.path != "/"]
+            running.type(f"{PASSWORD}\n")
+            assert running.ended() == 1
+            assert PASSWORD.encode() in aws.requests[-1].body
+            aws.requests.clear()
+
+
+def test_what_is_printed_to_be_run_says_where(tmp_path: Path) -> None:
+    target = Target(
+        *("cogauth", None, None, None, "http://aws.example:1"),
+        as_json=False,
+        debug=False,
+        allow_http=True,
+        trust_state=True,
+    )
+    given = " --endpoint-url http://aws.example:1 --allow-http"
+    assert target.command("up") == f"cogauth up{given} --trust-state"
+    path = Path(".cogauth", "cogauth.json")
+    state = State(path, "cogauth", ACCOUNT, REGION, "http://aws.example:1", Settings())
+    assert state.options == given
+    state.endpoint_url = "https://aws.example"
+    assert state.options == " --endpoint-url https://aws.example"
+    # It is believed of this machine's own local AWS.
+    state.endpoint_url, state.local_data = "http://127.0.0.1:20000", "0123456789abcdef"
+    assert state.options == ""
+    del tmp_path
+
+
+def test_a_proxy_does_not_get_what_is_signed_for_this_machine(
+    tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEYS.items():
+        no_credentials.setenv(name, value)
+    with Fixed(answer) as aws, Fixed(lambda _: Answer(502)) as proxy:
+        at(tmp_path / "cogauth.json", endpoint_url=aws.url)
+        for name in ("HTTP_PROXY", "http_proxy"):
+            no_credentials.setenv(name, proxy.url)
+        words = ("users", "--endpoint-url", aws.url, "--state", str(tmp_path / "cogauth.json"))
+        in_process(*words)
+        assert aws.requests
+        assert proxy.requests == []
+
+
+# All of it at once
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that are asked for anything, by botocore or by requests; none answers a login."""
+    hosts: list[str] = []
+    process = BotocoreStubber.process_request
+
+    def note(self: BotocoreStubber, request: Any) -> Any:
+        hosts.append(urlsplit(request.url).netloc)
+        return process(self, request)
+
+    def send(_self: requests.Session, request: requests.PreparedRequest, **_: Any) -> Any:
+        hosts.append(urlsplit(request.url or "").netloc)
+        response = requests.Response()
+        response.status_code, response.url = 404, request.url or ""
+        response._content = b"{}"  # noqa: SLF001 there is no other way to give it one
+        return response
+
+    def resolve(host: Any, *_: Any, **__: Any) -> Any:
+        hosts.append(str(host))
+        raise OSError(f"there is no {host}")
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", note)
+    monkeypatch.setattr(requests.Session, "send", send)
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    return hosts
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner: Any = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    return [place, *(found for key, item in inner for found in places(item, (*place, key)))]
+
+
+LOOKING = [
+    ["test-login", "--username", "ann"],
+    ["users"],
+    ["token", "--username", "ann"],
+    ["call", "GET", "/hello", "--username", "ann"],
+    ["curl", "GET", "/hello", "--username", "ann"],
+    ["attach", "--api", "orders"],
+    ["detach", "--dry-run"],
+    ["decode"],
+    ["outputs"],
+]
+UPS = [
+    ["up", "--yes"],
+    ["up", "--yes", "--throttle-rate", "3", "--tier", "PLUS"],
+    ["up", "--yes", "--cors-origin", "https://a.example"],
+]
+DOWN = ["down", "--yes"]
+ACTING = [
+    ["detach", "--yes"],
+    ["attach", "--api", "orders", "--path", "/[oi]*", "--yes"],
+    ["users", "--delete", "user0", "--yes"],
+    ["verify"],
+    ["recover"],
+]
+hostile = (
+    st.sampled_from([*EVIL, *TERMINAL, "http://evil.example", "//evil.example", "evil1", "$(id)"])
+    | st.sampled_from([OTHERS_ARN, "eu-central-1_Other", "999999999999", "us-east-1", "x" * 5000])
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.lists(st.text(max_size=3), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+)
+# AWS's own, and the stack's own API.
+AWS_HOST = r"(sts|cognito-idp|apigateway|lambda|iam|logs|tagging)(\.[a-z0-9-]+)?\.amazonaws\.com"
+MOTOS = ("apigateway", "cognito-idp", "iam", "lambda", "logs", "sts")
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What AWS is asked for that may change anything."""
+    found: list[str] = []
+    process = BotocoreStubber.process_request
+
+    def note(self: BotocoreStubber, request: Any) -> Any:
+        target = re.search(r"\.(\w+)'?$", str(request.headers.get("X-Amz-Target")))
+        name = target or re.search(r"Action=(\w+)", str(request.body))
+        if request.method != "GET" and not (name and name[1].startswith(READS)):
+            found.append(f"{request.method} {request.url} {name and name[1]}")
+        return process(self, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", note)
+    return found
+
+
+class Kept:
+    """All that moto has, to be had again and again: to make it anew takes longer."""
+
+    def __init__(self) -> None:
+        self._saved = [(each, self._copy(vars(each))) for each in self._all()]
+
+    def _all(self) -> list[Any]:
+        accounts = [one for name in MOTOS for one in get_backend(name).values()]  # type: ignore[call-overload]
+        return [backend for regions in accounts for backend in regions.values()]
+
+    def _copy(self, values: dict[str, Any]) -> dict[str, Any]:
+        # They refer to one another.
+        return copy.deepcopy(values, {id(each): each for each in self._all()})
+
+    def restore(self) -> None:
+        known = {id(backend) for backend, _ in self._saved}
+        for backend in self._all():
+            if id(backend) not in known:
+                backend.reset()
+        for backend, saved in self._saved:
+            vars(backend).clear()
+            vars(backend).update(self._copy(saved))
+
+
+class Neighbourhood:
+    """A stack with an API attached to it, and all that others may have beside it and in it."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        account.up("shop2")
+        account.up()
+        self.orders, self.billing = Orders(account), Orders(account, "billing")
+        attach(account, path="/open")
+        ctx = account.context("shop2")
+        engine.attach(ctx, engine.plan_attach(ctx, Wanted("billing", "/open")), lambda *_: None)
+        self.inside = Inside(account)
+        self.pool, self.api = make_pool(account, "theirs", 2), make_api(account, "theirs")
+        own, other = account.state(), account.state("shop2")
+        for state in (own, other):
+            account.client("cognito-idp").admin_create_user(
+                UserPoolId=state.fact("user_pool", "id"), Username="user0"
+            )
+        self.own_api, self.own_pool = own.fact("rest_api", "id"), own.fact("user_pool", "id")
+        self.other = other
+        # By whose they are: what stands in the file, and what might stand there in its place.
+        ids = [
+            (mine[key], theirs["id"])
+            for name, mine in own.resources.items()
+            for theirs in [other.resources[name]]
+            for key in ["id"]
+            if mine["id"] != theirs["id"]
+        ]
+        self.swaps = {
+            "another stack's": [
+                *ids,
+                (own.stack_id, other.stack_id),
+                ("shop-", "shop2-"),
+                (self.orders.id, self.billing.id),
+                (self.orders.authorizers()[ours(account)], self.billing.authorizers()["jwt"]),
+            ],
+            "nobody's": [
+                (self.own_pool, self.pool),
+                (self.own_api, self.api),
+                (self.orders.id, self.api),
+                (self.orders.id, self.own_api),
+                (own.stack_id, STACK_ID),
+            ],
+            "in it": [
+                (own.fact("app_client", "id"), self.inside.client),
+                (own.fact("authorizer", "id"), self.inside.authorizer),
+                (own.fact("sign_in_resource", "id"), self.inside.resource),
+                (own.fact("hello_resource", "id"), self.inside.resource),
+                (own.fact("deployment", "id"), self.inside.deployment),
+                ("/signin", "/orders"),
+                ('dev"', 'prod"'),
+            ],
+            "in the attached one": [
+                (self.orders.path("/open"), self.orders.path("/jwt")),
+                ("GET /open", "GET /jwt"),
+                ("POST /open", "GET /pool"),
+                (self.orders.authorizers()[ours(account)], self.orders.pool),
+                ('"NONE"', '"AWS_IAM"'),
+            ],
+        }
+        self.known = sorted({text for pairs in self.swaps.values() for _, text in pairs})
+
+    def described(self) -> dict[str, Any]:
+        """All that isn't the stack's own, by whose it is."""
+        account, live = self.account, self.orders.methods()
+        found = {
+            "the other stack's": [
+                [one for one in part if not re.search(r"\bshop\b", json.dumps(one))]
+                for part in without_metadata(description(account))
+            ],
+            "the other stack's pool": describe_pool(account, self.other.fact("user_pool", "id")),
+            "the other stack's API": describe_api(account, self.other.fact("rest_api", "id")),
+            "what that is attached to": describe_api(account, self.billing.id),
+            "somebody's pool": describe_pool(account, self.pool),
+            "somebody's API": describe_api(account, self.api),
+            "what nobody attached": {
+                name: live[name] for name in live if name.split()[1] not in {"/open", "/iam"}
+            },
+            "others' authorizers": plain(
+                *(
+                    self.orders.aws.get_authorizer(**self.orders.place, authorizerId=one)
+                    for one in (self.orders.jwt, self.orders.pool)
+                )
+            ),
+        }
+        standing = [
+            *account.client("apigateway").get_rest_apis(limit=500)["items"],
+            *account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"],
+        ]
+        if {self.own_api, self.own_pool} <= {one.get("id") or one.get("Id") for one in standing}:
+            # 'down' deletes the stack's own with all in it.
+            found["what is in the stack's own"] = self.inside.described()
+        return found
+
+
+def swapped(document: Any, pairs: list[tuple[str, str]]) -> Any:
+    """Return a document with what others have in the place of the stack's own."""
+    text = json.dumps(document)
+    for own, theirs in pairs:
+        text = text.replace(own, theirs)
+    return json.loads(text)
+
+
+def changed(data: st.DataObject, document: Any, nearby: Neighbourhood) -> Any:
+    """Return a state file's document with something else in it."""
+    how = data.draw(st.sampled_from(["swap", "swap", "swap", "value", "status", "drop", "name"]))
+    if how == "swap":
+        pairs = nearby.swaps[data.draw(st.sampled_from(sorted(nearby.swaps)))]
+        some = st.lists(st.sampled_from(pairs), min_size=1, max_size=4, unique=True)
+        return swapped(document, data.draw(some | st.just(pairs)))
+    if how in {"status", "drop"}:
+        groups = document.get("resources")
+        records = [
+            (group, key)
+            for group in (groups.values() if isinstance(groups, dict) else ())
+            if isinstance(group, dict)
+            for key in group
+            if isinstance(group[key], dict)
+        ]
+        if not records:
+            return document
+        group, key = data.draw(st.sampled_from(records))
+        if how == "drop":
+            del group[key]
+            return document
+        status = data.draw(st.sampled_from(["creating", "created", "outdated", "deleting"]))
+        group[key] |= {"status": status, "since": "2026-11-23T08:00:00+00:00"}
+        return document
+    *outer, last = data.draw(st.sampled_from(places(document)[1:]))
+    inner = document
+    for key in outer:
+        inner = inner[key]
+    former = inner.pop(last)
+    value = data.draw(st.sampled_from(nearby.known) | hostile) if how == "value" else former
+    if isinstance(inner, list):
+        inner.insert(last, value)
+    elif how == "value":
+        inner[last] = value
+    else:
+        inner[data.draw(st.text(max_size=4) | st.sampled_from([*EVIL, *nearby.known]))] = value
+    return document
+
+
+def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_elsewhere(
+    account: Account,
+    asked: list[str],
+    writes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> None:
+    nearby = Neighbourhood(account)
+    account.grow_old()
+    path = account.path()
+    sound, before, kept = json.loads(path.read_text()), nearby.described(), Kept()
+    assert "what is in the stack's own" in before
+    api = nearby.own_api
+    allowed = re.compile(rf"{AWS_HOST}|{api}\.execute-api\.{REGION}\.amazonaws\.com")
+    for name, value in {
+        "STACK": "shop",
+        "STATE": str(path),
+        "PASSWORD": PASSWORD,
+        # Nothing was interrupted, and moto knows at once.
+        "SETTLE": "0",
+    }.items():
+        monkeypatch.setenv(f"COGAUTH_{name}", value)
+
+    def check(document: Any, words: list[str]) -> None:
+        path.write_text(json.dumps(document))
+        path.chmod(0o600)
+        asked.clear()
+        writes.clear()
+        done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n")
+        assert done.code in {0, 1, 2}
+        assert "Traceback" not in done.err
+        assert "defect" not in done.err
+        assert [host for host in asked if not allowed.fullmatch(host)] == []
+        if writes:
+            after = nearby.described()
+            assert after == {whose: before[whose] for whose in after}, writes
+            assert words[0] == "down" or after.keys() == before.keys()
+            kept.restore()
+
+    # The file itself does reach its own API, and changes are seen: else this would say nothing.
+    check(sound, LOOKING[0])
+    assert f"{api}.execute-api.{REGION}.amazonaws.com" in asked
+    for words in [*UPS, *ACTING, DOWN]:
+        check(sound, words)
+        assert writes or words[0] in {"verify", "recover"} or words == UPS[0], words
+    assert nearby.described() == before
+
+    # Always: all that another has at once, and each thing in the stack's own by itself.
+    at_once = [*nearby.swaps.values(), *([pair] for pair in nearby.swaps["in it"])]
+    for pairs, words in [
+        *((pairs, UPS[1]) for pairs in at_once),
+        *itertools.product(nearby.swaps.values(), [*ACTING, DOWN]),
+    ]:
+        check(swapped(sound, pairs), words)
+
+    everything = pytestconfig.getoption("--all-faults")
+
+    @settings(max_examples=400 if everything else 10, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def change(data: st.DataObject) -> None:
+        document = copy.deepcopy(sound)
+        for _ in range(data.draw(st.integers(1, 2))):
+            document = changed(data, document, nearby)
+        others = [data.draw(st.sampled_from(some)) for some in (UPS, ACTING, LOOKING)]
+        note(f"{others}: {json.dumps(document)}")
+        for words in [*others, DOWN]:
+            check(document, words)
+
+    change()
+
+
+class There:
+    """An emulator and a folder of state files: what of an `Account` those need who describe it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
+
+    def client(self, service: str) -> Any:
+        return client(service, self.url)
+
+    def path(self, stack: str) -> Path:
+        return self.folder / f"{stack}.json"
+
+    def state(self, stack: str) -> State:
+        state = load(self.path(stack))
+        assert state is not None
+        return state
+
+    def run(self, stack: str, *words: str) -> Result:
+        return in_process(*words, "--stack", stack, "--state", str(self.path(stack)))
+
+
+@pytest.mark.local
+def test_a_sample_of_it_on_the_local_aws(
+    endpoint: str, tmp_path: Path, no_credentials: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        **KEYS,
+        "AWS_REGION": REGION,
+        "COGAUTH_ENDPOINT_URL": endpoint,
+        "COGAUTH_PASSWORD": PASSWORD,
+        "COGAUTH_SETTLE": "0",
+    }.items():
+        no_credentials.setenv(name, value)
+    there: Any = There(endpoint, tmp_path)
+    for stack in ("mine", "yours"):
+        there.run(stack, "up").must()
+    own, other = there.state("mine"), there.state("yours")
+    inside = Inside(there, "mine")
+    pool, api = make_pool(there, "theirs", 2), make_api(there, "theirs")
+    there.client("cognito-idp").admin_create_user(
+        UserPoolId=other.fact("user_pool", "id"), Username="user0"
+    )
+
+    def described() -> Any:
+        return [
+            *(describe_pool(there, one) for one in (pool, other.fact("user_pool", "id"))),
+            *(describe_api(there, one) for one in (api, other.fact("rest_api", "id"))),
+        ]
+
+    own_pool, own_api = own.fact("user_pool", "id"), own.fact("rest_api", "id")
+    yours = {
+        own.stack_id: other.stack_id,
+        own_pool: other.fact("user_pool", "id"),
+        own_api: other.fact("rest_api", "id"),
+    }
+    parts = {
+        own.fact("app_client", "id"): inside.client,
+        own.fact("sign_in_resource", "id"): inside.resource,
+        own.fact("authorizer", "id"): inside.authorizer,
+        own.fact("deployment", "id"): inside.deployment,
+    }
+    delete = ("users", "--delete", "user0", "--yes")
+    sound, before, within = there.path("mine").read_text(), described(), inside.described()
+    for swaps, words, code in [
+        *(({own_pool: pool}, words, 1) for words in [("users",), delete, ("verify",)]),
+        *((yours, words, 1) for words in [("up",), ("down", "--yes"), delete]),
+        ({own_pool: pool, own_api: api}, ("up",), 1),
+        (parts, ("up",), 0),
+        ({'"dev"': '"prod"', "/stages/dev": "/stages/prod"}, ("up",), 1),
+        ({"/signin": "/orders"}, ("up",), 1),
+        ({"/signin": "/orders", **parts}, ("up",), 1),
+        ({}, ("up",), 0),
+    ]:
+        text = sound
+        for mine, theirs in swaps.items():
+            text = text.replace(mine, theirs)
+        there.path("mine").write_text(text)
+        there.run("mine", *words).must(code)
+        assert (described(), inside.described()) == (before, within), (swaps, words)
+        if code == 0:
+            sound = there.path("mine").read_text()
+    done = there.run("mine", "up", "--json").must().document
+    assert {step["action"] for step in done["steps"]} == {"unchanged"}
+    there.path("mine").write_text(sound.replace(own_pool, pool).replace(own_api, api))
+    # The stack's own bears its name, its tags and a part that only it makes: that goes.
+    there.run("mine", "down", "--yes").must(1)
+    assert described() == before
+    there.run("yours", "down", "--yes").must()

@@ -1,0 +1,465 @@
+"""The configuration of each resource that `up` makes, in each of AWS's partitions."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from cogauth.aws.clients import Aws
+from cogauth.errors import CogauthError
+from cogauth.record.state import State
+from cogauth.steps.lambda_ import package
+from support.account import Account
+from support.calls import Call, refusal
+from support.world import statements
+
+REGIONS = {
+    "eu-central-1": ("aws", "amazonaws.com"),
+    "cn-north-1": ("aws-cn", "amazonaws.com.cn"),
+    "us-gov-west-1": ("aws-us-gov", "amazonaws.com"),
+}
+ROLE = "shop-LambdaAuthRole"
+SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
+
+
+@dataclass
+class Built:
+    """A stack that was just made, with default settings: as AWS described it, and the calls."""
+
+    account: str
+    region: str
+    partition: str
+    suffix: str
+    state: State
+    text: str
+    calls: list[Call]
+    urls: list[str]
+    pool: dict[str, Any]
+    client: dict[str, Any]
+    role: dict[str, Any]
+    attached: list[Any]
+    policies: dict[str, Any]
+    functions: dict[str, Any]
+    groups: dict[str, Any]
+    statements: dict[str, Any]
+    api: dict[str, Any]
+    methods: dict[str, Any]
+    authorizer: dict[str, Any]
+    stage: dict[str, Any]
+
+    def fact(self, key: str, name: str = "id") -> str:
+        return self.state.fact(key, name)
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"cogauth:stack": "shop", "cogauth:stack-id": self.state.stack_id}
+
+
+def describe(account: Account, calls: list[Call]) -> Built:
+    state, ctx = account.state(), account.context()
+    cognito, iam, logs = (account.client(name) for name in ("cognito-idp", "iam", "logs"))
+    lambda_, gateway = account.client("lambda"), account.client("apigateway")
+    pool = {"UserPoolId": state.fact("user_pool", "id")}
+    app_client = {**pool, "ClientId": state.fact("app_client", "id")}
+    api = {"restApiId": state.fact("rest_api", "id")}
+    partition, suffix = REGIONS[account.region]
+    names = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
+    return Built(
+        account=account.aws.account,
+        region=account.region,
+        partition=partition,
+        suffix=suffix,
+        state=state,
+        text=account.path().read_text(),
+        calls=calls,
+        urls=[ctx.url("/signin"), ctx.issuer, ctx.jwks_url],
+        pool=cognito.describe_user_pool(**pool)["UserPool"],
+        client=cognito.describe_user_pool_client(**app_client)["UserPoolClient"],
+        role=iam.get_role(RoleName=ROLE)["Role"],
+        attached=iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"],
+        policies={
+            name: iam.get_role_policy(RoleName=ROLE, PolicyName=name)["PolicyDocument"]
+            for name in names
+        },
+        functions={
+            name: lambda_.get_function(FunctionName=name) for name in (SIGN_IN, AUTO_CONFIRM)
+        },
+        groups={
+            group["logGroupName"]: {
+                **group,
+                **logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*")),
+            }
+            for group in logs.describe_log_groups()["logGroups"]
+        },
+        statements={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
+        api=gateway.get_rest_api(**api),
+        methods={
+            name: gateway.get_method(
+                **api, resourceId=state.fact(f"{name}_resource", "id"), httpMethod=http_method
+            )
+            for name, http_method in (("sign_in", "POST"), ("hello", "GET"))
+        },
+        authorizer=gateway.get_authorizer(**api, authorizerId=state.fact("authorizer", "id")),
+        stage=gateway.get_stage(**api, stageName="dev"),
+    )
+
+
+@pytest.fixture(scope="module", params=REGIONS)
+def built(
+    request: pytest.FixtureRequest,
+    whole_moto: None,
+    clients: Callable[[str], Aws],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Built:
+    """One stack for each partition; the tests look at what AWS said of it."""
+    del whole_moto
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        # Cognito's user pools are not in China yet.
+        patch.setenv("MOTO_ALLOW_NONEXISTENT_REGION", "true")
+        account = Account(clients(request.param), tmp_path_factory.mktemp("built"))
+        with account.calls.watched() as calls:
+            account.up()
+        return describe(account, calls)
+
+
+def test_user_pool(built: Built) -> None:
+    pool = built.pool
+    assert pool["Name"] == "shop"
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+    policy = pool["Policies"]["PasswordPolicy"]
+    assert policy["MinimumLength"] == 8
+    for name in ("RequireUppercase", "RequireLowercase", "RequireNumbers", "RequireSymbols"):
+        assert policy[name] is True
+    assert pool["MfaConfiguration"] == "OFF"
+    assert pool["UserPoolTier"] == "LITE"
+    assert pool["UserPoolTags"] == built.tags
+    assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is False
+    # By username only, and nothing is verified.
+    for name in ("AutoVerifiedAttributes", "AliasAttributes", "UsernameAttributes"):
+        assert not pool.get(name)
+    assert pool["LambdaConfig"] == {
+        "PreSignUp": built.functions[AUTO_CONFIRM]["Configuration"]["FunctionArn"]
+    }
+    assert built.fact("user_pool", "arn") == pool["Arn"]
+
+
+def test_app_client(built: Built) -> None:
+    client = built.client
+    assert client["ClientName"] == f"shop-{built.tags['cogauth:stack-id']}"
+    assert len(client["ClientSecret"]) > 20
+    assert sorted(client["ExplicitAuthFlows"]) == [
+        "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+        "ALLOW_REFRESH_TOKEN_AUTH",
+    ]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert client["EnableTokenRevocation"] is True
+
+
+def test_no_secret_is_kept_anywhere_but_in_cognito(built: Built) -> None:
+    secret = built.client["ClientSecret"]
+    assert secret not in built.text
+    assert secret not in json.dumps(
+        [built.functions[name] for name in (SIGN_IN, AUTO_CONFIRM)], default=str
+    )
+
+
+def test_role(built: Built) -> None:
+    role = built.role
+    assert role["AssumeRolePolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == built.tags
+    assert built.attached == []
+    assert list(built.policies) == ["cogauth"]
+    document = built.policies["cogauth"]
+    logs, cognito = document["Statement"]
+    assert sorted(logs["Action"]) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert logs["Resource"] == [built.arn("logs", f"log-group:/aws/lambda/{SIGN_IN}:*")]
+    assert sorted(cognito["Action"]) == [
+        "cognito-idp:AdminGetUser",
+        "cognito-idp:AdminInitiateAuth",
+        "cognito-idp:DescribeUserPoolClient",
+    ]
+    assert cognito["Resource"] == [built.pool["Arn"]]
+    assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
+
+
+def test_power_user_takes_the_cognito_statements_place(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    iam = account.client("iam")
+    attached = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+    assert [p["PolicyArn"] for p in attached] == ["arn:aws:iam::aws:policy/AmazonCognitoPowerUser"]
+    document = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
+    assert [statement["Sid"] for statement in document["Statement"]] == ["WriteLogs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "memory", "timeout"),
+    [(SIGN_IN, "sign_in", 512, 10), (AUTO_CONFIRM, "auto_confirm", 128, 3)],
+)
+def test_functions(built: Built, name: str, module: str, memory: int, timeout: int) -> None:
+    answer = built.functions[name]
+    function = answer["Configuration"]
+    assert function["Runtime"] == "python3.14"
+    assert function["Architectures"] == ["arm64"]
+    assert function["Handler"] == f"{module}.handler"
+    assert (function["MemorySize"], function["Timeout"]) == (memory, timeout)
+    role = ROLE if module == "sign_in" else "shop-AutoConfirmRole"
+    assert function["Role"] == f"arn:{built.partition}:iam::{built.account}:role/{role}"
+    digest = hashlib.sha256(package(module)).digest()
+    assert function["CodeSha256"] == base64.b64encode(digest).decode()
+    assert answer["Tags"] == built.tags
+    variables = function.get("Environment", {}).get("Variables", {})
+    if module == "auto_confirm":
+        assert variables == {}
+    else:
+        assert variables == {
+            "USER_POOL_ID": built.fact("user_pool"),
+            "CLIENT_ID": built.fact("app_client"),
+            "PASSWORD_POLICY": "at least 8 characters, with an upper-case letter, "
+            "a lower-case letter, a digit and a symbol",
+            "COGNITO_ENDPOINT": f"https://cognito-idp.{built.region}.{built.suffix}",
+        }
+
+
+def test_log_groups_with_retention_and_tags(built: Built) -> None:
+    groups = built.groups
+    assert sorted(groups) == sorted([f"/aws/lambda/{SIGN_IN}", f"/aws/lambda/{AUTO_CONFIRM}"])
+    for name, group in groups.items():
+        assert group["retentionInDays"] == 30
+        arn = group["arn"].removesuffix(":*")
+        assert group["tags"] == built.tags
+        key = "sign_in_log_group" if name.endswith(SIGN_IN) else "auto_confirm_log_group"
+        assert built.fact(key, "arn") == arn
+
+
+def test_each_log_group_is_made_and_kept_before_its_function_is(built: Built) -> None:
+    """Or else the function's first call would make it, with a retention for ever."""
+    order = [call.operation for call in built.calls]
+    for nth in range(2):
+        made = [
+            [index for index, name in enumerate(order) if name == operation][nth]
+            for operation in ("CreateLogGroup", "PutRetentionPolicy", "CreateFunction")
+        ]
+        assert made == sorted(made)
+
+
+def test_permissions_carry_source_arn_and_account(built: Built) -> None:
+    (trigger,) = built.statements[AUTO_CONFIRM]
+    assert trigger["Principal"] == {"Service": "cognito-idp.amazonaws.com"}
+    assert trigger["Action"] == "lambda:InvokeFunction"
+    assert trigger["Condition"]["ArnLike"] == {"AWS:SourceArn": built.pool["Arn"]}
+    assert trigger["Condition"]["StringEquals"] == {"AWS:SourceAccount": built.account}
+    (method,) = built.statements[SIGN_IN]
+    assert method["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    assert method["Condition"]["ArnLike"] == {
+        "AWS:SourceArn": built.arn("execute-api", f"{built.fact('rest_api')}/*/POST/signin")
+    }
+
+
+def test_rest_api(built: Built) -> None:
+    api = built.api
+    assert api["name"] == "shop"
+    assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
+    assert api["tags"] == built.tags
+
+
+def test_sign_in_method(built: Built) -> None:
+    method = built.methods["sign_in"]
+    assert method["authorizationType"] == "NONE"
+    statuses = ["200", "400", "401", "403", "429", "500"]
+    assert sorted(method["methodResponses"]) == statuses
+    integration = method["methodIntegration"]
+    assert integration["type"] == "AWS"
+    assert integration["httpMethod"] == "POST"
+    function = built.arn("lambda", f"function:{SIGN_IN}")
+    assert integration["uri"] == (
+        f"arn:{built.partition}:apigateway:{built.region}:lambda:path/2015-03-31"
+        f"/functions/{function}/invocations"
+    )
+    responses = integration["integrationResponses"]
+    assert sorted(responses) == ["200", "500"]
+    # Without a pattern it is the default: for whatever no other pattern matches.
+    assert not responses["200"].get("selectionPattern")
+    assert responses["500"]["selectionPattern"]
+    assert "responseOverride" in responses["200"]["responseTemplates"]["application/json"]
+    assert json.loads(responses["500"]["responseTemplates"]["application/json"])["status"] == "fail"
+
+
+def test_protected_method_and_authorizer(built: Built) -> None:
+    method = built.methods["hello"]
+    assert method["authorizationType"] == "COGNITO_USER_POOLS"
+    assert method["authorizerId"] == built.fact("authorizer")
+    # With scopes it would take access tokens instead of ID tokens.
+    assert not method.get("authorizationScopes")
+    integration = method["methodIntegration"]
+    assert integration["type"] == "MOCK"
+    assert json.loads(integration["requestTemplates"]["application/json"]) == {"statusCode": 200}
+    body = integration["integrationResponses"]["200"]["responseTemplates"]["application/json"]
+    assert json.loads(body)["message"]
+    authorizer = built.authorizer
+    assert authorizer["type"] == "COGNITO_USER_POOLS"
+    assert authorizer["providerARNs"] == [built.pool["Arn"]]
+    assert authorizer["identitySource"] == "method.request.header.Authorization"
+
+
+def test_stage_and_its_throttle_of_one_method(built: Built) -> None:
+    stage = built.stage
+    assert stage["deploymentId"] == built.fact("deployment")
+    assert stage["tags"] == built.tags
+    (settings,) = stage["methodSettings"].items()
+    key, throttle = settings
+    assert key.replace("~1", "/").strip("/") == "signin/POST"
+    assert throttle["throttlingRateLimit"] == 20
+    assert throttle["throttlingBurstLimit"] == 40
+
+
+def test_chosen_settings_reach_the_resources(account: Account) -> None:
+    account.up(
+        path="/login",
+        stage="prod",
+        architecture="x86_64",
+        sign_in_timeout=20,
+        auto_confirm_memory=256,
+        tier="PLUS",
+    )
+    state = account.state()
+    assert state.fact("sign_in_resource", "path") == "/login"
+    (statement,) = statements(account.session, SIGN_IN)
+    assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith("/*/POST/login")
+    stage = account.client("apigateway").get_stage(
+        restApiId=state.fact("rest_api", "id"), stageName="prod"
+    )
+    assert [key.replace("~1", "/").strip("/") for key in stage["methodSettings"]] == ["login/POST"]
+    sign_in = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
+    assert (sign_in["Architectures"], sign_in["Timeout"]) == (["x86_64"], 20)
+    other = account.client("lambda").get_function_configuration(FunctionName=AUTO_CONFIRM)
+    assert other["MemorySize"] == 256
+    assert account.context().url("/login").endswith("/prod/login")
+
+
+def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
+    account.up()
+    # moto doesn't take the architecture from UpdateFunctionCode: the requests have to do.
+    with account.calls.watched() as calls:
+        actions = account.up(architecture="x86_64")
+    sent = [json.loads(call.sent["body"]) for call in calls if call.mutating]
+    assert {call.operation for call in calls if call.mutating} == {"UpdateFunctionCode"}
+    assert [update["Architectures"] for update in sent] == [["x86_64"], ["x86_64"]]
+    assert {base64.b64decode(update["ZipFile"]) for update in sent} == {
+        package("sign_in"),
+        package("auto_confirm"),
+    }
+    changed = {step for step, action in actions.items() if action == "updated"}
+    assert changed == {"sign_in_function", "auto_confirm_function"}
+
+
+def test_arns_and_urls_are_of_the_partition(built: Built) -> None:
+    """The service principals alone are `….amazonaws.com` everywhere."""
+    sent = json.dumps([[str(call.sent["body"]), call.sent["url_path"]] for call in built.calls])
+    urls = built.urls
+    for text in (sent, built.text, *urls):
+        arns = re.findall(r"arn(?::|%3A)(aws[a-z-]*)(?::|%3A)", text)
+        assert set(arns) <= {built.partition}
+        hosts = re.findall(r"([\w.-]+)\.(amazonaws\.com(?:\.cn)?)\b", text)
+        for name, suffix in hosts:
+            principal = name in {"lambda", "cognito-idp", "apigateway"}
+            assert suffix == ("amazonaws.com" if principal else built.suffix)
+    assert re.findall(r"arn(?::|%3A)aws", sent)
+    region = built.region
+    assert urls[0] == (
+        f"https://{built.fact('rest_api')}.execute-api.{region}.{built.suffix}/dev/signin"
+    )
+    assert urls[1] == f"https://cognito-idp.{region}.{built.suffix}/{built.fact('user_pool')}"
+    assert urls[2] == f"{urls[1]}/.well-known/jwks.json"
+
+
+def test_a_function_that_lambda_could_not_make_is_no_success(account: Account) -> None:
+    def fail(parsed: dict[str, Any], **_: Any) -> None:
+        parsed.update(State="Failed", StateReason="no such layer")
+
+    client = account.aws.lambda_
+    client.meta.events.register("after-call.lambda.CreateFunction", fail)
+    try:
+        with pytest.raises(CogauthError, match="no such layer"):
+            account.up()
+    finally:
+        client.meta.events.unregister("after-call.lambda.CreateFunction", fail)
+    assert not account.down().problems
+    assert account.left() == []
+
+
+@pytest.mark.parametrize("refused_while_pending", [False, True])
+def test_a_pending_function_is_waited_for_before_up_ends(
+    account: Account, *, refused_while_pending: bool
+) -> None:
+    """Lambda lets nobody call a Pending function; who may call it can be said before, or not."""
+    lambda_ = account.aws.lambda_
+    since: dict[str, float] = {}
+    active: set[str] = set()
+
+    def pending(parsed: dict[str, Any], **_: Any) -> None:
+        if "State" in parsed:
+            made = since.setdefault(parsed["FunctionName"], account.time())
+            if account.time() < made + 8:
+                parsed["State"] = "Pending"
+            else:
+                active.add(parsed["FunctionName"])
+
+    def refuse(call: Call) -> Any:
+        message = "The operation cannot be performed at this time. The function is Pending"
+        early = refused_while_pending and account.time() < 8
+        return (
+            refusal(409, "ResourceConflictException", message)
+            if early and call.operation == "AddPermission"
+            else None
+        )
+
+    lambda_.meta.events.register("after-call", pending)
+    try:
+        with account.calls.watched(refuse):
+            account.up()
+    finally:
+        lambda_.meta.events.unregister("after-call", pending)
+    assert len(since) == len(active) == 2
+    assert 8 <= account.time.now < 20
+    assert [len(statements(account.session, name)) for name in since] == [1, 1]
+
+
+def test_what_is_changed_of_a_function_waits_until_it_is_active(account: Account) -> None:
+    account.up()
+    lambda_, changed = account.aws.lambda_, []
+
+    def pending(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "UpdateFunctionConfiguration":
+            changed.append(account.time())
+        elif "Configuration" in parsed or "State" in parsed:
+            state = "Pending" if account.time() < 8 else "Active"
+            parsed.get("Configuration", parsed)["State"] = state
+
+    lambda_.meta.events.register("after-call", pending)
+    try:
+        account.up(sign_in_memory=1024)
+    finally:
+        lambda_.meta.events.unregister("after-call", pending)
+    assert len(changed) == 1
+    assert changed[0] >= 8

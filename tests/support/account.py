@@ -1,0 +1,197 @@
+"""An account on moto, and cogauth's runs in it."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
+from moto.utilities.utils import get_partition
+
+from cogauth import engine
+from cogauth.aws.clients import Aws
+from cogauth.aws.waiting import Waiter
+from cogauth.context import Context, refuse
+from cogauth.record import state as state_file
+from cogauth.record.state import State
+from cogauth.settings import Settings
+from cogauth.steps import STEPS
+from support.calls import CLIENTS, Calls
+from support.clock import FakeTime
+from support.world import left_in_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cogauth.engine import DownResult, StepResult
+    from cogauth.steps.base import Step
+
+REGION = "eu-central-1"
+# moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
+IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def begin(self, step: Step) -> None:
+        pass
+
+    def change(self, step: Step, what: str) -> None:
+        pass
+
+    def warn(self, what: str) -> None:
+        pass
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        pass
+
+    def end(self, result: StepResult) -> None:
+        pass
+
+
+RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}
+
+
+def needed(key: str) -> set[str]:
+    """Return all that must stand before a resource is made, near and far."""
+    near = set(RESOURCES[key].prerequisites)
+    return near.union(*map(needed, near))
+
+
+class Session(boto3.Session):
+    """A session that makes each client once: it takes a while."""
+
+    @functools.cache  # noqa: B019 there are as many as regions
+    def client(self, service: str) -> Any:  # type: ignore[override]
+        endpoint = IAM_ENDPOINTS.get(self.region_name) if service == "iam" else None
+        return super().client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
+
+
+@functools.cache
+def _session(region: str) -> Session:
+    # As moto itself sets them; the environment's are gone by the time of another test.
+    return Session("testing", "testing", region_name=region)
+
+
+class Account:
+    """An account on moto, with a folder for state files, used as one run after another."""
+
+    def __init__(self, aws: Aws, folder: Path) -> None:
+        self.aws = aws
+        self.region = aws.region
+        self.folder = folder
+        self.calls = Calls(aws)
+        self.session = _session(aws.region)
+        self.time = FakeTime()
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service)
+
+    def path(self, stack: str = "shop") -> Path:
+        return self.folder / f"{stack}.json"
+
+    def state(self, stack: str = "shop") -> State:
+        """The state as the file has it."""
+        state = state_file.load(self.path(stack))
+        assert state is not None
+        return state
+
+    def new_state(self, stack: str = "shop") -> State:
+        """One that records nothing, and has no file."""
+        return State(
+            path=self.path(stack),
+            stack=stack,
+            account=self.aws.account,
+            region=self.region,
+            endpoint_url=None,
+            settings=Settings(),
+        )
+
+    def context(self, stack: str = "shop", **choices: Any) -> Context:
+        """A new process's view: the state is read from its file, or made."""
+        state = state_file.load(self.path(stack))
+        if state is None:
+            state = self.new_state(stack)
+            state.save()
+        state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
+        return self.context_of(state)
+
+    def context_of(self, state: State) -> Context:
+        self.time.restart()
+        return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
+
+    def up(
+        self,
+        stack: str = "shop",
+        *,
+        confirm: Callable[[str], None] = refuse,
+        adopt: tuple[str, ...] = (),
+        **choices: Any,
+    ) -> dict[str, str]:
+        """Run `up` as the command does; return each step's action."""
+        ctx = self.context(stack, **choices)
+        ctx.confirm = confirm
+        if not engine.is_complete(ctx):
+            engine.check_names(ctx)
+        return {result.step: result.action for result in engine.up(ctx, Silent(), adopt)}
+
+    def down(self, stack: str = "shop", *, asked: bool = False) -> DownResult:
+        """Run `down` as the command does with --yes, or where the answer is yes."""
+        ctx = self.context(stack)
+        plan = engine.plan_down(ctx)
+        result = engine.down(ctx, plan, lambda _line: None, claimed=asked)
+        if result.clean:
+            ctx.state.remove()
+        return result
+
+    def recover(self, stack_id: str | None = None, take: tuple[str, ...] = ()) -> State:
+        """Run `recover` as the command does."""
+        state = self.new_state()
+        engine.recover(self.context_of(state), stack_id, take)
+        state.save()
+        return state
+
+    def left(self) -> list[str]:
+        return left_in_aws(self.session)
+
+    def grow_old(self) -> None:
+        """As if what is recorded had been made an hour ago, so that AWS knows it everywhere."""
+        state = self.state()
+        for record in state.resources.values():
+            since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
+            record["since"] = since.isoformat()
+        state.save()
+
+
+def add_managed_policy(region: str) -> None:
+    """Let IAM have the managed policy that `--power-user` attaches; all of them take seconds."""
+    name = "AmazonCognitoPowerUser"
+    data = json.loads(aws_managed_policies_data)[name]
+    policy = AWSManagedPolicy.from_data(name, DEFAULT_ACCOUNT_ID, region, data)
+    backend = iam_backends[DEFAULT_ACCOUNT_ID][get_partition(region)]
+    backend.managed_policies[policy.arn] = policy
+
+
+def aws_with_clients(region: str) -> Aws:
+    """Make an Aws with its clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        if region in IAM_ENDPOINTS:
+            patch.setenv("AWS_ENDPOINT_URL_IAM", IAM_ENDPOINTS[region])
+        aws = Aws(region=region)
+        for name in CLIENTS:
+            getattr(aws, name)
+    _ = aws.identity
+    # The clients' models are very many objects that stay: a fifth of the tests' time went
+    # into the collector's looking through them.
+    gc.collect()
+    gc.freeze()
+    return aws

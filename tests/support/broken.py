@@ -1,0 +1,45 @@
+"""Every command, and what it runs in."""
+
+from __future__ import annotations
+
+from cogauth.record.state import State
+from cogauth.settings import Settings
+from support.commands import REGION, Cli
+from support.servers import ACCOUNT, STACK_ID
+from support.state_files import whole_stack
+
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+TOKEN = "IQoJb3JpZ2luX2VjEXAMPLEEXAMPLEEXAMPLE0123456789abcdefghijklmnopqrstuv=="
+PASSWORD = "Correct-Horse-7"
+OWN_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+COMMANDS = {
+    "up": ["up"],
+    "outputs": ["outputs"],
+    "test-login": ["test-login", "--username", "ann", "--password-stdin"],
+    "verify": ["verify"],
+    "explain": ["explain", "URL", "--no-token"],
+    "attach": ["attach", "--api", "orders"],
+    "detach": ["detach", "--yes"],
+    "down": ["down", "--yes"],
+    "recover": ["recover", "--state", "lost.json"],
+    "token": ["token", "--username", "ann", "--password-stdin"],
+    "decode": ["decode"],
+    "call": ["call", "GET", "/hello", "--no-token"],
+    "curl": ["curl", "GET", "/hello", "--api", "orders", "--no-token"],
+    "users": ["users"],
+}
+
+
+def standing(cli: Cli, url: str) -> None:
+    """Write a state file that says that a whole stack stands there."""
+    State(
+        path=cli.state,
+        stack="cogauth",
+        account=ACCOUNT,
+        region=REGION,
+        endpoint_url=url,
+        settings=Settings(),
+        stack_id=STACK_ID,
+        resources=whole_stack(rest_api="id-of-rest_api"),
+    ).save()

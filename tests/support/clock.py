@@ -1,0 +1,38 @@
+"""A clock whose waits take no time."""
+
+from __future__ import annotations
+
+import threading
+from threading import Event
+
+
+class FakeTime(Event):
+    """A clock and its stop event: a wait takes no time, but the clock goes on by it.
+
+    Each thread of a run has a clock of its own: what one waits is no time that another has lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The latest of all threads.
+        self.now = 0.0
+        self.waits: list[float] = []
+        self._lock = threading.Lock()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new run, which nobody has stopped yet."""
+        self.clear()
+        self._begun = self.now
+        self._local = threading.local()
+
+    def __call__(self) -> float:
+        here: float = getattr(self._local, "now", self._begun)
+        return here
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self._lock:
+            self.waits.append(timeout or 0.0)
+            self._local.now = self() + (timeout or 0.0)
+            self.now = max(self.now, self._local.now)
+        return self.is_set()

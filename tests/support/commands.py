@@ -1,0 +1,270 @@
+"""The command line as its users run it: as a process, on a pipe or on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cogauth.cli import cli as program
+from cogauth.local.process import FOLDER, LocalAws
+from support.forker import AT_START, COGAUTH, LANG, PATIENCE, PYTHON, Result, forker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+# Of the root of the local AWS that the tests share.
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * "test"}
+# In which there may be a local AWS that a command started.
+FOLDERS: set[Path] = set()
+REGION = "eu-central-1"
+# Run in front of the CLI, it makes its stdin the terminal that Ctrl-C and /dev/tty are of.
+CONTROL = (
+    "import fcntl, os, sys, termios\n"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    """Whether the condition came about in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """All that a process of the tests gets: nothing of the user's own."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": LANG,
+        "HOME": str(folder),
+        "TMPDIR": str(folder / "tmp"),
+        # Beside the folder, for tests say what is in there.
+        "XDG_STATE_HOME": f"{folder}.state-home",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **more,
+    }
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Those whose environment names the folder: all that was started in it, and their children."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("only Linux shows the processes' environment")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(f"={folder}") in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Start children that SIGINT ends, even if the tests run in a shell's background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def in_process(*words: str, typed: str | bytes = "") -> Result:
+    """Run a command as `main` does, but for a process of its own, whose start takes longest."""
+    done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
+    if isinstance(done.exception, click.ClickException):
+        return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
+    if done.exception is not None:
+        raise done.exception
+    return Result(done.return_value or 0, done.stdout, done.stderr)
+
+
+class Running:
+    """A command on a pipe, whose stdout and stderr are read as one while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], source: int) -> None:
+        self.process = process
+        self.text = ""
+        self._source = source
+
+    @property
+    def plain(self) -> str:
+        """What was printed, without the terminal's escape sequences."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
+
+    def see(self, wanted: str, seconds: float = PATIENCE) -> str:
+        """Read until the pattern has been printed; return all that was, without colours."""
+        end = time.monotonic() + seconds
+        while not re.search(wanted, self.plain):
+            assert self._read(end), f"{wanted!r} was never printed:\n{self.text}"
+        return self.plain
+
+    def ended(self, seconds: float = PATIENCE) -> int:
+        """Read to the end; return the exit code."""
+        end = time.monotonic() + seconds
+        while self._read(end):
+            pass
+        return self.process.wait(max(0.1, end - time.monotonic()))
+
+    def _read(self, end: float) -> bool:
+        ready, _, _ = select.select([self._source], [], [], max(0.0, end - time.monotonic()))
+        assert ready, f"nothing was printed for long:\n{self.text}"
+        try:
+            got = os.read(self._source, 65536)
+        except OSError:  # a terminal whose last user has gone
+            got = b""
+        self.text += got.decode(errors="replace").replace("\r\n", "\n")
+        return bool(got)
+
+    def glance(self) -> str:
+        """Read what there is by now; return all that was printed."""
+        if select.select([self._source], [], [], 0.005)[0]:
+            self._read(time.monotonic() + 1)
+        return self.text
+
+    def type(self, text: str) -> None:
+        os.write(self._source, text.encode())
+
+    def press_ctrl_c(self) -> None:
+        """Press it until it is heard: more than the terminal's echo of it is printed.
+
+        Python's input() misses a signal that comes in the instant before it waits.
+        """
+        begun = len(self.text)
+
+        def heard() -> bool:
+            return bool(self.glance()[begun:].replace("^C", "").strip())
+
+        self.type("\x03")
+        while not until(heard, 1):
+            self.type("\x03")
+
+
+@dataclass
+class Cli:
+    """The command line in a folder and an environment of its own."""
+
+    folder: Path
+    env: dict[str, str]
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _files: list[int] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".cogauth" / "cogauth.json"
+
+    @property
+    def local(self) -> Path:
+        return self.folder / ".cogauth" / FOLDER
+
+    def run(self, *words: str, typed: str | bytes = "", **env: str) -> Result:
+        """Run it to its end."""
+        all_env = {**self.env, **env}
+        given = typed.encode() if isinstance(typed, str) else typed
+        odd = {name for name in all_env if AT_START.fullmatch(name)} - {"LANG"}
+        if not odd and all_env.get("LANG") == LANG and not (self.folder / ".aws").exists():
+            return forker().run(self.folder, all_env, words, given)
+        done = subprocess.run(
+            [*COGAUTH, *words],
+            cwd=self.folder,
+            env=all_env,
+            input=given,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            # Without the terminal that the tests may be run on.
+            start_new_session=True,
+        )
+        encoding = env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
+        return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
+
+    def login(self, name: str, password: str, *words: str, **env: str) -> Result:
+        words = ("test-login", "--username", name, *words)
+        return self.run(*words, COGAUTH_PASSWORD=password, **env)
+
+    def spawn(self, *words: str, **env: str) -> Running:
+        """Start it with its output on a pipe."""
+        source, sink = os.pipe()
+        return self._spawn([*COGAUTH, *words], source, sink, subprocess.DEVNULL, env)
+
+    def on_terminal(self, *words: str, **env: str) -> Running:
+        """Start it on a terminal of its own."""
+        source, sink = os.openpty()
+        termios.tcsetwinsize(sink, (24, 80))
+        command = [PYTHON, "-c", CONTROL, *COGAUTH[1:], *words]
+        return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
+
+    def shell_on_terminal(self, line: str, **env: str) -> Running:
+        """Start a line of shell on a terminal of its own; in it, COGAUTH is the command."""
+        source, sink = os.openpty()
+        shell = "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
+        command = [sys.executable, "-c", CONTROL, "-c", shell, line]
+        return self._spawn(command, source, sink, sink, {"COGAUTH": shlex.join(COGAUTH), **env})
+
+    def _spawn(
+        self, command: list[str], source: int, sink: int, stdin: int, env: dict[str, str]
+    ) -> Running:
+        self._files.append(source)
+        try:
+            with interruptible():
+                process = subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env={**self.env, **env},
+                    stdin=stdin,
+                    stdout=sink,
+                    stderr=sink,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(sink)
+        self._children.append(process)
+        return Running(process, source)
+
+    def close(self) -> None:
+        """End all that was started, whatever the test came to."""
+        for child in self._children:
+            child.kill()
+            child.wait()
+        for source in self._files:
+            os.close(source)
+        for alive in list(self.folder.rglob(f"{FOLDER}/alive")):
+            LocalAws(alive.parent, patience=10).remove()
+
+
+@contextmanager
+def command_line(folder: Path, **env: str) -> Iterator[Cli]:
+    cli = Cli(folder, environment(folder, **env))
+    FOLDERS.add(folder)
+    try:
+        yield cli
+    finally:
+        cli.close()
+        FOLDERS.remove(folder)

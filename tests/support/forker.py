@@ -1,0 +1,148 @@
+"""Runs commands, each in a fork of one process that has imported them."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Of the environment that the command line runs in. The local AWS pins its own botocore; who uses
+# it needn't share that.
+PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
+COGAUTH = [PYTHON, "-m", "cogauth"]
+LANG = "C.UTF-8"
+PATIENCE = 60.0
+ESCAPE = "\x1b"
+# Imports what the commands take, once, and forks for each of them: most of a command's time is
+# imports. What is forked is supervised by a fork of its own, so that several may run at once.
+FORKER = """
+import json, os, socket, sys
+import cogauth.checks.explain, cogauth.checks.verify
+import cogauth.client.calls, cogauth.client.users, cogauth.engine
+from cogauth.cli import main
+jobs = socket.socket(fileno=int(sys.argv[1]))
+how = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+while True:
+    text, fds, _, _ = socket.recv_fds(jobs, 1 << 20, 4)
+    if not text:
+        break
+    if os.fork():
+        for fd in fds:
+            os.close(fd)
+        os.wait()
+        continue
+    # Its parent doesn't wait for it, but for the fork that it came of.
+    if os.fork():
+        os._exit(0)
+    command = os.fork()
+    if command:
+        os.write(fds[3], b"%d\\n" % command)
+        os.write(fds[3], b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]))
+        os._exit(0)
+    job = json.loads(text)
+    os.setsid()
+    jobs.close()
+    for number in range(3):
+        os.dup2(fds[number], number)
+    for fd in fds:
+        os.close(fd)
+    os.chdir(job["folder"])
+    os.environ.clear()
+    os.environ.update(job["env"])
+    sys.stdin, sys.stdout = open(0, **how), open(1, "w", **how)
+    sys.stderr = open(2, "w", encoding=how["encoding"], errors="backslashreplace", buffering=1)
+    sys.argv = ["cogauth", *job["words"]]
+    main()
+    break
+"""
+# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
+AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+|BOTO_\w+")
+
+
+class Forker:
+    """Runs commands, each in a fork of one process that has imported them."""
+
+    def __init__(self) -> None:
+        self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [PYTHON, "-c", FORKER, str(theirs.fileno())],
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+
+    def run(
+        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes
+    ) -> Result:
+        """Run a command to its end."""
+        job = json.dumps({"folder": str(folder), "env": env, "words": words}).encode()
+        source, sink = os.pipe()
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            status = stack.enter_context(os.fdopen(source))
+            files[0].write(typed)
+            files[0].seek(0)
+            socket.send_fds(self._jobs, [job], [*(file.fileno() for file in files), sink])
+            os.close(sink)
+            pid = int(status.readline())
+            if not select.select([source], [], [], PATIENCE)[0]:
+                os.killpg(pid, signal.SIGKILL)
+                raise TimeoutError(f"{words} took longer than {PATIENCE} s")
+            code = int(status.readline())
+            for file in files[1:]:
+                file.seek(0)
+            out, err = (file.read().decode() for file in files[1:])
+        return Result(code, out, err)
+
+    def end(self) -> None:
+        self._jobs.close()
+        self._process.wait(PATIENCE)
+
+
+@functools.cache
+def forker() -> Forker:
+    """Return the one of this process."""
+    made = Forker()
+    atexit.register(made.end)
+    return made
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What ``--json`` printed: one document, and nothing else."""
+        return json.loads(self.out)
+
+    def must(self, code: int = 0) -> Self:
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        assert "Traceback" not in self.out + self.err
+        assert ESCAPE not in self.out + self.err
+        return self
+
+    def must_fail(self, code: int = 1) -> Self:
+        """As `must`, for a run with --debug, which shows a traceback."""
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        return self

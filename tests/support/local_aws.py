@@ -1,0 +1,132 @@
+"""Emulators and local AWSs that somebody else started, and boto3's clients of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from cogauth.aws.environment import Keys
+from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
+from support.commands import FOLDERS, KEYS, REGION, environment, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+# What other emulators take for those of the root, as ministack does without cogauth's gate.
+EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+# An integration that answers 200 by itself.
+MOCK: Any = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
+# By the URL of an emulator, the keys that it was given.
+GIVEN_KEYS: dict[str, tuple[str, ...]] = {}
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
+    """Ministack that cogauth knows by its URL alone; it keeps nothing when it ends."""
+    folder.mkdir(exist_ok=True)
+    port = int(more.setdefault("GATEWAY_PORT", str(free_port())))
+    settings = {
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "AUTH": "true",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "0",
+        "STATE_DIR": str(folder / "state"),
+        "S3_DATA_DIR": str(folder / "s3"),
+        "LAMBDA_EXECUTOR": "local",
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        "LOG_LEVEL": "WARNING",
+        **more,
+    }
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", *(words or ["ministack"])],
+            cwd=folder,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as server,
+    ):
+        try:
+            until(lambda: server.poll() is not None or is_listening(port), 30)
+            assert server.poll() is None, (folder / "log").read_text()
+            url = f"http://127.0.0.1:{port}"
+            if "AWS_ACCESS_KEY_ID" in more:
+                GIVEN_KEYS[url] = tuple(more[name] for name in KEYS)
+            yield url
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@contextmanager
+def someones_local_aws(folder: Path) -> Iterator[str]:
+    """Run the local AWS with KEYS, where no command looks for it: it is known by its URL alone."""
+    record = {"port": 20000, "data_id": 16 * "0", "run": 32 * "0"}
+    record |= Keys(*KEYS.values())._asdict()
+    (folder / "tmp").mkdir(parents=True)
+    (folder / MARKER).write_bytes(MARKED)
+    (folder / "local.json").write_text(json.dumps(record))
+    with emulator(folder / "tmp", "cogauth.local.server") as url:
+        yield url
+
+
+@contextmanager
+def own_local_aws(folder: Path) -> Iterator[LocalAws]:
+    """Give a local AWS of a test's own in a folder, whose keys ``client`` knows; then remove it."""
+    local = LocalAws(folder / FOLDER)
+    FOLDERS.add(folder)
+    try:
+        yield local
+    finally:
+        local.remove()
+        FOLDERS.remove(folder)
+
+
+def keys_at(url: str) -> tuple[str, ...]:
+    """Return the root's keys of a local AWS: of one that a command here started, or KEYS."""
+    for alive in (file for folder in FOLDERS for file in folder.rglob(f"{FOLDER}/alive")):
+        local = LocalAws(alive.parent)
+        if local.endpoint_url == url:
+            return local.keys()
+    return GIVEN_KEYS.get(url, tuple(KEYS.values()))
+
+
+def client(service: str, url: str, **more: Any) -> Any:
+    """Return a boto3 client of a local AWS, for the root of its account."""
+    return _client(service, url, keys_at(url), tuple(more.items()))
+
+
+@functools.cache
+def _client(
+    service: str, url: str, keys: tuple[str, ...], more: tuple[tuple[str, Any], ...]
+) -> Any:
+    make: Any = boto3.Session(*keys, region_name=REGION).client
+    return make(service, endpoint_url=url, **dict(more))

@@ -1,0 +1,47 @@
+"""What the state file of a whole stack records."""
+
+from __future__ import annotations
+
+from cogauth.record.forms import FACTS
+from cogauth.record.records import CREATED, Record
+from support.commands import REGION
+from support.servers import ACCOUNT
+
+# What a stack's records may say; the rest is called like what it is of.
+POOL_ID = f"{REGION}_Aa1Bb2Cc3"
+RECORDED = {
+    "user_pool": POOL_ID,
+    "trigger": POOL_ID,
+    "role": "cogauth-LambdaAuthRole",
+    **dict.fromkeys(("sign_in_method", "sign_in_integration"), "POST /signin"),
+    **dict.fromkeys(("protected_method", "protected_integration"), "GET /hello"),
+    "sign_in_preflight": "OPTIONS /signin",
+    "hello_preflight": "OPTIONS /hello",
+}
+
+
+def whole_stack(**ids: str) -> dict[str, Record]:
+    """Return the records of a stack of which all stands, in the account and region of the tests.
+
+    Args:
+        ids: of resources, by their keys, where another is wanted.
+    """
+    own = {"partition": "aws", "region": REGION, "account": ACCOUNT}
+    known = {"role": RECORDED["role"], "root": "root", "name": "cogauth-its-id"}
+    resources: dict[str, Record] = {}
+    for key, facts in FACTS.items():
+        if key == "power_user_attachment":
+            continue  # only with --power-user
+        by_name = key.removesuffix("_response").upper() if key.endswith("_response") else key
+        record = {"status": CREATED, "id": ids.get(key, RECORDED.get(key, by_name))}
+        for name in facts.keys() - record.keys():
+            text = facts[name]
+            for part, value in {**own, "id": record["id"]}.items():
+                text = text.replace(f"<{part}>", value)
+            record[name] = known.get(name, text)
+        if "path" in facts:
+            record["path"] = "/hello" if key == "hello_resource" else "/signin"
+        resources[key] = record
+    resources["trigger"]["arn"] = resources["auto_confirm_function"]["arn"]
+    resources["stage"]["arn"] = resources["rest_api"]["arn"] + "/stages/stage"
+    return resources
