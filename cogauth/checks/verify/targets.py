@@ -13,9 +13,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cogauth.attach import guards
+from cogauth.attach.model import Api
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
-from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes
+from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
 from cogauth.gateway.routing import nearest, route
 from cogauth.record.records import ATTACHED
 from cogauth.settings import PROTECTED_PATH
@@ -107,9 +108,9 @@ def find_target(
     chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
     authorizers = rest_apis.authorizers(ctx, found)
-    methods = rest_apis.methods(ctx, found) or []
+    methods = rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)
-    compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
+    compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
     try:
         wanted = _guarded(ctx, found, routes, path)
@@ -162,7 +163,7 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
             note=each.sentence,
         )
         for each in compared.findings
-        if path is None or _fits(each.name.partition(" ")[2], path)
+        if path is None or _fits(verb_and_path(each.name)[1], path)
     ]
     return tuple(rows)
 
