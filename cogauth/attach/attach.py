@@ -109,14 +109,15 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         [stage],
         of_others(ctx, pending, rows),
         unknown,
-        [
-            *_warnings(api, found, kept),
-            *beforehand(ctx, api, kept),
-            *_other_stages(ctx, api, stage, rows),
-        ],
+        [*_warnings(api, found, kept), *beforehand(ctx, api, kept)],
         make_authorizer=not ours,
         point_authorizer=bool(ours) and bool(rest_api.authorizer_patch(ctx, ours[0])),
     )
+    others = [name for name in ctx.state.stages_of(api.id) if name != stage]
+    if others and plan.changes:
+        plan.warnings.append(
+            f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."
+        )
     if _is_due(ctx, plan, stage, pending):
         return plan
     return replace(plan, stages=[], pending=[], unknown="")
@@ -200,13 +201,6 @@ def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> list[str]:
             f"of the calls go to its deployment {canary['deploymentId']}, which stays as it is."
         )
     return found
-
-
-def _other_stages(ctx: Context, api: Api, stage: str, rows: Iterable[Change | Skip]) -> list[str]:
-    others = [name for name in ctx.state.stages_of(api.id) if name != stage]
-    if not others or not any(row.action == ATTACH for row in rows):
-        return []
-    return [f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."]
 
 
 # The work

@@ -10,11 +10,8 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from cogauth.attach.model import Api, Finding, our_name, same
-from cogauth.aws.answers import code_of
-from cogauth.gateway import deployed, export, rest_apis
+from cogauth.attach.model import Finding, our_name, read, same
+from cogauth.gateway import deployed, export
 from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of, verb_and_path
 from cogauth.gateway.routing import VERBS, route
 from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
@@ -22,6 +19,7 @@ from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from cogauth.attach.model import Api
     from cogauth.context import Context
     from cogauth.record.records import Attachment
 
@@ -66,19 +64,8 @@ def look(ctx: Context, api: str) -> Comparison | None:
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
-    try:
-        found = Api(
-            api,
-            record["name"],
-            rest_apis.methods(ctx, api),
-            rest_apis.authorizers(ctx, api),
-            rest_apis.stages(ctx, api),
-        )
-    except ClientError as error:
-        if code_of(error) != rest_apis.GONE:
-            raise
-        return None
-    return compare(ctx, found)
+    found = read(ctx, api, record["name"], deployments=False)
+    return None if found is None else compare(ctx, found)
 
 
 def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
@@ -288,7 +275,7 @@ class Recorded:
 
 def options_of(
     record: Attachment,
-    standing: Collection[str],
+    stages: Collection[str],
     name: str,
     like: str | None = None,
     stage: str | None = None,
@@ -297,7 +284,7 @@ def options_of(
 
     Args:
         record: of its API.
-        standing: the names of the API's stages.
+        stages: the names of the API's.
         name: as ``GET /orders``.
         like: the method as which it is to be attached; None for itself.
         stage: the one that is meant; None for the first that was attached to and still stands.
@@ -306,7 +293,7 @@ def options_of(
     words = f"--path {shlex.quote(path)} --method {verb}"
     for scope in record["methods"][like or name]["ours"][-1]["authorizationScopes"]:
         words += f" --scope {shlex.quote(scope)}"
-    known = [one for one in record["stages"] if one in standing]
+    known = [one for one in record["stages"] if one in stages]
     # Of one alone 'attach' knows by itself; if none stands any more, it asks which one is meant.
     if stage is None and known[1:]:
         stage = known[0]

@@ -252,17 +252,19 @@ def read_api(ctx: Context, wanted: str) -> Api:
     return replace(api, live=found)
 
 
-def read(ctx: Context, api: str, name: str) -> Api | None:
-    """Read a REST API; None if it is gone."""
-    reads = (rest_apis.methods, rest_apis.authorizers, rest_apis.stages, rest_apis.deployments)
+def read(ctx: Context, api: str, name: str, *, deployments: bool = True) -> Api | None:
+    """Read a REST API, with our deployments or without; None if it is gone."""
+    reads = [rest_apis.methods, rest_apis.authorizers, rest_apis.stages]
+    reads += [_our_deployments] if deployments else []
     found = or_none(
         lambda: parallel.each(partial(call, ctx, api) for call in reads), rest_apis.GONE
     )
-    if found is None:
-        return None
-    methods, authorizers, stages, deployments = found
-    ours = [one["id"] for one in deployments if one.get("description") == our_name(ctx)]
-    return Api(api, name, methods, authorizers, stages, ours)
+    return None if found is None else Api(api, name, *found)
+
+
+def _our_deployments(ctx: Context, api: str) -> list[str]:
+    found = rest_apis.deployments(ctx, api)
+    return [one["id"] for one in found if one.get("description") == our_name(ctx)]
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
