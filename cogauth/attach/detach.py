@@ -4,207 +4,42 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from cogauth.attach import calls, guards
-from cogauth.attach.calls import same
+from cogauth.attach import guards
 from cogauth.attach.model import (
-    GONE,
+    DELETED,
     LEFT_ALONE,
     RESTORE,
     UNCHANGED,
     Api,
+    Change,
     Plan,
-    Row,
+    Skip,
     check_deployable,
     choose,
     not_yet_deployed,
     of_others,
-    one_of,
+    our_name,
     read,
+    same,
 )
-from cogauth.attach.work import LOOK_AGAIN, Work, left_by_a_crash
+from cogauth.attach.work import REFUSED, Report, Work
 from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.errors import UsageError
 from cogauth.gateway import deployed, export, rest_apis
 from cogauth.gateway.rest_apis import LiveMethod, shortened
 from cogauth.record.records import ATTACHED, CREATING, DETACHED, DETACHING
-from cogauth.steps import rest_api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cogauth.attach.guards import Recorded
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import LiveMethod
+    from cogauth.record.records import Attachment
 
 
-@dataclass
-class Detached:
-    """What giving back did in one API.
-
-    Attributes:
-        restored: the methods that have back what they had.
-        left_alone: in words: the methods that someone changed since, or deleted.
-        not_ours: of those left alone, the methods that were recorded as attached, and never were.
-        lost: in words: those that the stack didn't guard any more, each with what does it again.
-        problems: in words: what of ours had to stay, and why.
-        authorizers: the ids of ours that were deleted.
-        deployment: the id of the deployment that the stages serve by now; None if none was due.
-    """
-
-    restored: list[str] = field(default_factory=list)
-    left_alone: list[str] = field(default_factory=list)
-    not_ours: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    authorizers: list[str] = field(default_factory=list)
-    deployment: str | None = None
-
-
-def detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -> Detached:
-    """Give methods back what they had, deploy, and delete our authorizer when none is left.
-
-    Args:
-        ctx: the stack.
-        plan: of ``plan_detach``, made a moment ago.
-        report: told what was done, how much of all that is, and how much all is.
-
-    Raises:
-        CogauthError: AWS refused it; what was done is in the state file.
-        KeyboardInterrupt: the stop event was set; likewise.
-    """
-    try:
-        return _detach(ctx, plan, report)
-    except AWS_ERRORS as error:
-        raise failure(
-            f"Detaching from the API {plan.name} ({plan.id})",
-            error,
-            after=f"Nothing is lost: what is left is in {ctx.state.path}. Run the same again.",
-        ) from error
-
-
-def _detach(ctx: Context, plan: Plan, report: Callable[[str, int, int], None]) -> Detached:
-    result = Detached(
-        left_alone=[
-            f"{row.name} of the API {plan.name} ({plan.id}) was left alone: {row.why}."
-            for row in plan.rows
-            if (row.action in {LEFT_ALONE, GONE} or row.lost) and not row.clings
-        ],
-        not_ours=[row.name for row in plan.rows if row.foreign],
-        lost=[
-            f"{row.name} had lost its guard before: '{one.mend}' guards it again."
-            for row in plan.rows
-            for one in row.lost
-        ],
-    )
-    if plan.api is None:
-        result.left_alone = [f"The API {plan.name} ({plan.id}) was deleted: nothing to give back."]
-        ctx.state.drop_attachment(plan.id)
-        return result
-    work = Work(ctx, plan, copy.deepcopy(ctx.state.attachments[plan.id]))
-    record = work.record
-    todo = [row for row in plan.rows if row.action == RESTORE]
-    if todo:
-        record["outdated"] = record["stages"]
-        for row in todo:
-            record["methods"][row.name]["status"] = DETACHING
-        work.save()
-    refused: set[str] = set()
-    for nth, row in enumerate(todo, 1):
-        if nth % LOOK_AGAIN == 0:
-            work.look_again(todo[nth - 1 :])
-        if not _restore(work, row, result):
-            # The others are given back all the same.
-            refused.add(row.name)
-        report(f"gave back {row.name}", nth, len(todo))
-    if plan.stages:
-        report(f"deploying to {', '.join(plan.stages)}", len(todo), len(todo))
-    result.deployment = work.deploy()
-    work.sweep(plan.api)
-    record["outdated"] = []
-    for row in plan.rows:
-        if not row.clings and row.name not in refused:
-            record["methods"].pop(row.name, None)
-    work.save()
-    _settle(work, plan.api, result)
-    return result
-
-
-def _restore(work: Work, row: Row, result: Detached) -> bool:
-    """Give a method back what it had; say whether there is nothing left to do about it."""
-    assert row.place  # noqa: S101 as the plan has it
-    assert row.after  # noqa: S101
-    try:
-        work.update(row, row.place, row.after)
-    except ClientError as error:
-        if code_of(error) == calls.REFUSED:
-            result.problems.append(
-                f"Giving back {row.name} of the API {work.plan.name} failed: {explain(error)}"
-            )
-            return False
-        if code_of(error) != rest_apis.GONE:
-            raise
-        result.left_alone.append(f"{row.name} of the API {work.plan.name} was deleted meanwhile.")
-    else:
-        result.restored.append(row.name)
-    work.record["methods"][row.name]["status"] = DETACHED
-    work.save()
-    return True
-
-
-def _referring(api: Api, ours: set[str], plan: Plan) -> list[str]:
-    """Return the methods that refer to our authorizers and were not given back just now."""
-    known = {row.name for row in plan.rows}
-    return [
-        each.name
-        for each in api.methods
-        if each.authorization["authorizerId"] in ours and each.name not in known
-    ]
-
-
-def _settle(work: Work, api: Api, result: Detached) -> None:
-    """Delete our authorizer and forget the API, if nothing there is ours any more."""
-    ctx, plan = work.ctx, work.plan
-    clinging = [row for row in plan.rows if row.clings]
-    result.problems += [
-        f"{row.name} of the API {plan.name} ({plan.id}) still needs our authorizer there, so that "
-        f"stays: {row.why}."
-        for row in clinging
-    ]
-    if work.record["methods"]:
-        return
-    intent = work.record["authorizer"]
-    ours = api.ours(ctx)
-    # AWS refuses to delete one that a method refers to; an emulator may not.
-    if others := _referring(api, {one["id"] for one in ours}, plan):
-        result.problems.append(
-            f"Our authorizer in the API {plan.name} ({plan.id}) stays because of "
-            f"{', '.join(others)}: what that had before isn't known. Give it another "
-            "authorization, then run this again."
-        )
-        return
-    if not ours and intent["status"] == CREATING:
-        ours = left_by_a_crash(ctx, api, intent["since"])
-    for live in ours:
-        try:
-            if work.at_pace(partial(rest_api.delete_authorizer, ctx, plan.id, live["id"])):
-                result.authorizers.append(live["id"])
-        except ClientError as error:
-            # AWS says which method refers to it: one that somebody else put behind it.
-            if code_of(error) != "ConflictException":
-                raise
-            result.problems.append(
-                f"Our authorizer in the API {plan.name} ({plan.id}) stays, for a method refers to "
-                f"it of which nobody knows what it had before: {explain(error)} "
-                "Give that another authorization, then run this again."
-            )
-    if not result.problems:
-        ctx.state.drop_attachment(plan.id)
+# The plan
 
 
 def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
@@ -226,8 +61,8 @@ def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
             f"--api {wanted!r}: several attached APIs have that name. Give the id of one: "
             f"{shortened(named)}."
         )
-    there = shortened(f"{api} ({record['name']})" for api, record in known.items())
     if not named:
+        there = shortened(f"{api} ({record['name']})" for api, record in known.items())
         raise UsageError(
             f"--api {wanted!r}: the stack {ctx.stack} isn't attached to such an API. "
             + (f"It is to: {there}." if known else "It is to none.")
@@ -260,27 +95,22 @@ def plan_detach(
     chosen = names if path is None and method is None else choose(names, path, method)
     api = read(ctx, api_id, record["name"])
     if api is None:
-        rows = [Row(name, GONE, "the API was deleted") for name in names]
-        return Plan(api_id, record["name"], None, rows, [])
+        gone: list[Change | Skip] = [Skip(name, DELETED, "the API was deleted") for name in names]
+        return Plan(Api(api_id, record["name"]), gone, [], gone=True)
+    known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
-    known = guards.Recorded.of(ctx, api_id, guards.Seen(api.methods, api.authorizers, api.stages))
-    rows = [_detach_row(ctx, api, known, name, live.get(name)) for name in chosen]
-    found = record["found"]
+    rows = [_row(ctx, api, known, name, live.get(name)) for name in chosen]
     # A stage that is still on the deployment from before never had our authorizer.
     changed = [
         stage["stageName"]
         for stage in api.stages
-        if found.get(stage["stageName"]) != stage.get("deploymentId")
+        if record["found"].get(stage["stageName"]) != stage.get("deploymentId")
     ]
-    restored = any(row.action == RESTORE for row in rows)
-
-    def is_due(stage: str) -> bool:
-        """Say whether a stage is to be deployed: more than the file says that it was attached."""
-        if restored or stage in record["outdated"]:
-            return _is_on_ours(api, stage) or _may_ask_us(ctx, api, stage)
-        return bool(rows) and _may_ask_us(ctx, api, stage)
-
-    stages = [name for name in changed if name in record["stages"] and is_due(name)]
+    stages = [
+        name
+        for name in changed
+        if name in record["stages"] and _is_due(ctx, api, record, name, rows)
+    ]
     if stages:
         check_deployable(api)
     raw, unknown = not_yet_deployed(ctx, api, stages) if compare else ([], "")
@@ -290,56 +120,209 @@ def plan_detach(
         for name in changed
         if name not in record["stages"]
     ]
-    pending = of_others(ctx, raw, rows)
-    return Plan(api_id, record["name"], api, rows, stages, pending, unknown, warnings)
+    return Plan(api, rows, stages, of_others(ctx, raw, rows), unknown, warnings)
 
 
-def _is_on_ours(api: Api, stage: str) -> bool:
-    """Say whether a stage serves a deployment of ours."""
-    on = next(one for one in api.stages if one["stageName"] == stage).get("deploymentId")
-    return on in api.deployments
+def _is_due(
+    ctx: Context, api: Api, record: Attachment, name: str, rows: list[Change | Skip]
+) -> bool:
+    """Return whether to deploy to a stage; that it is recorded as attached isn't enough."""
+    stage = next(one for one in api.stages if one["stageName"] == name)
+    lacks = name in record["outdated"] or any(isinstance(row, Change) for row in rows)
+    if lacks and stage.get("deploymentId") in api.deployments:
+        return True
+    return (lacks or bool(rows)) and _may_ask_us(ctx, api, name)
 
 
 def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
-    """Say whether what a stage serves may have our authorizer, whatever the API says by now."""
+    """Return whether what a stage serves may have our authorizer, whatever the API says by now."""
     document = export.export(ctx, api.id, stage)
     if isinstance(document, str) or ctx.state.emulated:
         return True
-    return calls.our_name(ctx) in deployed.schemes(document)
+    return our_name(ctx) in deployed.schemes(document)
 
 
-def _detach_row(
-    ctx: Context, api: Api, known: Recorded, name: str, place: LiveMethod | None
-) -> Row:
+def _row(
+    ctx: Context, api: Api, known: guards.Recorded, name: str, place: LiveMethod | None
+) -> Change | Skip:
     record = known.record["methods"][name]
     former = record["former"]
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
     if place is None:
         why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
-        return Row(name, GONE, why, lost=lost)
+        return Skip(name, DELETED, why, lost=lost)
     live = place.authorization
     if same(live, former):
         why = "its guard was lost, and it has that already" if lost else ""
-        return Row(name, UNCHANGED, why, live, former, former, place, lost=lost)
-    ids = {one["id"] for one in api.ours(ctx)}
-    clings = live["authorizerId"] in ids
-    if not one_of(live, record["ours"]):
+        return Skip(name, UNCHANGED, why, live, former, lost=lost)
+    needs_ours = live["authorizerId"] in {one["id"] for one in api.ours(ctx)}
+    if not any(same(live, one) for one in record["ours"]):
         why = f"it was changed since, to {api.words(ctx, live)}"
-        if clings:
+        if needs_ours:
             why += (
                 "; it still refers to our authorizer. Give it another authorization, or attach it "
                 "once more, then run this again"
             )
-        return Row(name, LEFT_ALONE, why, live, None, former, place, clings, lost)
-    if not clings:
+        return Skip(name, LEFT_ALONE, why, live, None, needs_ours, lost)
+    if not needs_ours:
         # As the record says, and so says the record of anybody's method.
         why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
-        return Row(name, LEFT_ALONE, why, live, None, former, place, foreign=True)
+        return Skip(name, LEFT_ALONE, why, live, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (
             f"the authorizer {authorizer}, which it had before, was deleted since. Give it another "
             "authorization, then run this again"
         )
-        return Row(name, LEFT_ALONE, why, live, former, former, place, clings=True)
-    return Row(name, RESTORE, "", live, former, former, place)
+        return Skip(name, LEFT_ALONE, why, live, former, needs_ours)
+    return Change(RESTORE, place, former, former)
+
+
+# The work
+
+
+@dataclass
+class Detached:
+    """What giving back did in one API.
+
+    Attributes:
+        restored: the methods that have back what they had.
+        left_alone: in words: the methods that someone changed since, or deleted.
+        not_ours: of those left alone, the methods that were recorded as attached, and never were.
+        lost: in words: those that the stack didn't guard any more, each with what does it again.
+        problems: in words: what of ours had to stay, and why.
+        authorizers: the ids of ours that were deleted.
+        deployment: the id of the deployment that the stages serve by now; None if none was due.
+    """
+
+    restored: list[str] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+    not_ours: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    authorizers: list[str] = field(default_factory=list)
+    deployment: str | None = None
+
+
+def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
+    """Give methods back what they had, deploy, and delete our authorizer when none is left.
+
+    Args:
+        ctx: the stack.
+        plan: of ``plan_detach``, made a moment ago.
+        report: told what was done, how much of all that is, and how much all is.
+
+    Raises:
+        CogauthError: AWS refused it; what was done is in the state file.
+        KeyboardInterrupt: the stop event was set; likewise.
+    """
+    name = f"the API {plan.api.name} ({plan.api.id})"
+    if plan.gone:
+        ctx.state.drop_attachment(plan.api.id)
+        return Detached(left_alone=[f"There is nothing to give back: {name} was deleted."])
+    try:
+        record = copy.deepcopy(ctx.state.attachments[plan.api.id])
+        return _detach(Work(ctx, plan, record, report), name)
+    except AWS_ERRORS as error:
+        raise failure(
+            f"Detaching from {name}",
+            error,
+            after=f"Nothing is lost: what is left is in {ctx.state.path}. Run the same again.",
+        ) from error
+
+
+def _detach(work: Work, name: str) -> Detached:
+    plan, record = work.plan, work.record
+    result = Detached(
+        left_alone=[
+            f"{row.name} of {name} was left alone: {row.why}."
+            for row in plan.skips
+            if (row.action != UNCHANGED or row.lost) and not row.needs_ours
+        ],
+        not_ours=[row.name for row in plan.skips if row.foreign],
+        lost=[
+            f"{row.name} had lost its guard before: '{one.mend}' guards it again."
+            for row in plan.skips
+            for one in row.lost
+        ],
+    )
+    if plan.changes:
+        record["outdated"] = record["stages"]
+        for change in plan.changes:
+            record["methods"][change.name]["status"] = DETACHING
+        work.save()
+    kept = {row.name for row in plan.skips if row.needs_ours}
+    for change in work.changes("gave back"):
+        if not _restore(work, change, result):
+            # The others are given back all the same.
+            kept.add(change.name)
+    result.deployment = work.deploy()
+    work.sweep()
+    record["outdated"] = []
+    for row in plan.rows:
+        if row.name not in kept:
+            record["methods"].pop(row.name, None)
+    work.save()
+    _delete_authorizer(work, name, result)
+    return result
+
+
+def _restore(work: Work, change: Change, result: Detached) -> bool:
+    """Give a method back what it had; return whether there is nothing left to do about it."""
+    which = f"{change.name} of the API {work.plan.api.name}"
+    try:
+        work.update(change, change.after)
+    except ClientError as error:
+        if code_of(error) == REFUSED:
+            result.problems.append(f"Giving back {which} failed: {explain(error)}")
+            return False
+        if code_of(error) != rest_apis.GONE:
+            raise
+        result.left_alone.append(f"{which} was deleted meanwhile.")
+    else:
+        result.restored.append(change.name)
+    work.record["methods"][change.name]["status"] = DETACHED
+    work.save()
+    return True
+
+
+def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
+    """Delete our authorizer and forget the API, if nothing there is ours any more."""
+    plan = work.plan
+    result.problems += [
+        f"{row.name} of {name} still needs our authorizer there, so that stays: {row.why}."
+        for row in plan.skips
+        if row.needs_ours
+    ]
+    if work.record["methods"]:
+        return
+    ours = plan.api.ours(work.ctx)
+    # AWS refuses to delete one that a method refers to; an emulator may not.
+    given_back, ids = {row.name for row in plan.rows}, {one["id"] for one in ours}
+    if others := [
+        each.name
+        for each in plan.api.methods
+        if each.authorization["authorizerId"] in ids and each.name not in given_back
+    ]:
+        result.problems.append(
+            f"Our authorizer in {name} stays because of {', '.join(others)}: what that had before "
+            "isn't known. Give it another authorization, then run this again."
+        )
+        return
+    if not ours and work.record["authorizer"]["status"] == CREATING:
+        ours = work.left_by_a_crash()
+    for live in ours:
+        try:
+            if work.delete_authorizer(live["id"]):
+                result.authorizers.append(live["id"])
+        except ClientError as error:
+            # AWS says which method refers to it: one that somebody else put behind it.
+            if code_of(error) != "ConflictException":
+                raise
+            result.problems.append(
+                f"Our authorizer in {name} stays, for a method refers to it of which nobody knows "
+                f"what it had before: {explain(error)} Give that another authorization, then run "
+                "this again."
+            )
+    if not result.problems:
+        work.ctx.state.drop_attachment(work.api)

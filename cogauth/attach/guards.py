@@ -10,49 +10,18 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cogauth.attach import calls
-from cogauth.gateway import deployed, export, rest_apis
-from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of
+from cogauth.attach.model import Finding, our_name, read, same
+from cogauth.gateway import deployed, export
+from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of, verb_and_path
 from cogauth.gateway.routing import VERBS, route
 from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from cogauth.aws.answers import Live
+    from cogauth.attach.model import Api
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import LiveMethod
-    from cogauth.record.records import Attachment, Authorization
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A REST API as it stands.
-
-    Attributes:
-        methods, authorizers, stages: all of them.
-    """
-
-    methods: Sequence[LiveMethod]
-    authorizers: Sequence[Live]
-    stages: Sequence[Live]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A method that isn't guarded as the record has it.
-
-    Attributes:
-        name: as ``GET /orders``.
-        found: what is there in the guard's place, in a few words.
-        mend: the command that mends it.
-        sentence: what is wrong, and which command mends it.
-    """
-
-    name: str
-    found: str
-    mend: str
-    sentence: str
+    from cogauth.record.records import Attachment
 
 
 @dataclass(frozen=True)
@@ -92,17 +61,14 @@ def look(ctx: Context, api: str) -> Comparison | None:
     Raises:
         ClientError, BotoCoreError: it can't be read.
     """
-    recorded = ctx.state.attachments[api]["methods"].values()
-    if all(method["status"] == DETACHED for method in recorded):
+    record = ctx.state.attachments[api]
+    if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
-    methods = rest_apis.methods(ctx, api)
-    if methods is None:
-        return None
-    seen = Seen(methods, rest_apis.authorizers(ctx, api), rest_apis.stages(ctx, api))
-    return compare(ctx, api, seen)
+    found = read(ctx, api, record["name"], deployments=False)
+    return None if found is None else compare(ctx, found)
 
 
-def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Comparison:
+def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
     Other emulators than the embedded local AWS serve the API as it stands, and their exports show
@@ -110,19 +76,18 @@ def compare(ctx: Context, api: str, seen: Seen, stage: str | None = None) -> Com
 
     Args:
         ctx: the stack.
-        api: the REST API's id.
-        seen: the API as it stands.
+        api: as it stands.
         stage: the one that is looked at; None for all that were attached to.
 
     Raises:
         ClientError, BotoCoreError: a stage can't be exported, for want of a permission.
     """
-    record = ctx.state.attachments.get(api)
+    record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
         return Comparison()
-    recorded = Recorded.of(ctx, api, seen)
+    recorded = Recorded(ctx, api)
     wanted = record["stages"] if stage is None else [stage]
-    served, unknown = _served(ctx, api, [one for one in recorded.standing if one in wanted])
+    served, unknown = _served(ctx, api.id, [one for one in recorded.stages if one in wanted])
     lost: list[Finding] = []
     interrupted: list[Finding] = []
     undeployed: list[Finding] = []
@@ -163,50 +128,21 @@ def _served(
     return served, "; ".join(unseen)
 
 
-@dataclass(frozen=True)
 class Recorded:
-    """What was attached in a REST API, beside the API as it stands.
+    """What was attached in a REST API, beside the API as it stands."""
 
-    Attributes:
-        ctx: the stack.
-        api: the REST API's id.
-        record: what was attached there.
-        live: who may call each method, by its name.
-        authorizations: the same in the record's words.
-        by_path: the methods' names, by path and HTTP method.
-        standing: the names of the API's stages.
-    """
-
-    ctx: Context
-    api: str
-    record: Attachment
-    live: Mapping[str, Guard]
-    authorizations: Mapping[str, Authorization]
-    by_path: Mapping[str, Mapping[str, str]]
-    standing: Sequence[str]
-
-    @classmethod
-    def of(cls, ctx: Context, api: str, seen: Seen) -> Recorded:
-        """Return what was attached in an API that stands.
-
-        Args:
-            ctx: the stack, which is attached there.
-            api: the REST API's id.
-            seen: the API.
-        """
-        by_id = {one["id"]: one for one in seen.authorizers}
-        by_path: dict[str, dict[str, str]] = {}
-        for each in seen.methods:
-            by_path.setdefault(each.path, {})[each.http_method] = each.name
-        return cls(
-            ctx,
-            api,
-            ctx.state.attachments[api],
-            {each.name: guard_of(each, by_id) for each in seen.methods},
-            {each.name: each.authorization for each in seen.methods},
-            by_path,
-            [str(one["stageName"]) for one in seen.stages],
-        )
+    def __init__(self, ctx: Context, api: Api) -> None:
+        self.ctx = ctx
+        self.api = api.id
+        self.record = ctx.state.attachments[api.id]
+        self.stages = [str(one["stageName"]) for one in api.stages]
+        self.methods = {each.name: each for each in api.methods}
+        by_id = {one["id"]: one for one in api.authorizers}
+        self.live = {each.name: guard_of(each, by_id) for each in api.methods}
+        # The methods' names, by path and HTTP method.
+        self.by_path: dict[str, dict[str, str]] = {}
+        for each in api.methods:
+            self.by_path.setdefault(each.path, {})[each.http_method] = each.name
 
     def lost(self, name: str) -> list[Finding]:
         """Return what there is in the place of a method's guard; nothing if it is there.
@@ -245,9 +181,9 @@ class Recorded:
         method = self.record["methods"][name]
         found, doing = self.lost(name), "attach"
         if method["status"] == DETACHING:
-            now, doing = self.authorizations.get(name), "detach"
+            now, doing = self.methods.get(name), "detach"
             # That is what it was to be given back.
-            if now is None or calls.same(now, method["former"]):
+            if now is None or same(now.authorization, method["former"]):
                 found = []
             found = [replace(one, mend=self._detach(name)) for one in found]
         return [
@@ -310,7 +246,7 @@ class Recorded:
             )
             return f"{words} {scopes}"
         others = [pool for pool in guard.pools if pool not in pools]
-        if others and guard.authorizer == calls.our_name(self.ctx):
+        if others and guard.authorizer == our_name(self.ctx):
             return f"{words}, which takes tokens of {', '.join(others)} too"
         return ""
 
@@ -320,18 +256,18 @@ class Recorded:
 
     def _answering(self, name: str) -> list[str]:
         """Return the methods that answer the requests to one that is gone."""
-        verb, _, path = name.partition(" ")
+        verb, path = verb_and_path(name)
         # A preflight carries no token: what answers OPTIONS is open.
         verbs = [one for one in VERBS if one != "OPTIONS"] if verb == "ANY" else [verb]
         answers = {route(self.by_path, one, path)[1] for one in verbs}
         return sorted(answer for answer in answers if answer is not None)
 
     def _attach(self, name: str, like: str | None = None, stage: str | None = None) -> str:
-        words = options_of(self.record, self.standing, name, like, stage)
+        words = options_of(self.record, self.stages, name, like, stage)
         return self.ctx.state.command(f"attach --api {self.api} {words}")
 
     def _detach(self, name: str) -> str:
-        verb, _, path = name.partition(" ")
+        verb, path = verb_and_path(name)
         return self.ctx.state.command(
             f"detach --api {self.api} --path {shlex.quote(path)} --method {verb}"
         )
@@ -339,7 +275,7 @@ class Recorded:
 
 def options_of(
     record: Attachment,
-    standing: Collection[str],
+    stages: Collection[str],
     name: str,
     like: str | None = None,
     stage: str | None = None,
@@ -348,16 +284,16 @@ def options_of(
 
     Args:
         record: of its API.
-        standing: the names of the API's stages.
+        stages: the names of the API's.
         name: as ``GET /orders``.
         like: the method as which it is to be attached; None for itself.
         stage: the one that is meant; None for the first that was attached to and still stands.
     """
-    verb, _, path = name.partition(" ")
+    verb, path = verb_and_path(name)
     words = f"--path {shlex.quote(path)} --method {verb}"
     for scope in record["methods"][like or name]["ours"][-1]["authorizationScopes"]:
         words += f" --scope {shlex.quote(scope)}"
-    known = [one for one in record["stages"] if one in standing]
+    known = [one for one in record["stages"] if one in stages]
     # Of one alone 'attach' knows by itself; if none stands any more, it asks which one is meant.
     if stage is None and known[1:]:
         stage = known[0]

@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cogauth.attach import calls
-from cogauth.attach.calls import same
 from cogauth.aws import parallel
+from cogauth.aws.answers import or_none
 from cogauth.errors import UsageError
 from cogauth.gateway import export, pending, rest_apis
 from cogauth.gateway.deployed import AUTHORIZATION
@@ -18,34 +17,116 @@ from cogauth.gateway.rest_apis import (
     WITHOUT_AUTHORIZER,
     LiveMethod,
     shortened,
+    verb_and_path,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from cogauth.attach.guards import Finding
     from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.gateway.pending import Pending
-    from cogauth.record.records import Authorization
+    from cogauth.record.records import Attachment, Authorization, Record
 
 ATTACH, RESTORE, UNCHANGED = "attach", "restore", "unchanged"
-LEFT_OUT, LEFT_ALONE, GONE = "left out", "left alone", "gone"
+LEFT_OUT, LEFT_ALONE, DELETED = "left out", "left alone", "gone"
+
+
+def our_name(ctx: Context) -> str:
+    """Return the name of our authorizer in an API, and our deployments' description.
+
+    Neither can be tagged. The stack's own API has an authorizer and deployments of another name,
+    which ``up`` looks after.
+    """
+    return f"{ctx.name_with_id}-attached"
+
+
+def new_record(name: str, authorizer: Record, found: dict[str, str]) -> Attachment:
+    """Return the record of an API in which no method is attached yet.
+
+    Args:
+        name: the API's.
+        authorizer: the record of ours there.
+        found: each stage's deployment before anything is touched.
+    """
+    return {
+        "name": name,
+        "stages": [],
+        "outdated": [],
+        "found": found,
+        "authorizer": authorizer,
+        "methods": {},
+    }
+
+
+def same(one: Authorization, other: Authorization) -> bool:
+    """Return whether two authorizations are alike; the order of scopes means nothing."""
+    scopes = sorted(one["authorizationScopes"]) == sorted(other["authorizationScopes"])
+    return scopes and one == {**other, "authorizationScopes": one["authorizationScopes"]}
 
 
 @dataclass(frozen=True)
-class Row:
-    """What becomes of a method.
+class Finding:
+    """A method that isn't guarded as the record has it.
 
     Attributes:
         name: as ``GET /orders``.
-        action: ``attach``, ``restore``, ``unchanged``, ``left out``, ``left alone`` or ``gone``.
-        why: the reason, if it is left out, left alone or gone.
+        found: what is there in the guard's place, in a few words.
+        mend: the command that mends it.
+        sentence: what is wrong, and which command mends it.
+    """
+
+    name: str
+    found: str
+    mend: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A method that ``attach`` or ``detach`` is asked to change.
+
+    Attributes:
+        verb: ``attach`` or ``restore``.
+        place: the method as it stands.
+        after: who may call it then; its authorizer is None as long as ours isn't created.
+        former: what ``detach`` gives it back.
+    """
+
+    verb: str
+    place: LiveMethod
+    after: Authorization
+    former: Authorization
+
+    why = ""
+
+    @property
+    def name(self) -> str:
+        """As ``GET /orders``."""
+        return self.place.name
+
+    @property
+    def before(self) -> Authorization:
+        """Who may call it now."""
+        return self.place.authorization
+
+    @property
+    def action(self) -> str:
+        """``attach`` or ``restore``; ``unchanged`` if it is so already."""
+        return UNCHANGED if same(self.before, self.after) else self.verb
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A method that is asked for and not changed.
+
+    Attributes:
+        name: as ``GET /orders``.
+        action: ``unchanged``, ``left out``, ``left alone`` or ``gone``.
+        why: the reason; empty if there is nothing to say.
         before: who may call it now; None if it is gone.
-        after: who may call it then; its authorizer is None as long as ours isn't made.
-        former: what it is given back one day.
-        place: where it is; None if it is gone.
-        clings: whether it is left alone and refers to our authorizer, which must stay then.
+        after: who was to call it, if that is known.
+        needs_ours: whether it refers to our authorizer, which must stay then.
         lost: what there is in the place of its guard, if it was attached and has lost that.
         foreign: whether it is as the state file says that it was attached, but the authorizer isn't
             ours: the file is wrong.
@@ -53,19 +134,12 @@ class Row:
 
     name: str
     action: str
-    why: str = ""
+    why: str
     before: Authorization | None = None
     after: Authorization | None = None
-    former: Authorization | None = None
-    place: LiveMethod | None = None
-    clings: bool = False
+    needs_ours: bool = False
     lost: tuple[Finding, ...] = ()
     foreign: bool = False
-
-    @property
-    def shown(self) -> tuple[Any, ...]:
-        """What a user saw of it before the question."""
-        return self.name, self.action, self.before, self.after
 
 
 @dataclass(frozen=True)
@@ -74,26 +148,24 @@ class Api:
 
     Attributes:
         id, name: the API's.
-        methods: all of them.
-        authorizers: all of them.
-        stages: all of them.
+        methods, authorizers, stages: all of them.
         deployments: the ids of ours.
         live: as GetRestApis describes it; empty if it wasn't looked for.
     """
 
     id: str
     name: str
-    methods: list[LiveMethod]
-    authorizers: list[Any]
-    stages: list[Any]
-    deployments: list[str]
+    methods: Sequence[LiveMethod] = ()
+    authorizers: Sequence[Live] = ()
+    stages: Sequence[Live] = ()
+    deployments: Sequence[str] = ()
     live: Live = field(default_factory=dict)
 
-    def ours(self, ctx: Context) -> list[Any]:
-        """Return our authorizers, the recorded one first; a second one was made by a lost call."""
+    def ours(self, ctx: Context) -> list[Live]:
+        """Return our authorizers, the recorded one first; a lost answer makes a second one."""
         recorded = ctx.state.attachments.get(self.id)
         known = recorded["authorizer"].get("id") if recorded else None
-        name = calls.our_name(ctx)
+        name = our_name(ctx)
         return sorted(
             (one for one in self.authorizers if one["name"] == name),
             key=lambda one: one["id"] != known,
@@ -110,15 +182,13 @@ class Api:
         return [one for one in self.deployments if one not in used]
 
     def words(self, ctx: Context, authorization: Authorization) -> str:
-        """Say who may call a method, the authorizer by its name; one that isn't made is ours."""
-        text, names = (
-            authorization["authorizationType"],
-            {o["id"]: o["name"] for o in self.authorizers},
-        )
+        """Say who may call a method, the authorizer by its name; one not created yet is ours."""
+        text = authorization["authorizationType"]
+        names = {one["id"]: one["name"] for one in self.authorizers}
         if text not in WITHOUT_AUTHORIZER:
             authorizer = authorization["authorizerId"] or ""
-            unmade = text == COGNITO and not authorizer
-            ours = names.get(authorizer) == calls.our_name(ctx) or unmade
+            not_created = text == COGNITO and not authorizer
+            ours = names.get(authorizer) == our_name(ctx) or not_created
             named = f"of the stack {ctx.stack}" if ours else names.get(authorizer, authorizer)
             text += f" {named}".rstrip()
         if authorization["authorizationScopes"]:
@@ -131,44 +201,42 @@ class Plan:
     """What is to be done in one REST API.
 
     Attributes:
-        api: as it stands; None if it is gone.
-        id, name: the API's.
+        api: as it stands.
         rows: what becomes of each method that was asked for.
         stages: those to deploy to; empty if no deployment is due.
         pending: what else such a deployment publishes; None if that isn't known.
         unknown: why it isn't known, or which part of it isn't compared.
         warnings: what a user should know before.
-        make_authorizer, point_authorizer: whether ours is to be made, or to ask another pool.
+        make_authorizer, point_authorizer: whether ours is to be created, or to ask another pool.
+        gone: whether the API was deleted.
     """
 
-    id: str
-    name: str
-    api: Api | None
-    rows: list[Row]
+    api: Api
+    rows: list[Change | Skip]
     stages: list[str]
     pending: list[Pending] | None = field(default_factory=list)
     unknown: str = ""
     warnings: list[str] = field(default_factory=list)
     make_authorizer: bool = False
     point_authorizer: bool = False
+    gone: bool = False
 
     @property
-    def changes(self) -> bool:
-        """Whether who may call what is changed, deployed or not."""
-        return self.make_authorizer or self.point_authorizer or bool(self.of(ATTACH, RESTORE))
+    def changes(self) -> list[Change]:
+        """The methods that are not yet as they are to be."""
+        return [row for row in self.rows if isinstance(row, Change) and row.action != UNCHANGED]
+
+    @property
+    def skips(self) -> list[Skip]:
+        """The methods that no call is made for, each with its reason."""
+        return [row for row in self.rows if isinstance(row, Skip)]
 
     @property
     def shown(self) -> tuple[Any, ...]:
         """What a user saw of it before the question."""
-        rows = [row.shown for row in self.rows]
-        return (
-            *(rows, self.stages, self.pending, self.unknown, self.warnings),
-            *(self.make_authorizer, self.point_authorizer),
-        )
-
-    def of(self, *actions: str) -> list[Row]:
-        """Return the rows with one of these actions."""
-        return [row for row in self.rows if row.action in actions]
+        rows = [(row.name, row.action, row.before, row.after) for row in self.rows]
+        authorizer = self.make_authorizer, self.point_authorizer
+        return rows, self.stages, self.pending, self.unknown, self.warnings, authorizer
 
 
 def read_api(ctx: Context, wanted: str) -> Api:
@@ -184,16 +252,19 @@ def read_api(ctx: Context, wanted: str) -> Api:
     return replace(api, live=found)
 
 
-def read(ctx: Context, api: str, name: str) -> Api | None:
-    """Read a REST API; None if it is gone."""
-    reads: tuple[Callable[[Context, str], Any], ...] = (
-        rest_apis.methods,
-        rest_apis.authorizers,
-        rest_apis.stages,
-        calls.our_deployments,
+def read(ctx: Context, api: str, name: str, *, deployments: bool = True) -> Api | None:
+    """Read a REST API, with our deployments or without; None if it is gone."""
+    reads = [rest_apis.methods, rest_apis.authorizers, rest_apis.stages]
+    reads += [_our_deployments] if deployments else []
+    found = or_none(
+        lambda: parallel.each(partial(call, ctx, api) for call in reads), rest_apis.GONE
     )
-    methods, *others = parallel.each(partial(call, ctx, api) for call in reads)
-    return None if methods is None else Api(api, name, methods, *others)
+    return None if found is None else Api(api, name, *found)
+
+
+def _our_deployments(ctx: Context, api: str) -> list[str]:
+    found = rest_apis.deployments(ctx, api)
+    return [one["id"] for one in found if one.get("description") == our_name(ctx)]
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
@@ -203,18 +274,18 @@ def choose(names: Iterable[str], path: str | None, method: str | None) -> list[s
         UsageError: none does.
     """
     names = list(names)
-    chosen = [
-        name
-        for name in names
-        if fnmatchcase(name.partition(" ")[2], "*" if path is None else path)
-        and fnmatchcase(name.partition(" ")[0], "*" if method is None else method.upper())
-    ]
+    chosen = [name for name in names if _matches(name, path or "*", (method or "*").upper())]
     if not chosen:
         given = [] if path is None else [f"--path {path!r}"]
         given += [] if method is None else [f"--method {method!r}"]
         there = f"There are: {shortened(names)}." if names else "There are none."
         raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {there}")
     return chosen
+
+
+def _matches(name: str, path_glob: str, verb_glob: str) -> bool:
+    verb, path = verb_and_path(name)
+    return fnmatchcase(path, path_glob) and fnmatchcase(verb, verb_glob)
 
 
 def check_deployable(api: Api) -> None:
@@ -228,11 +299,6 @@ def check_deployable(api: Api) -> None:
             f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
             "it one, or delete it, and run this again."
         )
-
-
-def one_of(live: Authorization, several: Iterable[Authorization]) -> bool:
-    """Return whether an authorization is like one of several."""
-    return any(same(live, one) for one in several)
 
 
 def not_yet_deployed(
@@ -254,7 +320,7 @@ def not_yet_deployed(
 
 
 def of_others(
-    ctx: Context, found: Sequence[Pending] | None, rows: Sequence[Row]
+    ctx: Context, found: Sequence[Pending] | None, rows: Iterable[Change | Skip]
 ) -> list[Pending] | None:
     """Return what is pending but for what the rows and our authorizer are about."""
     if found is None:
@@ -267,6 +333,6 @@ def of_others(
             each = replace(each, fields=fields)  # noqa: PLW2901 less of the same
             if not fields:
                 continue
-        if each.what != f"authorizer {calls.our_name(ctx)}":
+        if each.what != f"authorizer {our_name(ctx)}":
             others.append(each)
     return others

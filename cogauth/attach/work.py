@@ -1,46 +1,40 @@
-"""The calls to one attached API: at its pace, and each recorded before the next."""
+"""The calls to one attached API: at its pace, and each recorded before the next.
+
+The API may be anybody's. Known as ours in it are an authorizer and deployments, by a name that
+carries the stack-id; only these are ever changed or deleted there, and methods' authorization.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cogauth.attach import calls
-from cogauth.attach.model import (
-    Api,
-    Plan,
-    Row,
-)
-from cogauth.aws.waiting import TimedOutError
+from botocore.exceptions import ClientError
+
+from cogauth.attach.model import our_name, same
+from cogauth.aws.answers import Live, code_of, deleted, or_none
+from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError
 from cogauth.gateway import rest_apis
-from cogauth.gateway.rest_apis import LiveMethod
+from cogauth.gateway.rest_apis import GONE, LiveMethod, authorization_of
+from cogauth.steps import rest_api
+from cogauth.steps.lookup import look_after_crash, patiently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
 
-    from cogauth.aws.answers import Live
+    from cogauth.attach.model import Change, Plan
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import LiveMethod
-    from cogauth.record.records import Attachment, Authorization
-
-from typing import TYPE_CHECKING, TypeVar
-
-from cogauth.aws.waiting import Pace
-from cogauth.steps.lookup import patiently
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cogauth.attach.model import Api, Plan, Row
-    from cogauth.context import Context
-    from cogauth.gateway.rest_apis import LiveMethod
     from cogauth.record.records import Attachment, Authorization
 
 T = TypeVar("T")
+# Told what was done, how much of all that is, and how much all is.
+Report = Callable[[str, int, int], None]
 
 ATTACH_CLIENTS = ("apigateway", "apigateway_once", "cognito")
+# What AWS answers to a method's update that asks for no such authorizer, or is otherwise wrong.
+REFUSED = "BadRequestException"
 # API Gateway's rate for an account's control calls, all together, is 10 a second with 40 at once:
 # some are left for what was read before, and for others.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
@@ -52,10 +46,12 @@ LOOK_AGAIN = 25
 class Work:
     """The calls to one API, at its pace and in turns: two writes at once to it are refused."""
 
-    def __init__(self, ctx: Context, plan: Plan, record: Attachment) -> None:
+    def __init__(self, ctx: Context, plan: Plan, record: Attachment, report: Report) -> None:
         self.ctx = ctx
         self.plan = plan
         self.record = record
+        self.report = report
+        self.api = plan.api.id
         self.pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
 
     def at_pace(self, call: Callable[[], T]) -> T:
@@ -65,81 +61,148 @@ class Work:
 
     def save(self) -> None:
         """Write the record to the state file."""
-        self.ctx.state.put_attachment(self.plan.id, self.record)
+        self.ctx.state.put_attachment(self.api, self.record)
 
-    def look_again(self, rows: list[Row]) -> None:
-        """See that nobody has changed these methods since the plan was made.
+    def changes(self, done: str) -> Iterator[Change]:
+        """Yield the plan's changes, and report each as done once the next is asked for.
 
         Raises:
-            CogauthError: somebody has; it would be overwritten, and forgotten what it was.
+            CogauthError: somebody has changed one of the methods since the plan was made.
         """
-        read = self.at_pace(lambda: rest_apis.methods(self.ctx, self.plan.id)) or []
+        todo = self.plan.changes
+        for nth, change in enumerate(todo, 1):
+            if nth % LOOK_AGAIN == 0:
+                self._look_again(todo[nth - 1 :])
+            yield change
+            self.report(f"{done} {change.name}", nth, len(todo))
+
+    def _look_again(self, changes: Sequence[Change]) -> None:
+        read = self.at_pace(
+            lambda: or_none(lambda: rest_apis.methods(self.ctx, self.api), GONE) or []
+        )
         live = {each.name: each.authorization for each in read}
-        for row in rows:
-            now = live.get(row.name)
-            if now and row.before and not calls.same(now, row.before):
+        for change in changes:
+            now = live.get(change.name)
+            if now and not same(now, change.before):
                 raise CogauthError(
-                    f"Someone changed {row.name} of the API {self.plan.name} meanwhile. It was not "
-                    f"touched; what was done is in {self.ctx.state.path}. Run the same again to "
-                    "see it as it is."
+                    f"Someone changed {change.name} of the API {self.plan.api.name} meanwhile. It "
+                    f"was not touched; what was done is in {self.ctx.state.path}. Run the same "
+                    "again to see it as it is."
                 )
 
-    def update(self, row: Row, place: LiveMethod, after: Authorization) -> None:
+    def update(self, change: Change, after: Authorization) -> None:
         """Change who may call a method, and see that it is so; else set it back.
 
         Raises:
             CogauthError: the answer differs from what was asked for: some emulators don't keep
                 scopes.
         """
-        assert row.before is not None  # noqa: S101 it has a place
-        before, ctx, api = row.before, self.ctx, self.plan.id
-        answered = self.at_pace(lambda: calls.update_method(ctx, api, place, before, after))
-        if calls.same(answered, after):
+        place, before = change.place, change.before
+        answered = self.at_pace(lambda: self._update(place, before, after))
+        if same(answered, after):
             return
-        back = self.at_pace(lambda: calls.update_method(ctx, api, place, answered, before))
-        outcome = "so it was set back" if calls.same(back, before) else "and can't be set back"
+        back = self.at_pace(lambda: self._update(place, answered, before))
+        outcome = "so it was set back" if same(back, before) else "and can't be set back"
+        state = self.ctx.state
         raise CogauthError(
-            f"{row.name} of the API {self.plan.name} was to get {_plain(after)}, but "
-            f"{ctx.state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}, "
-            f"{outcome}. "
-            f"'cogauth detach --api {api}{ctx.state.options}' gives back what was attached before."
+            f"{change.name} of the API {self.plan.api.name} was to get {_plain(after)}, but "
+            f"{state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}, {outcome}. "
+            f"'cogauth detach --api {self.api}{state.options}' gives back what was attached before."
         )
 
-    def deploy(self) -> str | None:
-        """Publish the API on the stages that are due."""
-        if not self.plan.stages:
-            return None
-        api, ctx = self.plan.id, self.ctx
-        deployment = self.at_pace(lambda: calls.create_deployment(ctx, api))
-        for stage in self.plan.stages:
-            self.at_pace(partial(calls.put_on_stage, ctx, api, stage, deployment))
-        return deployment
+    def _update(
+        self, place: LiveMethod, before: Authorization, after: Authorization
+    ) -> Authorization:
+        aws = self.ctx.aws.apigateway
+        which: Any = {
+            "restApiId": self.api,
+            "resourceId": place.resource_id,
+            "httpMethod": place.http_method,
+        }
+        operations: Any = patch(before, after)
+        try:
+            return authorization_of(aws.update_method(**which, patchOperations=operations))
+        except ClientError as error:
+            # A call whose answer was lost, and that botocore made again: its scopes are there.
+            if code_of(error) != REFUSED:
+                raise
+            live = or_none(lambda: aws.get_method(**which), GONE)
+            if live is None or not same(authorization_of(live), after):
+                raise
+            return after
 
-    def sweep(self, api: Api) -> None:
+    def create_authorizer(self) -> Live:
+        """Create our authorizer in the API."""
+        create = partial(rest_api.create_authorizer, self.ctx, self.api, our_name(self.ctx))
+        return self.at_pace(create)
+
+    def delete_authorizer(self, authorizer: str) -> bool:
+        """Delete an authorizer of ours; return whether it was there."""
+        delete = partial(rest_api.delete_authorizer, self.ctx, self.api, authorizer)
+        return self.at_pace(delete)
+
+    def deploy(self) -> str | None:
+        """Publish the API on the stages that are due, and leave all else of them as it is."""
+        stages, number = self.plan.stages, len(self.plan.changes)
+        if not stages:
+            return None
+        aws, once = self.ctx.aws.apigateway, self.ctx.aws.apigateway_once
+        self.report(f"deploying to {', '.join(stages)}", number, number)
+        made = self.at_pace(
+            lambda: once.create_deployment(restApiId=self.api, description=our_name(self.ctx))
+        )
+        on_it: Any = [{"op": "replace", "path": "/deploymentId", "value": made["id"]}]
+        for stage in stages:
+            put = partial(aws.update_stage, restApiId=self.api, stageName=stage)
+            self.at_pace(partial(put, patchOperations=on_it))
+        return str(made["id"])
+
+    def sweep(self) -> None:
         """Delete our deployments that are on no stage any more."""
-        for deployment in api.superseded(self.plan.stages):
-            self.at_pace(partial(calls.delete_deployment, self.ctx, self.plan.id, deployment))
+        delete = self.ctx.aws.apigateway.delete_deployment
+        for deployment in self.plan.api.superseded(self.plan.stages):
+            call = partial(delete, restApiId=self.api, deploymentId=deployment)
+            # AWS refuses it if a stage was put on it meanwhile.
+            self.at_pace(partial(deleted, call, GONE, REFUSED))
+
+    def by_name(self) -> list[Live]:
+        """Return the authorizers of the API that bear the name of ours: one, or none."""
+        found = or_none(lambda: rest_apis.authorizers(self.ctx, self.api), GONE) or []
+        return [one for one in found if one["name"] == our_name(self.ctx)]
+
+    def left_by_a_crash(self) -> list[Live]:
+        """Look for an authorizer whose creation was interrupted."""
+        intent = self.record["authorizer"]
+        return look_after_crash(self.ctx, intent, "authorizer", self.by_name)
+
+
+def patch(before: Authorization, after: Authorization) -> list[dict[str, str]]:
+    """Return the operations that change who may call a method, for one UpdateMethod.
+
+    Scopes are added and removed one by one; ``replace`` is not for lists. Each operation leaves
+    what is valid by itself, but for the type and the authorizer, which AWS looks at together: with
+    another type than COGNITO_USER_POOLS and JWT scopes are refused, and with NONE an authorizer
+    means nothing.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateMethod-Patch
+    and, for the order and the empty authorizer,
+    https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/apigateway/method.go
+    """
+    path = "/authorizationScopes"
+    old, new = before["authorizationScopes"], after["authorizationScopes"]
+    operations = [{"op": "remove", "path": path, "value": one} for one in old if one not in new]
+    if before["authorizationType"] != after["authorizationType"]:
+        kind = after["authorizationType"]
+        operations.append({"op": "replace", "path": "/authorizationType", "value": kind})
+    if before["authorizerId"] != after["authorizerId"]:
+        authorizer = after["authorizerId"] or ""
+        operations.append({"op": "replace", "path": "/authorizerId", "value": authorizer})
+    operations += [{"op": "add", "path": path, "value": one} for one in new if one not in old]
+    if before["apiKeyRequired"] != after["apiKeyRequired"]:
+        needed = "true" if after["apiKeyRequired"] else "false"
+        operations.append({"op": "replace", "path": "/apiKeyRequired", "value": needed})
+    return operations
 
 
 def _plain(authorization: Authorization) -> str:
-    from_state = {name: value for name, value in authorization.items() if value}
-    return ", ".join(f"{name} {value}" for name, value in from_state.items())
-
-
-def by_name(ctx: Context, api: str) -> list[Live]:
-    """Return the authorizers of an API that bear the name of ours: one, or none."""
-    name = calls.our_name(ctx)
-    return [one for one in rest_apis.authorizers(ctx, api) if one["name"] == name]
-
-
-def left_by_a_crash(ctx: Context, api: Api, since: str) -> list[Live]:
-    """Look for an authorizer whose making's end isn't known: AWS's lists lag."""
-    age = ctx.now() - datetime.fromisoformat(since).timestamp()
-    try:
-        return ctx.waiter.until(
-            lambda: by_name(ctx, api.id) or None,
-            reason="the authorizer that an interrupted run may have made",
-            timeout_s=min(ctx.settle_s, max(0.0, ctx.settle_s - age)),
-        )
-    except TimedOutError:
-        return []
+    return ", ".join(f"{name} {value}" for name, value in authorization.items() if value)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cogauth import __version__
-from cogauth.cli.attach import attach, detach
+from cogauth.cli.attach import attach
 from cogauth.cli.call import call, curl
 from cogauth.cli.demo import demo
+from cogauth.cli.detach import detach
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
 from cogauth.cli.interrupt import on_ending

@@ -111,7 +111,7 @@ def _end_local(target: Target, ctx: Context, why: str) -> None:
 
 def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     """Say what will be deleted, what each method gets back, and what is left alone."""
-    from cogauth.cli.attach import change_of
+    from cogauth.cli.attached import change_of
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
@@ -133,9 +133,7 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
             f"{what}: {publishes if stages else ''}our authorizer there is deleted, if no method "
             "refers to it"
         )
-        if given_back.api is None:
-            continue
-        for row in given_back.rows:
+        for row in [] if given_back.gone else given_back.rows:
             notice(f"    {row.name}  {change_of(ctx, given_back.api, row)}")
     local_data = ctx.state.local_data
     if local_data is not None and not local_users(target, local_data, ctx):

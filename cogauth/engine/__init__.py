@@ -13,7 +13,7 @@ Attach and detach, for methods of any API: what each had before is on disk befor
 
 from cogauth.attach.attach import Attached, Wanted, attach, plan_attach
 from cogauth.attach.detach import Detached, attached_apis, detach, plan_detach
-from cogauth.attach.model import Api, Plan, Row, choose, read_api
+from cogauth.attach.model import Api, Change, Plan, Skip, choose, read_api
 from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.engine.down import DownResult, down
 from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down
@@ -28,13 +28,14 @@ __all__ = [
     "UP_CLIENTS",
     "Api",
     "Attached",
+    "Change",
     "Detached",
     "DownPlan",
     "DownResult",
     "Finding",
     "Plan",
     "Reporter",
-    "Row",
+    "Skip",
     "StepResult",
     "Wanted",
     "attach",

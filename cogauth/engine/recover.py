@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth.attach import calls
+from cogauth.attach.model import new_record, our_name
 from cogauth.attach.work import AT_ONCE, PER_SECOND
+from cogauth.aws.answers import or_none
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
@@ -151,18 +152,9 @@ def _recover_attachments(ctx: Context) -> None:
     pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
     for api in rest_apis.all_apis(ctx):
         pace.wait()
-        for live in patiently(ctx, partial(rest_apis.authorizers, ctx, api["id"])):
-            if live["name"] == calls.our_name(ctx):
-                _note(ctx, api, live)
-
-
-def _note(ctx: Context, api: Live, authorizer: Live) -> None:
-    pool = next(iter(authorizer.get("providerARNs") or []), "unknown")
-    ctx.state.attachments[api["id"]] = {
-        "name": api["name"],
-        "stages": [],
-        "outdated": [],
-        "found": {},
-        "authorizer": {"status": CREATED, "id": authorizer["id"], "pool": pool},
-        "methods": {},
-    }
+        read = partial(rest_apis.authorizers, ctx, api["id"])
+        for live in or_none(partial(patiently, ctx, read), rest_apis.GONE) or []:
+            if live["name"] == our_name(ctx):
+                pool = next(iter(live.get("providerARNs") or []), "unknown")
+                record = {"status": CREATED, "id": live["id"], "pool": pool}
+                ctx.state.attachments[api["id"]] = new_record(api["name"], record, {})

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import code_of
+from cogauth.aws.answers import code_of, or_none
 from cogauth.gateway import export
 from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
+    GONE,
     HEADER,
     IAM,
     WITHOUT_AUTHORIZER,
@@ -114,15 +115,9 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
 def _summary(
     ctx: Context, api: str, deployment: str
 ) -> tuple[dict[str, dict[str, Any]], datetime | None]:
-    try:
-        found: Any = ctx.aws.apigateway.get_deployment(
-            restApiId=api, deploymentId=deployment, embed=["apisummary"]
-        )
-    except ClientError as error:
-        if code_of(error) != "NotFoundException":
-            raise
-        return {}, None
-    return found.get("apiSummary") or {}, found.get("createdDate")
+    get = ctx.aws.apigateway.get_deployment
+    found = or_none(lambda: get(restApiId=api, deploymentId=deployment, embed=["apisummary"]), GONE)
+    return (found.get("apiSummary") or {}, found.get("createdDate")) if found else ({}, None)
 
 
 def _exported(

@@ -33,7 +33,7 @@ OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 HEADER = "method.request.header."
 GONE = "NotFoundException"
 # The most that API Gateway gives in a page.
-PAGE: Any = {"PageSize": 500}
+PAGE_SIZE = 500
 # A list of what there is stays readable.
 LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
@@ -42,10 +42,44 @@ _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 # Which there are
 
 
+def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:
+    """Return all that a list of API Gateway's has, page after page.
+
+    Args:
+        ctx: the stack.
+        operation: the client's method, as ``get_rest_apis``.
+        where: what the method is given.
+    """
+    client: Any = ctx.aws.apigateway
+    pages = client.get_paginator(operation).paginate(
+        **where, PaginationConfig={"PageSize": PAGE_SIZE}
+    )
+    return [one for page in pages for one in page.get("items", [])]
+
+
 def all_apis(ctx: Context) -> list[Any]:
     """Return all REST APIs of the account and region."""
-    pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
-    return [api for page in pages for api in page.get("items", [])]
+    return listed(ctx, "get_rest_apis")
+
+
+def resources(ctx: Context, api: str) -> list[Any]:
+    """Return an API's resources, each with its methods."""
+    return listed(ctx, "get_resources", restApiId=api, embed=["methods"])
+
+
+def authorizers(ctx: Context, api: str) -> list[Any]:
+    """Return all of an API's authorizers."""
+    return listed(ctx, "get_authorizers", restApiId=api)
+
+
+def deployments(ctx: Context, api: str) -> list[Any]:
+    """Return all of an API's deployments."""
+    return listed(ctx, "get_deployments", restApiId=api)
+
+
+def stages(ctx: Context, api: str) -> list[Any]:
+    """Return an API's stages, which come in one page."""
+    return list(ctx.aws.apigateway.get_stages(restApiId=api).get("item", []))
 
 
 def check_own(ctx: Context) -> None:
@@ -114,12 +148,6 @@ def shortened(items: Iterable[str]) -> str:
     return ", ".join(items[:LISTED]) + more
 
 
-def stages(ctx: Context, api: str) -> list[Any]:
-    """Return an API's stages, which come in one page; none if there is no such API."""
-    found = or_none(lambda: ctx.aws.apigateway.get_stages(restApiId=api), GONE)
-    return list(found.get("item", [])) if found else []
-
-
 def choose_stage(
     api: Live, standing: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
 ) -> Live:
@@ -157,6 +185,12 @@ def choose_stage(
 
 
 # Who may call what
+
+
+def verb_and_path(name: str) -> tuple[str, str]:
+    """Take a method's name, as ``GET /orders``, apart."""
+    verb, _, path = name.partition(" ")
+    return verb, path
 
 
 @dataclass(frozen=True)
@@ -271,35 +305,19 @@ class Method:
 Routes = dict[str, dict[str, Method]]
 
 
-def methods(ctx: Context, api: str) -> list[LiveMethod] | None:
-    """Return an API's methods by path, a call for 500 resources; None if there is no such API."""
-    pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-        restApiId=api, embed=["methods"], PaginationConfig=PAGE
-    )
-    found = or_none(lambda: [one for page in pages for one in page.get("items", [])], GONE)
-    if found is None:
-        return None
-    return sorted(
-        (
-            LiveMethod(one["id"], one["path"], name, live)
-            for one in found
-            for name, live in one.get("resourceMethods", {}).items()
-        ),
-        key=lambda method: (method.path, method.http_method),
-    )
-
-
-def authorizers(ctx: Context, api: str) -> list[Any]:
-    """Return all of an API's authorizers; none if there is no such API."""
-    pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
-        restApiId=api, PaginationConfig=PAGE
-    )
-    return or_none(lambda: [one for page in pages for one in page.get("items", [])], GONE) or []
+def methods(ctx: Context, api: str) -> list[LiveMethod]:
+    """Return an API's methods by path; AWS is asked once for 500 resources."""
+    found = [
+        LiveMethod(one["id"], one["path"], verb, live)
+        for one in resources(ctx, api)
+        for verb, live in one.get("resourceMethods", {}).items()
+    ]
+    return sorted(found, key=lambda method: (method.path, method.http_method))
 
 
 def routes(ctx: Context, api: str) -> Routes:
-    """Return an API's methods as they are now, deployed or not; none if there is no such API."""
-    return routes_of(methods(ctx, api) or (), authorizers(ctx, api))
+    """Return an API's methods as they are now, deployed or not."""
+    return routes_of(methods(ctx, api), authorizers(ctx, api))
 
 
 def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
 from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.methods import MOCK, Integration, Method
-from cogauth.steps.rest_api import GONE, JSON
+from cogauth.steps.rest_api import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.gateway import rest_apis
+from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Recreate, Resource
-from cogauth.steps.rest_api import GONE, PAGE, api_arn
+from cogauth.steps.rest_api import api_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +45,8 @@ class Deployment(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's deployments for ours, the superseded ones included."""
-        return [one for one in _deployments(ctx) if self.is_named(ctx, one)]
+        found = rest_apis.deployments(ctx, ctx.fact("rest_api"))
+        return [one for one in found if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
         return live.get("description") == ctx.name_with_id
@@ -62,7 +65,7 @@ class Deployment(Resource):
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a deployment that was superseded, unless some other stage of the API is on it."""
         api, place = ctx.aws.apigateway, {"restApiId": ctx.fact("rest_api")}
-        stages = api.get_stages(**place)["item"]
+        stages = rest_apis.stages(ctx, ctx.fact("rest_api"))
         if record["id"] in {stage.get("deploymentId") for stage in stages}:
             return False
         return deleted(lambda: api.delete_deployment(**place, deploymentId=record["id"]), GONE)
@@ -138,16 +141,9 @@ class Stage(Resource):
         return {setting: throttle[key] for key, setting in names.items() if key in throttle}
 
 
-def _deployments(ctx: Context) -> list[Any]:
-    pages = ctx.aws.apigateway.get_paginator("get_deployments").paginate(
-        restApiId=ctx.fact("rest_api"), PaginationConfig=PAGE
-    )
-    return [deployment for page in pages for deployment in page["items"]]
-
-
 def _is_later(ctx: Context, stage: Live) -> bool:
     """Say whether somebody else deployed the API after us, and so has more in it than we have."""
-    made = {one["id"]: one for one in _deployments(ctx)}
+    made = {one["id"]: one for one in rest_apis.deployments(ctx, ctx.fact("rest_api"))}
     standing = made.get(stage["deploymentId"])
     if standing is None or standing.get("description") == ctx.name_with_id:
         return False

@@ -210,27 +210,39 @@ def find_after_crash(
 ) -> tuple[list[Live], list[Live]]:
     """Look for what a create may have made whose end is not known.
 
-    AWS's lists lag, and a create whose caller is gone may still land: its absence is believed
-    only when the settling time since the intent is over.
-
     Returns:
         What it may have made; and what carries the stack's id, but holds more than that.
     """
-    made: list[Live] = []
     others: list[Live] = []
 
-    def look() -> bool | None:
-        nonlocal made, others
+    def look() -> list[Live]:
+        nonlocal others
         made, others = by_explanation(ctx, resource, find_ours(ctx, resource))
-        return True if made else None
+        return made
 
+    return look_after_crash(ctx, record, words(resource), look), others
+
+
+def look_after_crash(
+    ctx: Context, record: Record, what: str, look: Callable[[], list[Live]]
+) -> list[Live]:
+    """Look until something is found, or the settling time since the record's intent is over.
+
+    AWS's lists lag, and a create whose caller is gone may still land.
+
+    Args:
+        ctx: the stack.
+        record: the intent.
+        what: is looked for, in words.
+        look: returns what is there.
+    """
     with suppress(TimedOutError):
-        ctx.waiter.until(
-            look,
-            reason=f"the {words(resource)} that an interrupted run may have made",
+        return ctx.waiter.until(
+            lambda: look() or None,
+            reason=f"the {what} that an interrupted run may have made",
             timeout_s=settling(ctx, record),
         )
-    return made, others
+    return []
 
 
 def by_explanation(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
 from cogauth.aws.answers import Live, differing, or_none
+from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.rest_api import GONE, JSON, Authorizer
+from cogauth.steps.rest_api import JSON, Authorizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
 from cogauth.aws.transient import passing
+from cogauth.gateway import rest_apis
+from cogauth.gateway.rest_apis import GONE
 from cogauth.settings import PROTECTED_PATH
 from cogauth.steps.base import Change, NotKeptError, Recreate, Resource
 from cogauth.steps.lambda_ import SIGN_IN
@@ -20,10 +22,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-GONE = "NotFoundException"
 JSON = "application/json"
-# The most that API Gateway gives in a page.
-PAGE: Any = {"PageSize": 500}
 
 
 class RestApi(Resource):
@@ -44,8 +43,7 @@ class RestApi(Resource):
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the account's APIs; their names are not unique."""
-        pages = ctx.aws.apigateway.get_paginator("get_rest_apis").paginate(PaginationConfig=PAGE)
-        return [api for page in pages for api in page["items"] if api["name"] == ctx.stack]
+        return [api for api in rest_apis.all_apis(ctx) if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         return or_none(  # type: ignore[no-any-return]
@@ -63,14 +61,9 @@ class RestApi(Resource):
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         """Return the sign-in's path, and the stage that is ours."""
-        api = ctx.aws.apigateway
-        pages = api.get_paginator("get_resources").paginate(
-            restApiId=live["id"], embed=["methods"], PaginationConfig=PAGE
-        )
         posts = {
             resource["path"]: resource["resourceMethods"]["POST"]
-            for page in pages
-            for resource in page["items"]
+            for resource in rest_apis.resources(ctx, live["id"])
             if "POST" in resource.get("resourceMethods", {})
         }
         # Its owner may have more in the API. Ours may have nothing behind it yet.
@@ -79,7 +72,7 @@ class RestApi(Resource):
             for path, post in posts.items()
             if not post.get("methodIntegration") and post.get("authorizationType") == "NONE"
         ]
-        stages = api.get_stages(restApiId=live["id"])["item"]
+        stages = rest_apis.stages(ctx, live["id"])
         names = [stage["stageName"] for stage in stages if ctx.owns(stage.get("tags", {}))]
         return {**({"path": paths[0]} if paths else {}), **({"stage": names[0]} if names else {})}
 
@@ -88,17 +81,10 @@ class RestApi(Resource):
 
     def untouched(self, ctx: Context, live: Live) -> bool:
         """Say whether it has its name still, and neither a stage nor a method."""
-        api, named = ctx.aws.apigateway, live["name"] == ctx.stack
         return (
-            named
-            and not api.get_stages(restApiId=live["id"])["item"]
-            and not any(
-                resource.get("resourceMethods")
-                for page in api.get_paginator("get_resources").paginate(
-                    restApiId=live["id"], PaginationConfig=PAGE
-                )
-                for resource in page["items"]
-            )
+            live["name"] == ctx.stack
+            and not rest_apis.stages(ctx, live["id"])
+            and not rest_apis.methods(ctx, live["id"])
         )
 
     def marked(self, ctx: Context, live: Live) -> bool:
@@ -118,19 +104,14 @@ class RestApi(Resource):
 
         Source: https://github.com/glomex/gcdt/issues/373
         """
-        api = ctx.aws.apigateway
-        domains = api.get_paginator("get_domain_names").paginate(PaginationConfig=PAGE)
-        for domain in (one for page in domains for one in page.get("items", [])):
+        for domain in rest_apis.listed(ctx, "get_domain_names"):
             name, words = domain["domainName"], f"--domain-name {domain['domainName']}"
             place: dict[str, Any] = {"domainName": name}
             if identifier := domain.get("domainNameId"):
                 # Of private ones there may be several of a name.
                 place["domainNameId"] = identifier
                 words += f" --domain-name-id {identifier}"
-            mappings = api.get_paginator("get_base_path_mappings").paginate(
-                **place, PaginationConfig=PAGE
-            )
-            for mapping in (one for page in mappings for one in page.get("items", [])):
+            for mapping in rest_apis.listed(ctx, "get_base_path_mappings", **place):
                 if mapping.get("restApiId") != record["id"]:
                     continue
                 path = mapping.get("basePath") or "(none)"
@@ -179,10 +160,8 @@ class ApiResource(Resource):
         )
 
     def find(self, ctx: Context) -> list[Live]:
-        pages = ctx.aws.apigateway.get_paginator("get_resources").paginate(
-            restApiId=ctx.fact("rest_api"), embed=["methods"], PaginationConfig=PAGE
-        )
-        return [item for page in pages for item in page["items"] if item["path"] == self._path(ctx)]
+        found = rest_apis.resources(ctx, ctx.fact("rest_api"))
+        return [item for item in found if item["path"] == self._path(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         """Get the resource by its id, with its methods."""
@@ -227,19 +206,15 @@ class Authorizer(Resource):
         In an API the names are unique, and former ones stay as long as methods refer to them.
         Source: https://github.com/aws/aws-cdk/issues/13711
         """
+        api = ctx.fact("rest_api")
         try:
-            return self._create(ctx, ctx.name_with_id)
+            return create_authorizer(ctx, api, ctx.name_with_id)
         except ClientError as error:
             if "name must be unique" not in message_of(error):
                 raise
         standing = {live["name"] for live in self.find(ctx)}
         names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
-        return self._create(ctx, next(name for name in names if name not in standing))
-
-    def _create(self, ctx: Context, name: str) -> Live:
-        return ctx.aws.apigateway_once.create_authorizer(
-            restApiId=ctx.fact("rest_api"), name=name, **authorizer_settings(ctx)
-        )
+        return create_authorizer(ctx, api, next(name for name in names if name not in standing))
 
     def find(self, ctx: Context) -> list[Live]:
         """Look through the API's authorizers for the name, with a number or without."""
@@ -247,10 +222,7 @@ class Authorizer(Resource):
 
     def of(self, ctx: Context, api: str) -> list[Live]:
         """Look through those of any API."""
-        pages = ctx.aws.apigateway.get_paginator("get_authorizers").paginate(
-            restApiId=api, PaginationConfig=PAGE
-        )
-        return [one for page in pages for one in page["items"] if self.is_named(ctx, one)]
+        return [one for one in rest_apis.authorizers(ctx, api) if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
         """Say whether its name carries the stack-id, with a number or without."""
@@ -299,6 +271,13 @@ def authorizer_settings(ctx: Context) -> dict[str, Any]:
         "providerARNs": [ctx.fact("user_pool", "arn")],
         "identitySource": "method.request.header.Authorization",
     }
+
+
+def create_authorizer(ctx: Context, api: str, name: str) -> Live:
+    """Create an authorizer of a name in an API, that asks the stack's user pool."""
+    return ctx.aws.apigateway_once.create_authorizer(
+        restApiId=api, name=name, **authorizer_settings(ctx)
+    )
 
 
 def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:

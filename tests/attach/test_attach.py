@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from cogauth import engine
-from cogauth.attach import calls
+from cogauth.attach import work
 from cogauth.aws.clients import Aws
 from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.waiting import Pace, Waiter
@@ -408,7 +407,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
     before: Authorization, after: Authorization
 ) -> None:
     now: dict[str, Any] = {**before, "authorizationScopes": set(before["authorizationScopes"])}
-    for operation in calls.patch(before, after):
+    for operation in work.patch(before, after):
         key, value = operation["path"][1:], operation["value"]
         if key == "authorizationScopes":
             # Each by itself is valid: scopes are only for a user pool's tokens.
@@ -422,7 +421,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
         )
         == after
     )
-    assert calls.patch(before, before) == []
+    assert work.patch(before, before) == []
 
 
 # ---- detach and down
@@ -729,7 +728,7 @@ def test_what_is_attached_as_any_is_not_left_out_the_next_time(
 def test_what_someone_changes_during_a_long_run_is_not_overwritten(
     account: Account, orders: Orders, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[f"cogauth.attach.{command}"], "LOOK_AGAIN", 2)
+    monkeypatch.setattr(work, "LOOK_AGAIN", 2)
     if command == "detach":
         attach(account)
 

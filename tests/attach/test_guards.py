@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from cogauth import engine
 from cogauth.attach import guards
-from cogauth.attach.guards import Comparison, Seen
+from cogauth.attach.model import read
 from cogauth.checks.verify.targets import find_target
 from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
 from cogauth.errors import CogauthError, UsageError
-from cogauth.gateway import rest_apis
 from support.attached import OTHER_POOL, SCOPE, Orders, attach, detach, only_a_pool, ours, put_jwt
 from support.calls import refusal
 
@@ -31,7 +30,7 @@ def orders(account: Account) -> Orders:
     return Orders(account)
 
 
-def look(account: Account, orders: Orders) -> Comparison:
+def look(account: Account, orders: Orders) -> guards.Comparison:
     found = guards.look(account.context(), orders.id)
     assert found is not None
     return found
@@ -290,9 +289,9 @@ def test_a_stage_that_was_never_deployed_to_lost_nothing(account: Account) -> No
         ("GET /open", "not deployed yet to beta")
     ]
     # Nor one that nobody attached to.
-    api = account.context(), orders.id
-    seen = Seen(rest_apis.methods(*api) or [], rest_apis.authorizers(*api), rest_apis.stages(*api))
-    there = guards.compare(*api, seen, "other")
+    api = read(account.context(), orders.id, "orders")
+    assert api is not None
+    there = guards.compare(account.context(), api, "other")
     assert there.lost == ()
     assert {one.found for one in there.undeployed} == {"not deployed yet to other"}
     mend(account, orders)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
+from cogauth.checks.verify import guard as guarding
 from cogauth.checks.verify import run as verifying
 from cogauth.checks.verify import targets, throwaway
 from cogauth.checks.verify.run import Verification, verify
@@ -185,7 +186,7 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) ->
 def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
     place = standing.method("/hello")
     # It could still be the deployment before that answers.
-    monkeypatch.setattr(verifying, "READY_WITHIN_S", 0)
+    monkeypatch.setattr(guarding, "READY_WITHIN_S", 0)
     monkeypatch.chdir(standing.cli.folder)
     for name, value in standing.cli.env.items():
         monkeypatch.setenv(name, value)
@@ -291,8 +292,8 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
 # What the answers mean
 
 
-class Played(verifying._Run):
-    """A run whose calls are answered by the test, on AWS unless it says otherwise."""
+class Played(guarding.GuardChecks):
+    """Checks whose calls are answered by the test, on AWS unless it says otherwise."""
 
     def __init__(
         self,
@@ -303,7 +304,7 @@ class Played(verifying._Run):
         ctx = standing.context()
         target = find_target(ctx)
         now = datetime.now(UTC).timestamp()
-        super().__init__(ctx, replace(target, deployed_at=now), lambda _row: None)
+        super().__init__(ctx, replace(target, deployed_at=now))
         self.place = target.places[0]
         self.emulated = False
         self.origins, self.several_origins = origins, len(origins) > 1
@@ -702,8 +703,7 @@ def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) 
     )
     target = replace(find_target(ctx, attached), deployed_at=0.0)
     assert [str(place) for place in target.places] == ["GET /open", "GET /orders"]
-    run = verifying._Run(ctx, target, lambda _row: None)
-    first = next(run._place_rows(target.places[0], {}, {}))
+    first = next(guarding.GuardChecks(ctx, target).rows(target.places[0], {}, {}))
     assert (first.check, first.got, first.ok) == ("no token", "200", False)
 
 
@@ -727,7 +727,7 @@ def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
 def test_what_can_not_be_called_is_not_said_to_be_guarded(
     standing: Standing, attached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "_guarded", lambda *_: [method("POST", "/orders")])
+    monkeypatch.setattr(targets, "_guarded", lambda *_: [method("POST", "/orders")])
     said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
     with pytest.raises(UsageError, match=said):
         find_target(standing.context(), attached)

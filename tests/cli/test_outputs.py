@@ -283,7 +283,7 @@ def cli_bytes(cli: Cli, *words: str) -> str:
 def broken(cli: Cli, how: str) -> None:
     if how == "unfinished":
         resources = whole_stack()
-        resources["deployment"]["stage"] = {
+        resources["stage"] = {
             "status": CREATING,
             "id": "stage",
             "since": "2026-01-01T00:00:00+00:00",
@@ -293,7 +293,7 @@ def broken(cli: Cli, how: str) -> None:
         record(cli, resources={})
     elif how == "half gone":
         resources = whole_stack()
-        resources["rest_api"]["rest_api"] |= {
+        resources["rest_api"] |= {
             "status": DELETING,
             "since": "2026-01-01T00:00:00+00:00",
         }

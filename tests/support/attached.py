@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth import engine
-from cogauth.attach import calls
+from cogauth.attach import model
 from cogauth.engine import Attached, Detached, Plan, Wanted, journal
 from cogauth.gateway import rest_apis
 from support.account import RESOURCES, Account
@@ -158,7 +158,7 @@ def only_a_pool(account: Account) -> None:
 
 
 def ours(account: Account) -> str:
-    return calls.our_name(account.context())
+    return model.our_name(account.context())
 
 
 def put_jwt(orders: Orders, path: str, *scopes: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from cogauth.checks.explain.evidence import (
     FORBIDDEN,
@@ -15,9 +15,6 @@ from cogauth.checks.explain.evidence import (
     local_time,
 )
 from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # What is said of a signature where a method asks for one.
 OF_A_SIGNATURE = (
@@ -79,9 +76,8 @@ def aws_signature(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def quoted(e: Evidence, guard: Guard) -> Cause | None:
+def quoted(e: Evidence, _guard: Guard) -> Cause | None:
     """There are quotes around it."""
-    del guard
     if e.token is None or not e.token.quoted:
         return None
     return Cause(
@@ -93,9 +89,8 @@ def quoted(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def not_a_jwt(e: Evidence, guard: Guard) -> Cause | None:
+def not_a_jwt(e: Evidence, _guard: Guard) -> Cause | None:
     """It is no token that could be read."""
-    del guard
     if e.token is None or e.token.flaw is None:
         return None
     if e.token.encrypted:
@@ -180,9 +175,8 @@ def wrong_issuer(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def bad_signature(e: Evidence, guard: Guard) -> Cause | None:
+def bad_signature(e: Evidence, _guard: Guard) -> Cause | None:
     """It was changed, or made by somebody else."""
-    del guard
     if e.signed is not False:
         return None
     return Cause(
@@ -193,9 +187,8 @@ def bad_signature(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def expired(e: Evidence, guard: Guard) -> Cause | None:
+def expired(e: Evidence, _guard: Guard) -> Cause | None:
     """Its time is over."""
-    del guard
     end = e.token.time("exp") if e.token else None
     if end is None or end > e.now:
         return None
@@ -207,9 +200,8 @@ def expired(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def not_valid_yet(e: Evidence, guard: Guard) -> Cause | None:
+def not_valid_yet(e: Evidence, _guard: Guard) -> Cause | None:
     """Its time has not come: one of the clocks is wrong."""
-    del guard
     for name in ("nbf", "iat"):
         begin = e.token.time(name) if e.token else None
         if begin is not None and begin > e.now + 1:
@@ -330,36 +322,20 @@ def audience_matches(pattern: str, audience: str) -> bool | None:
     return taken[anchored]
 
 
-TOKEN_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
-    no_header,
-    wrong_header,
-    aws_signature,
-    quoted,
-    not_a_jwt,
-    updated_issuer,
-    wrong_pool,
-    bad_signature,
-    expired,
-    not_valid_yet,
-    wrong_kind,
-    scope_missing,
-    wrong_audience,
+Check = Callable[[Evidence, Guard], Cause | None]
+# Whether there is a token at all, whatever the authorizer asks of it.
+_READABLE: tuple[Check, ...] = (no_header, wrong_header, aws_signature, quoted, not_a_jwt)
+_SIGNED: tuple[Check, ...] = (bad_signature, expired, not_valid_yet)
+TOKEN_CHECKS: tuple[Check, ...] = (
+    *_READABLE,
+    *(updated_issuer, wrong_pool),
+    *_SIGNED,
+    *(wrong_kind, scope_missing, wrong_audience),
 )
 # Of an authorizer of type JWT, which asks for no kind of token. It answers 401 to these, and 403
 # to a token without the method's scope. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-methods.html
-JWT_CHECKS: tuple[Callable[[Evidence, Guard], Cause | None], ...] = (
-    no_header,
-    wrong_header,
-    aws_signature,
-    quoted,
-    not_a_jwt,
-    wrong_issuer,
-    bad_signature,
-    expired,
-    not_valid_yet,
-    wrong_jwt_audience,
-)
+JWT_CHECKS: tuple[Check, ...] = (*_READABLE, wrong_issuer, *_SIGNED, wrong_jwt_audience)
 
 
 def token_cause(e: Evidence, guard: Guard) -> Cause | None:
@@ -394,7 +370,7 @@ def token_cause(e: Evidence, guard: Guard) -> Cause | None:
     return next(filter(None, (check(e, guard) for check in checks)), None)
 
 
-def _jwt_checks(e: Evidence) -> tuple[Callable[[Evidence, Guard], Cause | None], ...]:
+def _jwt_checks(e: Evidence) -> tuple[Check, ...]:
     if e.status == UNAUTHORIZED and not e.emulated:
         return JWT_CHECKS
     if e.status == FORBIDDEN and not e.emulated:

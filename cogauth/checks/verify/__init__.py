@@ -2,5 +2,5 @@
 
 - ``targets.py`` finds the API, the stage and the methods that are meant.
 - ``throwaway.py`` makes a user for a moment, and deletes it.
-- ``run.py`` makes the calls, a row for each.
+- ``guard.py`` calls one method in each way, ``run.py`` does so for all; each check is a row.
 """

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from cogauth.context import Context
-
-import re
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
-
 from cogauth.attach import guards
+from cogauth.attach.model import Api
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
-from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes
+from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
 from cogauth.gateway.routing import nearest, route
 from cogauth.record.records import ATTACHED
 from cogauth.settings import PROTECTED_PATH
@@ -23,10 +19,43 @@ from cogauth.settings import PROTECTED_PATH
 if TYPE_CHECKING:
     from cogauth.attach.guards import Comparison
     from cogauth.context import Context
+
+CALLED = ("GET", "HEAD")
 # A path that has one of these is no real path.
 GLOB = re.compile(r"[*?\[]")
 # An origin that is nobody's: the top-level domain is reserved for that.
 FOREIGN = "https://cogauth.invalid"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One check.
+
+    Attributes:
+        check: its name.
+        sent: what was sent, as ``GET /hello, no token``.
+        expected: what should come of it.
+        got: what came of it; empty if the check was not made.
+        ok: whether that is as it should be; None if the check was not made, or is the emulator's
+            word against AWS's.
+        note: why it was not made, or what is to know of it.
+    """
+
+    check: str
+    sent: str
+    expected: str
+    got: str
+    ok: bool | None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that ``verify --json`` prints."""
+        return asdict(self)
+
+
+def not_made(check: str, sent: str, why: str) -> Row:
+    """Return a check that was not made."""
+    return Row(check, sent, "", "", None, why)
 
 
 @dataclass(frozen=True)
@@ -107,9 +136,9 @@ def find_target(
     chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
     authorizers = rest_apis.authorizers(ctx, found)
-    methods = rest_apis.methods(ctx, found) or []
+    methods = rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)
-    compared = guards.compare(ctx, found, guards.Seen(methods, authorizers, stages), name)
+    compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
     try:
         wanted = _guarded(ctx, found, routes, path)
@@ -121,22 +150,16 @@ def find_target(
     not_called: list[Row] = []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
         verb = _verb(routes, method)
-        place = _real_path(method, verb, path)
-        if isinstance(place, Row):
-            not_called.append(place)
+        real = _real_path(method, verb, path)
+        if isinstance(real, Row):
+            not_called.append(real)
             continue
-        places.append(
-            Place(
-                ctx.url(place, api=found, stage=name),
-                place,
-                verb,
-                method.guard,
-                "OPTIONS" in routes[method.path] or method.http_method == "ANY",
-                found == own and method.path == PROTECTED_PATH,
-            )
-        )
+        url = ctx.url(real, api=found, stage=name)
+        preflight = "OPTIONS" in routes[method.path] or method.http_method == "ANY"
+        is_own = found == own and method.path == PROTECTED_PATH
+        places.append(Place(url, real, verb, method.guard, preflight, is_own))
     if compared.unknown:
-        not_called.append(Row("guard as deployed", name, "", "", None, compared.unknown))
+        not_called.append(not_made("guard as deployed", name, compared.unknown))
     if not places and not any(row.ok is False for row in lost):
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
@@ -162,7 +185,7 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
             note=each.sentence,
         )
         for each in compared.findings
-        if path is None or _fits(each.name.partition(" ")[2], path)
+        if path is None or _fits(verb_and_path(each.name)[1], path)
     ]
     return tuple(rows)
 
@@ -221,38 +244,9 @@ def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
     name = method.name
     if verb not in CALLED:
         why = "it could change something, should the guard let it pass"
-        return Row("not called", name, "", "", None, why)
+        return not_made("not called", name, why)
     if "{" in real:
         example = re.sub(r"\{[^}]*\}", "1", real)
         why = f"its path has a parameter: give a real path, as --path {example}"
-        return Row("not called", name, "", "", None, why)
+        return not_made("not called", name, why)
     return real
-
-
-CALLED = ("GET", "HEAD")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One check.
-
-    Attributes:
-        check: its name.
-        sent: what was sent, as ``GET /hello, no token``.
-        expected: what should come of it.
-        got: what came of it; empty if the check was not made.
-        ok: whether that is as it should be; None if the check was not made, or is the emulator's
-            word against AWS's.
-        note: why it was not made, or what is to know of it.
-    """
-
-    check: str
-    sent: str
-    expected: str
-    got: str
-    ok: bool | None
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields that ``verify --json`` prints."""
-        return asdict(self)

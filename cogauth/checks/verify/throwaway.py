@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cogauth.aws.errors import AWS_ERRORS, failure
-
-if TYPE_CHECKING:
-    from cogauth.context import Context
-
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cogauth.aws.answers import deleted
+from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.record.records import THROWAWAY
 
 if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.settings import Settings
+
+GONE = ("UserNotFoundException", "ResourceNotFoundException")
 # One character at the least of each class that a policy may ask for; symbols that Cognito counts
 # as such, and none that a shell or JSON would need quoted.
 ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
 PASSWORD_LENGTH = 32
-
-
-# The throwaway user
 
 
 def new_password(settings: Settings) -> str:
@@ -83,6 +76,3 @@ def _delete(ctx: Context, name: str) -> bool:
         lambda: ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=name),
         *GONE,
     )
-
-
-GONE = ("UserNotFoundException", "ResourceNotFoundException")

@@ -1,0 +1,192 @@
+"""What ``attach`` and ``detach`` both do: show the plan, ask, and carry it out."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cogauth.cli.output import confirm, notice, say
+from cogauth.cli.stacks import connect, require_state, where
+from cogauth.errors import CogauthError, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.cli.options import Target
+    from cogauth.context import Context
+    from cogauth.engine import Api, Change, Plan, Skip
+
+Result = TypeVar("Result")
+
+COMPARED = (
+    "Compared are the methods, who may call each, their integrations, and the authorizers that "
+    "they use. Gateway responses, the resource policy, binary media types, and the methods' "
+    "parameters, models and validators can't be: if they were changed, they go live too."
+)
+
+
+def change_options(command: Any) -> Any:
+    """Give a command the options of what changes an API that may be anybody's."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Don't ask."),
+        click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
+    ):
+        command = option(command)
+    return command
+
+
+def check_given(**options: str | None) -> None:
+    """Refuse what is empty, as an unset variable of a shell is: it would mean all."""
+    for name, value in options.items():
+        if value == "":
+            raise UsageError(f"--{name} is empty: give a value, or leave it out.")
+
+
+def locked(
+    target: Target, command: str, timeout_s: float, *, dry_run: bool
+) -> AbstractContextManager[None]:
+    """Return what holds the state file's lock, unless nothing is going to be changed."""
+    from cogauth.record.lock import hold
+
+    return nullcontext() if dry_run else hold(target.state_path, command, timeout_s)
+
+
+def context_of(target: Target, settle: float = 0.0) -> Context:
+    """Return the stack, which has a user pool; read anew, for another cogauth may have worked."""
+    from cogauth import engine
+    from cogauth.context import Context
+
+    state = require_state(target)
+    if state.record("user_pool") is None:
+        raise UsageError(
+            f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
+        )
+    aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
+    aws.make_clients(*engine.ATTACH_CLIENTS)
+    return Context(aws, state, settle_s=settle)
+
+
+def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:
+    """Show what changes, and what else goes live: the result of a dry run, else a notice."""
+    tell = say if dry_run and not target.as_json else notice
+    tell(f"REST API {plan.api.name} ({plan.api.id}) in {where(ctx)}")
+    if plan.gone:
+        tell("  it was deleted: nothing to give back")
+        return
+    width = max((len(row.name) for row in plan.rows), default=0)
+    for row in plan.rows:
+        tell(f"  {row.name:<{width}}  {change_of(ctx, plan.api, row)}")
+    if plan.point_authorizer:
+        tell("  The stack's authorizer there is set to the stack's present user pool.")
+    if plan.stages:
+        tell(f"The stage {', '.join(plan.stages)} is redeployed; that publishes all of the API.")
+        _show_pending(plan, tell)
+    for warning in plan.warnings:
+        tell(f"Warning: {warning}")
+
+
+def change_of(ctx: Context, api: Api, row: Change | Skip) -> str:
+    """Say what becomes of who may call a method."""
+    before = api.words(ctx, row.before) if row.before else ""
+    if row.action in {"attach", "restore"} and row.after:
+        after = api.words(ctx, row.after)
+        return f"{before}  →  {after}{': open to anyone' if after == 'NONE' else ''}"
+    if row.action == "unchanged":
+        return f"{before}: stays so" + (f", {row.why}" if row.why else "")
+    return f"{before}: {row.action}: {row.why}".removeprefix(": ")
+
+
+def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
+    if plan.pending is None:
+        tell(f"Warning: what else goes live isn't known: {plan.unknown}.")
+        return
+    if plan.pending:
+        tell("What else goes live, for it was changed since the last deployment:")
+    for each in plan.pending:
+        fields = f" ({', '.join(each.fields)})" if each.fields else ""
+        tell(f"  {each.what}: {each.change}{fields}")
+    if not plan.pending:
+        tell("Nothing else of it was changed since the last deployment, as far as can be seen.")
+    tell(f"{COMPARED}{f' On this endpoint {plan.unknown}.' if plan.unknown else ''}")
+
+
+def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
+    """Ask whether to go on, if anything is to be changed in the API.
+
+    Returns:
+        The plan as it is after the question, which may have stood for long.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        CogauthError: the answer was no; or the API was changed meanwhile.
+    """
+    if yes or not (plan.stages or plan.changes):
+        return plan
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "Nothing was changed: stdin is not a terminal to ask on. Give --yes to do it, or "
+            "--dry-run to see it."
+        )
+    if not confirm("Do it?"):
+        raise CogauthError("Nothing was changed.")
+    now = again()
+    if now.shown != plan.shown:
+        raise CogauthError(
+            f"Someone changed the API {plan.api.name} meanwhile. Nothing was changed here: run "
+            "this again to see it as it is."
+        )
+    return now
+
+
+def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
+    """Attach or detach, and show how far that is."""
+    from cogauth.cli.bar import Bar
+    from cogauth.cli.interrupt import gently
+
+    bar = Bar(len(plan.changes))
+    ctx.waiter.report = bar.waiting
+    try:
+        with bar, gently(ctx.waiter.stop, bar.interrupted if bar.live else None):
+            return work(ctx, plan, bar.report)
+    except KeyboardInterrupt as error:
+        api = f"--api {plan.api.id}"
+        raise Interrupted(
+            f"Interrupted. Nothing is lost: what was done is in {ctx.state.path}. The same again "
+            f"goes on, '{ctx.state.command(f'detach {api}')}' gives all of it back."
+        ) from error
+
+
+def methods_json(plan: Plan) -> list[dict[str, Any]]:
+    """Return what becomes of each method, as ``--json`` prints it."""
+    return [
+        {
+            **path_and_method(row.name),
+            "before": row.before,
+            "after": row.after,
+            "action": row.action.replace(" ", "_"),
+            **({"why": row.why} if row.why else {}),
+        }
+        for row in plan.rows
+    ]
+
+
+def path_and_method(name: str) -> dict[str, str]:
+    """Return a method's name, as ``GET /orders``, in the fields that ``--json`` prints."""
+    from cogauth.gateway.rest_apis import verb_and_path
+
+    verb, path = verb_and_path(name)
+    return {"path": path, "method": verb}
+
+
+def pending_json(plan: Plan) -> dict[str, Any]:
+    """Return what else goes live, and what to know before, as ``--json`` prints it."""
+    pending = None if plan.pending is None else [vars(each) for each in plan.pending]
+    return {"pending": pending, "pending_unknown": plan.unknown, "warnings": plan.warnings}
+
+
+def counted(methods: list[str]) -> str:
+    """Return the number of methods, in words."""
+    return "1 method" if len(methods) == 1 else f"{len(methods)} methods"
