@@ -26,8 +26,9 @@ from cogauth.record.state import State, load
 from cogauth.steps.iam import RolePolicy
 from cogauth.steps.methods import Integration, Method
 from support.account import RESOURCES, Account, add_managed_policy
-from support.calls import READS, Call, refusal
+from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError
+from support.names import READS
 from support.stacks import STACK, configuration, shown, standing, unrecorded
 
 # What of a call's body says which resource it is about.
