@@ -12,9 +12,10 @@ from moto import mock_aws
 
 from cogauth.aws.clients import Aws
 from support import moto_gaps
-from support.account import REGION, Account, add_managed_policy, aws_with_clients
+from support.account import Account, add_managed_policy, aws_with_clients
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import someones_local_aws
+from support.names import REGION
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))

@@ -41,7 +41,7 @@ from benchmarks.programs import HERE
 from benchmarks.proxy import Call, PlayedAws
 from benchmarks.timeline import timeline
 from cogauth.steps import STEPS
-from support.commands import REGION
+from support.names import REGION
 from support.servers import Answer, Fixed
 
 SESSION = botocore.session.Session()

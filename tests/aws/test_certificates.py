@@ -22,7 +22,8 @@ from cogauth.aws.clients import Aws
 from cogauth.client.transport import request, session
 from cogauth.errors import LoginError
 from support.broken import standing
-from support.commands import KEYS, REGION, Cli, command_line
+from support.commands import KEYS, Cli, command_line
+from support.names import REGION
 from support.servers import CALLER, OWN_API, Answer, Fixed, Request, asks_for_the_api
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import SHORTEST_HIDDEN, Keys, in_force, redact
 from cogauth.errors import CogauthError
-from support.broken import COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
-from support.commands import KEYS, REGION, Cli, command_line
+from support.broken import COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, standing
+from support.commands import KEYS, Cli, command_line
+from support.names import PASSWORD, REGION
 from support.servers import ACCOUNT, CALLER, OWN_API, Answer, Fixed, Request, asks_for_the_api
 
 if TYPE_CHECKING:

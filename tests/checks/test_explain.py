@@ -44,15 +44,15 @@ from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import REGION, Cli, command_line, until
+from support.commands import Cli, command_line, until
 from support.local_aws import client, keys_at
+from support.names import PASSWORD, REGION
 from support.servers import Answer, Fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PASSWORD = "Correct-Horse-7"
 ADMIN_SCOPE = "aws.cognito.signin.user.admin"
 CODE = """
 def handler(event, context):

@@ -28,8 +28,8 @@ from cogauth.context import Context
 from cogauth.errors import LoginError, UsageError
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import REGION, Cli
 from support.local_aws import free_port
+from support.names import REGION
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -44,6 +44,8 @@ from support.state_files import whole_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support.commands import Cli
 
 PASSWORD = 'Correct-"Horse"-7'
 POOL, CLIENT = f"{REGION}_Pool1", "client1"

@@ -35,8 +35,9 @@ from cogauth.record.state import State
 from cogauth.settings import CHARACTER_CLASSES, Settings
 from support.calls import refusal
 from support.clock import FakeTime
-from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.commands import KEYS, Cli, command_line, in_process
 from support.local_aws import MOCK, client, keys_at
+from support.names import REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.servers import Answer, Fixed, Request
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from support.commands import KEYS, REGION, Cli, command_line
+from support.commands import KEYS, Cli, command_line
 from support.local_aws import EMULATORS_KEYS, MOCK, client, emulator
+from support.names import PASSWORD, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-PASSWORD = "Correct-Horse-7"
 ATTACH_FIELDS = [
     "stack",
     "rest_api_id",

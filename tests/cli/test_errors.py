@@ -12,8 +12,9 @@ import pytest
 from cogauth import __version__
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import KEYS, REGION, Cli, command_line, environment, files_in
+from support.commands import KEYS, Cli, command_line, environment, files_in
 from support.local_aws import client, free_port
+from support.names import PASSWORD, REGION
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 COMMANDS = ["up", "test-login", "down", "demo"]
-PASSWORD = "Correct-Horse-7"
 # Nobody's stack is there.
 
 

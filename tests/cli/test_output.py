@@ -25,9 +25,10 @@ from cogauth.cli.output import stacked, styled
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text, one_line
 from support.attached import only_a_pool
-from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import Result
 from support.local_aws import client
+from support.names import REGION
 from support.servers import CALLER, Answer, Fixed, Request
 
 if TYPE_CHECKING:

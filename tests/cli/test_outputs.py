@@ -24,8 +24,9 @@ from cogauth.local.process import LocalAws
 from cogauth.record.records import CREATING, DELETING
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import REGION, Cli, command_line, in_process, processes_of, until
+from support.commands import Cli, command_line, in_process, processes_of, until
 from support.forker import COGAUTH, LANG, PATIENCE
+from support.names import PASSWORD, REGION
 from support.servers import ACCOUNT, STACK_ID
 from support.state_files import whole_stack
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
-PASSWORD = "Correct-Horse-7"
 # What only says what 'up' did in that run.
 OF_THE_RUN = {"elapsed_s", "steps"}
 # Those whose variable cogauth takes for an option.

@@ -27,8 +27,9 @@ from cogauth.errors import UsageError, holds_token
 from cogauth.record.files import beside
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import ESCAPE, Result
+from support.names import REGION
 from support.servers import (
     ACCOUNT,
     CALLER,

@@ -15,8 +15,9 @@ import requests
 
 from cogauth.client import token_store, tokens
 from cogauth.record import state as state_file
-from support.commands import KEYS, REGION, Cli, command_line, in_process
+from support.commands import KEYS, Cli, command_line, in_process
 from support.local_aws import client
+from support.names import PASSWORD, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 pytestmark = pytest.mark.local
-
-PASSWORD = "Correct-Horse-7"
 
 
 @dataclass

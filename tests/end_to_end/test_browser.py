@@ -21,6 +21,7 @@ import requests
 
 from support.commands import Cli, command_line, environment, processes_of, until
 from support.forker import PATIENCE
+from support.names import PASSWORD
 from support.servers import Answer, Fixed, Request
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
 ]
 
-PASSWORD = "Correct-Horse-7"
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -20,9 +20,10 @@ import pytest
 import requests
 
 from cogauth.record.lock import hold
-from support.commands import KEYS, REGION, Cli, command_line, files_in, processes_of, until
+from support.commands import KEYS, Cli, command_line, files_in, processes_of, until
 from support.forker import COGAUTH, ESCAPE, PATIENCE, Result
 from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, someones_local_aws
+from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.world import all_that_stands
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-PASSWORD = "Correct-Horse-7"
 UP_FIELDS = [
     "stack",
     "stack_id",

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, PASSWORD, SECRET_KEY, TOKEN, standing
-from support.commands import REGION, Cli, command_line
+from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, standing
+from support.commands import Cli, command_line
 from support.local_aws import free_port
+from support.names import PASSWORD, REGION
 from support.servers import (
     ACCOUNT,
     CALLER,

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.account import RESOURCES, needed
-from support.commands import KEYS, REGION, Cli, command_line, files_in
+from support.commands import KEYS, Cli, command_line, files_in
 from support.forker import COGAUTH, PATIENCE
+from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.world import portrait, standing
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-PASSWORD = "Correct-Horse-7"
 # Without --yes: nothing that 'down' was deleting is asked about.
 UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")

@@ -16,6 +16,7 @@ from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
 from cogauth.steps.lambda_ import package
 from support.local_aws import client
+from support.names import PASSWORD
 from support.world import all_that_stands, inventory, portrait, standing
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-PASSWORD = "Correct-Horse-7"
 # Each setting as it isn't by default, but for --power-user: what that attaches hides the rest.
 CHOICES = [
     *("--tier", "PLUS", "--password-min-length", "9", "--password-require", "lower,digit"),

@@ -17,11 +17,12 @@ from cogauth.gateway import export, rest_apis
 from cogauth.gateway.deployed import deployed
 from cogauth.gateway.pending import Pending, pending
 from cogauth.gateway.rest_apis import Guard, Issuer, LiveMethod
-from support.account import REGION, Account
 from support.calls import Call, refusal
+from support.names import REGION
 
 if TYPE_CHECKING:
     from cogauth.context import Context
+    from support.account import Account
     from support.calls import Before
 
 JSON = "application/json"

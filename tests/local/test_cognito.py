@@ -31,13 +31,13 @@ from hypothesis import strategies as st
 from cogauth.local import cognito
 from cogauth.local.cognito import _UsersInAnyCase
 from cogauth.local.process import FOLDER, LocalAws
+from support.names import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.aws.environment import Keys
 
-REGION = "eu-central-1"
 ACCOUNT = "000000000000"
 PASSWORD, OTHER_PASSWORD = "Correct-Horse-7", "Battery-Staple-8"
 FLOWS = [

@@ -24,12 +24,11 @@ from hypothesis import strategies as st
 from cogauth.aws.environment import Keys
 from cogauth.local import gate
 from cogauth.local.process import FOLDER, LocalAws, Started
+from support.names import PASSWORD, REGION
 
 pytestmark = pytest.mark.local
 
-REGION = "eu-central-1"
 EVIL = "http://evil.example"
-PASSWORD = "Correct-Horse-7"
 # A function that tells what it was given.
 TELLTALE = "import os\ndef handler(event, context): return dict(os.environ)"
 TRUST = {

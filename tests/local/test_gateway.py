@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from cogauth.local.process import FOLDER
 from support.local_aws import client, own_local_aws
+from support.names import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-REGION = "eu-central-1"
 JSON = "application/json"
 PASSWORD = "Correct-Horse-1"
 CODE = """

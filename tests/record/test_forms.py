@@ -40,10 +40,10 @@ from cogauth.settings import Settings
 from support.account import RESOURCES, Account
 from support.attached import Orders, attach, detach, ours
 from support.broken import COMMANDS
-from support.calls import READS
-from support.commands import KEYS, REGION, Cli, in_process, processes_of
+from support.commands import KEYS, Cli, in_process, processes_of
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
+from support.names import PASSWORD, READS, REGION
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 is_root = os.geteuid() == 0
-PASSWORD = "Correct-Horse-7"
 NOBODY = 4711
 
 # The form of what is recorded

@@ -21,8 +21,9 @@ from cogauth.cli.output import tell_error
 from cogauth.errors import CogauthError
 from cogauth.record.files import beside
 from cogauth.record.lock import hold
-from support.commands import KEYS, REGION, Cli, command_line, files_in, until
+from support.commands import KEYS, Cli, command_line, files_in, until
 from support.forker import COGAUTH, PATIENCE
+from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.world import portrait, standing
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PASSWORD = "Correct-Horse-7"
 # How long a test looks whether what must not happen does.
 A_WHILE = 1.5
 GARBAGE = {

@@ -13,11 +13,12 @@ import pytest
 
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
-from support.account import REGION, RESOURCES, Account
+from support.account import RESOURCES, Account
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
 from support.faults import StoppedError, lose, stop
 from support.local_aws import client
+from support.names import REGION
 from support.stacks import (
     AUTO_CONFIRM,
     AUTO_CONFIRM_LOGS,

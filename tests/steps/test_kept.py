@@ -13,9 +13,9 @@ import pytest
 from moto.apigateway.models import Authorizer
 
 from cogauth.errors import CogauthError
-from support.commands import REGION, Cli
 from support.faults import StoppedError
 from support.local_aws import client
+from support.names import REGION
 from support.stacks import STACK, UNCHANGED, configuration, delete_pool, fact, shown, standing
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from support.account import Account
     from support.calls import Call
+    from support.commands import Cli
 
 
 def authorizers(account: Account) -> list[dict[str, Any]]:

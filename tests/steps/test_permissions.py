@@ -16,9 +16,10 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from cogauth.aws.clients import Aws
-from support.account import REGION, Account
+from support.account import Account
 from support.attached import OTHER_POOL, Orders, attach, detach, only_a_pool
 from support.calls import Call
+from support.names import REGION
 from support.stacks import OTHER_TRUST
 from support.world import statements
 

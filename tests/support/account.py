@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from cogauth.engine import DownResult, StepResult
     from cogauth.steps.base import Step
 
-REGION = "eu-central-1"
 # moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
 IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cogauth.record.state import State
 from cogauth.settings import Settings
-from support.commands import REGION, Cli
+from support.names import REGION
 from support.servers import ACCOUNT, STACK_ID
 from support.state_files import whole_stack
+
+if TYPE_CHECKING:
+    from support.commands import Cli
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 TOKEN = "IQoJb3JpZ2luX2VjEXAMPLEEXAMPLEEXAMPLE0123456789abcdefghijklmnopqrstuv=="
-PASSWORD = "Correct-Horse-7"
 OWN_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 COMMANDS = {
     "up": ["up"],

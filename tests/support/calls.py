@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
 
+from support.names import READS
+
 if TYPE_CHECKING:
     from cogauth.aws.clients import Aws
 
@@ -24,7 +26,6 @@ CLIENTS = (
     "apigateway_once",
     "tagging",
 )
-READS = ("Get", "List", "Describe")
 
 
 @dataclass(frozen=True)

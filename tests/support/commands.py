@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * "test"}
 # In which there may be a local AWS that a command started.
 FOLDERS: set[Path] = set()
-REGION = "eu-central-1"
 # Run in front of the CLI, it makes its stdin the terminal that Ctrl-C and /dev/tty are of.
 CONTROL = (
     "import fcntl, os, sys, termios\n"

@@ -14,7 +14,8 @@ import boto3
 
 from cogauth.aws.environment import Keys
 from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
-from support.commands import FOLDERS, KEYS, REGION, environment, until
+from support.commands import FOLDERS, KEYS, environment, until
+from support.names import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

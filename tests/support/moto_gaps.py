@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from botocore import useragent
 from botocore.loaders import JSONFileLoader
 from joserfc import jwk
 from moto.apigateway.exceptions import (
@@ -20,7 +21,8 @@ from moto.apigateway.exceptions import (
 from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
 from moto.apigateway.responses import AUTHORIZER_TYPES, APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
-from moto.core import responses
+from moto.core import models, responses
+from moto.core.base_backend import BaseBackend
 from moto.core.botocore_stubber import BotocoreStubber
 
 from support.moto_export import exported, get_export
@@ -283,9 +285,11 @@ def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Let moto read its RSA key once, not for each pool; and its classes, not for each call.
+    """Let moto and botocore find out once what never changes.
 
-    And let botocore read a service's model once, not for each command that is run in this process.
+    moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; what it answers
+    to requests, for all tests. botocore: a service's model, for all commands that are run in this
+    process; what the User-Agent may hold of each of its parts, for all calls.
     """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
@@ -295,6 +299,19 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
     names = functools.cache(responses.method_names_from_class)
     patch.setattr(responses, "method_names_from_class", names)
+    answers = functools.cache(models.CallbackResponse)
+    patch.setattr(models, "CallbackResponse", answers)
+    sanitized = functools.cache(useragent.sanitize_user_agent_string_component)
+    patch.setattr(useragent, "sanitize_user_agent_string_component", sanitized)
+    find_urls: Any = BaseBackend.urls.fget  # type: ignore[attr-defined]
+    urls: dict[type, Any] = {}
+
+    def urls_of(backend: BaseBackend) -> Any:
+        if type(backend) not in urls:
+            urls[type(backend)] = find_urls(backend)
+        return urls[type(backend)]
+
+    patch.setattr(BaseBackend, "urls", property(urls_of))
     # AWS takes two calls at once; moto's dictionaries are not made for that.
     patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
 

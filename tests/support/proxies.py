@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.proxy import PassThrough
 from support.forker import PATIENCE
+from support.names import READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from benchmarks.proxy import Answer
 
 
-READS = ("Get", "List", "Describe")
 # Behind these in a path of API Gateway comes an id, another one in each run.
 PARENTS = ("restapis", "resources", "deployments", "authorizers")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cogauth.record.forms import FACTS
 from cogauth.record.records import CREATED, Record
-from support.commands import REGION
+from support.names import REGION
 from support.servers import ACCOUNT
 
 # What a stack's records may say; the rest is called like what it is of.
