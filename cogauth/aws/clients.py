@@ -27,6 +27,7 @@ from cogauth.aws.environment import (
     is_loopback,
 )
 from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
+from cogauth.aws.waiting import Waiter
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -193,6 +194,10 @@ class Aws:
             return None
         profile = self._botocore.get_scoped_config()
         return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
+
+    def waiter(self) -> Waiter:
+        """Return one whose waits end when no further call may begin."""
+        return Waiter(stop=self.stop)
 
     def make_clients(self, *names: str) -> None:
         """Make clients now, before threads share them: clients are safe there, sessions are not.

@@ -225,7 +225,7 @@ def _context(target: Target, settle: float = 0.0) -> Context:
         )
     aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
     aws.make_clients(*engine.ATTACH_CLIENTS)
-    return Context(aws, state, settle_s=settle)
+    return Context(aws, state, aws.waiter(), settle_s=settle)
 
 
 def _detached_apis(

@@ -12,8 +12,8 @@ import click
 
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_data, print_json
-from cogauth.cli.session import get_tokens, standing, user_options
-from cogauth.cli.stacks import require_state
+from cogauth.cli.session import get_tokens, user_options
+from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     wanted = _parse(options)
     from cogauth.client import calls
 
-    ctx = standing(target, state)
+    ctx = complete_stack(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
@@ -182,7 +182,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     wanted = _parse(options)
     from cogauth.client import calls, sessions
 
-    ctx = standing(target, state)
+    ctx = complete_stack(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
     token = None
     if not no_token:
