@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from cogauth.cli import stdin
+from cogauth.cli.options import with_options
 from cogauth.cli.output import ask, notice
 from cogauth.cli.stacks import complete_stack, where
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.cli.options import Target
+    from collections.abc import Callable
+
+    from cogauth.cli.options import Command, Target
     from cogauth.context import Context
     from cogauth.record.state import State
-
-Command = Callable[..., int | None]
 
 PASSWORD_STDIN = click.option(
     "--password-stdin",
@@ -34,29 +34,23 @@ def user_options(*kinds: str) -> Callable[[Command], Command]:
     Args:
         kinds: the types of tokens that it takes, the default first.
     """
-
-    def decorate(command: Command) -> Command:
-        for option in (
-            PASSWORD_STDIN,
-            click.option(
-                "--type",
-                "kind",
-                type=click.Choice(kinds),
-                default=kinds[0],
-                show_default=True,
-                envvar="COGAUTH_TYPE",
-                help="Which token: methods without scopes take id, those with scopes access.",
-            ),
-            click.option(
-                "--username",
-                envvar="COGAUTH_USERNAME",
-                help="Whose token.  [default: the only user's whose tokens are stored]",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return decorate
+    return with_options(
+        click.option(
+            "--username",
+            envvar="COGAUTH_USERNAME",
+            help="Whose token.  [default: the only user's whose tokens are stored]",
+        ),
+        click.option(
+            "--type",
+            "kind",
+            type=click.Choice(kinds),
+            default=kinds[0],
+            show_default=True,
+            envvar="COGAUTH_TYPE",
+            help="Which token: methods without scopes take id, those with scopes access.",
+        ),
+        PASSWORD_STDIN,
+    )
 
 
 def get_tokens(
