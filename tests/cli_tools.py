@@ -35,7 +35,8 @@ from click.testing import CliRunner
 
 from cogauth.aws.environment import Keys
 from cogauth.cli import cli as program
-from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
+from cogauth.local.folder import MARKED, MARKER
+from cogauth.local.process import FOLDER, LocalAws
 from cogauth.record.forms import FACTS
 from cogauth.record.records import CREATED, Record
 

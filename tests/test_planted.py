@@ -22,7 +22,8 @@ from cogauth.aws.environment import Keys
 from cogauth.cli.local_stacks import local_stacks, stop_unused_local
 from cogauth.cli.options import Target
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import FOLDER, MARKED, MARKER, KnownData, LocalAws
+from cogauth.local.folder import MARKED, MARKER, KnownData
+from cogauth.local.process import FOLDER, LocalAws
 from cogauth.record.files import beside, check_writable, is_kept
 from cogauth.record.state import State, load
 from cogauth.record.trust import read_input, trusting

@@ -1,6 +1,7 @@
 """The embedded local AWS: ministack, which refuses what AWS refuses, and serves its owner alone.
 
-- ``process.py`` starts it as a child process, finds it again, ends it.
+- ``process.py`` starts and ends it: its server's process (``child.py``), the folder of its data
+  (``folder.py``), and the record in there (``record.py``).
 - ``server.py`` is that process: ministack, with functions of ours in the place of some of its own.
 - ``hooks.py`` puts them there, and sees that ministack still has what they stand for.
 - ``gate/`` is who may come in.
