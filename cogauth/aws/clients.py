@@ -63,6 +63,11 @@ SOURCES = (
 )
 
 
+def _made(service: str, config: Config = RETRIED) -> Any:
+    """Return an attribute of Aws: a client, made when it is first used."""
+    return cached_property(lambda aws: aws._client(service, config))  # noqa: SLF001 Aws's own
+
+
 class Aws:
     """One AWS account and region (or an emulator of it): its clients, made when first used.
 
@@ -258,7 +263,7 @@ class Aws:
                 "a line end or a blank (it isn't shown here). Set it again."
             )
 
-    def _client(self, service: str, config: Config = RETRIED) -> Any:
+    def _client(self, service: str, config: Config) -> Any:
         make: Any = self._session.client  # its overloads ask for a literal name
         make = partial(make, service, endpoint_url=self._given_endpoint)
         # A proxy has no way to this machine itself, and must not get what was signed in clear text.
@@ -270,50 +275,16 @@ class Aws:
             # A service may have an endpoint of its own.
             return make(config=direct) if _is_near(client.meta.endpoint_url) else client
 
-    @cached_property
-    def sts(self) -> STSClient:
-        """Security Token Service: who is calling."""
-        return self._client("sts")  # type: ignore[no-any-return]
-
-    @cached_property
-    def cognito(self) -> CognitoIdentityProviderClient:
-        """Cognito user pools."""
-        return self._client("cognito-idp")  # type: ignore[no-any-return]
-
-    @cached_property
-    def cognito_once(self) -> CognitoIdentityProviderClient:
-        """Cognito user pools, without a retry: for creates."""
-        return self._client("cognito-idp", ONCE)  # type: ignore[no-any-return]
-
-    @cached_property
-    def iam(self) -> IAMClient:
-        """Roles and policies."""
-        return self._client("iam")  # type: ignore[no-any-return]
-
-    @cached_property
-    def lambda_(self) -> LambdaClient:
-        """Functions."""
-        return self._client("lambda")  # type: ignore[no-any-return]
-
-    @cached_property
-    def logs(self) -> CloudWatchLogsClient:
-        """CloudWatch log groups."""
-        return self._client("logs")  # type: ignore[no-any-return]
-
-    @cached_property
-    def apigateway(self) -> APIGatewayClient:
-        """API Gateway's REST APIs."""
-        return self._client("apigateway")  # type: ignore[no-any-return]
-
-    @cached_property
-    def apigateway_once(self) -> APIGatewayClient:
-        """API Gateway's REST APIs, without a retry: for creates."""
-        return self._client("apigateway", ONCE)  # type: ignore[no-any-return]
-
-    @cached_property
-    def tagging(self) -> ResourceGroupsTaggingAPIClient:
-        """What carries a tag."""
-        return self._client("resourcegroupstaggingapi")  # type: ignore[no-any-return]
+    # Those without a retry are for creates.
+    sts: cached_property[STSClient] = _made("sts")
+    cognito: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp")
+    cognito_once: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp", ONCE)
+    iam: cached_property[IAMClient] = _made("iam")
+    lambda_: cached_property[LambdaClient] = _made("lambda")
+    logs: cached_property[CloudWatchLogsClient] = _made("logs")
+    apigateway: cached_property[APIGatewayClient] = _made("apigateway")
+    apigateway_once: cached_property[APIGatewayClient] = _made("apigateway", ONCE)
+    tagging: cached_property[ResourceGroupsTaggingAPIClient] = _made("resourcegroupstaggingapi")
 
     @cached_property
     def identity(self) -> tuple[str, str]:
