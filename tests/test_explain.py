@@ -1189,6 +1189,23 @@ def test_whatever_is_found_there_is_one_cause_and_no_token(
     json.dumps(found.facts)
 
 
+@given(
+    st.one_of(
+        st.text("ab.-_é=+", min_size=1),
+        st.builds(a_token, exp=st.floats()),
+        st.sampled_from([f"{a_token()}=", f"{a_token()}é", "a.b.c.d.e"]),
+    )
+)
+def test_explain_and_decode_read_a_token_alike(text: str) -> None:
+    flaw, encrypted = False, False
+    try:
+        tokens.read(text)
+    except UsageError as error:
+        flaw, encrypted = True, "is encrypted" in str(error)
+    found = read_token(text)
+    assert (found.flaw is not None, found.encrypted) == (flaw, encrypted)
+
+
 @given(st.text())
 def test_anything_can_be_read_as_a_token(text: str) -> None:
     token = read_token(text)

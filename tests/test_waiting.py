@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import FakeTime
+from conftest import Account, FakeTime
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.waiting import TimedOutError, Wait, Waiter
+from cogauth.context import Context
 
 
 def refused(code: str) -> ClientError:
@@ -200,3 +201,11 @@ def test_a_reason_may_have_a_limit_of_its_own_from_when_it_was_first_met(
     with pytest.raises(ClientError, match="Unknown!"):
         waiter.retry(call, passing=lambda error: waits[code_of(error)], timeout_s=120)
     assert 80 <= time.now < 90
+
+
+def test_a_context_leaves_its_client_as_it_is(account: Account) -> None:
+    stop = account.aws.stop
+    Context(account.aws, account.new_state("shop"), Waiter())
+    assert account.aws.stop is stop
+    # What ends the calls ends the waits of the client's own waiter.
+    assert account.aws.waiter().stop is stop
