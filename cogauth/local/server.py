@@ -1,4 +1,4 @@
-"""The process of the embedded local AWS. ``process.py`` starts it and says in what environment."""
+"""The process of the embedded local AWS. ``child.py`` starts it and says in what environment."""
 
 import sys
 from pathlib import Path
