@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cogauth.aws.waiting import Waiter
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.aws.clients import Aws
+    from cogauth.aws.waiting import Waiter
     from cogauth.record.state import State
 
 # Of a service that acts on our resources. These are the same in every partition, unlike the
@@ -39,6 +39,7 @@ class Context:
     """A stack in an account: what a step needs to know, and nothing of how it is shown.
 
     Attributes:
+        waiter: of ``aws.waiter()``, so that one event ends calls and waits.
         settle_s: seconds after which what an interrupted create may have made is believed absent.
         now: the time, in seconds since the epoch.
         confirm: asked a question before something is done that can't be made good; raises
@@ -48,15 +49,11 @@ class Context:
 
     aws: Aws
     state: State
-    waiter: Waiter = field(default_factory=Waiter)
+    waiter: Waiter
     settle_s: float = 15.0
     now: Callable[[], float] = time.time
     confirm: Callable[[str], None] = refuse
     made: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        """End calls and waits by one event."""
-        self.aws.stop = self.waiter.stop
 
     @property
     def stack(self) -> str:

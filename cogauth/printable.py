@@ -1,8 +1,10 @@
-"""Text that others may have written, made fit for a terminal: nothing in it acts, or hides."""
+"""Text for people: what others may have written, so that nothing in it acts or hides; and times."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from itertools import pairwise
 
 
 def one_line(text: str) -> str:
@@ -24,3 +26,26 @@ def json_text(document: object) -> str:
     text = json.dumps(document, indent=2, ensure_ascii=False)
     # The line ends are between JSON's parts: inside a text they are spelled already.
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def local_time(moment: float) -> str:
+    """Return a time, in seconds since the epoch, in this machine's time zone."""
+    return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def length(seconds: float) -> str:
+    """Return a length of time in words, in two units at the most: ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    units = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in pairwise(units):
+        if whole >= size:
+            rest = whole % size // part
+            name = "day" if unit == "days" and whole // size == 1 else unit
+            return f"{whole // size} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def moment_of(moment: float, now: float) -> str:
+    """Return a time, in seconds since the epoch, in local time and by its distance from now."""
+    away = moment - now
+    return f"{local_time(moment)}, {f'in {length(away)}' if away > 0 else f'{length(-away)} ago'}"

@@ -1,14 +1,20 @@
-"""What AWS answers: resources as it describes them, and its errors' codes."""
+"""What AWS answers: resources as it describes them, its errors' codes, and whether it is AWS's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from botocore.model import OperationModel
+
+READS = ("Get", "List", "Describe")
+# HTTP's first status that is no success; and how much of an answer that is none is shown, in bytes.
+ERROR, SHOWN = 300, 100
 
 
 def code_of(error: ClientError) -> str:
@@ -54,3 +60,44 @@ def _holds(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, list) and isinstance(live, list):
         return sorted(live) == sorted(wanted)
     return bool(live == wanted)
+
+
+def check_answer(
+    operation_model: OperationModel, response_dict: dict[str, Any], **_answer: Any
+) -> None:
+    """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
+
+    Raises:
+        ResponseParserError: it isn't.
+    """
+    service, output = operation_model.service_model, operation_model.output_shape
+    reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR
+    if not reads or output is None or "payload" in output.serialization:
+        return
+    body: bytes = response_dict["body"]
+    try:
+        good = (
+            f"<{operation_model.name}Response".encode() in body
+            if service.resolved_protocol == "query"
+            else not service.resolved_protocol.endswith("json")
+            or isinstance(json.loads(body), dict)
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise ResponseParserError(f"{operation_model.name}: {body[:SHOWN]!r}")
+
+
+def note_action(
+    parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_call: Any
+) -> None:
+    """Keep the IAM action that a call asks for, and its region, for an error to name.
+
+    API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
+    have another prefix than its endpoint.
+    """
+    service = model.service_model.service_name
+    operation = str(model.http["method"]) if service == "apigateway" else model.name
+    prefix = service.replace("resourcegroupstaggingapi", "tag")
+    metadata = parsed.setdefault("ResponseMetadata", {})
+    metadata |= {"Action": f"{prefix}:{operation}", "Region": context.get("client_region")}

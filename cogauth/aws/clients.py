@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import UnknownRegionError
-from botocore.parsers import ResponseParserError
 
+from cogauth.aws.answers import check_answer, note_action
 from cogauth.aws.credentials import ask_mfa_code, understand_refresh
 from cogauth.aws.environment import (
     CREDENTIALS,
@@ -27,6 +26,7 @@ from cogauth.aws.environment import (
     is_loopback,
 )
 from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
+from cogauth.aws.waiting import Waiter
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.credentials import Credentials
-    from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
     from types_boto3_iam import IAMClient
@@ -57,9 +56,6 @@ RETRIED = Config(
 # For a create whose name is not unique: a blind retry after a lost response would leave a second
 # one that nobody recorded.
 ONCE = RETRIED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-READS = ("Get", "List", "Describe")
-# HTTP's first status that is no success; and how much of an answer that is none is shown, in bytes.
-ERROR, SHOWN = 300, 100
 # Where a profile's credentials come from, if they don't stand in it.
 SOURCES = (
     *("role_arn", "credential_process", "sso_session", "sso_start_url", "login_session"),
@@ -67,8 +63,21 @@ SOURCES = (
 )
 
 
+def _made(service: str, config: Config = RETRIED) -> Any:
+    """Return an attribute of Aws: a client, made when it is first used."""
+    return cached_property(lambda aws: aws._client(service, config))  # noqa: SLF001 Aws's own
+
+
 class Aws:
-    """One AWS account and region (or an emulator of it): its clients, made when first used."""
+    """One AWS account and region (or an emulator of it): its clients, made when first used.
+
+    Attributes:
+        allow_http: whether calls, passwords and tokens may go to another machine by plain HTTP.
+        local_keys: those of the embedded local AWS; None of any other: they are the user's.
+        ca_bundle: the file of the certificates that every request trusts; None for those that come
+            with certifi.
+        stop: set by whoever wants no further call, and no wait of ``waiter()``, to begin.
+    """
 
     def __init__(
         self,
@@ -89,12 +98,6 @@ class Aws:
                 configuration, nor a proxy, is read for it.
             allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
 
-        Attributes:
-            allow_http: as it was given.
-            local_keys: those of the embedded local AWS; None of any other: they are the user's.
-            ca_bundle: the file of the certificates that every request trusts; None for those that
-                come with certifi.
-
         Raises:
             ProfileNotFound: there is no such profile.
             UsageError: no region is set, or no partition of AWS has it; the endpoint is no URL; or
@@ -104,11 +107,10 @@ class Aws:
         self.local_keys = local
         self.allow_http = allow_http
         if local:
-            self._botocore = _unconfigured()
-            self._botocore.set_credentials(*local)
             region = region or "us-east-1"
-        else:
-            self._botocore = botocore.session.Session(profile=profile)
+        self._botocore = (
+            _unconfigured(local) if local else botocore.session.Session(profile=profile)
+        )
         with self._understood():
             self.region = self._check_region(region or self._botocore.get_config_variable("region"))
             configured = None if local else self._configured_endpoint()
@@ -121,14 +123,13 @@ class Aws:
             if not (self.endpoint_url or "").startswith("http:"):
                 profile_config = self._botocore.get_scoped_config()
                 self.ca_bundle = ca_bundle(profile_config.get("ca_bundle"))
-        # Set by whoever wants no further call to begin.
         self.stop = Event()
         events = self._botocore.get_component("event_emitter")
         events.register("before-call", self._check_stop)
         # Of every client, those included that botocore itself makes to get credentials.
         events.register("before-send", self._check_clear)
-        events.register("before-parse", _check_answer)
-        events.register("after-call", _note_action)
+        events.register("before-parse", check_answer)
+        events.register("after-call", note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
         if not local:
             with self._understood():
@@ -194,6 +195,10 @@ class Aws:
         profile = self._botocore.get_scoped_config()
         return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
 
+    def waiter(self) -> Waiter:
+        """Return one whose waits end when no further call may begin."""
+        return Waiter(stop=self.stop)
+
     def make_clients(self, *names: str) -> None:
         """Make clients now, before threads share them: clients are safe there, sessions are not.
 
@@ -258,7 +263,7 @@ class Aws:
                 "a line end or a blank (it isn't shown here). Set it again."
             )
 
-    def _client(self, service: str, config: Config = RETRIED) -> Any:
+    def _client(self, service: str, config: Config) -> Any:
         make: Any = self._session.client  # its overloads ask for a literal name
         make = partial(make, service, endpoint_url=self._given_endpoint)
         # A proxy has no way to this machine itself, and must not get what was signed in clear text.
@@ -270,50 +275,16 @@ class Aws:
             # A service may have an endpoint of its own.
             return make(config=direct) if _is_near(client.meta.endpoint_url) else client
 
-    @cached_property
-    def sts(self) -> STSClient:
-        """Security Token Service: who is calling."""
-        return self._client("sts")  # type: ignore[no-any-return]
-
-    @cached_property
-    def cognito(self) -> CognitoIdentityProviderClient:
-        """Cognito user pools."""
-        return self._client("cognito-idp")  # type: ignore[no-any-return]
-
-    @cached_property
-    def cognito_once(self) -> CognitoIdentityProviderClient:
-        """Cognito user pools, without a retry: for creates."""
-        return self._client("cognito-idp", ONCE)  # type: ignore[no-any-return]
-
-    @cached_property
-    def iam(self) -> IAMClient:
-        """Roles and policies."""
-        return self._client("iam")  # type: ignore[no-any-return]
-
-    @cached_property
-    def lambda_(self) -> LambdaClient:
-        """Functions."""
-        return self._client("lambda")  # type: ignore[no-any-return]
-
-    @cached_property
-    def logs(self) -> CloudWatchLogsClient:
-        """CloudWatch log groups."""
-        return self._client("logs")  # type: ignore[no-any-return]
-
-    @cached_property
-    def apigateway(self) -> APIGatewayClient:
-        """API Gateway's REST APIs."""
-        return self._client("apigateway")  # type: ignore[no-any-return]
-
-    @cached_property
-    def apigateway_once(self) -> APIGatewayClient:
-        """API Gateway's REST APIs, without a retry: for creates."""
-        return self._client("apigateway", ONCE)  # type: ignore[no-any-return]
-
-    @cached_property
-    def tagging(self) -> ResourceGroupsTaggingAPIClient:
-        """What carries a tag."""
-        return self._client("resourcegroupstaggingapi")  # type: ignore[no-any-return]
+    # Those without a retry are for creates.
+    sts: cached_property[STSClient] = _made("sts")
+    cognito: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp")
+    cognito_once: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp", ONCE)
+    iam: cached_property[IAMClient] = _made("iam")
+    lambda_: cached_property[LambdaClient] = _made("lambda")
+    logs: cached_property[CloudWatchLogsClient] = _made("logs")
+    apigateway: cached_property[APIGatewayClient] = _made("apigateway")
+    apigateway_once: cached_property[APIGatewayClient] = _made("apigateway", ONCE)
+    tagging: cached_property[ResourceGroupsTaggingAPIClient] = _made("resourcegroupstaggingapi")
 
     @cached_property
     def identity(self) -> tuple[str, str]:
@@ -346,47 +317,6 @@ class Aws:
         return str(suffixes[self.partition])
 
 
-def _check_answer(
-    operation_model: OperationModel, response_dict: dict[str, Any], **_answer: Any
-) -> None:
-    """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
-
-    Raises:
-        ResponseParserError: it isn't.
-    """
-    service, output = operation_model.service_model, operation_model.output_shape
-    reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR
-    if not reads or output is None or "payload" in output.serialization:
-        return
-    body: bytes = response_dict["body"]
-    try:
-        good = (
-            f"<{operation_model.name}Response".encode() in body
-            if service.resolved_protocol == "query"
-            else not service.resolved_protocol.endswith("json")
-            or isinstance(json.loads(body), dict)
-        )
-    except ValueError:
-        good = False
-    if not good:
-        raise ResponseParserError(f"{operation_model.name}: {body[:SHOWN]!r}")
-
-
-def _note_action(
-    parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_call: Any
-) -> None:
-    """Keep the IAM action that a call asks for, and its region, for an error to name.
-
-    API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
-    have another prefix than its endpoint.
-    """
-    service = model.service_model.service_name
-    operation = str(model.http["method"]) if service == "apigateway" else model.name
-    prefix = service.replace("resourcegroupstaggingapi", "tag")
-    metadata = parsed.setdefault("ResponseMetadata", {})
-    metadata |= {"Action": f"{prefix}:{operation}", "Region": context.get("client_region")}
-
-
 def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
     try:
         return answer["Account"], answer["Arn"].split(":")[1]
@@ -394,14 +324,15 @@ def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
         raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
 
 
-def _unconfigured() -> botocore.session.Session:
+def _unconfigured(keys: Keys) -> botocore.session.Session:
     """Return a session that reads nothing of the user's AWS configuration: no file, no variable."""
     known = botocore.session.Session.SESSION_VARIABLES
     variables = {name: (None, None, *rest) for name, (_key, _variable, *rest) in known.items()}
     nowhere = (None, None, os.devnull, None)
-    return botocore.session.Session(
-        variables | {"config_file": nowhere, "credentials_file": nowhere}
-    )
+    files = {"config_file": nowhere, "credentials_file": nowhere}
+    session = botocore.session.Session(variables | files)
+    session.set_credentials(*keys)
+    return session
 
 
 def _check_url(url: str | None) -> str | None:

@@ -91,8 +91,8 @@ def explain(error: Exception) -> str:
         return _explain_network(error)
     if isinstance(error, botocore_errors.ProfileNotFound) and not error.kwargs.get("profile"):
         return "The AWS profile's name is empty: unset AWS_PROFILE, or give a name with --profile."
-    for kinds, text in _BOTOCORE:
-        if isinstance(error, kinds):
+    for kind, text in _BOTOCORE.items():
+        if isinstance(error, kind):
             return text.format(error=_words(error).removesuffix("."), endpoint=endpoint_advice())
     return " ".join(filter(None, unexpected(error)))
 
@@ -245,68 +245,47 @@ NETWORK = (
     botocore_errors.ConnectionError,
     botocore_errors.HTTPClientError,
 )
-_BOTOCORE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    ((ResponseParserError,), "The answer can't be read ({error}). {endpoint}"),
-    (
-        (botocore_errors.NoCredentialsError,),
-        (
-            "No AWS credentials were found. Run 'aws configure' or 'aws sso login', set "
-            "AWS_PROFILE, or give --profile. Without an AWS account: 'cogauth demo', or "
-            "'cogauth up --local'."
-        ),
-    ),
-    (
-        (botocore_errors.PartialCredentialsError,),
-        (
-            "The AWS credentials are incomplete ({error}). Set both AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or complete the profile."
-        ),
-    ),
-    (
-        (botocore_errors.SSOError, botocore_errors.TokenRetrievalError),
-        (
-            "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' "
-            "with the same profile, then this command again."
-        ),
-    ),
-    (
-        (botocore_errors.MissingDependencyException,),
-        (
-            "A profile that 'aws login' made needs one more package, of 13 MB: pip install "
-            "'.[login]' where cogauth's source is ({error})."
-        ),
-    ),
-    (
-        (botocore_errors.LoginError,),
-        (
-            "The session of 'aws login' has expired or was never begun ({error}). Run 'aws login' "
-            "with the same profile, then this command again."
-        ),
-    ),
-    (
-        (botocore_errors.RefreshWithMFAUnsupportedError,),
-        (
-            "The session of a role that asks for MFA ends, and the next one takes another code "
-            "({error}). Run the same command again: it goes on where it stopped. With a longer "
-            "duration_seconds in the profile it happens later."
-        ),
-    ),
-    (
-        (botocore_errors.CredentialRetrievalError,),
-        (
-            "The AWS credentials could not be got ({error}). 'custom-process' is the profile's "
-            "credential_process."
-        ),
-    ),
-    (
-        (botocore_errors.ProfileNotFound,),
-        "{error}. 'aws configure list-profiles' lists those that there are.",
-    ),
-    (
-        (botocore_errors.ConfigParseError, botocore_errors.ConfigNotFound),
-        "The AWS configuration can't be read: {error}",
-    ),
+_BAD_CONFIG = "The AWS configuration can't be read: {error}"
+_SSO_OVER = (
+    "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' "
+    "with the same profile, then this command again."
 )
+_BOTOCORE: dict[type[Exception], str] = {
+    ResponseParserError: "The answer can't be read ({error}). {endpoint}",
+    botocore_errors.NoCredentialsError: (
+        "No AWS credentials were found. Run 'aws configure' or 'aws sso login', set "
+        "AWS_PROFILE, or give --profile. Without an AWS account: 'cogauth demo', or "
+        "'cogauth up --local'."
+    ),
+    botocore_errors.PartialCredentialsError: (
+        "The AWS credentials are incomplete ({error}). Set both AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, or complete the profile."
+    ),
+    botocore_errors.SSOError: _SSO_OVER,
+    botocore_errors.TokenRetrievalError: _SSO_OVER,
+    botocore_errors.MissingDependencyException: (
+        "A profile that 'aws login' made needs one more package, of 13 MB: pip install "
+        "'.[login]' where cogauth's source is ({error})."
+    ),
+    botocore_errors.LoginError: (
+        "The session of 'aws login' has expired or was never begun ({error}). Run 'aws login' "
+        "with the same profile, then this command again."
+    ),
+    botocore_errors.RefreshWithMFAUnsupportedError: (
+        "The session of a role that asks for MFA ends, and the next one takes another code "
+        "({error}). Run the same command again: it goes on where it stopped. With a longer "
+        "duration_seconds in the profile it happens later."
+    ),
+    botocore_errors.CredentialRetrievalError: (
+        "The AWS credentials could not be got ({error}). 'custom-process' is the profile's "
+        "credential_process."
+    ),
+    botocore_errors.ProfileNotFound: (
+        "{error}. 'aws configure list-profiles' lists those that there are."
+    ),
+    botocore_errors.ConfigParseError: _BAD_CONFIG,
+    botocore_errors.ConfigNotFound: _BAD_CONFIG,
+}
 
 
 def failure(what: str, error: Exception, *, after: str = "") -> CogauthError:

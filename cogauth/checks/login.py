@@ -35,12 +35,12 @@ class LoginResult:
     """
 
     status: str
-    msg: str | None
-    code: str | None
-    is_new: bool | None
-    user_id: str | None
     http_status: int
-    expires_in: int | None
+    msg: str | None = None
+    code: str | None = None
+    is_new: bool | None = None
+    user_id: str | None = None
+    expires_in: int | None = None
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
     claims: dict[str, Any] | None = None
     protected: dict[str, Any] | None = None
@@ -48,19 +48,8 @@ class LoginResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that ``test-login --json`` prints."""
-        names = [
-            "status",
-            "msg",
-            "code",
-            "is_new",
-            "user_id",
-            "http_status",
-            "claims",
-            "expires_in",
-            "protected",
-        ]
-        result = {name: getattr(self, name) for name in names}
-        return {**result, "id_token": self.tokens.get("id_token")}
+        result = {**vars(self), "id_token": self.tokens.get("id_token")}
+        return {name: value for name, value in result.items() if name not in {"tokens", "problems"}}
 
 
 def check_login(ctx: Context, username: str, password: str) -> LoginResult:
@@ -78,15 +67,12 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
-    common: dict[str, Any] = {"http_status": http_status, "status": str(answer["status"])}
     if answer["status"] != "success":
         return LoginResult(
-            **common,
+            answer["status"],
+            http_status,
             msg=answer.get("msg"),
             code=answer.get("code"),
-            is_new=None,
-            user_id=None,
-            expires_in=None,
             problems=(
                 f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",
                 *_without_templates(ctx, http_status),
@@ -107,9 +93,8 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     if with_token != OK:
         problems.append(f"With the token {url} answers {with_token}, not {OK}.")
     return LoginResult(
-        **common,
-        msg=None,
-        code=None,
+        answer["status"],
+        http_status,
         is_new=answer["is_new"] == "true",
         user_id=answer["user_id"],
         expires_in=answer["expires_in"],

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -18,7 +18,7 @@ from cogauth.cli.demo import demo
 from cogauth.cli.detach import detach
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
-from cogauth.cli.interrupt import on_ending
+from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.login import test_login
 from cogauth.cli.options import is_about_output
 from cogauth.cli.output import notice, print_json
@@ -29,11 +29,6 @@ from cogauth.cli.up import up
 from cogauth.cli.users import users
 from cogauth.cli.verify import verify
 from cogauth.errors import holds_token
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-INTERRUPTED = 130
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -78,7 +73,7 @@ def main() -> NoReturn:
     _open_what_is_closed()
     _replace_what_cannot_be_shown()
     _keep_stdin()
-    on_ending(_interrupt)
+    on_ending(interrupt)
     if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
         text = (
@@ -166,8 +161,3 @@ def _wants_json() -> bool:
 def _drop_output() -> None:
     # Python would complain once more at its exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
-    raise KeyboardInterrupt

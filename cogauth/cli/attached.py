@@ -66,7 +66,7 @@ def context_of(target: Target, settle: float = 0.0) -> Context:
         )
     aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
     aws.make_clients(*engine.ATTACH_CLIENTS)
-    return Context(aws, state, settle_s=settle)
+    return Context(aws, state, aws.waiter(), settle_s=settle)
 
 
 def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:

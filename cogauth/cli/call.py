@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, target_options, with_options
 from cogauth.cli.output import notice, print_data, print_json
-from cogauth.cli.session import get_tokens, standing, user_options
-from cogauth.cli.stacks import require_state
+from cogauth.cli.session import get_tokens, user_options
+from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cogauth.client.calls import Answer, Call, Place
     from cogauth.context import Context
     from cogauth.record.state import State
@@ -42,39 +40,35 @@ REFUSED, BROKEN = (401, 403), 500
 STDIN = ("-", "@-")
 
 
-def request_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command the arguments and options that describe a request."""
-    for option in (
-        click.option("--no-token", is_flag=True, help="Send no token."),
-        click.option(
-            "--stage",
-            help="A stage of the API.  [default: the stack's; of another API the one attached to, "
-            "or the only one]",
-        ),
-        click.option(
-            "--api",
-            envvar="COGAUTH_API",
-            metavar="ID-OR-NAME",
-            help="Another REST API of the account.  [default: the stack's]",
-        ),
-        click.option(
-            "--header",
-            "headers",
-            multiple=True,
-            metavar="'NAME: VALUE'",
-            help="A header to send; can be given several times.",
-        ),
-        click.option(
-            "--data",
-            metavar="JSON|@FILE|-",
-            help="JSON to send: as it is, from a file, or from stdin.",
-        ),
-        user_options("id", "access"),
-        click.argument("path"),
-        click.argument("method", type=click.Choice(METHODS, case_sensitive=False)),
-    ):
-        command = option(command)
-    return command
+request_options = with_options(
+    click.argument("method", type=click.Choice(METHODS, case_sensitive=False)),
+    click.argument("path"),
+    user_options("id", "access"),
+    click.option(
+        "--data",
+        metavar="JSON|@FILE|-",
+        help="JSON to send: as it is, from a file, or from stdin.",
+    ),
+    click.option(
+        "--header",
+        "headers",
+        multiple=True,
+        metavar="'NAME: VALUE'",
+        help="A header to send; can be given several times.",
+    ),
+    click.option(
+        "--api",
+        envvar="COGAUTH_API",
+        metavar="ID-OR-NAME",
+        help="Another REST API of the account.  [default: the stack's]",
+    ),
+    click.option(
+        "--stage",
+        help="A stage of the API.  [default: the stack's; of another API the one attached to, "
+        "or the only one]",
+    ),
+    click.option("--no-token", is_flag=True, help="Send no token."),
+)
 
 
 @click.command(
@@ -110,7 +104,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     wanted = _parse(options)
     from cogauth.client import calls
 
-    ctx = standing(target, state)
+    ctx = complete_stack(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
@@ -182,7 +176,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     wanted = _parse(options)
     from cogauth.client import calls, sessions
 
-    ctx = standing(target, state)
+    ctx = complete_stack(target, state)
     place = calls.find_place(ctx, options["api"], options["stage"])
     token = None
     if not no_token:

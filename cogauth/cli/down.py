@@ -11,7 +11,14 @@ import click
 from cogauth.cli.local_stacks import local_users, search, stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import ask, confirm, notice, print_json, say
-from cogauth.cli.stacks import connect, load_state, report_once, require_state, where
+from cogauth.cli.stacks import (
+    connect,
+    forget_lost_data,
+    load_state,
+    report_once,
+    require_state,
+    where,
+)
 from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -59,8 +66,9 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
     with hold(target.state_path, "down", lock_timeout):
         # Read anew: another cogauth may have been at work until now.
         state = require_state(target)
+        forget_lost_data(target, state)
         aws = connect(target, state, clients=engine.DOWN_CLIENTS)
-        ctx = Context(aws, state, settle_s=settle)
+        ctx = Context(aws, state, aws.waiter(), settle_s=settle)
         ctx.waiter.report = report_once("  ")
         plan = engine.plan_down(ctx)
         _announce(target, ctx, plan)

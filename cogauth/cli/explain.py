@@ -77,7 +77,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
 
     parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
-    ctx = complete_stack(target, clients=("apigateway", "cognito", "lambda_"))
+    ctx = complete_stack(target, state, clients=("apigateway", "cognito", "lambda_"))
     diagnosis = run(ctx, url, verb, text, header)
     if target.as_json:
         print_json(_document(url, verb, diagnosis))
@@ -119,21 +119,16 @@ def _from_stdin() -> str:
 
 def _stored(state: State, username: str | None) -> str:
     """Return the stored ID token of a user; of the only one, if none is named."""
-    from cogauth.client import token_store
+    from cogauth.client import sessions, token_store
 
-    stored = token_store.stored(state)
-    names = sorted(stored)
-    if not stored:
+    name = sessions.whose(state, username)
+    stored = token_store.stored_for(state, name)
+    if stored is None:
         raise UsageError(
-            f"No token is stored for this stack. Run 'cogauth test-login{state.options} --username "
-            "NAME', or give your client's with --token-stdin, or --no-token."
+            f"No token of {name!r} is stored. Run '{state.command('test-login --username NAME')}', "
+            "or give your client's with --token-stdin, or --no-token."
         )
-    if username is None and len(names) > 1:
-        raise UsageError(f"Tokens of several users are stored: give --username, of {names}.")
-    name = username or names[0]
-    if name not in stored:
-        raise UsageError(f"No token of {name!r} is stored; there are those of {', '.join(names)}.")
-    return str(stored[name]["id_token"])
+    return stored["id_token"]
 
 
 def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:

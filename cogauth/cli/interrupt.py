@@ -6,7 +6,7 @@ import os
 import signal
 from contextlib import contextmanager, suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,19 +58,13 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
 @contextmanager
 def at_once() -> Iterator[None]:
     """Let a signal end a question at once: nothing is in flight while it is asked."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
     with _on_signals(interrupt):
         yield
 
 
 @contextmanager
-def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    # One that is ignored, as nohup has it, stays ignored.
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in heeded}
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    before = on_ending(handler)
     try:
         yield
     finally:
@@ -78,12 +72,19 @@ def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
             signal.signal(number, former)
 
 
-def on_ending(handler: Callable[[int, FrameType | None], object]) -> None:
+def on_ending(handler: Callable[[int, FrameType | None], object]) -> dict[int, Any]:
     """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
 
     Not SIG_IGN, to ignore them: Python prints that it lost a signal that comes in that instant.
+
+    Returns:
+        What was done before, by signal.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Ignored from the start: by nohup, or by a shell that runs us in its background.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+    # Ignored from the start: by nohup, or by a shell that runs us in its background.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heeded}
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
+    raise KeyboardInterrupt

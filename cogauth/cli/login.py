@@ -9,8 +9,8 @@ import click
 from cogauth.cli.claims import show_claims
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
-from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password, standing
-from cogauth.cli.stacks import require_state
+from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password
+from cogauth.cli.stacks import complete_stack, require_state
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
@@ -42,7 +42,7 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     from cogauth.checks import login
     from cogauth.client import token_store
 
-    ctx = standing(target, state)
+    ctx = complete_stack(target, state)
     password = password or ask_password(ctx)
     result = login.check_login(ctx, username, password)
     if result.claims:

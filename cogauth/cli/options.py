@@ -7,8 +7,9 @@ import functools
 import math
 import shlex
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,9 @@ from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cogauth.local.process import LocalAws
 
+Command = Callable[..., Any]
 
 # A full disk, a spent quota, a broken device: what writing to stdout can meet.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -67,97 +67,100 @@ class Target:
         return " ".join(["cogauth", words, *given])
 
 
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return what gives a command several options or arguments, in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+TARGET_OPTIONS = with_options(
+    click.option(
+        "--stack",
+        default=DEFAULT_STACK,
+        show_default=True,
+        envvar="COGAUTH_STACK",
+        help="The stack's name: the resources' names begin with it.",
+    ),
+    click.option(
+        "--state",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="COGAUTH_STATE",
+        help="The file that records what stands.  [default: .cogauth/STACK.json]",
+    ),
+    click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration."),
+    click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1."),
+    click.option(
+        "--endpoint-url",
+        envvar="COGAUTH_ENDPOINT_URL",
+        help="Another server than AWS's, such as a local AWS that runs already.",
+    ),
+    click.option(
+        "--allow-http",
+        is_flag=True,
+        envvar="COGAUTH_ALLOW_HTTP",
+        help="Let credentials, passwords and tokens go to another machine by plain HTTP.",
+    ),
+    click.option(
+        "--trust-state",
+        is_flag=True,
+        envvar="COGAUTH_TRUST_STATE",
+        help="Take the state file as it is, whoever owns it and may write to it.",
+    ),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        envvar="COGAUTH_JSON",
+        help="Print the result as one JSON document.",
+    ),
+    click.option(
+        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Show an error's traceback too."
+    ),
+)
+
+
 def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
     """Give a command the options of a Target, and turn its errors into messages and exit codes.
 
     The command gets the target as its first argument and returns its exit code.
     """
 
-    @click.option(
-        "--stack",
-        default=DEFAULT_STACK,
-        show_default=True,
-        envvar="COGAUTH_STACK",
-        help="The stack's name: the resources' names begin with it.",
-    )
-    @click.option(
-        "--state",
-        type=click.Path(dir_okay=False, path_type=Path),
-        envvar="COGAUTH_STATE",
-        help="The file that records what stands.  [default: .cogauth/STACK.json]",
-    )
-    @click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration.")
-    @click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1.")
-    @click.option(
-        "--endpoint-url",
-        envvar="COGAUTH_ENDPOINT_URL",
-        help="Another server than AWS's, such as a local AWS that runs already.",
-    )
-    @click.option(
-        "--allow-http",
-        is_flag=True,
-        envvar="COGAUTH_ALLOW_HTTP",
-        help="Let credentials, passwords and tokens go to another machine by plain HTTP.",
-    )
-    @click.option(
-        "--trust-state",
-        is_flag=True,
-        envvar="COGAUTH_TRUST_STATE",
-        help="Take the state file as it is, whoever owns it and may write to it.",
-    )
-    @click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        envvar="COGAUTH_JSON",
-        help="Print the result as one JSON document.",
-    )
-    @click.option(
-        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Show an error's traceback too."
-    )
     @functools.wraps(command)
-    def run(  # noqa: PLR0913, PLR0917 click passes each option by its name
-        stack: str,
-        state: Path | None,
-        profile: str | None,
-        region: str | None,
-        endpoint_url: str | None,
-        as_json: bool,  # noqa: FBT001
-        debug: bool,  # noqa: FBT001
-        allow_http: bool,  # noqa: FBT001
-        trust_state: bool,  # noqa: FBT001
-        **options: Any,
-    ) -> int:
+    def run(**options: Any) -> int:
+        given = {each.name: options.pop(each.name) for each in fields(Target)}
         try:
-            check_stack_name(stack)
-            state = _followed(stack, state)
-            target = Target(
-                stack, state, profile, region, endpoint_url, as_json, debug, allow_http, trust_state
-            )
+            check_stack_name(given["stack"])
+            target = Target(**given | {"state": _followed(given["stack"], given["state"])})
             from cogauth.record.trust import trusting
 
-            with trusting(target.state_path.parent) if trust_state else nullcontext():
+            folder = target.state_path.parent
+            with trusting(folder) if target.trust_state else nullcontext():
                 return command(target, **options) or 0
         except (click.Abort, KeyboardInterrupt):
-            if as_json:
+            if given["as_json"]:
                 print_json({"error": "Interrupted."})
             raise
         except Exception as error:
             failure = _as_ours(error)
             if failure is None:
                 raise
-            if debug:
+            if given["debug"]:
                 from cogauth.aws.environment import redact
 
                 # An error's text may have line ends: none of its lines may look like ours.
                 lines = redact(traceback.format_exc()).rstrip().split("\n")
                 notice(*(f"| {line}" for line in lines))
-            if as_json:
+            if given["as_json"]:
                 print_json({"error": "\n".join(failure.lines)})
             tell_error(failure)
             return failure.exit_code
 
-    return run
+    return TARGET_OPTIONS(run)
 
 
 def _followed(stack: str, state: Path | None) -> Path | None:
@@ -246,25 +249,21 @@ class Seconds(click.FloatRange):
         return number
 
 
-def writer_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command that writes the state file the options of the lock and the settling time."""
-    for option in (
-        click.option(
-            "--lock-timeout",
-            type=Seconds(),
-            default=0.0,
-            show_default=True,
-            envvar="COGAUTH_LOCK_TIMEOUT",
-            help="Seconds to wait for another cogauth at work on the same state file.",
-        ),
-        click.option(
-            "--settle",
-            type=Seconds(),
-            default=15.0,
-            show_default=True,
-            envvar="COGAUTH_SETTLE",
-            help="Seconds after which what an interrupted run may have made is believed absent.",
-        ),
-    ):
-        command = option(command)
-    return command
+writer_options = with_options(
+    click.option(
+        "--settle",
+        type=Seconds(),
+        default=15.0,
+        show_default=True,
+        envvar="COGAUTH_SETTLE",
+        help="Seconds after which what an interrupted run may have made is believed absent.",
+    ),
+    click.option(
+        "--lock-timeout",
+        type=Seconds(),
+        default=0.0,
+        show_default=True,
+        envvar="COGAUTH_LOCK_TIMEOUT",
+        help="Seconds to wait for another cogauth at work on the same state file.",
+    ),
+)

@@ -160,7 +160,8 @@ def _recorded(target: Target) -> Context:
         raise CogauthError(no_stack(target))
     from cogauth.context import Context
 
-    ctx = Context(unasked(target, state), state)
+    aws = unasked(target, state)
+    ctx = Context(aws, state, aws.waiter())
     check_complete(ctx)
     # A URL's host takes the partition from what AWS says of the caller; here the file says it.
     ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])

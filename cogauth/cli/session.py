@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cogauth.cli import stdin
+from cogauth.cli.options import with_options
 from cogauth.cli.output import ask, notice
-from cogauth.cli.stacks import check_complete, connect, report_once, where
+from cogauth.cli.stacks import complete_stack, where
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.cli.options import Target
+    from collections.abc import Callable
+
+    from cogauth.cli.options import Command, Target
     from cogauth.context import Context
     from cogauth.record.state import State
-
-Command = Callable[..., int | None]
 
 PASSWORD_STDIN = click.option(
     "--password-stdin",
@@ -34,47 +34,23 @@ def user_options(*kinds: str) -> Callable[[Command], Command]:
     Args:
         kinds: the types of tokens that it takes, the default first.
     """
-
-    def decorate(command: Command) -> Command:
-        for option in (
-            PASSWORD_STDIN,
-            click.option(
-                "--type",
-                "kind",
-                type=click.Choice(kinds),
-                default=kinds[0],
-                show_default=True,
-                envvar="COGAUTH_TYPE",
-                help="Which token: methods without scopes take id, those with scopes access.",
-            ),
-            click.option(
-                "--username",
-                envvar="COGAUTH_USERNAME",
-                help="Whose token.  [default: the only user's whose tokens are stored]",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def standing(target: Target, state: State, **connecting: Any) -> Context:
-    """Return a stack that stands, and where.
-
-    Raises:
-        CogauthError: not all of it was made; or what bears the tokens' name isn't our own.
-        BotoCoreError, ClientError: no credentials, or none that AWS takes.
-    """
-    from cogauth.context import Context
-    from cogauth.record.files import check_beside
-
-    # Before a password is sent, or a user made, whose tokens couldn't be kept.
-    check_beside(state.path)
-    ctx = Context(connect(target, state, **connecting), state)
-    check_complete(ctx)
-    ctx.waiter.report = report_once()
-    return ctx
+    return with_options(
+        click.option(
+            "--username",
+            envvar="COGAUTH_USERNAME",
+            help="Whose token.  [default: the only user's whose tokens are stored]",
+        ),
+        click.option(
+            "--type",
+            "kind",
+            type=click.Choice(kinds),
+            default=kinds[0],
+            show_default=True,
+            envvar="COGAUTH_TYPE",
+            help="Which token: methods without scopes take id, those with scopes access.",
+        ),
+        PASSWORD_STDIN,
+    )
 
 
 def get_tokens(
@@ -92,11 +68,11 @@ def get_tokens(
     from cogauth.client import sessions
 
     if ctx is None and state.local_data is not None:
-        ctx = standing(target, state)  # Whose tokens are gone if its data are.
+        ctx = complete_stack(target, state)  # Whose tokens are gone if its data are.
     found = sessions.kept(state, username)
     if found is not None:
         return found
-    ctx = ctx or standing(target, state)
+    ctx = ctx or complete_stack(target, state)
     try:
         found = sessions.renew(ctx, username)
     except sessions.SessionOverError as over:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
     from cogauth.settings import Settings
 
+LOST = (
+    "The local AWS ended without saving its data, so nothing of the stack exists there any more, "
+    "nor do its users."
+)
+
 
 def report_once(indent: str = "") -> Callable[[str, float], None]:
     """Return what tells the user once for each thing that is waited for, and for how long."""
@@ -53,6 +58,8 @@ def connect(
         StateError: the state file was made for another account, region or endpoint.
         UsageError: no region, or a value that can't be used; or nobody but the state file says
             that there is such an endpoint.
+        CogauthError: the stack's local AWS has lost its data, and ``forget_lost_data`` was not
+            called.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     aws = unasked(target, state, from_environment=from_environment)
@@ -108,8 +115,40 @@ def unasked(target: Target, state: State | None, *, from_environment: bool = Fal
 def _connect_local(target: Target, state: State) -> Aws:
     """Start the stack's local AWS unless it runs; its credentials are not the user's."""
     from cogauth.aws.clients import Aws
+
+    started = _start_recorded(target, state)
+    if started.data_id != state.local_data:
+        raise CogauthError(f"{LOST} Run '{state.command('up')}' to build it again.")
+    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=started.keys)
+
+
+def forget_lost_data(target: Target, state: State) -> None:
+    """Empty the record of a stack whose local AWS has lost its data, and say so.
+
+    It is for a command that holds the state file's lock, and builds or deletes the stack.
+    """
+    if state.local_data is None:
+        return
     from cogauth.record.files import remove_private
 
+    started = _start_recorded(target, state)
+    if started.data_id == state.local_data:
+        return
+    notice(LOST)
+    state.resources.clear()
+    state.attachments.clear()
+    state.local_data = started.data_id
+    for line in remove_private(state.tokens_path):
+        notice(line)
+    state.save()
+
+
+def _start_recorded(target: Target, state: State) -> Started:
+    """Start the local AWS that a state file names, unless it runs.
+
+    Raises:
+        StateError: the options, or what lies beside the state file, name another.
+    """
     for option, given, recorded in (
         ("--region", target.region, state.region),
         ("--endpoint-url", target.endpoint_url, state.endpoint_url),
@@ -120,18 +159,7 @@ def _connect_local(target: Target, state: State) -> Aws:
     _check_same(state, "endpoint", state.endpoint_url, here, "--state")
     started = start_local(target)
     _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
-    if started.data_id != state.local_data:
-        notice(
-            "The local AWS ended without saving its data, so nothing of the stack stands there "
-            "any more, nor do its users."
-        )
-        state.resources.clear()
-        state.attachments.clear()
-        state.local_data = started.data_id
-        for line in remove_private(state.tokens_path):
-            notice(line)
-        state.save()
-    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=started.keys)
+    return started
 
 
 def start_local(target: Target) -> Started:
@@ -189,7 +217,7 @@ def unsaved_stack(
         local_data=local_data,
         profile=target.profile,
     )
-    return Context(aws, state)
+    return Context(aws, state, aws.waiter())
 
 
 def load_state(target: Target) -> State | None:
@@ -211,23 +239,25 @@ def load_state(target: Target) -> State | None:
     return state
 
 
-def complete_stack(target: Target, *, clients: tuple[str, ...] = ()) -> Context:
-    """Return the stack, of which all must stand.
+def complete_stack(target: Target, state: State, *, clients: tuple[str, ...] = ()) -> Context:
+    """Return the stack, of which all must exist.
 
     Args:
         target: the options.
+        state: the stack's.
         clients: those that the command is going to use.
 
     Raises:
-        UsageError: there is no state file.
-        CogauthError: the stack is not complete.
+        CogauthError: the stack is not complete, or what bears the tokens' name isn't our own.
+        BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
-    state = require_state(target)
     from cogauth.context import Context
     from cogauth.record.files import check_beside
 
+    # Before a password is sent, or a user made, whose tokens couldn't be kept.
     check_beside(state.path)
-    ctx = Context(connect(target, state, clients=clients), state)
+    aws = connect(target, state, clients=clients)
+    ctx = Context(aws, state, aws.waiter())
     check_complete(ctx)
     ctx.waiter.report = report_once()
     return ctx

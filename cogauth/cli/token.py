@@ -11,8 +11,8 @@ from cogauth.cli import stdin
 from cogauth.cli.claims import show_claims
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import ask, print_data, print_json, say
-from cogauth.cli.session import get_tokens, standing, user_options
-from cogauth.cli.stacks import load_state, require_state
+from cogauth.cli.session import get_tokens, user_options
+from cogauth.cli.stacks import complete_stack, load_state, require_state
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
     if pool and not issuer.endswith(f"/{pool}"):
         return f"it names another issuer, {issuer}; the stack's pool is {pool}"
     try:
-        ctx = standing(target, state)
+        ctx = complete_stack(target, state)
         http = session(ctx.jwks_url, ctx.aws)
         return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:

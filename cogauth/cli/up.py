@@ -13,7 +13,7 @@ from cogauth.cli.new_stack import new_stack
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.outputs import IDS, values_of
-from cogauth.cli.stacks import connect, load_state, where
+from cogauth.cli.stacks import connect, forget_lost_data, load_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, Settings
 
@@ -313,13 +313,14 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
             f"The stack {state.stack} of {state.path} is not on a local AWS. For another one "
             "that is, give --local with another --stack."
         )
+    forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine
     from cogauth.context import Context
     from cogauth.steps.iam import check_boundary
 
     aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
-    ctx = Context(aws, state)
+    ctx = Context(aws, state, aws.waiter())
     check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)

@@ -9,9 +9,9 @@ import click
 
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import confirm, notice, print_json, say
-from cogauth.cli.session import standing
-from cogauth.cli.stacks import require_state
+from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import CogauthError, UsageError
+from cogauth.printable import local_time
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -36,7 +36,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
     """
     state = require_state(target)
     if delete is None:
-        _list(target, standing(target, state, clients=("cognito",)))
+        _list(target, complete_stack(target, state, clients=("cognito",)))
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError(
@@ -45,7 +45,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
         )
     from cogauth.client.users import delete as delete_user
 
-    ctx = standing(target, state, clients=("cognito",))
+    ctx = complete_stack(target, state, clients=("cognito",))
     question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
     if not yes and not confirm(question):
         raise CogauthError("Nothing was deleted.")
@@ -64,13 +64,12 @@ def _list(target: Target, ctx: Context) -> None:
     if not target.as_json:
         say(f"{'username':<24} {'status':<22} {'enabled':<8} made")
     for user in listed(ctx):
-        created = user.created.astimezone()
-        found.append({**vars(user), "created": created.isoformat(timespec="seconds")})
+        created = user.created.astimezone().isoformat(timespec="seconds")
+        found.append({**vars(user), "created": created})
         if not target.as_json:
             enabled = "yes" if user.enabled else "no"
-            say(
-                f"{user.username:<24} {user.status:<22} {enabled:<8} {created:%Y-%m-%d %H:%M:%S %Z}"
-            )
+            made = local_time(user.created.timestamp())
+            say(f"{user.username:<24} {user.status:<22} {enabled:<8} {made}")
     if target.as_json:
         print_json({"user_pool_id": ctx.fact("user_pool"), "users": found})
     else:

@@ -70,7 +70,7 @@ def verify(  # noqa: PLR0913 click passes each option by its name
     from cogauth.record.lock import hold
 
     with hold(target.state_path, "verify", lock_timeout):
-        ctx = complete_stack(target, clients=("apigateway", "cognito"))
+        ctx = complete_stack(target, require_state(target), clients=("apigateway", "cognito"))
         ctx.settle_s = settle
         checked = find_target(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")

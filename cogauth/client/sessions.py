@@ -27,10 +27,10 @@ class SessionOverError(LoginError):
 
 
 def whose(state: State, username: str | None) -> str:
-    """Return whose session is meant: the given name, or the only one that there is.
+    """Return whose tokens are meant: the given name's, or those of the only user who has any.
 
     Raises:
-        UsageError: no name was given, and not exactly one session is stored.
+        UsageError: no name was given, and not exactly one user's tokens are stored.
     """
     if username:
         return username
@@ -48,7 +48,7 @@ def kept(state: State, username: str) -> dict[str, str] | None:
     They were stored by cogauth itself in a file of its user's own, so their signature is not
     checked; that they are of this pool and app client is, for both may have been made anew.
     """
-    found = _stored(state, username)
+    found = token_store.stored_for(state, username)
     if found is None:
         return None
     claims = _claims(found["id_token"])
@@ -73,7 +73,7 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
         CogauthError: the recorded API is not the stack's.
         LoginError: the API can't be reached, or refuses for another reason.
     """
-    found = _stored(ctx.state, username)
+    found = token_store.stored_for(ctx.state, username)
     if found is None:
         return None
     check_own(ctx)
@@ -112,13 +112,8 @@ def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str
     return got
 
 
-def _stored(state: State, username: str) -> dict[str, str] | None:
-    found = token_store.stored(state).items()
-    return next((kept for name, kept in found if name.lower() == username.lower()), None)
-
-
 def _claims(token: str) -> dict[str, Any]:
     try:
-        return tokens.read(token)[1].claims
-    except UsageError:
+        return tokens.take_apart(token).claims
+    except tokens.FlawError:
         return {}

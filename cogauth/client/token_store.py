@@ -34,6 +34,12 @@ def stored(state: State) -> dict[str, dict[str, str]]:
     }
 
 
+def stored_for(state: State, username: str) -> dict[str, str] | None:
+    """Return the tokens that are kept of a user, whose name the pool takes in any case."""
+    found = stored(state).items()
+    return next((kept for name, kept in found if name.lower() == username.lower()), None)
+
+
 def store(state: State, username: str, tokens: dict[str, str]) -> None:
     """Keep a user's tokens beside the state file, for later commands; mode 0600.
 

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 NAMES = ("id_token", "access_token", "refresh_token")
 # The parts of a signed token, and of an encrypted one, as Cognito's refresh tokens are.
 SIGNED, ENCRYPTED = 3, 5
+BASE64URL = re.compile(r"[\w-]*", re.ASCII)
+# The year 10000, which Python can't show.
+LAST_TIME = 253402300800
+
+
+class FlawError(Exception):
+    """Why a text is no token that can be read; nothing of the text is in the message."""
+
+
+class EncryptedError(FlawError):
+    """Only Cognito can read the token: it is a refresh token."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,45 @@ class Parts:
 
     header: dict[str, Any]
     claims: dict[str, Any]
+
+
+def take_apart(token: str) -> Parts:
+    """Return what a token says, without checking it.
+
+    Raises:
+        FlawError: it can't be read.
+    """
+    segments = token.split(".")
+    if len(segments) == ENCRYPTED and all(map(BASE64URL.fullmatch, segments)):
+        raise EncryptedError("it is encrypted: a refresh token, which is for Cognito alone")
+    if len(segments) != SIGNED:
+        parts = f"{len(segments)} part{'s' if segments[1:] else ''}"
+        raise FlawError(f"it has {parts} between dots, a JWT has three")
+    found = []
+    for name, segment in zip(("header", "payload"), segments, strict=False):
+        part = _decoded(segment)
+        if not isinstance(part, dict):
+            raise FlawError(f"its {name} can't be decoded to a JSON object")
+        found.append(part)
+    if not BASE64URL.fullmatch(segments[2]):
+        raise FlawError("its signature is no base64url text")
+    return Parts(*found)
+
+
+def _decoded(segment: str) -> Any:
+    if not BASE64URL.fullmatch(segment):
+        return None
+    try:
+        return strict_json(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
+    except ValueError:
+        return None
+
+
+def as_time(value: Any) -> float | None:
+    """Return a token's time, in seconds since the epoch; None if the value can be none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < LAST_TIME else None
 
 
 def read(text: str) -> tuple[str, Parts]:
@@ -46,30 +96,19 @@ def read(text: str) -> tuple[str, Parts]:
     token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
     if not token:
         raise UsageError("There is no token: the input is empty.")
-    segments = token.split(".")
-    if len(segments) == ENCRYPTED and re.fullmatch(r"[\w.-]+", token, re.ASCII):
+    try:
+        return token, take_apart(token)
+    except EncryptedError as error:
         raise UsageError(
             "The token is encrypted (five parts), as Cognito's refresh tokens are: only the pool "
             "can read it. Give an ID token or an access token."
-        )
-    try:
-        if len(segments) != SIGNED or not re.fullmatch(r"[\w.-]+", token, re.ASCII):
-            raise ValueError  # noqa: TRY301 all that it isn't reads the same
-        header, claims = (_read_part(segment) for segment in segments[:2])
-    except ValueError:
-        # Not chained: an error of the JSON parser holds all that it was to read.
+        ) from error
+    except FlawError as flaw:
         raise UsageError(
-            "That is not a token: a JWT is three parts of base64url text with dots between, and "
-            "its first two are JSON objects. Give an ID token or an access token, whole."
-        ) from None
-    return token, Parts(header, claims)
-
-
-def _read_part(segment: str) -> dict[str, Any]:
-    found = strict_json(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
-    if not isinstance(found, dict):
-        raise ValueError  # noqa: TRY004 as whatever else is no token
-    return found
+            f"That is not a token ({flaw}): a JWT is three parts of base64url text with dots "
+            "between, and its first two are JSON objects. Give an ID token or an access token, "
+            "whole."
+        ) from flaw
 
 
 def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:

@@ -1,7 +1,10 @@
 """Puts functions of ours in the place of ministack's, where it answers unlike AWS.
 
 Each is looked for by its name and its parameters, so that a ministack that has changed is noticed
-when it starts and not when an answer is wrong.
+when it starts and not when an answer is wrong: each function here raises ``HookError`` then.
+
+A ``name`` is one of ministack's with its module's before it, as ``services.cognito._sign_up``;
+``parameters`` are the names of all that a function takes, separated by spaces.
 """
 
 import inspect
@@ -19,14 +22,7 @@ class HookError(Exception):
 
 
 def module(name: str) -> ModuleType:
-    """Return a module of ministack's.
-
-    Args:
-        name: as ``services.cognito``.
-
-    Raises:
-        HookError: it hasn't got it.
-    """
+    """Return a module of ministack's, as ``services.cognito``."""
     try:
         return import_module(f"ministack.{name}")
     except ModuleNotFoundError as error:
@@ -34,15 +30,7 @@ def module(name: str) -> ModuleType:
 
 
 def function(name: str, parameters: str) -> Callable[..., Any]:
-    """Return a function or class of ministack's, which must look as it did when this was written.
-
-    Args:
-        name: with its module's, as ``services.cognito._sign_up``.
-        parameters: the names of all that it takes, separated by spaces.
-
-    Raises:
-        HookError: it isn't there, or takes others.
-    """
+    """Return a function or class of ministack's, which must look as it did once."""
     place, _, attribute = name.rpartition(".")
     found = getattr(module(place), attribute, None)
     if not inspect.isfunction(found) and not inspect.isclass(found):
@@ -58,28 +46,14 @@ def replace(
 ) -> None:
     """Put a function in the place of one of ministack's.
 
-    Args:
-        name: with its module's, as ``services.cognito._sign_up``.
-        parameters: the names of all that it takes, separated by spaces.
-        make: is given ministack's own, to call it, and returns the one that takes its place.
-
-    Raises:
-        HookError: it isn't there, or takes others.
+    ``make`` is given ministack's own, to call it, and returns the one that takes its place.
     """
     place, _, attribute = name.rpartition(".")
     setattr(module(place), attribute, make(function(name, parameters)))
 
 
 def value(name: str, kind: type[_Kind]) -> _Kind:
-    """Return what ministack keeps under a name.
-
-    Args:
-        name: with its module's, as ``services.apigateway_v1._resources``.
-        kind: what it must be.
-
-    Raises:
-        HookError: it isn't there, or is something else.
-    """
+    """Return what ministack keeps under a name; ``kind`` is what it must be."""
     place, _, attribute = name.rpartition(".")
     found = getattr(module(place), attribute, None)
     if not isinstance(found, kind):
@@ -90,13 +64,7 @@ def value(name: str, kind: type[_Kind]) -> _Kind:
 def replace_value(name: str, kind: type[_Kind], make: Callable[[_Kind], _Kind]) -> None:
     """Put something in the place of what ministack keeps under a name.
 
-    Args:
-        name: with its module's, as ``services.apigateway_v1._resources``.
-        kind: what it must be.
-        make: is given ministack's own, and returns what takes its place.
-
-    Raises:
-        HookError: it isn't there, or is something else.
+    ``kind`` is what it must be; ``make`` is given ministack's own, and returns what replaces it.
     """
     place, _, attribute = name.rpartition(".")
     setattr(module(place), attribute, make(value(name, kind)))

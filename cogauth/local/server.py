@@ -1,11 +1,13 @@
-"""The process of the embedded local AWS. ``process.py`` starts it and says in what environment."""
+"""The process of the embedded local AWS. ``child.py`` starts it and says in what environment."""
 
 import sys
 from pathlib import Path
 
 from cogauth.aws.environment import Keys
 from cogauth.errors import CogauthError
-from cogauth.local import cognito, gate, gateway, hooks
+from cogauth.local import cognito, gateway, hooks
+from cogauth.local.gate import Gate
+from cogauth.local.gate.keys import install as install_keys
 from cogauth.local.process import LocalAws
 
 
@@ -26,12 +28,12 @@ def serve(keys: Keys) -> None:
     Raises:
         HookError: this ministack lacks what is replaced or called.
     """
-    gate.install(keys)
+    install_keys(keys)
     gateway.install()
     cognito.install()
     run = hooks.function("app.main", "")
     # It reads the application's name when it runs.
-    hooks.replace("app.app", "scope receive send", gate.Gate)
+    hooks.replace("app.app", "scope receive send", Gate)
     run()
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.waiting import TimedOutError, Wait, Waiter
+from cogauth.context import Context
+from support.account import Account
 from support.clock import FakeTime
 
 
@@ -200,3 +202,11 @@ def test_a_reason_may_have_a_limit_of_its_own_from_when_it_was_first_met(
     with pytest.raises(ClientError, match="Unknown!"):
         waiter.retry(call, passing=lambda error: waits[code_of(error)], timeout_s=120)
     assert 80 <= time.now < 90
+
+
+def test_a_context_leaves_its_client_as_it_is(account: Account) -> None:
+    stop = account.aws.stop
+    Context(account.aws, account.new_state("shop"), Waiter())
+    assert account.aws.stop is stop
+    # What ends the calls ends the waits of the client's own waiter.
+    assert account.aws.waiter().stop is stop

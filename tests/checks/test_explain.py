@@ -31,7 +31,7 @@ from cogauth.checks.explain import Diagnosis, diagnose
 from cogauth.checks.explain.address import Address, check_suffix, parse_url
 from cogauth.checks.explain.causes import CHECKS
 from cogauth.checks.explain.evidence import Answer as Got
-from cogauth.checks.explain.evidence import Evidence, length, read_token
+from cogauth.checks.explain.evidence import Evidence, read_token
 from cogauth.checks.explain.gather import _permits, _with_answer, _with_function, _with_user, gather
 from cogauth.checks.explain.token_causes import JWT_CHECKS, TOKEN_CHECKS, audience_matches
 from cogauth.cli.explain import _show
@@ -41,6 +41,7 @@ from cogauth.errors import LoginError, UsageError
 from cogauth.gateway import routing
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
+from cogauth.printable import length
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
@@ -108,7 +109,7 @@ class Lab:
     def context(self) -> Context:
         state = state_file.load(self.cli.state.with_name("why.json"))
         assert state is not None
-        return Context(self.aws, state)
+        return Context(self.aws, state, self.aws.waiter())
 
     def explain(
         self, path: str, token: str | None = None, verb: str = "GET", **more: Any
@@ -538,7 +539,10 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     lab.sign_up("bob")
     assert lab.cli.run(*words, COGAUTH_USERNAME="ann").must().document["cause"] == "none"
     several = lab.cli.run(*words).must(2)
-    assert "'ann', 'bob'" in several.err
+    assert "those of ann, bob" in several.err
+    # The pool takes a name in any case, and so does each command.
+    for command in (words, ("call", "GET", "/hello", "--stack", "why", "--json")):
+        lab.cli.run(*command, "--username", "Ann").must()
     assert "No token of 'eve' is stored" in lab.cli.run(*words, "--username", "eve").must(2).err
 
 
@@ -1183,6 +1187,23 @@ def test_whatever_is_found_there_is_one_cause_and_no_token(
     if text is not None and len(text) > 30:
         assert text not in shown
     json.dumps(found.facts)
+
+
+@given(
+    st.one_of(
+        st.text("ab.-_é=+", min_size=1),
+        st.builds(a_token, exp=st.floats()),
+        st.sampled_from([f"{a_token()}=", f"{a_token()}é", "a.b.c.d.e"]),
+    )
+)
+def test_explain_and_decode_read_a_token_alike(text: str) -> None:
+    flaw, encrypted = False, False
+    try:
+        tokens.read(text)
+    except UsageError as error:
+        flaw, encrypted = True, "is encrypted" in str(error)
+    found = read_token(text)
+    assert (found.flaw is not None, found.encrypted) == (flaw, encrypted)
 
 
 @given(st.text())

@@ -82,7 +82,7 @@ class Standing:
         return state
 
     def context(self) -> Context:
-        fake = FakeTime()
+        fake = self.aws.stop = FakeTime()
         return Context(self.aws, self.state(), Waiter(clock=fake, stop=fake), settle_s=0)
 
     def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:

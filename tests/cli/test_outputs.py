@@ -588,7 +588,12 @@ def test_a_local_aws_that_has_ended_is_started(cli: Cli) -> None:
     pid = int(file.read_text())
     os.kill(pid, signal.SIGKILL)
     assert until(lambda: pid not in processes_of(cli.folder))
+    before = cli.state.read_bytes()
     done = cli.run("outputs", "--format", "env").must(1)
     assert "ended without saving its data" in done.err
-    assert "is not complete: run 'cogauth up' first" in done.err
+    assert "Run 'cogauth up' to build it again" in done.err
     assert done.out == ""
+    # It was only looked at: the commands that write the state file empty it.
+    assert cli.state.read_bytes() == before
+    assert "ended without saving its data" in cli.run("down", "--yes").must().err
+    assert not cli.state.exists()

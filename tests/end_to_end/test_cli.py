@@ -260,7 +260,7 @@ def test_a_login_reads_well(standing: Standing) -> None:
     assert f"POST {standing.up['sign_in_url']}" in done.out
     assert "200  signed up and in: a new user, user_id " in done.out
     assert re.search(r"cognito:username +ben\n", done.out)
-    assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+ \(in 60 min\)\n", done.out)
+    assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+, in (1 h|59 min.*)\n", done.out)
     assert "401  without token: as it should be" in done.out
     assert "200  with token: as it should be" in done.out
     assert done.err == ""

@@ -29,7 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.local import cognito
-from cogauth.local.cognito import _UsersInAnyCase
+from cogauth.local.cognito.names import UsersInAnyCase
 from cogauth.local.process import FOLDER, LocalAws
 from support.names import REGION
 
@@ -309,8 +309,8 @@ cognito.install()
 
 @pytest.mark.local
 def test_a_ministack_without_a_name_that_is_replaced_or_used_is_noticed(tmp_path: Path) -> None:
-    source = Path(cognito.__file__).read_text()
-    own = re.findall(r'(?:_cognitos|_store)\(\s*"(\w+)"', source)
+    source = "".join(path.read_text() for path in Path(cognito.__file__).parent.glob("*.py"))
+    own = re.findall(r'(?:of_cognito|store)\(\s*"(\w+)"', source)
     named = re.findall(r'"((?:services|core)\.[\w.]+)"', source)
     replaced = [name for name, _, _ in cognito._REPLACED]  # noqa: SLF001 the table is what is tested
     names = {*named, *(f"services.cognito.{name}" for name in (*own, *replaced))}
@@ -467,7 +467,7 @@ def test_users_in_any_case_outlast_a_restart(server: Server) -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.text("aAbBßİς"))))
 def test_the_store_holds_one_user_by_all_cases_of_a_name(steps: list[tuple[bool, str]]) -> None:
-    users, expected = _UsersInAnyCase(), {}
+    users, expected = UsersInAnyCase(), {}
     for number, (is_made, name) in enumerate(steps):
         if is_made:
             users[name] = {"number": number}

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from cogauth.aws.environment import Keys
 from cogauth.local import gate
+from cogauth.local.gate import rules
 from cogauth.local.process import FOLDER, LocalAws, Started
 from support.names import PASSWORD, REGION
 
@@ -488,7 +489,7 @@ def test_a_signed_url_is_good_for_as_long_as_it_says(here: Here) -> None:
         (("test", "test"), 60),
         (here.started.keys, -1),
         (here.started.keys, 0),
-        (here.started.keys, gate.MAX_EXPIRES + 1),
+        (here.started.keys, rules.MAX_EXPIRES + 1),
     ):
         assert here.send("GET", presigned(here, keys, path, seconds)).status in {400, 403}
 

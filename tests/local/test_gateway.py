@@ -236,9 +236,10 @@ import ministack.services.apigateway_v1 as v1
 ministack.app.main = lambda: print("serves")
 {change}
 import sys
-from cogauth.local import hooks, process, server
+from cogauth.aws.environment import Keys
+from cogauth.local import hooks, server
 try:
-    server.serve(process.Keys.new())
+    server.serve(Keys.new())
 except hooks.HookError as error:
     sys.exit(str(error))
 """

@@ -18,7 +18,8 @@ import pytest
 
 from cogauth.aws.environment import Keys
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws, Started
+from cogauth.local.folder import MARKED, MARKER
+from cogauth.local.process import FOLDER, LocalAws, Started
 
 if TYPE_CHECKING:
     from types_boto3_cognito_idp import CognitoIdentityProviderClient

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
+from cogauth.local.folder import MARKED, MARKER
+from cogauth.local.process import FOLDER, LocalAws
 from cogauth.record.files import beside, is_kept, keep, make_folder, open_own, write_private
 from cogauth.record.lock import hold
 from cogauth.record.trust import read_input

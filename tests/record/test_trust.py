@@ -18,9 +18,9 @@ import pytest
 from cogauth.aws.environment import Keys
 from cogauth.cli.local_stacks import local_stacks, stop_unused_local
 from cogauth.cli.options import Target
-from cogauth.context import Context
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.process import FOLDER, MARKED, MARKER, KnownData, LocalAws
+from cogauth.local.folder import MARKED, MARKER, KnownData
+from cogauth.local.process import FOLDER, LocalAws
 from cogauth.record.files import beside, check_writable, is_kept
 from cogauth.record.state import State, load
 from cogauth.record.trust import read_input, trusting
@@ -392,7 +392,7 @@ def target(account: Account) -> Target:
 
 def is_ended(account: Account, target: Target) -> bool:
     """Whether the local AWS is ended for want of stacks, and its data are gone then."""
-    ended = stop_unused_local(target, SERVED, Context(account.aws, account.new_state("cogauth")))
+    ended = stop_unused_local(target, SERVED, account.context_of(account.new_state("cogauth")))
     assert (account.folder / FOLDER).exists() == (not ended)
     return ended
 

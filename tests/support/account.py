@@ -126,6 +126,7 @@ class Account:
 
     def context_of(self, state: State) -> Context:
         self.time.restart()
+        self.aws.stop = self.time
         return Context(self.aws, state, Waiter(clock=self.time, stop=self.time))
 
     def up(

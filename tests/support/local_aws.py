@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from cogauth.aws.environment import Keys
-from cogauth.local.process import FOLDER, MARKED, MARKER, LocalAws
+from cogauth.local.folder import MARKED, MARKER
+from cogauth.local.process import FOLDER, LocalAws
 from support.commands import FOLDERS, KEYS, environment, until
 from support.names import REGION
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from cogauth.checks.explain.address import parse_url
 from cogauth.checks.explain.causes import CHECKS, differences
-from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause, length
+from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
 from cogauth.checks.explain.facts import facts
 from cogauth.checks.explain.gateway_causes import NO_PATH
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT
+from cogauth.printable import length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,6 @@ from cogauth.checks.explain.evidence import (
     UNAUTHORIZED,
     Cause,
     Evidence,
-    length,
 )
 from cogauth.checks.explain.gateway_causes import (
     OTHERWISE_FORBIDDEN,
@@ -34,6 +33,7 @@ from cogauth.checks.explain.gateway_causes import (
 from cogauth.checks.explain.token_causes import OF_A_SIGNATURE, bearer, token_cause
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.gateway.rest_apis import CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
+from cogauth.printable import length
 
 if TYPE_CHECKING:
     from collections.abc import Callable

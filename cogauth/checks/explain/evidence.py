@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import shlex
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cogauth.client.tokens import EncryptedError, FlawError, as_time, take_apart
 from cogauth.gateway import routing
 
 if TYPE_CHECKING:
@@ -24,9 +21,7 @@ if TYPE_CHECKING:
 OK_FROM, REFUSED_FROM = 200, 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
 BROKEN_FROM, TIMED_OUT = 500, 504
-JWT_PARTS, JWE_PARTS = 3, 5
 SHOWN = 10  # characters of a token's header, which are no secret
-LAST_TIME = 253402300800  # the year 10000, which Python can't show
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
 # What an AWS signature in the Authorization header begins with. Source:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
@@ -144,10 +139,7 @@ class Token:
 
     def time(self, name: str) -> float | None:
         """Return one of its times, in seconds since the epoch; None if it has none."""
-        value = self.claims.get(name)
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return None
-        return float(value) if 0 <= value < LAST_TIME else None
+        return as_time(self.claims.get(name))
 
     def __str__(self) -> str:
         """Show what is no secret."""
@@ -329,18 +321,12 @@ def _read_parts(raw: str) -> Token:
     if re.search(r"\s", bare):
         flaw = "there is white space in it, as where a long line was wrapped"
         return Token(raw, flaw, bearer=bearer)
-    parts = bare.split(".")
-    if len(parts) == JWE_PARTS and "enc" in (header := _json_part(parts[0]) or {}):
-        flaw = "it is encrypted: a refresh token, which is for Cognito alone"
-        return Token(raw, flaw, header, bearer=bearer, encrypted=True)
-    if len(parts) != JWT_PARTS:
-        flaw = f"it has {len(parts)} part{'s' if parts[1:] else ''} between dots, a JWT has three"
-        return Token(raw, flaw, bearer=bearer)
-    read = [_json_part(part) for part in parts[:2]]
-    for name, part in zip(("header", "payload"), read, strict=True):
-        if part is None:
-            return Token(raw, f"its {name} can't be decoded to a JSON object", bearer=bearer)
-    return Token(raw, None, read[0] or {}, read[1] or {}, bearer=bearer)
+    try:
+        parts = take_apart(bare)
+    except FlawError as flaw:
+        encrypted = isinstance(flaw, EncryptedError)
+        return Token(raw, str(flaw), bearer=bearer, encrypted=encrypted)
+    return Token(raw, None, parts.header, parts.claims, bearer=bearer)
 
 
 def _several(claim: Any) -> list[str]:
@@ -348,40 +334,8 @@ def _several(claim: Any) -> list[str]:
     return list(map(str, claim)) if isinstance(claim, list) else str(claim or "").split()
 
 
-def _json_part(part: str) -> dict[str, Any] | None:
-    try:
-        text = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def issuer_like(ours: str, arn: str) -> str:
     """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
     region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
     suffix = urlsplit(ours).netloc.split(".", 2)[2]
     return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"
-
-
-def local_time(moment: float) -> str:
-    """Return a time, in seconds since the epoch, in this machine's time zone."""
-    return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-
-
-def length(seconds: float) -> str:
-    """Return a length of time in words, in two units at the most: ``2 h 5 min``."""
-    whole = max(0, round(seconds))
-    units = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in pairwise(units):
-        if whole >= size:
-            rest = whole % size // part
-            name = "day" if unit == "days" and whole // size == 1 else unit
-            return f"{whole // size} {name}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
-
-
-def moment_of(moment: float, now: float) -> str:
-    """Return a time, in seconds since the epoch, in local time and by its distance from now."""
-    away = moment - now
-    return f"{local_time(moment)}, {f'in {length(away)}' if away > 0 else f'{length(-away)} ago'}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cogauth.checks.explain.evidence import moment_of
 from cogauth.gateway.rest_apis import COGNITO, WITHOUT_AUTHORIZER
+from cogauth.printable import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,10 +7,10 @@ from cogauth.checks.explain.evidence import (
     THROTTLED,
     Cause,
     Evidence,
-    moment_of,
 )
 from cogauth.gateway import routing
 from cogauth.gateway.rest_apis import IAM
+from cogauth.printable import moment_of
 
 TOO_MANY = ("TooManyRequestsException", "LimitExceededException")
 OTHERWISE_FORBIDDEN = "ForbiddenException"

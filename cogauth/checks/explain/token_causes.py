@@ -11,10 +11,9 @@ from cogauth.checks.explain.evidence import (
     Cause,
     Evidence,
     issuer_like,
-    length,
-    local_time,
 )
 from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
+from cogauth.printable import length, local_time
 
 # What is said of a signature where a method asks for one.
 OF_A_SIGNATURE = (

@@ -1,0 +1,199 @@
+"""The embedded local AWS's server as a process that outlives the command."""
+
+import fcntl
+import http.client
+import importlib.util
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cogauth.errors import CogauthError, LocalAwsError
+from cogauth.local.folder import DataFolder
+from cogauth.local.record import HOST, Record
+from cogauth.record.files import open_own, read_own
+
+if TYPE_CHECKING:
+    import psutil
+
+# What the server runs. -P: a json.py in the user's folder is not for ministack to import.
+_RUN = ["-P", "-m", "cogauth.local.server"]
+# What it ran before there was a gate in front of it: that one is to be ended all the same.
+_FORMER_RUN = ["-P", "-m", "ministack"]
+_NEEDED = ("ministack", "airspeed", "cryptography", "psutil")
+_POLL_SECONDS = 0.05
+_LOG_LINES = 10
+# How closely the start of a process and the time of a file can be compared.
+_CLOCK_STEP_SECONDS = 1.0
+
+
+class Server:
+    """The server's process: started, found again by ``alive`` and its pid file, ended."""
+
+    def __init__(self, folder: DataFolder, patience: float, sleep: Callable[[float], None]) -> None:
+        """Describe it; nothing is started."""
+        self._folder = folder
+        self._patience = patience
+        self._sleep = sleep
+        self.alive = folder.path / "alive"
+        self.log = folder.path / "ministack.log"
+
+    def is_running(self) -> bool:
+        """Whether its process lives; it may still be starting."""
+        try:
+            with os.fdopen(open_own(self.alive, os.O_RDONLY), "rb") as alive:
+                # Shared, so that two who ask at once don't take each other for the server.
+                fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def spawn(self, record: Record) -> None:
+        """Start it; nobody waits for it."""
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with (
+            os.fdopen(open_own(self.alive, append), "ab") as alive,
+            os.fdopen(open_own(self.log, append), "ab") as log,
+        ):
+            fcntl.flock(alive, fcntl.LOCK_EX)  # Waits for nobody but is_running().
+            child = subprocess.Popen(  # noqa: S603 the words are our own
+                [sys.executable, *_RUN],
+                cwd=self._folder.tmp,
+                env=self._environment(record),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[alive.fileno()],
+                umask=0o077,
+            )
+            child.returncode = 0  # It is meant to outlive us; Popen would warn of that.
+
+    def _environment(self, record: Record) -> dict[str, str]:
+        """Everything the server is given. It hands all of it on to its Lambda functions."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in {"HOME", "LANG", "TZ"} or name.startswith("LC_")
+        }
+        return kept | {
+            # Lambda functions run on this interpreter, in a virtual environment or not.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "TMPDIR": str(self._folder.tmp),
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
+            "GATEWAY_PORT": str(record.port),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "AUTH": "true",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self._folder.data(record)),
+            "S3_DATA_DIR": str(self._folder.data(record) / "s3"),
+            "LAMBDA_EXECUTOR": "local",
+            # It removes the containers of every other ministack when it finds a Docker.
+            "DOCKER_HOST": f"unix://{self._folder.tmp}/no-docker.sock",
+            "LOG_LEVEL": "WARNING",
+            # Its health page shows this. The keys it reads from its record: functions are not to
+            # have them.
+            "MINISTACK_EDITION": record.run,
+        }
+
+    def comes_up(self, record: Record) -> bool:
+        """Wait until it answers, or has ended: then return False."""
+        if not self.until(lambda: not self.is_running() or self._answers(record)):
+            raise self.failed(record, f"gave no answer within {self._patience:g} s")
+        return self.is_running()
+
+    def failed(self, record: Record, what: str) -> LocalAwsError:
+        """Return the error that says what it did, and how its log ends."""
+        lines = read_own(self.log).decode(errors="replace").splitlines()[-_LOG_LINES:]
+        return LocalAwsError(
+            f"The local AWS on port {record.port} {what}. Its log is {self.log}; it ends with:",
+            *(f"  {line}" for line in lines or ["(nothing)"]),
+        )
+
+    def _answers(self, record: Record) -> bool:
+        connection = http.client.HTTPConnection(HOST, record.port, timeout=2)
+        try:
+            connection.request("GET", "/_ministack/health")
+            health = json.loads(connection.getresponse().read())
+            return bool(health["edition"] == record.run)
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return False
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        """End the server if it runs; the caller holds the folder's lock."""
+        # It writes its pid file a moment after it was started.
+        self.until(lambda: not self.is_running() or self.process() is not None)
+        process = self.process() if self.is_running() else None
+        for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGKILL)):
+            # psutil knows by its start whether it is still the same process.
+            if process and process.is_running():
+                with suppress(ProcessLookupError):
+                    send(process.pid, number)
+            if self.until(lambda: not self.is_running()):
+                break
+        else:
+            raise LocalAwsError(
+                f"The local AWS in {self._folder.path} doesn't end. "
+                f"'lsof {shlex.quote(str(self.alive))}' shows its process: end it and run the "
+                "command again."
+            )
+        if process:
+            # A Lambda function of its may be at work for a moment more, in its process group.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # It is our own child only if we started it.
+                os.waitpid(process.pid, 0)
+
+    def process(self) -> "psutil.Process | None":
+        """Return the server's process, if it is that for certain."""
+        require_extra()
+        import psutil  # noqa: PLC0415 of that extra
+
+        for file in self._folder.pid_files():
+            with suppress(OSError, CogauthError, ValueError, psutil.Error):
+                process = psutil.Process(int(read_own(file)))
+                # Of a pid that was given away since, the process began later than the file.
+                older = process.create_time() <= file.lstat().st_mtime + _CLOCK_STEP_SECONDS
+                runs = process.cmdline()[1:] in (_RUN, _FORMER_RUN) and self._folder.tmp.samefile(
+                    process.cwd()
+                )
+                if older and runs and process.uids().effective == os.geteuid():
+                    return process
+        return None
+
+    def until(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Wait for something; say whether it came about in its time."""
+        deadline = time.monotonic() + (self._patience if seconds is None else seconds)
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self._sleep(_POLL_SECONDS)
+        return True
+
+
+def require_extra() -> None:
+    """See that the extra is installed. Raises ``LocalAwsError``."""
+    # airspeed-ext and airspeed are modules of one name.
+    spec = importlib.util.find_spec
+    if not (all(spec(name) for name in _NEEDED) and list(distributions(name="airspeed-ext"))):
+        raise LocalAwsError(
+            "The embedded local AWS is not installed. Install it where cogauth's source is: "
+            "pip install '.[local]'"
+        )

@@ -1,0 +1,100 @@
+"""User names in any case.
+
+"If you do not specify a value, CaseSensitive defaults to true." In a pool where it is false,
+names that differ in case are one user's, so are "preferred_username and email", and "Mixed-case
+attribute values in case-insensitive user pools are flattened to lowercase in user pool text
+output", in "input events to Lambda triggers" as well. Here that is done for the user's name; the
+other two are found in any case and shown as they were given.
+https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html
+"""
+
+import copy
+import functools
+from typing import Any
+
+from cogauth.local.cognito.ministacks import Answer, Function, Pool, User, all_pools
+
+
+class UsersInAnyCase(dict[str, User]):
+    """A pool's users, by their names in lower case.
+
+    What a secret hash was made of is none of its business: it is over the name as it was sent.
+    """
+
+    @staticmethod
+    def _key(name: Any) -> Any:
+        return name.lower() if isinstance(name, str) else name
+
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, self._key(name))
+
+    def __getitem__(self, name: str) -> User:
+        return dict.__getitem__(self, self._key(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the user of a name in any case."""
+        return dict.get(self, self._key(name), default)
+
+    def __setitem__(self, name: str, user: User) -> None:
+        user["Username"] = self._key(name)
+        dict.__setitem__(self, user["Username"], user)
+
+    def __delitem__(self, name: str) -> None:
+        dict.__delitem__(self, self._key(name))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, User]:
+        """Return what is saved: no server needs this class to read it."""
+        return copy.deepcopy(dict(self), memo)
+
+
+def _takes_any_case(pool: Pool) -> bool:
+    return (pool.get("UsernameConfiguration") or {}).get("CaseSensitive") is False
+
+
+def known_name(pool: Pool, name: Any) -> Any:
+    """Return the name by which the pool knows, or will know, who gives this one."""
+    return name.lower() if _takes_any_case(pool) and isinstance(name, str) else name
+
+
+def _keep_users(pool: Pool) -> None:
+    """Give a pool that takes names in any case its own store of users, if it has none yet."""
+    if not _takes_any_case(pool) or isinstance(pool.get("_users"), UsersInAnyCase):
+        return
+    # What was saved has its names in lower case already.
+    pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
+
+
+def then_keep_users(own: Function) -> Function:
+    """Wrap what makes or restores pools."""
+    pools = all_pools()
+
+    @functools.wraps(own)
+    def make(data: Any) -> Any:
+        answer = own(data)
+        for pool in pools.all_values():
+            _keep_users(pool)
+        return answer
+
+    return make
+
+
+def alias_in_any_case(own: Function) -> Function:
+    """Find a user by an e-mail address or a preferred user name, whatever its case."""
+
+    @functools.wraps(own)
+    def resolve(pool: Pool, username: Any) -> tuple[User | None, Answer | None]:
+        found: tuple[User | None, Answer | None] = own(pool, username)
+        if found[0] is not None or not _takes_any_case(pool) or not isinstance(username, str):
+            return found
+        aliases = {*(pool.get("UsernameAttributes") or []), *(pool.get("AliasAttributes") or [])}
+        spellings = {
+            attribute["Value"]
+            for user in list(pool["_users"].values())
+            for attribute in user.get("Attributes", [])
+            if attribute["Name"] in aliases and attribute["Value"].lower() == username.lower()
+        }
+        # Ministack knows which of them may be signed in with: some only once they are verified.
+        known = (own(pool, spelling) for spelling in sorted(spellings))
+        return next((one for one in known if one[0] is not None), found)
+
+    return resolve

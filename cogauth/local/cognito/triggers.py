@@ -1,0 +1,127 @@
+"""Triggers: which function a pool may call, and what its faults come out as.
+
+A pool may call a function only if the function's policy lets it. If not, or if there is no such
+function any more, the message is "PreSignUp invocation failed due to error
+AccessDeniedException." https://repost.aws/knowledge-center/cognito-lambda-trigger-errors
+AWS doesn't document the error's name; the logs of others show UnexpectedLambdaException, as for
+any call of Lambda that fails.
+A function that raises an error refuses: UserLambdaValidationException, "PreSignUp failed with
+error …", https://github.com/aws-amplify/amplify-cli/issues/8506. What isn't the event with a
+response in it is InvalidLambdaResponseException, "Unrecognizable lambda output",
+https://github.com/amazon-archives/amazon-cognito-identity-js/issues/633.
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from cogauth.local import hooks, permissions
+from cogauth.local.cognito.ministacks import Function, Pool, all_pools, of_cognito, refusal
+from cogauth.local.cognito.names import known_name
+
+
+class _TriggerError(Exception):
+    """What a trigger makes of the call that it belongs to: ``code`` is the error's name."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _not_invoked(trigger: str, error: str) -> _TriggerError:
+    message = f"{trigger} invocation failed due to error {error}."
+    return _TriggerError("UnexpectedLambdaException", message)
+
+
+def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | None:
+    """Return the ARN of the function that a pool calls, if any."""
+    config = pool.get("LambdaConfig") or {}
+    named = config.get(f"{trigger}Config") or config.get(trigger)
+    if not isinstance(named, dict):
+        named = {"LambdaArn": named}
+    if source == "TokenGeneration_ClientCredentials" and named.get("LambdaVersion") != "V3_0":
+        return None  # The older ones aren't called when a machine gets its token.
+    return named.get("LambdaArn")
+
+
+def if_permitted(trigger: str) -> Callable[[Function], Function]:
+    """Wrap what calls a pool's trigger: the function's policy must let the pool do it."""
+
+    def make(own: Function) -> Function:
+        pools = all_pools()
+        signature = inspect.signature(own)
+
+        @functools.wraps(own)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            given = bound.arguments
+            pool: Pool = given["pool"] if "pool" in given else pools.get(given["pool_id"]) or {}
+            function = _function_of(pool, trigger, given.get("trigger_source"))
+            if function and not _is_let_in(pool, function):
+                raise _not_invoked(trigger, "AccessDeniedException")
+            given["username"] = known_name(pool, given["username"])
+            return own(*bound.args, **bound.kwargs)
+
+        return call
+
+    return make
+
+
+def _is_let_in(pool: Pool, function: str) -> bool:
+    account = pool["Arn"].split(":")[4]
+    return permissions.may_invoke(function, "cognito-idp.amazonaws.com", pool["Arn"], account)
+
+
+def pre_sign_up(own: Function) -> Function:
+    """Have the faults of the function that ``SignUp`` calls come out as on AWS."""
+    build_event = of_cognito(
+        "_build_presignup_event", "pool_id client_id username user_attrs trigger_source"
+    )
+    find = hooks.function("services.lambda_svc._get_func_record_for_ref", "function_ref")
+    select = hooks.function("services.lambda_svc._execution_record_for_config", "func config")
+    execute = hooks.function(
+        "services.lambda_svc._execute_function_with_config_scope", "func event"
+    )
+    pools = all_pools()
+
+    @functools.wraps(own)
+    def apply(
+        pool_id: str,
+        client_id: str,
+        username: str,
+        user_attrs: dict[str, Any],
+        trigger_source: str = "PreSignUp_ExternalProvider",
+    ) -> Any:
+        named = _function_of(pools.get(pool_id) or {}, "PreSignUp")
+        if named is None or trigger_source != "PreSignUp_SignUp":
+            return own(pool_id, client_id, username, user_attrs, trigger_source)
+        event = build_event(pool_id, client_id, username, user_attrs, trigger_source)
+        function, config, _ = find(named)
+        result = execute(select(function, config), event)
+        if result.get("throttle"):
+            raise _not_invoked("PreSignUp", "TooManyRequestsException")
+        if result.get("error"):
+            message = f"PreSignUp failed with error {result['body']['errorMessage']}."
+            raise _TriggerError("UserLambdaValidationException", message)
+        response = result["body"].get("response") if isinstance(result["body"], dict) else None
+        if not isinstance(response, dict):
+            raise _TriggerError("InvalidLambdaResponseException", "Unrecognizable lambda output")
+        flags = ("autoConfirmUser", "autoVerifyEmail", "autoVerifyPhone")
+        return {flag: bool(response.get(flag)) for flag in flags}
+
+    return apply
+
+
+def with_trigger_errors(own: Function) -> Function:
+    """Answer a call whose trigger failed with that trigger's error."""
+
+    @functools.wraps(own)
+    def run(handler: Function, action: str, data: dict[str, Any]) -> Any:
+        try:
+            return own(handler, action, data)
+        except _TriggerError as error:
+            return refusal(error.code, str(error))
+
+    return run

@@ -1,0 +1,94 @@
+"""Updates reset what they are not given.
+
+"If you don't provide a value for an attribute, Amazon Cognito sets it to its default value", say
+both operations of themselves:
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
+Others have measured it for a pool's AutoVerifiedAttributes and tags. They have measured that
+Policies and MfaConfiguration stay as they are, so here they do:
+https://github.com/go-to-k/cdkd/pull/1982, https://github.com/aws/aws-cli/issues/3302.
+The documentation used to except UserPoolTier, and doesn't any more: nobody has measured it, and
+ministack keeps it. A name has no default. The rest is reset by the documentation's word alone.
+"""
+
+import copy
+import functools
+from http import HTTPStatus
+from typing import Any
+
+from cogauth.local.cognito.ministacks import Answer, Function, all_pools
+
+_POOL_DEFAULTS: dict[str, Any] = {
+    "AccountRecoverySetting": {},
+    "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": False, "UnusedAccountValidityDays": 7},
+    "AutoVerifiedAttributes": [],
+    "DeletionProtection": "INACTIVE",
+    "EmailConfiguration": {},
+    "EmailVerificationMessage": "",
+    "EmailVerificationSubject": "",
+    "LambdaConfig": {},
+    "SmsAuthenticationMessage": "",
+    "SmsConfiguration": {},
+    "SmsVerificationMessage": "",
+    "UserPoolTags": {},
+}
+# These a pool doesn't have at all, unless they were given.
+_POOL_EXTRAS = (
+    "DeviceConfiguration",
+    "UserAttributeUpdateSettings",
+    "UserPoolAddOns",
+    "VerificationMessageTemplate",
+)
+_CLIENT_DEFAULTS: dict[str, Any] = {
+    "AccessTokenValidity": None,
+    "AllowedOAuthFlows": [],
+    "AllowedOAuthFlowsUserPoolClient": False,
+    "AllowedOAuthScopes": [],
+    "AnalyticsConfiguration": None,
+    "AuthSessionValidity": 3,
+    "CallbackURLs": [],
+    "DefaultRedirectURI": "",
+    "EnablePropagateAdditionalUserContextData": False,
+    "EnableTokenRevocation": True,
+    # "If you don't specify a value for ExplicitAuthFlows, your app client supports" these.
+    "ExplicitAuthFlows": [
+        "ALLOW_REFRESH_TOKEN_AUTH",
+        "ALLOW_USER_SRP_AUTH",
+        "ALLOW_CUSTOM_AUTH",
+    ],
+    "IdTokenValidity": None,
+    "LogoutURLs": [],
+    "PreventUserExistenceErrors": "LEGACY",
+    "ReadAttributes": [],
+    "RefreshTokenValidity": 30,
+    "SupportedIdentityProviders": [],
+    "TokenValidityUnits": {},
+    "WriteAttributes": [],
+}
+
+
+def resetting_pool(own: Function) -> Function:
+    """Reset what an update of a pool doesn't give."""
+    pools = all_pools()
+
+    @functools.wraps(own)
+    def update(data: dict[str, Any]) -> Answer:
+        answer: Answer = own({**copy.deepcopy(_POOL_DEFAULTS), **data})
+        if answer[0] == HTTPStatus.OK:
+            pool = pools.get(data["UserPoolId"])
+            for name in set(_POOL_EXTRAS) - data.keys():
+                pool.pop(name, None)
+        return answer
+
+    return update
+
+
+def resetting_client(own: Function) -> Function:
+    """Reset what an update of an app client doesn't give."""
+
+    @functools.wraps(own)
+    def update(data: dict[str, Any]) -> Answer:
+        answer: Answer = own({**copy.deepcopy(_CLIENT_DEFAULTS), **data})
+        return answer
+
+    return update

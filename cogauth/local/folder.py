@@ -1,0 +1,216 @@
+"""The folder of a local AWS's data, and which data this user has made."""
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from cogauth.errors import CogauthError, LocalAwsError
+from cogauth.local.record import DATA_ID, Record
+from cogauth.record.files import make_folder, open_own, read_own, write_private
+
+MARKER = ".cogauth"
+MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last stack in there.\n"
+
+
+class KnownData:
+    """Which data this user has made on this machine: a file for each, named by its id, in the home.
+
+    The XDG base directory specification says where: https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+
+    def __init__(self) -> None:
+        """Find the place; nothing is made."""
+        base = os.environ.get("XDG_STATE_HOME", "")
+        self._folder: Path | None = None
+        with suppress(RuntimeError):  # There is no home at all.
+            home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+            self._folder = home / "cogauth" / "local-aws"
+
+    def made_in(self, data_id: str) -> Path | None:
+        """Return the folder in which this user made these data; None: that isn't known."""
+        with suppress(OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
+            if self._folder is not None and _is_private(self._folder):
+                return Path(json.loads(read_own(self._folder / data_id))["folder"])
+        return None
+
+    def obstacle(self) -> str | None:
+        """Return why nothing can be noted, if so."""
+        if self._folder is None:
+            return "there is no home folder"
+        try:
+            make_folder(self._folder)
+            if not _is_private(self._folder):
+                return f"others may write to {self._folder}"
+            with tempfile.TemporaryFile(dir=self._folder):
+                return None
+        except OSError as error:
+            return f"{self._folder} can't be written to ({error.strerror})"
+
+    def add(self, data_id: str, of: Path) -> str | None:
+        """Note data that are about to be made; return why that can't be done, if it can't."""
+        why = self.obstacle()
+        if why is None and self._folder is not None:
+            try:
+                write_private(self._folder / data_id, {"folder": str(of.resolve())})
+            except CogauthError as error:
+                why = str(error)
+        return why
+
+    def drop(self, data_id: str, of: Path) -> None:
+        """Forget data that were deleted; those in another folder are not."""
+        if self._folder is not None and self.made_in(data_id) == of.resolve():
+            with suppress(OSError):
+                (self._folder / data_id).unlink()
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder that only this user may write to."""
+    found = folder.lstat()
+    others = stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether it is a folder of this user's, and no link: ``rmtree`` would wait for a pipe."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+class DataFolder:
+    """The folder of one local AWS: cogauth's own, or it is left alone.
+
+    Attributes:
+        path: the folder; ``make`` makes it.
+        record_file, tmp: what is in it.
+        known: which data this user has made on this machine.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Describe it; nothing is made."""
+        self.path = path.absolute()
+        self.record_file = self.path / "local.json"
+        self.tmp = self.path / "tmp"
+        self.known = KnownData()
+
+    def is_there(self) -> bool:
+        """Whether the folder is there. Raises ``LocalAwsError`` if it is not cogauth's own."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        why = ""
+        if not stat.S_ISDIR(found.st_mode):
+            why = "it is a link, or no folder"
+        elif found.st_uid != os.geteuid():
+            why = f"it belongs to another user (uid {found.st_uid})"
+        else:
+            try:
+                inside = [(each.name, each.lstat().st_size) for each in self.path.iterdir()]
+                if not set(inside) - {(MARKER, 0)}:
+                    self._mark()  # A start was killed before it came to that.
+                if read_own(self.path / MARKER) != MARKED:
+                    why = f"its {MARKER} is not what cogauth writes"
+            except (OSError, CogauthError):
+                why = f"it has no {MARKER} of this user's, which marks cogauth's own"
+        if why:
+            raise LocalAwsError(
+                f"{self.path} is not the folder of cogauth's local AWS: {why}. It was left as "
+                "it is. Move it away, or give another place with --state FILE."
+            )
+        return True
+
+    def make(self) -> None:
+        """Make it unless it is there, and let nobody else in."""
+        if not self.is_there():
+            make_folder(self.path)
+            self._mark()
+        self.path.chmod(0o700)
+
+    def _mark(self) -> None:
+        with os.fdopen(open_own(self.path / MARKER, os.O_WRONLY | os.O_CREAT), "wb") as file:
+            file.write(MARKED)
+
+    def read(self) -> Record | None:
+        """Return its record, if any. Raises ``LocalAwsError`` if that is damaged."""
+        try:
+            return Record(**json.loads(read_own(self.record_file)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LocalAwsError(
+                f"{self.record_file} is damaged, or of an earlier cogauth. "
+                f"Delete it {self._and_begin_anew}"
+            ) from error
+
+    def write(self, record: Record) -> None:
+        """Set its record, on disk."""
+        write_private(self.record_file, asdict(record))
+
+    def trusted(self, record: Record, is_served: Callable[[], bool]) -> Record | None:
+        """Return the record if its data are this user's; None if they can't be known.
+
+        Raises ``LocalAwsError`` if they are not.
+        """
+        made_in = self.known.made_in(record.data_id)
+        # A process of this user's that serves them is proof as well.
+        if made_in == self.path.resolve() or is_served():
+            return record
+        if made_in is not None:
+            raise LocalAwsError(
+                f"The local AWS's data in {self.path} were made in {made_in}, and are served "
+                "from there alone: they hold code that would run, and whoever knows their id could "
+                f"have put others here. If you moved the folder, move it back. "
+                f"Otherwise delete {self.record_file} {self._and_begin_anew}"
+            )
+        if self.known.obstacle() is not None:
+            # They may well be: nothing can be noted, so nothing was. It begins empty.
+            self.record_file.unlink()
+            return None
+        raise LocalAwsError(
+            f"This user has not made the local AWS's data in {self.path} on this machine. They "
+            "hold code that would run, so they are not served. Look where they come from, and "
+            f"delete {self.record_file} {self._and_begin_anew}"
+        )
+
+    @property
+    def _and_begin_anew(self) -> str:
+        return (
+            f"and the state files in {self.path.parent} whose stacks are on the local AWS; "
+            "'cogauth up --local' then deletes the data and builds a stack anew."
+        )
+
+    def data(self, record: Record) -> Path:
+        """Return where the data of a record are."""
+        return self.path / f"data-{record.data_id}"
+
+    def _all_data(self) -> list[Path]:
+        """Return this user's folders of data, by the names that only cogauth gives; no links."""
+        return [
+            path
+            for path in self.path.glob("data-*")
+            if DATA_ID.fullmatch(path.name.removeprefix("data-")) and is_own_folder(path)
+        ]
+
+    def saved(self, record: Record) -> int:
+        """Return the time (ns) at which the data were last saved; 0 if they never were."""
+        return max((f.stat().st_mtime_ns for f in self.data(record).glob("*.json")), default=0)
+
+    def pid_files(self) -> Iterator[Path]:
+        """Return those that servers have written."""
+        return self.tmp.glob("ministack-*.pid")
+
+    def delete_data(self, *, but: Record | None = None) -> None:
+        """Delete all data that are not those of a record, and forget them."""
+        for data in self._all_data():
+            if but is None or data != self.data(but):
+                shutil.rmtree(data, ignore_errors=but is None)
+                self.known.drop(data.name.removeprefix("data-"), self.path)
