@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -69,6 +70,23 @@ def test_no_import_goes_in_a_circle(package: str) -> None:
     """Neither between folders, whatever their names, nor between the files of one."""
     for folder in [ROOT / package, *filter(Path.is_dir, (ROOT / package).rglob("*"))]:
         TopologicalSorter(rooms(folder)).prepare()
+
+
+def test_the_tour_names_each_file_and_goes_from_the_bottom_up() -> None:
+    tour = (ROOT / "ARCHITECTURE.md").read_text()
+    found = re.split(r"^### (\w+)/.*$", tour.partition("\n## One `up`")[0], flags=re.MULTILINE)
+    folders = dict(zip(found[1::2], found[2::2], strict=True))
+    needs = rooms(ROOT / "cogauth")
+    assert set(folders) == {p.name for p in (ROOT / "cogauth").iterdir() if p.is_dir()} - {
+        "__pycache__"
+    }
+    for nth, (folder, text) in enumerate(folders.items()):
+        assert not needs[folder] & set(list(folders)[nth:]), folder
+        here = (ROOT / "cogauth" / folder).rglob("*.py")
+        files = {path.name for path in here if path.name != "__init__.py"}
+        assert files == set(re.findall(r"`(\w+\.py)`", text)) - {"__init__.py"}, folder
+    beside = {path.name for path in (ROOT / "cogauth").glob("*.py")} - {"__init__.py"}
+    assert beside <= set(re.findall(r"`(\w+\.py)`", found[0]))
 
 
 def rooms(folder: Path) -> dict[str, set[str]]:
