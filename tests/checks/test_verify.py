@@ -1031,6 +1031,7 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
         state_file.load(path)
     # One of before there was a verify has none.
     del data["throwaway_users"]
+    data["version"] = 1
     path.write_text(json.dumps(data))
     old = state_file.load(path)
     assert old is not None

@@ -423,8 +423,8 @@ def test_every_command_refuses_a_damaged_state_file(
 
 
 def test_a_state_file_of_a_later_version(cli: Cli, standing: dict[str, Any]) -> None:
-    cli.state.write_text(json.dumps({**standing, "version": 2}))
-    reads_well(cli.run("down", "--yes"), "of version 2", "reads version 1")
+    cli.state.write_text(json.dumps({**standing, "version": 3}))
+    reads_well(cli.run("down", "--yes"), "of version 3", "reads version 2")
 
 
 def test_a_state_file_that_is_a_link_to_itself(cli: Cli) -> None:
@@ -461,10 +461,10 @@ def test_a_token_on_the_command_line_is_refused_in_json_too(cli: Cli) -> None:
 def test_recover_leaves_a_newer_cogauths_file_alone(
     cli: Cli, standing: dict[str, Any], silent: Fixed
 ) -> None:
-    cli.state.write_text(json.dumps({**standing, "version": 2}))
+    cli.state.write_text(json.dumps({**standing, "version": 3}))
     before = cli.state.read_bytes()
     done = cli.run("recover", AWS_ENDPOINT_URL=silent.url)
-    reads_well(done, "of version 2", "A newer cogauth wrote it")
+    reads_well(done, "of version 3", "A newer cogauth wrote it")
     assert cli.state.read_bytes() == before
     assert files_in(cli.folder) == [".cogauth/cogauth.json"]
 

@@ -160,7 +160,7 @@ def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
         "deployments": 1,
         "stages": 1,
         "statuses": 1,
-        "steps": 11,
+        "resources": 23,
     }
     assert len(clean.portrait["deployments"][0]) == len(clean.portrait["stages"][0]) == 1
     assert [path["path"] for path in clean.portrait["paths"][0]] == ["/", "/hello", "/signin"]
