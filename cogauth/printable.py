@@ -29,8 +29,14 @@ def json_text(document: object) -> str:
 
 
 def local_time(moment: float) -> str:
-    """Return a time, in seconds since the epoch, in this machine's time zone."""
-    return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    """Return a time, in seconds since the epoch, in this machine's time zone.
+
+    One that no calendar has there is returned as the number that it is.
+    """
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except (OverflowError, ValueError, OSError):
+        return f"{moment:.0f}"
 
 
 def length(seconds: float) -> str:

@@ -219,7 +219,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     name = f"the API {plan.api.name} ({plan.api.id})"
     if plan.gone:
         ctx.state.drop_attachment(plan.api.id)
-        return Detached(left_alone=[f"There is nothing to give back: {name} was deleted."])
+        return Detached(left_alone=[f"T{name[1:]} was deleted: nothing to give back."])
     try:
         record = copy.deepcopy(ctx.state.attachments[plan.api.id])
         return _detach(Work(ctx, plan, record, report), name)

@@ -121,12 +121,16 @@ def _stored(state: State, username: str | None) -> str:
     """Return the stored ID token of a user; of the only one, if none is named."""
     from cogauth.client import sessions, token_store
 
+    names = sorted(token_store.stored(state))
+    login = state.command("test-login --username NAME")
+    others = f"Run '{login}', or give your client's with --token-stdin, or --no-token."
+    if not names:
+        raise UsageError(f"No token is stored for this stack. {others}")
     name = sessions.whose(state, username)
     stored = token_store.stored_for(state, name)
     if stored is None:
         raise UsageError(
-            f"No token of {name!r} is stored. Run '{state.command('test-login --username NAME')}', "
-            "or give your client's with --token-stdin, or --no-token."
+            f"No token of {name!r} is stored; there are those of {', '.join(names)}. {others}"
         )
     return stored["id_token"]
 

@@ -313,6 +313,8 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
             f"The stack {state.stack} of {state.path} is not on a local AWS. For another one "
             "that is, give --local with another --stack."
         )
+    # Before the local AWS is started; again once it is known what still stands there.
+    state.settings.with_choices(choices, standing=bool(state.resources))
     forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine

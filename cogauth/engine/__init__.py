@@ -1,14 +1,14 @@
-"""Up, down, attach and recover: the only code that knows the journal's protocol and the graph.
+"""Up, down and recover: the graph, and the journal of the stack's resources.
 
-Up, for each resource as soon as what it needs stands: write the intent; look for it if an earlier
-run left an intent; create it; write the fact; then make whatever calls bring its configuration to
-what the stack wants. A crash at any place leaves either an intent or a fact, and both are enough to
-go on or to clean up.
+Up, for each resource as soon as its prerequisites exist: look for what its record names, or what an
+interrupted create may have left. If there is nothing, write the intent, create it, write the
+outcome. Then make the calls that bring it to what the stack wants. A crash at any place leaves an
+intent or an outcome, and both are enough to go on or to clean up.
 
-Down: first it finds what goes. Then the same graph, transposed; what is inside something else goes
-with it. Then it looks again for all that is the stack's.
+Down: first find what is to be deleted. Then take the same graph, transposed; parts are deleted with
+their parent. Then look again for all that is the stack's.
 
-Attach and detach, for methods of any API: what each had before is on disk before it is touched.
+``attach`` keeps a journal of its own, of methods of any API. It is exported here too.
 """
 
 from cogauth.attach.attach import Attached, Wanted, attach, plan_attach

@@ -11,6 +11,7 @@ from cogauth.aws.waiting import Wait
 from cogauth.engine import journal
 from cogauth.engine.reporting import ADOPTED, CREATED
 from cogauth.errors import CogauthError
+from cogauth.steps.base import Recreate
 from cogauth.steps.lookup import find, passing_of, patiently
 from cogauth.steps.ownership import check_case, check_owner, check_unseen, is_conflict, words
 
@@ -75,8 +76,8 @@ def create(
         try:
             live, action = ctx.waiter.retry(attempt, passing=passes, timeout_s=PASSES_WITHIN_S)
         except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
-            # A thread is interrupted before a call, or while it waits after a refusal. Only the
-            # intent says which former one isn't to be taken for the new one.
+            # Nothing was created if all attempts were refused; an interruption comes only between
+            # attempts. An intent with a former version stays: the next run needs it.
             if without_effect and former is None:
                 journal.forget(ctx, resource.key)
             if not ctx.waiter.stop.is_set():
@@ -101,6 +102,7 @@ def _of_the_name(
 
 def without_former(resource: Resource, former: str | None, found: list[Live]) -> list[Live]:
     """Leave out what was deleted to be recreated; AWS may show it for a while."""
-    if former is None:
+    if former is None or resource.recreate is not Recreate.DELETE_FIRST:
+        # A state file may give any resource a former version.
         return found
     return [live for live in found if resource.version(live) != former]

@@ -220,8 +220,8 @@ class _Down:
             return
         try:
             if record["status"] == CREATING:
-                # A create that may have taken effect. What holds more than it made is no
-                # business of this intent's; if it was agreed to, it is deleted at the end.
+                # A create that may have taken effect. Only what is as it left it is deleted here;
+                # what holds more is deleted at the end, if the user agreed.
                 made, _ = find_after_crash(ctx, resource, record)
                 ids, outcome = [resource.facts(ctx, live) for live in made], result.deleted
                 if None in [self._delete(resource, one) for one in ids]:

@@ -142,8 +142,8 @@ def roots() -> list[Resource]:
 def deletion_needs() -> dict[str, list[str]]:
     """Return for each root those that are deleted before it: they need it, or a part of it.
 
-    It is what they need to be made, transposed. What a root's parts need is left out: they go with
-    it, whatever they refer to, and a trigger in a pool would need its own pool's end.
+    It is what they depend on, transposed. What a root's parts depend on is left out, or there would
+    be a circle: a pool's trigger needs the function, whose permission needs the pool.
     """
     return {
         root.key: [

@@ -127,10 +127,10 @@ class Ensure:
             # The name may be another's by now, and the id may never have been ours.
             if resource.key not in self.shared.adopted:
                 check_owner(ctx, resource, live)
-            journal.correct(ctx, resource, live)
+            record = journal.correct(ctx, resource, record, live)
             if status != records.CREATED and resource.recreate is Recreate.DELETE_FIRST:
                 self.former = resource.version(live)
-                self._write(lambda: resource.delete(ctx, record))
+                self._write(partial(resource.delete, ctx, record))
                 live = None
         if live is None:
             return self._in_its_place(status)
@@ -157,7 +157,7 @@ class Ensure:
         return read(self.ctx, self.resource, record)
 
     def _in_its_place(self, status: str) -> tuple[Live | None, str]:
-        """Take a part of a parent of ours that bears the stack's id, though not the record's."""
+        """Adopt another part of our parent that bears the stack's id: the recorded one is gone."""
         resource = self.resource
         if status != records.OUTDATED and resource.parent and resource.repeatable:
             for live in find_ours(self.ctx, resource):

@@ -1,8 +1,9 @@
 """The journal: what is on disk before and after each call that creates or deletes.
 
-A resource's record says ``creating`` before its creating call, ``created`` with its id after it,
-``deleting`` before its deletion, and is gone after that. ``outdated`` is a resource that exists and
-must be recreated. So whatever a crash interrupts, the next run knows what may exist.
+The journal is the state file. A resource's record says ``creating`` before its creating call,
+``created`` with its id after it, ``deleting`` before ``down`` deletes it, and is gone after that.
+``outdated`` is a resource that exists and must be recreated. So whatever a crash interrupts, the
+next run knows what may exist.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from cogauth.steps.base import Recreate
 from cogauth.steps.lookup import settling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
@@ -42,11 +43,18 @@ def created(ctx: Context, resource: Resource, live: Live) -> None:
     ctx.made.add(resource.key)
 
 
-def correct(ctx: Context, resource: Resource, live: Live) -> None:
-    """Record what AWS says of a resource; a state file may say anything."""
-    record, facts = ctx.state.record(resource.key), resource.facts(ctx, live)
-    if record is not None and resource.parent is None and not facts.items() <= record.items():
-        ctx.state.put(resource.key, {**record, **facts})
+def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Record:
+    """Overwrite what a root's record says by what AWS says, because a file may say anything.
+
+    Returns:
+        The record as it is then; whoever deletes goes by that.
+    """
+    facts = resource.facts(ctx, live)
+    if resource.parent is not None or facts.items() <= record.items():
+        return record
+    record = {**record, **facts}
+    ctx.state.put(resource.key, record)
+    return record
 
 
 def outdate(ctx: Context, keys: Iterable[str]) -> None:
@@ -68,7 +76,7 @@ def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable
     Returns:
         Takes the intent back; to be called if nothing was deleted, for certain.
     """
-    record = ctx.state.record(resource.key) or {}
+    record = ctx.state.resources[resource.key]
     intent = {**record, **facts, "status": DELETING, "since": ctx.timestamp()}
     former = record
     if record["status"] == DELETING and not settling(ctx, record):
@@ -85,13 +93,15 @@ def forget(ctx: Context, key: str) -> None:
     ctx.state.drop(key)
 
 
-def forget_parts(ctx: Context, parent: Resource) -> Iterator[tuple[Resource, Record]]:
-    """Drop the records of all that is deleted together with a resource; yield each.
+def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]]:
+    """Drop the records of all that is deleted together with a resource, and return them.
 
-    They go from the inside out: after a crash the parent is still known.
+    The parent's record stays: after a crash it is still known.
     """
+    parts = []
     for resource in reversed(RESOURCES.values()):
         record = ctx.state.record(resource.key)
         if resource.parent == parent.key and record is not None:
             ctx.state.drop(resource.key)
-            yield resource, record
+            parts.append((resource, record))
+    return parts

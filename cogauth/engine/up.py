@@ -101,8 +101,8 @@ class _Up:
     def _ask_first(self) -> dict[str, BaseException]:
         """Before anything is touched: ask about what can't be made good. Return what failed.
 
-        What nothing but its tags says to be the stack's is looked at first, too: an id tells
-        nothing of whose it is, and the state file may be anybody's.
+        Resources without a unique name are read first, too: a recorded id may be anybody's, and
+        only their tags tell.
         """
         ctx, failed, questions = self.ctx, dict[str, BaseException](), list[str]()
         for key, resource in self.concerned.items():

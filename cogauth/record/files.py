@@ -63,7 +63,7 @@ def make_folder(path: Path) -> list[Path]:
     """Make a folder and its parents, each for its owner alone, whatever the umask says.
 
     Returns:
-        Those that were made, the root_key first.
+        Those that were made, the outermost first.
 
     Raises:
         OSError: one can't be made, or what is there is no folder.
@@ -79,6 +79,9 @@ def make_folder(path: Path) -> list[Path]:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             made.append(folder)
+            # One that may be written to but not read can't be opened.
+            with suppress(PermissionError):
+                _sync(folder.parent)
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
     return made
@@ -168,6 +171,15 @@ def write_private(path: Path, data: Any) -> None:
     _write_whole(path, io.BytesIO((json.dumps(data, indent=2) + "\n").encode()))
 
 
+def _sync(folder: Path) -> None:
+    """Let the names in a folder survive a power cut, as their content does."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def _write_whole(path: Path, source: IO[bytes]) -> None:
     temporary = Path()
     try:
@@ -179,12 +191,7 @@ def _write_whole(path: Path, source: IO[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        # The new name must survive a power cut as well as the content does.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:

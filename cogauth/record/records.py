@@ -83,6 +83,7 @@ def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError, ValueError: it is no such document.
     """
+    forms.check_showable(data)
     resources: dict[str, Any] = {}
     for step, records in _items("resources", data["resources"]):
         for name, record in _items(f"resources.{step}", records):

@@ -39,13 +39,13 @@ class Change:
 class Recreate(Enum):
     """How a resource is recreated whose record says ``outdated``."""
 
-    # What differs is changed in place.
+    # It is changed in place.
     NEVER = "never"
     # Its name is unique: the former one is deleted before.
     DELETE_FIRST = "delete first"
     # Beside the former one, which is deleted once nothing refers to it.
     BESIDE = "beside"
-    # Likewise. One that a crash left is deleted, not kept: when it was taken matters.
+    # As BESIDE, but one that an interrupted create left is deleted: it may lack later changes.
     SNAPSHOT = "snapshot"
 
 
@@ -55,22 +55,25 @@ class Resource(ABC):
     A resource is silent and writes no record: the engine keeps the journal, decides what to call,
     and refuses what isn't the stack's.
 
-    What a second create does decides what is done after a crash:
+    What a second create does decides what the engine does after an interrupted one. First it looks
+    for what that may have created, as long as it may still land:
 
-    ============  ==============  ===========================  ====================================
-    ``conflict``  ``repeatable``  a second create              after a crash in a create
-    ============  ==============  ===========================  ====================================
-    an error      False           is refused with that error   the one of the name, if it is ours
-    None          True            makes a second one           the oldest of ours; others deleted
-    None          False           is a put: nothing changes    the create is called again
-    ============  ==============  ===========================  ====================================
+    ============  ==============  ========================  =====================================
+    ``conflict``  ``repeatable``  a second create           after an interrupted create
+    ============  ==============  ========================  =====================================
+    an error      False           is refused by that error  the one of the name is kept
+    None          True            creates a second one      the oldest is kept, younger deleted
+    None          False           is a put: no change       what was put is kept
+    ============  ==============  ========================  =====================================
+
+    Only what is ours and as a create leaves it is kept or deleted. If there is none, it is created.
 
     Attributes:
         key: the name of its record in the state file.
         step: the console's step that it is part of.
         parent: the resource whose deletion deletes this one too.
         depends_on: the resources, beside the parent, that must exist before it is created.
-        conflict: the error by which AWS says that the name exists; None if names are not unique.
+        conflict: the error by which AWS says that the name exists; None if no create is refused so.
         repeatable: whether a second create makes a second one.
         recreate: how it is recreated.
         outdates: the resources to recreate once this one is created or changed.
@@ -212,7 +215,7 @@ class Resource(ABC):
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete it, and say whether it was there. Not called for what is inside another."""
+        """Delete it, and say whether it was there. A part needs this only if it may go alone."""
         raise NotImplementedError(self.key)
 
 

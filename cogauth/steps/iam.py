@@ -140,13 +140,17 @@ class Role(Resource):
                 ),
             )
 
+    def _has_power_user(self, ctx: Context) -> bool:
+        recorded = ctx.state.record(PowerUserAttachment.key) is not None
+        return recorded and PowerUserAttachment.parent == self.key
+
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
         """Look for policies that somebody else gave it: with one left IAM deletes no role."""
         live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
         if live is None or not ctx.owns(self.tags(live)):
             return
         ours = {POLICY_NAME}
-        if ctx.state.record(PowerUserAttachment.key):
+        if self._has_power_user(ctx):
             # An interrupted attaching left only an intent, without the ARN.
             ours.add(_power_user_arn(ctx))
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
@@ -168,7 +172,7 @@ class Role(Resource):
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
-        if ctx.state.record(PowerUserAttachment.key):
+        if self._has_power_user(ctx):
             PowerUserAttachment().delete(ctx, {})
         return deleted(lambda: iam.delete_role(RoleName=role), GONE)
 

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import re
+import time
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -41,7 +42,7 @@ from cogauth.errors import LoginError, UsageError
 from cogauth.gateway import routing
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
-from cogauth.printable import length
+from cogauth.printable import length, local_time
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
@@ -1211,6 +1212,20 @@ def test_anything_can_be_read_as_a_token(text: str) -> None:
     token = read_token(text)
     assert token.flaw or token.header is not None
     assert text not in repr(token) or len(text) < 20 or text in repr(read_token(""))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
+def test_a_time_that_the_calendar_has_nowhere_is_a_number(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for moment in (253402300799.0, -62135596800.0, 1e300, -1e18):
+            assert re.fullmatch(r"\d{1,4}-\d\d-\d\d [\d:]+ \S+|-?\d+", local_time(moment))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

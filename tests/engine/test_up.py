@@ -240,6 +240,25 @@ def test_power_user_from_the_start_goes_with_the_stack(
     assert account.left() == []
 
 
+def test_the_managed_policy_of_the_other_role_is_an_obstacle(
+    account: Account, managed_policies: None
+) -> None:
+    """Only the sign-in function's role gets it of the stack."""
+    del managed_policies
+    account.up(power_user=True)
+    before = standing(account)
+    policy = account.state().fact("power_user_attachment", "id")
+    place = {"RoleName": AUTO_CONFIRM_ROLE, "PolicyArn": policy}
+    account.client("iam").attach_role_policy(**place)
+    result = account.down()
+    assert any(f"The role {AUTO_CONFIRM_ROLE} has the policy" in one for one in result.problems)
+    assert result.deleted == []
+    account.client("iam").detach_role_policy(**place)
+    assert standing(account) == before
+    assert account.down().problems == []
+    assert account.left() == []
+
+
 @pytest.mark.parametrize("standing_before", [False, True])
 def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
     account: Account, managed_policies: None, *, standing_before: bool

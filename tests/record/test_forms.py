@@ -950,17 +950,12 @@ def changed(data: st.DataObject, document: Any, nearby: Neighbourhood) -> Any:
         some = st.lists(st.sampled_from(pairs), min_size=1, max_size=4, unique=True)
         return swapped(document, data.draw(some | st.just(pairs)))
     if how in {"status", "drop"}:
-        groups = document.get("resources")
-        records = [
-            (group, key)
-            for group in (groups.values() if isinstance(groups, dict) else ())
-            if isinstance(group, dict)
-            for key in group
-            if isinstance(group[key], dict)
-        ]
-        if not records:
+        group = document.get("resources")
+        records = group.items() if isinstance(group, dict) else ()
+        keys = [key for key, record in records if isinstance(record, dict)]
+        if not keys:
             return document
-        group, key = data.draw(st.sampled_from(records))
+        key = data.draw(st.sampled_from(keys))
         if how == "drop":
             del group[key]
             return document

@@ -163,6 +163,27 @@ def test_a_damaged_file_of_version_1_is_refused(path: Path, resources: Any) -> N
         load(path)
 
 
+def test_a_write_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is on disk before its name is, and the names of new folders are as well."""
+    path = tmp_path / "a" / "b" / "state.json"
+    events: list[Any] = []
+    sync, replace_file = os.fsync, Path.replace
+
+    def note_sync(file: int) -> None:
+        events.append(os.fstat(file).st_ino)
+        sync(file)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        events.append("renamed")
+        return replace_file(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    make(path).save()
+    inodes = [each.stat().st_ino for each in (tmp_path, path.parent.parent, path, path.parent)]
+    assert events == [*inodes[:3], "renamed", inodes[3]]
+
+
 def test_no_file_is_no_state(path: Path) -> None:
     assert load(path) is None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -412,6 +413,41 @@ def test_up_goes_by_the_stacks_own_names_whatever_the_file_says(account: Account
     assert (others(account), standing(account)) == before
     assert account.state().fact(key, "id") == sound.fact(key, "id")
     assert account.state().fact(key, "arn") == sound.fact(key, "arn")
+
+
+@pytest.mark.parametrize("status", [OUTDATED, DELETING])
+@pytest.mark.parametrize("key", ["sign_in_function", "auto_confirm_function"])
+def test_what_is_deleted_to_be_recreated_is_the_stacks_own(
+    account: Account, key: str, status: str
+) -> None:
+    account.up("shop2")
+    account.up()
+    sound, before = account.state(), standing(account)
+    theirs = account.state("shop2").record(key)
+    assert theirs is not None
+    was = function(account, theirs["id"])
+    since = "2026-11-23T08:00:00+00:00"
+    record_another(account, key, {**theirs, "status": status, "since": since})
+    account.up()
+    assert function(account, theirs["id"]) == was
+    assert standing(account) == before
+    assert account.state().fact(key, "id") == sound.fact(key, "id")
+    assert account.up() == UNCHANGED
+
+
+def function(account: Account, name: str) -> Any:
+    """A function with its configuration, which has the time of its last change, and its tags."""
+    answer = account.client("lambda").get_function(FunctionName=name)
+    return answer["Configuration"], answer["Tags"]
+
+
+def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
+    """A state file may give any resource one."""
+    account.up()
+    since = datetime.fromtimestamp(account.context().now(), UTC).isoformat()
+    account.state().put("app_client", {"status": CREATING, "since": since, "former": "x"})
+    assert account.up()["app_client"] == "adopted"
+    assert standing(account) == STACK
 
 
 def in_china(account: Account) -> str:
