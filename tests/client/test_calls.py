@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -800,16 +801,17 @@ def test_what_is_wrong_with_it_is_said(text: str | bytes, says: str) -> None:
 def test_a_time_of_any_kind_is_shown() -> None:
     now = int(time.time())
     for value, shown in (
-        (now - 30, " s ago"),
-        (now + 3030, ", in 50 min 30 s"),
+        # A busy machine takes its time between here and the command.
+        (now - 30, r" s ago"),
+        (now + 3050, r", in 50 min \d\d? s"),
         (now - 5 * 3600 - 5, ", 5 h ago"),
-        (now + 30 * 86400 + 9, ", in 30 days"),
+        (now + 30 * 86400 + 600, ", in 30 days"),
         (10**30, str(10**30)),
         ("soon", "soon"),
-        ([1], "[1]"),
+        ([1], r"\[1\]"),
     ):
         line = next(line for line in decode(token(exp=value)).splitlines() if "exp  " in line)
-        assert line.endswith(shown)
+        assert re.search(f"{shown}$", line)
 
 
 def test_a_token_of_another_issuer_is_not_asked_the_pool_about(played: Played) -> None:
