@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import (
@@ -322,8 +321,7 @@ def _intended(ctx: Context, plan: Plan) -> Attachment:
 
 def _intent(ctx: Context) -> Record:
     """Return the record of our authorizer before it is created."""
-    since = datetime.fromtimestamp(ctx.now(), UTC).isoformat()
-    return {"status": CREATING, "since": since, "pool": ctx.fact("user_pool", "arn")}
+    return {"status": CREATING, "since": ctx.timestamp(), "pool": ctx.fact("user_pool", "arn")}
 
 
 def _our_authorizer(work: Work) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cogauth.cli.options import with_options
 from cogauth.cli.output import confirm, notice, say
 from cogauth.cli.stacks import connect, require_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
@@ -28,14 +29,11 @@ COMPARED = (
 )
 
 
-def change_options(command: Any) -> Any:
-    """Give a command the options of what changes an API that may be anybody's."""
-    for option in (
-        click.option("--yes", is_flag=True, help="Don't ask."),
-        click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
-    ):
-        command = option(command)
-    return command
+# Those of a command that changes an API that may be anybody's.
+change_options = with_options(
+    click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
+    click.option("--yes", is_flag=True, help="Don't ask."),
+)
 
 
 def check_given(**options: str | None) -> None:
@@ -55,7 +53,7 @@ def locked(
 
 
 def context_of(target: Target, settle: float = 0.0) -> Context:
-    """Return the stack, which has a user pool; read anew, for another cogauth may have worked."""
+    """Read the stack, which must have a user pool; another cogauth may have been at work."""
     from cogauth import engine
     from cogauth.context import Context
 

@@ -263,7 +263,7 @@ def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
 
 def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     path = call.path.partition("?")[0]
-    methods = rest_apis.methods(ctx, api) or []
+    methods = rest_apis.methods(ctx, api)
     by_path: dict[str, dict[str, LiveMethod]] = {}
     for each in methods:
         by_path.setdefault(each.path, {})[each.http_method] = each

@@ -255,7 +255,7 @@ class Ensure:
     def _recreate(self) -> None:
         """Create it beside the former one, which goes once nothing refers to it any more."""
         journal.outdate(self.ctx, [self.resource.key])
-        self._tell("make it anew, it didn't keep the change")
+        self._tell("recreate it, because it didn't keep the change")
         live, _ = create(self.ctx, self.resource, self.turn)
         if not self._is_kept(live):
             raise self._not_kept()

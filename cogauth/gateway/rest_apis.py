@@ -49,6 +49,10 @@ def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:
         ctx: the stack.
         operation: the client's method, as ``get_rest_apis``.
         where: what the method is given.
+
+    Raises:
+        ClientError: AWS refuses it: ``NotFoundException`` if there is no such API, here and in all
+            below that read one.
     """
     client: Any = ctx.aws.apigateway
     pages = client.get_paginator(operation).paginate(

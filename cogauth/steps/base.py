@@ -184,7 +184,7 @@ class Resource(ABC):
         """Wait until what was just created can be used or changed; its facts can be used before."""
 
     def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
-        """Return the resources that must be made anew once this one is made, and only then."""
+        """Return the resources to recreate once this one is created, and only then."""
         return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:

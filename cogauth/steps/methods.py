@@ -291,7 +291,7 @@ class ProtectedMethod(Method):
         return ["200"]
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Find the authorizer of ours that it had, if that was made anew meanwhile."""
+        """Find the authorizer of ours that it had, if that was recreated meanwhile."""
         if live.get("authorizerId") == ctx.fact("authorizer"):
             return
         if former := Authorizer().others(ctx, ctx.fact("authorizer")):

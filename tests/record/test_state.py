@@ -19,6 +19,7 @@ from cogauth.record.files import beside, check_writable
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Authorization
 from cogauth.record.state import State, load
 from cogauth.settings import Settings
+from cogauth.steps import RESOURCES
 from support.faults import disk_full_at
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -410,6 +411,12 @@ def inside(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @given(st.data())
 def test_a_file_changed_in_one_place_is_a_state_or_refused(path: Path, data: st.DataObject) -> None:
     content: Any = text_of(path)
+    if data.draw(st.booleans()):
+        records = content["resources"].items()
+        steps = {RESOURCES[key].step.name: {} for key, _ in records}
+        for key, record in records:
+            steps[RESOURCES[key].step.name][key] = record
+        content |= {"version": 1, "resources": steps}
     *outer, last = data.draw(st.sampled_from(inside(content)[1:]))
     target = content
     for key in outer:
