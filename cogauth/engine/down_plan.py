@@ -21,7 +21,7 @@ from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.aws.transient import ABSENT
 from cogauth.errors import CogauthError
 from cogauth.steps import RESOURCES, ROOTS
-from cogauth.steps.lookup import CLIENTS, is_untouched, others_of_ours, patiently, read
+from cogauth.steps.lookup import CLIENTS, find_ours, is_untouched, patiently, read
 from cogauth.steps.ownership import may_be_adopted, owned, owner
 
 if TYPE_CHECKING:
@@ -190,9 +190,7 @@ def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger
     elif known:
         strangers.append(Stranger(resource, known, f"the stack's is {name}"))
     if name is None or name != known:
-        doomed += [
-            _unrecorded(ctx, resource, live) for live in others_of_ours(ctx, resource, known)
-        ]
+        doomed += [_unrecorded(ctx, resource, live) for live in find_ours(ctx, resource, known)]
     if record is not None and not known and not doomed:
         doomed.append(Doomed(resource, None))
     return doomed, strangers

@@ -18,7 +18,6 @@ from cogauth.steps.lookup import (
     by_explanation,
     find_after_crash,
     find_ours,
-    others_of_ours,
     outlived,
     patiently,
     read,
@@ -140,7 +139,7 @@ class Ensure:
         if not resource.repeatable:
             return live, UNCHANGED
         # A create whose answer was lost may have landed late, after another was created.
-        ours = others_of_ours(ctx, resource, record["id"])
+        ours = find_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)
         return live, UPDATED if self._sweep(late) else UNCHANGED

@@ -1,21 +1,10 @@
-"""The console's steps in its order: what ``cogauth up`` makes, and ``cogauth down`` takes away.
-
-Each step groups the AWS resources that it makes; each resource says what it needs and how it is
-created, found, compared and deleted in the file of its service. The list is in the console's
-order; the engine goes by the needs, and does at once what doesn't wait for something else.
-"""
+"""The steps in the console's order. The engine goes by what each resource depends on."""
 
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
 from cogauth.steps.cors import GATEWAY_RESPONSES, HELLO_PREFLIGHT, SIGN_IN_PREFLIGHT
 from cogauth.steps.deployment import Deployment, Stage
-from cogauth.steps.iam import (
-    AUTO_CONFIRM_ROLE,
-    SIGN_IN_ROLE,
-    PowerUserAttachment,
-    Role,
-    RolePolicy,
-)
+from cogauth.steps.iam import PowerUserAttachment, Role, RolePolicy
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
 from cogauth.steps.methods import (
     ProtectedIntegration,
@@ -34,13 +23,9 @@ API_GATEWAY = Caller("apigateway", "sign_in_resource", sign_in_source_arn)
 STEPS = (
     Step("user_pool", "User pool", (UserPool(),)),
     Step("app_client", "App client", (UserPoolClient(),)),
-    Step("role", "Role", (Role(SIGN_IN_ROLE), RolePolicy(SIGN_IN_ROLE), PowerUserAttachment())),
+    Step("role", "Role", (Role(SIGN_IN), RolePolicy(SIGN_IN), PowerUserAttachment())),
     Step("sign_in_function", "Sign-in function", (LogGroup(SIGN_IN), Function(SIGN_IN))),
-    Step(
-        "auto_confirm_role",
-        "Auto-confirm role",
-        (Role(AUTO_CONFIRM_ROLE), RolePolicy(AUTO_CONFIRM_ROLE)),
-    ),
+    Step("auto_confirm_role", "Auto-confirm role", (Role(AUTO_CONFIRM), RolePolicy(AUTO_CONFIRM))),
     Step(
         "auto_confirm_function",
         "Auto-confirm function",
@@ -49,10 +34,7 @@ STEPS = (
     Step(
         "trigger",
         "Pre-sign-up trigger",
-        (
-            Permission("trigger_permission", AUTO_CONFIRM, COGNITO),
-            PreSignUpTrigger(),
-        ),
+        (Permission("trigger_permission", AUTO_CONFIRM, COGNITO), PreSignUpTrigger()),
     ),
     Step(
         "rest_api",
@@ -71,12 +53,7 @@ STEPS = (
     Step(
         "protected_method",
         "Protected method",
-        (
-            ApiResource("hello_resource"),
-            ProtectedMethod(),
-            ProtectedIntegration(),
-            HELLO_PREFLIGHT,
-        ),
+        (ApiResource("hello_resource"), ProtectedMethod(), ProtectedIntegration(), HELLO_PREFLIGHT),
     ),
     Step("deployment", "Deployment", (Deployment(), Stage())),
 )

@@ -23,16 +23,11 @@ class NotKeptError(CogauthError):
 
 @dataclass(frozen=True)
 class Change:
-    """One call that brings a standing resource closer to what the stack wants.
-
-    Attributes:
-        what: what it changes, in a few words.
-        call: makes the call.
-        guards: whether it decides who may call what: it is read again, and must be as asked for.
-    """
+    """One call that brings a resource closer to what the stack wants."""
 
     what: str
     call: Callable[[], object]
+    # It decides who may call what: it is read again, and must be as asked for.
     guards: bool = False
 
 
@@ -113,10 +108,12 @@ class Resource(ABC):
     def create(self, ctx: Context) -> Live:
         """Call the one creating operation; all else that it needs is a change."""
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         """Return all that might be it: by name, or by its place in a parent that is ours.
 
-        Without a definition of its own: the one that ``read`` finds without a record, by its name.
+        Args:
+            ctx: the stack.
+            known: an id that needn't be looked up.
         """
         live = self.read(ctx, {})
         return [] if live is None else [live]
@@ -124,10 +121,6 @@ class Resource(ABC):
     def name(self, ctx: Context) -> str | None:
         """Return its name, where that is its id and can be used only once; or None."""
         return None
-
-    def others(self, ctx: Context, known: str) -> list[Live]:
-        """Return all that ``find`` does, but for the one of a known id."""
-        return [live for live in self.find(ctx) if self.facts(ctx, live)["id"] != known]
 
     @abstractmethod
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -154,10 +147,7 @@ class Resource(ABC):
         return None
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has the name that the stack gives it, where that says whose it is.
-
-        What can't be tagged inside of something that is ours may still be its owner's.
-        """
+        """Say whether it has the name that the stack gives it, where that says whose it is."""
         return True
 
     def users(self, live: Live) -> int | None:
@@ -171,8 +161,7 @@ class Resource(ABC):
     def untouched(self, ctx: Context, live: Live) -> bool:
         """Say whether it is as its creating call leaves it, so that nothing is lost with it.
 
-        Tags are a claim that others may make, too: of what no record knows, only this tells that it
-        may be what an interrupted create of ours made.
+        Anyone can tag a thing. Only this tells what an interrupted create of ours may have made.
         """
         return True
 
@@ -188,17 +177,10 @@ class Resource(ABC):
         return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
-        """Yield what the user must say yes to, for something is lost by it for good.
-
-        Only of what ``asks``, and before anything is touched.
-
-        Args:
-            ctx: the stack.
-            record: of the resource; it stood when it was written.
-            live: the resource as it stands now; None if it is gone.
+        """Yield what the user must agree to before anything is touched; ``live`` is None if gone.
 
         Raises:
-            CogauthError: it can't go on, whatever the answer.
+            CogauthError: ``up`` can't go on, whatever the answer.
         """
         yield from ()
 
@@ -215,26 +197,19 @@ class Resource(ABC):
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete it, and say whether it was there. A part needs this only if it may go alone."""
+        """Delete it, and say whether it was there. A part needs this only if it can go alone."""
         raise NotImplementedError(self.key)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the console.
+    """One step of the console."""
 
-    Attributes:
-        name: in the state file and in JSON; also the key of the step's main resource.
-        title: for the user.
-        resources: what it makes; each says what it needs, and the engine begins it as soon as
-            that stands.
-    """
-
+    # In JSON; also the key of the step's main resource.
     name: str
     title: str
     resources: tuple[Resource, ...]
 
     def __post_init__(self) -> None:
-        """Tell the resources which step they are part of."""
         for resource in self.resources:
             resource.step = self

@@ -44,11 +44,6 @@ class UserPool(Resource):
     repeatable = True
 
     def create(self, ctx: Context) -> Live:
-        """Make the pool. What can't be changed later (the username's case) is set here.
-
-        Raises:
-            CogauthError: AWS refuses the tier.
-        """
         try:
             return ctx.aws.cognito_once.create_user_pool(
                 PoolName=ctx.stack,
@@ -71,12 +66,8 @@ class UserPool(Resource):
                 f"'cogauth up{options} --tier {others[0]}'."
             ) from error
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         """Look through the account's pools; their names are not unique."""
-        return self.others(ctx, "")
-
-    def others(self, ctx: Context, known: str) -> list[Live]:
-        """Look through them, and don't describe the known one again."""
         pages = ctx.aws.cognito.get_paginator("list_user_pools").paginate(
             PaginationConfig={"PageSize": 60}
         )
@@ -92,7 +83,6 @@ class UserPool(Resource):
         return {"id": live["Id"], "arn": live["Arn"]}
 
     def arn_prefix(self, ctx: Context) -> str:
-        """Return its ARN but for the id: a pool can be renamed."""
         return ctx.arn("cognito-idp", "userpool/")
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
@@ -120,14 +110,11 @@ class UserPool(Resource):
         return bool(ctx.aws.cognito.list_users(UserPoolId=live["Id"], Limit=1)["Users"])
 
     def untouched(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has its name still, and neither app clients nor users."""
         named = live["Name"] == ctx.stack
         return named and not _clients(ctx, live["Id"]) and not self.holds_users(ctx, live)
 
     def marked(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has our app client, by the name that carries the stack-id."""
-        names = [client["ClientName"] for client in _clients(ctx, live["Id"])]
-        return ctx.name_with_id in names
+        return ctx.name_with_id in {each["ClientName"] for each in _clients(ctx, live["Id"])}
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         if live is None:
@@ -136,7 +123,6 @@ class UserPool(Resource):
             )
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the settings that can be changed."""
         wanted = differing(live, _pool_settings(ctx))
         settings = ctx.state.settings
         present = live.get("UserPoolTier", settings.tier)
@@ -202,7 +188,6 @@ class UserPoolClient(Resource):
     repeatable = True
 
     def create(self, ctx: Context) -> Live:
-        """Make the client, with a secret."""
         return ctx.aws.cognito_once.create_user_pool_client(
             UserPoolId=ctx.fact("user_pool"),
             # A client can't be tagged: its name says whose it is.
@@ -211,12 +196,8 @@ class UserPoolClient(Resource):
             **_client_settings(),
         )["UserPoolClient"]
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         """Look through the pool's clients for the name that carries the stack-id."""
-        return self.others(ctx, "")
-
-    def others(self, ctx: Context, known: str) -> list[Live]:
-        """Look through them, and don't describe the known one again."""
         named = [
             client["ClientId"]
             for client in _clients(ctx, ctx.fact("user_pool"))
@@ -238,7 +219,6 @@ class UserPoolClient(Resource):
         return bool(live["ClientName"] == ctx.name_with_id)
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the client's id; never its secret."""
         return {"id": live["ClientId"], "name": live["ClientName"]}
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
@@ -273,10 +253,7 @@ class UserPoolClient(Resource):
             what = "take its secret back" if PUBLISH in wanted else "set its flows"
             if live.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED":
                 what += ", turn off the rotation of refresh tokens"
-            yield Change(
-                what,
-                lambda: ctx.aws.cognito.update_user_pool_client(**request),
-            )
+            yield Change(what, lambda: ctx.aws.cognito.update_user_pool_client(**request))
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a client that is one too many; the one in use goes with its pool."""
@@ -313,7 +290,6 @@ class PreSignUpTrigger(Resource):
     depends_on = ("auto_confirm_function",)
 
     def create(self, ctx: Context) -> Live:
-        """Point the pool's PreSignUp to the function; all else of the pool stays as it is."""
         function = ctx.fact("auto_confirm_function", "arn")
         update_user_pool(ctx, ctx.fact("user_pool"), {"LambdaConfig": {"PreSignUp": function}})
         return {"PreSignUp": function}

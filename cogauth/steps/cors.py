@@ -8,7 +8,7 @@ from cogauth import cors
 from cogauth.aws.answers import Live, deleted, or_none
 from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.methods import MOCK, Integration, Method
+from cogauth.steps.methods import Integration, Method
 from cogauth.steps.rest_api import JSON
 
 if TYPE_CHECKING:
@@ -47,27 +47,16 @@ class Preflight(Method):
     def wanted(self, ctx: Context) -> bool:
         return bool(ctx.state.settings.cors_origins)
 
-    def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Anyone."""
-        return {"authorizationType": "NONE"}
-
-    def statuses(self) -> list[str]:
-        """Only 200."""
-        return ["200"]
-
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the method, and what answers it."""
         yield from super().changes(ctx, live)
         yield from self.answer.changes(ctx, live.get("methodIntegration") or {})
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the origins that it lets in."""
         answers = (live.get("methodIntegration") or {}).get("integrationResponses") or {}
         origins = cors.origins_of(answers.get("200", {}))
         return {"cors_origins": origins} if origins else {}
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the method with what answers it: ``--cors-origin`` was taken back."""
         return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)), GONE)
 
 
@@ -79,20 +68,11 @@ class PreflightAnswer(Integration):
     def __init__(self, method: Preflight) -> None:
         self.method = method
 
-    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        """Nothing behind it: API Gateway answers by itself."""
-        return dict(MOCK)
-
     def responses(self) -> dict[str, dict[str, Any]]:
         """The headers that are the same for every origin."""
         headers = self.method.fixed_headers.items()
-        return {
-            "200": {
-                "responseParameters": {
-                    cors.parameter(name): f"'{value}'" for name, value in headers
-                }
-            }
-        }
+        parameters = {cors.parameter(name): f"'{value}'" for name, value in headers}
+        return {"200": {"responseParameters": parameters}}
 
 
 class GatewayResponse(Resource):
@@ -113,7 +93,6 @@ class GatewayResponse(Resource):
         self.key = f"{response_type.lower()}_response"
 
     def wanted(self, ctx: Context) -> bool:
-        """Only with ``--cors-origin``, and only with one."""
         return cors.fixed_origin(ctx.state.settings.cors_origins) is not None
 
     def _place(self, ctx: Context) -> dict[str, Any]:
@@ -145,7 +124,6 @@ class GatewayResponse(Resource):
         return f"'{cors.fixed_origin(ctx.state.settings.cors_origins)}'"
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get it, if it has the header."""
         live = self._standing(ctx)
         return live if ORIGIN_HEADER in (live.get("responseParameters") or {}) else None
 

@@ -38,12 +38,11 @@ class Deployment(Resource):
     recreate = Recreate.SNAPSHOT
 
     def create(self, ctx: Context) -> Live:
-        """Take the snapshot; its description says whose it is."""
         return ctx.aws.apigateway_once.create_deployment(
             restApiId=ctx.fact("rest_api"), description=ctx.name_with_id
         )
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         """Look through the API's deployments for ours, the superseded ones included."""
         found = rest_apis.deployments(ctx, ctx.fact("rest_api"))
         return [one for one in found if self.is_named(ctx, one)]
@@ -64,11 +63,11 @@ class Deployment(Resource):
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a deployment that was superseded, unless some other stage of the API is on it."""
-        api, place = ctx.aws.apigateway, {"restApiId": ctx.fact("rest_api")}
-        stages = rest_apis.stages(ctx, ctx.fact("rest_api"))
-        if record["id"] in {stage.get("deploymentId") for stage in stages}:
+        api, deployment = ctx.fact("rest_api"), record["id"]
+        if deployment in {stage.get("deploymentId") for stage in rest_apis.stages(ctx, api)}:
             return False
-        return deleted(lambda: api.delete_deployment(**place, deploymentId=record["id"]), GONE)
+        delete = ctx.aws.apigateway.delete_deployment
+        return deleted(lambda: delete(restApiId=api, deploymentId=deployment), GONE)
 
 
 class Stage(Resource):
@@ -105,9 +104,8 @@ class Stage(Resource):
         return live.get("tags") or {}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        settings = ctx.state.settings
+        settings, ours = ctx.state.settings, ctx.fact("deployment")
         patch: Any = []
-        ours = ctx.fact("deployment")
         if serves_other := live["deploymentId"] != ours and not _is_later(ctx, live):
             patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
         throttle = _throttle(live, f"{settings.path}/POST")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Live, deleted, or_none
@@ -11,7 +10,7 @@ from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import UsageError
 from cogauth.settings import NO_BOUNDARY
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, FunctionSpec
+from cogauth.steps.lambda_ import SIGN_IN, FunctionSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,34 +23,6 @@ GONE = "NoSuchEntity"
 POLICY_NAME = "cogauth"
 
 
-@dataclass(frozen=True)
-class RoleSpec:
-    """What tells one role from the other.
-
-    Attributes:
-        function: the one that runs as it.
-        suffix: of its name, behind the stack's.
-        signs_in: whether it may sign users in.
-    """
-
-    function: FunctionSpec
-    suffix: str
-    signs_in: bool
-
-    @property
-    def key(self) -> str:
-        """The key of the role's record in the state file."""
-        return self.function.role
-
-    def name(self, ctx: Context) -> str:
-        return f"{ctx.stack}-{self.suffix}"
-
-
-SIGN_IN_ROLE = RoleSpec(SIGN_IN, "LambdaAuthRole", signs_in=True)
-# Cognito hands it every sign-up of anyone's: it may write its log, and nothing else.
-AUTO_CONFIRM_ROLE = RoleSpec(AUTO_CONFIRM, "AutoConfirmRole", signs_in=False)
-
-
 class Role(Resource):
     """A role: Lambda may assume it, no one else."""
 
@@ -59,22 +30,20 @@ class Role(Resource):
     # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
     urgent = True
 
-    def __init__(self, spec: RoleSpec) -> None:
-        self.spec = spec
-        self.key = spec.key
+    def __init__(self, function: FunctionSpec) -> None:
+        self.function = function
+        self.key = function.role
 
     def name(self, ctx: Context) -> str:
-        """Return the role's name, which is unique in an account."""
-        return self.spec.name(ctx)
+        return self.function.role_name(ctx)
 
     def create(self, ctx: Context) -> Live:
-        """Make the role. It may take some seconds until Lambda can assume it."""
         boundary = _wanted_boundary(ctx)
         given: dict[str, Any] = {"PermissionsBoundary": boundary} if boundary else {}
         role = ctx.aws.iam.create_role(
-            RoleName=self.spec.name(ctx),
+            RoleName=self.name(ctx),
             AssumeRolePolicyDocument=json.dumps(_trust_policy()),
-            Description=f"What the {self.spec.function.module} function of the cogauth stack "
+            Description=f"What the {self.function.module} function of the cogauth stack "
             f"{ctx.stack} may do",
             Tags=[{"Key": key, "Value": value} for key, value in ctx.tags.items()],
             **given,
@@ -88,24 +57,22 @@ class Role(Resource):
         same name and ARN doesn't have it. One that runs as another role yet is given this one.
         Source: https://github.com/hashicorp/terraform-provider-aws/issues/9703
         """
-        function = self.spec.function
+        function = self.function
         if ctx.state.record(function.key) is None:
             return ()
         call = ctx.aws.lambda_.get_function_configuration
         live = or_none(lambda: call(FunctionName=function.name(ctx)), "ResourceNotFoundException")
         runs_as = live["Role"].partition(":role/")[2] if live else None
-        return (function.key,) if runs_as == self.spec.name(ctx) else ()
+        return (function.key,) if runs_as == self.name(ctx) else ()
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the role by its name, which is unique in an account."""
-        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.spec.name(ctx)), GONE)
+        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.name(ctx)), GONE)
         return answer and answer["Role"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["RoleName"], "arn": live["Arn"]}
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the role's permissions boundary, if it has one."""
         boundary = _boundary(live)
         return {"permissions_boundary": boundary} if boundary else {}
 
@@ -117,7 +84,7 @@ class Role(Resource):
 
         In this order: a policy may allow the second only under the first.
         """
-        name, wanted = self.spec.name(ctx), _wanted_boundary(ctx)
+        name, wanted = self.name(ctx), _wanted_boundary(ctx)
         if wanted and _boundary(live) != wanted:
             yield Change(
                 "set its permissions boundary",
@@ -153,19 +120,19 @@ class Role(Resource):
         if self._has_power_user(ctx):
             # An interrupted attaching left only an intent, without the ARN.
             ours.add(_power_user_arn(ctx))
-        for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-            if policy["PolicyArn"] not in ours:
+        policies = [
+            (each["PolicyArn"], f"policy {each['PolicyName']}", "detach-role-policy", "arn")
+            for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        ] + [
+            (name, f"inline policy {name}", "delete-role-policy", "name")
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        ]
+        for identifier, what, command, option in policies:
+            if identifier not in ours:
                 yield (
-                    f"The role {role} has the policy {policy['PolicyName']}, which isn't this "
-                    "stack's. Remove it in the console (IAM, Roles, the role), or by 'aws iam "
-                    f"detach-role-policy --role-name {role} --policy-arn {policy['PolicyArn']}'."
-                )
-        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            if name not in ours:
-                yield (
-                    f"The role {role} has the inline policy {name}, which isn't this stack's. "
-                    "Remove it in the console (IAM, Roles, the role), or by 'aws iam "
-                    f"delete-role-policy --role-name {role} --policy-name {name}'."
+                    f"The role {role} has the {what}, which isn't this stack's. Remove it in the "
+                    f"console (IAM, Roles, the role), or by 'aws iam {command} "
+                    f"--role-name {role} --policy-{option} {identifier}'."
                 )
 
     def delete(self, ctx: Context, record: Record) -> bool:
@@ -180,32 +147,32 @@ class Role(Resource):
 class RolePolicy(Resource):
     """A role's inline policy: its function's log group, and for the sign-in the pool."""
 
-    def __init__(self, spec: RoleSpec) -> None:
-        self.spec = spec
-        self.key = f"{spec.key}_policy"
-        self.parent = spec.key
-        self.depends_on = ("user_pool",) if spec.signs_in else ()
+    def __init__(self, function: FunctionSpec) -> None:
+        self.function = function
+        self.key = f"{function.role}_policy"
+        self.parent = function.role
+        self.depends_on = ("user_pool",) if function.signs_in else ()
 
     def create(self, ctx: Context) -> Live:
-        document = _least_privileges(ctx, self.spec)
+        document = _least_privileges(ctx, self.function)
         ctx.aws.iam.put_role_policy(
-            RoleName=self.spec.name(ctx),
+            RoleName=self.function.role_name(ctx),
             PolicyName=POLICY_NAME,
             PolicyDocument=json.dumps(document),
         )
         return {"PolicyName": POLICY_NAME, "PolicyDocument": document}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        name = self.spec.name(ctx)
+        name = self.function.role_name(ctx)
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        return {"id": live["PolicyName"], "role": self.spec.name(ctx)}
+        return {"id": live["PolicyName"], "role": self.function.role_name(ctx)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if _document(live["PolicyDocument"]) != _least_privileges(ctx, self.spec):
+        if _document(live["PolicyDocument"]) != _least_privileges(ctx, self.function):
             yield Change("set its statements", lambda: self.create(ctx))
 
 
@@ -216,37 +183,30 @@ class PowerUserAttachment(Resource):
     parent = "role"
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return that it is attached."""
         return {"power_user": True}
 
     def wanted(self, ctx: Context) -> bool:
         return ctx.state.settings.power_user
 
     def create(self, ctx: Context) -> Live:
-        """Attach the policy; attaching it twice is no error."""
-        ctx.aws.iam.attach_role_policy(
-            RoleName=SIGN_IN_ROLE.name(ctx), PolicyArn=_power_user_arn(ctx)
-        )
-        return {"PolicyArn": _power_user_arn(ctx)}
+        arn = _power_user_arn(ctx)
+        ctx.aws.iam.attach_role_policy(RoleName=SIGN_IN.role_name(ctx), PolicyArn=arn)
+        return {"PolicyArn": arn}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(
-            lambda: ctx.aws.iam.list_attached_role_policies(RoleName=SIGN_IN_ROLE.name(ctx)), GONE
-        )
+        call = ctx.aws.iam.list_attached_role_policies
+        answer = or_none(lambda: call(RoleName=SIGN_IN.role_name(ctx)), GONE)
         attached: list[Live] = answer["AttachedPolicies"] if answer else []
         return next((p for p in attached if p["PolicyArn"] == _power_user_arn(ctx)), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        return {"id": live["PolicyArn"], "role": SIGN_IN_ROLE.name(ctx)}
+        return {"id": live["PolicyArn"], "role": SIGN_IN.role_name(ctx)}
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Detach the policy: ``--power-user`` was taken back."""
-        return deleted(
-            lambda: ctx.aws.iam.detach_role_policy(
-                RoleName=SIGN_IN_ROLE.name(ctx), PolicyArn=_power_user_arn(ctx)
-            ),
-            GONE,
-        )
+        role, arn = SIGN_IN.role_name(ctx), _power_user_arn(ctx)
+        detach = ctx.aws.iam.detach_role_policy
+        return deleted(lambda: detach(RoleName=role, PolicyArn=arn), GONE)
 
 
 def check_boundary(ctx: Context, settings: Settings) -> None:
@@ -294,7 +254,7 @@ def _boundary(live: Live) -> str | None:
     return (live.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
 
 
-def _least_privileges(ctx: Context, spec: RoleSpec) -> dict[str, Any]:
+def _least_privileges(ctx: Context, function: FunctionSpec) -> dict[str, Any]:
     statements = [
         {
             "Sid": "WriteLogs",
@@ -302,10 +262,10 @@ def _least_privileges(ctx: Context, spec: RoleSpec) -> dict[str, Any]:
             # No logs:CreateLogGroup: the groups are made beforehand, and a late log line must not
             # bring one back after it was deleted.
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": [ctx.arn("logs", f"log-group:/aws/lambda/{spec.function.name(ctx)}:*")],
+            "Resource": [ctx.arn("logs", f"log-group:/aws/lambda/{function.name(ctx)}:*")],
         }
     ]
-    if spec.signs_in and not ctx.state.settings.power_user:
+    if function.signs_in and not ctx.state.settings.power_user:
         statements.append(
             {
                 "Sid": "SignIn",

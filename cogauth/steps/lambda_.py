@@ -35,24 +35,32 @@ class FunctionSpec:
         suffix: of its name, behind the stack's.
         module: in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
         role: the key of the role that it runs as.
+        role_suffix: of the role's name, behind the stack's.
         environment: its variables. None is a secret: anyone who may read the function's
             configuration reads them.
-        needs: the resources whose facts its variables are.
+        depends_on: the resources whose facts its variables are.
+        signs_in: whether its role may sign users in.
     """
 
     key: str
     suffix: str
     module: str
     role: str
+    role_suffix: str
     environment: Callable[[Context], dict[str, str]]
     depends_on: tuple[str, ...] = ()
+    signs_in: bool = False
 
     def name(self, ctx: Context) -> str:
         return f"{ctx.stack}-{self.suffix}"
 
-    def setting(self, ctx: Context, name: str) -> int:
-        """Return the function's ``memory`` or ``timeout``."""
-        return int(getattr(ctx.state.settings, f"{self.module}_{name}"))
+    def role_name(self, ctx: Context) -> str:
+        return f"{ctx.stack}-{self.role_suffix}"
+
+    @property
+    def log_group(self) -> str:
+        """The key of its log group."""
+        return f"{self.module}_log_group"
 
 
 SIGN_IN = FunctionSpec(
@@ -60,6 +68,7 @@ SIGN_IN = FunctionSpec(
     suffix="signInFunction",
     module="sign_in",
     role="role",
+    role_suffix="LambdaAuthRole",
     environment=lambda ctx: {
         "USER_POOL_ID": ctx.fact("user_pool"),
         "CLIENT_ID": ctx.fact("app_client"),
@@ -68,12 +77,15 @@ SIGN_IN = FunctionSpec(
         "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },
     depends_on=("user_pool", "app_client"),
+    signs_in=True,
 )
+# Cognito hands it every sign-up of anyone's: its role may write its log, and nothing else.
 AUTO_CONFIRM = FunctionSpec(
     key="auto_confirm_function",
     suffix="autoConfirmUserFunction",
     module="auto_confirm",
     role="auto_confirm_role",
+    role_suffix="AutoConfirmRole",
     environment=lambda _ctx: {},
 )
 
@@ -93,10 +105,6 @@ def package(module: str) -> bytes:
     return buffer.getvalue()
 
 
-def _log_group_key(function: FunctionSpec) -> str:
-    return function.key.replace("_function", "_log_group")
-
-
 class LogGroup(Resource):
     """A function's log group, made beforehand: Lambda's own would keep its logs for ever."""
 
@@ -104,29 +112,25 @@ class LogGroup(Resource):
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
-        self.key = _log_group_key(function)
+        self.key = function.log_group
 
     def name(self, ctx: Context) -> str:
-        """Return the name that Lambda gives to a function's log group; it is unique in a region."""
+        """Return the name that Lambda gives to a function's log group."""
         return f"/aws/lambda/{self.function.name(ctx)}"
 
     def create(self, ctx: Context) -> Live:
-        """Make the group; its retention is a change."""
         ctx.aws.logs.create_log_group(logGroupName=self.name(ctx), tags=ctx.tags)
         return {"logGroupName": self.name(ctx), "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Describe the group by its name, which is unique in a region, and list its tags."""
         pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix=self.name(ctx)
         )
+        list_tags = ctx.aws.logs.list_tags_for_resource
         for page in pages:
             for group in page["logGroups"]:
                 if group["logGroupName"] == self.name(ctx):
-                    answer = or_none(
-                        lambda: ctx.aws.logs.list_tags_for_resource(resourceArn=self._arn(ctx)),
-                        GONE,
-                    )
+                    answer = or_none(lambda: list_tags(resourceArn=self._arn(ctx)), GONE)
                     return answer and {**group, "Tags": answer.get("tags", {})}
         return None
 
@@ -172,10 +176,9 @@ class Function(Resource):
         self.function = function
         self.key = function.key
         # The log group comes before its first line, and is deleted after its last.
-        self.depends_on = (function.role, _log_group_key(function), *function.depends_on)
+        self.depends_on = (function.role, function.log_group, *function.depends_on)
 
     def name(self, ctx: Context) -> str:
-        """Return the function's name, which is unique in a region."""
         return self.function.name(ctx)
 
     def _configuration(self, ctx: Context) -> dict[str, Any]:
@@ -183,8 +186,8 @@ class Function(Resource):
             "Runtime": ctx.state.settings.runtime,
             "Role": ctx.fact(self.function.role, "arn"),
             "Handler": f"{self.function.module}.handler",
-            "MemorySize": self.function.setting(ctx, "memory"),
-            "Timeout": self.function.setting(ctx, "timeout"),
+            "MemorySize": getattr(ctx.state.settings, f"{self.function.module}_memory"),
+            "Timeout": getattr(ctx.state.settings, f"{self.function.module}_timeout"),
             "Environment": {"Variables": self.function.environment(ctx)},
         }
 
@@ -196,7 +199,6 @@ class Function(Resource):
         }
 
     def create(self, ctx: Context) -> Live:
-        """Make the function. Lambda refuses until it can assume the role, some seconds at first."""
         answer = ctx.aws.lambda_.create_function(
             FunctionName=self.function.name(ctx),
             Code={"ZipFile": package(self.function.module)},
@@ -207,7 +209,6 @@ class Function(Resource):
         return {**answer, "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the function by its name, which is unique in a region."""
         answer = or_none(
             lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
         )
@@ -266,7 +267,7 @@ class Function(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare code and configuration; each update is waited for, or the next is refused."""
-        name = self.function.name(ctx)
+        name, client = self.name(ctx), ctx.aws.lambda_
         wanted = differing(live, self._configuration(ctx))
         # An empty environment is left out of the description; a variable too many is a difference.
         variables = live.get("Environment", {}).get("Variables", {})
@@ -278,8 +279,7 @@ class Function(Resource):
             yield Change(
                 f"set {', '.join(sorted(wanted))}",
                 lambda: self.wait_until_ready(
-                    ctx,
-                    ctx.aws.lambda_.update_function_configuration(FunctionName=name, **wanted),
+                    ctx, client.update_function_configuration(FunctionName=name, **wanted)
                 ),
             )
         if differing(live, self._code(ctx)):
@@ -287,7 +287,7 @@ class Function(Resource):
                 "replace its code",
                 lambda: self.wait_until_ready(
                     ctx,
-                    ctx.aws.lambda_.update_function_code(
+                    client.update_function_code(
                         FunctionName=name,
                         ZipFile=package(self.function.module),
                         Architectures=self._code(ctx)["Architectures"],
@@ -296,24 +296,18 @@ class Function(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the function; while it is Pending Lambda refuses even that."""
         return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who may call a function.
-
-    Attributes:
-        service: the AWS service that calls, a key of SERVICE_PRINCIPALS.
-        resource: the resource of ours on whose behalf it calls.
-        arn: its ARN, as the statement names it.
-        same_account: whether to ask as well that it be of this account.
-    """
+    """Who may call a function: a service, a key of SERVICE_PRINCIPALS, on behalf of a resource."""
 
     service: str
     resource: str
+    # As the statement names the resource.
     arn: Callable[[Context], str]
+    # Whether to ask as well that the resource be of this account.
     same_account: bool = False
 
 
@@ -321,7 +315,7 @@ class Permission(Resource):
     """A statement of a function's resource policy: which service may call it, on whose behalf.
 
     It is tried while the function is still Pending: cdkd (github.com/go-to-k/cdkd), which doesn't
-    wait either, says in its source that AWS takes it then. If not, that is a mood, and waited out.
+    wait either, says in its source that AWS takes it then. If not, that error is transient.
     """
 
     conflict = "ResourceConflictException"
@@ -349,9 +343,7 @@ class Permission(Resource):
         return f"cogauth-{self.caller.service}"
 
     def create(self, ctx: Context) -> Live:
-        account: dict[str, Any] = {}
-        if self.caller.same_account:
-            account["SourceAccount"] = ctx.aws.account
+        account: Any = {"SourceAccount": ctx.aws.account} if self.caller.same_account else {}
         answer = ctx.aws.lambda_.add_permission(
             FunctionName=self.function.name(ctx),
             StatementId=self._statement_id,

@@ -46,13 +46,7 @@ FRESH_S = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the account under one of the stack's names.
-
-    Attributes:
-        resource: what of the stack has that name.
-        id: its id or name.
-        tags: its tags; they say whose it is.
-    """
+    """Something in the account under one of the stack's names; its tags say whose it is."""
 
     resource: Resource
     id: str
@@ -100,9 +94,7 @@ def is_complete(ctx: Context) -> bool:
 
 
 def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
-    """Make a call, again while AWS refuses it for a reason that passes.
-
-    Such a refusal took no effect, so this is no blind retry, not even of a create.
+    """Make a call, again while AWS refuses it with a transient error, which took no effect.
 
     Args:
         ctx: the stack.
@@ -116,8 +108,8 @@ def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None
 def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
     """Return what is to be waited for when a call for a resource is refused, or None.
 
-    Beside the moods: that there is no such thing, as long as the resource, what it is inside of, or
-    one that it needs is so new that not all of AWS may know it. About anything else, as a policy of
+    Besides transient errors: that there is no such thing, as long as the resource or one of its
+    prerequisites is so new that not all of AWS may know it. About anything else, as a policy of
     AWS's own, that is an error.
     """
     if wait := passing(error):
@@ -142,10 +134,7 @@ def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
 
 
 def is_fresh(ctx: Context, resource: Resource) -> bool:
-    """Say whether a resource was made in this run, or not long before it.
-
-    A record that is older than the one of what it is inside of is of another one's part.
-    """
+    """Say whether a resource was created in this run, or not long before it."""
     if ctx.state.local_data is not None:
         # The embedded local AWS is one process: all of it knows at once what was made.
         return False
@@ -154,6 +143,7 @@ def is_fresh(ctx: Context, resource: Resource) -> bool:
     since, outer = _since(ctx, resource.key), _since(ctx, resource.root_key)
     if since is None or abs(ctx.now() - since) > FRESH_S:
         return False
+    # A record that is older than the parent's is of another parent's part.
     return outer is None or outer <= since
 
 
@@ -175,34 +165,28 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
     That a fresh one isn't there is believed only when there was time to know it everywhere. What
     doesn't bear the stack's name counts as gone: a record may name anything.
     """
-    live = None
-    if not is_fresh(ctx, resource):
-        live = patiently(ctx, lambda: resource.read(ctx, record), resource)
-    else:
-        with suppress(TimedOutError):
-            live = ctx.waiter.until(
-                lambda: patiently(ctx, lambda: resource.read(ctx, record), resource),
-                reason=UNKNOWN.reason,
-                timeout_s=KNOWN_WITHIN_S,
-            )
+    patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
+    look, live = partial(resource.read, ctx, record), None
+    with suppress(TimedOutError):
+        live = ctx.waiter.until(
+            lambda: patiently(ctx, look, resource), reason=UNKNOWN.reason, timeout_s=patience_s
+        )
     return live if live is not None and resource.is_named(ctx, live) else None
 
 
-def find(ctx: Context, resource: Resource) -> list[Live]:
-    """Return all that might be the resource; none if what it is inside of is gone."""
-    return or_none(lambda: patiently(ctx, lambda: resource.find(ctx), resource), *ABSENT) or []
+def find(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
+    """Return all that might be the resource, but for the one of a known id.
+
+    There is none if its parent is gone.
+    """
+    look = partial(resource.find, ctx, known)
+    found = or_none(lambda: patiently(ctx, look, resource), *ABSENT) or []
+    return [one for one in found if not known or resource.facts(ctx, one)["id"] != known]
 
 
-def find_ours(ctx: Context, resource: Resource) -> list[Live]:
-    """Return all that are the resource and carry the stack's own id."""
-    return [live for live in find(ctx, resource) if owned(ctx, resource, live)]
-
-
-def others_of_ours(ctx: Context, resource: Resource, known: str) -> list[Live]:
-    """Return all that ``find_ours`` does, but for the one of a known id."""
-    others = partial(resource.others, ctx, known)
-    found = or_none(lambda: patiently(ctx, others, resource), *ABSENT) or []
-    return [live for live in found if owned(ctx, resource, live)]
+def find_ours(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
+    """Return all that ``find`` does and that carries the stack's own id."""
+    return [live for live in find(ctx, resource, known) if owned(ctx, resource, live)]
 
 
 def find_after_crash(
@@ -228,13 +212,7 @@ def look_after_crash(
 ) -> list[Live]:
     """Look until something is found, or the settling time since the record's intent is over.
 
-    AWS's lists lag, and a create whose caller is gone may still land.
-
-    Args:
-        ctx: the stack.
-        record: the intent.
-        what: is looked for, in words.
-        look: returns what is there.
+    AWS's lists lag, and a create whose caller is gone may still land. ``what`` is for the user.
     """
     with suppress(TimedOutError):
         return ctx.waiter.until(
@@ -248,16 +226,13 @@ def look_after_crash(
 def by_explanation(
     ctx: Context, resource: Resource, ours: list[Live]
 ) -> tuple[list[Live], list[Live]]:
-    """Tell what an interrupted create of the stack's may have made from what only its tag claims.
-
-    Anyone who may tag a thing can claim it for the stack.
-    """
+    """Tell what an interrupted create may have made from what only its tag claims."""
     made = [live for live in ours if is_untouched(ctx, resource, live)]
     return made, [live for live in ours if live not in made]
 
 
 def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
-    """Say whether nothing is lost with it; what is listed still and gone already counts as well."""
+    """Say whether nothing is lost with it; what is still listed but gone counts as well."""
     untouched = partial(resource.untouched, ctx, live)
     return or_none(lambda: patiently(ctx, untouched), *ABSENT) is not False
 

@@ -93,6 +93,7 @@ class Method(Resource):
     # The headers that an integration response may set: API Gateway refuses one that the method
     # response doesn't declare. Declaring it sends nothing.
     headers: tuple[str, ...] = (cors.ALLOW_ORIGIN, cors.VARY)
+    statuses: tuple[str, ...] = ("200",)
 
     def place(self, ctx: Context) -> dict[str, Any]:
         """Return by what API Gateway finds the method."""
@@ -103,12 +104,8 @@ class Method(Resource):
         }
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Return who may call the method, in PutMethod's words."""
-        raise NotImplementedError
-
-    def statuses(self) -> list[str]:
-        """Return the HTTP statuses that the method may answer with."""
-        raise NotImplementedError
+        """Return who may call the method, in PutMethod's words: anyone."""
+        return {"authorizationType": "NONE"}
 
     def create(self, ctx: Context) -> Live:
         """Put the method; its responses are changes, and what answers it is a resource apart."""
@@ -141,7 +138,7 @@ class Method(Resource):
                 guards=True,
             )
         declared = {cors.parameter(name): False for name in self.headers}
-        for status in self.statuses():
+        for status in self.statuses:
             standing = live.get("methodResponses", {}).get(status)
             # Asked of a response that stands only where they are to be set.
             needed = declared.keys() if ctx.state.settings.cors_origins else set()
@@ -174,8 +171,8 @@ class Integration(Resource):
     method: Method
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        """Return what answers the method, in PutIntegration's words."""
-        raise NotImplementedError
+        """Return what answers the method, in PutIntegration's words: API Gateway itself."""
+        return dict(MOCK)
 
     def responses(self) -> dict[str, dict[str, Any]]:
         """Return what becomes of the integration's answer, by HTTP status; without the origin."""
@@ -226,14 +223,7 @@ class SignInMethod(Method):
     resource = "sign_in_resource"
     depends_on = ("sign_in_resource",)
     http_method = "POST"
-
-    def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Anyone."""
-        return {"authorizationType": "NONE"}
-
-    def statuses(self) -> list[str]:
-        """200 and whatever the codes say."""
-        return ["200", *sorted({str(status) for status in STATUS_BY_CODE.values()})]
+    statuses = ("200", *sorted({str(status) for status in STATUS_BY_CODE.values()}))
 
 
 class SignInIntegration(Integration):
@@ -280,21 +270,17 @@ class ProtectedMethod(Method):
     http_method = "GET"
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Those with a token of the pool."""
         return {
             "authorizationType": "COGNITO_USER_POOLS",
             "authorizerId": ctx.fact("authorizer"),
         }
 
-    def statuses(self) -> list[str]:
-        """Only 200; the authorizer's 401 is the gateway's own."""
-        return ["200"]
-
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Find the authorizer of ours that it had, if that was recreated meanwhile."""
-        if live.get("authorizerId") == ctx.fact("authorizer"):
+        ours = ctx.fact("authorizer")
+        if live.get("authorizerId") == ours:
             return
-        if former := Authorizer().others(ctx, ctx.fact("authorizer")):
+        if former := [one for one in Authorizer().find(ctx) if one["id"] != ours]:
             yield Change(
                 "delete the authorizer that it had",
                 lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
@@ -308,11 +294,6 @@ class ProtectedIntegration(Integration):
     depends_on = ("protected_method",)
     method = ProtectedMethod()
 
-    def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        """Nothing behind it: API Gateway answers by itself."""
-        return dict(MOCK)
-
     def responses(self) -> dict[str, dict[str, Any]]:
-        """The fixed text."""
         body = json.dumps({"message": "Hello! Your token was accepted."})
         return {"200": {"responseTemplates": {JSON: body}}}

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import code_of, message_of
-from cogauth.aws.transient import (
-    passing,
-)
+from cogauth.aws.transient import passing
 from cogauth.errors import NameConflictError, NotOwnedError
 from cogauth.steps import RESOURCES
 
@@ -136,12 +134,9 @@ def _words_and_remedy(error: ClientError) -> str:
 
 def owner(tags: dict[str, str]) -> str:
     """Say whose something is, by its tags."""
-    found = [
-        f"{name} {tags[f'cogauth:{name}']}"
-        for name in ("stack", "stack-id")
-        if f"cogauth:{name}" in tags
-    ]
-    return ", ".join(found) or "it carries no cogauth tag"
+    names = [name for name in ("stack", "stack-id") if f"cogauth:{name}" in tags]
+    found = ", ".join(f"{name} {tags[f'cogauth:{name}']}" for name in names)
+    return found or "it carries no cogauth tag"
 
 
 def described(ctx: Context, resource: Resource, live: Live) -> str:

@@ -41,7 +41,7 @@ class RestApi(Resource):
             tags=ctx.tags,
         )
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         """Look through the account's APIs; their names are not unique."""
         return [api for api in rest_apis.all_apis(ctx) if api["name"] == ctx.stack]
 
@@ -51,12 +51,10 @@ class RestApi(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the API's id, and the id of its root, which every path hangs on."""
-        root = live["rootResourceId"]
-        return {"id": live["id"], "arn": api_arn(ctx, live["id"]), "root": root}
+        arn, root = api_arn(ctx, live["id"]), live["rootResourceId"]
+        return {"id": live["id"], "arn": arn, "root": root}
 
     def arn_prefix(self, ctx: Context) -> str:
-        """Return its ARN but for the id: an API can be renamed."""
         return api_arn(ctx, "")
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
@@ -88,7 +86,6 @@ class RestApi(Resource):
         )
 
     def marked(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has our authorizer, by a name that carries the stack-id."""
         return bool(Authorizer().of(ctx, live["id"]))
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
@@ -159,12 +156,11 @@ class ApiResource(Resource):
             pathPart=self._path(ctx).removeprefix("/"),
         )
 
-    def find(self, ctx: Context) -> list[Live]:
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         found = rest_apis.resources(ctx, ctx.fact("rest_api"))
         return [item for item in found if item["path"] == self._path(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Get the resource by its id, with its methods."""
         return or_none(  # type: ignore[no-any-return]
             lambda: ctx.aws.apigateway.get_resource(
                 restApiId=ctx.fact("rest_api"), resourceId=record["id"], embed=["methods"]
@@ -216,12 +212,11 @@ class Authorizer(Resource):
         names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
         return create_authorizer(ctx, api, next(name for name in names if name not in standing))
 
-    def find(self, ctx: Context) -> list[Live]:
-        """Look through the API's authorizers for the name, with a number or without."""
+    def find(self, ctx: Context, known: str = "") -> list[Live]:
         return self.of(ctx, ctx.fact("rest_api"))
 
     def of(self, ctx: Context, api: str) -> list[Live]:
-        """Look through those of any API."""
+        """Return the stack's own authorizers in an API."""
         return [one for one in rest_apis.authorizers(ctx, api) if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -255,9 +250,8 @@ class Authorizer(Resource):
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete an authorizer that is one too many, unless a method still refers to it."""
-        api = ctx.fact("rest_api")
         try:
-            return delete_authorizer(ctx, api, record["id"])
+            return delete_authorizer(ctx, ctx.fact("rest_api"), record["id"])
         except ClientError as error:
             if code_of(error) != "ConflictException" or passing(error):
                 raise
@@ -274,7 +268,7 @@ def authorizer_settings(ctx: Context) -> dict[str, Any]:
 
 
 def create_authorizer(ctx: Context, api: str, name: str) -> Live:
-    """Create an authorizer of a name in an API, that asks the stack's user pool."""
+    """Create an authorizer that asks the stack's user pool in any API."""
     return ctx.aws.apigateway_once.create_authorizer(
         restApiId=api, name=name, **authorizer_settings(ctx)
     )
@@ -282,28 +276,24 @@ def create_authorizer(ctx: Context, api: str, name: str) -> Live:
 
 def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
     """Return what makes an authorizer ask the stack's present user pool; empty if it does."""
-    wanted = differing(live, authorizer_settings(ctx))
-    patch = [
-        {"op": "replace", "path": "/identitySource", "value": value}
-        for key, value in wanted.items()
-        if key == "identitySource"
+    wanted, patch = differing(live, authorizer_settings(ctx)), []
+    if source := wanted.get("identitySource"):
+        patch.append({"op": "replace", "path": "/identitySource", "value": source})
+    ours, present = authorizer_settings(ctx)["providerARNs"], live.get("providerARNs", [])
+    # Added first: an authorizer without a provider is refused.
+    patch += [
+        {"op": "add", "path": "/providerARNs", "value": arn} for arn in ours if arn not in present
     ]
-    if "providerARNs" in wanted:
-        ours, standing = wanted["providerARNs"], live.get("providerARNs", [])
-        # Added first: an authorizer without a provider is refused.
-        patch += [
-            {"op": op, "path": "/providerARNs", "value": arn}
-            for op, arns in (
-                ("add", [arn for arn in ours if arn not in standing]),
-                ("remove", [arn for arn in standing if arn not in ours]),
-            )
-            for arn in arns
-        ]
+    patch += [
+        {"op": "remove", "path": "/providerARNs", "value": arn}
+        for arn in present
+        if arn not in ours
+    ]
     return patch
 
 
 def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
-    """Let an authorizer ask the stack's present user pool; return it as AWS has it then."""
+    """Point an authorizer to the stack's present user pool; return it as AWS has it then."""
     operations: Any = authorizer_patch(ctx, live)
     return ctx.aws.apigateway.update_authorizer(
         restApiId=api, authorizerId=live["id"], patchOperations=operations
