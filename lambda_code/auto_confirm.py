@@ -1,12 +1,9 @@
 """The pre-sign-up trigger: lets a user in at once, without a confirmation code.
 
-Cognito calls this function in the middle of a `SignUp`, before it stores the user. A user who
-signs up is otherwise UNCONFIRMED and can't sign in until a code from an e-mail or a text message
-has been typed in. This project asks for a name and a password only, so nobody could receive one.
-
-Cognito waits five seconds for the answer and may call up to three times for one sign-up. So the
-function imports nothing, which makes for the shortest cold start there is, and calling it again
-changes nothing.
+Otherwise who signs up can't sign in until a code from an e-mail or a text message was typed in.
+This project asks for a name and a password only, so nobody could receive one. Cognito waits five
+seconds for the answer and may call up to three times for one sign-up. So the function imports
+nothing, to start fast, and calling it again changes nothing.
 
 https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-sign-up.html
 """

@@ -11,32 +11,22 @@ Cognito is asked as little as possible (a pool takes 120 logins, but only 50 sig
 
     a returning user    sign in
     a new user          sign in (refused), sign up, sign in
-    a wrong password    sign in (refused), sign up (refused: the name is taken), look at the user
+    a wrong password    sign in (refused), sign up (refused: the name exists), look at the user
     a refresh token     sign in by it; no user is made
 
 Cognito gives an unknown name and a wrong password the same answer, on purpose. Only the sign-up
 can tell them apart, and it doesn't count towards the lockout after wrong passwords. If the user
 turns out to be seconds old, two first logins crossed (a double click): one more sign-in decides.
 
-Cognito gives no new refresh token for an old one, which stays good until it expires: the answer
-has the old one then, so that each answer has all three.
+A connection is kept for the next request, and Lambda freezes the process in between. If a kept one
+ends before the head of an answer has come, nobody knows whether Cognito did what it was asked.
+SignUp is not sent again: the sign-in that follows tells whether it took effect, and the user is
+new, because the first sign-in was refused. Every other call is sent once more, on a fresh
+connection; one wrong password may so count twice towards the lockout. What fails on a fresh
+connection, or isn't answered in time, is not sent again.
 
-A connection is kept for the next request. Lambda freezes the process in between, and then it may
-have ended unseen, so one that was idle for more than IDLE_SECONDS is given up. If a kept one ends
-before the head of an answer has come, nobody knows whether Cognito did what it was asked:
-
-    AdminInitiateAuth, AdminGetUser, DescribeUserPoolClient
-                        are sent once more, on a fresh connection. One wrong password may so count
-                        twice towards the lockout.
-    SignUp              is not. The sign-in that follows tells whether it took effect, and with it
-                        whether the user is new: it is, for the first sign-in was refused.
-
-What fails on a fresh connection, or isn't answered in time, is not sent again.
-
-Read from the bottom up: `handler` is what Lambda calls, `sign_in_or_up` is the story.
-Environment: USER_POOL_ID, CLIENT_ID, PASSWORD_POLICY, the policy in plain English, and
-COGNITO_ENDPOINT, the URL of Cognito in this region. Lambda itself gives the region and the keys of
-the function's role.
+Every function may raise SignInError. Read from the bottom up: `handler` is what Lambda calls,
+`sign_in_or_up` is the story. PASSWORD_POLICY in the environment is the policy in plain English.
 """
 
 import base64
@@ -53,9 +43,8 @@ from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-# Cognito is asked by signed HTTP requests, made with parts of boto3's client, but not with the
-# client itself: to make one, all of boto3 is imported and AWS's descriptions of its APIs are read.
-# That takes more than half of a start, and here are only four calls.
+# Cognito is asked by signed HTTP requests, made with parts of boto3's client: to import all of
+# boto3 and to read AWS's descriptions of its APIs takes more than half of a start.
 # The protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 # The signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 from botocore.auth import SigV4Auth
@@ -95,8 +84,7 @@ credentials: Any = SimpleNamespace(
     token=os.environ.get("AWS_SESSION_TOKEN"),
 )
 signer = SigV4Auth(credentials, "cognito-idp", os.environ["AWS_REGION"])
-# Set up as boto3's client does it, and kept, so that a connection serves many requests. It makes
-# one attempt: what may be sent again is decided by `send`.
+# Set up as boto3's client does it. It makes one attempt: `send` decides what may be sent again.
 make_session: Any = URLLib3Session  # Any: its published types are narrower than what it takes
 http: URLLib3Session = make_session(
     timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -170,9 +158,8 @@ REFUSALS = (
     ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
     ("InvalidParameterException", "", "internal_error"),
     # Lambda refuses the call: "PreSignUp invocation failed due to error AccessDeniedException."
-    # And formerly: "arn:… invocation failed with error User: … is not authorized to perform:
-    # lambda:InvokeFunction … Error Code: AccessDeniedException". The function was not reached, as
-    # it was where it says of itself "PreSignUp failed with error …AccessDeniedException…".
+    # And formerly: "arn:… invocation failed with error User: … Error Code: AccessDeniedException".
+    # A function that was reached says of itself "PreSignUp failed with error …AccessDenied…".
     # Sources: https://repost.aws/knowledge-center/cognito-lambda-trigger-errors and
     # https://github.com/aws/aws-cli/issues/2256
     ("UserLambdaValidationException", "invocation failed.*AccessDenied", "trigger_denied"),
@@ -259,7 +246,7 @@ def is_text(value: Any, longest: int) -> bool:
 
 
 def read_login(event: Any, deadline: float) -> Login:
-    """Check the input, the request's JSON. Raises SignInError."""
+    """Check the input, the request's JSON."""
     if not isinstance(event, dict):
         raise SignInError("bad_request")
     username: Any = event.get("username")
@@ -308,8 +295,7 @@ def error_in(response: AWSResponse) -> tuple[str, str]:
         body = None
     if not isinstance(body, dict):
         body = {}  # It is a proxy's, or a firewall's, not Cognito's.
-    # The name may be wrapped, as in "com.amazonaws.cognito#NAME" and "NAME:http://…". Where there
-    # is none, the HTTP status stands in for it.
+    # The name may be wrapped, as in "com.amazonaws.cognito#NAME" and "NAME:http://…".
     name = str(body.get("__type") or response.status_code)
     message = str(body.get("message") or body.get("Message") or "")
     return name.partition(":")[0].rpartition("#")[2], message
@@ -325,7 +311,7 @@ def has_ended(error: BotoCoreError) -> bool:
 
 
 def send(login: Login, operation: str, parameters: dict[str, Any]) -> AWSResponse:
-    """Send one Cognito call, or twice if a kept connection has ended; see this file's beginning.
+    """Send one Cognito call, or twice if a kept connection has ended.
 
     Raises SignInError if it could outlive the request, BotoCoreError if no answer came.
     """
@@ -354,7 +340,7 @@ def drop_connection() -> None:
 
 
 def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
-    """Make one Cognito call, unless it could outlive the request. Raises SignInError."""
+    """Make one Cognito call, unless it could outlive the request."""
     default, lost = "internal_error", False
     try:
         response = send(login, operation, parameters)
@@ -375,7 +361,7 @@ def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
 
 
 def secret_hash(login: Login) -> str:
-    """Show that the app client's secret is known, without sending it. Raises SignInError."""
+    """Show that the app client's secret is known, without sending it."""
     if CLIENT_ID not in kept_secret:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
         client = ask(login, "DescribeUserPoolClient", ids)["UserPoolClient"]
@@ -389,18 +375,16 @@ def secret_hash(login: Login) -> str:
 
 
 def ask_with_hash(login: Login, operation: str, parameters: Callable[[str], dict[str, Any]]) -> Any:
-    """Make one Cognito call that takes the secret hash. Raises SignInError."""
-    digest = secret_hash(login)
+    """Make one Cognito call that takes the secret hash."""
     try:
-        return ask(login, operation, parameters(digest))
+        return ask(login, operation, parameters(secret_hash(login)))
     except SignInError as refused:
         if refused.code != "client_secret_refused":
             raise
     # The secret may have been replaced: read it again, once. A call with a refused hash has changed
     # nothing and counts as no attempt, so repeating it is safe.
     kept_secret.clear()
-    digest = secret_hash(login)
-    return ask(login, operation, parameters(digest))
+    return ask(login, operation, parameters(secret_hash(login)))
 
 
 def flow(name: str, **parameters: str | None) -> dict[str, Any]:
@@ -410,7 +394,7 @@ def flow(name: str, **parameters: str | None) -> dict[str, Any]:
 
 
 def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
-    """Ask for tokens by the password. Raises SignInError."""
+    """Ask for tokens by the password."""
     names = {"USERNAME": login.username, "PASSWORD": login.password}
     answer = ask_with_hash(
         login,
@@ -421,7 +405,7 @@ def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
 
 
 def refresh(login: Login) -> dict[str, Any]:
-    """Ask for tokens by the refresh token. Raises SignInError."""
+    """Ask for tokens by the refresh token."""
     # Here the hash must be of the name by which the pool knows the token's user. A pool that takes
     # a name in any case shows it in lower case, so where the given one isn't it, that may be.
     # GetTokensFromRefreshToken needs no hash, but is seen to refuse the tokens of
@@ -446,7 +430,7 @@ def refresh(login: Login) -> dict[str, Any]:
 def success(
     answer: dict[str, Any], *, is_new: bool, refresh_token: str | None = None
 ) -> dict[str, Any]:
-    """Make the success answer of Cognito's. Raises SignInError."""
+    """Make the success answer of Cognito's."""
     if "ChallengeName" in answer:
         raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
     tokens = answer["AuthenticationResult"]
@@ -466,28 +450,24 @@ def success(
 
 
 def sign_up(login: Login) -> None:
-    """Make the user. The pool's trigger, auto_confirm.py, confirms it. Raises SignInError."""
+    """Make the user. The pool's trigger, auto_confirm.py, confirms it."""
     names = {"ClientId": CLIENT_ID, "Username": login.username, "Password": login.password}
     ask_with_hash(login, "SignUp", lambda digest: {**names, "SecretHash": digest})
 
 
 def made_at(login: Login) -> float | None:
-    """When the user was made, in seconds since 1970, or None if there is no such user.
-
-    Raises SignInError.
-    """
+    """When the user was made, in seconds since 1970, or None if there is no such user."""
     ids = {"UserPoolId": USER_POOL_ID, "Username": login.username}
     try:
-        made: float = ask(login, "AdminGetUser", ids)["UserCreateDate"]
+        return float(ask(login, "AdminGetUser", ids)["UserCreateDate"])
     except SignInError as refused:
         if refused.cause == "UserNotFoundException":
             return None
         raise
-    return made
 
 
 def sign_in_after_lost_sign_up(login: Login, lost: SignInError) -> dict[str, Any]:
-    """Sign in, if the SignUp whose answer was lost has made the user. Raises SignInError."""
+    """Sign in, if the SignUp whose answer was lost has made the user."""
     try:
         return sign_in(login, is_new=True)
     except SignInError as refused:
@@ -497,7 +477,7 @@ def sign_in_after_lost_sign_up(login: Login, lost: SignInError) -> dict[str, Any
 
 
 def sign_in_or_up(login: Login) -> dict[str, Any]:
-    """Sign in; if that is refused and the name is free, sign up and sign in. Raises SignInError."""
+    """Sign in; if that is refused and the name is free, sign up and sign in."""
     try:
         return sign_in(login, is_new=False)
     except SignInError as refused:

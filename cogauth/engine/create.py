@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def create(
     ctx: Context, resource: Resource, turn: Lock, former: str | None = None
 ) -> tuple[Live, str]:
-    """Create a resource, again while AWS refuses it for a reason that passes.
+    """Create a resource, again while AWS refuses it with a transient error.
 
     Args:
         ctx: the stack.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -47,24 +48,18 @@ Entry = dict[str, str]
 
 @dataclass
 class DownResult:
-    """What became of a stack's resources.
-
-    Attributes:
-        deleted, already_gone, remaining: each as ``{"step": …, "id": …}``.
-        not_ours: likewise, what was recorded and isn't the stack's: it was left alone, and its
-            record dropped.
-        restored: likewise, methods of other APIs that have back what they had.
-        left_alone: in words: what isn't the stack's, and methods of other APIs that someone changed
-            since.
-        problems: in words: why something could not be deleted or given back.
-    """
+    """What became of a stack's resources."""
 
     deleted: list[Entry] = field(default_factory=list)
     already_gone: list[Entry] = field(default_factory=list)
+    # Recorded, but not the stack's: it was left alone, and its record dropped.
     not_ours: list[Entry] = field(default_factory=list)
     remaining: list[Entry] = field(default_factory=list)
+    # Methods of other APIs that have back what they had.
     restored: list[Entry] = field(default_factory=list)
+    # What isn't the stack's, and methods of other APIs that someone changed since.
     left_alone: list[str] = field(default_factory=list)
+    # Why something could not be deleted or given back.
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -78,16 +73,15 @@ def down(
 ) -> DownResult:
     """Delete the stack, go on past what can't be deleted, and look again.
 
+    Nothing is deleted as long as methods of other APIs could not be given back: without the pool
+    nobody could call them.
+
     Args:
         ctx: the stack.
         plan: of ``plan_down``, made a moment ago. What isn't in it is deleted only if a record, an
             intent or a computed name of the stack explains it.
         report: told what is done, a line each; from several threads.
         claimed: whether to delete of the plan also what nothing but its tag says to be the stack's.
-
-    Returns:
-        What was deleted, what was gone before, and what remains. Nothing is deleted as long as
-        methods of other APIs could not be given back: without the pool nobody could call them.
 
     Raises:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
@@ -154,14 +148,10 @@ class _Down:
         try:
             self._look_again()
         except AWS_ERRORS as error:
-            blind = failure(
-                "Looking for what remains",
-                error,
-                after=(
-                    f"The state file {ctx.state.path} stays; run "
-                    f"'cogauth down{ctx.state.options}' again."
-                ),
+            again = (
+                f"The state file {ctx.state.path} stays; run '{ctx.state.command('down')}' again."
             )
+            blind = failure("Looking for what remains", error, after=again)
             raise CogauthError(*self.result.problems, str(blind)) from error
         return self.result
 
@@ -173,10 +163,9 @@ class _Down:
         ]
         self.result.problems += [problem for found in parallel.each(looks) for problem in found]
         if self.result.problems:
-            options = self.ctx.state.options
             self.result.problems.append(
                 "Nothing was deleted, because not everything can be. Remove the obstacles above, "
-                f"then run 'cogauth down{options}' again."
+                f"then run '{self.ctx.state.command('down')}' again."
             )
 
     def _obstacles(self, resource: Resource, facts: Record) -> list[str]:
@@ -271,11 +260,8 @@ class _Down:
     ) -> bool | None:
         """Delete one resource; say whether it was there, or None if AWS didn't let it.
 
-        Args:
-            resource: the resource.
-            facts: what tells AWS which.
-            patience_s: seconds after which it is believed that it wasn't there.
-            restore: called if nothing was deleted, for certain.
+        After ``patience_s`` seconds it is believed that it wasn't there. ``restore`` is called if
+        nothing was deleted, for certain.
         """
         ctx = self.ctx
         self.report(f"deleting {words(resource)} {facts['id']}")
@@ -326,12 +312,10 @@ class _Down:
             waiting = [entry for entry in self.result.remaining if entry["id"] not in stays]
             return None if waiting else True
 
-        try:
+        with suppress(TimedOutError):
             self.ctx.waiter.until(
                 look, reason="AWS to show that all is gone", timeout_s=max(self.ctx.settle_s, 1)
             )
-        except TimedOutError:
-            return
 
     def _may_go(self, resource: Resource, identifier: str, live: Live) -> bool:
         """Say whether what is there may be deleted; if nobody agreed to it, tell of it once."""

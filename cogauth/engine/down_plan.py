@@ -7,7 +7,7 @@ whoever may tag a thing can claim it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -37,21 +37,16 @@ DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 
 @dataclass(frozen=True)
 class Doomed:
-    """What ``down`` would delete by a call of its own.
-
-    Attributes:
-        resource: what of the stack it is.
-        facts: its id, and what its deletion needs; None if it isn't known whether it stands, for an
-            earlier run was interrupted.
-        users: about how many are lost with it; None if it is nothing that holds any.
-        claimed: whether nothing but its tag says that it is the stack's.
-        recorded: whether the state file has it.
-    """
+    """What ``down`` would delete by a call of its own."""
 
     resource: Resource
+    # Its id, and what its deletion needs; None: an interrupted run may have created it.
     facts: Record | None
+    # About how many are lost with it; None: it is nothing that holds any.
     users: int | None = None
+    # Whether nothing but its tag says that it is the stack's.
     claimed: bool = False
+    # Whether the state file has it.
     recorded: bool = True
 
     @property
@@ -62,34 +57,23 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Stranger:
-    """What the state file records, and isn't the stack's by its own account.
-
-    Attributes:
-        resource: what of the stack it is.
-        id: its id.
-        why: how that is seen.
-        adoptable: whether its tags may have been taken off, so that ``up`` can put them back.
-    """
+    """What the state file records, and isn't the stack's by its own account."""
 
     resource: Resource
     id: str
+    # How that is seen.
     why: str
+    # Whether its tags may have been taken off, so that ``up`` can put them back.
     adoptable: bool = False
 
 
 @dataclass(frozen=True)
 class DownPlan:
-    """What ``down`` would do.
-
-    Attributes:
-        doomed: what it would delete, in its order.
-        strangers: what it would leave alone and forget.
-        attached: by the id of each API whose methods it would give back: the plan, or why there is
-            none.
-    """
+    """What ``down`` would do: delete, in this order; leave alone and forget; give back."""
 
     doomed: list[Doomed]
     strangers: list[Stranger]
+    # By the id of each API whose methods are given back: the plan, or why there is none.
     attached: dict[str, Plan | str]
 
     @property
@@ -140,10 +124,10 @@ def roots() -> list[Resource]:
 
 
 def deletion_needs() -> dict[str, list[str]]:
-    """Return for each root those that are deleted before it: they need it, or a part of it.
+    """Return for each root those that are deleted before it: they depend on it, or a part of it.
 
-    It is what they depend on, transposed. What a root's parts depend on is left out, or there would
-    be a circle: a pool's trigger needs the function, whose permission needs the pool.
+    What a root's parts depend on is left out, or there would be a circle: a pool's trigger needs
+    the function, whose permission needs the pool.
     """
     return {
         root.key: [
@@ -169,7 +153,7 @@ def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
         known = {each.id for each in [*named, *foreign]}
         renamed = renamed_ones(ctx, resource, tagged, known)
         doomed += named
-        doomed += [_unrecorded(ctx, resource, live) for live in renamed]
+        doomed += [_doomed(ctx, resource, live, recorded=False) for live in renamed]
     return doomed, strangers
 
 
@@ -190,27 +174,23 @@ def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger
     elif known:
         strangers.append(Stranger(resource, known, f"the stack's is {name}"))
     if name is None or name != known:
-        doomed += [_unrecorded(ctx, resource, live) for live in find_ours(ctx, resource, known)]
+        others = find_ours(ctx, resource, known)
+        doomed += [_doomed(ctx, resource, live, recorded=False) for live in others]
     if record is not None and not known and not doomed:
         doomed.append(Doomed(resource, None))
     return doomed, strangers
 
 
-def _doomed(ctx: Context, resource: Resource, live: Live) -> Doomed:
-    return Doomed(resource, resource.facts(ctx, live), resource.users(live))
-
-
-def _unrecorded(ctx: Context, resource: Resource, live: Live) -> Doomed:
-    doomed = _doomed(ctx, resource, live)
-    return replace(doomed, claimed=not is_explained(ctx, resource, live), recorded=False)
+def _doomed(ctx: Context, resource: Resource, live: Live, *, recorded: bool = True) -> Doomed:
+    claimed = not recorded and not is_explained(ctx, resource, live)
+    return Doomed(resource, resource.facts(ctx, live), resource.users(live), claimed, recorded)
 
 
 def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
     """Say whether more than its tag says that something without a record is the stack's.
 
-    That is: its name, if that is unique; that it is as an interrupted create of ours leaves it; or
-    a part of it that bears the stack's id. Where users would be lost none of that is enough. What
-    is gone by now counts as well.
+    That is: a unique name; that it is as an interrupted create of ours leaves it; or a part that
+    bears the stack's id, unless users would be lost. What is gone by now counts as well.
     """
     if resource.name(ctx) is not None or is_untouched(ctx, resource, live):
         return True
@@ -224,17 +204,13 @@ def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
 def renamed_ones(
     ctx: Context, resource: Resource, tagged: Collection[str], known: Collection[str]
 ) -> list[Live]:
-    """Return what carries the stack's tag, has another name by now, and is there.
+    """Return what is there under another name by now, but for the ids that are known.
 
-    Args:
-        ctx: the stack.
-        resource: of which kind.
-        tagged: the ARNs of all that carries the tag, as the tagging API knows it.
-        known: the ids of those that were found already.
+    ``tagged`` are the ARNs of all that carries the stack's tag, as the tagging API knows it.
     """
     found = []
+    prefix = resource.arn_prefix(ctx)
     for arn in tagged:
-        prefix = resource.arn_prefix(ctx)
         identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
         # A stage's ARN begins as its API's does.
         if identifier and "/" not in identifier and identifier not in known:

@@ -37,18 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """What the resources of one ``up`` share.
-
-    Attributes:
-        reporter: told what is done.
-        turns: by root, held while it or a part of it is written: AWS refuses two writes at once.
-        known: resources that were read before anything was touched; None is one that is gone.
-        adopted: those whose adoption the user agreed to.
-    """
+    """What the resources of one ``up`` share."""
 
     reporter: Reporter
+    # By root, held while it or a part of it is written: AWS refuses two writes at once.
     turns: Mapping[str, Lock]
+    # Those that were read before anything was touched; None is one that is gone.
     known: dict[str, Live | None] = field(default_factory=dict)
+    # Those whose adoption the user agreed to.
     adopted: set[str] = field(default_factory=set)
 
 
@@ -67,8 +63,7 @@ class Ensure:
     def run(self, exists: Callable[[], None]) -> str:
         """Find, create, change or delete it; return what was done.
 
-        Args:
-            exists: called as soon as those that depend on it may begin.
+        ``exists`` is called as soon as those that depend on it may begin.
         """
         ctx, resource = self.ctx, self.resource
         record = ctx.state.record(resource.key)
@@ -106,8 +101,6 @@ class Ensure:
     def _write(self, call: Callable[[], object]) -> None:
         with self.turn:
             patiently(self.ctx, call, self.resource)
-
-    # Finding it
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
         """Return the resource if it exists: the recorded one, or one that a crash left."""
@@ -150,8 +143,8 @@ class Ensure:
             return self.shared.known[self.resource.key]
         if record["status"] == records.DELETING:
             return outlived(self.ctx, self.resource, record)
-        replaced_first = self.resource.recreate is Recreate.DELETE_FIRST
-        if record["status"] == records.OUTDATED and not replaced_first:
+        deleted_first = self.resource.recreate is Recreate.DELETE_FIRST
+        if record["status"] == records.OUTDATED and not deleted_first:
             return None
         return read(self.ctx, self.resource, record)
 
@@ -180,11 +173,7 @@ class Ensure:
         return oldest, ADOPTED
 
     def _refuse(self, claimed: list[Live]) -> None:
-        """Refuse to choose among what carries the stack's tags, and no intent explains.
-
-        Raises:
-            NotOwnedError: there is something; it is listed.
-        """
+        """Refuse to choose among what carries the stack's tags, and no intent explains."""
         if not claimed:
             return
         ctx = self.ctx
@@ -205,8 +194,6 @@ class Ensure:
                 "stack's tags as well. It was left alone: take them off it if it isn't the "
                 f"stack's; if it is, 'cogauth down{self.ctx.state.options}' lists it, and asks."
             )
-
-    # Deleting
 
     def _remove(self, record: Record) -> None:
         """Delete what the settings don't ask for any more."""
@@ -237,8 +224,6 @@ class Ensure:
                 gone += [live] if patiently(ctx, call, resource) else []
         return gone
 
-    # Changing it
-
     def _change(self, changes: list[Change], *, new: bool) -> None:
         """Make the changes; recreate it if AWS doesn't keep one, unless it is new."""
         try:
@@ -264,11 +249,7 @@ class Ensure:
         return not any(change.guards for change in self.resource.changes(self.ctx, live))
 
     def _check_kept(self) -> None:
-        """See that it lets those call whom the stack wants, after it was changed.
-
-        Raises:
-            NotKeptError: AWS took the changes, and shows something else all the same.
-        """
+        """Raise NotKeptError if AWS took the changes, and shows something else all the same."""
         ctx, resource = self.ctx, self.resource
         record = ctx.state.record(resource.key) or {}
 

@@ -1,4 +1,4 @@
-"""Work along a graph: each piece begins as soon as what it needs stands, several at once."""
+"""Work along a graph: each task begins as soon as its prerequisites exist, several at once."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ Work = Callable[[str, Callable[[], None]], None]
 
 
 def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str, BaseException]:
-    """Do every piece of work, each once all that it needs stands; return when all have ended.
+    """Do every task, each after its prerequisites; return when all have ended.
+
+    What is raised in this thread meanwhile, as by a signal's handler, sets ``stop`` and is raised
+    once the tasks in flight have ended.
 
     Args:
-        needs: by piece, those that must stand before it begins. Of those that can begin at one
-            moment the first in this order goes first.
-        work: does a piece, in a thread of that name. It is handed what to call when those that
-            need the piece may begin; else they begin when it returns.
+        needs: for each task, its prerequisites. Tasks that become ready together start in this
+            order.
+        work: does a task, in a thread of that name. Its dependents begin when it calls what it is
+            handed, or when it returns.
         stop: once it is set, nothing begins any more.
 
     Returns:
-        What was raised, by piece. What needs such a piece has not begun.
-
-    Raises:
-        BaseException: what was raised in this thread meanwhile, as by a signal's handler. ``stop``
-            is set then, and what was in flight has ended.
+        What was raised, by task. The dependents of such a task have not begun.
     """
     sorter = TopologicalSorter(needs)
     sorter.prepare()

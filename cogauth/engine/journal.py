@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 
 
 def intend(ctx: Context, resource: Resource, former: str | None) -> None:
-    """Record that a resource is about to be created.
+    """Record that a resource is about to be created, in place of one of a former version or none.
 
-    Args:
-        ctx: the stack.
-        resource: the resource.
-        former: the version of the one that it replaces, which AWS may show for a while.
+    AWS may show the former one for a while.
     """
     record = {"status": CREATING, "since": ctx.timestamp()}
     ctx.state.put(resource.key, record | ({"former": former} if former is not None else {}))
@@ -44,11 +41,7 @@ def created(ctx: Context, resource: Resource, live: Live) -> None:
 
 
 def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Record:
-    """Overwrite what a root's record says by what AWS says, because a file may say anything.
-
-    Returns:
-        The record as it is then; whoever deletes goes by that.
-    """
+    """Overwrite a root's record by what AWS says, because a file may say anything; return it."""
     facts = resource.facts(ctx, live)
     if resource.parent is not None or facts.items() <= record.items():
         return record
@@ -66,12 +59,7 @@ def outdate(ctx: Context, keys: Iterable[str]) -> None:
 
 
 def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable[[], None]:
-    """Record that a resource is about to be deleted.
-
-    Args:
-        ctx: the stack.
-        resource: a recorded resource.
-        facts: what AWS says of it.
+    """Record that a resource is about to be deleted, with what AWS says of it.
 
     Returns:
         Takes the intent back; to be called if nothing was deleted, for certain.

@@ -42,8 +42,7 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
     Args:
         ctx: a stack of which nothing is recorded.
         stack_id: which one, if several have the name.
-        take: the ids of the user pool and the REST API to take, where several carry the stack's
-            name and tags.
+        take: the ids of the user pool and the REST API to take, if there are several.
 
     Returns:
         What could not be taken over, each in a sentence.
@@ -56,14 +55,11 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
     if stack_id is not None:
         found = [one for one in found if one == stack_id]
     if not found:
+        way_on = f". '{ctx.state.command('up')}' makes a stack."
         raise CogauthError(
             f"Nothing in account {ctx.aws.account}, region {ctx.aws.region} carries the tag "
             f"cogauth:stack = {ctx.stack}"
-            + (
-                f" with the stack-id {stack_id}."
-                if stack_id
-                else f". 'cogauth up{ctx.state.options}' makes a stack."
-            )
+            + (f" with the stack-id {stack_id}." if stack_id else way_on)
         )
     if len(found) > 1:
         raise CogauthError(
@@ -109,12 +105,7 @@ def _take_settings(ctx: Context, resource: Resource, live: Live) -> list[str]:
 
 
 def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
-    """Return, by resource, what has the stack's name and tags and is to be taken: one at the most.
-
-    Raises:
-        CogauthError: there are several, and it isn't said which; all of them are listed.
-        UsageError: it is said, but there is no such one, or two of a kind are named.
-    """
+    """Return, by resource, the one with the stack's name and tags that is to be taken, if any."""
     chosen: dict[str, list[Live]] = {}
     listed: list[str] = []
     known: set[str] = set()

@@ -21,10 +21,9 @@ CREATED, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchang
 
 
 class Reporter(Protocol):
-    """Told what the engine does; it shows that, the engine prints nothing.
+    """Shows what the engine does.
 
-    Several steps go on at once. They report from their own threads, ``begin`` and ``end`` one at
-    a time.
+    Steps report from their own threads, ``begin`` and ``end`` one at a time.
     """
 
     def begin(self, step: Step) -> None:
@@ -45,18 +44,12 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of a step.
-
-    Attributes:
-        step: its name.
-        action: ``created``, ``adopted``, ``updated`` or ``unchanged``.
-        id: of its main resource.
-        seconds: from the beginning of its first resource to the end of its last.
-    """
+    """What became of a step: its name, its main resource's id, and an action as above."""
 
     step: str
     action: str
     id: str
+    # From the beginning of its first resource to the end of its last.
     seconds: float
 
 

@@ -28,22 +28,15 @@ UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 
 
 def up(ctx: Context, reporter: Reporter, adopt: Collection[str] = ()) -> list[StepResult]:
-    """Make the stack, or what is missing of it.
-
-    The settings in ``ctx.state`` needn't be on disk: they are saved before anything is touched,
-    and not if a question is refused.
+    """Make the stack, or what is missing of it; return what became of each step, in order.
 
     Args:
-        ctx: the stack.
+        ctx: the stack; its settings are saved unless a question is refused.
         reporter: told what is done.
-        adopt: ids of recorded user pools and REST APIs whose tags are to be put back, if they
-            don't say any more that it is the stack's.
-
-    Returns:
-        What became of each step, in order.
+        adopt: ids of recorded user pools and REST APIs whose tags are to be put back.
 
     Raises:
-        CogauthError: a step failed, or several; what stands is in the state file.
+        CogauthError: a step failed, or several; what exists is in the state file.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     return _Up(ctx, reporter, adopt).run()
@@ -101,8 +94,7 @@ class _Up:
     def _ask_first(self) -> dict[str, BaseException]:
         """Before anything is touched: ask about what can't be made good. Return what failed.
 
-        Resources without a unique name are read first, too: a recorded id may be anybody's, and
-        only their tags tell.
+        Resources without a unique name are read first, too: a recorded id may be anybody's.
         """
         ctx, failed, questions = self.ctx, dict[str, BaseException](), list[str]()
         for key, resource in self.concerned.items():
@@ -131,11 +123,7 @@ class _Up:
         return failed
 
     def _adoption(self, resource: Resource, live: Live) -> list[str]:
-        """Return what is to be asked before a recorded thing without our tags is adopted.
-
-        Raises:
-            NotOwnedError: it isn't the stack's by its tags, and isn't to be adopted.
-        """
+        """Return what is to be asked before a recorded thing without our tags is adopted."""
         name, tags = resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
         if owned(self.ctx, resource, live):
             return []

@@ -36,16 +36,13 @@ def is_beside(path: Path) -> bool:
 
 
 def keep(path: Path) -> Path:
-    """Copy a damaged file, so that it can be written anew; the copy's name says when.
+    """Copy a damaged file, so that it can be written anew; return the copy's path.
 
     The file itself stays until a sound one takes its place: after a kill in between it still says
     that there is a stack.
 
-    Returns:
-        The copy's name.
-
     Raises:
-        CogauthError: the folder can't be written to, or the disk is full.
+        CogauthError: the copy can't be written.
         OSError: the file can't be read.
     """
     kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
@@ -60,10 +57,7 @@ def is_kept(path: Path) -> bool:
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Make a folder and its parents, each for its owner alone, whatever the umask says.
-
-    Returns:
-        Those that were made, the outermost first.
+    """Make a folder and its parents, each for its owner alone; return those made, outermost first.
 
     Raises:
         OSError: one can't be made, or what is there is no folder.
@@ -88,14 +82,11 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a file of ours; it is made with mode 0600 if ``flags`` say so.
+    """Open a file of ours and return its descriptor; it is made with mode 0600 if ``flags`` say so.
 
     Args:
         path: the file.
         flags: of ``os.open``. Truncate later: first it must be known whose file it is.
-
-    Returns:
-        Its descriptor, which no child process inherits.
 
     Raises:
         CogauthError: it is a link, no regular file, another user's, or has a second name.
@@ -119,30 +110,20 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def read_own(path: Path) -> bytes:
-    """Return what a file of ours holds.
-
-    Raises:
-        CogauthError: it is not our own.
-        OSError: it can't be read.
-    """
+    """Return what a file of ours holds; the errors are those of ``open_own``."""
     with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def is_link(path: Path) -> bool:
     """Say whether a name is a symbolic link, whatever it leads to."""
-    try:
+    with suppress(OSError):
         return stat.S_ISLNK(path.lstat().st_mode)
-    except OSError:
-        return False
+    return False
 
 
 def check_own(path: Path, found: os.stat_result) -> None:
-    """Refuse what isn't a regular file of this user alone, with one name.
-
-    Raises:
-        CogauthError: it says what it is instead.
-    """
+    """Raise CogauthError for what isn't a regular file of this user alone, with one name."""
     if not stat.S_ISREG(found.st_mode):
         raise _foreign(path, _IRREGULAR)
     if not is_trusted(path):
@@ -166,7 +147,7 @@ def write_private(path: Path, data: Any) -> None:
     """Write JSON to a file that only its owner may read, whole or not at all.
 
     Raises:
-        CogauthError: the folder can't be written to, or the disk is full.
+        CogauthError: it can't be written.
     """
     _write_whole(path, io.BytesIO((json.dumps(data, indent=2) + "\n").encode()))
 
@@ -202,8 +183,7 @@ def _write_whole(path: Path, source: IO[bytes]) -> None:
 def remove_private(path: Path) -> list[str]:
     """Delete a file that ``write_private`` wrote, and what a kill left of its writing.
 
-    Returns:
-        What bears the names and was left alone, each with the reason.
+    Return what bears the names and was left alone, each with the reason.
     """
     half = re.compile(re.escape(_half(path)) + r"[a-z0-9_]{8}\.tmp")
     halves: list[Path] = []
@@ -233,12 +213,7 @@ def remove_own(path: Path) -> str | None:
 
 
 def check_beside(path: Path) -> None:
-    """See that what bears the names of a state file's companions is our own, or nothing.
-
-    Raises:
-        CogauthError: it isn't.
-        OSError: it can't be read.
-    """
+    """See that a state file's companions are our own, or absent; else raise as ``open_own``."""
     tokens = beside(path, "tokens")
     for each in (tokens, beside(tokens, "lock")):
         with suppress(FileNotFoundError):
@@ -246,11 +221,7 @@ def check_beside(path: Path) -> None:
 
 
 def head(path: Path, size: int) -> bytes:
-    """Return how a regular file begins, whoever's it is; nothing of anything else.
-
-    Raises:
-        OSError: it can't be read.
-    """
+    """Return how a regular file begins, whoever's it is; nothing of anything else."""
     with os.fdopen(os.open(path, READ_ONLY), "rb") as file:
         return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
@@ -261,7 +232,7 @@ def _half(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """See that a state file can be written, and read again, and leave nothing behind.
+    """See that a state file can be written, and leave nothing behind.
 
     Raises:
         CogauthError: it can't; or others may put something of theirs in its place.

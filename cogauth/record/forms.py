@@ -107,11 +107,7 @@ _SHOWN = 80
 
 
 def check_showable(data: Any, where: str = "") -> None:
-    """See that no text in a JSON document, key or value, has what a terminal acts on or hides.
-
-    Raises:
-        ValueError: one has; it says where.
-    """
+    """Raise ValueError if a text in a JSON document has what a terminal acts on or hides."""
     if isinstance(data, dict):
         for key, value in data.items():
             check_showable(key, f"a name in {where or 'it'}")
@@ -124,16 +120,13 @@ def check_showable(data: Any, where: str = "") -> None:
 
 
 def check_text(where: str, value: Any, form: str, **known: str) -> str:
-    r"""Return a text that has the form.
+    """Return a text that has the form, a regular expression, or raise ValueError.
 
     Args:
         where: what it is in the file, for the error.
         value: anything.
-        form: a regular expression; ``\w`` and ``\d`` are those of ASCII.
+        form: as in FACTS.
         known: what stands in it in angle brackets.
-
-    Raises:
-        ValueError: it is no text, or has another form.
     """
     for name, text in known.items():
         form = form.replace(f"<{name}>", re.escape(text))
@@ -143,12 +136,33 @@ def check_text(where: str, value: Any, form: str, **known: str) -> str:
     return value
 
 
-def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:
-    """Return an object that has all of these fields that it must have, and no others.
+def check(where: str, value: Any, form: Any) -> None:
+    """See that a value has a form, which is written as the value itself would be.
+
+    Args:
+        where: what it is in the file, for the error.
+        value: anything.
+        form: of a text a regular expression; of a list the one form of its items; of an object the
+            form of each field, all of which it must have; ``bool``; or a tuple of a form and None.
 
     Raises:
-        ValueError: it says which field is missing or unknown.
+        ValueError: it has another form.
     """
+    if isinstance(form, dict):
+        for name in check_fields(where, value, set(form), set()):
+            check(f"{where}.{name}", value[name], form[name])
+    elif isinstance(form, list) and isinstance(value, list):
+        for one in value:
+            check(where, one, form[0])
+    elif isinstance(form, tuple):
+        if value is not None:
+            check(where, value, form[0])
+    elif form is not bool or not isinstance(value, bool):
+        check_text(where, value, form if isinstance(form, str) else "(?!)")
+
+
+def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:
+    """Return an object with all needed fields and no unknown ones, or raise ValueError."""
     if not isinstance(data, dict):
         raise ValueError(f"{where} can't be {shown(data)}")  # noqa: TRY004 all damage is one kind
     for name in sorted(needed - data.keys()):

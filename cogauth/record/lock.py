@@ -29,9 +29,8 @@ def hold(
 ) -> Iterator[None]:
     """Hold the lock of a state file, or of something else that is kept.
 
-    The lock is on a file of its own, for the state file is replaced at every write. The kernel
-    lets go of it when its holder has ended, however it ended, so a dead process blocks nobody.
-    What is written into the file is for people only.
+    The lock is on a file of its own, because the state file is replaced at every write. The kernel
+    lets go of it when its holder ends. What is written into the file is for people only.
 
     Args:
         state: what is locked; it need not exist.
@@ -40,8 +39,7 @@ def hold(
         advice: what else can be done about another holder than to wait for its end.
 
     Raises:
-        CogauthError: another process holds it, the folder can't be written to, or what bears the
-            lock's name is no file of ours.
+        CogauthError: another process holds it, it can't be written, or isn't a file of ours.
     """
     path = beside(state, "lock")
     stays = os.path.lexists(path)

@@ -25,11 +25,11 @@ DETACHING, DETACHED = "detaching", "detached"
 
 # What the users that ``verify`` makes for a moment are called; the rest is random.
 THROWAWAY = "cogauth-verify-"
-# What every state file has.
-FIELDS = {
-    *("version", "stack", "stack_id", "account", "region", "endpoint_url", "local_data"),
+# What every state file has besides its version.
+FIELDS = (
+    *("stack", "stack_id", "account", "region", "endpoint_url", "local_data"),
     *("settings", "resources", "throwaway_users", "attachments"),
-}
+)
 
 Record = dict[str, str]
 
@@ -74,14 +74,25 @@ class Attachment(TypedDict):
     methods: dict[str, AttachedMethod]
 
 
+_AUTHORIZATION = {
+    "authorizationType": forms.AUTHORIZATION_TYPE,
+    "authorizerId": (forms.ID, None),
+    "authorizationScopes": [forms.SCOPE],
+    "apiKeyRequired": bool,
+}
+_METHOD = {
+    "status": f"{ATTACHING}|{ATTACHED}|{DETACHING}|{DETACHED}",
+    "resource_id": forms.ID,
+    "former": _AUTHORIZATION,
+    "ours": [_AUTHORIZATION],
+}
+
+
 def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a document of version 1 in the present form.
+    """Return a document of version 1 in the present form, or raise KeyError or ValueError.
 
     There a step grouped the records of its resources; a document from before ``verify`` existed
     has no throwaway users.
-
-    Raises:
-        KeyError, ValueError: it is no such document.
     """
     forms.check_showable(data)
     resources: dict[str, Any] = {}
@@ -94,13 +105,9 @@ def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_document(data: Any) -> None:
-    """See that a document is one that cogauth writes.
-
-    Raises:
-        ValueError: it isn't; the text names the field.
-    """
+    """Raise ValueError, which names the field, if a document isn't one that cogauth writes."""
     forms.check_showable(data)
-    forms.check_fields("", data, FIELDS, set())
+    forms.check_fields("", data, {"version", *FIELDS}, set())
     known = {"region": data["region"], "account": data["account"]}
     for name, form in (
         ("stack", STACK_NAME.pattern),
@@ -115,9 +122,8 @@ def check_document(data: Any) -> None:
     if data["local_data"] is not None:
         forms.check_text("local_data", data["local_data"], forms.DATA_ID)
         forms.check_text("endpoint_url beside local_data", url, forms.LOCAL_URL)
-    forms.check_fields(
-        "settings", data["settings"], set(), {each.name for each in fields(Settings)}
-    )
+    settings = {each.name for each in fields(Settings)}
+    forms.check_fields("settings", data["settings"], set(), settings)
     try:
         Settings.from_json(data["settings"])
     except (KeyError, TypeError, UsageError) as error:
@@ -146,19 +152,12 @@ def _check_moment(where: str, text: Any) -> None:
 def _check_record(
     where: str, record: Any, facts: dict[str, str], known: dict[str, str], *always: str
 ) -> None:
-    """Check the record of a resource: its status, since when, and its facts.
-
-    Args:
-        where: the record is, in the file.
-        record: the record.
-        facts: those that it has once the resource was created, each with its form.
-        known: the file's own region and account.
-        always: the facts that it has before, too.
-    """
+    """Check a resource's record; ``always`` are facts that it has before it is created, too."""
     # ``former`` is of the one that a create takes the place of; see Resource.version.
     forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
-    _check_status(where, status, {CREATING, CREATED, OUTDATED, DELETING})
+    statuses = f"{CREATING}|{CREATED}|{OUTDATED}|{DELETING}"
+    forms.check_text(f"{where}.status", status, statuses)
     if status != CREATING:
         forms.check_fields(where, record, {"status", *facts}, {"since"})
     # A state file that was written before this was noted of what stands lacks it there.
@@ -172,24 +171,10 @@ def _check_record(
         forms.check_text(f"{where}.{name}", record[name], facts[name], **known, **own)
 
 
-def _check_status(where: str, status: Any, known: set[str]) -> None:
-    # A list can be in no set.
-    if not isinstance(status, str) or status not in known:
-        raise ValueError(f"{where}.status can't be {forms.shown(status)}")
-
-
-def _check_texts(where: str, data: Any, form: str) -> None:
-    if not isinstance(data, list):
-        raise ValueError(f"{where} can't be {forms.shown(data)}")  # noqa: TRY004 as all damage
-    for one in data:
-        forms.check_text(where, one, form)
-
-
 def _check_attachment(where: str, data: Any, known: dict[str, str]) -> None:
     forms.check_fields(where, data, set(Attachment.__annotations__), set())
-    forms.check_text(f"{where}.name", data["name"], forms.NAME)
-    _check_texts(f"{where}.stages", data["stages"], forms.ID)
-    _check_texts(f"{where}.outdated", data["outdated"], forms.ID)
+    for field, form in (("name", forms.NAME), ("stages", [forms.ID]), ("outdated", [forms.ID])):
+        forms.check(f"{where}.{field}", data[field], form)
     for stage, deployment in _items(f"{where}.found", data["found"]):
         forms.check_text(f"a name in {where}.found", stage, forms.ID)
         forms.check_text(f"{where}.found.{stage}", deployment, forms.ID)
@@ -197,29 +182,6 @@ def _check_attachment(where: str, data: Any, known: dict[str, str]) -> None:
     _check_record(f"{where}.authorizer", data["authorizer"], facts, known, "pool")
     for name, method in _items(f"{where}.methods", data["methods"]):
         forms.check_text(f"a name in {where}.methods", name, forms.METHOD)
-        _check_method(f"{where}.methods.{name}", method)
-
-
-def _check_method(where: str, data: Any) -> None:
-    forms.check_fields(where, data, set(AttachedMethod.__annotations__), set())
-    _check_status(where, data["status"], {ATTACHING, ATTACHED, DETACHING, DETACHED})
-    forms.check_text(f"{where}.resource_id", data["resource_id"], forms.ID)
-    _check_authorization(f"{where}.former", data["former"])
-    if not isinstance(data["ours"], list) or not data["ours"]:
-        raise ValueError(f"{where}.ours can't be {forms.shown(data['ours'])}")
-    for one in data["ours"]:
-        _check_authorization(f"{where}.ours", one)
-
-
-def _check_authorization(where: str, data: Any) -> None:
-    forms.check_fields(where, data, set(Authorization.__annotations__), set())
-    forms.check_text(
-        f"{where}.authorizationType", data["authorizationType"], forms.AUTHORIZATION_TYPE
-    )
-    if data["authorizerId"] is not None:
-        forms.check_text(f"{where}.authorizerId", data["authorizerId"], forms.ID)
-    _check_texts(f"{where}.authorizationScopes", data["authorizationScopes"], forms.SCOPE)
-    if not isinstance(data["apiKeyRequired"], bool):
-        raise ValueError(  # noqa: TRY004 as all damage
-            f"{where}.apiKeyRequired can't be {forms.shown(data['apiKeyRequired'])}"
-        )
+        forms.check(f"{where}.methods.{name}", method, _METHOD)
+        if not method["ours"]:
+            raise ValueError(f"{where}.methods.{name}.ours can't be []")

@@ -1,9 +1,7 @@
 """The state file: what of a stack stands in AWS, one record per resource.
 
-It is the journal that makes a crash harmless. Before a resource's creating call its record says
-``creating``; after it ``created``, with the id; before its deletion ``deleting``. The file is
-replaced whole at each write, so a reader finds the former or the present one, never half of one.
-No secret is in it.
+The file is replaced whole at each write, so a reader finds the former or the present one, never
+half of one. No secret is in it.
 """
 
 from __future__ import annotations
@@ -22,7 +20,13 @@ from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, Sta
 from cogauth.printable import one_line
 from cogauth.record import forms
 from cogauth.record.files import beside, head, remove_own, remove_private, write_private
-from cogauth.record.records import Attachment, Record, check_document, from_version_1
+from cogauth.record.records import (
+    FIELDS,
+    Attachment,
+    Record,
+    check_document,
+    from_version_1,
+)
 from cogauth.record.trust import is_trusted, read_input
 from cogauth.settings import DEFAULT_STACK, Settings
 
@@ -61,29 +65,18 @@ class State:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def save(self) -> None:
-        """Write the file: temporary file, fsync, rename, mode 0600.
+        """Write the file.
 
         Raises:
-            CogauthError: it can't be written; or it could not be read again, for AWS answered with
-                something that has no such form.
+            CogauthError: it can't be written; or it could not be read again, because AWS answered
+                with something that has no such form.
         """
         with self._lock:
             for attachment in self.attachments.values():
                 # Whoever may name an API can name it anything, and it is only shown.
                 attachment["name"] = one_line(attachment["name"])
-            data = {
-                "version": VERSION,
-                "stack": self.stack,
-                "stack_id": self.stack_id,
-                "account": self.account,
-                "region": self.region,
-                "endpoint_url": self.endpoint_url,
-                "local_data": self.local_data,
-                "settings": self.settings.to_json(),
-                "resources": self.resources,
-                "throwaway_users": self.throwaway_users,
-                "attachments": self.attachments,
-            }
+            data = {"version": VERSION, **{name: getattr(self, name) for name in FIELDS}}
+            data["settings"] = self.settings.to_json()
             try:
                 check_document(data)
             except ValueError as error:
@@ -99,11 +92,7 @@ class State:
             return self.resources.get(resource)
 
     def fact(self, resource: str, name: str) -> str:
-        """Return what a resource's record says: its ``id``, its ``arn``, or another fact.
-
-        Raises:
-            KeyError: the resource doesn't exist yet; a resource's prerequisites exclude that.
-        """
+        """Return what the record of an existing resource says: its ``id`` or another fact."""
         with self._lock:
             return self.resources[resource][name]
 
@@ -144,10 +133,7 @@ class State:
             self.save()
 
     def is_attached(self, api: str, method: str) -> bool:
-        """Say whether a method, as ``GET /orders``, was attached, whatever became of its path.
-
-        ``attach`` and ``detach`` look after it then.
-        """
+        """Say whether a method, as ``GET /orders``, was attached, whatever became of its path."""
         with self._lock:
             attachment = self.attachments.get(api)
             return attachment is not None and method in attachment["methods"]
@@ -188,11 +174,7 @@ class State:
         return beside(self.path, "tokens")
 
     def remove(self) -> list[str]:
-        """Delete the file and the stored tokens: nothing of the stack is left.
-
-        Returns:
-            What bears their names and isn't our own: it was left alone. Each with the reason.
-        """
+        """Delete the file and the tokens; return what was left alone, each with the reason."""
         lock = remove_own(beside(self.tokens_path, "lock"))
         left = [*remove_private(self.tokens_path), *([lock] if lock else [])]
         # Last: after a kill in between it still says that there is something.
@@ -200,11 +182,7 @@ class State:
 
 
 def is_of_cogauth(path: Path) -> bool:
-    """Say whether a regular file may be a state file, sound or not.
-
-    A lock or tokens lie beside it; or it is named as one and can't be read, or its beginning names
-    the version and the stack's id.
-    """
+    """Say whether a regular file may be a state file, sound or not."""
     if any(os.path.lexists(beside(path, what)) for what in ("lock", "tokens")):
         return True
     if path.suffix != ".json":
@@ -217,12 +195,7 @@ def is_of_cogauth(path: Path) -> bool:
 
 
 def load(path: Path) -> State | None:
-    """Read a state file.
-
-    It is input like any other: what it says is used only if it has the form that cogauth gives it.
-
-    Returns:
-        The state, or None if there is no such file.
+    """Read a state file; return None if there is none.
 
     Raises:
         DamagedStateError: the file is damaged.
@@ -251,19 +224,8 @@ def load(path: Path) -> State | None:
             if version == 1:
                 data = from_version_1(data)
             check_document(data)
-            return State(
-                path=path,
-                stack=data["stack"],
-                account=data["account"],
-                region=data["region"],
-                endpoint_url=data["endpoint_url"],
-                local_data=data["local_data"],
-                settings=Settings.from_json(data["settings"]),
-                stack_id=data["stack_id"],
-                resources=data["resources"],
-                throwaway_users=data["throwaway_users"],
-                attachments=data["attachments"],
-            )
+            data["settings"] = Settings.from_json(data["settings"])
+            return State(path=path, **{name: data[name] for name in FIELDS})
     except (ValueError, KeyError, RecursionError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DamagedStateError(

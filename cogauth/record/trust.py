@@ -24,8 +24,7 @@ _trusted: set[Path] = set()
 def trusting(folder: Path) -> Iterator[None]:
     """Take what lies in a folder as it is, whoever owns it and may write to it: ``--trust-state``.
 
-    Some file systems say the same owner and mode of every file. What lies in folders below it is
-    not meant.
+    Some file systems show one owner and mode for every file. Folders below it are not meant.
     """
     folder = folder.resolve()
     _trusted.add(folder)
@@ -48,8 +47,7 @@ def read_input(path: Path, limit: int) -> bytes:
         limit: no more bytes than this are read.
 
     Raises:
-        CogauthError: it belongs to another user, others may write to it, or others may put another
-            file or folder in its place.
+        CogauthError: others may have written it, or may put another file or folder in its place.
         OSError: it can't be read.
     """
     # By descriptors: of a name it isn't known what it will be of in the next moment.
@@ -91,11 +89,7 @@ def _check_ours_alone(path: Path, found: os.stat_result) -> None:
 
 
 def check_place(path: Path) -> None:
-    """See that nobody else can put something of theirs in the place of a file or its folders.
-
-    Raises:
-        CogauthError: somebody can.
-    """
+    """Raise CogauthError if others can put something in the place of a file or its folders."""
     if is_trusted(path):
         return
     with suppress(FileNotFoundError, NotADirectoryError):

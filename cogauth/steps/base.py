@@ -47,8 +47,7 @@ class Recreate(Enum):
 class Resource(ABC):
     """One AWS resource: how it is created, found, compared and deleted, side by side.
 
-    A resource is silent and writes no record: the engine keeps the journal, decides what to call,
-    and refuses what isn't the stack's.
+    The engine keeps the journal, decides what to call, and refuses what isn't the stack's.
 
     What a second create does decides what the engine does after an interrupted one. First it looks
     for what that may have created, as long as it may still land:
@@ -87,7 +86,7 @@ class Resource(ABC):
 
     @property
     def root_key(self) -> str:
-        """The resource whose deletion deletes this one: its parent, or itself."""
+        """The resource whose deletion deletes this one."""
         return self.parent or self.key
 
     @property

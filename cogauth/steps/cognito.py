@@ -201,18 +201,14 @@ class UserPoolClient(Resource):
         named = [
             client["ClientId"]
             for client in _clients(ctx, ctx.fact("user_pool"))
-            if client["ClientName"] == ctx.name_with_id
+            if client["ClientName"] == ctx.name_with_id and client["ClientId"] != known
         ]
-        clients = (self.read(ctx, {"id": client}) for client in named if client != known)
+        clients = (self.read(ctx, {"id": client}) for client in named)
         return [client for client in clients if client is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(
-            lambda: ctx.aws.cognito.describe_user_pool_client(
-                UserPoolId=ctx.fact("user_pool"), ClientId=record["id"]
-            ),
-            GONE,
-        )
+        pool, describe = ctx.fact("user_pool"), ctx.aws.cognito.describe_user_pool_client
+        answer = or_none(lambda: describe(UserPoolId=pool, ClientId=record["id"]), GONE)
         return answer and answer["UserPoolClient"]  # type: ignore[no-any-return]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -257,12 +253,8 @@ class UserPoolClient(Resource):
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a client that is one too many; the one in use goes with its pool."""
-        return deleted(
-            lambda: ctx.aws.cognito.delete_user_pool_client(
-                UserPoolId=ctx.fact("user_pool"), ClientId=record["id"]
-            ),
-            GONE,
-        )
+        pool, delete = ctx.fact("user_pool"), ctx.aws.cognito.delete_user_pool_client
+        return deleted(lambda: delete(UserPoolId=pool, ClientId=record["id"]), GONE)
 
 
 def _clients(ctx: Context, pool: str) -> list[Any]:

@@ -20,12 +20,10 @@ TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedExcept
 PUBLISH, PUBLISH_SINCE = "PublishSecretsInAWSSecretsManager", "1.44.7"
 
 
-# What UpdateUserPool is sent back of DescribeUserPool's answer: here is said of each member how.
-# The operation resets what it isn't given: that is documented for all of it, and was measured by
-# others for AutoVerifiedAttributes, but not so for Policies and MfaConfiguration
-# (https://github.com/go-to-k/cdkd/pull/1982). But not all that a newer botocore knows can be sent
-# back: AWS refuses some of it, and some changes its meaning. So what isn't in this list isn't sent,
-# and the tests on the newest botocore fail until each new member is. The reasons are AWS's own, in
+# What UpdateUserPool is sent back of DescribeUserPool's answer, which it would reset otherwise
+# (https://github.com/go-to-k/cdkd/pull/1982 measured it for some members). AWS refuses some members
+# that a newer botocore knows, and others change their meaning. So what isn't in this list isn't
+# sent, and the tests on the newest botocore fail until each new member is in it. Source:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
 Echo = Callable[[Any], Any]
 
@@ -142,13 +140,7 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
     """Change some of a pool's settings and keep all others.
 
     ``UpdateUserPool`` resets what it isn't given, so the whole pool is described, merged and sent
-    back, tags included. Source: the operation's own documentation, "If you don't provide a value
-    for an attribute, Amazon Cognito sets it to its default value".
-
-    Args:
-        ctx: the stack.
-        pool: the pool's id.
-        wanted: the settings to change, in the operation's own form.
+    back, tags included. ``wanted`` is in the operation's own form.
 
     Raises:
         CogauthError: AWS refuses the wanted tier.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Deployment(Resource):
-    """A snapshot of the API. Whatever is changed in the API reaches clients only with a new one."""
+    """A snapshot of the API. Changes of the API reach clients only with a new one."""
 
     key = "deployment"
     parent = "rest_api"
@@ -51,11 +51,9 @@ class Deployment(Resource):
         return live.get("description") == ctx.name_with_id
 
     def read(self, ctx: Context, record: Record) -> Live | None:
+        api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_deployment
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_deployment(
-                restApiId=ctx.fact("rest_api"), deploymentId=record["id"]
-            ),
-            GONE,
+            lambda: get(restApiId=api, deploymentId=record["id"]), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:

@@ -86,25 +86,22 @@ class Role(Resource):
         """
         name, wanted = self.name(ctx), _wanted_boundary(ctx)
         if wanted and _boundary(live) != wanted:
+            put = ctx.aws.iam.put_role_permissions_boundary
             yield Change(
                 "set its permissions boundary",
-                lambda: ctx.aws.iam.put_role_permissions_boundary(
-                    RoleName=name, PermissionsBoundary=wanted
-                ),
+                lambda: put(RoleName=name, PermissionsBoundary=wanted),
             )
         if ctx.state.settings.permissions_boundary == NO_BOUNDARY and _boundary(live):
+            delete = ctx.aws.iam.delete_role_permissions_boundary
             yield Change(
                 "take its permissions boundary back",
-                lambda: or_none(
-                    lambda: ctx.aws.iam.delete_role_permissions_boundary(RoleName=name), GONE
-                ),
+                lambda: or_none(lambda: delete(RoleName=name), GONE),
             )
         if _document(live["AssumeRolePolicyDocument"]) != _trust_policy():
+            document, update = json.dumps(_trust_policy()), ctx.aws.iam.update_assume_role_policy
             yield Change(
                 "restore its trust policy",
-                lambda: ctx.aws.iam.update_assume_role_policy(
-                    RoleName=name, PolicyDocument=json.dumps(_trust_policy())
-                ),
+                lambda: update(RoleName=name, PolicyDocument=document),
             )
 
     def _has_power_user(self, ctx: Context) -> bool:
@@ -155,11 +152,8 @@ class RolePolicy(Resource):
 
     def create(self, ctx: Context) -> Live:
         document = _least_privileges(ctx, self.function)
-        ctx.aws.iam.put_role_policy(
-            RoleName=self.function.role_name(ctx),
-            PolicyName=POLICY_NAME,
-            PolicyDocument=json.dumps(document),
-        )
+        role, text = self.function.role_name(ctx), json.dumps(document)
+        ctx.aws.iam.put_role_policy(RoleName=role, PolicyName=POLICY_NAME, PolicyDocument=text)
         return {"PolicyName": POLICY_NAME, "PolicyDocument": document}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -210,12 +204,9 @@ class PowerUserAttachment(Resource):
 
 
 def check_boundary(ctx: Context, settings: Settings) -> None:
-    """Refuse a permissions boundary of another account, before anything is made.
+    """Raise UsageError for a permissions boundary of another account.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
-
-    Raises:
-        UsageError: it is one.
     """
     boundary = settings.permissions_boundary
     if boundary in {None, NO_BOUNDARY}:

@@ -209,9 +209,7 @@ class Function(Resource):
         return {**answer, "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(
-            lambda: ctx.aws.lambda_.get_function(FunctionName=self.function.name(ctx)), GONE
-        )
+        answer = or_none(lambda: ctx.aws.lambda_.get_function(FunctionName=self.name(ctx)), GONE)
         # A deletion takes a while, and one that is in progress can't be taken back.
         if answer is None or answer["Configuration"].get("State") == "Deleting":
             return None
@@ -219,7 +217,7 @@ class Function(Resource):
             # Without lambda:ListTags the function comes without its tags, which looks as if it
             # were somebody else's.
             raise CogauthError(
-                f"The tags of the function {self.function.name(ctx)} can't be read: "
+                f"The tags of the function {self.name(ctx)} can't be read: "
                 f"{answer['TagsError'].get('Message')} Its owner is unknown, so it was left alone. "
                 "These credentials need lambda:ListTags."
             )
@@ -248,22 +246,18 @@ class Function(Resource):
         Until then Lambda refuses to invoke, update or delete it.
         Source: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
         """
-        first: list[Live] = [live]
+        name, first = self.name(ctx), [live]
+        get = ctx.aws.lambda_.get_function_configuration
 
         def ready() -> bool | None:
-            now = first.pop() if first else self._get_configuration(ctx)
+            now = first.pop() if first else get(FunctionName=name)
             if "Failed" in (now.get("State"), now.get("LastUpdateStatus")):
                 reason = now.get("StateReason") or now.get("LastUpdateStatusReason")
-                raise CogauthError(
-                    f"Lambda could not make the function {self.function.name(ctx)}: {reason}"
-                )
+                raise CogauthError(f"Lambda could not make the function {name}: {reason}")
             busy = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
             return None if busy else True
 
-        ctx.waiter.until(ready, reason=f"{self.function.name(ctx)} to be active", timeout_s=120)
-
-    def _get_configuration(self, ctx: Context) -> Live:
-        return ctx.aws.lambda_.get_function_configuration(FunctionName=self.function.name(ctx))
+        ctx.waiter.until(ready, reason=f"{name} to be active", timeout_s=120)
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare code and configuration; each update is waited for, or the next is refused."""
@@ -326,6 +320,7 @@ class Permission(Resource):
         self.depends_on = (caller.resource,)
         self.function = function
         self.caller = caller
+        self.statement_id = f"cogauth-{caller.service}"
 
     def _statement(self, ctx: Context) -> dict[str, Any]:
         condition = {"ArnLike": {"AWS:SourceArn": self.caller.arn(ctx)}}
@@ -338,15 +333,11 @@ class Permission(Resource):
             "Condition": condition,
         }
 
-    @property
-    def _statement_id(self) -> str:
-        return f"cogauth-{self.caller.service}"
-
     def create(self, ctx: Context) -> Live:
         account: Any = {"SourceAccount": ctx.aws.account} if self.caller.same_account else {}
         answer = ctx.aws.lambda_.add_permission(
             FunctionName=self.function.name(ctx),
-            StatementId=self._statement_id,
+            StatementId=self.statement_id,
             Action="lambda:InvokeFunction",
             Principal=SERVICE_PRINCIPALS[self.caller.service],
             SourceArn=self.caller.arn(ctx),
@@ -355,11 +346,10 @@ class Permission(Resource):
         return json.loads(answer["Statement"])  # type: ignore[no-any-return]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(
-            lambda: ctx.aws.lambda_.get_policy(FunctionName=self.function.name(ctx)), GONE
-        )
+        name = self.function.name(ctx)
+        answer = or_none(lambda: ctx.aws.lambda_.get_policy(FunctionName=name), GONE)
         statements: list[Live] = json.loads(answer["Policy"])["Statement"] if answer else []
-        return next((s for s in statements if s["Sid"] == self._statement_id), None)
+        return next((s for s in statements if s["Sid"] == self.statement_id), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["Sid"]}
@@ -370,10 +360,6 @@ class Permission(Resource):
             yield Change("replace the statement", lambda: self._replace(ctx))
 
     def _replace(self, ctx: Context) -> None:
-        or_none(
-            lambda: ctx.aws.lambda_.remove_permission(
-                FunctionName=self.function.name(ctx), StatementId=self._statement_id
-            ),
-            GONE,
-        )
+        name, remove = self.function.name(ctx), ctx.aws.lambda_.remove_permission
+        or_none(lambda: remove(FunctionName=name, StatementId=self.statement_id), GONE)
         self.create(ctx)

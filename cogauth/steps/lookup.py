@@ -63,11 +63,11 @@ def survey(ctx: Context) -> Iterator[Finding]:
 
 
 def check_names(ctx: Context) -> None:
-    """Before anything is created: nothing else has the stack's names, or is the same stack.
+    """Check before anything is created that nothing else has the stack's names.
 
     Raises:
-        StateError: the stack stands in the account, but this state file doesn't know it.
-        NameConflictError: a name that can be used only once is taken.
+        StateError: the stack exists in the account, but this state file doesn't know it.
+        NameConflictError: a unique name exists.
     """
     for found in survey(ctx):
         if ctx.owns(found.tags):
@@ -192,11 +192,7 @@ def find_ours(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
 def find_after_crash(
     ctx: Context, resource: Resource, record: Record
 ) -> tuple[list[Live], list[Live]]:
-    """Look for what a create may have made whose end is not known.
-
-    Returns:
-        What it may have made; and what carries the stack's id, but holds more than that.
-    """
+    """Return what an interrupted create may have made, and what only carries the stack's id."""
     others: list[Live] = []
 
     def look() -> list[Live]:
@@ -238,11 +234,7 @@ def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
 
 
 def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
-    """Return what stands although its deletion began, or None if it is gone.
-
-    A deletion whose caller is gone may still land: that it didn't is believed only when the
-    settling time since the intent is over.
-    """
+    """Return what still exists when the settling time since its deletion's intent is over."""
 
     def is_gone() -> bool | None:
         found.append(patiently(ctx, lambda: resource.read(ctx, record)))
@@ -266,12 +258,7 @@ def settling(ctx: Context, record: Record) -> float:
 
 
 def check_pool(ctx: Context) -> None:
-    """See that the user pool which the state file names is the stack's own, by AWS's word.
-
-    Raises:
-        CogauthError: it is gone, or somebody else's, or has another ARN.
-        ClientError: AWS doesn't say.
-    """
+    """Raise CogauthError unless the recorded user pool is the stack's own, by AWS's word."""
     resource = RESOURCES["user_pool"]
     record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)

@@ -32,11 +32,7 @@ def owned(ctx: Context, resource: Resource, live: Live) -> bool:
 
 
 def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
-    """Refuse what has the stack's name, or is recorded as the stack's, but isn't its own.
-
-    Raises:
-        NameConflictError, NotOwnedError: it names the thing and its owner.
-    """
+    """Raise NameConflictError or NotOwnedError for what isn't the stack's own."""
     if owned(ctx, resource, live):
         return
     if resource.tags(live) is None:
@@ -68,7 +64,7 @@ def may_be_adopted(ctx: Context, tags: dict[str, str]) -> bool:
 
 
 def conflict_error(resource: Resource, name: str, tags: dict[str, str]) -> NameConflictError:
-    """Return the error that names what has taken one of the stack's names, and its owner."""
+    """Return the error that names what has one of the stack's names, and its owner."""
     return NameConflictError(
         f"The name {name} ({resource.step.name}) is taken by something that is not this stack's "
         f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
@@ -87,20 +83,17 @@ def _part_error(ctx: Context, resource: Resource, live: Live) -> NameConflictErr
 
 
 def is_conflict(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
-    """Say whether an error says that a resource's name is taken; a mood may have the same code."""
+    """Say whether AWS says that a resource's name exists; a transient error may have its code."""
     if not isinstance(error, ClientError):
         return False
     return code_of(error) == resource.conflict and passing(error) is None
 
 
 def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
-    """See whether a refusal names what has the resource's name but for its case.
+    """Raise NameConflictError for a refusal by what has the name but for its case.
 
     IAM's names are not distinguished by case when they are given, but are when they are looked up.
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
-
-    Raises:
-        NameConflictError: it does; waiting won't free the name.
     """
     name = resource.name(ctx)
     if name is None or not is_conflict(error, resource) or name in message_of(error):
@@ -113,11 +106,7 @@ def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
 
 
 def check_unseen(ctx: Context, resource: Resource, error: BaseException) -> None:
-    """See whether a refusal says that a name is taken; what has it was looked for in vain.
-
-    Raises:
-        NameConflictError: it does.
-    """
+    """Raise NameConflictError for a refusal by what has the name and was looked for in vain."""
     name = resource.name(ctx)
     if name is not None and is_conflict(error, resource):
         raise NameConflictError(

@@ -161,11 +161,9 @@ class ApiResource(Resource):
         return [item for item in found if item["path"] == self._path(ctx)]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
+        api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_resource
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_resource(
-                restApiId=ctx.fact("rest_api"), resourceId=record["id"], embed=["methods"]
-            ),
-            GONE,
+            lambda: get(restApiId=api, resourceId=record["id"], embed=["methods"]), GONE
         )
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -224,11 +222,9 @@ class Authorizer(Resource):
         return bool(re.fullmatch(rf"{re.escape(ctx.name_with_id)}(-\d+)?", live["name"]))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
+        api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_authorizer
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_authorizer(
-                restApiId=ctx.fact("rest_api"), authorizerId=record["id"]
-            ),
-            GONE,
+            lambda: get(restApiId=api, authorizerId=record["id"]), GONE
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
