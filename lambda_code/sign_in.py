@@ -90,15 +90,12 @@ http: URLLib3Session = make_session(
     timeout=(CONNECT_SECONDS, READ_SECONDS),
     verify=os.environ.get("AWS_CA_BUNDLE") or True,
     proxies=get_environ_proxies(ENDPOINT),
-    # A request's head and body are sent apart. The body shall not wait until the head is
-    # acknowledged, up to 40 ms (Nagle's algorithm).
+    # Nagle's algorithm holds a request's body back until its head is acknowledged, up to 40 ms.
     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
 )
-# When the last answer came, by the clock on the wall: the monotonic one may stand still while the
-# process is frozen. Empty: no connection is kept.
+# When the last answer came. The monotonic clock may stand still while the process is frozen.
 answered: dict[str, float] = {}
-# The app client's secret is read from Cognito when first needed, and kept while the process lives.
-# In the environment, everyone who may look at the function could read it.
+# The app client's secret: in the environment, everyone who may look at the function could read it.
 kept_secret: dict[str, str] = {}
 
 MESSAGES = {
@@ -129,9 +126,9 @@ MESSAGES = {
     "internal_error": "The sign-in failed for an unexpected reason",
 }
 
-# The error's name, a pattern of words in its message, our code: the first line that fits counts, ""
-# always fits. Every error that AWS's description names for our four calls stands here.
-# AWS's messages stay here: they may hold the ids of pools, clients, functions and roles.
+# The error's name, a pattern in its message, our code: the first line that fits counts. Every error
+# that AWS's description names for our four calls stands here. AWS's messages go no further: they
+# may hold the ids of pools, clients, functions and roles.
 REFUSALS = (
     ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
     ("NotAuthorizedException", "User is disabled", "user_disabled"),
@@ -178,8 +175,7 @@ REFUSALS = (
     ("UnrecognizedClientException", "", "access_denied"),
     ("ExpiredTokenException", "", "access_denied"),
     ("InternalErrorException", "", "unavailable"),
-    # The pool, its app client or what sends its messages is not set up for this. The log names the
-    # error; whoever signs in can do nothing about it.
+    # The pool, its app client or what sends its messages is not set up for this.
     ("CodeDeliveryFailureException", "", "internal_error"),
     ("FeatureUnavailableInTierException", "", "internal_error"),
     ("InvalidEmailRoleAccessPolicyException", "", "internal_error"),
@@ -366,8 +362,7 @@ def secret_hash(login: Login) -> str:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
         client = ask(login, "DescribeUserPoolClient", ids)["UserPoolClient"]
         if "ClientSecret" not in client:
-            # A ClientSecretArn stands there instead: it was moved to AWS Secrets Manager, which
-            # this function has no right to read.
+            # It was moved to AWS Secrets Manager, which this function has no right to read.
             raise SignInError("client_secret_unreadable")
         kept_secret[CLIENT_ID] = client["ClientSecret"]
     secret, text = kept_secret[CLIENT_ID], login.username + CLIENT_ID
@@ -434,8 +429,7 @@ def success(
     if "ChallengeName" in answer:
         raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
     tokens = answer["AuthenticationResult"]
-    # The middle part of the ID token says who it is for. The signature needs no check here: the
-    # token has come from Cognito itself, just now.
+    # The signature needs no check here: the token has come from Cognito itself, just now.
     claims = tokens["IdToken"].split(".")[1]
     user_id = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
     return {
@@ -499,8 +493,7 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
         if just_made and refused.code == "wrong_credentials":
             return sign_in(login, is_new=False)
         if just_made and refused.code in TRIGGER_FAULTS:
-            # A trigger that comes after the user was made, as PostConfirmation: this very sign-up
-            # made the user.
+            # A trigger that comes after the user was made, as PostConfirmation.
             raise
         raise SignInError("wrong_credentials") from None
     return sign_in(login, is_new=True)

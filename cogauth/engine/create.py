@@ -90,7 +90,6 @@ def create(
 def _of_the_name(
     ctx: Context, resource: Resource, former: str | None, error: Exception
 ) -> list[Live]:
-    """Return what has the name that AWS says exists, if that is the error."""
     if not is_conflict(error, resource):
         return []
     try:

@@ -238,7 +238,6 @@ class _Down:
         )
 
     def _drop(self, resource: Resource) -> list[Entry]:
-        """Drop the records of a resource and of its parts; return the latter."""
         parts = journal.forget_parts(self.ctx, resource)
         entries = [_entry(part, record["id"]) for part, record in parts if "id" in record]
         journal.forget(self.ctx, resource.key)

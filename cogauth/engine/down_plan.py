@@ -158,7 +158,6 @@ def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
 
 
 def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger]]:
-    """Return what of a kind is recorded, and what has the stack's name and tag."""
     record, name = ctx.state.record(resource.key), resource.name(ctx)
     known = (record or {}).get("id", "")
     doomed: list[Doomed] = []

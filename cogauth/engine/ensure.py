@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cogauth.aws.transient import KNOWN_WITHIN_S
 from cogauth.aws.waiting import TimedOutError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cogauth.engine.reporting import Reporter
     from cogauth.record.records import Record
     from cogauth.steps.base import Change, Resource
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -98,9 +100,9 @@ class Ensure:
     def _tell(self, what: str) -> None:
         self.shared.reporter.change(self.resource.step, f"{self.words}: {what}")
 
-    def _write(self, call: Callable[[], object]) -> None:
+    def _write(self, call: Callable[[], T]) -> T:
         with self.turn:
-            patiently(self.ctx, call, self.resource)
+            return patiently(self.ctx, call, self.resource)
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
         """Return the resource if it exists: the recorded one, or one that a crash left."""
@@ -196,7 +198,6 @@ class Ensure:
             )
 
     def _remove(self, record: Record) -> None:
-        """Delete what the settings don't ask for any more."""
         ctx, resource = self.ctx, self.resource
         if record["status"] == records.CREATING:
             # A create whose caller is gone may still land: not after it was deleted.
@@ -215,14 +216,9 @@ class Ensure:
         return bool(gone)
 
     def _delete(self, surplus: list[Live]) -> list[Live]:
-        """Delete what isn't in use; return what went."""
         ctx, resource = self.ctx, self.resource
-        gone: list[Live] = []
-        for live in surplus:
-            with self.turn:
-                call = partial(resource.delete, ctx, resource.facts(ctx, live))
-                gone += [live] if patiently(ctx, call, resource) else []
-        return gone
+        delete = partial(resource.delete, ctx)
+        return [one for one in surplus if self._write(partial(delete, resource.facts(ctx, one)))]
 
     def _change(self, changes: list[Change], *, new: bool) -> None:
         """Make the changes; recreate it if AWS doesn't keep one, unless it is new."""
@@ -245,7 +241,6 @@ class Ensure:
             raise self._not_kept()
 
     def _is_kept(self, live: Live) -> bool:
-        """Return whether it lets those call whom the stack wants."""
         return not any(change.guards for change in self.resource.changes(self.ctx, live))
 
     def _check_kept(self) -> None:

@@ -82,10 +82,7 @@ def forget(ctx: Context, key: str) -> None:
 
 
 def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]]:
-    """Drop the records of all that is deleted together with a resource, and return them.
-
-    The parent's record stays: after a crash it is still known.
-    """
+    """Drop the records of all that is deleted together with a resource, and return them."""
     parts = []
     for resource in reversed(RESOURCES.values()):
         record = ctx.state.record(resource.key)

@@ -28,14 +28,6 @@ if TYPE_CHECKING:
     from cogauth.steps.base import Resource
 
 
-def stack_ids(ctx: Context) -> list[str]:
-    """Return the ids of all stacks in the account that have the stack's name."""
-    named = [one.tags for one in survey(ctx) if one.tags.get("cogauth:stack") == ctx.stack]
-    found = {tags.get("cogauth:stack-id", "") for tags in named}
-    # Anybody may write a tag: what is no id is nobody's.
-    return sorted(one for one in found if re.fullmatch(forms.UUID, one))
-
-
 def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = ()) -> list[str]:
     """Fill the stack's state from the account; nothing is changed there, nor written to disk.
 
@@ -51,7 +43,10 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
         CogauthError: there is no such stack, or more than one; or several pools or APIs of it.
         UsageError: nothing of the stack has an id that is to be taken.
     """
-    found = stack_ids(ctx)
+    named = [one.tags for one in survey(ctx) if one.tags.get("cogauth:stack") == ctx.stack]
+    # Anybody may write a tag: what is no id is nobody's.
+    ids = {tags.get("cogauth:stack-id", "") for tags in named}
+    found = sorted(one for one in ids if re.fullmatch(forms.UUID, one))
     if stack_id is not None:
         found = [one for one in found if one == stack_id]
     if not found:

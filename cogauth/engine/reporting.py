@@ -97,7 +97,6 @@ class Steps:
             self.reporter.end(result)
 
     def _tell_needed(self, step: Step, key: str) -> None:
-        """Say which other step's resource a step waits for, if it does."""
         own = {resource.key for resource in step.resources}
         for need in self.concerned[key].depends_on:
             if need in self.concerned and need not in own and need not in self._actions:

@@ -52,8 +52,6 @@ class _Up:
             for key, resource in RESOURCES.items()
             if resource.wanted(ctx) or ctx.state.record(key) is not None
         }
-        # Two writes at once to one REST API are refused, and so with a function, a role or a pool:
-        # those to one of them and to what is inside of it take turns.
         turns = {resource.root_key: Lock() for resource in self.concerned.values()}
         self.shared = Run(reporter, turns)
         self.steps = Steps(ctx, reporter, self.concerned)
@@ -149,7 +147,6 @@ class _Up:
             raise
 
     def _at(self, step: Step) -> Context:
-        """Return the context with a waiter that says which step waits."""
 
         def report(reason: str, seconds_left: float) -> None:
             self.reporter.waiting(step, reason, seconds_left)

@@ -227,7 +227,6 @@ def head(path: Path, size: int) -> bytes:
 
 
 def _half(path: Path) -> str:
-    """Return how the names of new files begin that are to take another's place."""
     return f"{beside(path, 'new').name}-"
 
 

@@ -98,7 +98,6 @@ def _try(path: Path) -> int | None:
 
 
 def _is_at(file: int, path: Path) -> bool:
-    """Say whether an open file is the one that has this name now."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file), path.lstat())
     return False

@@ -44,33 +44,29 @@ class Authorization(TypedDict):
 
 
 class AttachedMethod(TypedDict):
-    """A method that was put behind the stack's user pool, in whoever's API.
-
-    ``former`` is what it had before, to be given back. ``ours`` is what it was given: the last is
-    wanted, and one before it may still stand after a crash. ``resource_id`` is of its path at that
-    time: one that is deleted and made again has another, and is the same to whoever calls it.
-    """
+    """A method that was put behind the stack's user pool, in whoever's API."""
 
     status: str
+    # Of its path at that time: one that was recreated has another id.
     resource_id: str
+    # What it had before, to be given back.
     former: Authorization
+    # What it was given: the last is wanted; one before it may still be there after a crash.
     ours: list[Authorization]
 
 
 class Attachment(TypedDict):
-    """What the stack did in a REST API.
-
-    ``found`` is each stage's deployment before anything was touched; ``stages`` are those that are
-    deployed to, and ``outdated`` those of them that lack what was changed.
-    ``authorizer`` is the record of ours there, with the ARN of its ``pool``; ``methods`` are by
-    their name, as ``GET /orders``.
-    """
+    """What the stack did in a REST API."""
 
     name: str
+    # Those that are deployed to, and those of them that lack what was changed.
     stages: list[str]
     outdated: list[str]
+    # Each stage's deployment before anything was touched.
     found: dict[str, str]
+    # The record of ours there, with the ARN of its ``pool``.
     authorizer: Record
+    # By their name, as ``GET /orders``.
     methods: dict[str, AttachedMethod]
 
 

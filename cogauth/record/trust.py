@@ -98,7 +98,6 @@ def check_place(path: Path) -> None:
 
 
 def _check_folder(folder: Path, found: os.stat_result) -> None:
-    """Check the folder that files of ours lie in."""
     own = "Give a file in a folder of your own with --state FILE; or "
     if found.st_uid not in _owners():
         remedy = f"run this as that user; or, if you know what is in it: {_chown(folder)}"

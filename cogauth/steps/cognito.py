@@ -197,7 +197,6 @@ class UserPoolClient(Resource):
         )["UserPoolClient"]
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Look through the pool's clients for the name that carries the stack-id."""
         named = [
             client["ClientId"]
             for client in _clients(ctx, ctx.fact("user_pool"))
@@ -292,7 +291,6 @@ class PreSignUpTrigger(Resource):
         return config if config.get("PreSignUp") else None
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Keep the function's ARN; the trigger has no id but the pool's."""
         return {"id": ctx.fact("user_pool"), "arn": live["PreSignUp"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:

@@ -69,7 +69,6 @@ class PreflightAnswer(Integration):
         self.method = method
 
     def responses(self) -> dict[str, dict[str, Any]]:
-        """The headers that are the same for every origin."""
         headers = self.method.fixed_headers.items()
         parameters = {cors.parameter(name): f"'{value}'" for name, value in headers}
         return {"200": {"responseParameters": parameters}}
@@ -109,7 +108,7 @@ class GatewayResponse(Resource):
             key: standing[key] for key in ("statusCode", "responseTemplates") if standing.get(key)
         }
         return ctx.aws.apigateway.put_gateway_response(
-            **self._place(ctx), **kept, responseParameters=headers
+            **self._place(ctx), **kept, responseParameters=self._others(standing) | headers
         )
 
     def _others(self, standing: Live) -> dict[str, str]:
@@ -117,8 +116,7 @@ class GatewayResponse(Resource):
         return {name: value for name, value in headers.items() if name != ORIGIN_HEADER}
 
     def create(self, ctx: Context) -> Live:
-        standing, origin = self._standing(ctx), self._origin(ctx)
-        return self._put(ctx, standing, {**self._others(standing), ORIGIN_HEADER: origin})
+        return self._put(ctx, self._standing(ctx), {ORIGIN_HEADER: self._origin(ctx)})
 
     def _origin(self, ctx: Context) -> str:
         return f"'{cors.fixed_origin(ctx.state.settings.cors_origins)}'"
@@ -143,7 +141,7 @@ class GatewayResponse(Resource):
         status = standing.get("statusCode") or DEFAULT_STATUS.get(self.type)
         templates = standing.get("responseTemplates") or DEFAULT_TEMPLATES
         if others or (status, templates) != (DEFAULT_STATUS.get(self.type), DEFAULT_TEMPLATES):
-            return bool(self._put(ctx, standing, others))
+            return bool(self._put(ctx, standing, {}))
         return deleted(lambda: ctx.aws.apigateway.delete_gateway_response(**self._place(ctx)), GONE)
 
 

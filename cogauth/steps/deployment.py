@@ -43,7 +43,6 @@ class Deployment(Resource):
         )
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Look through the API's deployments for ours, the superseded ones included."""
         found = rest_apis.deployments(ctx, ctx.fact("rest_api"))
         return [one for one in found if self.is_named(ctx, one)]
 

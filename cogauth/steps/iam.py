@@ -197,7 +197,6 @@ class PowerUserAttachment(Resource):
         return {"id": live["PolicyArn"], "role": SIGN_IN.role_name(ctx)}
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Detach the policy: ``--power-user`` was taken back."""
         role, arn = SIGN_IN.role_name(ctx), _power_user_arn(ctx)
         detach = ctx.aws.iam.detach_role_policy
         return deleted(lambda: detach(RoleName=role, PolicyArn=arn), GONE)

@@ -28,26 +28,20 @@ LOG_RETENTION_DAYS = 30
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """What tells one function from the other.
+    """What tells one function and its role from the other.
 
-    Attributes:
-        key: of its record in the state file.
-        suffix: of its name, behind the stack's.
-        module: in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
-        role: the key of the role that it runs as.
-        role_suffix: of the role's name, behind the stack's.
-        environment: its variables. None is a secret: anyone who may read the function's
-            configuration reads them.
-        depends_on: the resources whose facts its variables are.
-        signs_in: whether its role may sign users in.
+    The role has a key, too. Each suffix is of a name, behind the stack's.
     """
 
     key: str
     suffix: str
+    # In ``lambda_code/``, without ``.py``; its handler is called ``handler``.
     module: str
     role: str
     role_suffix: str
+    # None is a secret: anyone who may read the function's configuration reads them.
     environment: Callable[[Context], dict[str, str]]
+    # The resources whose facts the environment has.
     depends_on: tuple[str, ...] = ()
     signs_in: bool = False
 

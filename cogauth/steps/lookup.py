@@ -109,8 +109,7 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
     """Return what is to be waited for when a call for a resource is refused, or None.
 
     Besides transient errors: that there is no such thing, as long as the resource or one of its
-    prerequisites is so new that not all of AWS may know it. About anything else, as a policy of
-    AWS's own, that is an error.
+    prerequisites is so new that not all of AWS may know it.
     """
     if wait := passing(error):
         return wait

@@ -96,7 +96,6 @@ class Method(Resource):
     statuses: tuple[str, ...] = ("200",)
 
     def place(self, ctx: Context) -> dict[str, Any]:
-        """Return by what API Gateway finds the method."""
         return {
             "restApiId": ctx.fact("rest_api"),
             "resourceId": ctx.fact(self.resource),
@@ -117,11 +116,9 @@ class Method(Resource):
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Name the method by its HTTP method and path: it has no id of its own."""
         return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare who may call it, and the statuses with their headers."""
         api, place = ctx.aws.apigateway, self.place(ctx)
         # One that 'attach' put behind an authorizer of its own keeps that.
         name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"

@@ -72,7 +72,6 @@ def conflict_error(resource: Resource, name: str, tags: dict[str, str]) -> NameC
 
 
 def _part_error(ctx: Context, resource: Resource, live: Live) -> NameConflictError:
-    """Return the error that names what somebody else has in something that is the stack's."""
     outer, facts = RESOURCES[resource.root_key], resource.facts(ctx, live)
     return NameConflictError(
         f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "

@@ -58,7 +58,6 @@ class RestApi(Resource):
         return api_arn(ctx, "")
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the sign-in's path, and the stage that is ours."""
         posts = {
             resource["path"]: resource["resourceMethods"]["POST"]
             for resource in rest_apis.resources(ctx, live["id"])
@@ -78,7 +77,6 @@ class RestApi(Resource):
         return dict(live.get("tags", {}))
 
     def untouched(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has its name still, and neither a stage nor a method."""
         return (
             live["name"] == ctx.stack
             and not rest_apis.stages(ctx, live["id"])
@@ -169,9 +167,8 @@ class ApiResource(Resource):
     def is_named(self, ctx: Context, live: Live) -> bool:
         """Say whether it is the path that the stack asks for, and holds nobody else's sign-in.
 
-        The sign-in's path is the state file's to say. Its POST may be answered by the stack's
-        function, or by nothing yet; if somebody changed that, the function's policy still says
-        which path may call it.
+        If somebody changed what answers its POST, the function's policy still says which path may
+        call it.
         """
         if live["path"] != self._path(ctx):
             return False
@@ -218,7 +215,6 @@ class Authorizer(Resource):
         return [one for one in rest_apis.authorizers(ctx, api) if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether its name carries the stack-id, with a number or without."""
         return bool(re.fullmatch(rf"{re.escape(ctx.name_with_id)}(-\d+)?", live["name"]))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
