@@ -30,18 +30,14 @@ def create(
 ) -> tuple[Live, str]:
     """Create a resource, again while AWS refuses it with a transient error.
 
-    Args:
-        ctx: the stack.
-        resource: the resource.
-        turn: held meanwhile: AWS refuses two writes at once to one parent.
-        former: the version of the one that was deleted for it.
+    ``turn`` is held meanwhile: AWS refuses two writes at once to one parent. ``former`` is the
+    version of the one that was deleted for it.
 
     Returns:
         The resource, and whether it was created, or adopted after an answer was lost.
 
     Raises:
         NameConflictError: something that isn't the stack's has its name.
-        AWS_ERRORS: AWS refuses it.
         KeyboardInterrupt: the stop event was set; the journal says what may exist.
     """
     with turn:

@@ -291,8 +291,7 @@ class _Down:
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.
 
-        What has no record may stand all the same: a create that landed late, or a log group that
-        a function's last lines brought back. And AWS's lists lag.
+        A create may have landed late, or a function's last lines brought its log group back.
         """
 
         def look() -> bool | None:

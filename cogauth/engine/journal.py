@@ -1,9 +1,8 @@
 """The journal: what is on disk before and after each call that creates or deletes.
 
-The journal is the state file. A resource's record says ``creating`` before its creating call,
-``created`` with its id after it, ``deleting`` before ``down`` deletes it, and is gone after that.
-``outdated`` is a resource that exists and must be recreated. So whatever a crash interrupts, the
-next run knows what may exist.
+A resource's record in the state file says ``creating`` before its creating call, ``created`` with
+its id after it, ``deleting`` before ``down`` deletes it, and is gone after that. ``outdated`` is a
+resource that exists and must be recreated. So after a crash the next run knows what may exist.
 """
 
 from __future__ import annotations

@@ -132,8 +132,7 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
 def _recover_attachments(ctx: Context) -> None:
     """Note the APIs that hold an authorizer of ours: what their methods had before is lost.
 
-    'down' deletes such an authorizer, which AWS refuses as long as a method refers to it; and then
-    it deletes nothing.
+    As long as a method refers to one, AWS refuses to delete it, and 'down' deletes nothing.
     """
     pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
     for api in rest_apis.all_apis(ctx):

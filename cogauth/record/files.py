@@ -1,8 +1,7 @@
 """cogauth's own files, in folders that others may have filled: a clone, a shared folder, a home.
 
 A name proves nothing there. What is opened is a regular file of this user with one name, never a
-link; what is deleted has a name that only cogauth gives. Whatever lies beside a state file has the
-state file's own name in its name, so that it is no other tool's: ``.shop.json.cogauth-lock``.
+link; what is deleted has a name that only cogauth gives, as ``.shop.json.cogauth-lock``.
 """
 
 from __future__ import annotations
@@ -84,9 +83,7 @@ def make_folder(path: Path) -> list[Path]:
 def open_own(path: Path, flags: int) -> int:
     """Open a file of ours and return its descriptor; it is made with mode 0600 if ``flags`` say so.
 
-    Args:
-        path: the file.
-        flags: of ``os.open``. Truncate later: first it must be known whose file it is.
+    Don't truncate it by ``flags``: first it must be known whose file it is.
 
     Raises:
         CogauthError: it is a link, no regular file, another user's, or has a second name.

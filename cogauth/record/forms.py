@@ -122,11 +122,7 @@ def check_showable(data: Any, where: str = "") -> None:
 def check_text(where: str, value: Any, form: str, **known: str) -> str:
     """Return a text that has the form, a regular expression, or raise ValueError.
 
-    Args:
-        where: what it is in the file, for the error.
-        value: anything.
-        form: as in FACTS.
-        known: what stands in it in angle brackets.
+    ``known`` is what stands in it in angle brackets.
     """
     for name, text in known.items():
         form = form.replace(f"<{name}>", re.escape(text))
@@ -137,16 +133,10 @@ def check_text(where: str, value: Any, form: str, **known: str) -> str:
 
 
 def check(where: str, value: Any, form: Any) -> None:
-    """See that a value has a form, which is written as the value itself would be.
+    """Raise ValueError if a value hasn't a form.
 
-    Args:
-        where: what it is in the file, for the error.
-        value: anything.
-        form: of a text a regular expression; of a list the one form of its items; of an object the
-            form of each field, all of which it must have; ``bool``; or a tuple of a form and None.
-
-    Raises:
-        ValueError: it has another form.
+    That is a regular expression, or ``bool``; a list of its items' form; an object of all its
+    fields' forms; or a tuple of a form and None, for either.
     """
     if isinstance(form, dict):
         for name in check_fields(where, value, set(form), set()):

@@ -40,11 +40,7 @@ def is_trusted(path: Path) -> bool:
 
 
 def read_input(path: Path, limit: int) -> bytes:
-    """Return what a file holds that only this user, or root, may have written.
-
-    Args:
-        path: the file; not a link.
-        limit: no more bytes than this are read.
+    """Return a file's first ``limit`` bytes; only this user, or root, may have written it.
 
     Raises:
         CogauthError: others may have written it, or may put another file or folder in its place.
@@ -113,8 +109,7 @@ def _check_way(folder: Path) -> None:
     """Check each folder above: who may write to one can put another folder in the place of ours.
 
     As sshd does (StrictModes): each belongs to this user or to root. Root itself also works in
-    other users' folders, as in a container where the checkout is another's: what root starts there
-    is in that user's hands anyway.
+    other users' folders, as in a container where the checkout is another's.
     """
     pending, seen = [folder.absolute()], {folder.absolute()}
     while pending:

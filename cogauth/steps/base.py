@@ -108,12 +108,7 @@ class Resource(ABC):
         """Call the one creating operation; all else that it needs is a change."""
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Return all that might be it: by name, or by its place in a parent that is ours.
-
-        Args:
-            ctx: the stack.
-            known: an id that needn't be looked up.
-        """
+        """Return all that might be it, by name or parent; the one of a known id may be left out."""
         live = self.read(ctx, {})
         return [] if live is None else [live]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
-from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.aws.answers import Live, deleted
 from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.methods import Integration, Method
-from cogauth.steps.rest_api import JSON
+from cogauth.steps.rest_api import JSON, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +77,8 @@ class PreflightAnswer(Integration):
 class GatewayResponse(Resource):
     """The gateway's own answer of one kind, as the guard's 401: a page may read it, too.
 
-    Only a header is set: a status, or another body, would be given to all answers of its kind. Its
-    value can be a fixed one or the request's own Origin, which would let in any page; so with
-    several origins there is none.
-
+    Only a header is set. Its value can be a fixed one or the request's own Origin, which would let
+    in any page; so with several origins there is none.
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
     """
 
@@ -99,8 +97,8 @@ class GatewayResponse(Resource):
 
     def _standing(self, ctx: Context) -> dict[str, Any]:
         """Return it as somebody set it; empty as long as it is API Gateway's own, or inherited."""
-        live = or_none(lambda: ctx.aws.apigateway.get_gateway_response(**self._place(ctx)), GONE)
-        return {} if live is None or live.get("defaultResponse") else live
+        live = present(ctx.aws.apigateway.get_gateway_response, **self._place(ctx))
+        return {} if live is None or live.get("defaultResponse") else dict(live)
 
     def _put(self, ctx: Context, standing: Live, headers: dict[str, str]) -> Live:
         """Set the headers; what somebody else set beside them stays."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.aws.answers import Live, deleted
 from cogauth.gateway import rest_apis
 from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Recreate, Resource
-from cogauth.steps.rest_api import api_arn
+from cogauth.steps.rest_api import api_arn, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,7 @@ class Deployment(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_deployment
-        return or_none(  # type: ignore[no-any-return]
-            lambda: get(restApiId=api, deploymentId=record["id"]), GONE
-        )
+        return present(get, restApiId=api, deploymentId=record["id"])
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["id"]}
@@ -88,9 +86,7 @@ class Stage(Resource):
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_stage(**self._place(ctx)), GONE
-        )
+        return present(ctx.aws.apigateway.get_stage, **self._place(ctx))
 
     def facts(self, ctx: Context, live: Live) -> Record:
         arn = f"{api_arn(ctx, ctx.fact('rest_api'))}/stages/{live['stageName']}"

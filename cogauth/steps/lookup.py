@@ -96,10 +96,7 @@ def is_complete(ctx: Context) -> bool:
 def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
     """Make a call, again while AWS refuses it with a transient error, which took no effect.
 
-    Args:
-        ctx: the stack.
-        call: the call.
-        about: the resource that it is made for, if what that needs may not be known everywhere.
+    ``about`` is the resource that it is made for, if what that needs may not be known everywhere.
     """
     passes = passing if about is None else partial(passing_of, ctx, about)
     return ctx.waiter.retry(call, passing=passes, timeout_s=PASSES_WITHIN_S)

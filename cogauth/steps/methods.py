@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
-from cogauth.aws.answers import Live, differing, or_none
-from cogauth.gateway.rest_apis import GONE
+from cogauth.aws.answers import Live, differing
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.rest_api import JSON, Authorizer
+from cogauth.steps.rest_api import JSON, Authorizer, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,9 +110,7 @@ class Method(Resource):
         return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_method(**self.place(ctx)), GONE
-        )
+        return present(ctx.aws.apigateway.get_method, **self.place(ctx))
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
@@ -182,9 +179,7 @@ class Integration(Resource):
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_integration(**self.method.place(ctx)), GONE
-        )
+        return present(ctx.aws.apigateway.get_integration, **self.method.place(ctx))
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": ctx.fact(self.method.key)}

@@ -17,12 +17,18 @@ from cogauth.steps.base import Change, NotKeptError, Recreate, Resource
 from cogauth.steps.lambda_ import SIGN_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cogauth.context import Context
     from cogauth.record.records import Record
 
 JSON = "application/json"
+
+
+def present(get: Callable[..., Any], **place: Any) -> Live | None:
+    """Return what is at a place in API Gateway, or None."""
+    found: Live | None = or_none(lambda: get(**place), GONE)
+    return found
 
 
 class RestApi(Resource):
@@ -46,9 +52,7 @@ class RestApi(Resource):
         return [api for api in rest_apis.all_apis(ctx) if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.apigateway.get_rest_api(restApiId=record["id"]), GONE
-        )
+        return present(ctx.aws.apigateway.get_rest_api, restApiId=record["id"])
 
     def facts(self, ctx: Context, live: Live) -> Record:
         arn, root = api_arn(ctx, live["id"]), live["rootResourceId"]
@@ -160,9 +164,7 @@ class ApiResource(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_resource
-        return or_none(  # type: ignore[no-any-return]
-            lambda: get(restApiId=api, resourceId=record["id"], embed=["methods"]), GONE
-        )
+        return present(get, restApiId=api, resourceId=record["id"], embed=["methods"])
 
     def is_named(self, ctx: Context, live: Live) -> bool:
         """Say whether it is the path that the stack asks for, and holds nobody else's sign-in.
@@ -219,9 +221,7 @@ class Authorizer(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_authorizer
-        return or_none(  # type: ignore[no-any-return]
-            lambda: get(restApiId=api, authorizerId=record["id"]), GONE
-        )
+        return present(get, restApiId=api, authorizerId=record["id"])
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["id"], "name": live["name"]}
