@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 CREATING = "creating"
 CREATED = "created"
-# Created, and to be made anew: a deployment after which the API was changed.
+# Created, and to be recreated: a deployment after which the API was changed.
 OUTDATED = "outdated"
 # Its deletion began; it may stand or be gone.
 DELETING = "deleting"
