@@ -1,6 +1,8 @@
 """The fixtures of all tests; what else they share stands in support/."""
 
+import contextlib
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from moto import mock_aws
 
 from cogauth.aws.clients import Aws
 from support import moto_gaps
-from support.account import Account, add_managed_policy, aws_with_clients
+from support.account import Account, Accounts, add_managed_policy, aws_with_clients
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import someones_local_aws
 from support.names import REGION
@@ -110,6 +112,25 @@ def account(moto_aws: None, clients: Callable[[str], Aws], tmp_path: Path) -> Ac
     """An empty account in a region of the partition aws."""
     del moto_aws
     return Account(clients(REGION), tmp_path / "stacks")
+
+
+@pytest.fixture
+def accounts(
+    whole_moto: None,
+    no_credentials: pytest.MonkeyPatch,
+    clients: Callable[[str], Aws],
+    tmp_path: Path,
+) -> Accounts:
+    """Return what gives an empty account, as often as it is asked."""
+    del whole_moto, no_credentials
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def empty() -> Iterator[Account]:
+        with mock_aws():
+            yield Account(clients(REGION), tmp_path / str(next(numbers)))
+
+    return empty
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from cogauth.errors import CogauthError, NameConflictError, UsageError
 from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
-from support.faults import StoppedError
+from support.faults import StoppedError, stopped
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -28,7 +28,6 @@ from support.stacks import (
     delete_pool,
     fact,
     standing,
-    stopped_down,
 )
 
 KMS = (
@@ -514,7 +513,8 @@ def test_what_this_stack_itself_was_deleting_is_made_anew_without_a_question(
 ) -> None:
     account.up()
     former = fact(account, "user_pool")
-    stopped_down(account, "DeleteUserPool", lands=True)
+    with stopped(account, "DeleteUserPool", lands=True):
+        account.down()
     record = account.state().record("user_pool")
     assert record is not None
     assert record["status"] == "deleting"
@@ -536,7 +536,8 @@ def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Accou
     cognito = account.client("cognito-idp")
     cognito.admin_create_user(UserPoolId=pool, Username="ann")
     begun = account.time.now
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     account.up()
     # It may still land until the settling time is over, of which some really passes by itself.
     assert 5 <= account.time.now - begun <= 16
@@ -565,7 +566,8 @@ class Landing(Silent):
 def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
     account.up()
     account.grow_old()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     pool = fact(account, "user_pool")
     landing = Landing(account, pool)
     engine.up(account.context(), landing)
@@ -577,7 +579,8 @@ def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
 def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) -> None:
     """Its role may have been: another one of the same name."""
     account.up()
-    stopped_down(account, "DeleteFunction", lands=False)
+    with stopped(account, "DeleteFunction"):
+        account.down()
     actions = account.up()
     assert "created" in {actions["sign_in_function"], actions["auto_confirm_function"]}
     assert standing(account) == STACK
@@ -586,7 +589,8 @@ def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) ->
 
 def test_a_name_that_somebody_took_after_a_deletion_began_is_theirs(account: Account) -> None:
     account.up()
-    stopped_down(account, "DeleteRole", lands=True)
+    with stopped(account, "DeleteRole", lands=True):
+        account.down()
     iam = account.client("iam")
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     with pytest.raises(NameConflictError, match="no cogauth tag"):
@@ -614,7 +618,8 @@ def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
     account: Account, key: str, operation: str, status: str
 ) -> None:
     account.up()
-    stopped_down(account, operation, lands=False)
+    with stopped(account, operation):
+        account.down()
     account.grow_old()
     with account.calls.watched(always(operation, 403, "AccessDeniedException")):
         assert account.down().problems
@@ -627,7 +632,8 @@ def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
 
 def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Account) -> None:
     account.up()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     before = account.state().record("user_pool")
     with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
         assert account.down().problems
@@ -636,7 +642,8 @@ def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Accou
 
 def test_whose_users_were_not_deleted_is_asked_about_when_they_are_gone(account: Account) -> None:
     account.up()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     account.grow_old()
     with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
         assert account.down().problems

@@ -14,7 +14,7 @@ from cogauth.record.records import CREATED, CREATING
 from cogauth.steps import RESOURCES, STEPS
 from support.account import Account
 from support.calls import Call, refusal
-from support.faults import StoppedError
+from support.faults import StoppedError, stopped
 from support.stacks import (
     AUTO_CONFIRM,
     AUTO_CONFIRM_LOGS,
@@ -266,12 +266,7 @@ def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
     del managed_policies
     if standing_before:
         account.up()
-
-    def stop(call: Call) -> None:
-        if call.operation == "AttachRolePolicy":
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+    with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in standing(account)
     result = account.down()
@@ -284,12 +279,7 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
 ) -> None:
     del managed_policies
     account.up()
-
-    def stop(call: Call) -> None:
-        if call.operation == "AttachRolePolicy":
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+    with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in standing(account)
     account.up(power_user=False)
@@ -1156,12 +1146,7 @@ def test_what_an_interrupted_create_may_have_left_is_not_mistaken_for_theirs(
     cognito, api = account.client("cognito-idp"), account.client("apigateway")
     their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
     their_api = api.create_rest_api(name="shop")["id"]
-
-    def stop_before(call: Call) -> None:
-        if call.operation in {"CreateUserPool", "CreateRestApi"}:
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(stop_before):
+    with stopped(account, "CreateUserPool", "CreateRestApi"):
         account.up()
     if ending == "down":
         account.down()

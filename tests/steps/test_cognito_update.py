@@ -20,7 +20,7 @@ from cogauth.settings import Settings
 from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
 from support.account import Account
 from support.calls import Call, refusal
-from support.stacks import stopped_down
+from support.faults import stopped
 
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",
@@ -633,7 +633,8 @@ def test_without_a_terminal_the_refusal_says_what_does_not_work_until_then(
 def test_a_pool_that_outlived_its_deletion_is_asked_about_with_all_in_it(account: Account) -> None:
     account.up()
     account.grow_old()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     with secret_in_secrets_manager(account) as taken_back:
         with account.calls.watched() as calls, pytest.raises(CogauthError, match="can sign in"):
             account.up()

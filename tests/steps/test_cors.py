@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import cors, engine
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import UsageError
 from cogauth.record.records import CREATED, CREATING
 from cogauth.settings import Settings
 from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_template
 from support.account import Account, Silent
 from support.calls import Call, refusal
-from support.faults import FAULTS, StoppedError
+from support.faults import FAULTS, Fault, nth, run_with_fault
 from support.stacks import STACK, UNCHANGED, fact, stage
 from support.templates import render
 from support.world import inventory
@@ -362,7 +363,7 @@ def test_down_takes_it_along(account: Account, origins: tuple[str, ...]) -> None
     assert {"OPTIONS /signin", "OPTIONS /hello"} <= deleted
 
 
-CORS_FAULTS = {
+CORS_FAULTS: dict[str, Fault] = {
     **{name: FAULTS[name] for name in ("stopped after", "stopped before", "answer lost", "denied")},
     "conflict": (lambda _: refusal(409, "ConflictException", "concurrent modification"), None),
 }
@@ -384,7 +385,11 @@ def test_after_a_fault_at_any_call_of_a_change(
     step = 1 if pytestconfig.getoption("--all-faults") else 4 * len(CORS_FAULTS)
     for number in range(2 * list(CORS_FAULTS).index(fault) % step, total, step):
         account.up(cors_origins=CHOICES[before])
-        _change_with_fault(account, CHOICES[later], number, fault)
+        change = functools.partial(account.up, cors_origins=CHOICES[later])
+        met, error = run_with_fault(account, change, CORS_FAULTS[fault], nth(number, mutating=True))
+        assert met
+        # What passes by itself is waited out.
+        assert not (error and fault == "conflict")
         # Whatever the user wants next: to go on, or to go back.
         account.up()
         assert world(account) == clean, number
@@ -392,42 +397,6 @@ def test_after_a_fault_at_any_call_of_a_change(
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
-
-
-def _change_with_fault(account: Account, origins: tuple[str, ...], number: int, fault: str) -> None:
-    before, after = CORS_FAULTS[fault]
-    met = [0]
-    hit: list[str] = []
-    frozen: list[bytes] = []
-
-    def on_before(call: Call) -> Any:
-        if frozen:
-            raise StoppedError
-        met[0] += call.mutating
-        here = call.mutating and met[0] == number + 1
-        if here:
-            hit.append(call.operation)
-            if fault.startswith("stopped"):
-                frozen.append(account.path().read_bytes())
-        current[0] = here
-        return before(call) if here and before else None
-
-    def on_after(call: Call) -> None:
-        if current[0] and after:
-            after(call)
-
-    current, told = [False], False
-    try:
-        with account.calls.watched(on_before, on_after):
-            account.up(cors_origins=origins)
-    except StoppedError:
-        # Nothing that the process would have written later is there.
-        account.path().write_bytes(frozen[0])
-    except CogauthError:
-        told = True
-    assert hit
-    # What passes by itself is waited out.
-    assert not (told and fault == "conflict")
 
 
 def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> None:

@@ -16,7 +16,7 @@ from cogauth.settings import Settings
 from support.account import RESOURCES, Account
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
-from support.faults import StoppedError, lose, stop
+from support.faults import FAULTS, StoppedError, lose, nth, run_with_fault, stop
 from support.local_aws import client
 from support.names import REGION
 from support.stacks import (
@@ -144,30 +144,12 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
 ) -> None:
     """At each of its calls that change something, or at some of them."""
     step = 1 if pytestconfig.getoption("--all-faults") else 3
-    done = number = 0
-    while done == number:
+    number, met = 0, True
+    while met:
         make_it_one_of_before(account)
-        number, done = number + step, 0
-
-        def strike(call: Call, number: int = number) -> Any:
-            nonlocal done
-            if not call.mutating:
-                return None
-            done += 1
-            if done != number:
-                return None
-            return refusal(403, "AccessDenied") if fault == "denied" else stop(call)
-
-        def strike_after(call: Call, number: int = number) -> None:
-            nonlocal done
-            done += call.mutating
-            if call.mutating and done == number:
-                (stop if fault == "stopped after" else lose)(call)
-
-        is_before = fault in {"stopped before", "denied"}
-        faults = (strike, None) if is_before else (None, strike_after)
-        with account.calls.watched(*faults), suppress(StoppedError, CogauthError):
-            account.up()
+        at = nth(number, mutating=True)
+        met = run_with_fault(account, account.up, FAULTS[fault], at)[0] is not None
+        number += step
         if then == "up":
             account.up()
             assert standing(account) == STACK
@@ -176,7 +158,6 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
         result = account.down()
         assert (result.remaining, result.problems) == ([], [])
         assert account.left() == []
-        done = min(done, number)
     assert number > 4
 
 

@@ -21,7 +21,7 @@ from support.account import Account, Silent
 from support.attached import OTHER_POOL, Orders, attach, detach, only_a_pool, ours
 from support.calls import Call, refusal
 from support.commands import in_process
-from support.faults import StoppedError
+from support.faults import stopped
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool
 from support.local_aws import client
 from support.stacks import (
@@ -233,12 +233,7 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
 def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     account: Account, operation: str, make: str, kind: str, *, landed: bool
 ) -> None:
-    def stop(call: Call) -> None:
-        if call.operation == operation:
-            raise StoppedError
-
-    before, after = (None, stop) if landed else (stop, None)
-    with pytest.raises(StoppedError), account.calls.watched(before, after):
+    with stopped(account, operation, lands=landed):
         account.up()
     if make == "pool":
         theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
@@ -532,13 +527,7 @@ def test_an_adoption_that_was_cut_off_is_gone_on_with(
     account.up()
     tagged, identifier = tags_now(account), fact(account, key)
     untag(account)
-
-    def stop(call: Call) -> None:
-        if call.operation in {"UpdateUserPool", "TagResource"}:
-            raise StoppedError
-
-    early, late = (None, stop) if after else (stop, None)
-    with pytest.raises(StoppedError), account.calls.watched(early, late):
+    with stopped(account, "UpdateUserPool", "TagResource", lands=after):
         account.up(adopt=(identifier,), confirm=lambda _question: None)
     account.up(adopt=(identifier,), confirm=lambda _question: None)
     assert tags_now(account) == tagged

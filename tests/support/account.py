@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,6 @@ from support.clock import FakeTime
 from support.world import left_in_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from cogauth.engine import DownResult, StepResult
@@ -170,6 +171,10 @@ class Account:
             since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
             record["since"] = since.isoformat()
         state.save()
+
+
+# Gives an empty account, as often as it is called.
+Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
 
 
 def add_managed_policy(region: str) -> None:
