@@ -15,6 +15,7 @@ from moto import mock_aws
 from cogauth.aws.clients import Aws
 from support import moto_gaps
 from support.account import Account, Accounts, add_managed_policy, aws_with_clients
+from support.attached import Orders, pool_and_orders
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import someones_local_aws
 from support.names import REGION
@@ -137,6 +138,12 @@ def accounts(
 def managed_policies(account: Account) -> None:
     """IAM has the managed policy that `--power-user` attaches."""
     add_managed_policy(account.region)
+
+
+@pytest.fixture
+def orders(account: Account) -> Orders:
+    """Somebody's API, beside what of a stack attaching needs."""
+    return pool_and_orders(account)
 
 
 @pytest.fixture

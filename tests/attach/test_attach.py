@@ -28,18 +28,12 @@ from support.attached import (
     only_a_pool,
     ours,
     plan,
+    pool_and_orders,
     put_jwt,
     quiet,
 )
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
-
-
-@pytest.fixture
-def orders(account: Account) -> Orders:
-    only_a_pool(account)
-    return Orders(account)
-
 
 # ---- attach
 
@@ -105,7 +99,7 @@ def test_what_each_method_had_is_on_disk_before_it_is_touched(
 
 
 def test_up_keeps_what_is_attached(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     attach(account)
     guarded = orders.methods()
@@ -131,7 +125,7 @@ def test_options_and_any_are_left_out(account: Account, orders: Orders) -> None:
 
 
 def test_the_stacks_own_api(account: Account) -> None:
-    account.up()
+    account.stands()
     rest_api = account.state().fact("rest_api", "id")
     rows = {row.name: row for row in plan(account, rest_api).rows}
     assert (rows["POST /signin"].action, rows["GET /hello"].action) == ("left out", "attach")
@@ -157,7 +151,7 @@ def test_the_stacks_own_api(account: Account) -> None:
 
 
 def test_a_pool_that_was_made_anew_is_asked_once_attached_again(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     result = attach(account)
     account.client("cognito-idp").delete_user_pool(
@@ -533,7 +527,7 @@ def test_an_api_that_is_gone(account: Account, orders: Orders) -> None:
 
 
 def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     attach(account, path="/open")
     account.path().unlink()
@@ -834,8 +828,7 @@ def world(orders: Orders, account: Account) -> Any:
 def fresh(accounts: Accounts) -> Iterator[tuple[Account, Orders]]:
     """Give an account with a stack's pool and somebody's API."""
     with accounts() as account:
-        only_a_pool(account)
-        yield account, Orders(account)
+        yield account, pool_and_orders(account)
 
 
 def check_ending(account: Account, orders: Orders, ending: str, clean: dict[str, Any]) -> None:

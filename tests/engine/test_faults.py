@@ -317,7 +317,7 @@ def test_after_a_fault_at_any_call_of_down(
     for number, address in enumerate(clean.down):
         for ending in endings(pytestconfig, number, fault):
             with accounts() as account:
-                run(account, "up")
+                account.stands()
                 run_with_fault_at(account, "down", address, fault)
                 check_ending(account, ending, clean.world, f"{fault} at {address}, {ending}")
 

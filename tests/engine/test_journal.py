@@ -95,7 +95,7 @@ def test_down_waits_for_a_create_that_may_still_land(
 def test_one_that_landed_after_another_was_made_is_deleted(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
-    account.up()
+    account.stands()
     kept = fact(account, "user_pool"), fact(account, "rest_api")
     make(account)
     assert standing(account) != STACK
@@ -109,7 +109,7 @@ def test_one_that_landed_after_another_was_made_is_deleted(
 def test_down_deletes_the_stacks_own_that_no_record_knows(
     account: Account, _operation: str, make: Callable[[Account], Any]
 ) -> None:
-    account.up()
+    account.stands()
     extra = make(account)
     result = account.down()
     assert extra in {entry["id"] for entry in result.deleted}
@@ -130,7 +130,7 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
     account: Account, kind: str
 ) -> None:
     """moto's tagging API lists neither pools nor APIs, so AWS's answer is given in its place."""
-    account.up()
+    account.stands()
     state = account.state()
     identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
     if kind == "user_pool":
@@ -211,7 +211,7 @@ def test_an_ambiguous_end_leaves_the_intent(account: Account) -> None:
 
 
 def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account: Account) -> None:
-    account.up()
+    account.stands()
     logs, back = account.client("logs"), []
 
     def come_back(call: Call) -> None:
@@ -228,7 +228,7 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
 
 
 def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
-    account.up()
+    account.stands()
     functions = account.client("lambda")
     before = functions.get_function_configuration(FunctionName="shop-signInFunction")
     iam = account.client("iam")
@@ -326,7 +326,7 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
 
 
 def test_an_interrupted_down_tells_what_could_not_be_deleted_until_then(account: Account) -> None:
-    account.up()
+    account.stands()
 
     def refuse_and_stop(call: Call) -> Any:
         if call.operation != "DeleteUserPool":

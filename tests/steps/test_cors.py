@@ -205,7 +205,7 @@ def standing_with(origins: tuple[str, ...]) -> list[str]:
 
 
 def test_without_it_nothing_of_cors_is_set(account: Account) -> None:
-    account.up()
+    account.stands()
     assert inventory(account.session) == STACK
     assert gateway_responses(account) == {}
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
@@ -279,7 +279,7 @@ def test_of_several_origins_a_template_names_one_and_the_gateway_none(account: A
 
 
 def test_the_answers_themselves_are_what_they_were(account: Account) -> None:
-    account.up()
+    account.stands()
     before = {name: answers(account, *name) for name in (("sign_in", "POST"), ("hello", "GET"))}
     account.up(cors_origins=SEVERAL)
     for name, was in before.items():
@@ -336,7 +336,7 @@ def test_changed_it_is_as_if_made_so_from_the_start(
 
 
 def test_what_is_only_taken_away_is_deployed_too(account: Account) -> None:
-    account.up()
+    account.stands()
     before, former = world(account), stage(account)["deploymentId"]
     account.client("apigateway").put_method(
         **place(account),
@@ -401,7 +401,7 @@ def test_after_a_fault_at_any_call_of_a_change(
 
 def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> None:
     """The intent is on disk, the method is not there yet: it is waited for before it is deleted."""
-    account.up()
+    account.stands()
     state = account.state()
     since = "1970-01-01T00:00:00+00:00"
     state.put("sign_in_preflight", {"status": CREATING, "since": since})
@@ -432,7 +432,7 @@ def test_a_stack_whose_responses_declare_no_header_is_mended_when_it_matters(
     account: Account,
 ) -> None:
     """API Gateway refuses a header that the method response doesn't declare."""
-    account.up()
+    account.stands()
     api, names = account.client("apigateway"), place(account)
     where = {**names, "resourceId": fact(account, "hello_resource"), "httpMethod": "GET"}
     api.delete_method_response(**where, statusCode="200")
@@ -520,7 +520,7 @@ def test_up_restores_it(account: Account, tamper: Callable[[Account], None], ste
 
 
 def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> None:
-    account.up()
+    account.stands()
     api = account.client("apigateway")
     theirs = {
         "UNAUTHORIZED": {

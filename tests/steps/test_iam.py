@@ -60,7 +60,7 @@ def logs_of(account: Account, role: str) -> list[str]:
 
 def make_it_one_of_before(account: Account) -> None:
     """Let a stack be as it was made when both functions had one role."""
-    account.up()
+    account.stands()
     iam, state = account.client("iam"), account.state()
     both = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
     for statement in both["Statement"]:
@@ -88,7 +88,7 @@ def before(account: Account) -> Account:
 
 
 def test_each_function_has_a_role_of_its_own(account: Account) -> None:
-    account.up()
+    account.stands()
     assert runs_as(account) == OWN
     assert logs_of(account, ROLE) == [SIGN_IN_LOGS]
     assert logs_of(account, AUTO_CONFIRM_ROLE) == [AUTO_CONFIRM_LOGS]
@@ -162,7 +162,7 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
 
 
 def test_a_role_that_was_lost_takes_its_own_function_along(account: Account) -> None:
-    account.up()
+    account.stands()
     iam = account.client("iam")
     iam.delete_role_policy(RoleName=AUTO_CONFIRM_ROLE, PolicyName="cogauth")
     iam.delete_role(RoleName=AUTO_CONFIRM_ROLE)
@@ -178,7 +178,7 @@ def test_a_role_that_was_lost_takes_its_own_function_along(account: Account) -> 
 
 
 def test_recover_finds_both_of_a_new_one_and_the_one_of_before(account: Account) -> None:
-    account.up()
+    account.stands()
     account.path().unlink()
     assert account.recover().fact("auto_confirm_role", "id") == AUTO_CONFIRM_ROLE
     account.down()
@@ -233,7 +233,7 @@ def boundaries_sent(call: Call) -> Any:
 
 
 def test_it_is_set_changed_and_taken_back(account: Account) -> None:
-    account.up()
+    account.stands()
     changed = {**UNCHANGED, "role": "updated", "auto_confirm_role": "updated"}
     for arn in (BOUNDARY, OTHER_BOUNDARY):
         assert account.up(permissions_boundary=arn) == changed
@@ -248,7 +248,7 @@ def test_it_is_set_changed_and_taken_back(account: Account) -> None:
 
 
 def test_one_that_somebody_else_has_set_stays_unless_it_is_asked_for(account: Account) -> None:
-    account.up()
+    account.stands()
     iam = account.client("iam")
     iam.put_role_permissions_boundary(RoleName=ROLE, PermissionsBoundary=OTHER_BOUNDARY)
     assert account.up() == UNCHANGED
