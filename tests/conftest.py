@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,12 +49,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all-faults"):
+        items[:] = _sampled(items)
     asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
     needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
     for item in items:
         for marker in [name for name in asked if not asked[name]]:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=needed[marker]))
+
+
+def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Leave away the cases that only the whole sweep has."""
+    met: Counter[str] = Counter()
+    kept = []
+    for item in items:
+        marker = item.get_closest_marker("sample")
+        name = item.nodeid.partition("[")[0]
+        if marker is None or met[name] % marker.args[0] == 0:
+            kept.append(item)
+        met[name] += 1
+    return kept
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -199,6 +199,7 @@ def check_ending(here: Place, clean: Clean, ending: str, *, login: bool) -> None
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("what", ["CreateUserPool", "POST /restapis"])
+@pytest.mark.sample(3)
 def test_a_create_that_lands_after_its_caller_was_killed_is_found(
     what: str, ending: str, here: Place, clean: Clean
 ) -> None:
@@ -303,6 +304,7 @@ def says_how_to_go_on(text: str, here: Place) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)]
 )
+@pytest.mark.sample(3)
 def test_a_second_signal_ends_it_at_once(
     first: int, second: int, command: str, here: Place, clean: Clean
 ) -> None:

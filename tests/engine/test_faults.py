@@ -266,6 +266,7 @@ CALLED = {
 @pytest.mark.parametrize("power_user", [False, True], ids=["least", "power user"])
 @pytest.mark.parametrize("killed", [False, True], ids=["in one run", "after a killed one"])
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.sample(3)
 def test_what_was_just_made_may_be_unknown_to_all_that_follows(  # noqa: PLR0913 fixtures
     clean: Clean,
     power_user_world: Any,

@@ -271,6 +271,7 @@ def statuses(account: Account) -> set[str]:
 
 
 @pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
+@pytest.mark.sample(3)
 def test_a_mood_is_waited_out_wherever_it_meets_a_change(account: Account, mood: Any) -> None:
     """Each is answered once, at each create, change and deletion of a whole life."""
     moody: set[str] = set()

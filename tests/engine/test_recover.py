@@ -420,7 +420,9 @@ def test_a_half_made_stack_is_recovered(
 
 
 @pytest.mark.parametrize("ending", ["up", "down"])
-def test_what_a_cut_off_down_left_is_recovered(account: Account, ending: str) -> None:
+def test_what_a_cut_off_down_left_is_recovered(
+    account: Account, pytestconfig: pytest.Config, ending: str
+) -> None:
     account.stands()
     clean = inventory(account.session)
     account.down()
@@ -437,7 +439,7 @@ def test_what_a_cut_off_down_left_is_recovered(account: Account, ending: str) ->
         result = account.down()
         assert (result.remaining, result.problems) == ([], []), after
         assert account.left() == [], after
-        after += 1
+        after += 1 if pytestconfig.getoption("--all-faults") else 4
     assert after > 6
 
 

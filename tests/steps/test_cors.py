@@ -309,6 +309,7 @@ def clean_worlds() -> dict[str, Any]:
         *(("any", "several"), ("any", "none"), ("one", "one"), ("several", "several")),
     ],
 )
+@pytest.mark.sample(5)
 def test_changed_it_is_as_if_made_so_from_the_start(
     account: Account, clean_worlds: dict[str, Any], before: str, later: str
 ) -> None:
@@ -373,6 +374,7 @@ CORS_FAULTS: dict[str, Fault] = {
 @pytest.mark.parametrize(
     ("before", "later"), [("none", "one"), ("one", "none"), ("one", "several")]
 )
+@pytest.mark.sample(4)
 def test_after_a_fault_at_any_call_of_a_change(
     account: Account, pytestconfig: pytest.Config, before: str, later: str, fault: str
 ) -> None:

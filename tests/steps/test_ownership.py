@@ -702,6 +702,7 @@ def name_inside(account: Account, inside: Inside, key: str, status: str) -> None
 @pytest.mark.parametrize(
     "key", ["app_client", "sign_in_resource", "hello_resource", "authorizer", "deployment"]
 )
+@pytest.mark.sample(4)
 def test_up_finds_its_own_again_where_the_file_names_somebodys(
     account: Account, key: str, status: str
 ) -> None:
