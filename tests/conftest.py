@@ -1,8 +1,11 @@
 """The fixtures of all tests; what else they share stands in support/."""
 
+import contextlib
 import functools
+import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from moto import mock_aws
 
 from cogauth.aws.clients import Aws
 from support import moto_gaps
-from support.account import Account, add_managed_policy, aws_with_clients
+from support.account import Account, Accounts, add_managed_policy, aws_with_clients
+from support.attached import Orders, pool_and_orders
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import someones_local_aws
 from support.names import REGION
@@ -45,12 +49,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all-faults"):
+        items[:] = _sampled(items)
     asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
     needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
     for item in items:
         for marker in [name for name in asked if not asked[name]]:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=needed[marker]))
+
+
+def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Leave away the cases that only the whole sweep has."""
+    met: Counter[str] = Counter()
+    kept = []
+    for item in items:
+        marker = item.get_closest_marker("sample")
+        name = item.nodeid.partition("[")[0]
+        if marker is None or met[name] % marker.args[0] == 0:
+            kept.append(item)
+        met[name] += 1
+    return kept
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -113,9 +132,34 @@ def account(moto_aws: None, clients: Callable[[str], Aws], tmp_path: Path) -> Ac
 
 
 @pytest.fixture
+def accounts(
+    whole_moto: None,
+    no_credentials: pytest.MonkeyPatch,
+    clients: Callable[[str], Aws],
+    tmp_path: Path,
+) -> Accounts:
+    """Return what gives an empty account, as often as it is asked."""
+    del whole_moto, no_credentials
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def empty() -> Iterator[Account]:
+        with mock_aws():
+            yield Account(clients(REGION), tmp_path / str(next(numbers)))
+
+    return empty
+
+
+@pytest.fixture
 def managed_policies(account: Account) -> None:
     """IAM has the managed policy that `--power-user` attaches."""
     add_managed_policy(account.region)
+
+
+@pytest.fixture
+def orders(account: Account) -> Orders:
+    """Somebody's API, beside what of a stack attaching needs."""
+    return pool_and_orders(account)
 
 
 @pytest.fixture

@@ -1,28 +1,24 @@
 """Methods of somebody else's API behind the stack's pool, and back: the world before and after."""
 
 import contextlib
-import itertools
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from cogauth import engine
 from cogauth.attach import work
-from cogauth.aws.clients import Aws
-from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.waiting import Pace, Waiter
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
 from cogauth.record.records import Authorization
-from support.account import Account
+from support.account import Account, Accounts
 from support.attached import (
     OTHER_POOL,
     SCOPE,
@@ -32,18 +28,12 @@ from support.attached import (
     only_a_pool,
     ours,
     plan,
+    pool_and_orders,
     put_jwt,
     quiet,
 )
 from support.calls import Call, refusal
-from support.faults import FAULTS, StoppedError
-
-
-@pytest.fixture
-def orders(account: Account) -> Orders:
-    only_a_pool(account)
-    return Orders(account)
-
+from support.faults import FAULTS, StoppedError, nth, run_with_fault
 
 # ---- attach
 
@@ -109,7 +99,7 @@ def test_what_each_method_had_is_on_disk_before_it_is_touched(
 
 
 def test_up_keeps_what_is_attached(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     attach(account)
     guarded = orders.methods()
@@ -135,7 +125,7 @@ def test_options_and_any_are_left_out(account: Account, orders: Orders) -> None:
 
 
 def test_the_stacks_own_api(account: Account) -> None:
-    account.up()
+    account.stands()
     rest_api = account.state().fact("rest_api", "id")
     rows = {row.name: row for row in plan(account, rest_api).rows}
     assert (rows["POST /signin"].action, rows["GET /hello"].action) == ("left out", "attach")
@@ -161,7 +151,7 @@ def test_the_stacks_own_api(account: Account) -> None:
 
 
 def test_a_pool_that_was_made_anew_is_asked_once_attached_again(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     result = attach(account)
     account.client("cognito-idp").delete_user_pool(
@@ -537,7 +527,7 @@ def test_an_api_that_is_gone(account: Account, orders: Orders) -> None:
 
 
 def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     attach(account, path="/open")
     account.path().unlink()
@@ -792,8 +782,8 @@ def test_a_plan_shows_all_that_a_user_saw(account: Account, orders: Orders) -> N
 
 
 def test_hundreds_of_methods_keep_to_the_rate(account: Account, orders: Orders) -> None:
-    for nth in range(60):
-        orders.put("GET", f"/n{nth}", "NONE")
+    for number in range(60):
+        orders.put("GET", f"/n{number}", "NONE")
     account.time.now = 0
     attach(account, path="/n*")
     # 63 writes, of which 30 may be at once, and 10 a second after that; moto takes no time.
@@ -823,33 +813,6 @@ COMMANDS: dict[str, Callable[[Account], object]] = {
 }
 
 
-def run_with_fault(account: Account, command: str, nth: int, fault: str) -> bool:
-    """Run a command that meets a fault at its nth call; return whether it made as many."""
-    before, after = FAULTS[fault]
-    numbers, frozen, hit = itertools.count(), list[bytes](), list[Call]()
-
-    def on_before(call: Call) -> Any:
-        if frozen and fault.startswith("stopped"):
-            raise StoppedError
-        if next(numbers) != nth:
-            return None
-        hit.append(call)
-        frozen.append(account.path().read_bytes())
-        return before(call) if before else None
-
-    def on_after(call: Call) -> None:
-        if after and any(call is one for one in hit):
-            after(call)
-
-    ended = contextlib.suppress(StoppedError, CogauthError, *AWS_ERRORS)
-    with ended, account.calls.watched(on_before, on_after):
-        COMMANDS[command](account)
-    if frozen and fault.startswith("stopped"):
-        # Nothing that the process would have written later is there.
-        account.path().write_bytes(frozen[0])
-    return bool(frozen)
-
-
 def world(orders: Orders, account: Account) -> Any:
     """What stands in the API and what is deployed, without what AWS makes up in each run."""
     found = [orders.methods(), orders.deployed(), orders.authorizers(), orders.deployments()]
@@ -861,28 +824,11 @@ def world(orders: Orders, account: Account) -> Any:
     return text.replace(state.stack_id, "<stack>").replace(pool, "<pool>")
 
 
-@pytest.fixture
-def accounts(
-    whole_moto: None,
-    no_credentials: pytest.MonkeyPatch,
-    clients: Callable[[str], Aws],
-    tmp_path: Path,
-) -> Callable[[], contextlib.AbstractContextManager[tuple[Account, Orders]]]:
-    """Return what gives a stack's pool and somebody's API, as often as it is asked."""
-    del whole_moto, no_credentials
-    numbers = itertools.count()
-
-    @contextlib.contextmanager
-    def fresh() -> Iterator[tuple[Account, Orders]]:
-        with mock_aws():
-            account = Account(clients("eu-central-1"), tmp_path / str(next(numbers)))
-            only_a_pool(account)
-            yield account, Orders(account)
-
-    return fresh
-
-
-Accounts = Callable[[], contextlib.AbstractContextManager[tuple[Account, Orders]]]
+@contextlib.contextmanager
+def fresh(accounts: Accounts) -> Iterator[tuple[Account, Orders]]:
+    """Give an account with a stack's pool and somebody's API."""
+    with accounts() as account:
+        yield account, pool_and_orders(account)
 
 
 def check_ending(account: Account, orders: Orders, ending: str, clean: dict[str, Any]) -> None:
@@ -905,7 +851,7 @@ def check_ending(account: Account, orders: Orders, ending: str, clean: dict[str,
 
 
 def clean_run(accounts: Accounts) -> dict[str, Any]:
-    with accounts() as (account, orders):
+    with fresh(accounts) as (account, orders):
         found: dict[str, Any] = {
             "before": [orders.methods(), sorted(orders.authorizers())],
             "deployed": orders.deployed()["paths"],
@@ -917,22 +863,24 @@ def clean_run(accounts: Accounts) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("command", ["attach", "detach"])
+@pytest.mark.sample(3)
 def test_after_a_fault_at_any_call(
     accounts: Accounts, pytestconfig: pytest.Config, command: str, fault: str
 ) -> None:
     clean = clean_run(accounts)
     everything = pytestconfig.getoption("--all-faults")
     met = 0
-    for nth in range(40):
+    for number in range(40):
         # Each call meets two of the faults, in turn, and so does what follows take turns.
-        place = nth + list(FAULTS).index(fault)
+        place = number + list(FAULTS).index(fault)
         turn = [list(COMMANDS)[place // 3 % 3]] if place % 3 == 0 else []
         for ending in COMMANDS if everything else turn:
-            with accounts() as (account, orders):
+            with fresh(accounts) as (account, orders):
                 clean["before"] = [orders.methods(), sorted(orders.authorizers())]
                 if command == "detach":
                     attach(account, scopes=(SCOPE,))
-                if not run_with_fault(account, command, nth, fault):
+                run = functools.partial(COMMANDS[command], account)
+                if run_with_fault(account, run, FAULTS[fault], nth(number))[0] is None:
                     assert met > 3
                     return
                 met += 1
@@ -941,11 +889,12 @@ def test_after_a_fault_at_any_call(
 
 def test_after_a_fault_at_a_call_of_down(accounts: Accounts) -> None:
     clean = clean_run(accounts)
-    for nth in range(20):
-        with accounts() as (account, orders):
+    for number in range(20):
+        with fresh(accounts) as (account, orders):
             clean["before"] = [orders.methods(), sorted(orders.authorizers())]
             attach(account, scopes=(SCOPE,))
-            run_with_fault(account, "down", nth, ("stopped after", "answer lost")[nth % 2])
+            fault = FAULTS[("stopped after", "answer lost")[number % 2]]
+            run_with_fault(account, account.down, fault, nth(number))
             check_ending(account, orders, "down", clean)
 
 
@@ -953,7 +902,7 @@ def test_a_run_that_is_stopped_after_each_write_touches_no_method_twice(
     accounts: Accounts,
 ) -> None:
     clean = clean_run(accounts)
-    with accounts() as (account, orders):
+    with fresh(accounts) as (account, orders):
         touched: list[str] = []
 
         def stop_after_a_write(call: Call) -> None:

@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from support.calls import Call
 
 
-@pytest.fixture
-def orders(account: Account) -> Orders:
-    only_a_pool(account)
-    return Orders(account)
-
-
 def look(account: Account, orders: Orders) -> guards.Comparison:
     found = guards.look(account.context(), orders.id)
     assert found is not None
@@ -434,7 +428,7 @@ def test_a_run_that_was_interrupted_lost_nothing(account: Account, orders: Order
 
 def test_a_pool_that_was_lost_is_another_matter(account: Account) -> None:
     """``up`` names those APIs by themselves."""
-    account.up()
+    account.stands()
     orders = Orders(account)
     attach(account, path="/iam")
     pool = account.state().fact("user_pool", "id")
@@ -459,7 +453,7 @@ def test_what_can_not_be_exported_is_not_known(account: Account, orders: Orders)
 
 
 def test_verify_looks_at_the_stage_that_it_calls(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     before = orders.aws.get_stage(**orders.place, stageName="prod")["deploymentId"]
     attach(account, path="/open")
@@ -484,7 +478,7 @@ def test_verify_looks_at_the_stage_that_it_calls(account: Account) -> None:
 def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     rest_api = account.state().fact("rest_api", "id")
     attach(account, rest_api, path="/hello")
     state = account.state()
@@ -499,7 +493,7 @@ def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
 def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account, stages=("prod", "beta"))
     for stage in ("prod", "beta"):
         attach(account, path="/iam", stage=stage)
@@ -520,7 +514,7 @@ def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
 
 
 def test_what_is_not_deployed_yet_is_no_check_of_the_guard(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account, stages=("prod", "beta"))
     attach(account, path="/open", method="POST", stage="prod")
     with pytest.raises(UsageError, match="isn't deployed yet to the stage beta"):
@@ -612,7 +606,7 @@ def test_up_keeps_to_the_rate_of_get_resources(
 
 
 def test_up_leaves_an_own_method_alone_whose_path_was_made_anew(account: Account) -> None:
-    account.up()
+    account.stands()
     rest_api = account.state().fact("rest_api", "id")
     attach(account, rest_api, path="/hello", scopes=(SCOPE,))
     api = account.client("apigateway")

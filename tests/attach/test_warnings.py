@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cogauth.attach.warnings import ALLOW_HEADERS, _may_allow_the_token
 from cogauth.gateway.rest_apis import LiveMethod
-from support.attached import Orders, attach, only_a_pool, plan
+from support.attached import Orders, attach, plan
 from support.calls import refusal
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 HEADER = "method.response.header."
 ORIGIN = "gatewayresponse.header.Access-Control-Allow-Origin"
-
-
-@pytest.fixture
-def orders(account: Account) -> Orders:
-    only_a_pool(account)
-    return Orders(account)
 
 
 def warned(account: Account, path: str = "/open", **more: Any) -> str:

@@ -17,7 +17,7 @@ from cogauth.errors import CogauthError, NameConflictError, UsageError
 from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
-from support.faults import StoppedError
+from support.faults import StoppedError, stopped
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -28,7 +28,6 @@ from support.stacks import (
     delete_pool,
     fact,
     standing,
-    stopped_down,
 )
 
 KMS = (
@@ -139,7 +138,7 @@ CHANGES = [
 def test_of_what_was_made_long_ago_it_is_an_error_at_once(
     account: Account, choice: dict[str, Any], operation: str, code: str
 ) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
     begun = account.time.now
     unknown = account.calls.watched(always(operation, 404, code))
@@ -153,7 +152,7 @@ def test_of_what_was_made_long_ago_it_is_an_error_at_once(
 def test_of_what_an_earlier_run_made_just_now_it_is_waited_out(
     account: Account, choice: dict[str, Any], operation: str, code: str
 ) -> None:
-    account.up()
+    account.stands()
     with account.calls.watched(refusing(operation, 404, code, times=2)):
         account.up(**choice)
     assert account.up() == UNCHANGED
@@ -178,7 +177,7 @@ def refusing_all_about(
 
 def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account) -> None:
     """The function's permission needs the function and the API, and these no new pool."""
-    account.up()
+    account.stands()
     account.grow_old()
     delete_pool(account)
     place = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
@@ -195,7 +194,7 @@ def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account
 
 def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
     """The role's policy needs the pool, which is new, but AWS speaks of the role."""
-    account.up()
+    account.stands()
     account.grow_old()
     delete_pool(account)
     met: list[Call] = []
@@ -231,7 +230,7 @@ def test_a_managed_policy_that_does_not_exist_is_an_error_at_once(account: Accou
 
 def test_of_a_record_that_does_not_say_since_when_it_is_an_error(account: Account) -> None:
     """As in a state file of an older cogauth."""
-    account.up()
+    account.stands()
     state = account.state()
     for record in state.resources.values():
         del record["since"]
@@ -244,7 +243,7 @@ def test_of_a_record_that_does_not_say_since_when_it_is_an_error(account: Accoun
 
 
 def test_a_clock_that_was_set_back_does_not_make_what_is_old_fresh(account: Account) -> None:
-    account.up()
+    account.stands()
     state = account.state()
     record = state.record("stage")
     assert record is not None
@@ -262,7 +261,7 @@ def test_a_clock_that_was_set_back_does_not_make_what_is_old_fresh(account: Acco
 
 
 def test_a_pool_that_is_not_known_everywhere_yet_is_not_asked_about(account: Account) -> None:
-    account.up()
+    account.stands()
     pool = fact(account, "user_pool")
     absent = refusing("DescribeUserPool", 400, "ResourceNotFoundException", times=2)
     with account.calls.watched(absent):
@@ -276,7 +275,7 @@ def test_a_pool_that_is_not_known_everywhere_yet_is_not_asked_about(account: Acc
 
 def test_what_was_inside_of_something_that_was_lost_is_not_waited_for(account: Account) -> None:
     """An old API that is made anew: all in it is recorded as made before it."""
-    account.up()
+    account.stands()
     account.grow_old()
     delete_api(account)
     account.up()
@@ -285,7 +284,7 @@ def test_what_was_inside_of_something_that_was_lost_is_not_waited_for(account: A
 
 
 def test_down_does_not_believe_at_once_that_what_was_just_made_is_gone(account: Account) -> None:
-    account.up()
+    account.stands()
     absent = {
         "DeleteRestApi": refusal(404, "NotFoundException"),
         "DeleteUserPool": refusal(400, "ResourceNotFoundException"),
@@ -328,10 +327,11 @@ NAMES = {
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("operation", "code", "message"), TAKEN, ids=[row[0] for row in TAKEN])
+@pytest.mark.sample(3)
 def test_a_name_that_is_taken_by_nothing_is_waited_for(
     account: Account, operation: str, code: str, message: str, times: int
 ) -> None:
-    account.up()
+    account.stands()
     account.down()
     with account.calls.watched(refusing(operation, 409, code, message, times)):
         account.up()
@@ -442,7 +442,7 @@ def lose_role(account: Account) -> None:
 def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
     account: Account, times: int
 ) -> None:
-    account.up()
+    account.stands()
     lagging = Lagging(account, times)
     lose_role(account)
     with account.calls.watched(lagging):
@@ -454,7 +454,7 @@ def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
 
 @pytest.mark.parametrize("killed", [True, False], ids=["a killed one", "an interrupted one"])
 def test_nor_by_the_run_after(account: Account, *, killed: bool) -> None:
-    account.up()
+    account.stands()
     lagging = Lagging(account, 2)
     lose_role(account)
 
@@ -478,7 +478,7 @@ def test_nor_by_the_run_after(account: Account, *, killed: bool) -> None:
 
 def test_the_new_function_whose_create_was_answered_late_is_taken(account: Account) -> None:
     """botocore makes a call again whose answer was lost; then the name is taken by ourselves."""
-    account.up()
+    account.stands()
     lose_role(account)
     made: list[Any] = []
 
@@ -496,7 +496,7 @@ def test_the_new_function_whose_create_was_answered_late_is_taken(account: Accou
 
 
 def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None:
-    account.up()
+    account.stands()
     lagging = Lagging(account, 2, State="Deleting")
     account.client("lambda").delete_function(FunctionName=SIGN_IN)
     lagging.deleted = True
@@ -512,9 +512,10 @@ def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None
 def test_what_this_stack_itself_was_deleting_is_made_anew_without_a_question(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     former = fact(account, "user_pool")
-    stopped_down(account, "DeleteUserPool", lands=True)
+    with stopped(account, "DeleteUserPool", lands=True):
+        account.down()
     record = account.state().record("user_pool")
     assert record is not None
     assert record["status"] == "deleting"
@@ -530,13 +531,14 @@ def test_what_this_stack_itself_was_deleting_is_made_anew_without_a_question(
 
 
 def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Account) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
     pool = fact(account, "user_pool")
     cognito = account.client("cognito-idp")
     cognito.admin_create_user(UserPoolId=pool, Username="ann")
     begun = account.time.now
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     account.up()
     # It may still land until the settling time is over, of which some really passes by itself.
     assert 5 <= account.time.now - begun <= 16
@@ -563,9 +565,10 @@ class Landing(Silent):
 
 
 def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     pool = fact(account, "user_pool")
     landing = Landing(account, pool)
     engine.up(account.context(), landing)
@@ -576,8 +579,9 @@ def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
 
 def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) -> None:
     """Its role may have been: another one of the same name."""
-    account.up()
-    stopped_down(account, "DeleteFunction", lands=False)
+    account.stands()
+    with stopped(account, "DeleteFunction"):
+        account.down()
     actions = account.up()
     assert "created" in {actions["sign_in_function"], actions["auto_confirm_function"]}
     assert standing(account) == STACK
@@ -585,8 +589,9 @@ def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) ->
 
 
 def test_a_name_that_somebody_took_after_a_deletion_began_is_theirs(account: Account) -> None:
-    account.up()
-    stopped_down(account, "DeleteRole", lands=True)
+    account.stands()
+    with stopped(account, "DeleteRole", lands=True):
+        account.down()
     iam = account.client("iam")
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     with pytest.raises(NameConflictError, match="no cogauth tag"):
@@ -596,7 +601,7 @@ def test_a_name_that_somebody_took_after_a_deletion_began_is_theirs(account: Acc
 
 
 def test_a_deletion_that_was_refused_is_no_intent_any_more(account: Account) -> None:
-    account.up()
+    account.stands()
     before = account.state().record("role")
     with account.calls.watched(always("DeleteRole", 403, "AccessDenied")):
         assert account.down().problems
@@ -613,8 +618,9 @@ def test_a_deletion_that_was_refused_is_no_intent_any_more(account: Account) -> 
 def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
     account: Account, key: str, operation: str, status: str
 ) -> None:
-    account.up()
-    stopped_down(account, operation, lands=False)
+    account.stands()
+    with stopped(account, operation):
+        account.down()
     account.grow_old()
     with account.calls.watched(always(operation, 403, "AccessDeniedException")):
         assert account.down().problems
@@ -626,8 +632,9 @@ def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
 
 
 def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Account) -> None:
-    account.up()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    account.stands()
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     before = account.state().record("user_pool")
     with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
         assert account.down().problems
@@ -635,8 +642,9 @@ def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Accou
 
 
 def test_whose_users_were_not_deleted_is_asked_about_when_they_are_gone(account: Account) -> None:
-    account.up()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    account.stands()
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     account.grow_old()
     with account.calls.watched(always("DeleteUserPool", 403, "AccessDeniedException")):
         assert account.down().problems
@@ -646,7 +654,7 @@ def test_whose_users_were_not_deleted_is_asked_about_when_they_are_gone(account:
 
 
 def test_a_deletion_whose_end_is_not_known_stays_an_intent(account: Account) -> None:
-    account.up()
+    account.stands()
     with account.calls.watched(always("DeleteRole", 500, "InternalFailure")):
         assert account.down().problems
     record = account.state().record("role")

@@ -11,7 +11,7 @@ import json
 import re
 import time
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
 from cogauth.aws.clients import Aws
-from cogauth.aws.environment import Keys
 from cogauth.checks import explain as explaining
 from cogauth.checks.explain import Diagnosis, diagnose
 from cogauth.checks.explain.address import Address, check_suffix, parse_url
@@ -37,17 +36,16 @@ from cogauth.checks.explain.gather import _permits, _with_answer, _with_function
 from cogauth.checks.explain.token_causes import JWT_CHECKS, TOKEN_CHECKS, audience_matches
 from cogauth.cli.explain import _show
 from cogauth.client import tokens
-from cogauth.context import Context
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway import routing
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
 from cogauth.printable import length, local_time
-from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
 from support.commands import Cli, command_line, until
-from support.local_aws import client, keys_at
+from support.local_aws import client
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.servers import Answer, Fixed
 
@@ -83,39 +81,23 @@ def changed(token: str, **claims: Any) -> str:
 
 
 @dataclass
-class Lab:
-    """A stack on the local AWS, whose API has a path for each way to be refused."""
+class Lab(LocalStack):
+    """One whose API has a path for each way to be refused."""
 
-    cli: Cli
-    up: dict[str, Any]
-    tokens: dict[str, str]
-    aws: Aws
+    tokens: dict[str, str] = field(default_factory=dict)
     other_pool: str = ""
 
     @property
     def api(self) -> str:
         return str(self.up["rest_api_id"])
 
-    @property
-    def gateway(self) -> Any:
-        return client("apigateway", self.up["endpoint_url"])
-
-    @property
-    def cognito(self) -> Any:
-        return client("cognito-idp", self.up["endpoint_url"])
-
-    def url(self, path: str, stage: str = "dev") -> str:
-        return f"{self.up['endpoint_url']}/restapis/{self.api}/{stage}/_user_request_{path}"
-
-    def context(self) -> Context:
-        state = state_file.load(self.cli.state.with_name("why.json"))
-        assert state is not None
-        return Context(self.aws, state, self.aws.waiter())
+    def address(self, path: str, stage: str = "dev") -> str:
+        return f"{self.url}/restapis/{self.api}/{stage}/_user_request_{path}"
 
     def explain(
         self, path: str, token: str | None = None, verb: str = "GET", **more: Any
     ) -> Diagnosis:
-        return explaining.explain(self.context(), self.url(path), verb, token, **more)
+        return explaining.explain(self.context(), self.address(path), verb, token, **more)
 
     def add(self, name: str, authorizer: str | None = None, **method: Any) -> str:
         """Add GET /name; return its resource's id."""
@@ -165,17 +147,12 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with command_line(tmp_path_factory.mktemp("why")) as cli:
-        words = ("--local", "--region", REGION, "--stack", "why", "--json")
-        up = cli.run("up", *words).must().document
-        url = up["endpoint_url"]
-        aws = Aws(region=REGION, endpoint_url=url, local=Keys(*keys_at(url)))
-        made = Lab(cli, up, {}, aws)
+    words = ("--local", "--region", REGION, "--stack", "why")
+    with command_line(tmp_path_factory.mktemp("why")) as cli, Lab.made(cli, *words) as made:
         furnish(made)
         yield made
         made.cognito.delete_user_pool(UserPoolId=made.other_pool)
-        client("lambda", url).delete_function(FunctionName="why-answers")
-        cli.run("down", "--stack", "why", "--yes").must()
+        made.client("lambda").delete_function(FunctionName="why-answers")
 
 
 def furnish(lab: Lab) -> None:
@@ -198,7 +175,7 @@ def furnish(lab: Lab) -> None:
         lab.answer_by_function(lab.add(name, own), function)
     lab.answer_by_function(lab.add("nowhere"), f"{function}-gone")
     for name in ("crash", "refuses", "forbids"):
-        client("lambda", lab.up["endpoint_url"]).add_permission(
+        lab.client("lambda").add_permission(
             FunctionName="why-answers",
             StatementId=name,
             Action="lambda:InvokeFunction",
@@ -218,7 +195,7 @@ def make_function(lab: Lab) -> str:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as file:
         file.writestr("answers.py", CODE)
-    functions = client("lambda", lab.up["endpoint_url"])
+    functions = lab.client("lambda")
     made = functions.create_function(
         FunctionName="why-answers",
         Runtime="python3.14",
@@ -415,10 +392,10 @@ def test_wrong_path(lab: Lab, path: str) -> None:
 
 @pytest.mark.local
 def test_wrong_stage(lab: Lab) -> None:
-    found = explaining.explain(lab.context(), lab.url("/hello", "prod"), "GET", None)
+    found = explaining.explain(lab.context(), lab.address("/hello", "prod"), "GET", None)
     says(found, "wrong_stage", 403, "no stage 'prod'; it has dev", "/dev/")
     # Left out: the path's first part is taken for it.
-    found = explaining.explain(lab.context(), lab.url("", "hello"), "GET", None)
+    found = explaining.explain(lab.context(), lab.address("", "hello"), "GET", None)
     says(found, "wrong_stage", 403, "The URL lacks it", "/dev/hello")
 
 
@@ -432,7 +409,7 @@ def test_wrong_method(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_an_api_that_is_not_in_the_account_gets_no_token(lab: Lab) -> None:
-    url = lab.url("/hello").replace(lab.api, "0123456789")
+    url = lab.address("/hello").replace(lab.api, "0123456789")
     found = explaining.explain(lab.context(), url, "GET", lab.tokens["id_token"])
     says(found, "wrong_api", None, "no REST API 0123456789", "Nothing was sent")
 
@@ -471,7 +448,7 @@ def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
         return Answer(403, json.dumps({"message": f"'{sent}' not a valid key=value pair"}))
 
     ctx = lab.context()
-    address = parse_url(ctx.state, lab.url("/helo"))
+    address = parse_url(ctx.state, lab.address("/helo"))
     token = read_token(f"Bearer {lab.tokens['id_token']}")
     with Fixed(repeat) as gateway:
         seen = _with_answer(
@@ -513,10 +490,10 @@ def test_a_lambda_permission_is_missing(lab: Lab) -> None:
 @pytest.mark.local
 def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
     token = changed(lab.tokens["id_token"], exp=1)
-    words = ("explain", lab.url("/hello"), "--token-stdin", "--stack", "why")
+    words = ("explain", lab.address("/hello"), "--token-stdin", "--stack", "why")
     done = lab.cli.run(*words, typed=f"Authorization: {token}\n").must()
     lines = done.out.splitlines()
-    assert lines[:4] == [f"GET {lab.url('/hello')}", "  401  Unauthorized", "", lines[3]]
+    assert lines[:4] == [f"GET {lab.address('/hello')}", "  401  Unauthorized", "", lines[3]]
     assert lines[3] == "Cause (bad_signature):"
     assert token not in done.out + done.err
     assert token.split(".")[0] not in done.out + done.err
@@ -529,7 +506,7 @@ def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_the_stored_token_is_taken(lab: Lab) -> None:
-    words = ("explain", lab.url("/hello"), "--stack", "why", "--json")
+    words = ("explain", lab.address("/hello"), "--stack", "why", "--json")
     assert lab.cli.run(*words, "--username", "ann").must().document["cause"] == "none"
     assert lab.cli.run(*words, "--no-token").must().document["cause"] == "no_header"
     # A name in the environment is for the commands that need one.
@@ -549,7 +526,7 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
-    words = ("explain", lab.url("/forbids"), "--stack", "why", "--username", "ann")
+    words = ("explain", lab.address("/forbids"), "--stack", "why", "--username", "ann")
     done = lab.cli.run(*words).must(1)
     assert "Cause (unexplained):" in done.out
     assert "403  the function says no" in done.out
@@ -557,7 +534,7 @@ def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_bad_input_is_exit_2(lab: Lab) -> None:
-    url, token = lab.url("/hello"), lab.tokens["id_token"]
+    url, token = lab.address("/hello"), lab.tokens["id_token"]
     for words, typed, said in (
         (("https://example.com/dev/hello",), "", "is no URL of an API of this stack's endpoint"),
         ((url.replace("_user_request_", "x"),), "", "is no URL"),
@@ -1090,7 +1067,7 @@ def test_the_pools_issuer_is_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch
     """The local AWS's botocore doesn't know the setting: what AWS answers is put in its place."""
     ctx = lab.context()
     ctx.aws.make_clients("cognito")
-    address = parse_url(ctx.state, lab.url("/hello"))
+    address = parse_url(ctx.state, lab.address("/hello"))
     live: dict[str, Any] = {"UserPool": {"IssuerConfiguration": {"Type": "UPDATED"}}}
     monkeypatch.setattr(ctx.aws.cognito, "describe_user_pool", lambda **_: live, raising=False)
     seen = gather(ctx, address, "GET", lab.tokens["id_token"], "Authorization")
@@ -1121,7 +1098,7 @@ def test_an_aws_signature(lab: Lab) -> None:
     says(found, "aws_signature", found.answer.status, "SigV4", "header Authorization")
     assert found.answer.status in {401, 403}
     done = lab.cli.run(
-        *("explain", lab.url("/hello"), "--token-stdin", "--stack", "why", "--json"),
+        *("explain", lab.address("/hello"), "--token-stdin", "--stack", "why", "--json"),
         typed=f"Authorization: {SIGNATURE}\n",
     ).must()
     assert done.document["cause"] == "aws_signature"
@@ -1157,7 +1134,7 @@ def test_quotes_around_a_token(lab: Lab, around: str) -> None:
     text = around.format(lab.tokens["id_token"])
     # What no header can carry is not sent.
     says(lab.explain("/hello", text), "quoted", 401 if text.isascii() else None, "quotes around it")
-    words = ("explain", lab.url("/hello"), "--token-stdin", "--stack", "why", "--json")
+    words = ("explain", lab.address("/hello"), "--token-stdin", "--stack", "why", "--json")
     document = lab.cli.run(*words, typed=f"{text}\n").must().document
     assert document["cause"] == "quoted"
 

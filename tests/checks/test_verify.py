@@ -18,8 +18,6 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.aws.clients import Aws
-from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.verify import guard as guarding
 from cogauth.checks.verify import run as verifying
@@ -37,6 +35,7 @@ from support.calls import refusal
 from support.clock import FakeTime
 from support.commands import KEYS, Cli, command_line, in_process
 from support.local_aws import MOCK, client, keys_at
+from support.local_stack import LocalStack
 from support.names import REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.servers import Answer, Fixed, Request
@@ -57,33 +56,12 @@ CHECKS = [
 
 
 @dataclass
-class Standing:
-    """A stack on the local AWS."""
-
-    cli: Cli
-    up: dict[str, Any]
-    aws: Aws
-
-    @property
-    def gateway(self) -> Any:
-        return client("apigateway", self.up["endpoint_url"])
-
-    @property
-    def cognito(self) -> Any:
-        return client("cognito-idp", self.up["endpoint_url"])
-
-    @property
-    def path(self) -> Path:
-        return self.cli.state.with_name("checked.json")
-
-    def state(self) -> State:
-        state = state_file.load(self.path)
-        assert state is not None
-        return state
+class Standing(LocalStack):
+    """With what is checked of it, and ways to change that."""
 
     def context(self) -> Context:
         fake = self.aws.stop = FakeTime()
-        return Context(self.aws, self.state(), Waiter(clock=fake, stop=fake), settle_s=0)
+        return Context(self.aws, self.state, Waiter(clock=fake, stop=fake), settle_s=0)
 
     def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:
         ctx = self.context()
@@ -133,11 +111,11 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with command_line(tmp_path_factory.mktemp("checked"), COGAUTH_STACK="checked") as cli:
-        up = cli.run("up", "--local", "--region", REGION, "--json").must().document
-        url = up["endpoint_url"]
-        yield Standing(cli, up, Aws(region=REGION, endpoint_url=url, local=Keys(*keys_at(url))))
-        cli.run("down", "--yes").must()
+    with (
+        command_line(tmp_path_factory.mktemp("checked"), COGAUTH_STACK="checked") as cli,
+        Standing.made(cli, "--local", "--region", REGION) as made,
+    ):
+        yield made
 
 
 @pytest.mark.local
@@ -159,7 +137,7 @@ def test_a_guard_that_guards(standing: Standing) -> None:
         assert (rows[name].got, rows[name].ok) == ("", None)
         assert rows[name].note
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -468,7 +446,7 @@ def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
 @pytest.mark.local
 def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
     # As if the API had lost what 'up --cors-origin' set.
-    state = standing.state()
+    state = standing.state
     state.settings = replace(state.settings, cors_origins=(ORIGIN,))
     state.save()
     place = standing.method("/hello")
@@ -613,7 +591,7 @@ def recorded(standing: Standing) -> Iterator[Callable[..., Context]]:
         return ctx
 
     yield note
-    state = standing.state()
+    state = standing.state
     state.attachments.clear()
     state.save()
 
@@ -788,17 +766,17 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     finally:
         ctx.aws.cognito.meta.events.unregister(name, killed)
     (left,) = standing.users()
-    assert list(standing.state().throwaway_users) == [left]
+    assert list(standing.state.throwaway_users) == [left]
     _, result = standing.verify()
     assert result.ok
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @contextmanager
 def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
     """A run of the command that has made its user and goes no further."""
-    gate, state = Gate(), standing.state()
+    gate, state = Gate(), standing.state
     strike = Strike(Call("AdminGetUser", 1), "before", gate)
     url, data = standing.up["endpoint_url"], state.local_data
     keys = dict(zip(KEYS, keys_at(url), strict=True))
@@ -814,7 +792,7 @@ def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
         finally:
             if not gate.verdict.done():
                 gate.verdict.set_result(False)
-            state = standing.state()
+            state = standing.state
             state.endpoint_url, state.local_data = url, data
             state.save()
 
@@ -824,10 +802,10 @@ def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
     with held(standing) as (running, _):
         running.process.send_signal(signal.SIGKILL)
         running.ended()
-    assert standing.users() == list(standing.state().throwaway_users) != []
+    assert standing.users() == list(standing.state.throwaway_users) != []
     standing.cli.run("verify", "--settle", "0").must()
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -840,7 +818,7 @@ def test_ctrl_c_removes_the_user(standing: Standing) -> None:
     assert "Its user was removed" in running.text
     assert "Traceback" not in running.text
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -858,7 +836,7 @@ def test_an_error_in_the_middle_removes_the_user(standing: Standing) -> None:
     with pytest.raises(KeyboardInterrupt):
         verify(ctx, find_target(ctx), lambda _row: ctx.waiter.stop.set())
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
     assert ctx.waiter.stop.is_set()
 
 
@@ -875,7 +853,7 @@ def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
     finally:
         events.unregister(name, denied)
     assert standing.users() == []
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -911,7 +889,7 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fai
             events.unregister(name, handler)
     assert f"Removing the throwaway user {standing.users()[0]} failed" in left
     assert "The next 'cogauth verify --stack checked --state" in left
-    assert standing.users() == list(standing.state().throwaway_users)
+    assert standing.users() == list(standing.state.throwaway_users)
     standing.verify()
     assert standing.users() == []
 
@@ -928,14 +906,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put_throwaway_user(USER, now.isoformat())
     throwaway.remove_users(ctx)
-    assert standing.state().throwaway_users == {USER: now.isoformat()}
+    assert standing.state.throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
     throwaway.remove_users(later)
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
     # Whoever has been answered knows.
     ctx.state.put_throwaway_user(USER, now.isoformat())
     throwaway.remove_users(ctx, USER)
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -991,13 +969,13 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
         ctx.state.endpoint_url = elsewhere.url
         with pytest.raises(LoginError, match="no answer of the sign-in's") as caught:
             verify(ctx, target, lambda _row: None)
-    (left,) = standing.state().throwaway_users
+    (left,) = standing.state.throwaway_users
     assert f"Whether the throwaway user {left} was made isn't known" in str(caught.value)
     assert left.startswith("cogauth-verify-")
     later = replace(standing.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = standing.up["endpoint_url"]
     throwaway.remove_users(later)
-    assert standing.state().throwaway_users == {}
+    assert standing.state.throwaway_users == {}
 
 
 @given(

@@ -578,6 +578,7 @@ def paste(played: Played, line: str, **env: str) -> subprocess.CompletedProcess[
         ("POST", "/x", "--no-token"),
     ],
 )
+@pytest.mark.sample(3)
 def test_what_curl_sends_when_it_is_pasted_is_what_call_sends(
     played: Played, words: tuple[str, ...]
 ) -> None:

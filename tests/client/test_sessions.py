@@ -6,49 +6,30 @@ import base64
 import json
 import re
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from cogauth.client import token_store, tokens
-from cogauth.record import state as state_file
-from support.commands import KEYS, Cli, command_line, in_process
-from support.local_aws import client
+from support.commands import KEYS, command_line, files_in, in_process
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cogauth.record.state import State
     from support.forker import Result
 
 pytestmark = pytest.mark.local
 
 
-@dataclass
-class Kit:
-    """A stack that stands, and what the kit says of it."""
-
-    cli: Cli
-    url: str
-    up: dict[str, Any]
-
-    @property
-    def state(self) -> State:
-        found = state_file.load(Path(self.up["state_file"]))
-        assert found is not None
-        return found
+class Kit(LocalStack):
+    """With what the kit says of it."""
 
     @property
     def stored(self) -> dict[str, dict[str, str]]:
         return token_store.stored(self.state)
-
-    @property
-    def cognito(self) -> Any:
-        return client("cognito-idp", self.url)
 
     def run(self, *words: str, code: int = 0, typed: str = "", secret: bool = True) -> Result:
         """Run a command; but for the one whose output a token is, none is shown."""
@@ -91,12 +72,10 @@ def claims_of(token: str) -> dict[str, Any]:
 def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": endpoint}
     with command_line(tmp_path_factory.mktemp("kit"), **given) as cli:
-        where = ("--stack", "kit", "--state", str(cli.folder / "kit.json"))
-        done = cli.run("up", *where, "--json").must()
-        yield Kit(cli, endpoint, done.document)
-        cli.run("down", "--yes", *where).must()
+        with Kit.made(cli, "--stack", "kit") as made:
+            yield made
         # Neither tokens nor their lock.
-        assert not [path for path in cli.folder.iterdir() if path.name.startswith("kit")]
+        assert files_in(cli.folder) == []
 
 
 @pytest.fixture
@@ -104,7 +83,7 @@ def kit(standing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
     for name, value in {
         **KEYS,
         "COGAUTH_STACK": "kit",
-        "COGAUTH_STATE": standing.up["state_file"],
+        "COGAUTH_STATE": str(standing.path),
         "COGAUTH_ENDPOINT_URL": standing.url,
         "COGAUTH_PASSWORD": PASSWORD,
     }.items():
@@ -242,7 +221,7 @@ def test_a_wrong_password_gets_no_token(kit: Kit, ann: str) -> None:
 
 
 def test_the_password_is_asked_for_on_a_terminal_and_the_pipe_stays_clean(kit: Kit) -> None:
-    words = ("token", "--username", "tom", "--stack", "kit", "--state", kit.up["state_file"])
+    words = ("token", "--username", "tom", "--stack", "kit", "--state", str(kit.path))
     running = kit.cli.on_terminal(*words)
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
@@ -354,7 +333,7 @@ def test_tokens_of_a_user_who_is_gone_are_dropped_as_well(kit: Kit, ann: str) ->
 
 def test_a_deletion_is_asked_about(kit: Kit) -> None:
     kit.token("joe")
-    words = ("users", "--delete", "joe", "--stack", "kit", "--state", kit.up["state_file"])
+    words = ("users", "--delete", "joe", "--stack", "kit", "--state", str(kit.path))
     for answer, code in (("n\n", 1), ("y\n", 0)):
         running = kit.cli.on_terminal(*words)
         running.see(r"Delete the user joe from the pool \S+ for good\? \[y/N\]: ")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from cogauth.record.lock import hold
 from support.commands import KEYS, Cli, command_line, files_in, processes_of, until
 from support.forker import COGAUTH, ESCAPE, PATIENCE, Result
 from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, someones_local_aws
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.world import all_that_stands
@@ -111,20 +112,11 @@ def pid_of_local_aws(cli: Cli) -> int:
 
 
 @dataclass
-class Standing:
-    """A stack as ``up`` left it."""
+class Standing(LocalStack):
+    """With what ``up`` was called with, and what it told meanwhile."""
 
-    cli: Cli
-    words: list[str]
-    up: dict[str, Any]
-    stderr: str
-
-    @property
-    def url(self) -> str:
-        return str(self.up["endpoint_url"])
-
-    def client(self, service: str) -> Any:
-        return client(service, self.url)
+    words: list[str] = field(default_factory=list)
+    stderr: str = ""
 
 
 @pytest.fixture(scope="module", params=["local", "endpoint"])
@@ -139,7 +131,8 @@ def standing(
         keys, words = {**KEYS, "COGAUTH_ENDPOINT_URL": url}, ["--region", REGION]
     with command_line(folder, **keys) as cli:
         done = cli.run("up", *words, "--json").must()
-        yield Standing(cli, words, done.document, done.err)
+        up = done.document
+        yield Standing(cli, up["stack"], up["endpoint_url"], up, words, done.err)
         # The shared local AWS goes on, and this stack has the default name.
         cli.run("down", "--yes")
 
@@ -342,7 +335,7 @@ def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> No
 def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path) -> None:
     before = all_that_stands(standing.url)
     file = tmp_path / "elsewhere.json"
-    for command, field, value, said in (
+    for command, entry, value, said in (
         ("up", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}. Nothing was touched"),
         ("down", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}."),
         ("down", "endpoint_url", "http://127.0.0.1:1", "of endpoint http://127.0.0.1:1, not of ht"),
@@ -351,12 +344,12 @@ def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path
         ("down", "stack", "another", "of the stack another, not of cogauth"),
     ):
         text = standing.cli.state.read_text()
-        was = json.loads(text)[field]
-        if field in {"region", "account"}:
+        was = json.loads(text)[entry]
+        if entry in {"region", "account"}:
             # ARNs have it, too.
             text = text.replace(was, value)
         else:
-            text = text.replace(f'"{field}": "{was}"', f'"{field}": "{value}"')
+            text = text.replace(f'"{entry}": "{was}"', f'"{entry}": "{value}"')
         file.write_text(text)
         words = [command, *standing.words, "--state", str(file)]
         done = standing.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)

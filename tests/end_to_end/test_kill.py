@@ -13,17 +13,17 @@ import subprocess
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.account import RESOURCES, needed
-from support.commands import KEYS, Cli, command_line, files_in
+from support.commands import KEYS, command_line, files_in
 from support.forker import COGAUTH, PATIENCE
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
-from support.world import portrait, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,28 +42,16 @@ LOGINS = 3
 
 
 @dataclass
-class Place:
-    """A stack of a name of its own, between the command line and the local AWS."""
+class Place(LocalStack):
+    """With a proxy between the command line and the local AWS."""
 
-    cli: Cli
-    proxy: Proxy
-    stack: str
-
-    @property
-    def state(self) -> Path:
-        return self.cli.state.with_name(f"{self.stack}.json")
+    proxy: Proxy = field(kw_only=True)
 
     @property
     def records(self) -> dict[str, dict[str, str]]:
         """What the state file says of each resource."""
-        found: dict[str, dict[str, str]] = json.loads(self.state.read_text())["resources"]
+        found: dict[str, dict[str, str]] = json.loads(self.path.read_text())["resources"]
         return found
-
-    def standing(self) -> dict[str, list[Any]]:
-        return standing(self.proxy.upstream, self.stack)
-
-    def portrait(self) -> dict[str, Any]:
-        return portrait(self.proxy.upstream, self.state)
 
     def run(self, *words: str) -> list[Call]:
         """Run a command to its good end; return its mutating calls."""
@@ -118,7 +106,7 @@ def place(folder: Path, url: str, stack: str) -> Iterator[Place]:
         Proxy(url, stack) as proxy,
         command_line(folder, **KEYS, **where, COGAUTH_ENDPOINT_URL=proxy.url) as cli,
     ):
-        yield Place(cli, proxy, stack)
+        yield Place(cli, stack, url, proxy=proxy)
 
 
 @dataclass(frozen=True)
@@ -211,6 +199,7 @@ def check_ending(here: Place, clean: Clean, ending: str, *, login: bool) -> None
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("what", ["CreateUserPool", "POST /restapis"])
+@pytest.mark.sample(3)
 def test_a_create_that_lands_after_its_caller_was_killed_is_found(
     what: str, ending: str, here: Place, clean: Clean
 ) -> None:
@@ -315,6 +304,7 @@ def says_how_to_go_on(text: str, here: Place) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)]
 )
+@pytest.mark.sample(3)
 def test_a_second_signal_ends_it_at_once(
     first: int, second: int, command: str, here: Place, clean: Clean
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.attached import Orders, attach, only_a_pool
+from support.attached import attach, pool_and_orders
 from support.calls import Call, refusal
 from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, fact, mutations, standing, update_pool
 
@@ -112,7 +112,7 @@ def pool_domains(account: Account) -> Iterator[None]:
 def test_nothing_is_deleted_if_not_all_can_be(
     account: Account, put_up: Callable[[Account], list[str]]
 ) -> None:
-    account.up()
+    account.stands()
     told = put_up(account)
     before, state = standing(account), account.path().read_text()
     with account.calls.watched() as calls:
@@ -129,15 +129,14 @@ def test_nothing_is_deleted_if_not_all_can_be(
 
 @pytest.mark.usefixtures("pool_domains")
 def test_all_that_stands_in_the_way_is_named(account: Account) -> None:
-    account.up()
+    account.stands()
     told = [words for put_up in OBSTACLES for words in put_up(account)]
     text = "\n".join(account.down().problems)
     assert [words for words in told if words not in text] == []
 
 
 def test_the_methods_of_other_apis_stay_attached_then(account: Account) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     attach(account)
     protect_pool(account)
     before = json.loads(account.path().read_text())["attachments"]
@@ -171,7 +170,7 @@ def test_the_methods_of_other_apis_stay_attached_then(account: Account) -> None:
 def test_what_moto_does_not_know_is_seen_in_aws_s_answer(
     account: Account, operation: str, key: str, value: dict[str, Any], told: str
 ) -> None:
-    account.up()
+    account.stands()
 
     def tell(parsed: Any, model: Any, **_: Any) -> None:
         if model.name == operation:
@@ -193,7 +192,7 @@ def test_what_moto_does_not_know_is_seen_in_aws_s_answer(
 
 
 def test_a_private_custom_domain_is_meant_by_its_id(account: Account) -> None:
-    account.up()
+    account.stands()
     asked: list[str] = []
 
     def answer(call: Call) -> Any:
@@ -223,7 +222,7 @@ LOOKS = ["GetDomainNames", "ListAttachedRolePolicies", "ListRolePolicies"]
 def test_who_may_not_look_may_delete_all_the_same(
     account: Account, operation: str, code: str
 ) -> None:
-    account.up()
+    account.stands()
 
     def refuse(call: Call) -> Any:
         return refusal(403, code) if call.operation == operation else None
@@ -235,7 +234,7 @@ def test_who_may_not_look_may_delete_all_the_same(
 
 
 def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Account) -> None:
-    account.up()
+    account.stands()
 
     def refuse(call: Call) -> Any:
         message = "Please remove all base path mappings related to the API in your domain: a.b"
@@ -251,7 +250,7 @@ def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Accoun
 
 
 def test_another_s_mapping_and_a_role_that_is_not_ours_are_no_obstacle(account: Account) -> None:
-    account.up()
+    account.stands()
     api, place = account.client("apigateway"), {"domainName": "api.shop.example"}
     other = api.create_rest_api(name="other")["id"]
     theirs = {

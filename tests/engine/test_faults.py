@@ -6,28 +6,25 @@ turn; with --all-faults each meets all of them, and is followed by `up` and, sep
 """
 
 import contextlib
-import itertools
+import functools
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
 from cogauth.aws.clients import Aws
-from cogauth.aws.errors import AWS_ERRORS
-from cogauth.errors import CogauthError
 from cogauth.record.records import CREATED
 from cogauth.record.state import State, load
 from cogauth.steps.iam import RolePolicy
 from cogauth.steps.methods import Integration, Method
-from support.account import RESOURCES, Account, add_managed_policy
+from support.account import RESOURCES, Account, Accounts, add_managed_policy
 from support.calls import Call, refusal
-from support.faults import FAULTS, StoppedError
+from support.faults import FAULTS, StoppedError, nth, run_with_fault
 from support.names import READS
 from support.stacks import STACK, configuration, shown, standing, unrecorded
 
@@ -92,33 +89,16 @@ def run(account: Account, command: str) -> None:
         account.down()
 
 
-def run_with_fault(account: Account, command: str, address: Address, fault: str) -> None:
-    """Run a command that meets a fault at one call; a stop lets nothing come after it."""
-    before, after = FAULTS[fault]
-    addressed, hit, frozen = Addressed(account), [False], [b""]
-
-    def on_before(call: Call) -> Any:
-        if hit[0] and fault.startswith("stopped"):
-            raise StoppedError
-        here = addressed.of(call) == address
-        hit[0] = hit[0] or here
-        current[0] = here
-        if here and fault.startswith("stopped"):
-            frozen[0] = account.path().read_bytes()
-        return before(call) if here and before else None
-
-    def on_after(call: Call) -> None:
-        if current[0] and after:
-            after(call)
-
-    current = [False]
-    ended = contextlib.suppress(StoppedError, CogauthError, *AWS_ERRORS)
-    with ended, account.calls.watched(on_before, on_after):
-        run(account, command)
-    assert hit[0], f"{address} was never called"
-    if fault.startswith("stopped"):
-        # Nothing that the process would have written later is there.
-        account.path().write_bytes(frozen[0])
+def run_with_fault_at(account: Account, command: str, address: Address, fault: str) -> None:
+    """Run a command that meets a fault at the call of an address."""
+    addressed = Addressed(account)
+    met, _ = run_with_fault(
+        account,
+        lambda: run(account, command),
+        FAULTS[fault],
+        lambda call: addressed.of(call) == address,
+    )
+    assert met, f"{address} was never called"
 
 
 def world(account: Account) -> Any:
@@ -172,28 +152,6 @@ def clean(
     del whole_moto
     with mock_aws():
         return Clean(Account(clients("eu-central-1"), tmp_path_factory.mktemp("clean")))
-
-
-@pytest.fixture
-def accounts(
-    whole_moto: None,
-    no_credentials: pytest.MonkeyPatch,
-    clients: Callable[[str], Aws],
-    tmp_path: Path,
-) -> Callable[[], contextlib.AbstractContextManager[Account]]:
-    """Return what gives an empty account, as often as it is asked."""
-    del whole_moto, no_credentials
-    numbers = itertools.count()
-
-    @contextlib.contextmanager
-    def empty() -> Iterator[Account]:
-        with mock_aws():
-            yield Account(clients("eu-central-1"), tmp_path / str(next(numbers)))
-
-    return empty
-
-
-Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
 
 
 def endings(config: pytest.Config, number: int, fault: str) -> tuple[str, ...]:
@@ -308,6 +266,7 @@ CALLED = {
 @pytest.mark.parametrize("power_user", [False, True], ids=["least", "power user"])
 @pytest.mark.parametrize("killed", [False, True], ids=["in one run", "after a killed one"])
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.sample(3)
 def test_what_was_just_made_may_be_unknown_to_all_that_follows(  # noqa: PLR0913 fixtures
     clean: Clean,
     power_user_world: Any,
@@ -347,7 +306,7 @@ def test_after_a_fault_at_any_call_of_up(
     for number, address in enumerate(clean.up):
         for ending in endings(pytestconfig, number, fault):
             with accounts() as account:
-                run_with_fault(account, "up", address, fault)
+                run_with_fault_at(account, "up", address, fault)
                 assert not account.path().exists() or unrecorded(account) == [], address
                 check_ending(account, ending, clean.world, f"{fault} at {address}, {ending}")
 
@@ -359,8 +318,8 @@ def test_after_a_fault_at_any_call_of_down(
     for number, address in enumerate(clean.down):
         for ending in endings(pytestconfig, number, fault):
             with accounts() as account:
-                run(account, "up")
-                run_with_fault(account, "down", address, fault)
+                account.stands()
+                run_with_fault_at(account, "down", address, fault)
                 check_ending(account, ending, clean.world, f"{fault} at {address}, {ending}")
 
 
@@ -373,38 +332,13 @@ def test_after_a_second_fault_while_recovering_from_a_first(
         faults = dice.choice(list(FAULTS)), second
         recovery, ending = dice.choice(("up", "down")), dice.choice(("up", "down"))
         with accounts() as account:
-            run_with_fault(account, "up", first, faults[0])
-            nth, place = dice.randrange(40), f"{faults[0]} at {first}, {recovery} meets {second}"
-            run_with_nth_fault(account, recovery, nth, faults[1])
-            check_ending(account, ending, clean.world, f"{place} at its call {nth}, then {ending}")
-
-
-def run_with_nth_fault(account: Account, command: str, nth: int, fault: str) -> None:
-    """Run a command that meets a fault at its nth call, if it makes as many."""
-    if not account.path().exists():
-        return
-    before, after = FAULTS[fault]
-    met = itertools.count()
-    frozen: list[bytes] = []
-    number = [0]
-
-    def on_before(call: Call) -> Any:
-        number[0] = next(met)
-        if frozen and fault.startswith("stopped"):
-            raise StoppedError
-        if number[0] == nth and account.path().exists():
-            frozen.append(account.path().read_bytes())
-        return before(call) if number[0] == nth and before else None
-
-    def on_after(call: Call) -> None:
-        if number[0] == nth and after:
-            after(call)
-
-    ended = contextlib.suppress(StoppedError, CogauthError, *AWS_ERRORS)
-    with ended, account.calls.watched(on_before, on_after):
-        run(account, command)
-    if frozen and fault.startswith("stopped"):
-        account.path().write_bytes(frozen[0])
+            run_with_fault_at(account, "up", first, faults[0])
+            number, place = dice.randrange(40), f"{faults[0]} at {first}, {recovery} meets {second}"
+            if account.path().exists():
+                rerun = functools.partial(run, account, recovery)
+                run_with_fault(account, rerun, FAULTS[second], nth(number))
+            place = f"{place} at its call {number}, then {ending}"
+            check_ending(account, ending, clean.world, place)
 
 
 def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(

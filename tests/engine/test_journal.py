@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError
 
 from cogauth import engine
 from cogauth.aws.transient import MOODS, passing
@@ -15,7 +15,7 @@ from cogauth.steps import RESOURCES
 from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
-from support.faults import StoppedError
+from support.faults import about, lose, run_with_fault, stopped
 from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
 
 
@@ -24,19 +24,11 @@ def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:
     return lambda call: do() if call.operation == operation else None
 
 
-def lose() -> None:
-    raise ConnectionClosedError(endpoint_url="https://aws.invalid")
-
-
-def stop() -> None:
-    raise StoppedError
-
-
 def lands_late(
     account: Account, operation: str, make: Callable[[], Any], after_s: float
 ) -> tuple[Context, "Landing"]:
     """Leave an intent whose create lands only some seconds of waiting later; return a new run."""
-    with account.calls.watched(at(operation, stop)), pytest.raises(StoppedError):
+    with stopped(account, operation):
         account.up()
     ctx = account.context()
     landing = Landing(account, make, after_s)
@@ -103,7 +95,7 @@ def test_down_waits_for_a_create_that_may_still_land(
 def test_one_that_landed_after_another_was_made_is_deleted(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
-    account.up()
+    account.stands()
     kept = fact(account, "user_pool"), fact(account, "rest_api")
     make(account)
     assert standing(account) != STACK
@@ -117,7 +109,7 @@ def test_one_that_landed_after_another_was_made_is_deleted(
 def test_down_deletes_the_stacks_own_that_no_record_knows(
     account: Account, _operation: str, make: Callable[[Account], Any]
 ) -> None:
-    account.up()
+    account.stands()
     extra = make(account)
     result = account.down()
     assert extra in {entry["id"] for entry in result.deleted}
@@ -125,7 +117,7 @@ def test_down_deletes_the_stacks_own_that_no_record_knows(
 
 
 def test_of_several_that_a_crash_left_the_oldest_is_kept(account: Account) -> None:
-    with account.calls.watched(at("CreateRestApi", stop)), pytest.raises(StoppedError):
+    with stopped(account, "CreateRestApi"):
         account.up()
     made = [make_api(account) for _ in range(3)]
     assert account.up()["rest_api"] == "adopted"
@@ -138,7 +130,7 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
     account: Account, kind: str
 ) -> None:
     """moto's tagging API lists neither pools nor APIs, so AWS's answer is given in its place."""
-    account.up()
+    account.stands()
     state = account.state()
     identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
     if kind == "user_pool":
@@ -167,7 +159,7 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
 
 
 def test_absence_is_believed_only_after_the_settling_time(account: Account) -> None:
-    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+    with stopped(account, "CreateUserPool"):
         account.up()
     assert account.state().record("user_pool") is not None
     since = account.time.now
@@ -177,7 +169,7 @@ def test_absence_is_believed_only_after_the_settling_time(account: Account) -> N
 
 
 def test_a_settling_time_that_is_over_is_not_waited_for(account: Account) -> None:
-    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+    with stopped(account, "CreateUserPool"):
         account.up()
     state = account.state()
     for record in state.resources.values():
@@ -193,7 +185,7 @@ def test_a_settling_time_that_is_over_is_not_waited_for(account: Account) -> Non
 def test_a_clock_that_was_set_back_costs_no_more_than_the_settling_time(
     account: Account, since: str
 ) -> None:
-    with account.calls.watched(at("CreateUserPool", stop)), pytest.raises(StoppedError):
+    with stopped(account, "CreateUserPool"):
         account.up()
     account.state().put("user_pool", {"status": CREATING, "since": since})
     before = account.time.now
@@ -211,15 +203,15 @@ def test_a_definite_refusal_clears_the_intent(account: Account) -> None:
 
 
 def test_an_ambiguous_end_leaves_the_intent(account: Account) -> None:
-    with account.calls.watched(at("CreateRestApi", lose)), pytest.raises(CogauthError):
-        account.up()
+    _, error = run_with_fault(account, account.up, (lose, None), about("CreateRestApi"))
+    assert isinstance(error, CogauthError)
     record = account.state().record("rest_api")
     assert record is not None
     assert record["status"] == CREATING
 
 
 def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account: Account) -> None:
-    account.up()
+    account.stands()
     logs, back = account.client("logs"), []
 
     def come_back(call: Call) -> None:
@@ -236,7 +228,7 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
 
 
 def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
-    account.up()
+    account.stands()
     functions = account.client("lambda")
     before = functions.get_function_configuration(FunctionName="shop-signInFunction")
     iam = account.client("iam")
@@ -279,6 +271,7 @@ def statuses(account: Account) -> set[str]:
 
 
 @pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
+@pytest.mark.sample(3)
 def test_a_mood_is_waited_out_wherever_it_meets_a_change(account: Account, mood: Any) -> None:
     """Each is answered once, at each create, change and deletion of a whole life."""
     moody: set[str] = set()
@@ -334,7 +327,7 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
 
 
 def test_an_interrupted_down_tells_what_could_not_be_deleted_until_then(account: Account) -> None:
-    account.up()
+    account.stands()
 
     def refuse_and_stop(call: Call) -> Any:
         if call.operation != "DeleteUserPool":

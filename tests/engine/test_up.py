@@ -14,7 +14,7 @@ from cogauth.record.records import CREATED, CREATING
 from cogauth.steps import RESOURCES, STEPS
 from support.account import Account
 from support.calls import Call, refusal
-from support.faults import StoppedError
+from support.faults import StoppedError, stopped
 from support.stacks import (
     AUTO_CONFIRM,
     AUTO_CONFIRM_LOGS,
@@ -50,7 +50,7 @@ def test_up_makes_exactly_one_of_each(account: Account) -> None:
 
 
 def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> None:
-    account.up()
+    account.stands()
     state, unwanted = account.state(), set()
     for step in STEPS:
         for resource in step.resources:
@@ -67,7 +67,7 @@ def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> 
 
 
 def test_a_second_up_changes_nothing_and_says_so(account: Account) -> None:
-    account.up()
+    account.stands()
     before, text = standing(account), account.path().read_text()
     with account.calls.watched() as calls:
         assert account.up() == UNCHANGED
@@ -172,7 +172,7 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
     look: Callable[[Account], Any],
     wanted: Any,
 ) -> None:
-    account.up()
+    account.stands()
     before = standing(account), stage(account)["deploymentId"]
     assert look(account) != wanted
     with account.calls.watched() as calls:
@@ -187,7 +187,7 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
 
 
 def test_a_setting_is_on_disk_before_anything_is_changed(account: Account) -> None:
-    account.up()
+    account.stands()
 
     def stop(call: Call) -> None:
         if call.mutating:
@@ -200,7 +200,7 @@ def test_a_setting_is_on_disk_before_anything_is_changed(account: Account) -> No
 
 
 def test_a_setting_of_a_run_that_touched_nothing_is_forgotten(account: Account) -> None:
-    account.up()
+    account.stands()
     before = account.path().read_text()
 
     def deny(call: Call) -> Any:
@@ -266,12 +266,7 @@ def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
     del managed_policies
     if standing_before:
         account.up()
-
-    def stop(call: Call) -> None:
-        if call.operation == "AttachRolePolicy":
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+    with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in standing(account)
     result = account.down()
@@ -284,12 +279,7 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
 ) -> None:
     del managed_policies
     account.up()
-
-    def stop(call: Call) -> None:
-        if call.operation == "AttachRolePolicy":
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(after=stop):
+    with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in standing(account)
     account.up(power_user=False)
@@ -300,7 +290,7 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
 def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     former = stage(account)["deploymentId"]
     account.client("apigateway").update_method(
         restApiId=fact(account, "rest_api"),
@@ -484,7 +474,7 @@ def lift_throttle(account: Account) -> None:
 def test_up_restores_what_was_changed_behind_its_back(
     account: Account, tamper: Callable[[Account], None], step: str, *, deployed: bool
 ) -> None:
-    account.up()
+    account.stands()
     before, former = configuration(account), stage(account)["deploymentId"]
     tamper(account)
     assert configuration(account) != before
@@ -574,7 +564,7 @@ def delete_stage(account: Account) -> None:
 def test_up_makes_again_what_was_deleted_behind_its_back(
     account: Account, delete: Callable[[Account], None], made: set[str]
 ) -> None:
-    account.up()
+    account.stands()
     delete(account)
     actions = account.up()
     changed = {step for step, action in actions.items() if action != "unchanged"}
@@ -594,7 +584,7 @@ def test_up_makes_again_what_was_deleted_behind_its_back(
 def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     former = fact(account, "user_pool")
     delete_pool(account)
     with account.calls.watched() as calls, pytest.raises(UsageError, match="users"):
@@ -614,7 +604,7 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
 
 
 def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
-    account.up()
+    account.stands()
     close_sign_up(account)
     assert account.up() == UNCHANGED
     assert account.up(password_min_length=9)["user_pool"] == "updated"
@@ -622,7 +612,7 @@ def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
 
 
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
-    account.up()
+    account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     theirs = api.create_deployment(**place, description="the owner's")["id"]
     patch = [{"op": "replace", "path": "/deploymentId", "value": theirs}]
@@ -632,7 +622,7 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
 
 
 def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account) -> None:
-    account.up()
+    account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     former = fact(account, "deployment")
     api.create_stage(**place, stageName="prod", deploymentId=former)
@@ -646,7 +636,7 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
 
 
 def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:
-    account.up()
+    account.stands()
     recorded = sorted(
         (RESOURCES[key].step.name, record["id"])
         for key, record in account.state().resources.items()
@@ -659,7 +649,7 @@ def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:
 
 
 def test_down_twice_is_fine(account: Account) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
     text = account.path().read_text()
     account.down()
@@ -676,7 +666,7 @@ def test_down_twice_is_fine(account: Account) -> None:
 
 
 def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
-    account.up()
+    account.stands()
     delete_sign_in_function(account)
     delete_pool(account)
     result = account.down()
@@ -699,7 +689,7 @@ def down(account: Account, lines: list[str]) -> None:
 
 
 def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) -> None:
-    account.up()
+    account.stands()
     api, pool = fact(account, "rest_api"), fact(account, "user_pool")
     lines: list[str] = []
     with account.calls.watched() as calls:
@@ -725,7 +715,7 @@ def test_down_deletes_against_the_needs_and_the_api_at_once(account: Account) ->
 
 
 def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) -> None:
-    account.up()
+    account.stands()
     role = fact(account, "role", "arn")
 
     def refuse(call: Call) -> Any:
@@ -746,7 +736,7 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
 
 
 def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Account) -> None:
-    account.up()
+    account.stands()
     began = account.time.now
 
     def throttle_until_later(call: Call) -> Any:
@@ -762,7 +752,7 @@ def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Accoun
 
 
 def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None:
-    account.up()
+    account.stands()
 
     def pretend(call: Call) -> Any:
         if call.operation != "DeleteUserPool":
@@ -995,7 +985,7 @@ def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -
 
 
 def test_down_tells_what_failed_before_it_could_not_look_again(account: Account) -> None:
-    account.up()
+    account.stands()
 
     denied = ["DeleteRole"]
 
@@ -1121,7 +1111,7 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
 def test_what_someone_else_put_in_our_resources_place_is_left_alone(
     account: Account, make: Callable[[Account], None], delete: Callable[[Account], Any], name: str
 ) -> None:
-    account.up()
+    account.stands()
     delete(account)
     make(account)
     with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
@@ -1156,12 +1146,7 @@ def test_what_an_interrupted_create_may_have_left_is_not_mistaken_for_theirs(
     cognito, api = account.client("cognito-idp"), account.client("apigateway")
     their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
     their_api = api.create_rest_api(name="shop")["id"]
-
-    def stop_before(call: Call) -> None:
-        if call.operation in {"CreateUserPool", "CreateRestApi"}:
-            raise StoppedError
-
-    with pytest.raises(StoppedError), account.calls.watched(stop_before):
+    with stopped(account, "CreateUserPool", "CreateRestApi"):
         account.up()
     if ending == "down":
         account.down()
@@ -1208,7 +1193,7 @@ def test_a_name_that_is_taken_after_our_create_was_interrupted_is_theirs(
 
 
 def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> None:
-    account.up()
+    account.stands()
     stack_id = account.state().stack_id
     account.path().rename(account.folder / "elsewhere.json")
     before = standing(account)
@@ -1223,7 +1208,7 @@ def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> N
 
 
 def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> None:
-    account.up()
+    account.stands()
     ctx = account.context()
     found = list(engine.survey(ctx))
     assert len(found) == 8
@@ -1237,7 +1222,7 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
 
 
 def test_what_down_deletes_is_listed_before(account: Account) -> None:
-    account.up()
+    account.stands()
     listed = [each.id for each in engine.plan_down(account.context()).doomed]
     lines: list[str] = []
     down(account, lines)

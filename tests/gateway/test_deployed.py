@@ -113,7 +113,7 @@ def answer(parsed: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
 
 
 def looked_at(account: Account, summary: Any, export: Any) -> tuple[Context, Any]:
-    account.up()
+    account.stands()
     ctx = account.context()
     api = ctx.fact("rest_api")
     stage = {"stageName": "dev", "deploymentId": ctx.fact("deployment")}
@@ -144,7 +144,7 @@ def test_summary_and_export_say_what_is_deployed(account: Account) -> None:
 
 def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
     """AWS leaves them out where they are not asked for: then no guard has a pool."""
-    account.up()
+    account.stands()
     ctx = account.context()
     with account.calls.watched(aws_says(SUMMARY, EXPORT)) as calls:
         export.export(ctx, ctx.fact("rest_api"), "dev")
@@ -184,7 +184,7 @@ def test_an_export_that_is_none_is_no_harm(account: Account, export: Any) -> Non
 
 def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> None:
     """moto has none."""
-    account.up()
+    account.stands()
     ctx = account.context()
     live = rest_apis.routes(ctx, ctx.fact("rest_api"))
     stage = {"stageName": "dev", "deploymentId": ctx.fact("deployment")}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_an_api_by_id_or_name(account: Account) -> None:
-    account.up()
+    account.stands()
     ctx, gateway = account.context(), account.client("apigateway")
     own = ctx.fact("rest_api")
     assert find_api(ctx, own)["id"] == find_api(ctx, "shop")["id"] == own

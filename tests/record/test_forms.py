@@ -358,7 +358,7 @@ def test_no_wait_is_endless(value: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
     """A scope has to be given back as it was. One that can't be kept is not taken away."""
-    account.up()
+    account.stands()
     orders = Orders(account)
     guarded = {"authorizerId": orders.pool, "authorizationScopes": ["a\u202eb"]}
     orders.put("GET", "/odd", "COGNITO_USER_POOLS", **guarded)
@@ -372,7 +372,7 @@ def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
 
 
 def test_an_apis_name_is_kept_without_what_a_terminal_acts_on(account: Account) -> None:
-    account.up()
+    account.stands()
     orders = Orders(account)
     name = "orders\x1b[2J\u202e"
     patch: Any = [{"op": "replace", "path": "/name", "value": name}]

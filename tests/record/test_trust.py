@@ -207,7 +207,7 @@ def test_no_command_makes_anything_below_a_folder_that_all_may_write_to(
 
 def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) -> None:
     """In a folder of all, others can give a user's file a name."""
-    account.up()
+    account.stands()
     folder = tmp_path / "all's"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -449,7 +449,7 @@ def test_a_local_aws_in_which_another_stack_stands_is_not_ended(
     target: Target,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    account.up()
+    account.stands()
     standing = account.left()
     harm(account.path())
     assert not is_ended(account, target)

@@ -20,7 +20,7 @@ from cogauth.settings import Settings
 from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
 from support.account import Account
 from support.calls import Call, refusal
-from support.stacks import stopped_down
+from support.faults import stopped
 
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",
@@ -98,7 +98,7 @@ def test_up_sets_the_trigger_and_keeps_all_that_the_creation_set(account: Accoun
 
 
 def test_a_change_of_ours_keeps_what_someone_else_set(account: Account) -> None:
-    account.up()
+    account.stands()
     lambdas = {
         "PreSignUp": function_arn(account),
         "PostConfirmation": "arn:aws:lambda:x:1:function:f",
@@ -115,7 +115,7 @@ def test_a_change_of_ours_keeps_what_someone_else_set(account: Account) -> None:
 
 
 def test_the_trigger_put_back_keeps_what_someone_else_set(account: Account) -> None:
-    account.up()
+    account.stands()
     update(account, LambdaConfig={"PostConfirmation": "arn:aws:lambda:x:1:function:f"}, **OTHERS)
     theirs = pool(account)
     assert account.up()["trigger"] == "created"
@@ -141,7 +141,7 @@ def test_the_older_of_two_names_for_a_temporary_passwords_days_is_not_sent(
     account: Account,
 ) -> None:
     """DescribeUserPool answers with both, UpdateUserPool refuses both."""
-    account.up()
+    account.stands()
 
     def describe_both(parsed: dict[str, Any], **_: Any) -> None:
         live = parsed["UserPool"]
@@ -182,7 +182,7 @@ def test_only_what_the_update_takes_is_sent(account: Account) -> None:
 def test_a_concurrent_update_is_tried_again_from_a_fresh_description(
     account: Account, times: int
 ) -> None:
-    account.up()
+    account.stands()
     met: list[Call] = []
 
     def collide(call: Call) -> tuple[AWSResponse, dict[str, Any]] | None:
@@ -205,7 +205,7 @@ def test_a_concurrent_update_is_tried_again_from_a_fresh_description(
 
 def test_a_client_put_right_keeps_what_someone_else_set(account: Account) -> None:
     """UpdateUserPoolClient resets what it isn't given, likewise."""
-    account.up()
+    account.stands()
     client = account.client("cognito-idp")
     place = {
         "UserPoolId": account.state().fact("user_pool", "id"),
@@ -338,7 +338,7 @@ def described(account: Account, **more: Any) -> Iterator[None]:
 
 def sent_for_a_change(account: Account, **live: Any) -> dict[str, Any]:
     """Change a pool that is described like this; return what UpdateUserPool was sent."""
-    account.up()
+    account.stands()
     with described(account, **live), account.calls.watched() as calls:
         account.up(password_min_length=13)
     (body,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPool"]
@@ -464,7 +464,7 @@ def test_a_tier_that_was_raised_elsewhere_stays_with_all_that_it_brought(
 
 
 def test_nor_does_a_trigger_that_is_put_back_lower_it(account: Account) -> None:
-    account.up()
+    account.stands()
     raise_tier(account)
     update(account, LambdaConfig={})
     theirs = pool(account)
@@ -481,7 +481,7 @@ def test_a_tier_of_tomorrow_stays_too(account: Account) -> None:
 
 @pytest.mark.parametrize("tier", ["LITE", "ESSENTIALS"])
 def test_the_option_lowers_it_once(account: Account, tier: str) -> None:
-    account.up()
+    account.stands()
     default = {"SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD"]}}
     policies = {**pool(account)["Policies"], **default}
     update(account, UserPoolTier="PLUS", Policies=policies)
@@ -493,7 +493,7 @@ def test_the_option_lowers_it_once(account: Account, tier: str) -> None:
 
 
 def test_a_run_that_was_to_lower_it_is_finished_by_the_next_one(account: Account) -> None:
-    account.up()
+    account.stands()
     update(account, UserPoolTier="PLUS")
 
     def deny(call: Call) -> tuple[AWSResponse, dict[str, Any]] | None:
@@ -516,7 +516,7 @@ def test_what_was_lowered_elsewhere_is_raised_again(account: Account) -> None:
 def test_a_refused_tier_says_which_option_ends_it(
     account: Account, feature: dict[str, Any]
 ) -> None:
-    account.up()
+    account.stands()
     policies = pool(account)["Policies"]
     for key, value in feature.items():
         policies[key] = {**policies.get(key, {}), **value}
@@ -601,7 +601,7 @@ def no(_question: str) -> None:
 
 @pytest.mark.skipif(not KNOWN, reason="this botocore does not know the parameter")
 def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Account) -> None:
-    account.up()
+    account.stands()
     with secret_in_secrets_manager(account) as taken_back:
         for kind, confirm in ((UsageError, None), (CogauthError, no)):
             more = {} if confirm is None else {"confirm": confirm}
@@ -623,7 +623,7 @@ def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Acco
 def test_without_a_terminal_the_refusal_says_what_does_not_work_until_then(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     with secret_in_secrets_manager(account), pytest.raises(UsageError) as caught:
         account.up()
     for part in ("nobody can sign in", "at once and for good", "give --yes"):
@@ -631,9 +631,10 @@ def test_without_a_terminal_the_refusal_says_what_does_not_work_until_then(
 
 
 def test_a_pool_that_outlived_its_deletion_is_asked_about_with_all_in_it(account: Account) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
-    stopped_down(account, "DeleteUserPool", lands=False)
+    with stopped(account, "DeleteUserPool"):
+        account.down()
     with secret_in_secrets_manager(account) as taken_back:
         with account.calls.watched() as calls, pytest.raises(CogauthError, match="can sign in"):
             account.up()
@@ -648,7 +649,7 @@ def test_a_pool_that_outlived_its_deletion_is_asked_about_with_all_in_it(account
 
 @pytest.mark.skipif(KNOWN, reason="this botocore knows the parameter")
 def test_an_older_botocore_names_the_one_that_can_take_it_back(account: Account) -> None:
-    account.up()
+    account.stands()
     with (
         secret_in_secrets_manager(account),
         account.calls.watched() as calls,
@@ -663,7 +664,7 @@ def test_an_older_botocore_names_the_one_that_can_take_it_back(account: Account)
 def test_what_the_client_settings_need_does_not_touch_where_the_secret_is(
     account: Account,
 ) -> None:
-    account.up()
+    account.stands()
     place = {
         "UserPoolId": account.state().fact("user_pool", "id"),
         "ClientId": account.state().fact("app_client", "id"),

@@ -358,7 +358,7 @@ def test_chosen_settings_reach_the_resources(account: Account) -> None:
 
 
 def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
-    account.up()
+    account.stands()
     # moto doesn't take the architecture from UpdateFunctionCode: the requests have to do.
     with account.calls.watched() as calls:
         actions = account.up(architecture="x86_64")
@@ -446,7 +446,7 @@ def test_a_pending_function_is_waited_for_before_up_ends(
 
 
 def test_what_is_changed_of_a_function_waits_until_it_is_active(account: Account) -> None:
-    account.up()
+    account.stands()
     lambda_, changed = account.aws.lambda_, []
 
     def pending(parsed: dict[str, Any], model: Any, **_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import cors, engine
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import UsageError
 from cogauth.record.records import CREATED, CREATING
 from cogauth.settings import Settings
 from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_template
 from support.account import Account, Silent
 from support.calls import Call, refusal
-from support.faults import FAULTS, StoppedError
+from support.faults import FAULTS, Fault, nth, run_with_fault
 from support.stacks import STACK, UNCHANGED, fact, stage
 from support.templates import render
 from support.world import inventory
@@ -204,7 +205,7 @@ def standing_with(origins: tuple[str, ...]) -> list[str]:
 
 
 def test_without_it_nothing_of_cors_is_set(account: Account) -> None:
-    account.up()
+    account.stands()
     assert inventory(account.session) == STACK
     assert gateway_responses(account) == {}
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
@@ -278,7 +279,7 @@ def test_of_several_origins_a_template_names_one_and_the_gateway_none(account: A
 
 
 def test_the_answers_themselves_are_what_they_were(account: Account) -> None:
-    account.up()
+    account.stands()
     before = {name: answers(account, *name) for name in (("sign_in", "POST"), ("hello", "GET"))}
     account.up(cors_origins=SEVERAL)
     for name, was in before.items():
@@ -308,6 +309,7 @@ def clean_worlds() -> dict[str, Any]:
         *(("any", "several"), ("any", "none"), ("one", "one"), ("several", "several")),
     ],
 )
+@pytest.mark.sample(5)
 def test_changed_it_is_as_if_made_so_from_the_start(
     account: Account, clean_worlds: dict[str, Any], before: str, later: str
 ) -> None:
@@ -335,7 +337,7 @@ def test_changed_it_is_as_if_made_so_from_the_start(
 
 
 def test_what_is_only_taken_away_is_deployed_too(account: Account) -> None:
-    account.up()
+    account.stands()
     before, former = world(account), stage(account)["deploymentId"]
     account.client("apigateway").put_method(
         **place(account),
@@ -362,7 +364,7 @@ def test_down_takes_it_along(account: Account, origins: tuple[str, ...]) -> None
     assert {"OPTIONS /signin", "OPTIONS /hello"} <= deleted
 
 
-CORS_FAULTS = {
+CORS_FAULTS: dict[str, Fault] = {
     **{name: FAULTS[name] for name in ("stopped after", "stopped before", "answer lost", "denied")},
     "conflict": (lambda _: refusal(409, "ConflictException", "concurrent modification"), None),
 }
@@ -372,6 +374,7 @@ CORS_FAULTS = {
 @pytest.mark.parametrize(
     ("before", "later"), [("none", "one"), ("one", "none"), ("one", "several")]
 )
+@pytest.mark.sample(4)
 def test_after_a_fault_at_any_call_of_a_change(
     account: Account, pytestconfig: pytest.Config, before: str, later: str, fault: str
 ) -> None:
@@ -384,7 +387,11 @@ def test_after_a_fault_at_any_call_of_a_change(
     step = 1 if pytestconfig.getoption("--all-faults") else 4 * len(CORS_FAULTS)
     for number in range(2 * list(CORS_FAULTS).index(fault) % step, total, step):
         account.up(cors_origins=CHOICES[before])
-        _change_with_fault(account, CHOICES[later], number, fault)
+        change = functools.partial(account.up, cors_origins=CHOICES[later])
+        met, error = run_with_fault(account, change, CORS_FAULTS[fault], nth(number, mutating=True))
+        assert met
+        # What passes by itself is waited out.
+        assert not (error and fault == "conflict")
         # Whatever the user wants next: to go on, or to go back.
         account.up()
         assert world(account) == clean, number
@@ -394,45 +401,9 @@ def test_after_a_fault_at_any_call_of_a_change(
     assert account.left() == []
 
 
-def _change_with_fault(account: Account, origins: tuple[str, ...], number: int, fault: str) -> None:
-    before, after = CORS_FAULTS[fault]
-    met = [0]
-    hit: list[str] = []
-    frozen: list[bytes] = []
-
-    def on_before(call: Call) -> Any:
-        if frozen:
-            raise StoppedError
-        met[0] += call.mutating
-        here = call.mutating and met[0] == number + 1
-        if here:
-            hit.append(call.operation)
-            if fault.startswith("stopped"):
-                frozen.append(account.path().read_bytes())
-        current[0] = here
-        return before(call) if here and before else None
-
-    def on_after(call: Call) -> None:
-        if current[0] and after:
-            after(call)
-
-    current, told = [False], False
-    try:
-        with account.calls.watched(on_before, on_after):
-            account.up(cors_origins=origins)
-    except StoppedError:
-        # Nothing that the process would have written later is there.
-        account.path().write_bytes(frozen[0])
-    except CogauthError:
-        told = True
-    assert hit
-    # What passes by itself is waited out.
-    assert not (told and fault == "conflict")
-
-
 def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> None:
     """The intent is on disk, the method is not there yet: it is waited for before it is deleted."""
-    account.up()
+    account.stands()
     state = account.state()
     since = "1970-01-01T00:00:00+00:00"
     state.put("sign_in_preflight", {"status": CREATING, "since": since})
@@ -463,7 +434,7 @@ def test_a_stack_whose_responses_declare_no_header_is_mended_when_it_matters(
     account: Account,
 ) -> None:
     """API Gateway refuses a header that the method response doesn't declare."""
-    account.up()
+    account.stands()
     api, names = account.client("apigateway"), place(account)
     where = {**names, "resourceId": fact(account, "hello_resource"), "httpMethod": "GET"}
     api.delete_method_response(**where, statusCode="200")
@@ -551,7 +522,7 @@ def test_up_restores_it(account: Account, tamper: Callable[[Account], None], ste
 
 
 def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> None:
-    account.up()
+    account.stands()
     api = account.client("apigateway")
     theirs = {
         "UNAUTHORIZED": {

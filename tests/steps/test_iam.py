@@ -16,7 +16,7 @@ from cogauth.settings import Settings
 from support.account import RESOURCES, Account
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
-from support.faults import StoppedError, lose, stop
+from support.faults import FAULTS, StoppedError, lose, nth, run_with_fault, stop
 from support.local_aws import client
 from support.names import REGION
 from support.stacks import (
@@ -60,7 +60,7 @@ def logs_of(account: Account, role: str) -> list[str]:
 
 def make_it_one_of_before(account: Account) -> None:
     """Let a stack be as it was made when both functions had one role."""
-    account.up()
+    account.stands()
     iam, state = account.client("iam"), account.state()
     both = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
     for statement in both["Statement"]:
@@ -88,7 +88,7 @@ def before(account: Account) -> Account:
 
 
 def test_each_function_has_a_role_of_its_own(account: Account) -> None:
-    account.up()
+    account.stands()
     assert runs_as(account) == OWN
     assert logs_of(account, ROLE) == [SIGN_IN_LOGS]
     assert logs_of(account, AUTO_CONFIRM_ROLE) == [AUTO_CONFIRM_LOGS]
@@ -139,35 +139,18 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
 
 @pytest.mark.parametrize("fault", ["stopped before", "stopped after", "answer lost", "denied"])
 @pytest.mark.parametrize("then", ["up", "down"])
+@pytest.mark.sample(3)
 def test_a_move_that_is_cut_short_is_finished_or_taken_away(
     account: Account, pytestconfig: pytest.Config, fault: str, then: str
 ) -> None:
     """At each of its calls that change something, or at some of them."""
     step = 1 if pytestconfig.getoption("--all-faults") else 3
-    done = number = 0
-    while done == number:
+    number, met = 0, True
+    while met:
         make_it_one_of_before(account)
-        number, done = number + step, 0
-
-        def strike(call: Call, number: int = number) -> Any:
-            nonlocal done
-            if not call.mutating:
-                return None
-            done += 1
-            if done != number:
-                return None
-            return refusal(403, "AccessDenied") if fault == "denied" else stop(call)
-
-        def strike_after(call: Call, number: int = number) -> None:
-            nonlocal done
-            done += call.mutating
-            if call.mutating and done == number:
-                (stop if fault == "stopped after" else lose)(call)
-
-        is_before = fault in {"stopped before", "denied"}
-        faults = (strike, None) if is_before else (None, strike_after)
-        with account.calls.watched(*faults), suppress(StoppedError, CogauthError):
-            account.up()
+        at = nth(number, mutating=True)
+        met = run_with_fault(account, account.up, FAULTS[fault], at)[0] is not None
+        number += step
         if then == "up":
             account.up()
             assert standing(account) == STACK
@@ -176,12 +159,11 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
         result = account.down()
         assert (result.remaining, result.problems) == ([], [])
         assert account.left() == []
-        done = min(done, number)
     assert number > 4
 
 
 def test_a_role_that_was_lost_takes_its_own_function_along(account: Account) -> None:
-    account.up()
+    account.stands()
     iam = account.client("iam")
     iam.delete_role_policy(RoleName=AUTO_CONFIRM_ROLE, PolicyName="cogauth")
     iam.delete_role(RoleName=AUTO_CONFIRM_ROLE)
@@ -197,7 +179,7 @@ def test_a_role_that_was_lost_takes_its_own_function_along(account: Account) -> 
 
 
 def test_recover_finds_both_of_a_new_one_and_the_one_of_before(account: Account) -> None:
-    account.up()
+    account.stands()
     account.path().unlink()
     assert account.recover().fact("auto_confirm_role", "id") == AUTO_CONFIRM_ROLE
     account.down()
@@ -252,7 +234,7 @@ def boundaries_sent(call: Call) -> Any:
 
 
 def test_it_is_set_changed_and_taken_back(account: Account) -> None:
-    account.up()
+    account.stands()
     changed = {**UNCHANGED, "role": "updated", "auto_confirm_role": "updated"}
     for arn in (BOUNDARY, OTHER_BOUNDARY):
         assert account.up(permissions_boundary=arn) == changed
@@ -267,7 +249,7 @@ def test_it_is_set_changed_and_taken_back(account: Account) -> None:
 
 
 def test_one_that_somebody_else_has_set_stays_unless_it_is_asked_for(account: Account) -> None:
-    account.up()
+    account.stands()
     iam = account.client("iam")
     iam.put_role_permissions_boundary(RoleName=ROLE, PermissionsBoundary=OTHER_BOUNDARY)
     assert account.up() == UNCHANGED

@@ -63,7 +63,7 @@ def up(account: Account) -> dict[str, str]:
 
 @pytest.mark.usefixtures("forgetful")
 def test_an_authorizer_that_does_not_take_the_new_pool_is_made_anew(account: Account) -> None:
-    account.up()
+    account.stands()
     for _ in range(3):
         delete_pool(account)
         former = fact(account, "authorizer")
@@ -80,7 +80,7 @@ def test_an_authorizer_that_does_not_take_the_new_pool_is_made_anew(account: Acc
 
 @pytest.mark.usefixtures("forgetful")
 def test_a_stop_at_any_call_of_the_making_anew_is_made_good(account: Account) -> None:
-    account.up()
+    account.stands()
     delete_pool(account)
     met: set[tuple[str, str]] = set()
 
@@ -104,7 +104,7 @@ def test_a_stop_at_any_call_of_the_making_anew_is_made_good(account: Account) ->
 
 @pytest.mark.usefixtures("forgetful")
 def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> None:
-    account.up()
+    account.stands()
     former = fact(account, "authorizer")
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     theirs = {**place, "resourceId": fact(account, "hello_resource"), "httpMethod": "PUT"}
@@ -124,7 +124,7 @@ def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> Non
 @pytest.mark.usefixtures("forgetful")
 def test_any_number_of_them_may_stay(account: Account) -> None:
     """Each time that the pool is lost, somebody's method refers to the authorizer that there is."""
-    account.up()
+    account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     theirs = {**place, "resourceId": fact(account, "hello_resource")}
     kept = []
@@ -146,7 +146,7 @@ def test_any_number_of_them_may_stay(account: Account) -> None:
 
 
 def test_an_authorizer_that_takes_the_new_pool_keeps_its_id(account: Account) -> None:
-    account.up()
+    account.stands()
     former = fact(account, "authorizer")
     delete_pool(account)
     up(account)
@@ -160,7 +160,7 @@ def open_up(method: Any) -> None:
 
 
 def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
-    account.up()
+    account.stands()
     account.grow_old()
     begun = account.time.now
     with (
@@ -218,7 +218,7 @@ def test_what_guards_nothing_may_be_shown_differently(
 
 
 def test_a_read_that_lags_behind_the_change_is_waited_for(account: Account) -> None:
-    account.up()
+    account.stands()
     with shown(account, "GetMethod", open_up, times=5):
         assert account.up()["protected_method"] == "updated"
     assert account.up() == UNCHANGED
@@ -227,7 +227,7 @@ def test_a_read_that_lags_behind_the_change_is_waited_for(account: Account) -> N
 def test_an_authorizer_that_can_not_be_made_right_either_is_no_success(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account.up()
+    account.stands()
     monkeypatch.setattr(Authorizer, "apply_operations", keep_what_was)
     delete_pool(account)
 

@@ -18,10 +18,10 @@ from cogauth.errors import CogauthError, NameConflictError, NotOwnedError, Usage
 from cogauth.record.records import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
 from cogauth.steps import RESOURCES
 from support.account import Account, Silent
-from support.attached import OTHER_POOL, Orders, attach, detach, only_a_pool, ours
+from support.attached import OTHER_POOL, Orders, attach, detach, ours, pool_and_orders
 from support.calls import Call, refusal
 from support.commands import in_process
-from support.faults import StoppedError
+from support.faults import stopped
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool
 from support.local_aws import client
 from support.stacks import (
@@ -104,7 +104,7 @@ class Warned(Silent):
 def test_yes_deletes_no_pool_with_users_that_only_a_tag_makes_ours(
     account: Account, name: str
 ) -> None:
-    account.up()
+    account.stands()
     theirs = make_pool(account, name, 2, UserPoolTags=tags(account))
     before = describe_pool(account, theirs)
     with account.calls.watched(tagging_api(pool_arn(account, theirs))):
@@ -126,7 +126,7 @@ def test_yes_deletes_no_pool_with_users_that_only_a_tag_makes_ours(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_yes_deletes_no_api_in_use_that_only_a_tag_makes_ours(account: Account, name: str) -> None:
-    account.up()
+    account.stands()
     theirs = make_api(account, name, tags=tags(account))
     before = describe_api(account, theirs)
     with account.calls.watched(tagging_api(api_arn(account, theirs))):
@@ -142,8 +142,7 @@ def test_yes_deletes_no_api_in_use_that_only_a_tag_makes_ours(account: Account, 
 def test_an_attached_api_that_somebody_tags_gets_its_methods_back_all_the_same(
     account: Account,
 ) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     before = orders.methods()
     attach(account)
     orders.aws.tag_resource(resourceArn=api_arn(account, orders.id), tags=tags(account))
@@ -159,7 +158,7 @@ def test_an_attached_api_that_somebody_tags_gets_its_methods_back_all_the_same(
 def test_all_that_would_go_is_listed_with_the_users_of_each_pool(
     account: Account, name: str
 ) -> None:
-    account.up()
+    account.stands()
     account.client("cognito-idp").admin_create_user(
         UserPoolId=fact(account, "user_pool"), Username="ann"
     )
@@ -174,7 +173,7 @@ def test_all_that_would_go_is_listed_with_the_users_of_each_pool(
 
 
 def test_what_somebody_tags_after_the_question_is_not_deleted(account: Account) -> None:
-    account.up()
+    account.stands()
     theirs: list[str] = []
 
     def tag(call: Call) -> None:
@@ -190,7 +189,7 @@ def test_what_somebody_tags_after_the_question_is_not_deleted(account: Account) 
 
 
 def test_what_a_create_of_ours_leaves_late_is_deleted_without_a_question(account: Account) -> None:
-    account.up()
+    account.stands()
     late: list[str] = []
 
     def land(call: Call) -> None:
@@ -209,7 +208,7 @@ def test_what_a_create_of_ours_leaves_late_is_deleted_without_a_question(account
 
 
 def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account) -> None:
-    account.up()
+    account.stands()
     their_pool = make_pool(account, "shop", 2, UserPoolTags=tags(account))
     their_api = make_api(account, "shop", tags=tags(account))
     before = describe_pool(account, their_pool), describe_api(account, their_api)
@@ -233,12 +232,7 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
 def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     account: Account, operation: str, make: str, kind: str, *, landed: bool
 ) -> None:
-    def stop(call: Call) -> None:
-        if call.operation == operation:
-            raise StoppedError
-
-    before, after = (None, stop) if landed else (stop, None)
-    with pytest.raises(StoppedError), account.calls.watched(before, after):
+    with stopped(account, operation, lands=landed):
         account.up()
     if make == "pool":
         theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
@@ -344,7 +338,7 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
 
 @pytest.mark.parametrize("key", ["user_pool", "rest_api"])
 def test_down_leaves_what_nobody_tagged_alone_with_all_in_it(account: Account, key: str) -> None:
-    account.up()
+    account.stands()
     if key == "user_pool":
         theirs, describe = make_pool(account, "theirs", 2), describe_pool
         record_another(account, key, {"id": theirs, "arn": pool_arn(account, theirs)})
@@ -365,7 +359,7 @@ def test_down_leaves_what_nobody_tagged_alone_with_all_in_it(account: Account, k
 
 @pytest.mark.parametrize("key", ROOTS)
 def test_an_id_of_nobody_counts_as_gone(account: Account, key: str) -> None:
-    account.up()
+    account.stands()
     real = fact(account, key)
     record_another(account, key, nobodys(account, key))
     account.down()
@@ -443,7 +437,7 @@ def function(account: Account, name: str) -> Any:
 
 def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
     """A state file may give any resource one."""
-    account.up()
+    account.stands()
     since = datetime.fromtimestamp(account.context().now(), UTC).isoformat()
     account.state().put("app_client", {"status": CREATING, "since": since, "former": "x"})
     assert account.up()["app_client"] == "adopted"
@@ -457,7 +451,7 @@ def in_china(account: Account) -> str:
 
 def test_up_takes_no_arn_of_another_from_the_file(account: Account) -> None:
     """Its form leaves little more than the partition free; of the API's root path, all."""
-    account.up()
+    account.stands()
     sound = account.state().resources
     record_another(account, "user_pool", {"arn": in_china(account)})
     record_another(account, "rest_api", {"root": "another"})
@@ -489,7 +483,7 @@ UNTAG = [(untag_pool, "user_pool"), (untag_api, "rest_api")]
 def test_up_names_the_way_on_for_an_owner_who_took_the_tags_off(
     account: Account, untag: Callable[[Account], None], key: str
 ) -> None:
-    account.up()
+    account.stands()
     untag(account)
     with account.calls.watched() as calls, pytest.raises(NotOwnedError) as caught:
         account.up(throttle_rate=3)
@@ -502,7 +496,7 @@ def test_up_names_the_way_on_for_an_owner_who_took_the_tags_off(
 def test_adopt_asks_and_puts_the_tags_back(
     account: Account, untag: Callable[[Account], None], key: str
 ) -> None:
-    account.up()
+    account.stands()
     cognito, place = account.client("cognito-idp"), {"UserPoolId": fact(account, "user_pool")}
     cognito.admin_create_user(**place, Username="ann")
     tagged, identifier = tags_now(account), fact(account, key)
@@ -529,16 +523,10 @@ def test_adopt_asks_and_puts_the_tags_back(
 def test_an_adoption_that_was_cut_off_is_gone_on_with(
     account: Account, untag: Callable[[Account], None], key: str, *, after: bool
 ) -> None:
-    account.up()
+    account.stands()
     tagged, identifier = tags_now(account), fact(account, key)
     untag(account)
-
-    def stop(call: Call) -> None:
-        if call.operation in {"UpdateUserPool", "TagResource"}:
-            raise StoppedError
-
-    early, late = (None, stop) if after else (stop, None)
-    with pytest.raises(StoppedError), account.calls.watched(early, late):
+    with stopped(account, "UpdateUserPool", "TagResource", lands=after):
         account.up(adopt=(identifier,), confirm=lambda _question: None)
     account.up(adopt=(identifier,), confirm=lambda _question: None)
     assert tags_now(account) == tagged
@@ -549,7 +537,7 @@ def test_an_adoption_that_was_cut_off_is_gone_on_with(
 def test_down_leaves_alone_what_has_no_tags_any_more(
     account: Account, untag: Callable[[Account], None], key: str
 ) -> None:
-    account.up()
+    account.stands()
     untag(account)
     identifier = fact(account, key)
     (stranger,) = engine.plan_down(account.context()).strangers
@@ -560,7 +548,7 @@ def test_down_leaves_alone_what_has_no_tags_any_more(
 
 
 def test_both_without_tags_are_told_at_once(account: Account) -> None:
-    account.up()
+    account.stands()
     untag_pool(account)
     untag_api(account)
     both = fact(account, "user_pool"), fact(account, "rest_api")
@@ -574,7 +562,7 @@ def test_both_without_tags_are_told_at_once(account: Account) -> None:
 
 
 def test_a_pool_whose_deletion_began_is_no_less_looked_at(account: Account) -> None:
-    account.up()
+    account.stands()
     theirs = make_pool(account, "theirs", 2)
     record = {"status": "deleting", "id": theirs, "arn": pool_arn(account, theirs)}
     record_another(account, "user_pool", record)
@@ -589,7 +577,7 @@ def test_a_pool_whose_deletion_began_is_no_less_looked_at(account: Account) -> N
 def test_only_what_is_recorded_can_be_adopted(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account.up()
+    account.stands()
     theirs = make_pool(account, "theirs", 2)
     before = describe_pool(account, theirs)
     done = command(account, monkeypatch, "up", "--adopt", theirs, "--yes").must(2)
@@ -636,7 +624,7 @@ def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
 def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
     account: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], *, tagged: bool
 ) -> None:
-    account.up()
+    account.stands()
     whose = account.new_state("shop2")
     claim = {"cogauth:stack": "shop2", "cogauth:stack-id": whose.stack_id} if tagged else {}
     theirs = make_pool(account, "theirs", 1, UserPoolTags=claim)
@@ -658,7 +646,7 @@ def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
 def test_nothing_that_is_tagged_as_another_stacks_is_adopted(
     account: Account, key: str, *, with_id: bool
 ) -> None:
-    account.up()
+    account.stands()
     claim = {"cogauth:stack": "shop2"}
     if with_id:
         claim["cogauth:stack-id"] = account.state().stack_id
@@ -679,7 +667,7 @@ def test_nothing_that_is_tagged_as_another_stacks_is_adopted(
 
 
 def test_a_stage_without_its_tags_is_left_alone_until_they_are_back(account: Account) -> None:
-    account.up()
+    account.stands()
     api, arn = account.client("apigateway"), account.state().fact("stage", "arn")
     api.untag_resource(resourceArn=arn, tagKeys=list(TAGS))
     before = describe_api(account, fact(account, "rest_api"))
@@ -714,10 +702,11 @@ def name_inside(account: Account, inside: Inside, key: str, status: str) -> None
 @pytest.mark.parametrize(
     "key", ["app_client", "sign_in_resource", "hello_resource", "authorizer", "deployment"]
 )
+@pytest.mark.sample(4)
 def test_up_finds_its_own_again_where_the_file_names_somebodys(
     account: Account, key: str, status: str
 ) -> None:
-    account.up()
+    account.stands()
     sound, inside = account.state(), Inside(account)
     before, world = inside.described(), standing(account)
     name_inside(account, inside, key, status)
@@ -736,7 +725,7 @@ def test_up_finds_its_own_again_where_the_file_names_somebodys(
 
 
 def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
-    account.up()
+    account.stands()
     inside = Inside(account)
     before, world = inside.described(), standing(account)
     state = account.state()
@@ -829,7 +818,7 @@ def late_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_pool_with_a_user_is_swept_whatever_the_estimate_says(
     account: Account, status: str
 ) -> None:
-    account.up()
+    account.stands()
     cognito = account.client("cognito-idp")
     theirs = cognito.create_user_pool(PoolName="shop", UserPoolTags=tags(account))["UserPool"]["Id"]
     cognito.admin_create_user(UserPoolId=theirs, Username="ann")
@@ -937,8 +926,7 @@ GUARDED = ["GET /iam", "GET /jwt", "GET /pool", "POST /open"]
 def test_a_method_that_others_guard_is_not_given_back(
     account: Account, end: str, *, outdated: bool
 ) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     # Its owner has more in work, which is theirs to publish.
     orders.put("GET", "/new", "NONE")
     forge(account, orders, GUARDED, outdated=outdated)
@@ -957,8 +945,7 @@ def test_a_method_that_others_guard_is_not_given_back(
 
 
 def test_detach_says_so_by_its_exit_code(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     forge(account, orders, ["GET /jwt"])
     before = describe_api(account, orders.id)
     done = command(account, monkeypatch, "detach", "--yes").must(1)
@@ -969,8 +956,7 @@ def test_detach_says_so_by_its_exit_code(account: Account, monkeypatch: pytest.M
 
 
 def test_attach_gives_back_one_day_what_is_there_and_not_what_a_file_says(account: Account) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     forge(account, orders, ["GET /jwt"])
     before = orders.methods()
     attach(account, path="/jwt")
@@ -980,8 +966,7 @@ def test_attach_gives_back_one_day_what_is_there_and_not_what_a_file_says(accoun
 
 
 def test_attach_guards_by_no_pool_that_a_file_names(account: Account) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     before, sound = orders.methods(), account.state().record("user_pool")
     assert sound is not None
     theirs = make_pool(account, "theirs", 0)
@@ -1001,8 +986,7 @@ def test_attach_guards_by_no_pool_that_a_file_names(account: Account) -> None:
 def test_what_opens_a_method_says_so(
     account: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     attach(account)
     done = command(account, monkeypatch, *words, *(["--settle", "0"] if "--yes" in words else []))
     text = done.must().out + done.err
@@ -1024,7 +1008,7 @@ def test_what_opens_a_method_says_so(
 def test_the_command_lists_leaves_alone_and_fails_once(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account.up()
+    account.stands()
     theirs = make_pool(account, "theirs", 2)
     before = describe_pool(account, theirs)
     record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
@@ -1046,7 +1030,7 @@ def test_the_command_lists_leaves_alone_and_fails_once(
 def test_the_command_lists_what_only_a_tag_makes_ours_and_leaves_it_with_yes(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account.up()
+    account.stands()
     theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
     done = command(account, monkeypatch, "down", "--yes", "--settle", "0").must(1)
     first = done.err.partition("deleting")[0]
@@ -1058,7 +1042,7 @@ def test_the_command_lists_what_only_a_tag_makes_ours_and_leaves_it_with_yes(
 
 def test_a_log_group_a_role_and_a_function_need_name_and_tag(account: Account) -> None:
     """Of a name that ends alike, and of the very name without the tag."""
-    account.up()
+    account.stands()
     logs, iam = account.client("logs"), account.client("iam")
     logs.create_log_group(logGroupName=f"{SIGN_IN_LOGS}2", tags=tags(account))
     logs.untag_log_group(logGroupName=SIGN_IN_LOGS, tags=list(TAGS))

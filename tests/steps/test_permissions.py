@@ -17,7 +17,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from cogauth.aws.clients import Aws
 from support.account import Account
-from support.attached import OTHER_POOL, Orders, attach, detach, only_a_pool
+from support.attached import OTHER_POOL, attach, detach, pool_and_orders
 from support.calls import Call
 from support.names import REGION
 from support.stacks import OTHER_TRUST
@@ -431,8 +431,7 @@ def test_the_attach_policy_allows_what_attaching_calls_and_each_part_is_needed(
     account: Account,
 ) -> None:
     """The calls of attach, of mending a lost pool, and of detach; on one API and on no other."""
-    only_a_pool(account)
-    orders = Orders(account)
+    orders = pool_and_orders(account)
     asked: set[tuple[str, str]] = set()
 
     def note(call: Call) -> None:

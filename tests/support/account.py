@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import pytest
@@ -25,10 +27,10 @@ from cogauth.settings import Settings
 from cogauth.steps import STEPS
 from support.calls import CLIENTS, Calls
 from support.clock import FakeTime
+from support.snapshot import Snapshot
 from support.world import left_in_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from cogauth.engine import DownResult, StepResult
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
 
 # moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
 IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
+
+
+Made = TypeVar("Made")
+# By region and what made it: what stands, and what the maker returned.
+SNAPSHOTS: dict[tuple[str, Callable[..., Any]], tuple[Snapshot, Any]] = {}
 
 
 class Silent:
@@ -144,6 +151,25 @@ class Account:
             engine.check_names(ctx)
         return {result.step: result.action for result in engine.up(ctx, Silent(), adopt)}
 
+    def as_after(self, make: Callable[[Account], Made]) -> Made:
+        """Let an empty account be as it is after something: the first time by that, then by a copy.
+
+        Returns:
+            What it returned the first time.
+        """
+        key = self.region, make
+        if key not in SNAPSHOTS:
+            made = make(self)
+            SNAPSHOTS[key] = Snapshot(self.path()), made
+        else:
+            SNAPSHOTS[key][0].put_back(self.path())
+        kept: Made = SNAPSHOTS[key][1]
+        return kept
+
+    def stands(self) -> None:
+        """Let the stack stand as `up` leaves it."""
+        self.as_after(Account.up)
+
     def down(self, stack: str = "shop", *, asked: bool = False) -> DownResult:
         """Run `down` as the command does with --yes, or where the answer is yes."""
         ctx = self.context(stack)
@@ -170,6 +196,10 @@ class Account:
             since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
             record["since"] = since.isoformat()
         state.save()
+
+
+# Gives an empty account, as often as it is called.
+Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
 
 
 def add_managed_policy(region: str) -> None:

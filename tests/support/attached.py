@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,12 @@ class Orders:
         )
         for stage in stages:
             self.deploy(stage)
+
+    def of(self, account: Account) -> Orders:
+        """Return the same in a copy of its account."""
+        copied = copy.copy(self)
+        copied.account, copied.paths = account, dict(self.paths)
+        return copied
 
     def path(self, path: str) -> str:
         if path not in self.paths:
@@ -155,6 +162,16 @@ def only_a_pool(account: Account) -> None:
     ctx = account.context()
     pool = RESOURCES["user_pool"]
     journal.created(ctx, pool, pool.create(ctx))
+
+
+def pool_and_orders(account: Account) -> Orders:
+    """Let stand what of a stack attaching needs, and somebody's API."""
+    return account.as_after(_pool_and_orders).of(account)
+
+
+def _pool_and_orders(account: Account) -> Orders:
+    only_a_pool(account)
+    return Orders(account)
 
 
 def ours(account: Account) -> str:

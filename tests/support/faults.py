@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from support.calls import Before, Call, refusal
+from cogauth.aws.errors import AWS_ERRORS
+from cogauth.errors import CogauthError
+from support.calls import After, Before, Call, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support.account import Account
 
 
 class StoppedError(BaseException):
@@ -27,7 +32,8 @@ def lose(_call: Call) -> NoReturn:
 
 
 # What a call meets: before it reaches AWS, or after it took effect.
-FAULTS: dict[str, tuple[Before | None, Callable[[Call], None] | None]] = {
+Fault = tuple[Before | None, After | None]
+FAULTS: dict[str, Fault] = {
     "stopped after": (None, stop),
     "answer lost": (None, lose),
     "stopped before": (stop, None),
@@ -36,6 +42,79 @@ FAULTS: dict[str, tuple[Before | None, Callable[[Call], None] | None]] = {
     "expired": (lambda _: refusal(403, "ExpiredTokenException"), None),
     "throttled": (lambda _: refusal(429, "TooManyRequestsException"), None),
 }
+
+
+def run_with_fault(
+    account: Account, run: Callable[[], object], fault: Fault, at: Callable[[Call], bool]
+) -> tuple[Call | None, Exception | None]:
+    """Run something that meets a fault at the first call that is picked.
+
+    A stop lets nothing come after it: no call, and no write.
+
+    Args:
+        account: where it runs.
+        run: what runs.
+        fault: what the call meets.
+        at: picks the call; it is asked about each until then.
+
+    Returns:
+        The call, None where none was picked; and the error that the run ended with, if any.
+    """
+    before, after = fault
+    stops, hit, kept = stop in fault, list[Call](), list[bytes]()
+
+    def on_before(call: Call) -> Any:
+        if hit and stops:
+            raise StoppedError
+        if hit or not at(call):
+            return None
+        hit.append(call)
+        if account.path().exists():
+            kept.append(account.path().read_bytes())
+        return before(call) if before else None
+
+    def on_after(call: Call) -> None:
+        if after and any(call is one for one in hit):
+            after(call)
+
+    error = None
+    try:
+        with contextlib.suppress(StoppedError), account.calls.watched(on_before, on_after):
+            run()
+    except (CogauthError, *AWS_ERRORS) as caught:
+        error = caught
+    if kept and stops:
+        account.path().write_bytes(kept[0])
+    return (hit[0] if hit else None), error
+
+
+def nth(number: int, *, mutating: bool = False) -> Callable[[Call], bool]:
+    """Return what picks the nth call, from 0; of all, or of those that change something."""
+    left = [number]
+
+    def pick(call: Call) -> bool:
+        left[0] -= call.mutating or not mutating
+        return left[0] < 0
+
+    return pick
+
+
+def about(*operations: str) -> Callable[[Call], bool]:
+    """Return what picks the calls of these operations."""
+    return lambda call: call.operation in operations
+
+
+@contextlib.contextmanager
+def stopped(account: Account, *operations: str, lands: bool = False) -> Iterator[None]:
+    """Stop what runs in it at each call of an operation: before AWS hears of it, or after."""
+
+    def strike(call: Call) -> None:
+        if call.operation in operations:
+            stop(call)
+
+    before, after = (None, strike) if lands else (strike, None)
+    with pytest.raises(StoppedError), account.calls.watched(before, after):
+        yield
 
 
 @contextlib.contextmanager

@@ -6,8 +6,6 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from cogauth.steps import STEPS
 from support.world import inventory, statements
 
@@ -207,18 +205,6 @@ def without_metadata(text: str) -> Any:
             k: v for k, v in d.items() if k not in {"ResponseMetadata", "RoleLastUsed", "Location"}
         },
     )
-
-
-def stopped_down(account: Account, operation: str, *, lands: bool) -> None:
-    """Run `down`, which ends when it is about to delete something, or just after that."""
-
-    def stop(call: Call) -> None:
-        if call.operation == operation:
-            raise KeyboardInterrupt
-
-    before, after = (None, stop) if lands else (stop, None)
-    with account.calls.watched(before, after), pytest.raises(KeyboardInterrupt):
-        account.down()
 
 
 def shown(account: Account, operation: str, change: Callable[[Any], None], times: int) -> Any:

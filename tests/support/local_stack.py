@@ -1,0 +1,79 @@
+"""A stack on a local AWS."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
+from cogauth.context import Context
+from cogauth.record import state as state_file
+from support.local_aws import client, keys_at
+from support.names import REGION
+from support.world import portrait, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cogauth.record.state import State
+    from support.commands import Cli
+
+
+@dataclass
+class LocalStack:
+    """A stack, the local AWS that it is on, and the command line that it is used by."""
+
+    cli: Cli
+    stack: str
+    url: str
+    # What `up --json` said of it, if it has been made.
+    up: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    @contextmanager
+    def made(cls, cli: Cli, *words: str) -> Iterator[Self]:
+        """Make one with `up` and these words; take it down in the end."""
+        up = cli.run("up", *words, "--json").must().document
+        yield cls(cli, up["stack"], up["endpoint_url"], up)
+        cli.run("down", "--yes", "--stack", up["stack"]).must()
+
+    @property
+    def path(self) -> Path:
+        """Its state file."""
+        return self.cli.state.with_name(f"{self.stack}.json")
+
+    @property
+    def state(self) -> State:
+        """What its state file says."""
+        state = state_file.load(self.path)
+        assert state is not None
+        return state
+
+    @functools.cached_property
+    def aws(self) -> Aws:
+        return Aws(region=REGION, endpoint_url=self.url, local=Keys(*keys_at(self.url)))
+
+    def context(self) -> Context:
+        return Context(self.aws, self.state, self.aws.waiter())
+
+    def client(self, service: str) -> Any:
+        return client(service, self.url)
+
+    @property
+    def cognito(self) -> Any:
+        return self.client("cognito-idp")
+
+    @property
+    def gateway(self) -> Any:
+        return self.client("apigateway")
+
+    def standing(self) -> dict[str, list[Any]]:
+        """Describe all that has one of its names."""
+        return standing(self.url, self.stack)
+
+    def portrait(self) -> dict[str, Any]:
+        return portrait(self.url, self.path)
