@@ -26,10 +26,10 @@ from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, so
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
-from support.world import all_that_stands
+from support.world import described, of_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.commands import Running
@@ -164,12 +164,14 @@ def test_up_tells_of_each_step_on_stderr(standing: Standing) -> None:
 def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
     up = standing.up
     tags = {"cogauth:stack": "cogauth", "cogauth:stack-id": up["stack_id"]}
-    world = all_that_stands(standing.url)
-    pool = world["pool cogauth"]
+    world = described(standing.client)
+    (pool,) = world["pool cogauth"]
     assert (pool["Id"], pool["Arn"]) == (up["user_pool_id"], up["user_pool_arn"])
     assert pool["UserPoolTags"] == tags
     assert pool["LambdaConfig"] == {"PreSignUp": up["auto_confirm_function_arn"]}
-    assert world[f"client cogauth-{up['stack_id']}"]["ClientId"] == up["client_id"]
+    (app_client,) = pool["clients"]
+    assert app_client["ClientName"] == f"cogauth-{up['stack_id']}"
+    assert app_client["ClientId"] == up["client_id"]
     for role_name, name, which in (
         ("LambdaAuthRole", "signInFunction", ("role_arn", "sign_in_function_arn")),
         (
@@ -178,19 +180,18 @@ def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
             ("auto_confirm_role_arn", "auto_confirm_function_arn"),
         ),
     ):
-        role = world[f"role cogauth-{role_name}"]
+        (role,) = world[f"role cogauth-{role_name}"]
         assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == tags
-        function = world[f"function cogauth-{name}"]
-        configuration = function["configuration"]
-        assert [role["Arn"], configuration["FunctionArn"]] == [up[key] for key in which]
-        assert configuration["Role"] == role["Arn"]
+        (function,) = world[f"function cogauth-{name}"]
+        assert [role["Arn"], function["FunctionArn"]] == [up[key] for key in which]
+        assert function["Role"] == role["Arn"]
         assert function["tags"] == tags
-        group = world[f"log group /aws/lambda/cogauth-{name}"]
+        (group,) = world[f"logs /aws/lambda/cogauth-{name}"]
         assert group["retentionInDays"] == 30
         assert group["tags"] == tags
-    api = world["api cogauth"]
-    assert api["api"]["id"] == up["rest_api_id"]
-    assert api["api"]["tags"] == tags
+    (api,) = world["api cogauth"]
+    assert api["id"] == up["rest_api_id"]
+    assert api["tags"] == tags
     assert [authorizer["id"] for authorizer in api["authorizers"]] == [up["authorizer_id"]]
     (stage,) = api["stages"]
     assert stage["tags"] == tags
@@ -199,10 +200,10 @@ def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
 
 
 def test_up_again_changes_nothing_and_says_so(standing: Standing) -> None:
-    before = all_that_stands(standing.url)
+    before = described(standing.client)
     again = standing.cli.run("up", *standing.words, "--json").must().document
     assert actions(again) == dict.fromkeys(STEPS, "unchanged")
-    assert all_that_stands(standing.url) == before
+    assert described(standing.client) == before
     variable = {"elapsed_s", "steps"}
     assert {k: v for k, v in again.items() if k not in variable} == {
         k: v for k, v in standing.up.items() if k not in variable
@@ -333,7 +334,7 @@ def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> No
 
 @pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
 def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path) -> None:
-    before = all_that_stands(standing.url)
+    before = described(standing.client)
     file = tmp_path / "elsewhere.json"
     for command, entry, value, said in (
         ("up", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}. Nothing was touched"),
@@ -356,7 +357,7 @@ def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path
         assert said in done.err
         assert str(file) in done.err
         assert file.read_text() == text
-    assert all_that_stands(standing.url) == before
+    assert described(standing.client) == before
 
 
 @pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
@@ -406,18 +407,18 @@ def test_a_reader_who_has_read_enough_is_no_error_to_show(standing: Standing) ->
 
 @pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
 def test_down_off_a_terminal_wants_a_yes(standing: Standing) -> None:
-    before = all_that_stands(standing.url)
+    before = described(standing.client)
     done = standing.cli.run("down", typed="y\n").must(2)
     assert "--yes" in done.err
     assert done.out == ""
-    assert all_that_stands(standing.url) == before
+    assert described(standing.client) == before
     assert standing.cli.state.exists()
 
 
 @pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
 def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
     standing.cli.login("ida", PASSWORD).must()
-    before = all_that_stands(standing.url)
+    before = described(standing.client)
     # Users would be lost, so a mere 'y' is not enough.
     for answer in ("n\n", "y\n", "cogaut\n", "\n", "\x03"):
         running = standing.cli.on_terminal("down")
@@ -430,7 +431,7 @@ def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
             running.type(answer)
         assert running.ended() == (130 if answer == "\x03" else 1)
         assert ("Interrupted" if answer == "\x03" else "Nothing was deleted.") in running.text
-        assert all_that_stands(standing.url) == before
+        assert described(standing.client) == before
 
 
 @pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
@@ -524,17 +525,18 @@ def named(cli: Cli, endpoint: str, stack: str) -> None:
     cli.env |= {"COGAUTH_STACK": stack, "COGAUTH_ENDPOINT_URL": endpoint}
 
 
-def of_stack(world: dict[str, Any], stack: str) -> dict[str, Any]:
-    return {name: what for name, what in world.items() if re.search(rf"\b{stack}\b", name)}
+def at(url: str) -> Callable[[str], Any]:
+    """Return what gives boto3's clients of a local AWS."""
+    return lambda service: client(service, url)
 
 
 def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> None:
     named(cli, endpoint, "throttled")
     up = cli.run("up", "--json").must().document
-    before = of_stack(all_that_stands(endpoint), "throttled")
+    before = of_stack(described(at(endpoint)), "throttled")
     changed = cli.run("up", "--throttle-rate", "5", "--json").must().document
     assert actions(changed) == {**dict.fromkeys(STEPS, "unchanged"), "deployment": "updated"}
-    after = of_stack(all_that_stands(endpoint), "throttled")
+    after = of_stack(described(at(endpoint)), "throttled")
     (stage,) = after["api throttled"].pop("stages")
     (was,) = before["api throttled"].pop("stages")
     assert after == before
@@ -550,7 +552,7 @@ def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> 
 def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoint: str) -> None:
     named(cli, endpoint, "astray")
     up = cli.run("up", "--json").must().document
-    before = of_stack(all_that_stands(endpoint), "astray")
+    before = of_stack(described(at(endpoint)), "astray")
     state = cli.state.with_name("astray.json")
     hidden = state.rename(cli.folder / "hidden")
 
@@ -564,7 +566,7 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert f"A stack named astray stands in account 000000000000, region {REGION}" in refused.err
     assert up["stack_id"] in refused.err
     assert not state.exists()
-    assert of_stack(all_that_stands(endpoint), "astray") == before
+    assert of_stack(described(at(endpoint)), "astray") == before
 
     # What is gone by the time that it is found again counts as done.
     # Long ago, so that what isn't there is gone at once.
@@ -579,7 +581,7 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert {("rest_api", up["rest_api_id"]), ("sign_in_function", "astray-signInFunction")} <= gone
     assert {"user_pool", "role"} <= {one["step"] for one in done["deleted"]}
     assert done["remaining"] == []
-    assert not of_stack(all_that_stands(endpoint), "astray")
+    assert not of_stack(described(at(endpoint)), "astray")
 
 
 def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
@@ -622,7 +624,7 @@ def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Runn
     assert f"'cogauth down {options}' takes it all away" in said
     assert "Traceback" not in running.text
     assert not re.search("Deployment +created", running.plain)
-    assert f"role {stack}-LambdaAuthRole" in all_that_stands(endpoint)
+    assert f"role {stack}-LambdaAuthRole" in described(at(endpoint))
     assert "not complete" in cli.login("ann", PASSWORD).must(1).err
 
     if way_on == "up":
@@ -631,7 +633,7 @@ def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Runn
         assert done["deployment"] == "created"
         cli.login("ann", PASSWORD).must()
     cli.run("down", "--yes").must()
-    assert not of_stack(all_that_stands(endpoint), stack)
+    assert not of_stack(described(at(endpoint)), stack)
     assert files_in(cli.folder) == []
 
 
@@ -660,7 +662,7 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     down.type("y\n")
     assert down.ended() == 0
     assert "remaining: nothing" in down.text
-    assert not of_stack(all_that_stands(endpoint), "live")
+    assert not of_stack(described(at(endpoint)), "live")
 
 
 # Down to nothing
@@ -668,7 +670,7 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
 
 def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
     with someones_local_aws(tmp_path_factory.mktemp("own") / "ministack") as url:
-        assert all_that_stands(url) == {}
+        assert described(at(url)) == {}
         cli.env["COGAUTH_ENDPOINT_URL"] = url
         up = cli.run("up", "--json").must().document
         cli.login("ann", PASSWORD).must()
@@ -677,7 +679,7 @@ def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory)
         tells_of_all(down, up)
         assert f"account 000000000000, region {REGION} at {url}" in down.err
         assert "holds about 1 user: lost with it" in down.err
-        assert all_that_stands(url) == {}
+        assert described(at(url)) == {}
         assert processes_of(cli.folder) == []
         assert files_in(cli.folder) == []
 
@@ -740,7 +742,7 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     last = "the last stack on the local AWS: that ends, with all else in it"
     assert last not in cli.run("down", "--yes", "--stack", "first").must().err
     assert pid in processes_of(cli.folder)
-    world = all_that_stands(second["endpoint_url"])
+    world = described(at(second["endpoint_url"]))
     assert "pool second" in world
     assert not of_stack(world, "first")
     cli.login("ann", PASSWORD, *mine).must()

@@ -135,23 +135,22 @@ def here(endpoint: str, tmp_path: Path) -> Iterator[Place]:
 
 def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
     """What the sweep compares with."""
-    counts = {kind: len(found) for kind, found in clean.portrait.items()}
+    counts = {name: len(found) for name, found in clean.portrait.items()}
+    functions = ("signInFunction", "autoConfirmUserFunction")
     assert counts == {
-        "pool": 1,
-        "client": 1,
-        "role": 2,
-        "function": 2,
-        "log group": 2,
-        "api": 1,
-        "paths": 1,
-        "authorizers": 1,
-        "deployments": 1,
-        "stages": 1,
+        "pool STACK": 1,
+        **{f"role STACK-{role}": 1 for role in ("LambdaAuthRole", "AutoConfirmRole")},
+        **{f"function STACK-{function}": 1 for function in functions},
+        **{f"logs /aws/lambda/STACK-{function}": 1 for function in functions},
+        "api STACK": 1,
         "statuses": 1,
         "resources": 23,
     }
-    assert len(clean.portrait["deployments"][0]) == len(clean.portrait["stages"][0]) == 1
-    assert [path["path"] for path in clean.portrait["paths"][0]] == ["/", "/hello", "/signin"]
+    (api,) = clean.portrait["api STACK"]
+    for several in ("authorizers", "deployments", "stages"):
+        assert len(api[several]) == 1
+    assert len(clean.portrait["pool STACK"][0]["clients"]) == 1
+    assert [path["path"] for path in api["paths"]] == ["/", "/hello", "/signin"]
     calls = [str(call) for call in clean.calls["up"]]
     assert {"POST /restapis", "CreateRole STACK-LambdaAuthRole", "UpdateUserPool"} < set(calls)
     assert len(calls) > 30

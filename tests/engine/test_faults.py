@@ -101,21 +101,11 @@ def run_with_fault_at(account: Account, command: str, address: Address, fault: s
     assert met, f"{address} was never called"
 
 
-def world(account: Account) -> Any:
-    """Return what stands and how it is configured, without what AWS makes up in each run."""
-    text = json.dumps([standing(account), configuration(account)], sort_keys=True)
-    for identifier, key in Addressed(account).ids():
-        text = text.replace(identifier, f"<{key}>")
-    found = json.loads(text)
-    del found[1]["client"]["ClientSecret"]
-    return found
-
-
 def check_ending(account: Account, ending: str, clean: Any, place: str) -> None:
     """Run a command after a fault; `up` must end as a clean run does, `down` with nothing."""
     if ending == "up":
         run(account, "up")
-        assert world(account) == clean, place
+        assert configuration(account) == clean, place
     elif account.path().exists():
         result = account.down()
         assert (result.remaining, result.problems) == ([], []), place
@@ -131,7 +121,7 @@ class Clean:
     def __init__(self, account: Account) -> None:
         self.up = self._recorded(account, "up")
         self.ctx = account.context()
-        self.world = world(account)
+        self.world, self.stands = configuration(account), standing(account)
         self.down = self._recorded(account, "down")
         assert account.left() == []
 
@@ -169,7 +159,7 @@ def test_the_calls_of_clean_runs_are_told_apart(clean: Clean) -> None:
     assert len(set(clean.down)) == len(clean.down)
     creates = [address for address, _ in clean.up if address.startswith("CreateFunction ")]
     assert len(creates) == 2
-    assert len(clean.world[0]) == len(STACK)
+    assert clean.stands == STACK
 
 
 def marks(state: State, key: str) -> tuple[str, ...]:
@@ -247,7 +237,7 @@ def power_user_world(
         account = Account(clients("eu-central-1"), tmp_path_factory.mktemp("power-user"))
         add_managed_policy(account.region)
         account.up(power_user=True)
-        return world(account)
+        return configuration(account)
 
 
 # After these nothing need be called that names them: in the run that makes them, and in the next.
@@ -296,7 +286,7 @@ def test_what_was_just_made_may_be_unknown_to_all_that_follows(  # noqa: PLR0913
             assert met or key in LAST[killed], key
             if key in CALLED and not killed and (key != "role" or power_user):
                 assert CALLED[key] in met
-            assert world(account) == (power_user_world if power_user else clean.world), key
+            assert configuration(account) == (power_user_world if power_user else clean.world), key
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -366,4 +356,4 @@ def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
         assert {text for text, nth in stopped if nth == 1} >= {
             text for text, nth in mutating if nth == 1
         }
-        assert world(account) == clean.world
+        assert configuration(account) == clean.world

@@ -17,7 +17,7 @@ from cogauth.steps import RESOURCES
 from cogauth.steps.lambda_ import package
 from support.local_stack import LocalStack
 from support.names import PASSWORD
-from support.world import all_that_stands, inventory
+from support.world import described, inventory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,7 +240,7 @@ def test_of_several_stacks_of_one_name_one_is_chosen(here: LocalStack) -> None:
     assert pool not in here.path.read_text()
     here.cli.run("up").must()
     here.cli.run("down", "--yes").must()
-    assert [found["Id"] for found in here.standing()["pool"]] == [pool]
+    assert [found["Id"] for found in here.standing()[f"pool {here.stack}"]] == [pool]
     now = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
     assert _undated(now) == _undated(described)
 
@@ -326,7 +326,7 @@ def test_what_is_not_ours_is_neither_recorded_nor_touched(here: LocalStack) -> N
             one.pop("ResponseMetadata", None)
         return json.dumps(described, default=str)
 
-    before, all_before = theirs(), set(all_that_stands(here.url))
+    before, all_before = theirs(), set(described(here.client))
     here.cli.run("up").must()
     assert theirs() == before
     here.path.unlink()
@@ -339,7 +339,7 @@ def test_what_is_not_ours_is_neither_recorded_nor_touched(here: LocalStack) -> N
     assert theirs() == before
     here.cli.run("down", "--yes").must()
     assert theirs() == before
-    assert set(all_that_stands(here.url)) == all_before
+    assert set(described(here.client)) == all_before
     assert "Nothing in account" in here.cli.run("recover").must(1).err
 
     cognito.delete_user_pool(UserPoolId=pool["Id"])
@@ -403,7 +403,7 @@ def test_a_half_made_stack_is_recovered(
     with account.calls.watched() as calls:
         account.up()
     total = sum(call.mutating for call in calls)
-    clean = inventory(account.session)
+    clean = inventory(account.client)
     account.down()
     assert total > 30
     for after in steps_to_test(request, total):
@@ -413,7 +413,7 @@ def test_a_half_made_stack_is_recovered(
         assert recovered(account).stack_id == stack_id
         if ending == "up":
             account.up()
-            assert inventory(account.session) == clean, after
+            assert inventory(account.client) == clean, after
         result = account.down()
         assert (result.remaining, result.problems) == ([], []), after
         assert account.left() == [], after
@@ -424,7 +424,7 @@ def test_what_a_cut_off_down_left_is_recovered(
     account: Account, pytestconfig: pytest.Config, ending: str
 ) -> None:
     account.stands()
-    clean = inventory(account.session)
+    clean = inventory(account.client)
     account.down()
     after = 1
     while True:
@@ -435,7 +435,7 @@ def test_what_a_cut_off_down_left_is_recovered(
         recovered(account)
         if ending == "up":
             account.up()
-            assert inventory(account.session) == clean, after
+            assert inventory(account.client) == clean, after
         result = account.down()
         assert (result.remaining, result.problems) == ([], []), after
         assert account.left() == [], after

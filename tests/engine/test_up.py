@@ -29,7 +29,6 @@ from support.stacks import (
     configuration,
     delete_api,
     delete_pool,
-    description,
     fact,
     function,
     mutations,
@@ -38,8 +37,8 @@ from support.stacks import (
     standing,
     throttle,
     update_pool,
-    without_metadata,
 )
+from support.world import described, lasting
 
 # ---- up
 
@@ -574,8 +573,11 @@ def test_up_makes_again_what_was_deleted_behind_its_back(
     assert stage(account)["deploymentId"] == fact(account, "deployment")
     variables = function(account, SIGN_IN)["Environment"]["Variables"]
     assert variables["CLIENT_ID"] == fact(account, "app_client")
-    methods = configuration(account)["methods"]
-    assert methods[1]["authorizerId"] == fact(account, "authorizer")
+    place = {"restApiId": fact(account, "rest_api"), "httpMethod": "GET"}
+    hello = account.client("apigateway").get_method(
+        **place, resourceId=fact(account, "hello_resource")
+    )
+    assert hello["authorizerId"] == fact(account, "authorizer")
     assert account.up() == UNCHANGED
     assert not account.down().problems
     assert account.left() == []
@@ -596,11 +598,11 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     made = {step for step, action in actions.items() if action == "created"}
     assert made >= {"user_pool", "app_client"}
     assert standing(account) == STACK
-    described = configuration(account)
-    assert described["authorizers"][0]["providerARNs"] == [arn]
-    assert former not in json.dumps(described)
-    assert arn in json.dumps(described["policy"])
-    assert arn in json.dumps(described["statements"])
+    stands = described(account.client)
+    assert stands["api shop"][0]["authorizers"][0]["providerARNs"] == [arn]
+    assert former not in json.dumps(stands, default=str)
+    assert arn in json.dumps(stands[f"role {ROLE}"][0]["policies"])
+    assert arn in json.dumps(stands[f"function {AUTO_CONFIRM}"][0]["policy"])
 
 
 def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
@@ -1069,14 +1071,14 @@ def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
     account: Account, make: Callable[[Account], None], name: str, owner: str
 ) -> None:
     make(account)
-    before = description(account)
+    before = lasting(described(account.client))
     with account.calls.watched() as calls, pytest.raises(NameConflictError) as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
     assert mutations(calls) == []
     account.down()
-    assert without_metadata(description(account)) == without_metadata(before)
+    assert lasting(described(account.client)) == before
 
 
 @pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
@@ -1088,7 +1090,7 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
     def take(call: Call) -> None:
         if call.mutating and not taken:
             make(account)
-            taken.append(without_metadata(description(account)))
+            taken.append(lasting(described(account.client)))
 
     with account.calls.watched(take), pytest.raises(NameConflictError) as caught:
         account.up()
@@ -1096,7 +1098,7 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
     assert owner in str(caught.value)
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
-    assert without_metadata(description(account)) == taken[0]
+    assert lasting(described(account.client)) == taken[0]
 
 
 @pytest.mark.parametrize(
@@ -1179,11 +1181,11 @@ def test_a_name_that_is_taken_after_our_create_was_interrupted_is_theirs(
     with pytest.raises(StoppedError), account.calls.watched(stop_before):
         account.up()
     make(account)
-    theirs = without_metadata(description(account))
+    theirs = lasting(described(account.client))
     with account.calls.watched() as calls, pytest.raises(NameConflictError, match=name):
         account.up()
     assert mutations(calls) == []
-    assert without_metadata(description(account)) == theirs
+    assert lasting(described(account.client)) == theirs
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert [entry for entry in account.left() if not entry.endswith(" billing")] == [

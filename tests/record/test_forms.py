@@ -55,8 +55,8 @@ from support.servers import (
     asks_for_the_api,
     is_identity_call,
 )
-from support.stacks import description, without_metadata
 from support.state_files import whole_stack
+from support.world import described, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -905,10 +905,12 @@ class Neighbourhood:
         """All that isn't the stack's own, by whose it is."""
         account, live = self.account, self.orders.methods()
         found = {
-            "the other stack's": [
-                [one for one in part if not re.search(r"\bshop\b", json.dumps(one))]
-                for part in without_metadata(description(account))
-            ],
+            "the other stack's": {
+                name: what
+                for name, what in lasting(described(account.client)).items()
+                if name.split()[0] in {"role", "function", "logs"}
+                and not re.search(r"\bshop\b", json.dumps(what))
+            },
             "the other stack's pool": describe_pool(account, self.other.fact("user_pool", "id")),
             "the other stack's API": describe_api(account, self.other.fact("rest_api", "id")),
             "what that is attached to": describe_api(account, self.billing.id),

@@ -100,7 +100,7 @@ def describe(account: Account, calls: list[Call]) -> Built:
             }
             for group in logs.describe_log_groups()["logGroups"]
         },
-        statements={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
+        statements={name: statements(account.client, name) for name in (SIGN_IN, AUTO_CONFIRM)},
         api=gateway.get_rest_api(**api),
         methods={
             name: gateway.get_method(
@@ -344,7 +344,7 @@ def test_chosen_settings_reach_the_resources(account: Account) -> None:
     )
     state = account.state()
     assert state.fact("sign_in_resource", "path") == "/login"
-    (statement,) = statements(account.session, SIGN_IN)
+    (statement,) = statements(account.client, SIGN_IN)
     assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith("/*/POST/login")
     stage = account.client("apigateway").get_stage(
         restApiId=state.fact("rest_api", "id"), stageName="prod"
@@ -442,7 +442,7 @@ def test_a_pending_function_is_waited_for_before_up_ends(
         lambda_.meta.events.unregister("after-call", pending)
     assert len(since) == len(active) == 2
     assert 8 <= account.time.now < 20
-    assert [len(statements(account.session, name)) for name in since] == [1, 1]
+    assert [len(statements(account.client, name)) for name in since] == [1, 1]
 
 
 def test_what_is_changed_of_a_function_waits_until_it_is_active(account: Account) -> None:

@@ -19,9 +19,8 @@ from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_t
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import FAULTS, Fault, nth, run_with_fault
-from support.stacks import STACK, UNCHANGED, fact, stage
+from support.stacks import STACK, UNCHANGED, configuration, fact, stage, standing
 from support.templates import render
-from support.world import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,26 +176,6 @@ def answers(account: Account, resource: str, http_method: str) -> dict[str, Any]
     return found
 
 
-def world(account: Account) -> Any:
-    """Return all of the API but for the ids that API Gateway makes up."""
-    api = account.client("apigateway")
-    resources = api.get_resources(**place(account), embed=["methods"])["items"]
-    described = [inventory(account.session), resources, gateway_responses(account)]
-    text = json.dumps(described, sort_keys=True, default=str)
-    state = account.state()
-    for key, record in state.resources.items():
-        # The trigger's id is the pool's.
-        if len(record["id"]) > 8 and key != "trigger":
-            text = text.replace(record["id"], f"<{key}>")
-    text = text.replace(state.stack_id, "<stack-id>")
-    found = json.loads(text)
-    for item in found[1]:
-        del item["id"]
-        item.pop("parentId", None)
-    found[1].sort(key=lambda item: item["path"])
-    return found
-
-
 def standing_with(origins: tuple[str, ...]) -> list[str]:
     more = ["method OPTIONS /signin 200", "method OPTIONS /hello 200"] if origins else []
     if len(origins) == 1:
@@ -206,7 +185,7 @@ def standing_with(origins: tuple[str, ...]) -> list[str]:
 
 def test_without_it_nothing_of_cors_is_set(account: Account) -> None:
     account.stands()
-    assert inventory(account.session) == STACK
+    assert standing(account) == STACK
     assert gateway_responses(account) == {}
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
         for answer in answers(account, resource, http_method).values():
@@ -219,7 +198,7 @@ def test_one_origin_is_a_fixed_header_everywhere(
     account: Account, origins: tuple[str, ...]
 ) -> None:
     account.up(cors_origins=origins)
-    assert inventory(account.session) == standing_with(origins)
+    assert standing(account) == standing_with(origins)
     quoted = f"'{origins[0]}'"
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
         for answer in answers(account, resource, http_method).values():
@@ -263,7 +242,7 @@ def test_a_preflight_is_open_to_anyone_and_answers_by_itself(
 
 def test_of_several_origins_a_template_names_one_and_the_gateway_none(account: Account) -> None:
     account.up(cors_origins=SEVERAL)
-    assert inventory(account.session) == standing_with(SEVERAL)
+    assert standing(account) == standing_with(SEVERAL)
     assert gateway_responses(account) == {}
     for resource, http_method in (
         ("sign_in", "POST"),
@@ -315,13 +294,13 @@ def test_changed_it_is_as_if_made_so_from_the_start(
 ) -> None:
     if later not in clean_worlds:
         account.up(cors_origins=CHOICES[later])
-        clean_worlds[later] = world(account)
+        clean_worlds[later] = configuration(account)
         account.down()
     account.up(cors_origins=CHOICES[before])
     former = stage(account)["deploymentId"]
     with account.calls.watched() as calls:
         actions = account.up(cors_origins=CHOICES[later])
-    assert world(account) == clean_worlds[later]
+    assert configuration(account) == clean_worlds[later]
     changed = {step for step, action in actions.items() if action != "unchanged"}
     if before == later:
         assert changed == set()
@@ -338,7 +317,7 @@ def test_changed_it_is_as_if_made_so_from_the_start(
 
 def test_what_is_only_taken_away_is_deployed_too(account: Account) -> None:
     account.stands()
-    before, former = world(account), stage(account)["deploymentId"]
+    before, former = configuration(account), stage(account)["deploymentId"]
     account.client("apigateway").put_method(
         **place(account),
         resourceId=fact(account, "hello_resource"),
@@ -351,7 +330,7 @@ def test_what_is_only_taken_away_is_deployed_too(account: Account) -> None:
     actions = account.up()
     assert actions == {**UNCHANGED, "protected_method": "updated", "deployment": "created"}
     assert stage(account)["deploymentId"] != former
-    assert world(account) == before
+    assert configuration(account) == before
 
 
 @pytest.mark.parametrize("origins", [ONE, SEVERAL])
@@ -379,7 +358,7 @@ def test_after_a_fault_at_any_call_of_a_change(
     account: Account, pytestconfig: pytest.Config, before: str, later: str, fault: str
 ) -> None:
     account.up(cors_origins=CHOICES[later])
-    clean = world(account)
+    clean = configuration(account)
     account.up(cors_origins=CHOICES[before])
     with account.calls.watched() as calls:
         account.up(cors_origins=CHOICES[later])
@@ -394,7 +373,7 @@ def test_after_a_fault_at_any_call_of_a_change(
         assert not (error and fault == "conflict")
         # Whatever the user wants next: to go on, or to go back.
         account.up()
-        assert world(account) == clean, number
+        assert configuration(account) == clean, number
         assert account.up() == UNCHANGED
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
@@ -426,7 +405,7 @@ def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> No
     with account.calls.watched(after=land):
         engine.up(ctx, Silent())
     assert len(looked) >= 3
-    assert inventory(account.session) == STACK
+    assert standing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -509,15 +488,15 @@ def let_all_read_refusals(account: Account) -> None:
 )
 def test_up_restores_it(account: Account, tamper: Callable[[Account], None], step: str) -> None:
     account.up(cors_origins=ONE)
-    before = world(account)
+    before = configuration(account)
     tamper(account)
-    assert world(account) != before
+    assert configuration(account) != before
     actions = account.up()
     assert {name for name, action in actions.items() if action != "unchanged"} == {
         step,
         "deployment",
     }
-    assert world(account) == before
+    assert configuration(account) == before
     assert account.up() == UNCHANGED
 
 
@@ -535,7 +514,7 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
     }
     for kind, given_ in theirs.items():
         api.put_gateway_response(**place(account), responseType=kind, **given_)
-    before = world(account)
+    before = configuration(account)
     account.up(cors_origins=ONE)
     for kind, given_ in theirs.items():
         found = gateway_responses(account)[kind]
@@ -545,7 +524,7 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
         assert found["responseTemplates"] == given_["responseTemplates"]
     account.up(cors_origins=OTHER)
     account.up(cors_origins=NONE)
-    after = world(account)
+    after = configuration(account)
     for found in (*before[2].values(), *after[2].values()):
         found["responseParameters"] = found.get("responseParameters") or {}
     assert after == before
@@ -570,12 +549,12 @@ def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Acc
 @pytest.mark.parametrize("name", CHOICES)
 def test_recover_reads_the_origins_off_what_stands(account: Account, name: str) -> None:
     account.up(cors_origins=CHOICES[name], path="/enter")
-    before = world(account)
+    before = configuration(account)
     account.path().unlink()
     assert account.recover().settings.cors_origins == CHOICES[name]
     changed = {step for step, action in account.up().items() if action != "unchanged"}
     assert changed == {"deployment"}
-    assert world(account) == before
+    assert configuration(account) == before
 
 
 def test_origins_that_are_not_ours_are_not_read(account: Account) -> None:

@@ -131,7 +131,7 @@ def look(account: Account) -> Stack:
         role_arn=role["Arn"],
         role_policy=policy["Statement"],
         auto_confirm_role_policy=other["Statement"],
-        functions={name: statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)},
+        functions={name: statements(account.client, name) for name in (SIGN_IN, AUTO_CONFIRM)},
     )
 
 

@@ -187,7 +187,7 @@ class Account:
         return state
 
     def left(self) -> list[str]:
-        return left_in_aws(self.session)
+        return left_in_aws(self.client)
 
     def grow_old(self) -> None:
         """As if what is recorded had been made an hour ago, so that AWS knows it everywhere."""

@@ -13,7 +13,7 @@ from cogauth.context import Context
 from cogauth.record import state as state_file
 from support.local_aws import client, keys_at
 from support.names import REGION
-from support.world import portrait, standing
+from support.world import described, of_stack, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cogauth.record.state import State
     from support.commands import Cli
+    from support.world import World
 
 
 @dataclass
@@ -71,9 +72,9 @@ class LocalStack:
     def gateway(self) -> Any:
         return self.client("apigateway")
 
-    def standing(self) -> dict[str, list[Any]]:
+    def standing(self) -> World:
         """Describe all that has one of its names."""
-        return standing(self.url, self.stack)
+        return of_stack(described(self.client), self.stack)
 
     def portrait(self) -> dict[str, Any]:
-        return portrait(self.url, self.path)
+        return portrait(self.client, self.path)

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth.steps import STEPS
-from support.world import inventory, statements
+from support.world import inventory, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ OTHER_TRUST = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
 
 
 def standing(account: Account) -> list[str]:
-    return inventory(account.session)
+    return inventory(account.client)
 
 
 def fact(account: Account, key: str, name: str = "id") -> str:
@@ -109,47 +109,8 @@ def update_pool(account: Account, **settings: Any) -> None:
 
 
 def configuration(account: Account) -> dict[str, Any]:
-    """All configuration that `up` sees to, as AWS describes it."""
-    api = account.client("apigateway")
-    place = {"restApiId": fact(account, "rest_api")}
-    functions = ["Runtime", "MemorySize", "Timeout", "Environment", "CodeSha256"]
-    live = pool(account)
-    described = {
-        "groups": {
-            group["logGroupName"]: group.get("retentionInDays")
-            for group in account.client("logs").describe_log_groups()["logGroups"]
-        },
-        "functions": [
-            {key: function(account, name).get(key) for key in functions}
-            for name in (SIGN_IN, AUTO_CONFIRM)
-        ],
-        "statements": [statements(account.session, name) for name in (SIGN_IN, AUTO_CONFIRM)],
-        "pool": {
-            key: live.get(key)
-            for key in ("Policies", "LambdaConfig", "UserPoolTier", "AdminCreateUserConfig")
-        },
-        "client": account.client("cognito-idp").describe_user_pool_client(
-            UserPoolId=fact(account, "user_pool"), ClientId=fact(account, "app_client")
-        )["UserPoolClient"],
-        "role": account.client("iam").get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"],
-        "policy": account.client("iam").get_role_policy(RoleName=ROLE, PolicyName="cogauth")[
-            "PolicyDocument"
-        ],
-        "methods": [
-            api.get_method(**place, resourceId=fact(account, resource), httpMethod=http_method)
-            for resource, http_method in (("sign_in_resource", "POST"), ("hello_resource", "GET"))
-        ],
-        "authorizers": api.get_authorizers(**place)["items"],
-        "throttle": throttle(account),
-    }
-    text = json.dumps(described, default=str, sort_keys=True)
-    without: dict[str, Any] = json.loads(
-        text, object_hook=lambda d: {k: v for k, v in d.items() if k not in VOLATILE}
-    )
-    return without
-
-
-VOLATILE = {"ResponseMetadata", "LastModifiedDate", "CreationDate"}
+    """Return all that stands of the stack, without what AWS makes up in each run."""
+    return portrait(account.client, account.path())
 
 
 def delete_pool(account: Account) -> None:
@@ -174,37 +135,6 @@ def unrecorded(account: Account) -> list[str]:
     }
     state = account.state()
     return [name for name in account.left() if state.record(roots[name]) is None]
-
-
-def description(account: Account) -> str:
-    """Everything in the account that a name of ours could be, as text."""
-    iam, logs, lambda_ = account.client("iam"), account.client("logs"), account.client("lambda")
-    groups = logs.describe_log_groups()["logGroups"]
-    return json.dumps(
-        [
-            [iam.get_role(RoleName=role["RoleName"]) for role in iam.list_roles()["Roles"]],
-            groups,
-            [logs.list_tags_for_resource(resourceArn=g["logGroupArn"])["tags"] for g in groups],
-            [
-                lambda_.get_function(FunctionName=found["FunctionName"])
-                for found in lambda_.list_functions()["Functions"]
-            ],
-            [
-                statements(account.session, f["FunctionName"])
-                for f in lambda_.list_functions()["Functions"]
-            ],
-        ],
-        default=str,
-    )
-
-
-def without_metadata(text: str) -> Any:
-    return json.loads(
-        text,
-        object_hook=lambda d: {
-            k: v for k, v in d.items() if k not in {"ResponseMetadata", "RoleLastUsed", "Location"}
-        },
-    )
 
 
 def shown(account: Account, operation: str, change: Callable[[Any], None], times: int) -> Any:
