@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -312,6 +313,8 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
         return urls[type(backend)]
 
     patch.setattr(BaseBackend, "urls", property(urls_of))
+    # A copy of a weak dictionary holds the former's values, and a Snapshot is a copy.
+    patch.setattr("moto.awslambda.models.weakref", SimpleNamespace(WeakValueDictionary=dict))
     # AWS takes two calls at once; moto's dictionaries are not made for that.
     patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
 
