@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -43,28 +43,18 @@ def check_given(**options: str | None) -> None:
             raise UsageError(f"--{name} is empty: give a value, or leave it out.")
 
 
-def locked(
-    target: Target, command: str, timeout_s: float, *, dry_run: bool
-) -> AbstractContextManager[None]:
-    """Return what holds the state file's lock, unless nothing is going to be changed."""
-    from cogauth.record.lock import hold
-
-    return nullcontext() if dry_run else hold(target.state_path, command, timeout_s)
-
-
-def context_of(target: Target, settle: float = 0.0) -> Context:
+def context_of(target: Target) -> Context:
     """Read the stack, which must have a user pool; another cogauth may have been at work."""
     from cogauth import engine
-    from cogauth.context import Context
 
     state = require_state(target)
     if state.record("user_pool") is None:
         raise UsageError(
             f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
         )
-    aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
-    aws.make_clients(*engine.ATTACH_CLIENTS)
-    return Context(aws, state, aws.waiter(), settle_s=settle)
+    ctx = connect(target, state, *engine.ATTACH_CLIENTS)
+    ctx.aws.make_clients(*engine.ATTACH_CLIENTS)
+    return ctx
 
 
 def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:
@@ -116,10 +106,6 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
 
     Returns:
         The plan as it is after the question, which may have stood for long.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        CogauthError: the answer was no; or the API was changed meanwhile.
     """
     if yes or not (plan.stages or plan.changes):
         return plan
@@ -141,13 +127,13 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
 
 def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
     """Attach or detach, and show how far that is."""
-    from cogauth.cli.bar import Bar
     from cogauth.cli.interrupt import gently
+    from cogauth.cli.progress import Bar
 
     bar = Bar(len(plan.changes))
     ctx.waiter.report = bar.waiting
     try:
-        with bar, gently(ctx.waiter.stop, bar.interrupted if bar.live else None):
+        with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted):
             return work(ctx, plan, bar.report)
     except KeyboardInterrupt as error:
         api = f"--api {plan.api.id}"

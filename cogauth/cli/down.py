@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +23,6 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.engine import DownPlan
-    from cogauth.engine.down_plan import Doomed
 
 # Of the result, those that are shown; some of them only if there is something in them.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
@@ -42,7 +40,7 @@ Examples:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @writer_options
 @target_options
-def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> int:
+def down(target: Target, *, yes: bool) -> int:
     """Delete the stack with its users, and look whether anything remains.
 
     Only what carries the stack's own id is deleted. What the state file records and isn't the
@@ -51,33 +49,29 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
     file nothing is deleted: what stands in the account under the stack's name is shown. In all of
     these cases the exit code is 1. The state file goes away when nothing remains.
     """
-    begun = time.monotonic()
     if load_state(target) is None:
-        return _look(target, begun, yes=yes)
+        return _look(target, yes=yes)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {target.stack}."
         )
     from cogauth import engine
-    from cogauth.context import Context
-    from cogauth.record.lock import hold
 
-    with hold(target.state_path, "down", lock_timeout):
+    with target.locked("down"):
         # Read anew: another cogauth may have been at work until now.
         state = require_state(target)
         forget_lost_data(target, state)
-        aws = connect(target, state, clients=engine.DOWN_CLIENTS)
-        ctx = Context(aws, state, aws.waiter(), settle_s=settle)
+        ctx = connect(target, state, *engine.DOWN_CLIENTS)
         ctx.waiter.report = report_once("  ")
         plan = engine.plan_down(ctx)
         _announce(target, ctx, plan)
         if not yes:
             plan = _ask(target, ctx, plan)
-        return _take_away(target, ctx, plan, begun, asked=not yes)
+        return _take_away(target, ctx, plan, asked=not yes)
 
 
-def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, asked: bool) -> int:
+def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> int:
     from cogauth import engine
     from cogauth.cli.interrupt import gently
 
@@ -101,15 +95,8 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
             notice(f"  {left_alone}")
         if state.local_data is not None:
             _end_local(target, ctx, "this was its last stack")
-    _show(target, vars(result), begun)
+    _show(target, vars(result))
     return 0 if result.clean else 1
-
-
-def _why(each: Doomed) -> str:
-    """Say by what something is to be deleted that the state file doesn't have."""
-    if each.claimed:
-        return ": only its tag says that it is the stack's; --yes leaves it alone"
-    return "" if each.recorded else " (not in the state file)"
 
 
 def _end_local(target: Target, ctx: Context, why: str) -> None:
@@ -123,7 +110,10 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
-        notice(f"  {_title(each.resource.key)} {each.id}{_why(each)}")
+        why = "" if each.recorded else " (not in the state file)"
+        if each.claimed:
+            why = ": only its tag says that it is the stack's; --yes leaves it alone"
+        notice(f"  {_title(each.resource.key)} {each.id}{why}")
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
@@ -162,9 +152,6 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
 
     Returns:
         The plan as it is after the question, which may have stood for long.
-
-    Raises:
-        CogauthError: the answer was no; or something was changed meanwhile.
     """
     from cogauth import engine
 
@@ -184,7 +171,7 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
     return now
 
 
-def _look(target: Target, begun: float, *, yes: bool) -> int:
+def _look(target: Target, *, yes: bool) -> int:
     """Without a state file: say what of the stack stands in the account, and delete nothing.
 
     A local AWS in which nothing stands is ended, if that was agreed to.
@@ -209,7 +196,7 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
         notice(
             f"There is no state file {target.state_path}, but a stack {target.stack} stands in "
             f"{where(ctx)}. Nothing was deleted. Run this where its state file is, or give "
-            f"--state; if it is lost, '{target.command('recover')}' writes it anew."
+            f"--state; if it is lost, '{ctx.state.command('recover')}' writes it anew."
         )
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
@@ -218,19 +205,18 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
                 notice(f"The local AWS keeps running: {', '.join(standing)} stand in it.")
             else:
                 _end_local(target, ctx, "nothing stands in it")
-    _show(target, {"deleted": [], "already_gone": [], "remaining": found}, begun)
+    _show(target, {"deleted": [], "already_gone": [], "remaining": found})
     return 1 if found else 0
 
 
-def _show(target: Target, result: dict[str, Any], begun: float) -> None:
-    elapsed = time.monotonic() - begun
+def _show(target: Target, result: dict[str, Any]) -> None:
     lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
-        print_json({"stack": target.stack, **lists, "elapsed_s": round(elapsed, 3)})
+        print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
         return
     for name, entries in lists.items():
         say(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
         if name != "deleted":
             for entry in entries:
                 say(f"  {entry['step']:<22} {entry['id']}")
-    say(f"({elapsed:.1f} s)")
+    say(f"({target.elapsed:.1f} s)")

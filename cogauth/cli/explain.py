@@ -77,7 +77,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
 
     parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
-    ctx = complete_stack(target, state, clients=("apigateway", "cognito", "lambda_"))
+    ctx = complete_stack(target, state, "apigateway", "cognito", "lambda_")
     diagnosis = run(ctx, url, verb, text, header)
     if target.as_json:
         print_json(_document(url, verb, diagnosis))

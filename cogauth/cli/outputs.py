@@ -6,15 +6,13 @@ import functools
 import os
 import re
 import textwrap
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import print_data, print_json, say
-from cogauth.cli.stacks import check_complete, load_state, no_stack, unasked
+from cogauth.cli.stacks import check_complete, connect, require_state
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import PROTECTED_PATH
 
@@ -24,23 +22,17 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 # The facts of resources that are shown, by the name of their field.
-IDS = {
-    "user_pool_id": ("user_pool", "id"),
-    "user_pool_arn": ("user_pool", "arn"),
-    "client_id": ("app_client", "id"),
-    "role_arn": ("role", "arn"),
-    "auto_confirm_role_arn": ("auto_confirm_role", "arn"),
-    "sign_in_function_arn": ("sign_in_function", "arn"),
-    "auto_confirm_function_arn": ("auto_confirm_function", "arn"),
-    "rest_api_id": ("rest_api", "id"),
-    "authorizer_id": ("authorizer", "id"),
+IDS: dict[str, Callable[[Context], Any]] = {
+    "user_pool_id": lambda ctx: ctx.fact("user_pool"),
+    "user_pool_arn": lambda ctx: ctx.fact("user_pool", "arn"),
+    "client_id": lambda ctx: ctx.fact("app_client"),
+    "role_arn": lambda ctx: ctx.fact("role", "arn"),
+    "auto_confirm_role_arn": lambda ctx: ctx.fact("auto_confirm_role", "arn"),
+    "sign_in_function_arn": lambda ctx: ctx.fact("sign_in_function", "arn"),
+    "auto_confirm_function_arn": lambda ctx: ctx.fact("auto_confirm_function", "arn"),
+    "rest_api_id": lambda ctx: ctx.fact("rest_api"),
+    "authorizer_id": lambda ctx: ctx.fact("authorizer"),
 }
-
-
-def _fact(resource: str, fact: str, ctx: Context) -> str:
-    return ctx.fact(resource, fact)
-
-
 # What says where a stack is and what it is made of, in the order in which it is shown. No secret.
 FIELDS: dict[str, Callable[[Context], Any]] = {
     "stack": lambda ctx: ctx.stack,
@@ -52,7 +44,7 @@ FIELDS: dict[str, Callable[[Context], Any]] = {
     "sign_in_url": lambda ctx: ctx.url(ctx.state.settings.path),
     "protected_url": lambda ctx: ctx.url(PROTECTED_PATH),
     "cors_origins": lambda ctx: list(ctx.state.settings.cors_origins),
-    **{name: partial(_fact, *of) for name, of in IDS.items()},
+    **IDS,
     "state_file": lambda ctx: str(ctx.state.path),
 }
 # Beside what is always unset: each outranks a variable that is given, or makes botocore refuse it.
@@ -131,11 +123,19 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
             f"{name} has no variable: {_variable(name)} would be taken for an option of cogauth. "
             f"'cogauth outputs {name}' prints the value."
         )
-    ctx = _recorded(target)
+    # Not a wrong command line: a script may well ask before there is a stack.
+    state = require_state(target, CogauthError)
+    ctx = connect(target, state, ask=False)
+    check_complete(ctx)
+    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
+    ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
     values = values_of(ctx)
     if form == "env":
         shown = variables if name is None else {name: variables[name]}
-        lines = [*_exported(values, shown), *(_of_aws(target, ctx) if name is None else ())]
+        # It is to mean the same in every folder that the shell goes to.
+        values["state_file"] = str(target.state_path.absolute())
+        lines = [export(variable, _text(values[each])) for each, variable in shown.items()]
+        lines += _of_aws(target, ctx) if name is None else ()
         # As bytes, which a variable or a path holds: not all of them may be text.
         print_data(b"".join(os.fsencode(f"{line}\n") for line in lines))
     elif form == "json":
@@ -146,26 +146,6 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
         width = max(map(len, values))
         for each, value in values.items():
             say(f"{each:<{width}}  {_text(value) or '-'}")
-
-
-def _recorded(target: Target) -> Context:
-    """Return a stack that stands as far as its state file knows; AWS is not asked.
-
-    Raises:
-        CogauthError: there is none, or not all of it was made.
-    """
-    state = load_state(target)
-    if state is None:
-        # Not a wrong command line: a script may well ask before there is a stack.
-        raise CogauthError(no_stack(target))
-    from cogauth.context import Context
-
-    aws = unasked(target, state)
-    ctx = Context(aws, state, aws.waiter())
-    check_complete(ctx)
-    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
-    ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
-    return ctx
 
 
 def _text(value: Any) -> str:
@@ -182,13 +162,6 @@ def _variables() -> dict[str, str]:
     commands = program.commands.values() if isinstance(program, click.Group) else [program]
     options = {option.envvar for command in commands for option in command.params}
     return {name: _variable(name) for name in FIELDS if _variable(name) not in options}
-
-
-def _exported(values: dict[str, Any], variables: dict[str, str]) -> Iterator[str]:
-    for name, variable in variables.items():
-        text = _text(values[name])
-        # It is to mean the same in every folder that the shell goes to.
-        yield export(variable, str(Path(text).absolute()) if name == "state_file" else text)
 
 
 def _of_aws(target: Target, ctx: Context) -> Iterator[str]:

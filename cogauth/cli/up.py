@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 from cogauth.settings import CHARACTER_CLASSES, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
@@ -135,14 +135,12 @@ Examples:
 )
 @writer_options
 @target_options
-def up(  # noqa: PLR0913 click passes each option by its name
+def up(
     target: Target,
     *,
     local: bool,
     yes: bool,
     adopt: tuple[str, ...],
-    lock_timeout: float,
-    settle: float,
     **choices: Any,
 ) -> None:
     """Make the stack: the user pool, the functions, the API and its guard.
@@ -151,9 +149,7 @@ def up(  # noqa: PLR0913 click passes each option by its name
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
     from cogauth.record.files import check_beside, check_writable
-    from cogauth.record.lock import hold
 
-    begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
     _check_recorded(target, load_state(target), adopt)
@@ -165,19 +161,16 @@ def up(  # noqa: PLR0913 click passes each option by its name
     from cogauth.cli.progress import Progress
     from cogauth.steps import STEPS
 
-    with hold(target.state_path, "up", lock_timeout):
+    with target.locked("up"):
         ctx = _prepare(target, choices, local=local)
-        ctx.settle_s = settle
         notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
             notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
-        for line in _cors_notices(ctx):
-            notice(line)
+        _say_cors(ctx)
         progress = Progress(STEPS)
         ctx.confirm = partial(_confirm, progress, yes=yes)
         try:
-            shown = progress.interrupted if progress.live else None
-            with progress, gently(ctx.waiter.stop, shown):
+            with progress.live or nullcontext(), gently(ctx.waiter.stop, progress.interrupted):
                 results = engine.up(ctx, progress, adopt)
         except KeyboardInterrupt as error:
             raise Interrupted(
@@ -187,15 +180,11 @@ def up(  # noqa: PLR0913 click passes each option by its name
             ) from error
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
-    _show(target, ctx, results, time.monotonic() - begun)
+    _show(target, ctx, results)
 
 
 def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
-    """See that the state file records what is to be adopted.
-
-    Raises:
-        UsageError: it doesn't; nothing else is ever adopted.
-    """
+    """See that the state file records what is to be adopted; nothing else ever is."""
     records = [state.record(key) or {} for key in ("user_pool", "rest_api")] if state else []
     known = [record["id"] for record in records if "id" in record]
     if unknown := [one for one in adopt if one not in known]:
@@ -205,13 +194,13 @@ def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...])
         )
 
 
-def _cors_notices(ctx: Context) -> Iterator[str]:
-    """Yield what whoever opens the API to browsers should know, a line each."""
+def _say_cors(ctx: Context) -> None:
+    """Tell what whoever opens the API to browsers should know."""
     origins = ctx.state.settings.cors_origins
     if "*" in origins:
-        yield "Warning: --cors-origin '*' lets any web page call the API and read what it answers."
+        notice("Warning: --cors-origin '*' lets any web page call the API and read its answers.")
     if len(origins) > 1:
-        yield (
+        notice(
             "With several --cors-origin a page can't read what API Gateway refuses by itself, as "
             "the guard's 401: there it can't choose among origins. With one it can."
         )
@@ -282,12 +271,7 @@ def _say_lost_guards(ctx: Context) -> None:
 
 
 def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
-    """Ask whether to do what can't be made good.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        CogauthError: the answer was no.
-    """
+    """Ask whether to do what can't be made good."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -318,11 +302,9 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine
-    from cogauth.context import Context
     from cogauth.steps.iam import check_boundary
 
-    aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
-    ctx = Context(aws, state, aws.waiter())
+    ctx = connect(target, state, *engine.UP_CLIENTS, creates=True)
     check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
@@ -331,17 +313,17 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     return ctx
 
 
-def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: float) -> None:
+def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
     values = values_of(ctx)
     if target.as_json:
         steps = [vars(result) for result in results]
-        print_json({**values, "elapsed_s": round(elapsed, 3), "steps": steps})
+        print_json({**values, "elapsed_s": target.elapsed, "steps": steps})
         return
     unchanged = all(result.action == "unchanged" for result in results)
     say(
         f"The stack {ctx.stack} stood already; nothing was changed."
         if unchanged
-        else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
+        else f"The stack {ctx.stack} stands ({target.elapsed:.1f} s)."
     )
     say("", f"  sign in    POST {values['sign_in_url']}")
     say(f"  protected  GET  {values['protected_url']}")

@@ -36,7 +36,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
     """
     state = require_state(target)
     if delete is None:
-        _list(target, complete_stack(target, state, clients=("cognito",)))
+        _list(target, complete_stack(target, state, "cognito"))
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError(
@@ -45,7 +45,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
         )
     from cogauth.client.users import delete as delete_user
 
-    ctx = complete_stack(target, state, clients=("cognito",))
+    ctx = complete_stack(target, state, "cognito")
     question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
     if not yes and not confirm(question):
         raise CogauthError("Nothing was deleted.")
