@@ -15,7 +15,7 @@ from cogauth.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich import progress
+    import rich.progress
     from rich.live import Live
     from rich.table import Table
 
@@ -145,16 +145,16 @@ class Bar:
 
     def __init__(self, total: int) -> None:
         self.once = report_once("  ")
-        self.live: progress.Progress | None = None
+        self.live: rich.progress.Progress | None = None
         self.interrupted: Event | None = None
         if total and sys.stderr.isatty():
-            from rich import progress
+            import rich.progress as shown
 
-            self.live = progress.Progress(
-                progress.BarColumn(bar_width=30),
-                progress.MofNCompleteColumn(),
-                progress.TimeRemainingColumn(),
-                progress.TextColumn("{task.description}", markup=False),
+            self.live = shown.Progress(
+                shown.BarColumn(bar_width=30),
+                shown.MofNCompleteColumn(),
+                shown.TimeRemainingColumn(),
+                shown.TextColumn("{task.description}", markup=False),
                 console=console(stderr=True),
             )
             self.task = self.live.add_task("", total=total)
