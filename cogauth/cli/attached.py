@@ -11,7 +11,7 @@ import click
 from cogauth.cli.options import with_options
 from cogauth.cli.output import confirm, notice, say
 from cogauth.cli.stacks import connect, require_state, where
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,15 +132,12 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
 
     bar = Bar(len(plan.changes))
     ctx.waiter.report = bar.waiting
-    try:
-        with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted):
-            return work(ctx, plan, bar.report)
-    except KeyboardInterrupt as error:
-        api = f"--api {plan.api.id}"
-        raise Interrupted(
-            f"Interrupted. Nothing is lost: what was done is in {ctx.state.path}. The same again "
-            f"goes on, '{ctx.state.command(f'detach {api}')}' gives all of it back."
-        ) from error
+    then = (
+        f"Nothing is lost: what was done is in {ctx.state.path}. The same again goes on, "
+        f"'{ctx.state.command(f'detach --api {plan.api.id}')}' gives all of it back."
+    )
+    with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, then):
+        return work(ctx, plan, bar.report)
 
 
 def methods_json(plan: Plan) -> list[dict[str, Any]]:

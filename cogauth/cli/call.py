@@ -100,19 +100,21 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     The token is the one that 'cogauth token' prints. Exits with 1 if the answer's status is 400 or
     above.
     """
-    state = require_state(target)
-    wanted = _parse(options)
-    from cogauth.client import calls
+    ctx, place, wanted = _parse(target, options)
+    from cogauth.client import calls, sessions
 
-    ctx = complete_stack(target, state)
-    place = calls.find_place(ctx, options["api"], options["stage"])
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
         answer = calls.console_test(ctx, place, wanted)
         if answer.as_any:
             notice("  as the path's ANY method: API Gateway chose what the function is told of it")
     else:
-        token = None if no_token else _token(target, ctx, options)
+        token = None
+        if not no_token:
+            username = sessions.whose(ctx.state, options["username"])
+            on_stdin = options["password_stdin"]
+            found = get_tokens(target, ctx.state, username, ctx, from_stdin=on_stdin)
+            token = found[f"{options['kind']}_token"]
         url = calls.url_of(ctx, place, wanted.path)
         notice(f"{wanted.method} {url}")
         answer = calls.send(ctx, place, wanted, token)
@@ -121,7 +123,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
         if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
-            notice(f"Why: {_explain(state, url, options, no_token=no_token)}")
+            notice(f"Why: {_explain(ctx.state, url, options, no_token=no_token)}")
     return 1 if answer.status >= BAD else 0
 
 
@@ -139,14 +141,6 @@ def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool)
         return state.command(f"{words} --username {name}")
     token = state.command(f"token --username {name} --type {options['kind']}")
     return f"{token} | {state.command(f'{words} --token-stdin')}"
-
-
-def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
-    from cogauth.client import sessions
-
-    username = sessions.whose(ctx.state, options["username"])
-    found = get_tokens(target, ctx.state, username, ctx, from_stdin=options["password_stdin"])
-    return found[f"{options['kind']}_token"]
 
 
 @click.command(
@@ -168,22 +162,19 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
     It takes what 'cogauth call' takes, and sends nothing.
     """
-    state = require_state(target)
     if options["data"] in STDIN:
         raise UsageError(
             "--data can't be stdin here: curl reads the token from it. Give the JSON, or @FILE."
         )
-    wanted = _parse(options)
+    ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
 
-    ctx = complete_stack(target, state)
-    place = calls.find_place(ctx, options["api"], options["stage"])
     token = None
     if not no_token:
-        name = shlex.quote(sessions.whose(state, options["username"]))
+        name = shlex.quote(sessions.whose(ctx.state, options["username"]))
         # The type by its name: the shell that runs the line may have another in its environment.
         words = f"token --username {name} --type {options['kind']} --header"
-        token = _runnable(state.command(words))
+        token = _runnable(ctx.state.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})
@@ -201,17 +192,20 @@ def _runnable(command: str) -> str:
     return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
-def _parse(options: dict[str, Any]) -> Call:
-    """Return the request, all of it checked."""
+def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Call]:
+    """Return the stack, the API and its stage, and the request, all of it checked."""
     from cogauth.client import calls
 
+    state = require_state(target)
     headers = calls.parse_headers(options["headers"])
     body = None
     if options["data"] is not None:
         body = _body(options["data"], from_stdin=options["password_stdin"])
         if "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
-    return calls.Call(options["method"], options["path"], headers, body)
+    wanted = calls.Call(options["method"], options["path"], headers, body)
+    ctx = complete_stack(target, state)
+    return ctx, calls.find_place(ctx, options["api"], options["stage"]), wanted
 
 
 def _body(data: str, *, from_stdin: bool) -> bytes:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cogauth.cli.interrupt import on_ending
-from cogauth.cli.new_stack import new_stack
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.up import new_stack
 from cogauth.settings import PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from cogauth.cli.stacks import (
     require_state,
     where,
 )
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -76,16 +76,12 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
     from cogauth.cli.interrupt import gently
 
     state = ctx.state
-    try:
-        with gently(ctx.waiter.stop):
-            result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
-    except KeyboardInterrupt as error:
-        for problem in error.args:
-            notice(f"Error: {problem}")
-        raise Interrupted(
-            f"Interrupted. What still stands is in {state.path}: "
-            f"'{state.command('down')}' goes on with it, '{state.command('up')}' makes it whole."
-        ) from error
+    then = (
+        f"What still stands is in {state.path}: '{state.command('down')}' goes on with it, "
+        f"'{state.command('up')}' makes it whole."
+    )
+    with gently(ctx.waiter.stop, None, then):
+        result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
     for left_alone in result.left_alone:
         notice(f"  {left_alone}")
     for problem in result.problems:

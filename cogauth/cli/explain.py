@@ -6,10 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from cogauth.cli import stdin
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
@@ -65,7 +64,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     the function's permission; makes the call once itself if it is a GET, HEAD or OPTIONS; and
     names the one cause with its fix.
     """
-    if (token_stdin or no_token) and not _typed("username"):
+    if (token_stdin or no_token) and not is_typed("username"):
         # The one in the environment is for the commands that need one.
         username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
@@ -84,12 +83,6 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     else:
         _show(url, verb, diagnosis)
     return 1 if diagnosis.cause.code == "unexplained" else 0
-
-
-def _typed(option: str) -> bool:
-    """Say whether an option was given on the command line, not by the environment."""
-    source = click.get_current_context().get_parameter_source(option)
-    return source is ParameterSource.COMMANDLINE
 
 
 def _checked(method: str, header: str) -> str:

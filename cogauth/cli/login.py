@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.claims import show_claims
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password
 from cogauth.cli.stacks import complete_stack, require_state
+from cogauth.cli.token import show_claims
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult

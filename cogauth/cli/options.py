@@ -75,6 +75,12 @@ class Target:
         return hold(self.state_path, command, self.lock_timeout)
 
 
+def is_typed(option: str) -> bool:
+    """Say whether an option was given on the command line, not by the environment."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return what gives a command several options or arguments, in this order."""
 

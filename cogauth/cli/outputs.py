@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import print_data, print_json, say
 from cogauth.cli.stacks import check_complete, connect, require_state
 from cogauth.errors import CogauthError, UsageError
@@ -69,12 +69,10 @@ def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*, as_json: bool, form: str | None, **options: Any) -> int:
-        if as_json and form not in {None, "json"}:
-            source = click.get_current_context().get_parameter_source("as_json")
-            if source is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"--json and --format {form} exclude each other: give one of them."
-                )
+        if as_json and form not in {None, "json"} and is_typed("as_json"):
+            raise click.UsageError(
+                f"--json and --format {form} exclude each other: give one of them."
+            )
         form = form or ("json" if as_json else "table")
         return command(as_json=form == "json", form=form, **options)
 
@@ -180,10 +178,8 @@ def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
     yield export("AWS_ENDPOINT_URL", url)
     if ctx.aws.local_keys is None:
         return
-    for variable, value in zip(
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ctx.aws.local_keys, strict=True
-    ):
-        yield export(variable, value)
+    yield export("AWS_ACCESS_KEY_ID", ctx.aws.local_keys.access_key_id)
+    yield export("AWS_SECRET_ACCESS_KEY", ctx.aws.local_keys.secret_access_key)
     yield "unset AWS_SESSION_TOKEN AWS_PROFILE"
     if obstacles := sorted(filter(_IN_THE_WAY.fullmatch, os.environ)):
         yield f"unset {' '.join(obstacles)}"

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.new_stack import new_stack
+from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.outputs import IDS, values_of
-from cogauth.cli.stacks import connect, forget_lost_data, load_state, where
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.cli.stacks import (
+    connect,
+    forget_lost_data,
+    load_state,
+    new_context,
+    start_local,
+    where,
+)
+from cogauth.context import refuse
+from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import CHARACTER_CLASSES, Settings
 
 if TYPE_CHECKING:
@@ -169,15 +177,16 @@ def up(
         _say_cors(ctx)
         progress = Progress(STEPS)
         ctx.confirm = partial(_confirm, progress, yes=yes)
-        try:
-            with progress.live or nullcontext(), gently(ctx.waiter.stop, progress.interrupted):
-                results = engine.up(ctx, progress, adopt)
-        except KeyboardInterrupt as error:
-            raise Interrupted(
-                f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
-                f"'{ctx.state.command('up')}' goes on, '{ctx.state.command('down')}' takes it all "
-                "away."
-            ) from error
+        goes_on, deletes = ctx.state.command("up"), ctx.state.command("down")
+        then = (
+            f"Nothing is lost: what stands is in {ctx.state.path}. '{goes_on}' goes on, "
+            f"'{deletes}' takes it all away."
+        )
+        with (
+            progress.live or nullcontext(),
+            gently(ctx.waiter.stop, progress.interrupted, then),
+        ):
+            results = engine.up(ctx, progress, adopt)
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
     _show(target, ctx, results)
@@ -275,8 +284,6 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        from cogauth.context import refuse
-
         refuse(question)
     from cogauth.cli.interrupt import at_once
 
@@ -310,6 +317,36 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
         engine.check_names(ctx)
     # On disk once all that 'up' asks is answered: a refused one leaves the former settings.
     state.settings = settings
+    return ctx
+
+
+def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
+    """Open the state file of a stack that is about to be made, after all that can be checked is.
+
+    Raises:
+        CogauthError: the folder can't be written to, or the stack's names are not free.
+        BotoCoreError, ClientError: no credentials, or none that AWS takes.
+    """
+    from cogauth import engine
+    from cogauth.record.files import check_writable
+    from cogauth.steps.iam import check_boundary
+
+    check_writable(target.state_path)
+    # One that was there before may hold a stack whose state file is elsewhere for now.
+    unused = local and target.local_aws.endpoint_url is None
+    started = None
+    try:
+        if local:
+            notice("Starting the local AWS …")
+            started = start_local(target)
+        ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
+        check_boundary(ctx, settings)
+        engine.check_names(ctx)
+        ctx.state.save()
+    except BaseException:
+        if unused:
+            stop_unused_local(target, started.data_id if started else None)
+        raise
     return ctx
 
 

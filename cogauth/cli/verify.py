@@ -11,7 +11,6 @@ import click
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import console, notice, print_json, say, stacked, styled
 from cogauth.cli.stacks import complete_stack, require_state
-from cogauth.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,14 +60,9 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         checked = find_target(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
-        try:
-            with gently(ctx.waiter.stop), table as report:
-                result = run(ctx, checked, report)
-        except KeyboardInterrupt as error:
-            left = f" 'cogauth verify{ctx.state.options}' removes its user."
-            raise Interrupted(
-                f"Interrupted.{left if ctx.state.throwaway_users else ' Its user was removed.'}"
-            ) from error
+        then = f"Its user was removed; else '{ctx.state.command('verify')}' does that."
+        with gently(ctx.waiter.stop, None, then), table as report:
+            result = run(ctx, checked, report)
     return _end(target, result)
 
 

@@ -40,13 +40,9 @@ CLIENTS_OWN = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the user wants it, checked; the token is no part of it.
+    """A request as the user wants it, checked: its path below the stage, and a body of JSON.
 
-    Attributes:
-        method: HTTP's, in capitals.
-        path: below the stage, with its query.
-        headers: beside the token's.
-        body: JSON, or None.
+    The token is no part of it.
     """
 
     method: str
@@ -134,16 +130,13 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
     if api is None:
         rest_apis.check_own(ctx)
-    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    if standing["id"] == own and stage in {None, own_stage}:
+    found = {"id": own} if api is None else rest_apis.find_api(ctx, api)
+    id_ = found["id"]
+    if id_ == own and stage in {None, own_stage}:
         return Place(own, own_stage)
-    found = rest_apis.choose_stage(
-        standing,
-        rest_apis.stages(ctx, standing["id"]),
-        stage,
-        ctx.state.stages_of(standing["id"]),
-    )
-    return Place(standing["id"], found["stageName"], found.get("variables") or {})
+    stages = rest_apis.stages(ctx, id_)
+    chosen = rest_apis.choose_stage(found, stages, stage, ctx.state.stages_of(id_))
+    return Place(id_, chosen["stageName"], chosen.get("variables") or {})
 
 
 @dataclass(frozen=True)
@@ -151,9 +144,6 @@ class Answer:
     """What came back.
 
     Attributes:
-        status: HTTP's.
-        headers: as they came.
-        body: as it came.
         elapsed_ms: until all of it was there; by API Gateway's own count for its test.
         log: the execution log, of the test.
         as_any: whether the test was of the resource's ANY, so that API Gateway chose the method.
@@ -183,14 +173,8 @@ def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
     url = url_of(ctx, place, call.path)
     with session(url, ctx.aws) as http:
         begun = time.monotonic()
-        got = request(
-            http,
-            call.method,
-            url,
-            token=token,
-            data=call.body,
-            headers=dict(call.headers),
-        )
+        headers = dict(call.headers)
+        got = request(http, call.method, url, token=token, data=call.body, headers=headers)
         elapsed_ms = round((time.monotonic() - begun) * 1000)
     return Answer(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
 
@@ -277,17 +261,10 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
 
 
 def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | None) -> str:
-    """Return the curl command that sends the request, for a POSIX shell.
+    """Return the curl command that sends the request, for a POSIX shell; no token is in it.
 
-    Args:
-        ctx: a stack that stands.
-        place: the API and its stage.
-        call: the request.
-        data: what follows ``--data-binary``: the JSON itself, or ``@`` and a file; None for none.
-        token: the command that prints the token's header; None for none.
-
-    Returns:
-        One line; the token is in neither, for curl reads the header from stdin.
+    ``data`` follows ``--data-binary``: the JSON itself, or ``@`` and a file. ``token`` is the
+    command that prints the token's header, which curl reads. Each is None for none.
     """
     words = ["curl", "-sS"]
     usual = "GET" if data is None else "POST"

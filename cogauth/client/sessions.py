@@ -27,11 +27,7 @@ class SessionOverError(LoginError):
 
 
 def whose(state: State, username: str | None) -> str:
-    """Return whose tokens are meant: the given name's, or those of the only user who has any.
-
-    Raises:
-        UsageError: no name was given, and not exactly one user's tokens are stored.
-    """
+    """Return whose tokens are meant: the given name's, or those of the only user who has any."""
     if username:
         return username
     names = sorted(token_store.stored(state))
@@ -63,10 +59,7 @@ def kept(state: State, username: str) -> dict[str, str] | None:
 
 
 def renew(ctx: Context, username: str) -> dict[str, str] | None:
-    """Get new tokens for the stored refresh token, and store them.
-
-    Returns:
-        The tokens, or None if none are stored.
+    """Get new tokens for the stored refresh token, and store them; None if none is stored.
 
     Raises:
         SessionOverError: the refresh token isn't good any more.
@@ -89,10 +82,7 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
 
 def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
-    """Sign in, or up, by the password, and store the tokens.
-
-    Returns:
-        The tokens, and whether the user is new.
+    """Sign in, or up, by the password, and store the tokens; the other value: is the user new?
 
     Raises:
         CogauthError: the recorded API is not the stack's.

@@ -83,11 +83,7 @@ def as_time(value: Any) -> float | None:
 def read(text: str) -> tuple[str, Parts]:
     """Take a token out of what a user gave, and read it without checking it.
 
-    Args:
-        text: the token; ``Authorization:`` or ``Bearer`` may stand before it.
-
-    Returns:
-        The token itself, and what it says.
+    ``Authorization:`` or ``Bearer`` may stand before it.
 
     Raises:
         UsageError: it is no token that can be read; nothing of the text is in the message.
@@ -114,8 +110,7 @@ def read(text: str) -> tuple[str, Parts]:
 def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:
     """Return why a token doesn't hold for the stack's pool; None if it does.
 
-    Raises:
-        LoginError: the pool's keys can't be got.
+    Raises LoginError if the pool's keys can't be got.
     """
     use = claims.get("token_use")
     # It may be any JSON, and of that a list can be in no set.
@@ -166,14 +161,8 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
     """Say whether a pool made a token's signature, whatever the token's times and claims say.
 
-    Args:
-        ctx: the stack.
-        http: for the pool's public keys.
-        token: the token, as it came.
-        url: of the pool's public keys; None for the stack's own pool.
-
-    Raises:
-        LoginError: the pool's keys can't be got.
+    Its public keys are at ``url``; None for the stack's own pool's. Raises LoginError if they can't
+    be got.
     """
     try:
         jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
@@ -185,24 +174,15 @@ def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None 
 def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> jwt.PyJWK:
     """Return the pool's key of the name that a token gives."""
     key_id = jwt.get_unverified_header(token).get("kid")
-    keys = public_keys(ctx, http, url).keys
-    key = next((key for key in keys if key.key_id == key_id), None)
-    if key is None:
-        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
-    return key
-
-
-def public_keys(ctx: Context, http: requests.Session, url: str | None = None) -> jwt.PyJWKSet:
-    """Return a pool's public keys: the stack's own, unless the URL of another's is given.
-
-    Raises:
-        LoginError: they can't be got.
-    """
     url = url or ctx.jwks_url
     answer = request(http, "GET", url)
     try:
-        return jwt.PyJWKSet.from_dict(strict_json(answer.content.decode()))
+        keys = jwt.PyJWKSet.from_dict(strict_json(answer.content.decode())).keys
     except (ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
         raise LoginError(
             f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error
+    for key in keys:
+        if key.key_id == key_id:
+            return key
+    raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
