@@ -26,11 +26,7 @@ SERVICE_PRINCIPALS = {
 
 
 def refuse(question: str) -> None:
-    """Refuse to do what can't be made good without the user's word.
-
-    Raises:
-        UsageError: it says what would have been asked.
-    """
+    """Refuse to do what can't be made good without the user's word, and say what it was."""
     raise UsageError(f"{question} Nothing was touched. For yes, give --yes.")
 
 
@@ -106,10 +102,7 @@ class Context:
 
     @property
     def issuer(self) -> str:
-        """The URL that the pool's tokens name as their issuer.
-
-        Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
-        """
+        """The URL that the pool's tokens name as their issuer (source: see ``tokens.verify``)."""
         return f"{self.cognito_endpoint}/{self.fact('user_pool')}"
 
     @property

@@ -29,11 +29,7 @@ _PARAMETER = "method.response.header."
 
 
 def check_origins(origins: tuple[str, ...]) -> None:
-    """See that these are origins as browsers send them, or ``*`` alone.
-
-    Raises:
-        UsageError: it names the first that isn't, and the remedy.
-    """
+    """See that these are origins as browsers send them, or ``*`` alone; else raise UsageError."""
     for origin in origins:
         if origin == "null":
             why = (
@@ -73,13 +69,7 @@ def fixed_origin(origins: tuple[str, ...]) -> str | None:
 
 
 def with_origin(response: dict[str, Any], origins: tuple[str, ...], kind: str) -> dict[str, Any]:
-    """Return an integration response that names the origin which may read it.
-
-    Args:
-        response: in PutIntegrationResponse's words.
-        origins: those that may; none: nothing is named.
-        kind: the content type of its template.
-    """
+    """Return an integration response, with a template of that kind, that names who may read it."""
     if not origins:
         return response
     fixed = fixed_origin(origins)

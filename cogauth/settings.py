@@ -163,8 +163,7 @@ class Settings:
         """Return these settings with a user's choices over them; None means not chosen.
 
         Raises:
-            UsageError: a value can't be used, or would move a stack of which something is
-                ``standing``.
+            UsageError: a value can't be used, or would move a stack that is ``standing``.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
         if "tier" in chosen:

@@ -102,17 +102,12 @@ def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
 
 
 def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
-    """Ask whether to go on, if anything is to be changed in the API.
-
-    Returns:
-        The plan as it is after the question, which may have stood for long.
-    """
+    """Ask whether to go on, if anything is to be changed; return the plan as it is afterwards."""
     if yes or not (plan.stages or plan.changes):
         return plan
     if not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was changed: stdin is not a terminal to ask on. Give --yes to do it, or "
-            "--dry-run to see it."
+            "Nothing was changed: stdin is not a terminal to ask on. Give --yes, or --dry-run."
         )
     if not confirm("Do it?"):
         raise CogauthError("Nothing was changed.")

@@ -183,10 +183,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
 
 def _runnable(command: str) -> str:
-    """Return a command of cogauth's that the shell finds, in a virtual environment or not.
-
-    It imports nothing from the folder that it is pasted in, which may be anyone's.
-    """
+    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
     if shutil.which("cogauth"):
         return command
     return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")

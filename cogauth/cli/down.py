@@ -144,11 +144,7 @@ def _title(key: str) -> str:
 
 
 def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
-    """Ask; where users are lost, a mere 'y' is not enough.
-
-    Returns:
-        The plan as it is after the question, which may have stood for long.
-    """
+    """Ask, where users are lost for more than a 'y'; return the plan as it is afterwards."""
     from cogauth import engine
 
     if plan.users:

@@ -115,17 +115,15 @@ def _stored(state: State, username: str | None) -> str:
     from cogauth.client import sessions, token_store
 
     names = sorted(token_store.stored(state))
-    login = state.command("test-login --username NAME")
-    others = f"Run '{login}', or give your client's with --token-stdin, or --no-token."
-    if not names:
-        raise UsageError(f"No token is stored for this stack. {others}")
-    name = sessions.whose(state, username)
-    stored = token_store.stored_for(state, name)
-    if stored is None:
-        raise UsageError(
-            f"No token of {name!r} is stored; there are those of {', '.join(names)}. {others}"
-        )
-    return stored["id_token"]
+    name = sessions.whose(state, username) if username or names else ""
+    if (stored := token_store.stored_for(state, name)) is not None:
+        return stored["id_token"]
+    none = f"No token of {name!r} is stored" if names else "No token is stored for this stack"
+    raise UsageError(
+        f"{none}; there are those of {', '.join(names) or 'nobody'}. Run "
+        f"'{state.command('test-login --username NAME')}', or give your client's with "
+        "--token-stdin, or --no-token."
+    )
 
 
 def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:

@@ -30,12 +30,8 @@ def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
 
     Args:
         stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
-        shown: set as well, for somebody who tells the user; a line in between would tear a live
-            list.
-        then: how things are after a first signal, and what to do.
-
-    Raises:
-        Interrupted: everything has ended after a first signal.
+        shown: set as well, for a live list, which a line in between would tear.
+        then: how things are after a first signal, and what to do: the text of Interrupted.
     """
     pressed = False
 

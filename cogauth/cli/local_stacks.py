@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 def stop_unused_local(target: Target, served: str | None, ctx: Context | None = None) -> bool:
     """End the local AWS and delete its data, unless it is in use: then say by what.
 
-    Args:
-        target: the options.
-        served: which data it serves; None if it never came up.
-        ctx: the stack that is gone from it; None if there never was one, so that nothing else can
-            stand there either.
+    ``served`` says which data it serves: None if it never came up. ``ctx`` is the stack that is
+    gone from it: None if there never was one, so that nothing else can stand there either.
     """
     users = local_users(target, served, ctx)
     for user in users:
@@ -71,10 +68,7 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
 
 
 def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
-    """Return the other stacks that stand in a local AWS, and the user pools of no stack.
-
-    A stack's roles tell of it whatever its region; pools are those of this region.
-    """
+    """Return the other stacks that stand in a local AWS, and the user pools of no stack there."""
     iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id
     every = [
         {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
@@ -95,14 +89,9 @@ def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
 
 
 def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[Path]]:
-    """Return the stacks beside the target's own on a local AWS; and the files that may be of one.
+    """Return the stacks beside the target's own on a local AWS that serves such data.
 
-    Those can't be read, or others may have written them. Files of others' may lie there as well.
-    One that ``recover`` kept doesn't count: a sound one has taken its place since.
-
-    Args:
-        target: the options.
-        served: which data the local AWS serves.
+    And the files that may be of one: they can't be read, or others may have written them.
     """
     from cogauth.record.files import is_beside, is_kept, is_link
     from cogauth.record.state import is_of_cogauth, load

@@ -67,8 +67,7 @@ def show_login(result: LoginResult, url: str) -> None:
     if result.claims:
         say("  ID token: its signature was made by the pool. Its claims:")
         show_claims(result.claims, indent="    ")
-    if result.protected:
-        protected = result.protected
+    if protected := result.protected:
         say(f"GET  {protected['url']}")
         for name, expected in (("without_token", 401), ("with_token", 200)):
             status = protected[name]

@@ -184,9 +184,6 @@ def _followed(target: Target) -> Target:
     The file is replaced at every write, and its lock and the tokens are kept beside it. A link
     must lead all of them to one place, whichever name the file is reached by. Only one that the
     user gives is followed: what lies at the default place may have come with a clone.
-
-    Raises:
-        UsageError: the link leads to itself, or is at the default place.
     """
     path = target.state_path
     try:

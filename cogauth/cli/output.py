@@ -73,10 +73,7 @@ def print_json(document: object, *, highlighted: bool = False) -> None:
 
 
 def print_data(data: str | bytes) -> None:
-    """Print what is made for another program, as it is; a ``str`` gets a line end.
-
-    On a terminal it may only be lines.
-    """
+    """Print what is made for another program, as it is; on a terminal it may only be lines."""
     if not sys.stdout.isatty():
         click.echo(data, nl=isinstance(data, str))
         return

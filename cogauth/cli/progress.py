@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """The engine's Reporter: the list of steps.
-
-    Several steps go on at once; each reports from threads of its own.
+    """The engine's Reporter: the list of steps. They report from threads of their own.
 
     Attributes:
         live: a context manager that shows the list; None if stderr is no terminal.
@@ -137,11 +135,7 @@ class Progress:
 
 
 class Bar:
-    """How far many calls of one kind are: a bar with the time left.
-
-    Attributes:
-        live, interrupted: as ``Progress`` has them.
-    """
+    """How far many calls of one kind are: a bar; its attributes are those of ``Progress``."""
 
     def __init__(self, total: int) -> None:
         self.once = report_once("  ")

@@ -29,10 +29,7 @@ PASSWORD_STDIN = click.option(
 
 
 def user_options(*kinds: str) -> Callable[[Command], Command]:
-    """Return what gives a command the options that say whose token is taken, and of which type.
-
-    The first type is the default.
-    """
+    """Return what gives a command the options of whose token, and of which type."""
     return with_options(
         click.option(
             "--username",
@@ -81,14 +78,7 @@ def get_tokens(
 
 
 def given_password(*, from_stdin: bool) -> str | None:
-    """Return the password that was given, anywhere but on the command line, which others can read.
-
-    Returns:
-        The password; None if it can be asked for.
-
-    Raises:
-        UsageError: there is none and nobody to ask, or it is not text.
-    """
+    """Return the password that was given, anywhere but in argv; None if it can be asked for."""
     if from_stdin:
         return _checked(stdin.first_line)
     if "COGAUTH_PASSWORD" in os.environ:

@@ -45,18 +45,14 @@ def connect(
     Args:
         target: the options.
         state: the stack's.
-        clients: those that the command is going to use; they are made while AWS is asked who is
-            calling.
+        clients: those to make while AWS is asked who is calling.
         ask: whether AWS is asked that, and the account is checked.
-        creates: let AWS's own variables for the region speak like an option: they say where to
-            create.
+        creates: let AWS's own variables for the region speak like an option.
 
     Raises:
         StateError: the state file was made for another account, region or endpoint.
-        UsageError: no region, or a value that can't be used; or nobody but the state file says
-            that there is such an endpoint.
-        CogauthError: the stack's local AWS has lost its data, and ``forget_lost_data`` was not
-            called.
+        UsageError: a value can't be used; or nobody but the state file names such an endpoint.
+        CogauthError: the stack's local AWS has lost its data, which wasn't forgotten.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
     if state.local_data is not None:
@@ -95,12 +91,8 @@ def new_context(
 ) -> Context:
     """Return a stack of which nothing stands and nothing is on disk yet.
 
-    Args:
-        target: the options.
-        settings: the stack's.
-        started: the local AWS that it is on; None for the account that the options and the
-            environment name, which is asked who is calling.
-        clients: those that the command is going to use.
+    It is on the local AWS that was started, or in the account that the options and the environment
+    name. ``clients`` are made while AWS is asked who is calling.
     """
     from cogauth.record.state import State
 
@@ -144,10 +136,7 @@ def _context(target: Target, state: State, aws: Aws) -> Context:
 
 
 def forget_lost_data(target: Target, state: State) -> None:
-    """Empty the record of a stack whose local AWS has lost its data, and say so.
-
-    It is for a command that holds the state file's lock, and builds or deletes the stack.
-    """
+    """Empty the record of a stack whose local AWS has lost its data; the file must be locked."""
     if state.local_data is None:
         return
     from cogauth.record.files import remove_private
@@ -205,11 +194,7 @@ def _check_same(
 
 
 def load_state(target: Target) -> State | None:
-    """Return the stack's state, or None if it has no state file.
-
-    Raises:
-        StateError: the file is damaged, or of a stack of another name.
-    """
+    """Return the stack's state, or None if it has no state file."""
     from cogauth.record.state import load
 
     state = load(target.state_path)
@@ -225,12 +210,7 @@ def load_state(target: Target) -> State | None:
 
 
 def complete_stack(target: Target, state: State, *clients: str) -> Context:
-    """Return the stack, of which all must exist.
-
-    Args:
-        target: the options.
-        state: the stack's.
-        clients: those that the command is going to use.
+    """Return the stack, of which all must exist; ``clients`` are those that will be used.
 
     Raises:
         CogauthError: the stack is not complete, or what bears the tokens' name isn't our own.
@@ -257,12 +237,7 @@ def check_complete(ctx: Context) -> None:
 
 
 def require_state(target: Target, error: type[CogauthError] = UsageError) -> State:
-    """Return the stack's state.
-
-    Args:
-        target: the options.
-        error: what is raised if there is no state file.
-    """
+    """Return the stack's state; raise ``error`` if there is no state file."""
     state = load_state(target)
     if state is None:
         raise error(

@@ -9,11 +9,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def first_line() -> str:
-    """Return the first line, without its end.
-
-    Raises:
-        UnicodeDecodeError: it is not text.
-    """
+    """Return the first line, without its end; raise UnicodeDecodeError if it is not text."""
     data = sys.stdin.buffer.readline()
     if data.startswith(UTF_16):
         # There a line's end is two bytes, and so is every character that holds such a byte.
@@ -23,15 +19,7 @@ def first_line() -> str:
 
 
 def everything(limit: int = -1, errors: str = "strict") -> str:
-    """Return all of it.
-
-    Args:
-        limit: read no more bytes than this; -1 for no limit.
-        errors: what becomes of bytes that are not text, in the words of ``bytes.decode``.
-
-    Raises:
-        UnicodeDecodeError: it is not text, and ``errors`` is ``strict``.
-    """
+    """Return all of it, or so many bytes; ``errors`` are those of ``bytes.decode``."""
     return _text(sys.stdin.buffer.read(limit), "utf-8", errors)
 
 

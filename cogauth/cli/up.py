@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.record.records import Attachment
     from cogauth.record.state import State
 
 DEFAULTS = Settings()
@@ -182,10 +181,8 @@ def up(
             f"Nothing is lost: what stands is in {ctx.state.path}. '{goes_on}' goes on, "
             f"'{deletes}' takes it all away."
         )
-        with (
-            progress.live or nullcontext(),
-            gently(ctx.waiter.stop, progress.interrupted, then),
-        ):
+        ending = gently(ctx.waiter.stop, progress.interrupted, then)
+        with progress.live or nullcontext(), ending:
             results = engine.up(ctx, progress, adopt)
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
@@ -215,39 +212,31 @@ def _say_cors(ctx: Context) -> None:
         )
 
 
-def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:
-    """Return the options that mean the first method that is attached, as it is."""
+def _say_lost_pools(ctx: Context) -> None:
+    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.gateway import rest_apis
 
-    name = next(iter(attachment["methods"]), None)
-    if name is None:
-        return "--path '*'"
-    try:
-        standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
-    except AWS_ERRORS:
-        # Why it can't be read is told with what became of the guards.
-        standing = attachment["stages"]
-    return guards.options_of(attachment, standing, name)
-
-
-def _say_lost_pools(ctx: Context) -> None:
-    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     for api, attachment in ctx.state.attachments.items():
-        if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
-            words = f"attach --api {api} {_like_the_first(ctx, api, attachment)}"
-            notice(
-                f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
-                f"pool that was lost. '{ctx.state.command(words)}' lets it ask the new one."
-            )
+        if attachment["authorizer"]["pool"] == ctx.fact("user_pool", "arn"):
+            continue
+        try:
+            standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
+        except AWS_ERRORS:
+            # Why it can't be read is told with what became of the guards.
+            standing = attachment["stages"]
+        first = next(iter(attachment["methods"]), None)
+        like_it = guards.options_of(attachment, standing, first) if first else "--path '*'"
+        command = ctx.state.command(f"attach --api {api} {like_it}")
+        notice(
+            f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
+            f"pool that was lost. '{command}' lets it ask the new one."
+        )
 
 
 def _say_lost_guards(ctx: Context) -> None:
-    """Name the methods that aren't guarded as they were attached, and how to mend each.
-
-    The stack stands all the same: what can't be read is told, and no error.
-    """
+    """Name the methods that aren't guarded as they were attached, and how to mend each."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.aws.waiting import Pace
@@ -264,11 +253,8 @@ def _say_lost_guards(ctx: Context) -> None:
             notice(f"Warning: whether {which} is still guarded can't be seen: {explain(error)}")
             continue
         if compared is None:
-            command = ctx.state.command(f"detach --api {api}")
-            notice(
-                f"Warning: {which}, which was attached, was deleted: run '{command}' to drop it "
-                "from the record."
-            )
+            drop = ctx.state.command(f"detach --api {api}")
+            notice(f"Warning: {which} was deleted: run '{drop}' to drop it from the record.")
             continue
         if compared.unknown:
             notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
@@ -321,12 +307,7 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
-    """Open the state file of a stack that is about to be made, after all that can be checked is.
-
-    Raises:
-        CogauthError: the folder can't be written to, or the stack's names are not free.
-        BotoCoreError, ClientError: no credentials, or none that AWS takes.
-    """
+    """Open the state file of a stack that is about to be made, after all that can be checked is."""
     from cogauth import engine
     from cogauth.record.files import check_writable
     from cogauth.steps.iam import check_boundary

@@ -60,7 +60,7 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         checked = find_target(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
-        then = f"Its user was removed; else '{ctx.state.command('verify')}' does that."
+        then = f"Its user was removed, or '{ctx.state.command('verify')}' removes it."
         with gently(ctx.waiter.stop, None, then), table as report:
             result = run(ctx, checked, report)
     return _end(target, result)

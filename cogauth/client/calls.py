@@ -40,10 +40,7 @@ CLIENTS_OWN = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the user wants it, checked: its path below the stage, and a body of JSON.
-
-    The token is no part of it.
-    """
+    """A request as the user wants it, checked: a path below the stage, and JSON; but no token."""
 
     method: str
     path: str
@@ -70,11 +67,7 @@ class Call:
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
-    """Return headers that were given as ``Name: value``.
-
-    Raises:
-        UsageError: one can't be sent, or is the Authorization that the token is sent in.
-    """
+    """Return headers that were given as ``Name: value``; raise UsageError if one can't be sent."""
     headers: dict[str, str] = {}
     for line in given:
         name, colon, value = line.partition(":")
@@ -120,8 +113,7 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     Args:
         ctx: a stack that stands.
         api: an id or a name; None for the stack's own.
-        stage: its name; None for the stack's own, or of another API the one attached to, or the
-            only one.
+        stage: its name; None for the stack's own, the one attached to, or the only one.
 
     Raises:
         UsageError: there is no such API or stage, or more than one.
@@ -165,11 +157,7 @@ def url_of(ctx: Context, place: Place, path: str) -> str:
 
 
 def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
-    """Send the request to the deployed API; a redirect is an answer like any other.
-
-    Raises:
-        LoginError: no answer came.
-    """
+    """Send the request to the deployed API; raise LoginError if no answer came."""
     url = url_of(ctx, place, call.path)
     with session(url, ctx.aws) as http:
         begun = time.monotonic()
@@ -240,9 +228,8 @@ def _is_no_such_method(error: ClientError) -> bool:
 def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
     if isinstance(error, ResponseParserError):
         return True
-    if _is_no_such_method(error):
-        return False
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] in NO_SUCH_OPERATION
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status in NO_SUCH_OPERATION and not _is_no_such_method(error)
 
 
 def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
@@ -284,11 +271,7 @@ def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | 
 
 
 def read_json(data: bytes, source: str) -> bytes:
-    """Return a request's body, if it is JSON.
-
-    Raises:
-        UsageError: it isn't; nothing of it is in the message.
-    """
+    """Return a request's body; raise UsageError, with nothing of it, if it isn't JSON."""
     # JSON that is sent must not begin with a byte order mark, which some editors write.
     # Source: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
     data = data.removeprefix(codecs.BOM_UTF8)

@@ -63,8 +63,7 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
     Raises:
         SessionOverError: the refresh token isn't good any more.
-        CogauthError: the recorded API is not the stack's.
-        LoginError: the API can't be reached, or refuses for another reason.
+        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
     """
     found = token_store.stored_for(ctx.state, username)
     if found is None:
@@ -82,11 +81,10 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
 
 def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
-    """Sign in, or up, by the password, and store the tokens; the other value: is the user new?
+    """Sign in, or up, by the password, and store the tokens; say as well whether the user is new.
 
     Raises:
-        CogauthError: the recorded API is not the stack's.
-        LoginError: the API can't be reached, or the login is refused.
+        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
     """
     check_own(ctx)
     data = {"username": username, "password": password}

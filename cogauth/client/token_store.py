@@ -16,10 +16,7 @@ LOCK_S = 10.0
 
 
 def stored(state: State) -> dict[str, dict[str, str]]:
-    """Return the tokens that are kept, by username and then by their names.
-
-    Raises CogauthError if what bears the file's name is not our own.
-    """
+    """Return the tokens that are kept, by username and then by their names."""
     try:
         found = json.loads(read_own(state.tokens_path))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -43,13 +40,13 @@ def store(state: State, username: str, tokens: dict[str, str]) -> None:
     """Keep a user's tokens beside the state file, for later commands; mode 0600.
 
     The pool takes a name in any case, so "Ann" takes the place of "ann". Where the stack is gone
-    by now, nothing is kept. Raises CogauthError if the file can't be written.
+    by now, nothing is kept.
     """
     _change(state, username, {username: tokens})
 
 
 def forget(state: State, username: str) -> None:
-    """Don't keep a user's tokens any longer; raise CogauthError if the file can't be written."""
+    """Don't keep a user's tokens any longer."""
     if state.tokens_path.exists():
         _change(state, username, {})
 

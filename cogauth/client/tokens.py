@@ -42,11 +42,7 @@ class Parts:
 
 
 def take_apart(token: str) -> Parts:
-    """Return what a token says, without checking it.
-
-    Raises:
-        FlawError: it can't be read.
-    """
+    """Return what a token says, without checking it; raise FlawError if it can't be read."""
     segments = token.split(".")
     if len(segments) == ENCRYPTED and all(map(BASE64URL.fullmatch, segments)):
         raise EncryptedError("it is encrypted: a refresh token, which is for Cognito alone")
@@ -81,12 +77,10 @@ def as_time(value: Any) -> float | None:
 
 
 def read(text: str) -> tuple[str, Parts]:
-    """Take a token out of what a user gave, and read it without checking it.
-
-    ``Authorization:`` or ``Bearer`` may stand before it.
+    """Take a token out of what a user gave, maybe with ``Authorization:`` or ``Bearer``, unchecked.
 
     Raises:
-        UsageError: it is no token that can be read; nothing of the text is in the message.
+        UsageError: it can't be read; nothing of the text is in the message.
     """
     # A byte order mark (U+FEFF) is an editor's.
     token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
@@ -108,10 +102,7 @@ def read(text: str) -> tuple[str, Parts]:
 
 
 def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:
-    """Return why a token doesn't hold for the stack's pool; None if it does.
-
-    Raises LoginError if the pool's keys can't be got.
-    """
+    """Return why a token doesn't hold for the stack's pool; None if it does."""
     use = claims.get("token_use")
     # It may be any JSON, and of that a list can be in no set.
     if use not in ("id", "access"):
@@ -159,11 +150,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 
 
 def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
-    """Say whether a pool made a token's signature, whatever the token's times and claims say.
-
-    Its public keys are at ``url``; None for the stack's own pool's. Raises LoginError if they can't
-    be got.
-    """
+    """Say whether a pool, whose keys are at the URL, made a token's signature, and only that."""
     try:
         jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
     except jwt.PyJWTError:

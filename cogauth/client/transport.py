@@ -19,7 +19,7 @@ TIMEOUT_S = (10, 35)
 
 
 def session(url: str, aws: Aws) -> requests.Session:
-    """Return a session for an API's URL; it trusts the certificates that ``aws`` trusts.
+    """Return a session for an API's URL, which trusts what ``aws`` trusts.
 
     Raises:
         UsageError: the URL is plain HTTP to another machine, and ``aws`` doesn't allow that.
@@ -91,11 +91,7 @@ def json_object(response: requests.Response) -> dict[str, Any]:
 
 
 def strict_json(text: str) -> Any:
-    """Return what a JSON text says, if it can be written as JSON again.
-
-    Raises:
-        ValueError: it isn't JSON (``NaN`` is Python's own), or is nested too deeply.
-    """
+    """Return what a JSON text says, if it can be written as JSON again; else raise ValueError."""
     try:
         found = json.loads(text)
         # Somewhat deeper than it will be written.

@@ -54,7 +54,6 @@ def delete(ctx: Context, username: str) -> None:
     """Delete a user, and the stored tokens of that name.
 
     Raises:
-        UsageError: no user can have that name.
         CogauthError: there is no such user, or the pool isn't the stack's.
         ClientError: AWS refused.
     """
