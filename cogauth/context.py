@@ -67,10 +67,8 @@ class Context:
         return f"{self.state.stack}-{self.state.stack_id}"
 
     def owns(self, tags: dict[str, str]) -> bool:
-        """Say whether these tags are this very stack's: its id, and its name as well.
-
-        A state file could give the id of another stack, which is no secret, with a name of its own.
-        """
+        """Say whether these tags are this very stack's."""
+        # Not the id alone: a state file could give another stack's with a name of its own.
         return self.tags.items() <= tags.items()
 
     def arn(self, service: str, resource: str) -> str:

@@ -103,6 +103,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
 
+    username = ""
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
         answer = calls.console_test(ctx, place, wanted)
@@ -123,20 +124,18 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
         if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
-            notice(f"Why: {_explain(ctx.state, url, options, no_token=no_token)}")
+            notice(f"Why: {_explain(ctx.state, url, options, username)}")
     return 1 if answer.status >= BAD else 0
 
 
-def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool) -> str:
+def _explain(state: State, url: str, options: dict[str, Any], username: str) -> str:
     """Return the command that says why the request was refused."""
-    from cogauth.client import sessions
-
     words = f"explain {shlex.quote(url)}"
     if options["method"] != "GET":
         words += f" --method {options['method']}"
-    if no_token:
+    if not username:
         return state.command(f"{words} --no-token")
-    name = shlex.quote(sessions.whose(state, options["username"]))
+    name = shlex.quote(username)
     if options["kind"] == "id":
         return state.command(f"{words} --username {name}")
     token = state.command(f"token --username {name} --type {options['kind']}")
@@ -197,7 +196,8 @@ def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Cal
     headers = calls.parse_headers(options["headers"])
     body = None
     if options["data"] is not None:
-        body = _body(options["data"], from_stdin=options["password_stdin"])
+        data, source = _body(options["data"], from_stdin=options["password_stdin"])
+        body = calls.read_json(data, source)
         if "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
     wanted = calls.Call(options["method"], options["path"], headers, body)
@@ -205,9 +205,8 @@ def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Cal
     return ctx, calls.find_place(ctx, options["api"], options["stage"]), wanted
 
 
-def _body(data: str, *, from_stdin: bool) -> bytes:
-    from cogauth.client.calls import read_json
-
+def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
+    """Return what ``--data`` gives, and what to call that."""
     if data in STDIN:
         if from_stdin:
             raise UsageError(
@@ -215,12 +214,12 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
             )
         if sys.stdin.isatty():
             notice("Type the JSON, then press Enter and Ctrl-D:")
-        return read_json(sys.stdin.buffer.read(), "--data from stdin")
+        return sys.stdin.buffer.read(), "--data from stdin"
     if not data.startswith("@"):
-        return read_json(data.encode(errors="surrogateescape"), "--data")
+        return data.encode(errors="surrogateescape"), "--data"
     path = Path(data[1:])
     try:
-        return read_json(path.read_bytes(), f"--data, the file {path},")
+        return path.read_bytes(), f"--data, the file {path},"
     except OSError as error:
         raise UsageError(
             f"--data {data!r} can't be used: the file {path} can't be read: {error.strerror}."
@@ -228,13 +227,10 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
 
 
 def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
-    from cogauth.client.transport import strict_json
-
-    body: Any = answer.body.decode(errors="replace")
     try:
-        body = strict_json(body)
+        body = answer.document()
     except ValueError:
-        body = body or None
+        body = answer.body.decode(errors="replace") or None
     return {
         "method": wanted.method,
         "path": wanted.path,
@@ -249,6 +245,7 @@ def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
 
 
 def _show(answer: Answer) -> None:
+    """Print the answer: JSON well, and all else as it came."""
     notice(f"  {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
         if name.lower() in SHOWN:
@@ -259,16 +256,9 @@ def _show(answer: Answer) -> None:
             notice(f"    {line}")
     # Where both go to one terminal, in this order.
     sys.stderr.flush()
-    _show_body(answer.body)
-
-
-def _show_body(body: bytes) -> None:
-    """Print JSON well, and all else as it came."""
-    from cogauth.client.transport import strict_json
-
     try:
-        document = strict_json(body.decode())
+        document = answer.document()
     except ValueError:
-        print_data(body)
-        return
-    print_json(document, highlighted=True)
+        print_data(answer.body)
+    else:
+        print_json(document, highlighted=True)

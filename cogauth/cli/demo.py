@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cogauth.aws.clients import Aws
+    from cogauth.checks.login import LoginResult
 
 
 @dataclass
@@ -164,12 +165,12 @@ def _play(target: Target, story: Story) -> None:
     story.expect("nothing", ", ".join(left) or "nothing")
 
 
-def _login(result: Any) -> str:
-    if result.problems and result.status == "success":
+def _login(result: LoginResult) -> str:
+    if result.status != "success":
+        return f"HTTP {result.http_status}, {result.status}: {result.msg}"
+    if result.problems:
         return " ".join(result.problems)
-    if result.status == "success":
-        return f"HTTP {result.http_status}, success, is_new {str(result.is_new).lower()}"
-    return f"HTTP {result.http_status}, {result.status}: {result.msg}"
+    return f"HTTP {result.http_status}, success, is_new {str(result.is_new).lower()}"
 
 
 def everything(aws: Aws) -> list[str]:

@@ -118,11 +118,11 @@ def _stored(state: State, username: str | None) -> str:
     name = sessions.whose(state, username) if username or names else ""
     if (stored := token_store.stored_for(state, name)) is not None:
         return stored["id_token"]
-    none = f"No token of {name!r} is stored" if names else "No token is stored for this stack"
+    which = f" of {name!r}" if name else ""
+    others = f"; there are those of {', '.join(names)}" if names else ""
     raise UsageError(
-        f"{none}; there are those of {', '.join(names) or 'nobody'}. Run "
-        f"'{state.command('test-login --username NAME')}', or give your client's with "
-        "--token-stdin, or --no-token."
+        f"No token{which} is stored{others}. Run '{state.command('test-login --username NAME')}', "
+        "or give your client's with --token-stdin, or --no-token."
     )
 
 

@@ -50,14 +50,13 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     if target.as_json:
         print_json(result.to_json())
     else:
-        show_login(result, ctx.url(state.settings.path))
+        _show(result, ctx.url(state.settings.path))
     for problem in result.problems:
         notice(f"Error: {problem}")
     return 1 if result.problems else 0
 
 
-def show_login(result: LoginResult, url: str) -> None:
-    """Print what a test login showed, for a person."""
+def _show(result: LoginResult, url: str) -> None:
     say(f"POST {url}")
     if result.status != "success":
         say(f"  {result.http_status}  {result.status}: {result.msg} ({result.code})")

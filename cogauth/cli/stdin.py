@@ -14,7 +14,7 @@ def first_line() -> str:
     if data.startswith(UTF_16):
         # There a line's end is two bytes, and so is every character that holds such a byte.
         data += sys.stdin.buffer.read()
-    text = _text(data, sys.stdin.encoding or "utf-8", "strict")
+    text = _text(data, sys.stdin.encoding or "utf-8")
     return text.partition("\n")[0].rstrip("\r")
 
 
@@ -23,7 +23,7 @@ def everything(limit: int = -1, errors: str = "strict") -> str:
     return _text(sys.stdin.buffer.read(limit), "utf-8", errors)
 
 
-def _text(data: bytes, encoding: str, errors: str) -> str:
+def _text(data: bytes, encoding: str, errors: str = "strict") -> str:
     if data.startswith(codecs.BOM_UTF8):
         encoding = "utf-8-sig"
     elif data.startswith(UTF_16):

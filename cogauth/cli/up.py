@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.interrupt import at_once, gently
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.outputs import IDS, values_of
+from cogauth.cli.progress import Progress
 from cogauth.cli.stacks import (
     connect,
     forget_lost_data,
@@ -28,7 +30,6 @@ from cogauth.settings import CHARACTER_CLASSES, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
     from cogauth.record.state import State
@@ -164,8 +165,6 @@ def up(
     check_beside(target.state_path)
     # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
-    from cogauth.cli.interrupt import gently
-    from cogauth.cli.progress import Progress
     from cogauth.steps import STEPS
 
     with target.locked("up"):
@@ -271,8 +270,6 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         refuse(question)
-    from cogauth.cli.interrupt import at_once
-
     with progress.paused(), at_once():
         if not confirm(question):
             raise CogauthError("Nothing was touched.")

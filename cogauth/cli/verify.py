@@ -68,30 +68,26 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
 
 def _end(target: Target, result: Verification) -> int:
     if target.as_json:
-        print_json(
-            {
-                "ok": result.ok,
-                "api": result.target.api,
-                "stage": result.target.stage,
-                "url": result.target.url,
-                "rows": [row.to_json() for row in result.rows],
-                "left": result.left,
-                "elapsed_s": target.elapsed,
-            }
-        )
+        document = {
+            "ok": result.ok,
+            "api": result.target.api,
+            "stage": result.target.stage,
+            "url": result.target.url,
+            "rows": [row.to_json() for row in result.rows],
+            "left": result.left,
+            "elapsed_s": target.elapsed,
+        }
+        print_json(document)
     else:
-        say(_summary(result))
+        made = [row for row in result.rows if row.ok is not None]
+        differ = sum(row.ok is False for row in made)
+        all_fine = f"All {len(made)} are as they should be"
+        text = f"{differ} of {len(made)} differ" if differ else all_fine
+        skipped = len(result.rows) - len(made)
+        say(f"{text}; {skipped} not counted." if skipped else f"{text}.")
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1
-
-
-def _summary(result: Verification) -> str:
-    made = [row for row in result.rows if row.ok is not None]
-    differ = sum(row.ok is False for row in made)
-    text = f"{differ} of {len(made)} differ" if differ else f"All {len(made)} are as they should be"
-    skipped = len(result.rows) - len(made)
-    return f"{text}; {skipped} not counted." if skipped else f"{text}."
 
 
 @contextmanager

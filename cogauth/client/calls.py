@@ -9,7 +9,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
@@ -148,6 +148,10 @@ class Answer:
     elapsed_ms: int
     log: str | None = None
     as_any: bool = False
+
+    def document(self) -> Any:
+        """Return the body as JSON has it, or raise ValueError."""
+        return strict_json(self.body.decode())
 
 
 def url_of(ctx: Context, place: Place, path: str) -> str:

@@ -53,9 +53,8 @@ def kept(state: State, username: str) -> dict[str, str] | None:
         return None
     expiries = [claims.get("exp"), _claims(found["access_token"]).get("exp")]
     end = time.time() + SPARE_S
-    if not all(isinstance(expiry, (int, float)) and expiry > end for expiry in expiries):
-        return None
-    return found
+    good = all(isinstance(expiry, (int, float)) and expiry > end for expiry in expiries)
+    return found if good else None
 
 
 def renew(ctx: Context, username: str) -> dict[str, str] | None:

@@ -119,11 +119,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 
     Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 
-    Args:
-        ctx: the stack whose pool must have made it.
-        http: for the pool's public keys.
-        token: the token, as it came.
-        use: what it must be for: ``id`` or ``access``.
+    The stack's pool must have made it; ``use`` is what it must be for: ``id`` or ``access``.
 
     Raises:
         jwt.PyJWTError: the token doesn't hold; it says why.
