@@ -114,8 +114,7 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
     now = again()
     if now.shown != plan.shown:
         raise CogauthError(
-            f"Someone changed the API {plan.api.name} meanwhile. Nothing was changed here: run "
-            "this again to see it as it is."
+            f"Someone changed the API {plan.api.name} meanwhile. Nothing was done: run it again."
         )
     return now
 

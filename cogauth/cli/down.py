@@ -156,10 +156,7 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
         raise CogauthError("Nothing was deleted.")
     now = engine.plan_down(ctx)
     if now.shown != plan.shown:
-        raise CogauthError(
-            "What stands was changed meanwhile. Nothing was deleted: run this again to see it as "
-            "it is."
-        )
+        raise CogauthError("What stands was changed meanwhile. Nothing was deleted: run it again.")
     return now
 
 

@@ -55,7 +55,7 @@ def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
             os.write(2, b"Stopping after the calls in flight; once more stops at once.\n")
 
     try:
-        with _on_signals(handle):
+        with on_signals(handle):
             yield
     except KeyboardInterrupt as error:
         for problem in error.args:
@@ -64,14 +64,8 @@ def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Let a signal end a question at once: nothing is in flight while it is asked."""
-    with _on_signals(interrupt):
-        yield
-
-
-@contextmanager
-def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let this be done on a signal, for a while: ``interrupt`` while nothing is in flight."""
     before = on_ending(handler)
     try:
         yield

@@ -173,8 +173,7 @@ def start_local(target: Target) -> Started:
     if started.forgotten is not None:
         notice(
             "The local AWS can't note that its data are yours, so it begins empty once it has "
-            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder that you alone can write "
-            "to."
+            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder of your own."
         )
     return started
 

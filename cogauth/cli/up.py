@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.interrupt import at_once, gently
+from cogauth.cli.interrupt import gently, interrupt, on_signals
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
@@ -270,7 +270,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         refuse(question)
-    with progress.paused(), at_once():
+    with progress.paused(), on_signals(interrupt):
         if not confirm(question):
             raise CogauthError("Nothing was touched.")
 

@@ -208,9 +208,8 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
     except (ClientError, ResponseParserError) as error:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
-                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod: it is AWS's own "
-                f"({explain(error)}). Without --test-invoke the request goes through the "
-                "deployed stage, here as on AWS."
+                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod, as AWS has "
+                f"({explain(error)}). Without --test-invoke the deployed stage is called."
             ) from error
         raise
     return Answer(

@@ -96,8 +96,7 @@ def read(text: str) -> tuple[str, Parts]:
     except FlawError as flaw:
         raise UsageError(
             f"That is not a token ({flaw}): a JWT is three parts of base64url text with dots "
-            "between, and its first two are JSON objects. Give an ID token or an access token, "
-            "whole."
+            "between, the first two JSON objects. Give a whole ID token or access token."
         ) from flaw
 
 
