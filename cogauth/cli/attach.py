@@ -104,7 +104,6 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 
 
 def _say_tokens(scopes: tuple[str, ...]) -> None:
-    """Say which tokens the methods take."""
     from cogauth.attach.attach import SIGN_IN_SCOPE
 
     if not scopes:

@@ -185,6 +185,7 @@ def _runnable(command: str) -> str:
     """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
     if shutil.which("cogauth"):
         return command
+    # -P: it imports nothing from the folder that it is pasted in, which may be anyone's.
     return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 

@@ -69,6 +69,7 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
 
 def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
     """Return the other stacks that stand in a local AWS, and the user pools of no stack there."""
+    # A stack's roles tell of it whatever its region; pools are those of this region.
     iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id
     every = [
         {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
@@ -100,6 +101,7 @@ def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[
     for path in sorted(target.state_path.parent.glob("*")):
         if path == target.state_path or is_link(path) or not path.is_file():
             continue
+        # In the place of one that 'recover' kept there is a sound one since.
         if is_beside(path) or is_kept(path) or not is_of_cogauth(path):
             continue
         try:

@@ -200,7 +200,6 @@ def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...])
 
 
 def _say_cors(ctx: Context) -> None:
-    """Tell what whoever opens the API to browsers should know."""
     origins = ctx.state.settings.cors_origins
     if "*" in origins:
         notice("Warning: --cors-origin '*' lets any web page call the API and read its answers.")
@@ -265,7 +264,6 @@ def _say_lost_guards(ctx: Context) -> None:
 
 
 def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
-    """Ask whether to do what can't be made good."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -154,7 +154,6 @@ def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None 
 
 
 def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> jwt.PyJWK:
-    """Return the pool's key of the name that a token gives."""
     key_id = jwt.get_unverified_header(token).get("kid")
     url = url or ctx.jwks_url
     answer = request(http, "GET", url)
