@@ -26,11 +26,7 @@ SERVICE_PRINCIPALS = {
 
 
 def refuse(question: str) -> None:
-    """Refuse to do what can't be made good without the user's word.
-
-    Raises:
-        UsageError: it says what would have been asked.
-    """
+    """Refuse to do what can't be made good without the user's word, and say what it was."""
     raise UsageError(f"{question} Nothing was touched. For yes, give --yes.")
 
 
@@ -71,10 +67,8 @@ class Context:
         return f"{self.state.stack}-{self.state.stack_id}"
 
     def owns(self, tags: dict[str, str]) -> bool:
-        """Say whether these tags are this very stack's: its id, and its name as well.
-
-        A state file could give the id of another stack, which is no secret, with a name of its own.
-        """
+        """Say whether these tags are this very stack's."""
+        # Not the id alone: a state file could give another stack's with a name of its own.
         return self.tags.items() <= tags.items()
 
     def arn(self, service: str, resource: str) -> str:
@@ -106,10 +100,7 @@ class Context:
 
     @property
     def issuer(self) -> str:
-        """The URL that the pool's tokens name as their issuer.
-
-        Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
-        """
+        """The URL that the pool's tokens name as their issuer (source: see ``tokens.verify``)."""
         return f"{self.cognito_endpoint}/{self.fact('user_pool')}"
 
     @property

@@ -29,11 +29,7 @@ _PARAMETER = "method.response.header."
 
 
 def check_origins(origins: tuple[str, ...]) -> None:
-    """See that these are origins as browsers send them, or ``*`` alone.
-
-    Raises:
-        UsageError: it names the first that isn't, and the remedy.
-    """
+    """See that these are origins as browsers send them, or ``*`` alone; else raise UsageError."""
     for origin in origins:
         if origin == "null":
             why = (
@@ -73,13 +69,7 @@ def fixed_origin(origins: tuple[str, ...]) -> str | None:
 
 
 def with_origin(response: dict[str, Any], origins: tuple[str, ...], kind: str) -> dict[str, Any]:
-    """Return an integration response that names the origin which may read it.
-
-    Args:
-        response: in PutIntegrationResponse's words.
-        origins: those that may; none: nothing is named.
-        kind: the content type of its template.
-    """
+    """Return an integration response, with a template of that kind, that names who may read it."""
     if not origins:
         return response
     fixed = fixed_origin(origins)
@@ -99,9 +89,8 @@ def with_origin(response: dict[str, Any], origins: tuple[str, ...], kind: str) -
 def origin_template(origins: tuple[str, ...]) -> str:
     """Return a mapping template's beginning that names the origin which asks, if it may.
 
-    An override may be applied once only, and may make a header that nothing else sets. What is
-    written into it is ours, never the request's. HTTP/2 sends header names in lower case, and
-    ``$input.params()`` is said to tell the two spellings apart.
+    An override may be applied once only. What is written into it is ours, never the request's.
+    HTTP/2 sends header names in lower case, and ``$input.params()`` is said to tell the two apart.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
     """

@@ -29,14 +29,11 @@ def json_text(document: object) -> str:
 
 
 def local_time(moment: float) -> str:
-    """Return a time, in seconds since the epoch, in this machine's time zone.
-
-    One that no calendar has there is returned as the number that it is.
-    """
+    """Return a time, in seconds since the epoch, in this machine's time zone."""
     try:
         return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
     except (OverflowError, ValueError, OSError):
-        return f"{moment:.0f}"
+        return f"{moment:.0f}"  # No calendar has it.
 
 
 def length(seconds: float) -> str:

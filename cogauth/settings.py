@@ -160,14 +160,10 @@ class Settings:
         return text
 
     def with_choices(self, choices: dict[str, Any], *, standing: bool) -> Settings:
-        """Return these settings with a user's choices over them.
-
-        Args:
-            choices: by setting; None means not chosen.
-            standing: whether resources with the present settings may stand already.
+        """Return these settings with a user's choices over them; None means not chosen.
 
         Raises:
-            UsageError: a value can't be used, or would move a standing stack.
+            UsageError: a value can't be used, or would move a stack that is ``standing``.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
         if "tier" in chosen:
@@ -192,11 +188,8 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""
-        return {
-            **asdict(self),
-            "password_require": list(self.password_require),
-            "cors_origins": list(self.cors_origins),
-        }
+        lists = {name: list(getattr(self, name)) for name in ("password_require", "cors_origins")}
+        return {**asdict(self), **lists}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:

@@ -97,15 +97,14 @@ def main() -> NoReturn:
         on_ending(lambda *_: None)
         notice("Interrupted.")
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has read enough.
-        _drop_output()
-        code = 1
     except OSError as error:
         if not is_about_output(error):
             raise
-        _drop_output()
-        notice(f"Error: The output can't be written: {error.strerror}.")
+        # Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output may have read enough.
+        if not isinstance(error, BrokenPipeError):
+            notice(f"Error: The output can't be written: {error.strerror}.")
         code = 1
     if code == INTERRUPTED:
         with suppress(OSError):
@@ -156,8 +155,3 @@ def _wants_json() -> bool:
     """Say whether --json was given, to a command that didn't come so far as to look at it."""
     variable = os.environ.get("COGAUTH_JSON", "").strip().lower()
     return "--json" in sys.argv[1:] or variable in {"1", "true", "t", "yes", "y", "on"}
-
-
-def _drop_output() -> None:
-    # Python would complain once more at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -61,16 +61,18 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     stage: str | None,
     dry_run: bool,
     yes: bool,
-    lock_timeout: float,
-    settle: float,
 ) -> int:
     """Put the stack's user pool in front of methods of any REST API in the account.
 
     Makes an authorizer in that API, sets the chosen methods to it, and redeploys the stage. Shows
     first what changes, and what else of that API such a deployment publishes.
     """
-    begun = time.monotonic()
-    _check_scopes(scopes)
+    for scope in scopes:
+        if not SCOPE.fullmatch(scope):
+            raise UsageError(
+                f"--scope {scope!r} can't be used: give one scope, without spaces, such as "
+                "aws.cognito.signin.user.admin; for more than one give --scope again."
+            )
     shared.check_given(api=api, path=path, method=method, stage=stage)
     require_state(target)
     if path is None:
@@ -79,17 +81,16 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 
     wanted = engine.Wanted(api, path, method, scopes, stage)
     done = None
-    with shared.locked(target, "attach", lock_timeout, dry_run=dry_run):
-        ctx = shared.context_of(target, settle)
+    with nullcontext() if dry_run else target.locked("attach"):
+        ctx = shared.context_of(target)
         plan = engine.plan_attach(ctx, wanted)
         shared.show_plan(target, ctx, plan, dry_run=dry_run)
         _say_tokens(scopes)
         if not dry_run:
             plan = shared.ask(plan, lambda: engine.plan_attach(ctx, wanted), yes=yes)
             done = shared.run(ctx, plan, engine.attach)
-    elapsed = time.monotonic() - begun
     if target.as_json:
-        print_json({**_result(ctx, plan, scopes, done), "elapsed_s": round(elapsed, 3)})
+        print_json({**_result(ctx, plan, scopes, done), "elapsed_s": target.elapsed})
     elif done is None:
         notice("Nothing was changed: this was a dry run.")
     elif done.deployment is None:
@@ -97,22 +98,12 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     else:
         say(
             f"Attached {shared.counted(done.done)} to the stack {ctx.stack}, deployed to "
-            f"{', '.join(plan.stages)} ({elapsed:.1f} s)."
+            f"{', '.join(plan.stages)} ({target.elapsed:.1f} s)."
         )
     return 0
 
 
-def _check_scopes(scopes: tuple[str, ...]) -> None:
-    for scope in scopes:
-        if not SCOPE.fullmatch(scope):
-            raise UsageError(
-                f"--scope {scope!r} can't be used: give one scope, without spaces, such as "
-                "aws.cognito.signin.user.admin; for more than one give --scope again."
-            )
-
-
 def _say_tokens(scopes: tuple[str, ...]) -> None:
-    """Say which tokens the methods take."""
     from cogauth.attach.attach import SIGN_IN_SCOPE
 
     if not scopes:

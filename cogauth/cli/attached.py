@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,7 +11,7 @@ import click
 from cogauth.cli.options import with_options
 from cogauth.cli.output import confirm, notice, say
 from cogauth.cli.stacks import connect, require_state, where
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,28 +43,18 @@ def check_given(**options: str | None) -> None:
             raise UsageError(f"--{name} is empty: give a value, or leave it out.")
 
 
-def locked(
-    target: Target, command: str, timeout_s: float, *, dry_run: bool
-) -> AbstractContextManager[None]:
-    """Return what holds the state file's lock, unless nothing is going to be changed."""
-    from cogauth.record.lock import hold
-
-    return nullcontext() if dry_run else hold(target.state_path, command, timeout_s)
-
-
-def context_of(target: Target, settle: float = 0.0) -> Context:
+def context_of(target: Target) -> Context:
     """Read the stack, which must have a user pool; another cogauth may have been at work."""
     from cogauth import engine
-    from cogauth.context import Context
 
     state = require_state(target)
     if state.record("user_pool") is None:
         raise UsageError(
             f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
         )
-    aws = connect(target, state, clients=engine.ATTACH_CLIENTS)
-    aws.make_clients(*engine.ATTACH_CLIENTS)
-    return Context(aws, state, aws.waiter(), settle_s=settle)
+    ctx = connect(target, state, *engine.ATTACH_CLIENTS)
+    ctx.aws.make_clients(*engine.ATTACH_CLIENTS)
+    return ctx
 
 
 def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:
@@ -112,49 +102,36 @@ def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
 
 
 def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
-    """Ask whether to go on, if anything is to be changed in the API.
-
-    Returns:
-        The plan as it is after the question, which may have stood for long.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        CogauthError: the answer was no; or the API was changed meanwhile.
-    """
+    """Ask whether to go on, if anything is to be changed; return the plan as it is afterwards."""
     if yes or not (plan.stages or plan.changes):
         return plan
     if not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was changed: stdin is not a terminal to ask on. Give --yes to do it, or "
-            "--dry-run to see it."
+            "Nothing was changed: stdin is not a terminal to ask on. Give --yes, or --dry-run."
         )
     if not confirm("Do it?"):
         raise CogauthError("Nothing was changed.")
     now = again()
     if now.shown != plan.shown:
         raise CogauthError(
-            f"Someone changed the API {plan.api.name} meanwhile. Nothing was changed here: run "
-            "this again to see it as it is."
+            f"Someone changed the API {plan.api.name} meanwhile. Nothing was done: run it again."
         )
     return now
 
 
 def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
     """Attach or detach, and show how far that is."""
-    from cogauth.cli.bar import Bar
     from cogauth.cli.interrupt import gently
+    from cogauth.cli.progress import Bar
 
     bar = Bar(len(plan.changes))
     ctx.waiter.report = bar.waiting
-    try:
-        with bar, gently(ctx.waiter.stop, bar.interrupted if bar.live else None):
-            return work(ctx, plan, bar.report)
-    except KeyboardInterrupt as error:
-        api = f"--api {plan.api.id}"
-        raise Interrupted(
-            f"Interrupted. Nothing is lost: what was done is in {ctx.state.path}. The same again "
-            f"goes on, '{ctx.state.command(f'detach {api}')}' gives all of it back."
-        ) from error
+    then = (
+        f"Nothing is lost: what was done is in {ctx.state.path}. The same again goes on, "
+        f"'{ctx.state.command(f'detach --api {plan.api.id}')}' gives all of it back."
+    )
+    with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, then):
+        return work(ctx, plan, bar.report)
 
 
 def methods_json(plan: Plan) -> list[dict[str, Any]]:

@@ -100,19 +100,22 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     The token is the one that 'cogauth token' prints. Exits with 1 if the answer's status is 400 or
     above.
     """
-    state = require_state(target)
-    wanted = _parse(options)
-    from cogauth.client import calls
+    ctx, place, wanted = _parse(target, options)
+    from cogauth.client import calls, sessions
 
-    ctx = complete_stack(target, state)
-    place = calls.find_place(ctx, options["api"], options["stage"])
+    username = ""
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
         answer = calls.console_test(ctx, place, wanted)
         if answer.as_any:
             notice("  as the path's ANY method: API Gateway chose what the function is told of it")
     else:
-        token = None if no_token else _token(target, ctx, options)
+        token = None
+        if not no_token:
+            username = sessions.whose(ctx.state, options["username"])
+            on_stdin = options["password_stdin"]
+            found = get_tokens(target, ctx.state, username, ctx, from_stdin=on_stdin)
+            token = found[f"{options['kind']}_token"]
         url = calls.url_of(ctx, place, wanted.path)
         notice(f"{wanted.method} {url}")
         answer = calls.send(ctx, place, wanted, token)
@@ -121,32 +124,22 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
         if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
-            notice(f"Why: {_explain(state, url, options, no_token=no_token)}")
+            notice(f"Why: {_explain(ctx.state, url, options, username)}")
     return 1 if answer.status >= BAD else 0
 
 
-def _explain(state: State, url: str, options: dict[str, Any], *, no_token: bool) -> str:
+def _explain(state: State, url: str, options: dict[str, Any], username: str) -> str:
     """Return the command that says why the request was refused."""
-    from cogauth.client import sessions
-
     words = f"explain {shlex.quote(url)}"
     if options["method"] != "GET":
         words += f" --method {options['method']}"
-    if no_token:
+    if not username:
         return state.command(f"{words} --no-token")
-    name = shlex.quote(sessions.whose(state, options["username"]))
+    name = shlex.quote(username)
     if options["kind"] == "id":
         return state.command(f"{words} --username {name}")
     token = state.command(f"token --username {name} --type {options['kind']}")
     return f"{token} | {state.command(f'{words} --token-stdin')}"
-
-
-def _token(target: Target, ctx: Context, options: dict[str, Any]) -> str:
-    from cogauth.client import sessions
-
-    username = sessions.whose(ctx.state, options["username"])
-    found = get_tokens(target, ctx.state, username, ctx, from_stdin=options["password_stdin"])
-    return found[f"{options['kind']}_token"]
 
 
 @click.command(
@@ -168,22 +161,19 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
     It takes what 'cogauth call' takes, and sends nothing.
     """
-    state = require_state(target)
     if options["data"] in STDIN:
         raise UsageError(
             "--data can't be stdin here: curl reads the token from it. Give the JSON, or @FILE."
         )
-    wanted = _parse(options)
+    ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
 
-    ctx = complete_stack(target, state)
-    place = calls.find_place(ctx, options["api"], options["stage"])
     token = None
     if not no_token:
-        name = shlex.quote(sessions.whose(state, options["username"]))
+        name = shlex.quote(sessions.whose(ctx.state, options["username"]))
         # The type by its name: the shell that runs the line may have another in its environment.
         words = f"token --username {name} --type {options['kind']} --header"
-        token = _runnable(state.command(words))
+        token = _runnable(ctx.state.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})
@@ -192,31 +182,32 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
 
 def _runnable(command: str) -> str:
-    """Return a command of cogauth's that the shell finds, in a virtual environment or not.
-
-    It imports nothing from the folder that it is pasted in, which may be anyone's.
-    """
+    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
     if shutil.which("cogauth"):
         return command
+    # -P: it imports nothing from the folder that it is pasted in, which may be anyone's.
     return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
-def _parse(options: dict[str, Any]) -> Call:
-    """Return the request, all of it checked."""
+def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Call]:
+    """Return the stack, the API and its stage, and the request, all of it checked."""
     from cogauth.client import calls
 
+    state = require_state(target)
     headers = calls.parse_headers(options["headers"])
     body = None
     if options["data"] is not None:
-        body = _body(options["data"], from_stdin=options["password_stdin"])
+        data, source = _body(options["data"], from_stdin=options["password_stdin"])
+        body = calls.read_json(data, source)
         if "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
-    return calls.Call(options["method"], options["path"], headers, body)
+    wanted = calls.Call(options["method"], options["path"], headers, body)
+    ctx = complete_stack(target, state)
+    return ctx, calls.find_place(ctx, options["api"], options["stage"]), wanted
 
 
-def _body(data: str, *, from_stdin: bool) -> bytes:
-    from cogauth.client.calls import read_json
-
+def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
+    """Return what ``--data`` gives, and what to call that."""
     if data in STDIN:
         if from_stdin:
             raise UsageError(
@@ -224,12 +215,12 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
             )
         if sys.stdin.isatty():
             notice("Type the JSON, then press Enter and Ctrl-D:")
-        return read_json(sys.stdin.buffer.read(), "--data from stdin")
+        return sys.stdin.buffer.read(), "--data from stdin"
     if not data.startswith("@"):
-        return read_json(data.encode(errors="surrogateescape"), "--data")
+        return data.encode(errors="surrogateescape"), "--data"
     path = Path(data[1:])
     try:
-        return read_json(path.read_bytes(), f"--data, the file {path},")
+        return path.read_bytes(), f"--data, the file {path},"
     except OSError as error:
         raise UsageError(
             f"--data {data!r} can't be used: the file {path} can't be read: {error.strerror}."
@@ -237,13 +228,10 @@ def _body(data: str, *, from_stdin: bool) -> bytes:
 
 
 def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
-    from cogauth.client.transport import strict_json
-
-    body: Any = answer.body.decode(errors="replace")
     try:
-        body = strict_json(body)
+        body = answer.document()
     except ValueError:
-        body = body or None
+        body = answer.body.decode(errors="replace") or None
     return {
         "method": wanted.method,
         "path": wanted.path,
@@ -258,6 +246,7 @@ def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
 
 
 def _show(answer: Answer) -> None:
+    """Print the answer: JSON well, and all else as it came."""
     notice(f"  {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
         if name.lower() in SHOWN:
@@ -268,16 +257,9 @@ def _show(answer: Answer) -> None:
             notice(f"    {line}")
     # Where both go to one terminal, in this order.
     sys.stderr.flush()
-    _show_body(answer.body)
-
-
-def _show_body(body: bytes) -> None:
-    """Print JSON well, and all else as it came."""
-    from cogauth.client.transport import strict_json
-
     try:
-        document = strict_json(body.decode())
+        document = answer.document()
     except ValueError:
-        print_data(body)
-        return
-    print_json(document, highlighted=True)
+        print_data(answer.body)
+    else:
+        print_json(document, highlighted=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cogauth.cli.interrupt import on_ending
-from cogauth.cli.new_stack import new_stack
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.up import new_stack
 from cogauth.settings import PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cogauth.aws.clients import Aws
+    from cogauth.checks.login import LoginResult
 
 
 @dataclass
@@ -44,11 +44,6 @@ class Story:
             verdict = "as it should be" if ok else f"{expected} was expected"
             say(f"   -> {got}: {verdict}")
 
-    @property
-    def ok(self) -> bool:
-        """Whether each chapter came out as it should."""
-        return all(chapter["ok"] for chapter in self.chapters)
-
 
 @click.command(
     short_help="Play the whole story on an embedded local AWS.",
@@ -68,24 +63,22 @@ def demo(target: Target) -> int:
     Up, a first login, a second one, a wrong password, the protected method without and with the
     token, down, and what is left. Exits with 0 only if each came out as it should.
     """
-    begun = time.monotonic()
     story = Story(silent=target.as_json)
     with _temporary_folder() as folder:
         _play(replace(target, state=folder / "demo.json", profile=None, endpoint_url=None), story)
-    elapsed = round(time.monotonic() - begun, 3)
+    ok = all(chapter["ok"] for chapter in story.chapters)
     if target.as_json:
-        print_json({"ok": story.ok, "chapters": story.chapters, "elapsed_s": elapsed})
+        print_json({"ok": ok, "chapters": story.chapters, "elapsed_s": target.elapsed})
+    elif ok:
+        say(
+            "",
+            f"All of it came out as it should ({target.elapsed:.1f} s). Try it yourself:",
+            "  cogauth up --local       the same, to look around in",
+            "  cogauth up               on AWS",
+        )
     else:
-        say("", *_ending(elapsed) if story.ok else ("Not all of it came out as it should.",))
-    return 0 if story.ok else 1
-
-
-def _ending(elapsed: float) -> tuple[str, ...]:
-    return (
-        f"All of it came out as it should ({elapsed:.1f} s). Try it yourself:",
-        "  cogauth up --local       the same, to look around in",
-        "  cogauth up               on AWS",
-    )
+        say("", "Not all of it came out as it should.")
+    return 0 if ok else 1
 
 
 @contextmanager
@@ -131,9 +124,10 @@ def _play(target: Target, story: Story) -> None:
         "and a guarded GET /hello.",
     )
     ctx = new_stack(target, Settings(), local=True)
-    with Progress(STEPS) as progress:
-        results = engine.up(ctx, progress)
-    story.expect(f"{len(STEPS)} steps created", f"{_count(results, 'created')} steps created")
+    progress = Progress(STEPS)
+    with progress.live or nullcontext():
+        created = [step for step in engine.up(ctx, progress) if step.action == "created"]
+    story.expect(f"{len(STEPS)} steps created", f"{len(created)} steps created")
 
     story.tell(
         f"First login of '{user}'",
@@ -171,21 +165,17 @@ def _play(target: Target, story: Story) -> None:
     story.expect("nothing", ", ".join(left) or "nothing")
 
 
-def _count(results: list[Any], action: str) -> int:
-    return sum(result.action == action for result in results)
-
-
-def _login(result: Any) -> str:
-    if result.problems and result.status == "success":
+def _login(result: LoginResult) -> str:
+    if result.status != "success":
+        return f"HTTP {result.http_status}, {result.status}: {result.msg}"
+    if result.problems:
         return " ".join(result.problems)
-    if result.status == "success":
-        return f"HTTP {result.http_status}, success, is_new {str(result.is_new).lower()}"
-    return f"HTTP {result.http_status}, {result.status}: {result.msg}"
+    return f"HTTP {result.http_status}, success, is_new {str(result.is_new).lower()}"
 
 
 def everything(aws: Aws) -> list[str]:
     """Return the names of all that an account holds of the kinds that cogauth makes."""
-    lists: tuple[tuple[Any, str, str, str], ...] = (
+    lists: tuple[tuple[Any, ...], ...] = (
         (aws.cognito, "list_user_pools", "UserPools", "Name"),
         (aws.iam, "list_roles", "Roles", "RoleName"),
         (aws.lambda_, "list_functions", "Functions", "FunctionName"),
@@ -195,8 +185,6 @@ def everything(aws: Aws) -> list[str]:
     return [
         entry[name]
         for client, operation, key, name in lists
-        for page in client.get_paginator(operation).paginate(
-            **({"MaxResults": 60} if operation == "list_user_pools" else {})
-        )
+        for page in client.get_paginator(operation).paginate(PaginationConfig={"PageSize": 50})
         for entry in page[key]
     ]

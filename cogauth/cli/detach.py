@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,47 +46,41 @@ def detach(  # noqa: PLR0913 click passes each option by its name
     method: str | None,
     dry_run: bool,
     yes: bool,
-    lock_timeout: float,
-    settle: float,
 ) -> int:
     """Give methods back what guarded them before 'attach', and redeploy.
 
     That is their authorization type, authorizer, scopes and API-key requirement. The stack's
     authorizer in an API goes when no method there is left to it.
     """
-    begun = time.monotonic()
     shared.check_given(api=api, path=path, method=method)
     require_state(target)
     from cogauth import engine
 
-    done: list[tuple[Plan, Detached | None]] = []
-    with shared.locked(target, "detach", lock_timeout, dry_run=dry_run):
-        ctx = shared.context_of(target, settle)
+    done: list[tuple[Plan, Detached]] = []
+    with nullcontext() if dry_run else target.locked("detach"):
+        ctx = shared.context_of(target)
         apis = _detached_apis(ctx, api, path, method)
         for one in apis:
             # Made only now: what came before may have taken minutes.
             make = partial(engine.plan_detach, ctx, one, path=path, method=method)
-            plan = make()
+            plan, result = make(), engine.Detached()
             shared.show_plan(target, ctx, plan, dry_run=dry_run)
-            if dry_run:
-                done.append((plan, None))
-                continue
             try:
-                plan = shared.ask(plan, make, yes=yes)
-                done.append((plan, shared.run(ctx, plan, engine.detach)))
+                if not dry_run:
+                    plan = shared.ask(plan, make, yes=yes)
+                    result = shared.run(ctx, plan, engine.detach)
             except Interrupted:
                 if done and not target.as_json:
-                    _show(target, done, time.monotonic() - begun)
+                    _show(target, done, dry_run=dry_run)
                 raise
             except CogauthError as error:
-                if apis[1:] and not isinstance(error, UsageError):
-                    # What became of the others is to be told as well.
-                    done.append((plan, engine.Detached(problems=[f"{plan.api.name}: {error}"])))
-                    continue
-                raise
-    _show(target, done, time.monotonic() - begun)
-    failed = any(result and (result.problems or result.not_ours) for _, result in done)
-    return 1 if failed else 0
+                if len(apis) == 1 or isinstance(error, UsageError):
+                    raise
+                # What became of the others is to be told as well.
+                result = engine.Detached(problems=[f"{plan.api.name}: {error}"])
+            done.append((plan, result))
+    _show(target, done, dry_run=dry_run)
+    return 1 if any(result.problems or result.not_ours for _, result in done) else 0
 
 
 def _detached_apis(
@@ -103,11 +97,8 @@ def _detached_apis(
     return [one for one in apis if set(methods[one]) & set(chosen)]
 
 
-def _show(target: Target, done: list[tuple[Plan, Detached | None]], elapsed: float) -> None:
-    from cogauth import engine
-
-    results = [(plan, result or engine.Detached(), result is None) for plan, result in done]
-    for _, result, _ in results:
+def _show(target: Target, done: list[tuple[Plan, Detached]], *, dry_run: bool) -> None:
+    for _, result in done:
         for line in result.left_alone:
             notice(f"  {line}")
         for line in result.lost:
@@ -129,17 +120,15 @@ def _show(target: Target, done: list[tuple[Plan, Detached | None]], elapsed: flo
                 "authorizers_deleted": result.authorizers,
                 **shared.pending_json(plan),
             }
-            for plan, result, _ in results
+            for plan, result in done
         ]
-        dry_run = any(dry for _, _, dry in results)
         identity = {"stack": target.stack, "dry_run": dry_run}
-        print_json({**identity, "apis": apis, "elapsed_s": round(elapsed, 3)})
-        return
-    if not done:
+        print_json({**identity, "apis": apis, "elapsed_s": target.elapsed})
+    elif not done:
         say(f"The stack {target.stack} is attached to no API: nothing to give back.")
-    for plan, result, dry in results:
-        if dry:
-            notice("Nothing was changed: this was a dry run.")
-            continue
-        gone = " Its authorizer there was deleted." if result.authorizers else ""
-        say(f"Gave back {shared.counted(result.restored)} of the API {plan.api.name}.{gone}")
+    elif dry_run:
+        notice("Nothing was changed: this was a dry run.")
+    else:
+        for plan, result in done:
+            gone = " Its authorizer there was deleted." if result.authorizers else ""
+            say(f"Gave back {shared.counted(result.restored)} of the API {plan.api.name}.{gone}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,12 +18,11 @@ from cogauth.cli.stacks import (
     require_state,
     where,
 )
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.engine import DownPlan
-    from cogauth.engine.down_plan import Doomed
 
 # Of the result, those that are shown; some of them only if there is something in them.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
@@ -42,7 +40,7 @@ Examples:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @writer_options
 @target_options
-def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> int:
+def down(target: Target, *, yes: bool) -> int:
     """Delete the stack with its users, and look whether anything remains.
 
     Only what carries the stack's own id is deleted. What the state file records and isn't the
@@ -51,47 +49,39 @@ def down(target: Target, *, yes: bool, lock_timeout: float, settle: float) -> in
     file nothing is deleted: what stands in the account under the stack's name is shown. In all of
     these cases the exit code is 1. The state file goes away when nothing remains.
     """
-    begun = time.monotonic()
     if load_state(target) is None:
-        return _look(target, begun, yes=yes)
+        return _look(target, yes=yes)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {target.stack}."
         )
     from cogauth import engine
-    from cogauth.context import Context
-    from cogauth.record.lock import hold
 
-    with hold(target.state_path, "down", lock_timeout):
+    with target.locked("down"):
         # Read anew: another cogauth may have been at work until now.
         state = require_state(target)
         forget_lost_data(target, state)
-        aws = connect(target, state, clients=engine.DOWN_CLIENTS)
-        ctx = Context(aws, state, aws.waiter(), settle_s=settle)
+        ctx = connect(target, state, *engine.DOWN_CLIENTS)
         ctx.waiter.report = report_once("  ")
         plan = engine.plan_down(ctx)
         _announce(target, ctx, plan)
         if not yes:
             plan = _ask(target, ctx, plan)
-        return _take_away(target, ctx, plan, begun, asked=not yes)
+        return _take_away(target, ctx, plan, asked=not yes)
 
 
-def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, asked: bool) -> int:
+def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> int:
     from cogauth import engine
     from cogauth.cli.interrupt import gently
 
     state = ctx.state
-    try:
-        with gently(ctx.waiter.stop):
-            result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
-    except KeyboardInterrupt as error:
-        for problem in error.args:
-            notice(f"Error: {problem}")
-        raise Interrupted(
-            f"Interrupted. What still stands is in {state.path}: "
-            f"'{state.command('down')}' goes on with it, '{state.command('up')}' makes it whole."
-        ) from error
+    then = (
+        f"What still stands is in {state.path}: '{state.command('down')}' goes on with it, "
+        f"'{state.command('up')}' makes it whole."
+    )
+    with gently(ctx.waiter.stop, None, then):
+        result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
     for left_alone in result.left_alone:
         notice(f"  {left_alone}")
     for problem in result.problems:
@@ -101,15 +91,8 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, begun: float, *, as
             notice(f"  {left_alone}")
         if state.local_data is not None:
             _end_local(target, ctx, "this was its last stack")
-    _show(target, vars(result), begun)
+    _show(target, vars(result))
     return 0 if result.clean else 1
-
-
-def _why(each: Doomed) -> str:
-    """Say by what something is to be deleted that the state file doesn't have."""
-    if each.claimed:
-        return ": only its tag says that it is the stack's; --yes leaves it alone"
-    return "" if each.recorded else " (not in the state file)"
 
 
 def _end_local(target: Target, ctx: Context, why: str) -> None:
@@ -123,7 +106,10 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
 
     notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
     for each in plan.doomed:
-        notice(f"  {_title(each.resource.key)} {each.id}{_why(each)}")
+        why = "" if each.recorded else " (not in the state file)"
+        if each.claimed:
+            why = ": only its tag says that it is the stack's; --yes leaves it alone"
+        notice(f"  {_title(each.resource.key)} {each.id}{why}")
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
@@ -158,14 +144,7 @@ def _title(key: str) -> str:
 
 
 def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
-    """Ask; where users are lost, a mere 'y' is not enough.
-
-    Returns:
-        The plan as it is after the question, which may have stood for long.
-
-    Raises:
-        CogauthError: the answer was no; or something was changed meanwhile.
-    """
+    """Ask, where users are lost for more than a 'y'; return the plan as it is afterwards."""
     from cogauth import engine
 
     if plan.users:
@@ -177,14 +156,11 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
         raise CogauthError("Nothing was deleted.")
     now = engine.plan_down(ctx)
     if now.shown != plan.shown:
-        raise CogauthError(
-            "What stands was changed meanwhile. Nothing was deleted: run this again to see it as "
-            "it is."
-        )
+        raise CogauthError("What stands was changed meanwhile. Nothing was deleted: run it again.")
     return now
 
 
-def _look(target: Target, begun: float, *, yes: bool) -> int:
+def _look(target: Target, *, yes: bool) -> int:
     """Without a state file: say what of the stack stands in the account, and delete nothing.
 
     A local AWS in which nothing stands is ended, if that was agreed to.
@@ -209,7 +185,7 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
         notice(
             f"There is no state file {target.state_path}, but a stack {target.stack} stands in "
             f"{where(ctx)}. Nothing was deleted. Run this where its state file is, or give "
-            f"--state; if it is lost, '{target.command('recover')}' writes it anew."
+            f"--state; if it is lost, '{ctx.state.command('recover')}' writes it anew."
         )
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
@@ -218,19 +194,18 @@ def _look(target: Target, begun: float, *, yes: bool) -> int:
                 notice(f"The local AWS keeps running: {', '.join(standing)} stand in it.")
             else:
                 _end_local(target, ctx, "nothing stands in it")
-    _show(target, {"deleted": [], "already_gone": [], "remaining": found}, begun)
+    _show(target, {"deleted": [], "already_gone": [], "remaining": found})
     return 1 if found else 0
 
 
-def _show(target: Target, result: dict[str, Any], begun: float) -> None:
-    elapsed = time.monotonic() - begun
+def _show(target: Target, result: dict[str, Any]) -> None:
     lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
-        print_json({"stack": target.stack, **lists, "elapsed_s": round(elapsed, 3)})
+        print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
         return
     for name, entries in lists.items():
         say(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
         if name != "deleted":
             for entry in entries:
                 say(f"  {entry['step']:<22} {entry['id']}")
-    say(f"({elapsed:.1f} s)")
+    say(f"({target.elapsed:.1f} s)")

@@ -6,10 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from cogauth.cli import stdin
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
@@ -65,7 +64,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     the function's permission; makes the call once itself if it is a GET, HEAD or OPTIONS; and
     names the one cause with its fix.
     """
-    if (token_stdin or no_token) and not _typed("username"):
+    if (token_stdin or no_token) and not is_typed("username"):
         # The one in the environment is for the commands that need one.
         username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
@@ -77,19 +76,13 @@ def explain(  # noqa: PLR0913 click passes each option by its name
 
     parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
-    ctx = complete_stack(target, state, clients=("apigateway", "cognito", "lambda_"))
+    ctx = complete_stack(target, state, "apigateway", "cognito", "lambda_")
     diagnosis = run(ctx, url, verb, text, header)
     if target.as_json:
         print_json(_document(url, verb, diagnosis))
     else:
         _show(url, verb, diagnosis)
     return 1 if diagnosis.cause.code == "unexplained" else 0
-
-
-def _typed(option: str) -> bool:
-    """Say whether an option was given on the command line, not by the environment."""
-    source = click.get_current_context().get_parameter_source(option)
-    return source is ParameterSource.COMMANDLINE
 
 
 def _checked(method: str, header: str) -> str:
@@ -122,17 +115,15 @@ def _stored(state: State, username: str | None) -> str:
     from cogauth.client import sessions, token_store
 
     names = sorted(token_store.stored(state))
-    login = state.command("test-login --username NAME")
-    others = f"Run '{login}', or give your client's with --token-stdin, or --no-token."
-    if not names:
-        raise UsageError(f"No token is stored for this stack. {others}")
-    name = sessions.whose(state, username)
-    stored = token_store.stored_for(state, name)
-    if stored is None:
-        raise UsageError(
-            f"No token of {name!r} is stored; there are those of {', '.join(names)}. {others}"
-        )
-    return stored["id_token"]
+    name = sessions.whose(state, username) if username or names else ""
+    if (stored := token_store.stored_for(state, name)) is not None:
+        return stored["id_token"]
+    which = f" of {name!r}" if name else ""
+    others = f"; there are those of {', '.join(names)}" if names else ""
+    raise UsageError(
+        f"No token{which} is stored{others}. Run '{state.command('test-login --username NAME')}', "
+        "or give your client's with --token-stdin, or --no-token."
+    )
 
 
 def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:

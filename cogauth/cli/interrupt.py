@@ -8,6 +8,9 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cogauth.cli.output import notice
+from cogauth.errors import Interrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
@@ -19,7 +22,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
+def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
     """Let a first signal end things after the calls in flight, a second one at once.
 
     The calls in flight end and their outcome is recorded; nothing new begins. Even the second
@@ -27,8 +30,8 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
 
     Args:
         stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
-        shown: set as well, for somebody who tells the user; a line in between would tear a live
-            list.
+        shown: set as well, for a live list, which a line in between would tear.
+        then: how things are after a first signal, and what to do: the text of Interrupted.
     """
     pressed = False
 
@@ -51,19 +54,18 @@ def gently(stop: Event, shown: Event | None = None) -> Iterator[None]:
             # Not through Python's stderr: this may be in the middle of writing to that.
             os.write(2, b"Stopping after the calls in flight; once more stops at once.\n")
 
-    with _on_signals(handle):
-        yield
+    try:
+        with on_signals(handle):
+            yield
+    except KeyboardInterrupt as error:
+        for problem in error.args:
+            notice(f"Error: {problem}")
+        raise Interrupted(f"Interrupted. {then}") from error
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Let a signal end a question at once: nothing is in flight while it is asked."""
-    with _on_signals(interrupt):
-        yield
-
-
-@contextmanager
-def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let this be done on a signal, for a while: ``interrupt`` while nothing is in flight."""
     before = on_ending(handler)
     try:
         yield
@@ -76,9 +78,7 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> dict[int, A
     """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
 
     Not SIG_IGN, to ignore them: Python prints that it lost a signal that comes in that instant.
-
-    Returns:
-        What was done before, by signal.
+    Returns what was done before, by signal.
     """
     # Ignored from the start: by nohup, or by a shell that runs us in its background.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cogauth.cli.output import notice
-from cogauth.cli.stacks import connect, start_local, unsaved_stack
+from cogauth.cli.stacks import new_context, start_local
 from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 def stop_unused_local(target: Target, served: str | None, ctx: Context | None = None) -> bool:
     """End the local AWS and delete its data, unless it is in use: then say by what.
 
-    Args:
-        target: the options.
-        served: which data it serves; None if it never came up.
-        ctx: the stack that is gone from it; None if there never was one, so that nothing else can
-            stand there either.
+    ``served`` says which data it serves: None if it never came up. ``ctx`` is the stack that is
+    gone from it: None if there never was one, so that nothing else can stand there either.
     """
     users = local_users(target, served, ctx)
     for user in users:
@@ -41,12 +38,11 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
     """
     given = f" --state {shlex.quote(str(target.state))}" if target.state else ""
     said, known = [], set()
-    sound, damaged = _states_beside(target)
-    for path, state in sound:
-        if state.local_data == served:
-            known.add(state.stack)
-            down = f"cogauth down --stack {state.stack} --state {shlex.quote(str(path))}"
-            said.append(f"the stack {state.stack} of {path} is on it. '{down}' deletes that.")
+    sound, damaged = local_stacks(target, served)
+    for state in sound:
+        known.add(state.stack)
+        down = f"cogauth down --stack {state.stack} --state {shlex.quote(str(state.path))}"
+        said.append(f"the stack {state.stack} of {state.path} is on it. '{down}' deletes that.")
     for path in damaged:
         its = f"--stack NAME --state {shlex.quote(str(path))}"
         said.append(
@@ -72,10 +68,8 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
 
 
 def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
-    """Return the other stacks that stand in a local AWS, and the user pools of no stack.
-
-    A stack's roles tell of it whatever its region; pools are those of this region.
-    """
+    """Return the other stacks that stand in a local AWS, and the user pools of no stack there."""
+    # A stack's roles tell of it whatever its region; pools are those of this region.
     iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id
     every = [
         {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
@@ -95,26 +89,10 @@ def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
     return {tags["cogauth:stack"] for tags in others if "cogauth:stack" in tags}, found
 
 
-def local_stacks(target: Target, served: str | None = None) -> tuple[list[Path], list[Path]]:
-    """Return the state files beside the target's whose stacks are, or may be, on the local AWS.
+def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[Path]]:
+    """Return the stacks beside the target's own on a local AWS that serves such data.
 
-    Args:
-        target: the options; its own state file doesn't count.
-        served: which data the local AWS serves; None: any.
-
-    Returns:
-        Those that are of such a stack; and those of cogauth's that can't be read, or that others
-        may have written.
-    """
-    sound, damaged = _states_beside(target)
-    return [path for path, state in sound if served in {None, state.local_data}], damaged
-
-
-def _states_beside(target: Target) -> tuple[list[tuple[Path, State]], list[Path]]:
-    """Return the state files beside the target's that are on a local AWS; and those that may be.
-
-    Others' files may lie there as well. One that ``recover`` kept doesn't count: a sound one has
-    taken its place since.
+    And the files that may be of one: they can't be read, or others may have written them.
     """
     from cogauth.record.files import is_beside, is_kept, is_link
     from cogauth.record.state import is_of_cogauth, load
@@ -123,15 +101,16 @@ def _states_beside(target: Target) -> tuple[list[tuple[Path, State]], list[Path]
     for path in sorted(target.state_path.parent.glob("*")):
         if path == target.state_path or is_link(path) or not path.is_file():
             continue
+        # In the place of one that 'recover' kept there is a sound one since.
         if is_beside(path) or is_kept(path) or not is_of_cogauth(path):
             continue
         try:
             state = load(path)
         except CogauthError:
             damaged.append(path)
-            continue
-        if state is not None and state.local_data is not None:
-            sound.append((path, state))
+        else:
+            if state and served and state.local_data == served:
+                sound.append(state)
     return sound, damaged
 
 
@@ -142,7 +121,6 @@ def search(target: Target) -> Context:
     state file, if something of the stack stands there, or no state file here is of a stack on it.
     """
     from cogauth import engine
-    from cogauth.aws.clients import Aws
     from cogauth.record.trust import check_place
     from cogauth.settings import Settings
 
@@ -152,10 +130,9 @@ def search(target: Target) -> Context:
         check_place(target.state_path)
         ran = local.is_running()
         started = start_local(target)
-        aws = Aws(endpoint_url=started.endpoint_url, local=started.keys)
-        ctx = unsaved_stack(target, aws, Settings(), started.data_id)
+        ctx = new_context(target, Settings(), started)
         if local_stacks(target, started.data_id) == ([], []) or any(engine.survey(ctx)):
             return ctx
         if not ran:
             local.stop()
-    return unsaved_stack(target, connect(target, None, from_environment=True), Settings())
+    return new_context(target, Settings(), None)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.claims import show_claims
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password
 from cogauth.cli.stacks import complete_stack, require_state
+from cogauth.cli.token import show_claims
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
@@ -50,14 +50,13 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
     if target.as_json:
         print_json(result.to_json())
     else:
-        show_login(result, ctx.url(state.settings.path))
+        _show(result, ctx.url(state.settings.path))
     for problem in result.problems:
         notice(f"Error: {problem}")
     return 1 if result.problems else 0
 
 
-def show_login(result: LoginResult, url: str) -> None:
-    """Print what a test login showed, for a person."""
+def _show(result: LoginResult, url: str) -> None:
     say(f"POST {url}")
     if result.status != "success":
         say(f"  {result.http_status}  {result.status}: {result.msg} ({result.code})")
@@ -67,8 +66,7 @@ def show_login(result: LoginResult, url: str) -> None:
     if result.claims:
         say("  ID token: its signature was made by the pool. Its claims:")
         show_claims(result.claims, indent="    ")
-    if result.protected:
-        protected = result.protected
+    if protected := result.protected:
         say(f"GET  {protected['url']}")
         for name, expected in (("without_token", 401), ("with_token", 200)):
             status = protected[name]

@@ -6,10 +6,11 @@ import errno
 import functools
 import math
 import shlex
+import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,12 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 @dataclass(frozen=True)
 class Target:
-    """Which stack, where, and how its results are shown: the options that all commands have."""
+    """Which stack, where, and how its results are shown: the options that all commands have.
+
+    Attributes:
+        settle, lock_timeout: of the commands that write, in seconds.
+        begun: when the command began, on ``time.monotonic``'s clock.
+    """
 
     stack: str
     state: Path | None
@@ -41,11 +47,14 @@ class Target:
     debug: bool
     allow_http: bool = False
     trust_state: bool = False
+    settle: float = 15.0
+    lock_timeout: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def state_path(self) -> Path:
         """The state file."""
-        return self.state or default_state_path(self.stack)
+        return self.state or Path(".cogauth", f"{self.stack}.json")
 
     @property
     def local_aws(self) -> LocalAws:
@@ -54,17 +63,22 @@ class Target:
 
         return LocalAws(self.state_path.parent / FOLDER)
 
-    def command(self, words: str) -> str:
-        """Return a command line for the same stack, to be shown to the user."""
-        options: dict[str, object] = {
-            "--stack": self.stack if self.stack != DEFAULT_STACK else None
-        }
-        options |= {"--state": self.state, "--profile": self.profile}
-        options |= {"--endpoint-url": self.endpoint_url}
-        given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
-        flags = {"--allow-http": self.allow_http, "--trust-state": self.trust_state}
-        given += [name for name, value in flags.items() if value]
-        return " ".join(["cogauth", words, *given])
+    @property
+    def elapsed(self) -> float:
+        """How long the command has taken, in seconds."""
+        return round(time.monotonic() - self.begun, 3)
+
+    def locked(self, command: str) -> AbstractContextManager[None]:
+        """Return what holds the state file's lock."""
+        from cogauth.record.lock import hold
+
+        return hold(self.state_path, command, self.lock_timeout)
+
+
+def is_typed(option: str) -> bool:
+    """Say whether an option was given on the command line, not by the environment."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -132,10 +146,11 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(**options: Any) -> int:
-        given = {each.name: options.pop(each.name) for each in fields(Target)}
+        names = [each.name for each in fields(Target) if each.name in options]
+        given = {name: options.pop(name) for name in names}
         try:
             check_stack_name(given["stack"])
-            target = Target(**given | {"state": _followed(given["stack"], given["state"])})
+            target = _followed(Target(**given))
             from cogauth.record.trust import trusting
 
             folder = target.state_path.parent
@@ -163,42 +178,34 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
     return TARGET_OPTIONS(run)
 
 
-def _followed(stack: str, state: Path | None) -> Path | None:
-    """Return the state file that is meant: where it is a link, the file that the link leads to.
+def _followed(target: Target) -> Target:
+    """Return the target with the state file that is meant: that which a link leads to.
 
     The file is replaced at every write, and its lock and the tokens are kept beside it. A link
     must lead all of them to one place, whichever name the file is reached by. Only one that the
     user gives is followed: what lies at the default place may have come with a clone.
-
-    Raises:
-        UsageError: the link leads to itself, or is at the default place.
     """
-    path = state or default_state_path(stack)
-    links = []
+    path = target.state_path
     try:
-        links = [each for each in ([path] if state else [path.parent, path]) if each.is_symlink()]
+        named = [path] if target.state else [path.parent, path]
+        links = [each for each in named if each.is_symlink()]
         if not links:
-            return state
+            return target
         end = path.resolve()
         looped = end.is_symlink()
     except RuntimeError:  # as Python 3.11 and 3.12 have it
         looped = True
     except OSError:
-        return state  # Whoever opens it says what is wrong.
+        return target  # Whoever opens it says what is wrong.
     if looped:
         raise UsageError(f"--state {path} can't be used: the link leads to itself.")
-    if state is None:
+    if target.state is None:
         raise UsageError(
             f"{links[0]} is a link to {links[0].readlink()}, and was left as it is: a clone can "
             "carry one, so none is followed where no --state is given. If it is yours, give what "
             f"it leads to: --state {shlex.quote(str(end))}"
         )
-    return end
-
-
-def default_state_path(stack: str) -> Path:
-    """Return the state file of a stack for which no other is given."""
-    return Path(".cogauth") / f"{stack}.json"
+    return replace(target, state=end)
 
 
 def _as_ours(error: Exception) -> CogauthError | None:
@@ -235,10 +242,6 @@ class Seconds(click.FloatRange):
 
     name = "seconds"
 
-    def __init__(self) -> None:
-        """Describe it."""
-        super().__init__(min=0)
-
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -252,7 +255,7 @@ class Seconds(click.FloatRange):
 writer_options = with_options(
     click.option(
         "--settle",
-        type=Seconds(),
+        type=Seconds(min=0),
         default=15.0,
         show_default=True,
         envvar="COGAUTH_SETTLE",
@@ -260,7 +263,7 @@ writer_options = with_options(
     ),
     click.option(
         "--lock-timeout",
-        type=Seconds(),
+        type=Seconds(min=0),
         default=0.0,
         show_default=True,
         envvar="COGAUTH_LOCK_TIMEOUT",

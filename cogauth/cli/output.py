@@ -57,12 +57,7 @@ def ask(question: str, *, hidden: bool = False) -> str:
 
 
 def print_json(document: object, *, highlighted: bool = False) -> None:
-    """Print a document of JSON on stdout: the one of ``--json``, or an answer's body.
-
-    Args:
-        document: the document.
-        highlighted: whether to colour it on a terminal.
-    """
+    """Print a document of JSON on stdout; ``highlighted`` ones are coloured on a terminal."""
     text = json_text(document)
     if highlighted and sys.stdout.isatty():
         from rich.highlighter import JSONHighlighter
@@ -78,11 +73,7 @@ def print_json(document: object, *, highlighted: bool = False) -> None:
 
 
 def print_data(data: str | bytes) -> None:
-    """Print what is made for another program, as it is; on a terminal it may only be lines.
-
-    Args:
-        data: a text, to which a line end is added; or what is its own, ended or not.
-    """
+    """Print what is made for another program, as it is; on a terminal it may only be lines."""
     if not sys.stdout.isatty():
         click.echo(data, nl=isinstance(data, str))
         return

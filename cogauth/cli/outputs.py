@@ -6,15 +6,13 @@ import functools
 import os
 import re
 import textwrap
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import print_data, print_json, say
-from cogauth.cli.stacks import check_complete, load_state, no_stack, unasked
+from cogauth.cli.stacks import check_complete, connect, require_state
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import PROTECTED_PATH
 
@@ -24,23 +22,17 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 # The facts of resources that are shown, by the name of their field.
-IDS = {
-    "user_pool_id": ("user_pool", "id"),
-    "user_pool_arn": ("user_pool", "arn"),
-    "client_id": ("app_client", "id"),
-    "role_arn": ("role", "arn"),
-    "auto_confirm_role_arn": ("auto_confirm_role", "arn"),
-    "sign_in_function_arn": ("sign_in_function", "arn"),
-    "auto_confirm_function_arn": ("auto_confirm_function", "arn"),
-    "rest_api_id": ("rest_api", "id"),
-    "authorizer_id": ("authorizer", "id"),
+IDS: dict[str, Callable[[Context], Any]] = {
+    "user_pool_id": lambda ctx: ctx.fact("user_pool"),
+    "user_pool_arn": lambda ctx: ctx.fact("user_pool", "arn"),
+    "client_id": lambda ctx: ctx.fact("app_client"),
+    "role_arn": lambda ctx: ctx.fact("role", "arn"),
+    "auto_confirm_role_arn": lambda ctx: ctx.fact("auto_confirm_role", "arn"),
+    "sign_in_function_arn": lambda ctx: ctx.fact("sign_in_function", "arn"),
+    "auto_confirm_function_arn": lambda ctx: ctx.fact("auto_confirm_function", "arn"),
+    "rest_api_id": lambda ctx: ctx.fact("rest_api"),
+    "authorizer_id": lambda ctx: ctx.fact("authorizer"),
 }
-
-
-def _fact(resource: str, fact: str, ctx: Context) -> str:
-    return ctx.fact(resource, fact)
-
-
 # What says where a stack is and what it is made of, in the order in which it is shown. No secret.
 FIELDS: dict[str, Callable[[Context], Any]] = {
     "stack": lambda ctx: ctx.stack,
@@ -52,7 +44,7 @@ FIELDS: dict[str, Callable[[Context], Any]] = {
     "sign_in_url": lambda ctx: ctx.url(ctx.state.settings.path),
     "protected_url": lambda ctx: ctx.url(PROTECTED_PATH),
     "cors_origins": lambda ctx: list(ctx.state.settings.cors_origins),
-    **{name: partial(_fact, *of) for name, of in IDS.items()},
+    **IDS,
     "state_file": lambda ctx: str(ctx.state.path),
 }
 # Beside what is always unset: each outranks a variable that is given, or makes botocore refuse it.
@@ -77,12 +69,10 @@ def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(*, as_json: bool, form: str | None, **options: Any) -> int:
-        if as_json and form not in {None, "json"}:
-            source = click.get_current_context().get_parameter_source("as_json")
-            if source is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"--json and --format {form} exclude each other: give one of them."
-                )
+        if as_json and form not in {None, "json"} and is_typed("as_json"):
+            raise click.UsageError(
+                f"--json and --format {form} exclude each other: give one of them."
+            )
         form = form or ("json" if as_json else "table")
         return command(as_json=form == "json", form=form, **options)
 
@@ -131,11 +121,19 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
             f"{name} has no variable: {_variable(name)} would be taken for an option of cogauth. "
             f"'cogauth outputs {name}' prints the value."
         )
-    ctx = _recorded(target)
+    # Not a wrong command line: a script may well ask before there is a stack.
+    state = require_state(target, CogauthError)
+    ctx = connect(target, state, ask=False)
+    check_complete(ctx)
+    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
+    ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
     values = values_of(ctx)
     if form == "env":
         shown = variables if name is None else {name: variables[name]}
-        lines = [*_exported(values, shown), *(_of_aws(target, ctx) if name is None else ())]
+        # It is to mean the same in every folder that the shell goes to.
+        values["state_file"] = str(target.state_path.absolute())
+        lines = [export(variable, _text(values[each])) for each, variable in shown.items()]
+        lines += _of_aws(target, ctx) if name is None else ()
         # As bytes, which a variable or a path holds: not all of them may be text.
         print_data(b"".join(os.fsencode(f"{line}\n") for line in lines))
     elif form == "json":
@@ -146,26 +144,6 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
         width = max(map(len, values))
         for each, value in values.items():
             say(f"{each:<{width}}  {_text(value) or '-'}")
-
-
-def _recorded(target: Target) -> Context:
-    """Return a stack that stands as far as its state file knows; AWS is not asked.
-
-    Raises:
-        CogauthError: there is none, or not all of it was made.
-    """
-    state = load_state(target)
-    if state is None:
-        # Not a wrong command line: a script may well ask before there is a stack.
-        raise CogauthError(no_stack(target))
-    from cogauth.context import Context
-
-    aws = unasked(target, state)
-    ctx = Context(aws, state, aws.waiter())
-    check_complete(ctx)
-    # A URL's host takes the partition from what AWS says of the caller; here the file says it.
-    ctx.aws.identity = (state.account, state.fact("user_pool", "arn").split(":")[1])
-    return ctx
 
 
 def _text(value: Any) -> str:
@@ -184,13 +162,6 @@ def _variables() -> dict[str, str]:
     return {name: _variable(name) for name in FIELDS if _variable(name) not in options}
 
 
-def _exported(values: dict[str, Any], variables: dict[str, str]) -> Iterator[str]:
-    for name, variable in variables.items():
-        text = _text(values[name])
-        # It is to mean the same in every folder that the shell goes to.
-        yield export(variable, str(Path(text).absolute()) if name == "state_file" else text)
-
-
 def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
     """Yield what leads the AWS CLI and boto3 to where the stack is."""
     # boto3 and the first AWS CLI read the second name alone.
@@ -207,10 +178,8 @@ def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
     yield export("AWS_ENDPOINT_URL", url)
     if ctx.aws.local_keys is None:
         return
-    for variable, value in zip(
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ctx.aws.local_keys, strict=True
-    ):
-        yield export(variable, value)
+    yield export("AWS_ACCESS_KEY_ID", ctx.aws.local_keys.access_key_id)
+    yield export("AWS_SECRET_ACCESS_KEY", ctx.aws.local_keys.secret_access_key)
     yield "unset AWS_SESSION_TOKEN AWS_PROFILE"
     if obstacles := sorted(filter(_IN_THE_WAY.fullmatch, os.environ)):
         yield f"unset {' '.join(obstacles)}"

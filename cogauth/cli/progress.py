@@ -1,4 +1,4 @@
-"""Shows what the engine does: a live list on a terminal, plain lines anywhere else."""
+"""Shows on stderr what goes on: live on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -6,54 +6,29 @@ import sys
 import time
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING
 
 from cogauth.cli.output import console, notice, styled
+from cogauth.cli.stacks import report_once
+from cogauth.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import rich.progress
+    from rich.live import Live
     from rich.table import Table
 
     from cogauth.engine import StepResult
     from cogauth.steps.base import Step
 
 
-class Shown(Protocol):
-    """What rich shows."""
-
-    def start(self) -> None:
-        """Show it."""
-
-    def stop(self) -> None:
-        """Leave its last frame behind."""
-
-
-class Display:
-    """A context manager around what rich shows on a terminal, and shows nowhere else.
+class Progress:
+    """The engine's Reporter: the list of steps. They report from threads of their own.
 
     Attributes:
-        interrupted: set when the user has pressed Ctrl-C.
-    """
-
-    def __init__(self, shown: Shown | None) -> None:
-        self._shown = shown
-        self.interrupted = Event()
-
-    def __enter__(self) -> Self:
-        if self._shown is not None:
-            self._shown.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown is not None:
-            self._shown.stop()
-
-
-class Progress(Display):
-    """The engine's Reporter: the list of steps.
-
-    Several steps go on at once; each reports from threads of its own.
+        live: a context manager that shows the list; None if stderr is no terminal.
+        interrupted: set when the user has pressed Ctrl-C; None likewise.
     """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
@@ -63,7 +38,8 @@ class Progress(Display):
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
-        self.live = None
+        self.live: Live | None = None
+        self.interrupted: Event | None = None
         if sys.stderr.isatty():
             from rich.live import Live
             from rich.spinner import Spinner
@@ -74,7 +50,7 @@ class Progress(Display):
                 get_renderable=self._table,
                 refresh_per_second=8,
             )
-        super().__init__(self.live)
+            self.interrupted = Event()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -144,7 +120,7 @@ class Progress(Display):
                 )
             elif step.name in self.running:
                 reason = self.reasons.get(step.name, "")
-                if self.interrupted.is_set():
+                if self.interrupted and self.interrupted.is_set():
                     reason = "stopping after the calls in flight; once more stops at once"
                 table.add_row(
                     self.spinner,
@@ -156,3 +132,41 @@ class Progress(Display):
             else:
                 table.add_row("", styled(step.title, "dim"), styled("waiting", "dim"), "", "")
         return table
+
+
+class Bar:
+    """How far many calls of one kind are: a bar; its attributes are those of ``Progress``."""
+
+    def __init__(self, total: int) -> None:
+        self.once = report_once("  ")
+        self.live: rich.progress.Progress | None = None
+        self.interrupted: Event | None = None
+        if total and sys.stderr.isatty():
+            import rich.progress as shown
+
+            self.live = shown.Progress(
+                shown.BarColumn(bar_width=30),
+                shown.MofNCompleteColumn(),
+                shown.TimeRemainingColumn(),
+                shown.TextColumn("{task.description}", markup=False),
+                console=console(stderr=True),
+            )
+            self.task = self.live.add_task("", total=total)
+            self.interrupted = Event()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show what was done last, and how much of all that is."""
+        if self.live is None:
+            notice(f"  {what} ({done}/{total})" if total else f"  {what}")
+            return
+        if self.interrupted and self.interrupted.is_set():
+            what = "stopping after the call in flight; once more stops at once"
+        self.live.update(self.task, completed=done, description=one_line(what))
+
+    def waiting(self, reason: str, seconds_left: float) -> None:
+        """Show what is waited for, and for how long at the most."""
+        if self.live is None:
+            self.once(reason, seconds_left)
+        else:
+            text = f"waiting for {reason}, up to {seconds_left:.0f} s"
+            self.live.update(self.task, description=one_line(text))

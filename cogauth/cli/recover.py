@@ -29,14 +29,7 @@ Examples:
 )
 @writer_options
 @target_options
-def recover(
-    target: Target,
-    *,
-    stack_id: str | None,
-    take: tuple[str, ...],
-    lock_timeout: float,
-    settle: float,
-) -> None:
+def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> None:
     """Write a lost or damaged state file anew, from what stands in the account.
 
     The stack is found by its names and its tags; nothing is changed in AWS. Where several user
@@ -45,14 +38,12 @@ def recover(
     """
     from cogauth import engine
     from cogauth.record.files import check_writable, keep
-    from cogauth.record.lock import hold
     from cogauth.steps import RESOURCES
 
-    del settle  # Nothing is made here that could be found later.
     check_writable(target.state_path)
     # Before anything is locked: it may be in use by somebody else, or sound.
     _is_damaged(target)
-    with hold(target.state_path, "recover", lock_timeout):
+    with target.locked("recover"):
         damaged = _is_damaged(target)
         ctx = search(target)
         left_out = engine.recover(ctx, stack_id, take)
@@ -79,9 +70,8 @@ def recover(
             f"'{ctx.state.command('detach')}' takes the stack's authorizer away there."
         )
     if target.as_json:
-        path = str(ctx.state.path)
-        identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id, "state_file": path}
-        print_json({**identity, "found": found})
+        identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id}
+        print_json({**identity, "state_file": str(ctx.state.path), "found": found})
         return
     for entry in found:
         say(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
@@ -92,13 +82,7 @@ def recover(
 
 
 def _is_damaged(target: Target) -> bool:
-    """Say whether there is a damaged state file.
-
-    Raises:
-        UsageError: there is a sound one.
-        StateError: there is a sound one of another stack, one of a newer cogauth, or something that
-            can't be read.
-    """
+    """Say whether there is a damaged state file; refuse any other."""
     from cogauth.record.state import load
 
     try:

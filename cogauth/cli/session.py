@@ -29,11 +29,7 @@ PASSWORD_STDIN = click.option(
 
 
 def user_options(*kinds: str) -> Callable[[Command], Command]:
-    """Return what gives a command the options that say whose token is taken, and which.
-
-    Args:
-        kinds: the types of tokens that it takes, the default first.
-    """
+    """Return what gives a command the options of whose token, and of which type."""
     return with_options(
         click.option(
             "--username",
@@ -58,12 +54,7 @@ def get_tokens(
 ) -> dict[str, str]:
     """Return tokens of a user that are good for a while: stored, renewed, or got by the password.
 
-    Args:
-        target: the options.
-        state: the stack's.
-        username: whose.
-        ctx: the stack, if it is at hand; else it is asked for only if a call is needed.
-        from_stdin: whether the password, if it is needed, is on stdin.
+    The stack is ``ctx``, if that is at hand; else it is asked for only if a call is needed.
     """
     from cogauth.client import sessions
 
@@ -87,21 +78,11 @@ def get_tokens(
 
 
 def given_password(*, from_stdin: bool) -> str | None:
-    """Return the password that was given, anywhere but on the command line, which others can read.
-
-    Returns:
-        The password; None if it can be asked for.
-
-    Raises:
-        UsageError: there is none and nobody to ask, or it is not text.
-    """
-    try:
-        if from_stdin:
-            return _checked(stdin.first_line())
-        if "COGAUTH_PASSWORD" in os.environ:
-            return _checked(os.environ["COGAUTH_PASSWORD"])
-    except UnicodeError as error:
-        raise UsageError("The password is not UTF-8 text: give it as that.") from error
+    """Return the password that was given, anywhere but in argv; None if it can be asked for."""
+    if from_stdin:
+        return _checked(stdin.first_line)
+    if "COGAUTH_PASSWORD" in os.environ:
+        return _checked(lambda: os.environ["COGAUTH_PASSWORD"])
     if sys.stdin.isatty():
         return None
     raise UsageError(
@@ -111,25 +92,21 @@ def given_password(*, from_stdin: bool) -> str | None:
 
 
 def ask_password(ctx: Context) -> str:
-    """Ask for the password, and say where it goes first.
-
-    Raises:
-        UsageError: it is empty, or not text.
-    """
+    """Ask for the password, and say where it goes first."""
     settings = ctx.state.settings
     notice(f"The password goes to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
     notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
+    return _checked(lambda: ask("Password", hidden=True))
+
+
+def _checked(read: Callable[[], str]) -> str:
     try:
-        return _checked(ask("Password", hidden=True))
+        # A byte order mark is the editor's that wrote the file, not a character of the password.
+        password = read().removeprefix("\ufeff")
+        password.encode()
     except UnicodeError as error:
         raise UsageError("The password is not UTF-8 text: give it as that.") from error
-
-
-def _checked(password: str) -> str:
-    # A byte order mark is the editor's that wrote the file, not a character of the password.
-    password = password.removeprefix("\ufeff")
-    password.encode()
     if not password:
         raise UsageError("The password is empty: give one.")
     return password

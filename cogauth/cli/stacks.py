@@ -38,95 +38,105 @@ def report_once(indent: str = "") -> Callable[[str, float], None]:
 
 
 def connect(
-    target: Target,
-    state: State | None,
-    *,
-    from_environment: bool = False,
-    clients: tuple[str, ...] = (),
-) -> Aws:
-    """Return the account and region that the options and the state file agree on.
+    target: Target, state: State, *clients: str, ask: bool = True, creates: bool = False
+) -> Context:
+    """Return the stack in the account and region that the options and the state file agree on.
 
     Args:
         target: the options.
-        state: the stack's state; its region is taken where no option says one.
-        from_environment: let AWS's own variables for the region speak like an option: for a
-            command that creates, for they say where.
-        clients: those that the command is going to use; they are made while AWS is asked who is
-            calling.
+        state: the stack's.
+        clients: those to make while AWS is asked who is calling.
+        ask: whether AWS is asked that, and the account is checked.
+        creates: let AWS's own variables for the region speak like an option.
 
     Raises:
         StateError: the state file was made for another account, region or endpoint.
-        UsageError: no region, or a value that can't be used; or nobody but the state file says
-            that there is such an endpoint.
-        CogauthError: the stack's local AWS has lost its data, and ``forget_lost_data`` was not
-            called.
+        UsageError: a value can't be used; or nobody but the state file names such an endpoint.
+        CogauthError: the stack's local AWS has lost its data, which wasn't forgotten.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
-    aws = unasked(target, state, from_environment=from_environment)
-    if state is None or state.local_data is None:
+    if state.local_data is not None:
+        started = _start_recorded(target, state)
+        if started.data_id != state.local_data:
+            raise CogauthError(f"{LOST} Run '{state.command('up')}' to build it again.")
+        return _context(target, state, _aws(target, state.region, started))
+    aws = _aws(target, (_region(target) if creates else target.region) or state.region)
+    _check_same(state, "region", state.region, aws.region)
+    if state.endpoint_url is not None and aws.endpoint_url is None:
+        raise UsageError(
+            f"The state file {state.path} says that the stack is at {state.endpoint_url}, "
+            "which isn't AWS's own. Your credentials and passwords would go there, so a file's "
+            "word is not enough. If you know that endpoint, give it yourself: --endpoint-url "
+            f"{shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL). Nothing was touched."
+        )
+    remedy = "Give the same with --endpoint-url"
+    if state.endpoint_url is None:
+        # No option names AWS's own.
+        remedy = (
+            "Leave out --endpoint-url and COGAUTH_ENDPOINT_URL"
+            if target.endpoint_url
+            else "Unset AWS_ENDPOINT_URL, take endpoint_url out of the AWS profile, or set "
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"
+        )
+    recorded, present = (url or "AWS's own" for url in (state.endpoint_url, aws.endpoint_url))
+    _check_same(state, "endpoint", recorded, present, remedy)
+    if ask:
         aws.identify(*clients)
-        if state is not None:
-            _check_same(state, "account", state.account, aws.account, "--profile")
-    return aws
+        _check_same(state, "account", state.account, aws.account, "Give the same with --profile")
+    return _context(target, state, aws)
 
 
-def unasked(target: Target, state: State | None, *, from_environment: bool = False) -> Aws:
-    """Return the same as ``connect``, of which all is checked that AWS needn't be asked for.
+def new_context(
+    target: Target, settings: Settings, started: Started | None, *clients: str
+) -> Context:
+    """Return a stack of which nothing stands and nothing is on disk yet.
 
-    Raises:
-        StateError: the state file was made for another region or endpoint.
-        UsageError: as ``connect``.
+    It is on the local AWS that was started, or in the account that the options and the environment
+    name. ``clients`` are made while AWS is asked who is calling.
     """
+    from cogauth.record.state import State
+
+    aws = _aws(target, target.region if started else _region(target), started)
+    if started is None:
+        aws.identify(*clients)
+    state = State(
+        path=target.state_path,
+        stack=target.stack,
+        account=aws.account,
+        region=aws.region,
+        endpoint_url=aws.endpoint_url,
+        settings=settings,
+        local_data=started.data_id if started else None,
+        profile=target.profile,
+    )
+    return _context(target, state, aws)
+
+
+def _region(target: Target) -> str | None:
+    return target.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def _aws(target: Target, region: str | None, started: Started | None = None) -> Aws:
     from cogauth.aws.clients import Aws
 
-    if state is not None and state.local_data is not None:
-        return _connect_local(target, state)
-    region = target.region
-    if from_environment:
-        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if state is not None:
-        region = region or state.region
-    aws = Aws(
+    if started is not None:
+        return Aws(region=region, endpoint_url=started.endpoint_url, local=started.keys)
+    return Aws(
         profile=target.profile,
         region=region,
         endpoint_url=target.endpoint_url,
         allow_http=target.allow_http,
     )
-    if state is not None:
-        _check_same(state, "region", state.region, aws.region, "--region")
-        if state.endpoint_url is not None and aws.endpoint_url is None:
-            raise UsageError(
-                f"The state file {state.path} says that the stack is at {state.endpoint_url}, "
-                "which isn't AWS's own. Your credentials and passwords would go there, so a file's "
-                "word is not enough. If you know that endpoint, give it yourself: --endpoint-url "
-                f"{shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL). Nothing was touched."
-            )
-        _check_same(
-            state,
-            "endpoint",
-            state.endpoint_url or "AWS's own",
-            aws.endpoint_url or "AWS's own",
-            "--endpoint-url",
-            _leftover(target) if state.endpoint_url is None else "",
-        )
-    return aws
 
 
-def _connect_local(target: Target, state: State) -> Aws:
-    """Start the stack's local AWS unless it runs; its credentials are not the user's."""
-    from cogauth.aws.clients import Aws
+def _context(target: Target, state: State, aws: Aws) -> Context:
+    from cogauth.context import Context
 
-    started = _start_recorded(target, state)
-    if started.data_id != state.local_data:
-        raise CogauthError(f"{LOST} Run '{state.command('up')}' to build it again.")
-    return Aws(region=state.region, endpoint_url=started.endpoint_url, local=started.keys)
+    return Context(aws, state, aws.waiter(), settle_s=target.settle)
 
 
 def forget_lost_data(target: Target, state: State) -> None:
-    """Empty the record of a stack whose local AWS has lost its data, and say so.
-
-    It is for a command that holds the state file's lock, and builds or deletes the stack.
-    """
+    """Empty the record of a stack whose local AWS has lost its data; the file must be locked."""
     if state.local_data is None:
         return
     from cogauth.record.files import remove_private
@@ -144,21 +154,16 @@ def forget_lost_data(target: Target, state: State) -> None:
 
 
 def _start_recorded(target: Target, state: State) -> Started:
-    """Start the local AWS that a state file names, unless it runs.
-
-    Raises:
-        StateError: the options, or what lies beside the state file, name another.
-    """
-    for option, given, recorded in (
-        ("--region", target.region, state.region),
-        ("--endpoint-url", target.endpoint_url, state.endpoint_url),
-    ):
-        _check_same(state, option[2:], recorded, given or recorded, option)
+    """Start the local AWS that a state file names, and that the options don't contradict."""
+    _check_same(state, "region", state.region, target.region or state.region)
+    recorded = state.endpoint_url
+    remedy = "Give the same with --endpoint-url"
+    _check_same(state, "endpoint", recorded, target.endpoint_url or recorded, remedy)
     # Before one is started that nobody would stop: a state file can say anything.
     here = target.local_aws.endpoint_url or "a local AWS beside it"
-    _check_same(state, "endpoint", state.endpoint_url, here, "--state")
+    _check_same(state, "endpoint", recorded, here, "Give the same with --state")
     started = start_local(target)
-    _check_same(state, "endpoint", state.endpoint_url, started.endpoint_url, "--state")
+    _check_same(state, "endpoint", recorded, started.endpoint_url, "Give the same with --state")
     return started
 
 
@@ -168,107 +173,60 @@ def start_local(target: Target) -> Started:
     if started.forgotten is not None:
         notice(
             "The local AWS can't note that its data are yours, so it begins empty once it has "
-            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder that you alone can write "
-            "to."
+            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder of your own."
         )
     return started
 
 
-def _check_same(  # noqa: PLR0913, PLR0917 what it is about, and what to do
+def _check_same(
     state: State,
     what: str,
     recorded: str | None,
     present: str | None,
-    option: str,
-    remedy: str = "",
+    remedy: str = "Give the same with --region",
 ) -> None:
     if recorded != present:
-        remedy = remedy or f"Give the same with {option}"
         raise StateError(
             f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
             f"touched. {remedy}, or give another --stack or --state."
         )
 
 
-def _leftover(target: Target) -> str:
-    """Say how AWS's own endpoint is taken: no option can name it."""
-    if target.endpoint_url:
-        return "Leave out --endpoint-url and COGAUTH_ENDPOINT_URL"
-    return (
-        "Unset AWS_ENDPOINT_URL, take endpoint_url out of the AWS profile, or set "
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"
-    )
-
-
-def unsaved_stack(
-    target: Target, aws: Aws, settings: Settings, local_data: str | None = None
-) -> Context:
-    """Return a stack of which nothing stands and nothing is on disk yet."""
-    from cogauth.context import Context
-    from cogauth.record.state import State
-
-    state = State(
-        path=target.state_path,
-        stack=target.stack,
-        account=aws.account,
-        region=aws.region,
-        endpoint_url=aws.endpoint_url,
-        settings=settings,
-        local_data=local_data,
-        profile=target.profile,
-    )
-    return Context(aws, state, aws.waiter())
-
-
 def load_state(target: Target) -> State | None:
-    """Return the stack's state, or None if it has no state file.
-
-    Raises:
-        StateError: the file is damaged, or of a stack of another name.
-    """
+    """Return the stack's state, or None if it has no state file."""
     from cogauth.record.state import load
 
     state = load(target.state_path)
-    if state is not None and state.stack != target.stack:
+    if state is None:
+        return None
+    if state.stack != target.stack:
         raise StateError(
             f"The state file {state.path} is of the stack {state.stack}, not of {target.stack}. "
             f"Give --stack {state.stack}, or another --state."
         )
-    if state is not None:
-        state.profile = target.profile
+    state.profile = target.profile
     return state
 
 
-def complete_stack(target: Target, state: State, *, clients: tuple[str, ...] = ()) -> Context:
-    """Return the stack, of which all must exist.
-
-    Args:
-        target: the options.
-        state: the stack's.
-        clients: those that the command is going to use.
+def complete_stack(target: Target, state: State, *clients: str) -> Context:
+    """Return the stack, of which all must exist; ``clients`` are those that will be used.
 
     Raises:
         CogauthError: the stack is not complete, or what bears the tokens' name isn't our own.
         BotoCoreError, ClientError: no credentials, or none that AWS takes.
     """
-    from cogauth.context import Context
     from cogauth.record.files import check_beside
 
     # Before a password is sent, or a user made, whose tokens couldn't be kept.
     check_beside(state.path)
-    aws = connect(target, state, clients=clients)
-    ctx = Context(aws, state, aws.waiter())
+    ctx = connect(target, state, *clients)
     check_complete(ctx)
     ctx.waiter.report = report_once()
     return ctx
 
 
 def check_complete(ctx: Context) -> None:
-    """See that all of the stack was made, as far as its state file knows.
-
-    Raises:
-        CogauthError: it wasn't.
-    """
+    """Raise CogauthError if, by its state file, not all of the stack was made."""
     from cogauth import engine
 
     if not engine.is_complete(ctx):
@@ -277,31 +235,22 @@ def check_complete(ctx: Context) -> None:
         )
 
 
-def require_state(target: Target) -> State:
-    """Return the stack's state.
-
-    Raises:
-        UsageError: there is no state file.
-    """
+def require_state(target: Target, error: type[CogauthError] = UsageError) -> State:
+    """Return the stack's state; raise ``error`` if there is no state file."""
     state = load_state(target)
     if state is None:
-        raise UsageError(no_stack(target))
+        raise error(
+            f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
+            "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
+            "If the file was lost: 'cogauth recover'."
+        )
     return state
-
-
-def no_stack(target: Target) -> str:
-    """Say that there is no state file, and what to do about it."""
-    return (
-        f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
-        "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
-        "If the file was lost: 'cogauth recover'."
-    )
 
 
 def where(ctx: Context) -> str:
     """Say in which account and region a stack is."""
-    if ctx.state.local_data is not None:
-        place = f" on the local AWS at {ctx.state.endpoint_url}"
-    else:
-        place = f" at {ctx.state.endpoint_url}" if ctx.state.endpoint_url else ""
-    return f"account {ctx.aws.account}, region {ctx.aws.region}{place}"
+    place = f"account {ctx.aws.account}, region {ctx.aws.region}"
+    if ctx.state.endpoint_url is None:
+        return place
+    local = " on the local AWS" if ctx.state.local_data is not None else ""
+    return f"{place}{local} at {ctx.state.endpoint_url}"

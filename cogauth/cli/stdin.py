@@ -9,33 +9,21 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def first_line() -> str:
-    """Return the first line, without its end.
-
-    Raises:
-        UnicodeDecodeError: it is not text.
-    """
+    """Return the first line, without its end; raise UnicodeDecodeError if it is not text."""
     data = sys.stdin.buffer.readline()
     if data.startswith(UTF_16):
         # There a line's end is two bytes, and so is every character that holds such a byte.
         data += sys.stdin.buffer.read()
-    text = _text(data, sys.stdin.encoding or "utf-8", "strict")
+    text = _text(data, sys.stdin.encoding or "utf-8")
     return text.partition("\n")[0].rstrip("\r")
 
 
 def everything(limit: int = -1, errors: str = "strict") -> str:
-    """Return all of it.
-
-    Args:
-        limit: read no more bytes than this; -1 for no limit.
-        errors: what becomes of bytes that are not text, in the words of ``bytes.decode``.
-
-    Raises:
-        UnicodeDecodeError: it is not text, and ``errors`` is ``strict``.
-    """
+    """Return all of it, or so many bytes; ``errors`` are those of ``bytes.decode``."""
     return _text(sys.stdin.buffer.read(limit), "utf-8", errors)
 
 
-def _text(data: bytes, encoding: str, errors: str) -> str:
+def _text(data: bytes, encoding: str, errors: str = "strict") -> str:
     if data.startswith(codecs.BOM_UTF8):
         encoding = "utf-8-sig"
     elif data.startswith(UTF_16):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.claims import show_claims
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import ask, print_data, print_json, say
 from cogauth.cli.session import get_tokens, user_options
 from cogauth.cli.stacks import complete_stack, load_state, require_state
 from cogauth.errors import CogauthError, UsageError
+from cogauth.printable import moment_of
 
 if TYPE_CHECKING:
     from cogauth.client.tokens import Parts
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 LONGEST = 65536
 # As Linux has it for a line that is edited, its end included.
 TERMINAL_LINE = 4095
+# The claims that are times.
+TIMES = ("auth_time", "iat", "nbf", "exp")
 
 
 @click.command(
@@ -57,11 +61,9 @@ def token(  # noqa: PLR0913 click passes each option by its name
     """
     if header and decoded:
         raise UsageError("--header and --decode exclude each other: give one of them.")
-    if header and target.as_json:
-        # The line that 'curl' prints has no --json: a COGAUTH_JSON of its shell is not meant.
-        source = click.get_current_context().get_parameter_source("as_json")
-        if source is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError("--header and --json exclude each other: give one of them.")
+    # The line that 'curl' prints has no --json: a COGAUTH_JSON of its shell is not meant.
+    if header and target.as_json and is_typed("as_json"):
+        raise UsageError("--header and --json exclude each other: give one of them.")
     state = require_state(target)
     from cogauth.client import sessions
 
@@ -130,16 +132,29 @@ def _show(target: Target, state: State | None, text: str) -> None:
     )
 
 
+def show_claims(claims: dict[str, Any], indent: str) -> None:
+    """Print a token's header or claims, one a line; times in local time."""
+    from cogauth.client.tokens import as_time
+
+    for name, value in claims.items():
+        moment = as_time(value) if name in TIMES else None
+        text = _plain(value) if moment is None else moment_of(moment, time.time())
+        say(f"{indent}{name:<18} {text}")
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _why_unverified(target: Target, state: State | None, token: str, parts: Parts) -> str | None:
     from cogauth.aws.errors import AWS_ERRORS, explain
-    from cogauth.cli.claims import plain
     from cogauth.client import tokens
     from cogauth.client.transport import session
 
     if state is None:
         return f"there is no stack here ({target.state_path}) whose pool could have made it"
     pool = (state.record("user_pool") or {}).get("id")
-    issuer = plain(parts.claims.get("iss"))
+    issuer = _plain(parts.claims.get("iss"))
     if pool and not issuer.endswith(f"/{pool}"):
         return f"it names another issuer, {issuer}; the stack's pool is {pool}"
     try:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import sys
-import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.new_stack import new_stack
+from cogauth.cli.interrupt import gently, interrupt, on_signals
+from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import confirm, notice, print_json, say
 from cogauth.cli.outputs import IDS, values_of
-from cogauth.cli.stacks import connect, forget_lost_data, load_state, where
-from cogauth.errors import CogauthError, Interrupted, UsageError
+from cogauth.cli.progress import Progress
+from cogauth.cli.stacks import (
+    connect,
+    forget_lost_data,
+    load_state,
+    new_context,
+    start_local,
+    where,
+)
+from cogauth.context import refuse
+from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import CHARACTER_CLASSES, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from cogauth.cli.progress import Progress
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.record.records import Attachment
     from cogauth.record.state import State
 
 DEFAULTS = Settings()
@@ -135,14 +143,12 @@ Examples:
 )
 @writer_options
 @target_options
-def up(  # noqa: PLR0913 click passes each option by its name
+def up(
     target: Target,
     *,
     local: bool,
     yes: bool,
     adopt: tuple[str, ...],
-    lock_timeout: float,
-    settle: float,
     **choices: Any,
 ) -> None:
     """Make the stack: the user pool, the functions, the API and its guard.
@@ -151,9 +157,7 @@ def up(  # noqa: PLR0913 click passes each option by its name
     What is made is recorded in the state file, so that an interrupted run can go on.
     """
     from cogauth.record.files import check_beside, check_writable
-    from cogauth.record.lock import hold
 
-    begun = time.monotonic()
     # Before anything is locked or made.
     DEFAULTS.with_choices(choices, standing=False)
     _check_recorded(target, load_state(target), adopt)
@@ -161,41 +165,31 @@ def up(  # noqa: PLR0913 click passes each option by its name
     check_beside(target.state_path)
     # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
     from cogauth import engine
-    from cogauth.cli.interrupt import gently
-    from cogauth.cli.progress import Progress
     from cogauth.steps import STEPS
 
-    with hold(target.state_path, "up", lock_timeout):
+    with target.locked("up"):
         ctx = _prepare(target, choices, local=local)
-        ctx.settle_s = settle
         notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
             notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
-        for line in _cors_notices(ctx):
-            notice(line)
+        _say_cors(ctx)
         progress = Progress(STEPS)
         ctx.confirm = partial(_confirm, progress, yes=yes)
-        try:
-            shown = progress.interrupted if progress.live else None
-            with progress, gently(ctx.waiter.stop, shown):
-                results = engine.up(ctx, progress, adopt)
-        except KeyboardInterrupt as error:
-            raise Interrupted(
-                f"Interrupted. Nothing is lost: what stands is in {ctx.state.path}. "
-                f"'{ctx.state.command('up')}' goes on, '{ctx.state.command('down')}' takes it all "
-                "away."
-            ) from error
+        goes_on, deletes = ctx.state.command("up"), ctx.state.command("down")
+        then = (
+            f"Nothing is lost: what stands is in {ctx.state.path}. '{goes_on}' goes on, "
+            f"'{deletes}' takes it all away."
+        )
+        ending = gently(ctx.waiter.stop, progress.interrupted, then)
+        with progress.live or nullcontext(), ending:
+            results = engine.up(ctx, progress, adopt)
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
-    _show(target, ctx, results, time.monotonic() - begun)
+    _show(target, ctx, results)
 
 
 def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
-    """See that the state file records what is to be adopted.
-
-    Raises:
-        UsageError: it doesn't; nothing else is ever adopted.
-    """
+    """See that the state file records what is to be adopted; nothing else ever is."""
     records = [state.record(key) or {} for key in ("user_pool", "rest_api")] if state else []
     known = [record["id"] for record in records if "id" in record]
     if unknown := [one for one in adopt if one not in known]:
@@ -205,51 +199,42 @@ def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...])
         )
 
 
-def _cors_notices(ctx: Context) -> Iterator[str]:
-    """Yield what whoever opens the API to browsers should know, a line each."""
+def _say_cors(ctx: Context) -> None:
     origins = ctx.state.settings.cors_origins
     if "*" in origins:
-        yield "Warning: --cors-origin '*' lets any web page call the API and read what it answers."
+        notice("Warning: --cors-origin '*' lets any web page call the API and read its answers.")
     if len(origins) > 1:
-        yield (
+        notice(
             "With several --cors-origin a page can't read what API Gateway refuses by itself, as "
             "the guard's 401: there it can't choose among origins. With one it can."
         )
 
 
-def _like_the_first(ctx: Context, api: str, attachment: Attachment) -> str:
-    """Return the options that mean the first method that is attached, as it is."""
+def _say_lost_pools(ctx: Context) -> None:
+    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.gateway import rest_apis
 
-    name = next(iter(attachment["methods"]), None)
-    if name is None:
-        return "--path '*'"
-    try:
-        standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
-    except AWS_ERRORS:
-        # Why it can't be read is told with what became of the guards.
-        standing = attachment["stages"]
-    return guards.options_of(attachment, standing, name)
-
-
-def _say_lost_pools(ctx: Context) -> None:
-    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
     for api, attachment in ctx.state.attachments.items():
-        if attachment["authorizer"]["pool"] != ctx.fact("user_pool", "arn"):
-            words = f"attach --api {api} {_like_the_first(ctx, api, attachment)}"
-            notice(
-                f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
-                f"pool that was lost. '{ctx.state.command(words)}' lets it ask the new one."
-            )
+        if attachment["authorizer"]["pool"] == ctx.fact("user_pool", "arn"):
+            continue
+        try:
+            standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
+        except AWS_ERRORS:
+            # Why it can't be read is told with what became of the guards.
+            standing = attachment["stages"]
+        first = next(iter(attachment["methods"]), None)
+        like_it = guards.options_of(attachment, standing, first) if first else "--path '*'"
+        command = ctx.state.command(f"attach --api {api} {like_it}")
+        notice(
+            f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
+            f"pool that was lost. '{command}' lets it ask the new one."
+        )
 
 
 def _say_lost_guards(ctx: Context) -> None:
-    """Name the methods that aren't guarded as they were attached, and how to mend each.
-
-    The stack stands all the same: what can't be read is told, and no error.
-    """
+    """Name the methods that aren't guarded as they were attached, and how to mend each."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.aws.waiting import Pace
@@ -266,11 +251,8 @@ def _say_lost_guards(ctx: Context) -> None:
             notice(f"Warning: whether {which} is still guarded can't be seen: {explain(error)}")
             continue
         if compared is None:
-            command = ctx.state.command(f"detach --api {api}")
-            notice(
-                f"Warning: {which}, which was attached, was deleted: run '{command}' to drop it "
-                "from the record."
-            )
+            drop = ctx.state.command(f"detach --api {api}")
+            notice(f"Warning: {which} was deleted: run '{drop}' to drop it from the record.")
             continue
         if compared.unknown:
             notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
@@ -282,21 +264,11 @@ def _say_lost_guards(ctx: Context) -> None:
 
 
 def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
-    """Ask whether to do what can't be made good.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        CogauthError: the answer was no.
-    """
     if yes:
         return
     if not sys.stdin.isatty():
-        from cogauth.context import refuse
-
         refuse(question)
-    from cogauth.cli.interrupt import at_once
-
-    with progress.paused(), at_once():
+    with progress.paused(), on_signals(interrupt):
         if not confirm(question):
             raise CogauthError("Nothing was touched.")
 
@@ -318,11 +290,9 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, standing=bool(state.resources))
     from cogauth import engine
-    from cogauth.context import Context
     from cogauth.steps.iam import check_boundary
 
-    aws = connect(target, state, from_environment=True, clients=engine.UP_CLIENTS)
-    ctx = Context(aws, state, aws.waiter())
+    ctx = connect(target, state, *engine.UP_CLIENTS, creates=True)
     check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
@@ -331,17 +301,42 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     return ctx
 
 
-def _show(target: Target, ctx: Context, results: list[StepResult], elapsed: float) -> None:
+def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
+    """Open the state file of a stack that is about to be made, after all that can be checked is."""
+    from cogauth import engine
+    from cogauth.record.files import check_writable
+    from cogauth.steps.iam import check_boundary
+
+    check_writable(target.state_path)
+    # One that was there before may hold a stack whose state file is elsewhere for now.
+    unused = local and target.local_aws.endpoint_url is None
+    started = None
+    try:
+        if local:
+            notice("Starting the local AWS …")
+            started = start_local(target)
+        ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
+        check_boundary(ctx, settings)
+        engine.check_names(ctx)
+        ctx.state.save()
+    except BaseException:
+        if unused:
+            stop_unused_local(target, started.data_id if started else None)
+        raise
+    return ctx
+
+
+def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
     values = values_of(ctx)
     if target.as_json:
         steps = [vars(result) for result in results]
-        print_json({**values, "elapsed_s": round(elapsed, 3), "steps": steps})
+        print_json({**values, "elapsed_s": target.elapsed, "steps": steps})
         return
     unchanged = all(result.action == "unchanged" for result in results)
     say(
         f"The stack {ctx.stack} stood already; nothing was changed."
         if unchanged
-        else f"The stack {ctx.stack} stands ({elapsed:.1f} s)."
+        else f"The stack {ctx.stack} stands ({target.elapsed:.1f} s)."
     )
     say("", f"  sign in    POST {values['sign_in_url']}")
     say(f"  protected  GET  {values['protected_url']}")

@@ -36,7 +36,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
     """
     state = require_state(target)
     if delete is None:
-        _list(target, complete_stack(target, state, clients=("cognito",)))
+        _list(target, complete_stack(target, state, "cognito"))
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError(
@@ -45,7 +45,7 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
         )
     from cogauth.client.users import delete as delete_user
 
-    ctx = complete_stack(target, state, clients=("cognito",))
+    ctx = complete_stack(target, state, "cognito")
     question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
     if not yes and not confirm(question):
         raise CogauthError("Nothing was deleted.")
@@ -60,17 +60,18 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
 def _list(target: Target, ctx: Context) -> None:
     from cogauth.client.users import listed
 
-    found = []
-    if not target.as_json:
-        say(f"{'username':<24} {'status':<22} {'enabled':<8} made")
-    for user in listed(ctx):
-        created = user.created.astimezone().isoformat(timespec="seconds")
-        found.append({**vars(user), "created": created})
-        if not target.as_json:
-            enabled = "yes" if user.enabled else "no"
-            made = local_time(user.created.timestamp())
-            say(f"{user.username:<24} {user.status:<22} {enabled:<8} {made}")
     if target.as_json:
-        print_json({"user_pool_id": ctx.fact("user_pool"), "users": found})
-    else:
-        notice(f"{len(found)} user{'' if len(found) == 1 else 's'}")
+        users = [
+            {**vars(user), "created": user.created.astimezone().isoformat(timespec="seconds")}
+            for user in listed(ctx)
+        ]
+        print_json({"user_pool_id": ctx.fact("user_pool"), "users": users})
+        return
+    count = 0
+    say(f"{'username':<24} {'status':<22} {'enabled':<8} made")
+    for user in listed(ctx):
+        count += 1
+        enabled = "yes" if user.enabled else "no"
+        made = local_time(user.created.timestamp())
+        say(f"{user.username:<24} {user.status:<22} {enabled:<8} {made}")
+    notice(f"{count} user{'' if count == 1 else 's'}")

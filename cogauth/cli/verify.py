@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,9 @@ import click
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import console, notice, print_json, say, stacked, styled
 from cogauth.cli.stacks import complete_stack, require_state
-from cogauth.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from rich.table import Table
 
     from cogauth.checks.verify.run import Verification
     from cogauth.checks.verify.targets import Row
@@ -47,75 +43,51 @@ seen without a call.
 @click.option("--stage", help="Its stage.  [default: the one attached to, or the only one]")
 @writer_options
 @target_options
-def verify(  # noqa: PLR0913 click passes each option by its name
-    target: Target,
-    *,
-    api: str | None,
-    path: str | None,
-    stage: str | None,
-    lock_timeout: float,
-    settle: float,
-) -> int:
+def verify(target: Target, *, api: str | None, path: str | None, stage: str | None) -> int:
     """Check the guard by real calls, with a user that is made for it and removed.
 
     Without a token, with garbage, a tampered token, an ID token and an access token; the sign-up's
     trigger, a wrong password, and what browsers ask. Exits with 1 if any row differs; a row that
     could not be made says why and doesn't count.
     """
-    begun = time.monotonic()
     require_state(target)
     from cogauth.checks.verify.run import verify as run
     from cogauth.checks.verify.targets import find_target
     from cogauth.cli.interrupt import gently
-    from cogauth.record.lock import hold
 
-    with hold(target.state_path, "verify", lock_timeout):
-        ctx = complete_stack(target, require_state(target), clients=("apigateway", "cognito"))
-        ctx.settle_s = settle
+    with target.locked("verify"):
+        ctx = complete_stack(target, require_state(target), "apigateway", "cognito")
         checked = find_target(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")
-        table = nullcontext(_nothing) if target.as_json else _shown()
-        try:
-            with gently(ctx.waiter.stop), table as report:
-                result = run(ctx, checked, report)
-        except KeyboardInterrupt as error:
-            left = f" 'cogauth verify{ctx.state.options}' removes its user."
-            raise Interrupted(
-                f"Interrupted.{left if ctx.state.throwaway_users else ' Its user was removed.'}"
-            ) from error
-    return _end(target, result, time.monotonic() - begun)
+        table = nullcontext(lambda _row: None) if target.as_json else _shown()
+        then = f"Its user was removed, or '{ctx.state.command('verify')}' removes it."
+        with gently(ctx.waiter.stop, None, then), table as report:
+            result = run(ctx, checked, report)
+    return _end(target, result)
 
 
-def _end(target: Target, result: Verification, elapsed: float) -> int:
+def _end(target: Target, result: Verification) -> int:
     if target.as_json:
-        print_json(
-            {
-                "ok": result.ok,
-                "api": result.target.api,
-                "stage": result.target.stage,
-                "url": result.target.url,
-                "rows": [row.to_json() for row in result.rows],
-                "left": result.left,
-                "elapsed_s": round(elapsed, 3),
-            }
-        )
+        document = {
+            "ok": result.ok,
+            "api": result.target.api,
+            "stage": result.target.stage,
+            "url": result.target.url,
+            "rows": [row.to_json() for row in result.rows],
+            "left": result.left,
+            "elapsed_s": target.elapsed,
+        }
+        print_json(document)
     else:
-        say(_summary(result))
+        made = [row for row in result.rows if row.ok is not None]
+        differ = sum(row.ok is False for row in made)
+        all_fine = f"All {len(made)} are as they should be"
+        text = f"{differ} of {len(made)} differ" if differ else all_fine
+        skipped = len(result.rows) - len(made)
+        say(f"{text}; {skipped} not counted." if skipped else f"{text}.")
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1
-
-
-def _summary(result: Verification) -> str:
-    made = [row for row in result.rows if row.ok is not None]
-    differ = sum(row.ok is False for row in made)
-    text = f"{differ} of {len(made)} differ" if differ else f"All {len(made)} are as they should be"
-    skipped = len(result.rows) - len(made)
-    return f"{text}; {skipped} not counted." if skipped else f"{text}."
-
-
-def _nothing(row: Row) -> None:
-    del row
 
 
 @contextmanager
@@ -125,12 +97,23 @@ def _shown() -> Iterator[Callable[[Row], None]]:
         yield _print
         return
     from rich.live import Live
+    from rich.table import Table
 
-    table = _table()
+    table = Table(box=None, pad_edge=False)
+    for name in ("check", "expected", "got", ""):
+        table.add_column(name, no_wrap=True)
+    table.add_column("sent; what is to know", overflow="fold")
     with Live(table, console=console(), refresh_per_second=4, vertical_overflow="visible") as live:
 
         def add(row: Row) -> None:
-            _add(table, row)
+            notes = [styled(row.note, "dim")] if row.note else []
+            table.add_row(
+                styled(row.check),
+                styled(row.expected),
+                styled(row.got),
+                styled(VERDICTS[row.ok], STYLES[row.ok]),
+                stacked(styled(row.sent), *notes),
+            )
             live.refresh()
 
         yield add
@@ -140,24 +123,3 @@ def _print(row: Row) -> None:
     got = f"expected {row.expected}, got {row.got}" if row.expected else "not made"
     note = f": {row.note}" if row.note else ""
     say(f"{VERDICTS[row.ok]:<8}{row.check:<20} {got} ({row.sent}){note}")
-
-
-def _table() -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("check", "expected", "got", ""):
-        table.add_column(name, no_wrap=True)
-    table.add_column("sent; what is to know", overflow="fold")
-    return table
-
-
-def _add(table: Table, row: Row) -> None:
-    notes = [styled(row.note, "dim")] if row.note else []
-    table.add_row(
-        styled(row.check),
-        styled(row.expected),
-        styled(row.got),
-        styled(VERDICTS[row.ok], STYLES[row.ok]),
-        stacked(styled(row.sent), *notes),
-    )

@@ -9,7 +9,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
@@ -40,14 +40,7 @@ CLIENTS_OWN = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the user wants it, checked; the token is no part of it.
-
-    Attributes:
-        method: HTTP's, in capitals.
-        path: below the stage, with its query.
-        headers: beside the token's.
-        body: JSON, or None.
-    """
+    """A request as the user wants it, checked: a path below the stage, and JSON; but no token."""
 
     method: str
     path: str
@@ -74,11 +67,7 @@ class Call:
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
-    """Return headers that were given as ``Name: value``.
-
-    Raises:
-        UsageError: one can't be sent, or is the Authorization that the token is sent in.
-    """
+    """Return headers that were given as ``Name: value``; raise UsageError if one can't be sent."""
     headers: dict[str, str] = {}
     for line in given:
         name, colon, value = line.partition(":")
@@ -124,8 +113,7 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     Args:
         ctx: a stack that stands.
         api: an id or a name; None for the stack's own.
-        stage: its name; None for the stack's own, or of another API the one attached to, or the
-            only one.
+        stage: its name; None for the stack's own, the one attached to, or the only one.
 
     Raises:
         UsageError: there is no such API or stage, or more than one.
@@ -134,16 +122,13 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
     if api is None:
         rest_apis.check_own(ctx)
-    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    if standing["id"] == own and stage in {None, own_stage}:
+    found = {"id": own} if api is None else rest_apis.find_api(ctx, api)
+    id_ = found["id"]
+    if id_ == own and stage in {None, own_stage}:
         return Place(own, own_stage)
-    found = rest_apis.choose_stage(
-        standing,
-        rest_apis.stages(ctx, standing["id"]),
-        stage,
-        ctx.state.stages_of(standing["id"]),
-    )
-    return Place(standing["id"], found["stageName"], found.get("variables") or {})
+    stages = rest_apis.stages(ctx, id_)
+    chosen = rest_apis.choose_stage(found, stages, stage, ctx.state.stages_of(id_))
+    return Place(id_, chosen["stageName"], chosen.get("variables") or {})
 
 
 @dataclass(frozen=True)
@@ -151,9 +136,6 @@ class Answer:
     """What came back.
 
     Attributes:
-        status: HTTP's.
-        headers: as they came.
-        body: as it came.
         elapsed_ms: until all of it was there; by API Gateway's own count for its test.
         log: the execution log, of the test.
         as_any: whether the test was of the resource's ANY, so that API Gateway chose the method.
@@ -167,6 +149,10 @@ class Answer:
     log: str | None = None
     as_any: bool = False
 
+    def document(self) -> Any:
+        """Return the body as JSON has it, or raise ValueError."""
+        return strict_json(self.body.decode())
+
 
 def url_of(ctx: Context, place: Place, path: str) -> str:
     """Return the URL of a path, with what a URL can't hold written as %XX."""
@@ -175,22 +161,12 @@ def url_of(ctx: Context, place: Place, path: str) -> str:
 
 
 def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
-    """Send the request to the deployed API; a redirect is an answer like any other.
-
-    Raises:
-        LoginError: no answer came.
-    """
+    """Send the request to the deployed API; raise LoginError if no answer came."""
     url = url_of(ctx, place, call.path)
     with session(url, ctx.aws) as http:
         begun = time.monotonic()
-        got = request(
-            http,
-            call.method,
-            url,
-            token=token,
-            data=call.body,
-            headers=dict(call.headers),
-        )
+        headers = dict(call.headers)
+        got = request(http, call.method, url, token=token, data=call.body, headers=headers)
         elapsed_ms = round((time.monotonic() - begun) * 1000)
     return Answer(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
 
@@ -232,9 +208,8 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
     except (ClientError, ResponseParserError) as error:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
-                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod: it is AWS's own "
-                f"({explain(error)}). Without --test-invoke the request goes through the "
-                "deployed stage, here as on AWS."
+                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod, as AWS has "
+                f"({explain(error)}). Without --test-invoke the deployed stage is called."
             ) from error
         raise
     return Answer(
@@ -256,9 +231,8 @@ def _is_no_such_method(error: ClientError) -> bool:
 def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
     if isinstance(error, ResponseParserError):
         return True
-    if _is_no_such_method(error):
-        return False
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] in NO_SUCH_OPERATION
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status in NO_SUCH_OPERATION and not _is_no_such_method(error)
 
 
 def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
@@ -277,17 +251,10 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
 
 
 def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | None) -> str:
-    """Return the curl command that sends the request, for a POSIX shell.
+    """Return the curl command that sends the request, for a POSIX shell; no token is in it.
 
-    Args:
-        ctx: a stack that stands.
-        place: the API and its stage.
-        call: the request.
-        data: what follows ``--data-binary``: the JSON itself, or ``@`` and a file; None for none.
-        token: the command that prints the token's header; None for none.
-
-    Returns:
-        One line; the token is in neither, for curl reads the header from stdin.
+    ``data`` follows ``--data-binary``: the JSON itself, or ``@`` and a file. ``token`` is the
+    command that prints the token's header, which curl reads. Each is None for none.
     """
     words = ["curl", "-sS"]
     usual = "GET" if data is None else "POST"
@@ -307,11 +274,7 @@ def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | 
 
 
 def read_json(data: bytes, source: str) -> bytes:
-    """Return a request's body, if it is JSON.
-
-    Raises:
-        UsageError: it isn't; nothing of it is in the message.
-    """
+    """Return a request's body; raise UsageError, with nothing of it, if it isn't JSON."""
     # JSON that is sent must not begin with a byte order mark, which some editors write.
     # Source: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
     data = data.removeprefix(codecs.BOM_UTF8)

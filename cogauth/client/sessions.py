@@ -27,11 +27,7 @@ class SessionOverError(LoginError):
 
 
 def whose(state: State, username: str | None) -> str:
-    """Return whose tokens are meant: the given name's, or those of the only user who has any.
-
-    Raises:
-        UsageError: no name was given, and not exactly one user's tokens are stored.
-    """
+    """Return whose tokens are meant: the given name's, or those of the only user who has any."""
     if username:
         return username
     names = sorted(token_store.stored(state))
@@ -57,21 +53,16 @@ def kept(state: State, username: str) -> dict[str, str] | None:
         return None
     expiries = [claims.get("exp"), _claims(found["access_token"]).get("exp")]
     end = time.time() + SPARE_S
-    if not all(isinstance(expiry, (int, float)) and expiry > end for expiry in expiries):
-        return None
-    return found
+    good = all(isinstance(expiry, (int, float)) and expiry > end for expiry in expiries)
+    return found if good else None
 
 
 def renew(ctx: Context, username: str) -> dict[str, str] | None:
-    """Get new tokens for the stored refresh token, and store them.
-
-    Returns:
-        The tokens, or None if none are stored.
+    """Get new tokens for the stored refresh token, and store them; None if none is stored.
 
     Raises:
         SessionOverError: the refresh token isn't good any more.
-        CogauthError: the recorded API is not the stack's.
-        LoginError: the API can't be reached, or refuses for another reason.
+        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
     """
     found = token_store.stored_for(ctx.state, username)
     if found is None:
@@ -89,14 +80,10 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
 
 def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
-    """Sign in, or up, by the password, and store the tokens.
-
-    Returns:
-        The tokens, and whether the user is new.
+    """Sign in, or up, by the password, and store the tokens; say as well whether the user is new.
 
     Raises:
-        CogauthError: the recorded API is not the stack's.
-        LoginError: the API can't be reached, or the login is refused.
+        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
     """
     check_own(ctx)
     data = {"username": username, "password": password}

@@ -43,14 +43,8 @@ def sign_in(
 ) -> tuple[int, dict[str, Any]]:
     """Return the sign-in's HTTP status and answer, once the deployment answers at all.
 
-    Args:
-        ctx: a stack that stands.
-        http: a session for the API's URL.
-        data: what is sent there and nowhere else: a username, and a password or a refresh token.
-
-    Returns:
-        The HTTP status and the answer, which has a ``status``; if that is ``success``, all of
-        SUCCESS_FIELDS.
+    ``data`` is sent there and nowhere else: a username, and a password or a refresh token. The
+    answer has a ``status``; if that is ``success``, all of SUCCESS_FIELDS.
 
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.

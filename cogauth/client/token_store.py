@@ -16,11 +16,7 @@ LOCK_S = 10.0
 
 
 def stored(state: State) -> dict[str, dict[str, str]]:
-    """Return the tokens that are kept, by username and then by their names.
-
-    Raises:
-        CogauthError: what bears the file's name is not our own.
-    """
+    """Return the tokens that are kept, by username and then by their names."""
     try:
         found = json.loads(read_own(state.tokens_path))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -45,19 +41,12 @@ def store(state: State, username: str, tokens: dict[str, str]) -> None:
 
     The pool takes a name in any case, so "Ann" takes the place of "ann". Where the stack is gone
     by now, nothing is kept.
-
-    Raises:
-        CogauthError: the file can't be written.
     """
     _change(state, username, {username: tokens})
 
 
 def forget(state: State, username: str) -> None:
-    """Don't keep a user's tokens any longer.
-
-    Raises:
-        CogauthError: the file can't be written.
-    """
+    """Don't keep a user's tokens any longer."""
     if state.tokens_path.exists():
         _change(state, username, {})
 
@@ -66,9 +55,6 @@ def _change(state: State, username: str, entry: dict[str, dict[str, str]]) -> No
     # Two commands at once would each write what the other has not seen.
     with hold(state.tokens_path, "token", LOCK_S, advice=""):
         if state.path.exists():
-            others = {
-                name: kept
-                for name, kept in stored(state).items()
-                if name.lower() != username.lower()
-            }
-            write_private(state.tokens_path, {**others, **entry})
+            found = stored(state).items()
+            others = {name: kept for name, kept in found if name.lower() != username.lower()}
+            write_private(state.tokens_path, others | entry)

@@ -42,11 +42,7 @@ class Parts:
 
 
 def take_apart(token: str) -> Parts:
-    """Return what a token says, without checking it.
-
-    Raises:
-        FlawError: it can't be read.
-    """
+    """Return what a token says, without checking it; raise FlawError if it can't be read."""
     segments = token.split(".")
     if len(segments) == ENCRYPTED and all(map(BASE64URL.fullmatch, segments)):
         raise EncryptedError("it is encrypted: a refresh token, which is for Cognito alone")
@@ -81,16 +77,10 @@ def as_time(value: Any) -> float | None:
 
 
 def read(text: str) -> tuple[str, Parts]:
-    """Take a token out of what a user gave, and read it without checking it.
-
-    Args:
-        text: the token; ``Authorization:`` or ``Bearer`` may stand before it.
-
-    Returns:
-        The token itself, and what it says.
+    """Take a token out of what a user gave, maybe with ``Authorization:`` or ``Bearer``, unchecked.
 
     Raises:
-        UsageError: it is no token that can be read; nothing of the text is in the message.
+        UsageError: it can't be read; nothing of the text is in the message.
     """
     # A byte order mark (U+FEFF) is an editor's.
     token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
@@ -106,17 +96,12 @@ def read(text: str) -> tuple[str, Parts]:
     except FlawError as flaw:
         raise UsageError(
             f"That is not a token ({flaw}): a JWT is three parts of base64url text with dots "
-            "between, and its first two are JSON objects. Give an ID token or an access token, "
-            "whole."
+            "between, the first two JSON objects. Give a whole ID token or access token."
         ) from flaw
 
 
 def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:
-    """Return why a token doesn't hold for the stack's pool; None if it does.
-
-    Raises:
-        LoginError: the pool's keys can't be got.
-    """
+    """Return why a token doesn't hold for the stack's pool; None if it does."""
     use = claims.get("token_use")
     # It may be any JSON, and of that a list can be in no set.
     if use not in ("id", "access"):
@@ -133,11 +118,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 
     Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 
-    Args:
-        ctx: the stack whose pool must have made it.
-        http: for the pool's public keys.
-        token: the token, as it came.
-        use: what it must be for: ``id`` or ``access``.
+    The stack's pool must have made it; ``use`` is what it must be for: ``id`` or ``access``.
 
     Raises:
         jwt.PyJWTError: the token doesn't hold; it says why.
@@ -164,17 +145,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 
 
 def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
-    """Say whether a pool made a token's signature, whatever the token's times and claims say.
-
-    Args:
-        ctx: the stack.
-        http: for the pool's public keys.
-        token: the token, as it came.
-        url: of the pool's public keys; None for the stack's own pool.
-
-    Raises:
-        LoginError: the pool's keys can't be got.
-    """
+    """Say whether a pool, whose keys are at the URL, made a token's signature, and only that."""
     try:
         jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
     except jwt.PyJWTError:
@@ -183,26 +154,16 @@ def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None 
 
 
 def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> jwt.PyJWK:
-    """Return the pool's key of the name that a token gives."""
     key_id = jwt.get_unverified_header(token).get("kid")
-    keys = public_keys(ctx, http, url).keys
-    key = next((key for key in keys if key.key_id == key_id), None)
-    if key is None:
-        raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
-    return key
-
-
-def public_keys(ctx: Context, http: requests.Session, url: str | None = None) -> jwt.PyJWKSet:
-    """Return a pool's public keys: the stack's own, unless the URL of another's is given.
-
-    Raises:
-        LoginError: they can't be got.
-    """
     url = url or ctx.jwks_url
     answer = request(http, "GET", url)
     try:
-        return jwt.PyJWKSet.from_dict(strict_json(answer.content.decode()))
+        keys = jwt.PyJWKSet.from_dict(strict_json(answer.content.decode())).keys
     except (ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
         raise LoginError(
             f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error
+    for key in keys:
+        if key.key_id == key_id:
+            return key
+    raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")

@@ -19,15 +19,10 @@ TIMEOUT_S = (10, 35)
 
 
 def session(url: str, aws: Aws) -> requests.Session:
-    """Return a session for the API's URL; a secret goes in clear to this machine only.
-
-    Args:
-        url: of the API.
-        aws: the account that it is in: it says which certificates are trusted, and whether plain
-            HTTP was allowed.
+    """Return a session for an API's URL, which trusts what ``aws`` trusts.
 
     Raises:
-        UsageError: the URL is plain HTTP to another machine, and that was not allowed.
+        UsageError: the URL is plain HTTP to another machine, and ``aws`` doesn't allow that.
     """
     check_clear(url, "A password or a token", allowed=aws.allow_http)
     http = requests.Session()
@@ -50,13 +45,7 @@ def request(  # noqa: PLR0913 as many as a request has parts
 ) -> requests.Response:
     """Send a request and return the answer, whatever its status.
 
-    Args:
-        http: from ``session``.
-        method: HTTP's.
-        url: where to.
-        token: sent as it is in the Authorization header; None for none.
-        data: sent as JSON; bytes as they are.
-        headers: sent beside the token.
+    The token is sent as it is in the Authorization header, ``data`` as JSON, bytes as they are.
 
     Raises:
         LoginError: no answer came.
@@ -102,11 +91,7 @@ def json_object(response: requests.Response) -> dict[str, Any]:
 
 
 def strict_json(text: str) -> Any:
-    """Return what a JSON text says, if it can be written as JSON again.
-
-    Raises:
-        ValueError: it isn't JSON (``NaN`` is Python's own), or is nested too deeply.
-    """
+    """Return what a JSON text says, if it can be written as JSON again; else raise ValueError."""
     try:
         found = json.loads(text)
         # Somewhat deeper than it will be written.

@@ -21,14 +21,7 @@ PAGE, LONGEST = 60, 128
 
 @dataclass(frozen=True)
 class User:
-    """A user of the pool.
-
-    Attributes:
-        username: as the pool has it.
-        status: Cognito's own word, as ``CONFIRMED``.
-        enabled: whether an administrator lets the user sign in.
-        created: when the user was made.
-    """
+    """A user of the pool; the status is Cognito's own word, as ``CONFIRMED``."""
 
     username: str
     status: str
@@ -61,21 +54,19 @@ def delete(ctx: Context, username: str) -> None:
     """Delete a user, and the stored tokens of that name.
 
     Raises:
-        UsageError: no user can have that name.
         CogauthError: there is no such user, or the pool isn't the stack's.
         ClientError: AWS refused.
     """
     if not 1 <= len(username) <= LONGEST:
         raise UsageError(f"No user can be named {username!r}: give 1 to {LONGEST} characters.")
     check_pool(ctx)
-    cognito = ctx.aws.cognito
+    cognito, pool = ctx.aws.cognito, ctx.fact("user_pool")
     try:
-        cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+        cognito.admin_delete_user(UserPoolId=pool, Username=username)
     except cognito.exceptions.UserNotFoundException as error:
         forget(ctx.state, username)
         raise CogauthError(
-            f"There is no user {username!r} in the pool {ctx.fact('user_pool')}. Nothing was "
-            f"deleted; 'cogauth users{ctx.state.options}' lists them."
+            f"There is no user {username!r} in the pool {pool}. Nothing was deleted; 'cogauth "
+            f"users{ctx.state.options}' lists them."
         ) from error
-    else:
-        forget(ctx.state, username)
+    forget(ctx.state, username)

@@ -558,11 +558,16 @@ def test_the_state_file_of_another_stack_counts_if_it_is_ours(
     other = tmp_path / "other.json"
     at(other, stack="other", **local)
     target = Target("cogauth", tmp_path / "cogauth.json", None, None, None, False, False)  # noqa: FBT003
-    assert local_stacks(target) == ([other], [])
+
+    def found() -> tuple[list[Path], list[Path]]:
+        sound, damaged = local_stacks(target, local["local_data"])
+        return [state.path for state in sound], damaged
+
+    assert found() == ([other], [])
     share(other)
-    assert local_stacks(target) == ([], [other])
+    assert found() == ([], [other])
     with trusting(tmp_path):
-        assert local_stacks(target) == ([other], [])
+        assert found() == ([other], [])
 
 
 def test_a_state_file_that_became_a_link_meanwhile_is_not_read(tmp_path: Path) -> None:
@@ -684,18 +689,12 @@ def test_where_the_password_goes_is_said_before_it_is_asked_for(cli: Cli) -> Non
 
 
 def test_what_is_printed_to_be_run_says_where(tmp_path: Path) -> None:
-    target = Target(
-        *("cogauth", None, None, None, "http://aws.example:1"),
-        as_json=False,
-        debug=False,
-        allow_http=True,
-        trust_state=True,
-    )
     given = " --endpoint-url http://aws.example:1 --allow-http"
-    assert target.command("up") == f"cogauth up{given} --trust-state"
     path = Path(".cogauth", "cogauth.json")
     state = State(path, "cogauth", ACCOUNT, REGION, "http://aws.example:1", Settings())
     assert state.options == given
+    with trusting(path.parent):
+        assert state.command("up") == f"cogauth up{given} --trust-state"
     state.endpoint_url = "https://aws.example"
     assert state.options == " --endpoint-url https://aws.example"
     # It is believed of this machine's own local AWS.

@@ -525,5 +525,5 @@ def test_other_files_beside_it_are_not_looked_through(account: Account, target: 
         (folder / name).write_text(text)
     a_pipe(folder / "pipe.json", folder)
     a_folder(folder / "folder.json", folder)
-    assert local_stacks(target) == ([], [])
+    assert local_stacks(target, SERVED) == ([], [])
     assert is_ended(account, target)
