@@ -479,6 +479,14 @@ def test_a_returning_user_takes_one_call_and_keeps_the_user_id(process: Process)
     assert again["user_id"] == first["user_id"]
 
 
+def test_the_user_id_is_read_from_claims_of_any_length(process: Process) -> None:
+    """A token's base64 has no padding, and "?" and ">" take the two characters of its URL form."""
+    process.pool.add("ada", PASSWORD)
+    for length in range(20):
+        process.pool.users["ada"].sub = user_id = "?>?" + "u" * length
+        assert process(LOGIN)["user_id"] == user_id
+
+
 def test_the_secret_is_read_once_in_a_process(process: Process) -> None:
     for _ in range(3):
         process(LOGIN)
