@@ -1412,6 +1412,7 @@ def test_an_emulators_own_endpoint_comes_first(variables: dict[str, str], endpoi
 def test_an_endpoint_may_end_with_a_slash(cognito: Cognito) -> None:
     with loaded(AWS_ENDPOINT_URL=f"{cognito.url}/") as module, fresh(module, cognito) as process:
         assert process(LOGIN)["is_new"] == "true"
+        assert process.pool.paths == {"/"}
 
 
 def test_keys_without_a_session_token_are_good_too() -> None:
