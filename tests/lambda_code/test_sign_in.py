@@ -928,6 +928,8 @@ def test_bad_input_names_the_field_and_reaches_no_cognito(
 
 def test_the_limits_themselves_are_good(process: Process) -> None:
     assert process({"username": "ä€1._" + "x" * 123, "password": "p" * 256})["is_new"] == "true"
+    process.pool.add("a", "p")
+    assert process({"username": "a", "password": "p"})["is_new"] == "false"
 
 
 def test_a_password_against_the_policy_says_what_the_policy_asks(process: Process) -> None:
