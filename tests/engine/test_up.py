@@ -239,6 +239,17 @@ def test_power_user_from_the_start_goes_with_the_stack(
     assert account.left() == []
 
 
+def test_a_managed_policy_that_somebody_detached_already_stops_no_down(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    policy = fact(account, "power_user_attachment")
+    account.client("iam").detach_role_policy(RoleName=ROLE, PolicyArn=policy)
+    assert not account.down().problems
+    assert account.left() == []
+
+
 def test_the_managed_policy_of_the_other_role_is_an_obstacle(
     account: Account, managed_policies: None
 ) -> None:

@@ -479,6 +479,14 @@ def test_a_returning_user_takes_one_call_and_keeps_the_user_id(process: Process)
     assert again["user_id"] == first["user_id"]
 
 
+def test_the_user_id_is_read_from_claims_of_any_length(process: Process) -> None:
+    """A token's base64 has no padding, and "?" and ">" take the two characters of its URL form."""
+    process.pool.add("ada", PASSWORD)
+    for length in range(20):
+        process.pool.users["ada"].sub = user_id = "?>?" + "u" * length
+        assert process(LOGIN)["user_id"] == user_id
+
+
 def test_the_secret_is_read_once_in_a_process(process: Process) -> None:
     for _ in range(3):
         process(LOGIN)
@@ -920,6 +928,8 @@ def test_bad_input_names_the_field_and_reaches_no_cognito(
 
 def test_the_limits_themselves_are_good(process: Process) -> None:
     assert process({"username": "ä€1._" + "x" * 123, "password": "p" * 256})["is_new"] == "true"
+    process.pool.add("a", "p")
+    assert process({"username": "a", "password": "p"})["is_new"] == "false"
 
 
 def test_a_password_against_the_policy_says_what_the_policy_asks(process: Process) -> None:
@@ -1404,6 +1414,7 @@ def test_an_emulators_own_endpoint_comes_first(variables: dict[str, str], endpoi
 def test_an_endpoint_may_end_with_a_slash(cognito: Cognito) -> None:
     with loaded(AWS_ENDPOINT_URL=f"{cognito.url}/") as module, fresh(module, cognito) as process:
         assert process(LOGIN)["is_new"] == "true"
+        assert process.pool.paths == {"/"}
 
 
 def test_keys_without_a_session_token_are_good_too() -> None:

@@ -175,6 +175,8 @@ def test_a_write_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.Monkey
         sync(file)
 
     def note_replace(self: Path, target: Path) -> Path:
+        # In one folder, so in one file system: between two a rename is an error.
+        assert self.parent == target.parent
         events.append("renamed")
         return replace_file(self, target)
 

@@ -24,7 +24,7 @@ REGIONS = {
     "cn-north-1": ("aws-cn", "amazonaws.com.cn"),
     "us-gov-west-1": ("aws-us-gov", "amazonaws.com"),
 }
-ROLE = "shop-LambdaAuthRole"
+ROLE, AUTO_CONFIRM_ROLE = "shop-LambdaAuthRole", "shop-AutoConfirmRole"
 SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 
 
@@ -43,6 +43,8 @@ class Built:
     pool: dict[str, Any]
     client: dict[str, Any]
     role: dict[str, Any]
+    auto_confirm_role: dict[str, Any]
+    auto_confirm_policies: dict[str, Any]
     attached: list[Any]
     policies: dict[str, Any]
     functions: dict[str, Any]
@@ -52,6 +54,7 @@ class Built:
     methods: dict[str, Any]
     authorizer: dict[str, Any]
     stage: dict[str, Any]
+    deployment: dict[str, Any]
 
     def fact(self, key: str, name: str = "id") -> str:
         return self.state.fact(key, name)
@@ -72,7 +75,14 @@ def describe(account: Account, calls: list[Call]) -> Built:
     app_client = {**pool, "ClientId": state.fact("app_client", "id")}
     api = {"restApiId": state.fact("rest_api", "id")}
     partition, suffix = REGIONS[account.region]
-    names = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
+
+    def policies(role: str) -> dict[str, Any]:
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return {
+            name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in names
+        }
+
     return Built(
         account=account.aws.account,
         region=account.region,
@@ -86,10 +96,9 @@ def describe(account: Account, calls: list[Call]) -> Built:
         client=cognito.describe_user_pool_client(**app_client)["UserPoolClient"],
         role=iam.get_role(RoleName=ROLE)["Role"],
         attached=iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"],
-        policies={
-            name: iam.get_role_policy(RoleName=ROLE, PolicyName=name)["PolicyDocument"]
-            for name in names
-        },
+        policies=policies(ROLE),
+        auto_confirm_role=iam.get_role(RoleName=AUTO_CONFIRM_ROLE)["Role"],
+        auto_confirm_policies=policies(AUTO_CONFIRM_ROLE),
         functions={
             name: lambda_.get_function(FunctionName=name) for name in (SIGN_IN, AUTO_CONFIRM)
         },
@@ -110,6 +119,7 @@ def describe(account: Account, calls: list[Call]) -> Built:
         },
         authorizer=gateway.get_authorizer(**api, authorizerId=state.fact("authorizer", "id")),
         stage=gateway.get_stage(**api, stageName="dev"),
+        deployment=gateway.get_deployment(**api, deploymentId=state.fact("deployment", "id")),
     )
 
 
@@ -162,6 +172,104 @@ def test_app_client(built: Built) -> None:
     ]
     assert client["PreventUserExistenceErrors"] == "ENABLED"
     assert client["EnableTokenRevocation"] is True
+
+
+DECLARED = {
+    f"method.response.header.{name}": False for name in ("Access-Control-Allow-Origin", "Vary")
+}
+CRASHED = {
+    "status": "fail",
+    "msg": "The sign-in failed on the server's side. Try again in a moment.",
+    "code": "internal_error",
+}
+
+
+def settings(built: Built) -> dict[str, dict[str, Any]]:
+    """What the console's steps set of each resource, but for what the other tests look at."""
+    owned = f"shop-{built.tags['cogauth:stack-id']}"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    log_group = built.arn("logs", f"log-group:/aws/lambda/{AUTO_CONFIRM}:*")
+    write_logs = {
+        "Sid": "WriteLogs",
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [log_group],
+    }
+    return {
+        "role": {"Description": "What the sign_in function of the cogauth stack shop may do"},
+        "auto_confirm_role": {
+            "RoleName": AUTO_CONFIRM_ROLE,
+            "Path": "/",
+            "Description": "What the auto_confirm function of the cogauth stack shop may do",
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Tags": [{"Key": key, "Value": value} for key, value in built.tags.items()],
+        },
+        "auto_confirm_policies": {
+            "cogauth": {"Version": "2012-10-17", "Statement": [write_logs]},
+        },
+        "api": {"description": "A Cognito login in front of an API, made by cogauth"},
+        "authorizer": {"name": owned},
+        "deployment": {"description": owned},
+    }
+
+
+def test_what_else_is_set(built: Built) -> None:
+    for name, wanted in settings(built).items():
+        live = getattr(built, name)
+        assert {key: live.get(key) for key in wanted} == wanted, name
+    assert [statement["Sid"] for statement in built.policies["cogauth"]["Statement"]] == [
+        "WriteLogs",
+        "SignIn",
+    ]
+    assert list(built.auto_confirm_policies) == ["cogauth"]
+
+
+def test_permissions_allow_one_service_one_action(built: Built) -> None:
+    """A statement without a condition would let any API, or any pool, call the function."""
+    for name, service, conditions in (
+        (AUTO_CONFIRM, "cognito-idp", {"ArnLike", "StringEquals"}),
+        (SIGN_IN, "apigateway", {"ArnLike"}),
+    ):
+        (statement,) = built.statements[name]
+        assert statement["Sid"] == f"cogauth-{service}"
+        assert statement["Effect"] == "Allow"
+        assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
+        assert statement["Action"] == "lambda:InvokeFunction"
+        assert statement["Resource"] == built.arn("lambda", f"function:{name}")
+        assert set(statement["Condition"]) == conditions
+
+
+def test_what_is_set_of_methods_and_integrations(built: Built) -> None:
+    for method in built.methods.values():
+        assert method["apiKeyRequired"] is False
+        for status, response in method["methodResponses"].items():
+            assert response["statusCode"] == status
+            assert response["responseParameters"] == DECLARED
+    sign_in, hello = (built.methods[name]["methodIntegration"] for name in ("sign_in", "hello"))
+    # Passed on as it is, whatever its content type says.
+    assert sign_in["passthroughBehavior"] == "WHEN_NO_MATCH"
+    assert not sign_in.get("requestTemplates")
+    # Nothing stands behind it that anything could be passed on to.
+    assert hello["passthroughBehavior"] == "NEVER"
+    assert list(hello["requestTemplates"]) == ["application/json"]
+    for integration, templates in (
+        (sign_in, {"200": None, "500": CRASHED}),
+        (hello, {"200": None}),
+    ):
+        responses = integration["integrationResponses"]
+        assert set(responses) == set(templates)
+        for status, body in templates.items():
+            assert responses[status]["statusCode"] == status
+            # No origin was asked for, so no header names one.
+            assert not responses[status].get("responseParameters")
+            assert list(responses[status]["responseTemplates"]) == ["application/json"]
+            text = responses[status]["responseTemplates"]["application/json"]
+            assert body is None or json.loads(text) == body
+    assert sign_in["integrationResponses"]["500"]["selectionPattern"] == r"[\s\S]+"
 
 
 def test_no_secret_is_kept_anywhere_but_in_cognito(built: Built) -> None:
