@@ -537,8 +537,8 @@ def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> 
     changed = cli.run("up", "--throttle-rate", "5", "--json").must().document
     assert actions(changed) == {**dict.fromkeys(STEPS, "unchanged"), "deployment": "updated"}
     after = of_stack(described(at(endpoint)), "throttled")
-    (stage,) = after["api throttled"].pop("stages")
-    (was,) = before["api throttled"].pop("stages")
+    (stage,) = after["api throttled"][0].pop("stages")
+    (was,) = before["api throttled"][0].pop("stages")
     assert after == before
     assert was["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
     assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 5

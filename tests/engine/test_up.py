@@ -66,7 +66,7 @@ def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> 
 
 
 def test_a_second_up_changes_nothing_and_says_so(account: Account) -> None:
-    account.stands()
+    account.up()
     before, text = standing(account), account.path().read_text()
     with account.calls.watched() as calls:
         assert account.up() == UNCHANGED

@@ -113,7 +113,7 @@ def answer(parsed: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
 
 
 def looked_at(account: Account, summary: Any, export: Any) -> tuple[Context, Any]:
-    account.stands()
+    account.up()
     ctx = account.context()
     api = ctx.fact("rest_api")
     stage = {"stageName": "dev", "deploymentId": ctx.fact("deployment")}

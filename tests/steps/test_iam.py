@@ -60,7 +60,7 @@ def logs_of(account: Account, role: str) -> list[str]:
 
 def make_it_one_of_before(account: Account) -> None:
     """Let a stack be as it was made when both functions had one role."""
-    account.stands()
+    account.up()
     iam, state = account.client("iam"), account.state()
     both = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
     for statement in both["Statement"]:

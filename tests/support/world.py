@@ -112,12 +112,14 @@ def _log_group(client: Clients, entry: dict[str, Any]) -> dict[str, Any]:
 def _rest_api(client: Clients, entry: dict[str, Any]) -> dict[str, Any]:
     api, place = client("apigateway"), {"restApiId": entry["id"]}
     paths = api.get_resources(**place, embed=["methods"])["items"]
-    responses = api.get_gateway_responses(**place)["items"]
+    responses = [
+        one for one in api.get_gateway_responses(**place)["items"] if not one.get("defaultResponse")
+    ]
     return {
         **entry,
         "paths": sorted(paths, key=lambda path: str(path["path"])),
         "authorizers": api.get_authorizers(**place)["items"],
-        "gateway responses": [one for one in responses if not one.get("defaultResponse")],
+        "gateway responses": sorted(responses, key=lambda one: str(one["responseType"])),
         "deployments": api.get_deployments(**place)["items"],
         "stages": api.get_stages(**place)["item"],
     }
