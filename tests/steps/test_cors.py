@@ -525,8 +525,9 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
     account.up(cors_origins=OTHER)
     account.up(cors_origins=NONE)
     after = configuration(account)
-    for found in (*before[2].values(), *after[2].values()):
-        found["responseParameters"] = found.get("responseParameters") or {}
+    for world in (before, after):
+        for found in world["api STACK"][0]["gateway responses"]:
+            found["responseParameters"] = found.get("responseParameters") or {}
     assert after == before
 
 
