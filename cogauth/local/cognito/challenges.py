@@ -10,24 +10,24 @@ https://github.com/aws-amplify/amplify-js/issues/5834 (it isn't good for this),
 https://github.com/aws-amplify/docs/issues/8309 (it was used).
 """
 
-import functools
 import json
 import threading
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from cogauth.local.cognito.ministacks import (
     Answer,
-    Function,
     Pool,
     User,
     not_authorized,
     of_cognito,
+    pool_for_client,
     refusal,
+    resolve_user,
     store,
 )
+from cogauth.local.hooks import Function
 
 # Ministack looks after the sessions of the other challenges itself. Two of these it never gives;
 # their answers got tokens all the same.
@@ -38,95 +38,80 @@ _TEMPORARY = "FORCE_CHANGE_PASSWORD"
 _answering = threading.Lock()
 
 
-def _sessions() -> Any:
-    return store("_challenge_sessions", "AccountScopedDict")
+_sessions = store("_challenge_sessions", "AccountScopedDict")
+_create = of_cognito("_create_challenge_session", "pool_id client_id username")
+_hidden_user_error = of_cognito("_hidden_user_error", "pool client_id err")
+_validate_password = of_cognito("_validate_password", "pool password")
 
 
-def with_session(own: Function) -> Function:
+def password_auth_result(
+    own: Function,
+    pool: Pool,
+    pid: str,
+    cid: str,
+    user: User,
+    _username: str,
+    *rest: Any,
+    **more: Any,
+) -> Any:
     """Note the session of each challenge that a right password is answered with."""
-    sessions = _sessions()
-    create = of_cognito("_create_challenge_session", "pool_id client_id username")
-
-    @functools.wraps(own)
-    def password_auth_result(
-        pool: Pool, pid: str, cid: str, user: User, username: str, *rest: Any, **more: Any
-    ) -> Answer:
-        # "Amazon Cognito returns the username attribute in USER_ID_FOR_SRP instead of any …
-        # alias", and the answer must name the user so:
-        # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
-        del username
-        answer: Answer = own(pool, pid, cid, user, user["Username"], *rest, **more)
-        challenge = json.loads(answer[2])
-        if "ChallengeName" in challenge:
-            token, session = create(pid, cid, user["Username"])
-            # It lasts as long as the app client's AuthSessionValidity says.
-            session["challenge"] = challenge["ChallengeName"]
-            sessions[challenge["Session"]] = sessions.pop(token)
-        return answer
-
-    return password_auth_result
+    # AWS: "Amazon Cognito returns the username attribute in USER_ID_FOR_SRP instead of any …
+    # alias", and the answer must name the user so:
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
+    answer = own(pool, pid, cid, user, user["Username"], *rest, **more)
+    challenge = json.loads(answer[2])
+    if "ChallengeName" in challenge:
+        token, session = _create(pid, cid, user["Username"])
+        # It lasts as long as the app client's AuthSessionValidity says.
+        session["challenge"] = challenge["ChallengeName"]
+        _sessions()[challenge["Session"]] = _sessions().pop(token)
+    return answer
 
 
-def by_its_session(own: Function) -> Function:
+def respond(own: Function, data: dict[str, Any]) -> Any:
     """Take the answer to a challenge only with the session that came with it, and once."""
-    sessions = _sessions()
-    refuse = _session_check()
-
-    @functools.wraps(own)
-    def respond(data: dict[str, Any]) -> Answer:
-        session = sessions.get(data.get("Session")) or {}
-        is_ours = "challenge" in session
-        with _answering:
-            refused = refuse(data, session)
-            if refused is not None:
-                return refused
-            if is_ours:
-                session["used"] = True
-        passed = False
-        try:
-            answer: Answer = own(data)
-            passed = answer[0] == HTTPStatus.OK
-        finally:
-            if is_ours and not passed:
-                session["used"] = False
-        return answer
-
-    return respond
-
-
-def _session_check() -> Callable[[dict[str, Any], dict[str, Any]], Answer | None]:
-    """Return what refuses the answer to a challenge, by its request and session."""
-    pool_for_client = of_cognito("_pool_for_client", "cid")
-    resolve_user = of_cognito("_resolve_user", "pool username")
-    hidden_user_error = of_cognito("_hidden_user_error", "pool client_id err")
-    validate_password = of_cognito("_validate_password", "pool password")
-
-    def refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
-        challenge, client = data.get("ChallengeName"), data.get("ClientId")
-        # Not the pool that the request names, if any: who sends none is free to send one.
-        pool, pool_id = pool_for_client(client)
-        if pool is None:
-            return None  # Ministack says that there is no such app client.
-        if challenge not in _CHALLENGES:
-            # Ministack would take one of ours for one of its own.
-            return not_authorized(f"{_INVALID}.") if "challenge" in session else None
-        refused = _incomplete(data)
+    session = _sessions().get(data.get("Session")) or {}
+    is_ours = "challenge" in session
+    with _answering:
+        refused = _refuse(data, session)
         if refused is not None:
             return refused
-        responses = data["ChallengeResponses"]
-        user, unknown = resolve_user(pool, responses["USERNAME"])
-        if user is None:
-            refused = hidden_user_error(pool, client, unknown)
-        elif why := _why_invalid(session, (pool_id, client, user["Username"], challenge)):
-            refused = not_authorized(why)
-        elif challenge == "NEW_PASSWORD_REQUIRED" and user["UserStatus"] != _TEMPORARY:
-            # Another session, or an administrator, has set a lasting password meanwhile.
-            refused = not_authorized(f"{_INVALID}.")
-        elif challenge == "NEW_PASSWORD_REQUIRED":
-            refused = validate_password(pool, responses["NEW_PASSWORD"])
-        return refused
+        if is_ours:
+            session["used"] = True
+    passed = False
+    try:
+        answer = own(data)
+        passed = answer[0] == HTTPStatus.OK
+    finally:
+        if is_ours and not passed:
+            session["used"] = False
+    return answer
 
-    return refuse
+
+def _refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
+    challenge, client = data.get("ChallengeName"), data.get("ClientId")
+    # Not the pool that the request names, if any: who sends none is free to send one.
+    pool, pool_id = pool_for_client(client)
+    if pool is None:
+        return None  # Ministack says that there is no such app client.
+    if challenge not in _CHALLENGES:
+        # Ministack would take one of ours for one of its own.
+        return not_authorized(f"{_INVALID}.") if "challenge" in session else None
+    refused: Answer | None = _incomplete(data)
+    if refused is not None:
+        return refused
+    responses = data["ChallengeResponses"]
+    user, unknown = resolve_user(pool, responses["USERNAME"])
+    if user is None:
+        refused = _hidden_user_error(pool, client, unknown)
+    elif why := _why_invalid(session, (pool_id, client, user["Username"], challenge)):
+        refused = not_authorized(why)
+    elif challenge == "NEW_PASSWORD_REQUIRED" and user["UserStatus"] != _TEMPORARY:
+        # Another session, or an administrator, has set a lasting password meanwhile.
+        refused = not_authorized(f"{_INVALID}.")
+    elif challenge == "NEW_PASSWORD_REQUIRED":
+        refused = _validate_password(pool, responses["NEW_PASSWORD"])
+    return refused
 
 
 def _incomplete(data: dict[str, Any]) -> Answer | None:

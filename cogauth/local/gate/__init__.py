@@ -1,7 +1,7 @@
 """Who may come in to the local AWS: its owner, by a signature; everyone, where AWS asks for none.
 
 Functions there run as the user, so whoever may make one runs code as the user. Few requests need no
-signature (``Checker.is_open`` lists them). The gate checks all others: ministack itself takes any
+signature (``rules.is_open`` lists them). The gate checks all others: ministack itself takes any
 signature made with its account's own key, and some of its paths ask for none.
 
 - ``requests.py`` reads a request, ``rules.py`` says who may send it.
@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cogauth.local import hooks
+from cogauth.local.gate import rules
 from cogauth.local.gate.requests import RefusedError, Request, check_host, check_object
-from cogauth.local.gate.rules import Checker
 from cogauth.printable import one_line
 
 Message = dict[str, Any]
@@ -32,17 +32,15 @@ LOGGED = 200
 logger = logging.getLogger("cogauth.gate")
 
 
+_refusal = hooks.called("app._credential_failure", "service iam_action request_id denied headers")
+_error = hooks.called("core.iam_evaluator.AuthError", "code message details")
+
+
 class Gate:
     """The ASGI application in front of ministack's."""
 
     def __init__(self, app: App) -> None:
-        """Stand in front of it. Raises HookError."""
         self._app = app
-        self._refusal = hooks.function(
-            "app._credential_failure", "service iam_action request_id denied headers"
-        )
-        self._error = hooks.function("core.iam_evaluator.AuthError", "code message details")
-        self._check = Checker()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection of ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html."""
@@ -72,7 +70,7 @@ class Gate:
         if request.calls_api:
             return _again(await _body(receive, MAX_CALL), receive), send
         send = _without_cors(send)
-        if self._check.is_open(request):
+        if rules.is_open(request):
             # A small body can be inflated to any size.
             if "content-encoding" in request.headers:
                 raise RefusedError(None, "a compressed body needs a signature")
@@ -82,9 +80,9 @@ class Gate:
             return _again(body, receive), send
         if "origin" in request.headers:
             raise RefusedError(None, "a web page may only call deployed APIs")
-        signer = self._check.signer(request)
+        signer = rules.find_signer(request)
         body = await _body(receive)
-        self._check.signature(request, signer, body)
+        rules.check_signature(request, signer, body)
         return _again(body, receive), send
 
     async def _refuse(self, request: Request | None, refused: RefusedError, send: Send) -> None:
@@ -98,11 +96,9 @@ class Gate:
             f"Refused: {refused}\n".encode(),
         )
         if request and refused.code:
-            service = self._check.service(request, dict(request.query))
-            error = self._error(refused.code, str(refused))
-            status, headers, body = self._refusal(
-                service, "", str(uuid.uuid4()), error, request.headers
-            )
+            service = rules.service_of(request, dict(request.query))
+            error = _error(refused.code, str(refused))
+            status, headers, body = _refusal(service, "", str(uuid.uuid4()), error, request.headers)
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         sent += [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": sent})
