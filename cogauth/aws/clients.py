@@ -96,13 +96,10 @@ class Aws:
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
             local: the keys of the embedded local AWS, if it is that; nothing of the user's own AWS
                 configuration, nor a proxy, is read for it.
-            allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
+            allow_http: see the class.
 
         Raises:
-            ProfileNotFound: there is no such profile.
-            UsageError: no region is set, or no partition of AWS has it; the endpoint is no URL; or
-                the CA bundle can't be used.
-            CogauthError: the AWS configuration can't be used.
+            ProfileNotFound, CogauthError: the configuration, or what is given here, can't be used.
         """
         self.local_keys = local
         self.allow_http = allow_http
@@ -142,8 +139,7 @@ class Aws:
     def _understood(self) -> Iterator[None]:
         """Let what the user's AWS configuration makes botocore raise be an error in words.
 
-        Of a number that is none, a program's JSON, a file that is missing, it lets ValueError,
-        KeyError and OSError through.
+        botocore lets ValueError, KeyError and OSError through: of a number that is none, say.
         """
         try:
             yield
@@ -200,14 +196,10 @@ class Aws:
         return Waiter(stop=self.stop)
 
     def make_clients(self, *names: str) -> None:
-        """Make clients now, before threads share them: clients are safe there, sessions are not.
+        """Make clients, by their attributes' names, before threads share them.
 
-        Whatever else is read from the session is read now, too.
-
-        Source: https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
-
-        Args:
-            names: of the attributes of this class that they are.
+        Clients are safe there, sessions are not, so whatever else is read from it is read now:
+        https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
         """
         for name in (*names, "dns_suffix"):
             getattr(self, name)
@@ -215,13 +207,9 @@ class Aws:
     def identify(self, *clients: str) -> None:
         """Ask who is calling, and make clients until the answer comes: each costs a moment.
 
-        Args:
-            clients: of the attributes of this class that they are.
-
         Raises:
             BotoCoreError, ClientError: no credentials, or none that AWS takes.
-            UsageError: the credentials have a character that can't be sent.
-            CogauthError: they can't be got, or what answers isn't AWS.
+            CogauthError: they can't be got or sent, or what answers isn't AWS.
         """
         ask = self.sts.get_caller_identity
         credentials = self._botocore.get_credentials()
@@ -240,12 +228,7 @@ class Aws:
             pool.shutdown(wait=False)
 
     def _check_credentials(self, credentials: Credentials) -> None:
-        """See that the credentials can be sent: what can't is quoted by those who should send it.
-
-        Raises:
-            UsageError: one can't; it says which.
-            CogauthError: they can't be got.
-        """
+        """See that the credentials can be sent: else whoever should send them quotes them."""
         with self._understood():
             frozen = credentials.get_frozen_credentials()
         understand_refresh(credentials)

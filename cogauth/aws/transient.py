@@ -1,4 +1,4 @@
-"""AWS's moods: the refusals that pass by themselves, each by its name. Nothing else is retried."""
+"""The refusals that pass by themselves, each by its name. Nothing else is retried."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ class Mood:
 
     Attributes:
         code: AWS's error code.
-        words: in AWS's message, of which any one tells this refusal from others with its code.
         reason: what is waited for, for the user.
+        words: in AWS's message, of which any one tells this refusal from others with its code.
         share: of the time waited so far, for the next pause.
     """
 
     code: str
-    words: tuple[str, ...]
     reason: str
+    words: tuple[str, ...] = ("",)
     share: float = Wait.share
 
 
 MOODS = (
     Mood(
         "InvalidParameterValueException",
+        "the role to become assumable by Lambda",
         (
             "cannot be assumed",
             "execution role does not have permissions",
@@ -56,33 +57,27 @@ MOODS = (
             # https://github.com/hashicorp/terraform-provider-aws/issues/4633
             "kms key is invalid for creategrant",
         ),
-        "the role to become assumable by Lambda",
         # All else is done by the time that this ends, so nothing is to be lost of it.
         share=1 / 40,
     ),
     # The same code says that a name or a statement id is taken, which waiting doesn't cure.
     Mood(
         "ResourceConflictException",
-        ("cannot be performed at this time", "update is in progress", "concurrent update"),
         "another update of the function to end",
+        ("cannot be performed at this time", "update is in progress", "concurrent update"),
     ),
-    Mood(
-        "ConflictException",
-        ("concurrent modification",),
-        "another change of the API to end",
-    ),
-    Mood("ConcurrentModificationException", ("",), "another change of the same resource to end"),
-    Mood("ConcurrentModification", ("",), "another change of the role to end"),
-    Mood("OperationAbortedException", ("",), "another change of the log group to end"),
+    Mood("ConflictException", "another change of the API to end", ("concurrent modification",)),
+    Mood("ConcurrentModificationException", "another change of the same resource to end"),
+    Mood("ConcurrentModification", "another change of the role to end"),
+    Mood("OperationAbortedException", "another change of the log group to end"),
     # IAM's own copies lag: a policy that was just deleted may still be counted.
-    Mood("DeleteConflict", ("",), "IAM to see that the role's policies are gone"),
+    Mood("DeleteConflict", "IAM to see that the role's policies are gone"),
     Mood(
         "TooManyRequestsException",
-        ("",),
         "AWS, which limits such calls (API Gateway: one API deleted in 30 s)",
     ),
-    Mood("Throttling", ("",), "AWS, which limits such calls"),
-    Mood("ThrottlingException", ("",), "AWS, which limits such calls"),
+    Mood("Throttling", "AWS, which limits such calls"),
+    Mood("ThrottlingException", "AWS, which limits such calls"),
 )
 
 

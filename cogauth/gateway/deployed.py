@@ -19,8 +19,8 @@ from cogauth.gateway.rest_apis import (
     Guard,
     Method,
     Routes,
-    function_of,
     issuers_of,
+    method_of,
 )
 from cogauth.gateway.routing import VERBS
 
@@ -68,19 +68,14 @@ class Deployed:
 
 
 def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> Deployed:
-    """Return what a stage serves: its deployment's summary, and its export for the rest.
+    """Return what a stage, as GetStages describes it, serves.
 
-    The summary says of each method its authorization type and whether it takes an API key; the
-    export, which is of the deployment too, says which authorizer and scopes. Sources:
+    The deployment's summary says of each method its authorization type and whether it takes an API
+    key; the export, which is of the deployment too, says which authorizer and scopes. Sources:
     https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html and
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-api.html
-    Another emulator than the embedded local AWS shows less: there what the API says now is taken.
-
-    Args:
-        ctx: the stack.
-        api: the REST API's id.
-        stage: as GetStages describes it.
-        live: the API's methods as they are now.
+    Another emulator than the embedded local AWS shows less: there what the API says now is taken,
+    ``live``.
     """
     identifier = str(stage.get("deploymentId", ""))
     summary, made = _summary(ctx, api, identifier)
@@ -133,23 +128,17 @@ def _exported(
     by_name = schemes(document)
     routes: Routes = {}
     for verb, path, operation in operations_of(document):
+        guard = exported_guard(operation.get("security", []), by_name)
         integration = operation.get("x-amazon-apigateway-integration") or {}
-        routes.setdefault(path, {})[verb] = Method(
-            verb,
-            path,
-            exported_guard(operation.get("security", []), by_name),
-            integration.get("type", "").upper(),
-            function_of(integration.get("uri")),
-            integration.get("credentials"),
-        )
+        integration = {**integration, "type": integration.get("type", "").upper()}
+        routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
     return routes, None
 
 
 def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
-    """Return who may call each method that a stage has deployed, by the method's name.
+    """Return who may call each method of a stage's export, by the method's name.
 
-    Args:
-        document: of the stage's ``export.export``; emulators' leave most authorizations out.
+    Emulators' exports leave most authorizations out.
     """
     by_name = schemes(document)
     return {
@@ -208,10 +197,7 @@ def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
 
 
 def exported_header(scheme: Mapping[str, Any]) -> str | None:
-    """Return in which header an exported authorizer looks for the token; None if it isn't shown.
-
-    A scheme of OpenAPI's that isn't of the type apiKey has no name of a header.
-    """
+    """Return in which header an exported authorizer looks for the token; None if it isn't shown."""
     shown = scheme.get("x-amazon-apigateway-authorizer") or {}
     source = str(shown.get("identitySource") or "").removeprefix(HEADER)
     return scheme.get("name") or source or None

@@ -15,11 +15,7 @@ from cogauth.gateway.deployed import (
     operations_of,
     schemes,
 )
-from cogauth.gateway.rest_apis import (
-    guard_of,
-    header_of,
-    issuers_of,
-)
+from cogauth.gateway.rest_apis import guard_of, header_of, issuers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,13 +46,10 @@ def pending(
     *,
     authorization: bool,
 ) -> list[Pending]:
-    """Compare a stage's export with the API's live methods and authorizers.
+    """Compare a stage's export with the API's live methods and the authorizers that they use.
 
-    Compared are which methods there are; each one's authorization, scopes and API key; its
-    integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
-    and its answers' statuses, parameters and templates; and of the authorizers that methods use
-    the pools, the function or the issuers, the header and AUTHORIZERS_SETTINGS. Gateway responses,
-    the resource policy, models, request validators and documentation are not.
+    Gateway responses, the resource policy, models, request validators and documentation are not
+    compared.
 
     Args:
         document: of the stage's ``export.export``.

@@ -39,20 +39,11 @@ LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 
 
-# Which there are
-
-
 def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:
-    """Return all that a list of API Gateway's has, page after page.
+    """Return all that a list of API Gateway's has, by the client's method, as ``get_rest_apis``.
 
-    Args:
-        ctx: the stack.
-        operation: the client's method, as ``get_rest_apis``.
-        where: what the method is given.
-
-    Raises:
-        ClientError: AWS refuses it: ``NotFoundException`` if there is no such API, here and in all
-            below that read one.
+    Raises ClientError if AWS refuses it: ``NotFoundException`` if there is no such API, here and in
+    all below that read one.
     """
     client: Any = ctx.aws.apigateway
     pages = client.get_paginator(operation).paginate(
@@ -90,10 +81,7 @@ def check_own(ctx: Context) -> None:
     """See that the API which the state file names is the stack's own, by AWS's word.
 
     A password or a token is about to be sent there, and a file may name an API of anybody's.
-
-    Raises:
-        CogauthError: it isn't in the account, or doesn't carry the stack's tag.
-        ClientError: AWS doesn't say.
+    Raises CogauthError if it isn't in the account or doesn't carry the stack's tags.
     """
     api = ctx.fact("rest_api")
     live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api), GONE)
@@ -115,8 +103,7 @@ def check_own(ctx: Context) -> None:
 def find_api(ctx: Context, wanted: str) -> Live:
     """Return the REST API of an id or a name, as GetRestApis describes it.
 
-    Raises:
-        UsageError: there is none, or several have the name.
+    Raises UsageError if there is none, or several have the name.
     """
     apis = all_apis(ctx)
     found = [api for api in apis if api["id"] == wanted]
@@ -160,7 +147,7 @@ def choose_stage(
     Args:
         api: as ``find_api`` gives it.
         standing: its stages.
-        wanted: the stage's name; None for the one attached to, or else the only one.
+        wanted: the stage's name, or None.
         attached: the names of those that the stack was attached to, by its state file.
 
     Raises:
@@ -186,9 +173,6 @@ def choose_stage(
             f"--stage {wanted!r}: the API {name} has no such stage. There are: {there}."
         )
     return by_name[wanted or next(iter(by_name))]
-
-
-# Who may call what
 
 
 def verb_and_path(name: str) -> tuple[str, str]:
@@ -231,12 +215,7 @@ def authorization_of(live: Live) -> Authorization:
 
 @dataclass(frozen=True)
 class Issuer:
-    """Whose tokens an authorizer of type ``JWT`` takes.
-
-    Attributes:
-        url: as a token's ``iss`` must say it.
-        audiences: of which a token's ``aud`` must hold one.
-    """
+    """Whose tokens an authorizer of type ``JWT`` takes: their ``iss``, and one of their ``aud``."""
 
     url: str
     audiences: tuple[str, ...] = ()
@@ -325,34 +304,33 @@ def routes(ctx: Context, api: str) -> Routes:
 
 
 def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
-    """Return an API's methods by their path, with the guard of each.
-
-    Args:
-        standing: all of them.
-        present: all of its authorizers.
-    """
+    """Return methods by their path, with the guard of each, of all of the API's authorizers."""
     by_id = {one["id"]: one for one in present}
     found: Routes = {}
     for live in standing:
-        integration = live.live.get("methodIntegration") or {}
-        found.setdefault(live.path, {})[live.http_method] = Method(
+        found.setdefault(live.path, {})[live.http_method] = method_of(
             live.http_method,
             live.path,
             guard_of(live, by_id),
-            integration.get("type", ""),
-            function_of(integration.get("uri")),
-            integration.get("credentials"),
+            live.live.get("methodIntegration") or {},
         )
     return found
 
 
-def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
-    """Return who may call a method, with what its authorizer asks for.
+def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Method:
+    """Return a method with what its integration says."""
+    return Method(
+        verb,
+        path,
+        guard,
+        integration.get("type", ""),
+        _function_of(integration.get("uri")),
+        integration.get("credentials"),
+    )
 
-    Args:
-        live: the method.
-        by_id: the API's authorizers.
-    """
+
+def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
+    """Return who may call a method; ``by_id`` are the API's authorizers."""
     has = live.authorization
     authorizer = by_id.get(has["authorizerId"] or "", {})
     return Guard(
@@ -389,7 +367,7 @@ def issuers_of(authorizer: Live) -> tuple[Issuer, ...] | None:
     return tuple(sorted(found, key=str))
 
 
-def function_of(uri: str | None) -> str | None:
+def _function_of(uri: str | None) -> str | None:
     """Return the ARN of the Lambda function that an integration's URI names, or None."""
     match = _LAMBDA_URI.search(uri or "")
     return match[1] if match else None

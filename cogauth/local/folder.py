@@ -21,7 +21,7 @@ MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last s
 class KnownData:
     """Which data this user has made on this machine: a file for each, named by its id, in the home.
 
-    The XDG base directory specification says where: https://specifications.freedesktop.org/basedir-spec/latest/
+    Where: https://specifications.freedesktop.org/basedir-spec/latest/
     """
 
     def __init__(self) -> None:
@@ -86,13 +86,7 @@ def is_own_folder(path: Path) -> bool:
 
 
 class DataFolder:
-    """The folder of one local AWS: cogauth's own, or it is left alone.
-
-    Attributes:
-        path: the folder; ``make`` makes it.
-        record_file, tmp: what is in it.
-        known: which data this user has made on this machine.
-    """
+    """The folder of one local AWS: cogauth's own, or it is left alone."""
 
     def __init__(self, path: Path) -> None:
         """Describe it; nothing is made."""

@@ -185,7 +185,7 @@ async def _answer(integration: dict[str, Any], client: Client) -> Any:
 
 
 def _check_permission(integration: dict[str, Any]) -> None:
-    """See that the function lets this method invoke it; a role needs no leave.
+    """See that the function lets this method invoke it; a role needs no leave. Raises Refused.
 
     The source has the path of the resource, and not the request's. Of a method ANY only a
     permission for any fits it.
@@ -193,9 +193,6 @@ def _check_permission(integration: dict[str, Any]) -> None:
     Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
     https://github.com/aws/serverless-application-model/issues/540
     https://github.com/AdaCore/e3-aws/pull/236
-
-    Raises:
-        Refused: it doesn't.
     """
     call, function = _call.get(), _function(integration["uri"])
     method = call.method_obj["httpMethod"].replace("ANY", "*")

@@ -64,9 +64,7 @@ def integration_request(integration: Mapping[str, Any], client: Client) -> str:
     """Return what a client's request becomes for the integration: rendered, or as it is.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
-
-    Raises:
-        Refused: the template, or the lack of one, asks for another body.
+    Raises Refused if the template, or the lack of one, asks for another body.
     """
     made = _by_media_type(integration["requestTemplates"])
     template = made.get(_media_type(client.headers.get("content-type", _JSON)))
@@ -94,10 +92,7 @@ def mock_status(request: str) -> str:
     """Return the status that a MOCK integration answers, of what ``integration_request`` returned.
 
     API Gateway doesn't insist on JSON: ``{statusCode:200}`` is what the Serverless Framework sends,
-    and a comma may follow.
-
-    Raises:
-        Refused: there is none.
+    and a comma may follow. Raises Refused if there is none.
     """
     try:
         asked = templates.parse_json(request)
@@ -114,21 +109,15 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
     """Return the integration response whose pattern matches the outcome, or the default one.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
-
-    Args:
-        integration: the method's.
-        outcome: a failed function's errorMessage, or a status; None: it succeeded.
-
-    Raises:
-        Refused: there is none.
+    ``outcome`` is a failed function's errorMessage or a status; None: success. Raises Refused.
     """
     responses: list[dict[str, Any]] = list((integration["integrationResponses"] or {}).values())
-    patterns = [response.get("selectionPattern") for response in responses]
-    for response, pattern in zip(responses, patterns, strict=True):
+    for response in responses:
+        pattern = response.get("selectionPattern")
         if pattern and outcome is not None and _matches(pattern, outcome):
             return response
-    for response, pattern in zip(responses, patterns, strict=True):
-        if not pattern:
+    for response in responses:
+        if not response.get("selectionPattern"):
             return response
     raise misconfigured("No match for output mapping and no default output mapping configured")
 
@@ -136,16 +125,10 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
 def respond(
     response: Mapping[str, Any], client: Client, body: str, headers: Mapping[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return the status, the headers and the body that a client gets.
+    """Return the status, the headers and the body that a client gets by an integration response.
 
-    Args:
-        response: the integration response that was chosen.
-        client: whose request it answers.
-        body: what the integration answered.
-        headers: those that it answered with.
-
-    Raises:
-        Refused: the response asks for what isn't there.
+    ``body`` and ``headers`` are the integration's. Raises Refused if the response asks for what
+    isn't there.
     """
     kind, template = _template_for(response, client)
     sent = {"content-type": ("Content-Type", kind)}
@@ -166,10 +149,7 @@ def respond(
 
 
 def can_be_sent(name: Any, value: Any) -> bool:
-    """Whether a header may be sent: its name is one, and its value is what one may have.
-
-    Source: https://www.rfc-editor.org/rfc/rfc9110#name-fields
-    """
+    """Whether a header's name and value may be sent: https://www.rfc-editor.org/rfc/rfc9110#name-fields."""
     named = isinstance(name, str) and _NAME.fullmatch(name) is not None
     return named and _VALUE.fullmatch(str(value)) is not None
 

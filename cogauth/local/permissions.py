@@ -19,7 +19,7 @@ _evaluate = hooks.called(
 
 
 def may_invoke(function_arn: str, principal: str, source_arn: str, account: str) -> bool:
-    """Return whether a service may invoke a function for a resource of somebody's.
+    """Return whether a service may invoke a function for a resource; False if there is none.
 
     AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
 
@@ -29,9 +29,6 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
         principal: the service's, as ``apigateway.amazonaws.com``.
         source_arn: that of the resource which the service acts for.
         account: the number of the account which that resource belongs to.
-
-    Returns:
-        False also if there is no such function.
     """
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:

@@ -17,6 +17,27 @@ _WITH_CLAIMS = (
     "scope"
 )
 _CHALLENGE = "pool_id client_id username user_attrs session client_metadata"
+_TRIGGERS = (
+    ("PreSignUp", "_apply_presignup_trigger", _PRE_SIGN_UP),
+    ("PreTokenGeneration", "_apply_pretoken_trigger", _WITH_CLAIMS),
+    (
+        "CustomMessage",
+        "_apply_custom_message_trigger",
+        "pool trigger_source username user_attrs client_metadata username_parameter",
+    ),
+    (
+        "InboundFederation",
+        "_apply_inbound_federation_trigger",
+        "pool_id client_id username provider_name provider_type attributes",
+    ),
+    ("DefineAuthChallenge", "_invoke_define_auth_challenge_trigger", _CHALLENGE),
+    ("CreateAuthChallenge", "_invoke_create_auth_challenge_trigger", _CHALLENGE),
+    (
+        "VerifyAuthChallengeResponse",
+        "_invoke_verify_auth_challenge_trigger",
+        "pool_id client_id username user_attrs session challenge_answer client_metadata",
+    ),
+)
 _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_resolve_user", "pool username", names.resolve_alias),
     ("_create_user_pool", "data", names.keep_users),
@@ -32,37 +53,7 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_update_user_pool", "data", updates.update_pool),
     ("_update_user_pool_client", "data", updates.update_client),
     ("_apply_presignup_trigger", _PRE_SIGN_UP, triggers.pre_sign_up),
-    ("_apply_presignup_trigger", _PRE_SIGN_UP, triggers.if_permitted("PreSignUp")),
-    (
-        "_apply_pretoken_trigger",
-        _WITH_CLAIMS,
-        triggers.if_permitted("PreTokenGeneration"),
-    ),
-    (
-        "_apply_custom_message_trigger",
-        "pool trigger_source username user_attrs client_metadata username_parameter",
-        triggers.if_permitted("CustomMessage"),
-    ),
-    (
-        "_apply_inbound_federation_trigger",
-        "pool_id client_id username provider_name provider_type attributes",
-        triggers.if_permitted("InboundFederation"),
-    ),
-    (
-        "_invoke_define_auth_challenge_trigger",
-        _CHALLENGE,
-        triggers.if_permitted("DefineAuthChallenge"),
-    ),
-    (
-        "_invoke_create_auth_challenge_trigger",
-        _CHALLENGE,
-        triggers.if_permitted("CreateAuthChallenge"),
-    ),
-    (
-        "_invoke_verify_auth_challenge_trigger",
-        "pool_id client_id username user_attrs session challenge_answer client_metadata",
-        triggers.if_permitted("VerifyAuthChallengeResponse"),
-    ),
+    *((name, takes, triggers.if_permitted(trigger)) for trigger, name, takes in _TRIGGERS),
     ("_run_idp_handler", "handler action data", triggers.run_handler),
     ("_send_verification_email", "pool username attr_dict code attribute_name", codes.send_mail),
     ("_code_error", "issued code", codes.code_error),

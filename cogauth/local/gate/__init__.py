@@ -3,9 +3,6 @@
 Functions there run as the user, so whoever may make one runs code as the user. Few requests need no
 signature (``rules.is_open`` lists them). The gate checks all others: ministack itself takes any
 signature made with its account's own key, and some of its paths ask for none.
-
-- ``requests.py`` reads a request, ``rules.py`` says who may send it.
-- ``keys.py`` lets ministack know the account's own keys, and take no others for them.
 """
 
 import logging
@@ -122,15 +119,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _body(receive: Receive, limit: int | None = None) -> bytes:
-    """Return a request's body.
-
-    Args:
-        receive: what gives it.
-        limit: the most that it may have, in bytes.
-
-    Raises:
-        RefusedError: it has more, or the client has gone.
-    """
+    """Return a request's body. Raises RefusedError past ``limit`` bytes, or if it ends early."""
     parts: list[bytes] = []
     left = limit
     while True:

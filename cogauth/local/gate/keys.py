@@ -12,11 +12,7 @@ _register = hooks.called("services.sts.register_session", "access_key session")
 
 
 def install(keys: Keys) -> None:
-    """Let ministack know the account's own keys, and take no others for them. Raises HookError.
-
-    Args:
-        keys: of the account's root.
-    """
+    """Let ministack know the keys of the account's root, and take no others for them."""
 
     def make_known() -> None:
         # A session that never ends is one more key whose signatures are checked everywhere.

@@ -102,11 +102,7 @@ def find_signer(request: Request) -> Signer:
 
 
 def check_signature(request: Request, signer: Signer, body: bytes) -> None:
-    """Check a request's signature, and what others than the root may do by it.
-
-    Raises:
-        RefusedError: it is wrong, or they may not.
-    """
+    """Check a request's signature, and what others than the root may do. Raises RefusedError."""
     failure = _signature_failure(
         signer.parsed,
         signer.credential.secret_access_key,
@@ -126,11 +122,8 @@ def check_signature(request: Request, signer: Signer, body: bytes) -> None:
 def _check_action(request: Request, body: bytes) -> None:
     """See that ministack will ask IAM about this: it lets pass what it can't name.
 
-    It looks for an action in a form first, whatever else the request says, and in a query. So
-    a form is sent where forms are, and a query names none.
-
-    Raises:
-        RefusedError: it wouldn't.
+    It looks for an action in a form first, whatever else the request says, and in a query. So a
+    form is sent where forms are, and a query names none. Raises RefusedError.
     """
     denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
     if OWN_PAGES.match(request.path):
@@ -199,10 +192,7 @@ def _check_signed(request: Request, parsed: Any) -> None:
     """See that what was signed can be read in one way, and that all that matters was signed.
 
     AWS too wants Host and every x-amz- header to be signed; else they could be changed, or given to
-    a request that was caught. The path must be in normal form, except for S3.
-
-    Raises:
-        RefusedError: it isn't so.
+    a request that was caught. The path must be in normal form, except for S3. Raises RefusedError.
     """
     wrong = None
     signed = parsed.signed_headers.lower().split(";")
