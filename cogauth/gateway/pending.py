@@ -61,13 +61,11 @@ def pending(
     deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
     by_id = {one["id"]: one for one in present}
     found = []
-    names = set()
     for live in standing:
-        names.add(live.name)
-        if live.name not in deployed:
+        operation = deployed.pop(live.name, None)
+        if operation is None:
             found.append(Pending(live.name, "new"))
             continue
-        operation = deployed[live.name]
         fields = []
         guard = exported_guard(operation.get("security", []), by_name)
         if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
@@ -79,7 +77,7 @@ def pending(
         fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
         if fields:
             found.append(Pending(live.name, "changed", tuple(fields)))
-    found += [Pending(name, "deleted") for name in deployed if name not in names]
+    found += [Pending(name, "deleted") for name in deployed]
     if authorization:
         found += _pending_authorizers(by_name, by_id.values())
     return found

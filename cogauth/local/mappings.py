@@ -48,14 +48,9 @@ class Client:
     def render(self, template: str, body: str) -> Rendered:
         """Render a template for a payload. Raises BodyError and Refused."""
         params = {"path": self.path, "querystring": self.query, "header": self.headers}
+        more = {"context": self.context, "stage_variables": self.stage_variables}
         try:
-            return templates.render(
-                template,
-                body,
-                params=params,
-                context=self.context,
-                stage_variables=self.stage_variables,
-            )
+            return templates.render(template, body, params=params, **more)
         except TemplateError as error:
             raise misconfigured(str(error)) from None
 

@@ -54,7 +54,6 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_update_user_pool_client", "data", updates.update_client),
     ("_apply_presignup_trigger", _PRE_SIGN_UP, triggers.pre_sign_up),
     *((name, takes, triggers.if_permitted(trigger)) for trigger, name, takes in _TRIGGERS),
-    ("_run_idp_handler", "handler action data", triggers.run_handler),
     ("_send_verification_email", "pool username attr_dict code attribute_name", codes.send_mail),
     ("_code_error", "issued code", codes.code_error),
     ("_confirmation_code_error", "action data", codes.confirmation_code_error),

@@ -13,6 +13,14 @@ Pool = dict[str, Any]
 User = dict[str, Any]
 
 
+class RefusalError(Exception):
+    """Raised below ministack's handler of a call: the call is answered with AWS's error."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def of_cognito(name: str, parameters: str) -> Function:
     """Return a function that calls one of ministack's user pools, by its name."""
     return hooks.called(f"services.cognito.{name}", parameters)

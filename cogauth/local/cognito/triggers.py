@@ -16,7 +16,7 @@ import inspect
 from typing import Any
 
 from cogauth.local import hooks, permissions
-from cogauth.local.cognito.ministacks import Pool, all_pools, of_cognito, refusal
+from cogauth.local.cognito.ministacks import Pool, RefusalError, all_pools, of_cognito
 from cogauth.local.cognito.names import known_name
 from cogauth.local.hooks import Function
 
@@ -28,17 +28,9 @@ _select_config = hooks.called("services.lambda_svc._execution_record_for_config"
 _execute = hooks.called("services.lambda_svc._execute_function_with_config_scope", "func event")
 
 
-class _TriggerError(Exception):
-    """What a trigger makes of the call that it belongs to: ``code`` is the error's name."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def _not_invoked(trigger: str, error: str) -> _TriggerError:
+def _not_invoked(trigger: str, error: str) -> RefusalError:
     message = f"{trigger} invocation failed due to error {error}."
-    return _TriggerError("UnexpectedLambdaException", message)
+    return RefusalError("UnexpectedLambdaException", message)
 
 
 def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | None:
@@ -86,17 +78,9 @@ def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
         raise _not_invoked("PreSignUp", "TooManyRequestsException")
     if result.get("error"):
         message = f"PreSignUp failed with error {result['body']['errorMessage']}."
-        raise _TriggerError("UserLambdaValidationException", message)
+        raise RefusalError("UserLambdaValidationException", message)
     response = result["body"].get("response") if isinstance(result["body"], dict) else None
     if not isinstance(response, dict):
-        raise _TriggerError("InvalidLambdaResponseException", "Unrecognizable lambda output")
+        raise RefusalError("InvalidLambdaResponseException", "Unrecognizable lambda output")
     flags = ("autoConfirmUser", "autoVerifyEmail", "autoVerifyPhone")
     return {flag: bool(response.get(flag)) for flag in flags}
-
-
-def run_handler(own: Function, handler: Function, action: str, data: dict[str, Any]) -> Any:
-    """Answer a call whose trigger failed with that trigger's error."""
-    try:
-        return own(handler, action, data)
-    except _TriggerError as error:
-        return refusal(error.code, str(error))

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.cognito.ministacks import of_cognito, pool_for_client, refusal
+from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_client, refusal
 from cogauth.local.hooks import Function
 
+_INVALID, _DENIED = "InvalidParameterException", "NotAuthorizedException"
 # AWS's words for what isn't as the model says:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
 _TYPES: dict[str, Any] = {
@@ -45,13 +46,13 @@ _is_signed = of_cognito("_signature_valid", "token")
 def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any:
     """Check what was given, and let ministack act on it."""
     try:
-        why = _why_refused(action, data)
-        if why is None:
-            return own(handler, action, data)
+        _check(action, data)
+        return own(handler, action, data)
+    except RefusalError as error:
+        return refusal(error.code, str(error))
     except RecursionError:
         # A token's JSON may be nested more deeply than Python reads.
-        why = "InvalidParameterException", "1 validation error detected: it is nested too deeply"
-    return refusal(*why)
+        return refusal(_INVALID, "1 validation error detected: it is nested too deeply")
 
 
 def new_client_secret(_own: Function) -> str:
@@ -59,33 +60,25 @@ def new_client_secret(_own: Function) -> str:
     return secrets.token_hex(26)
 
 
-def _why_refused(action: str, data: Any) -> tuple[str, str] | None:
-    """Return AWS's error, its name and its words; None: there is nothing wrong."""
-    why = None
+def _check(action: str, data: Any) -> None:
+    """See that nothing is wrong with what was given. Raises RefusalError."""
     if action in _unsigned("cognito-idp"):
-        why = _by_model(action, data)
-        if why is None:
-            # No signature says which region it is for; what else it says does.
-            _pin(data)
-            why = _by_tokens(action, data)
-    if why is None and action == "SignUp" and data.get("Password") is None:
+        model = _model("cognito-idp")
+        shape = model["operations"][action]["input"]["shape"]
+        for flaw in _flaws(model["shapes"], shape, data, ""):
+            raise RefusalError(_INVALID, f"1 validation error detected: {flaw}")
+        # No signature says which region it is for; what else it says does.
+        _pin(data)
+        if action in _OF_TOKENS:
+            _check_token(data[_OF_TOKENS[action]], data)
+    if action == "SignUp" and data.get("Password") is None:
         # The model lets it out, for sign-ups without one, which ministack doesn't have.
-        why = "InvalidParameterException", "Missing required parameter Password"
-    if why is None and action in {"SignUp", "UpdateUserAttributes"}:
-        why = _by_schema(action, data)
-    return why
+        raise RefusalError(_INVALID, "Missing required parameter Password")
+    if action in {"SignUp", "UpdateUserAttributes"}:
+        _check_attributes(action, data)
 
 
-def _by_model(action: str, data: Any) -> tuple[str, str] | None:
-    model = _model("cognito-idp")
-    shape = model["operations"][action]["input"]["shape"]
-    found = next(_flaws(model["shapes"], shape, data, ""), None)
-    if found is None:
-        return None
-    return "InvalidParameterException", f"1 validation error detected: {found}"
-
-
-def _by_schema(action: str, data: dict[str, Any]) -> tuple[str, str] | None:
+def _check_attributes(action: str, data: dict[str, Any]) -> None:
     """An attribute must be in the pool's schema, and be the user's to write.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
@@ -96,7 +89,7 @@ def _by_schema(action: str, data: dict[str, Any]) -> tuple[str, str] | None:
         pool = _get_pool(_pool_of_token(data["AccessToken"]))
         client_id = _claims(data["AccessToken"]).get("client_id")
     if pool is None:
-        return None  # Ministack says that.
+        return  # Ministack says that.
     schema = {one["Name"]: one for one in pool["SchemaAttributes"]}
     writable = (pool["_clients"].get(client_id) or {}).get("WriteAttributes") or list(schema)
     for given in data.get("UserAttributes") or []:
@@ -104,42 +97,36 @@ def _by_schema(action: str, data: dict[str, Any]) -> tuple[str, str] | None:
         given.setdefault("Value", "")
         if name not in schema:
             message = f"{name}: Attribute does not exist in the schema.\n"
-            return (
-                "InvalidParameterException",
-                f"Attributes did not conform to the schema: {message}",
-            )
+            raise RefusalError(_INVALID, f"Attributes did not conform to the schema: {message}")
         # Whether an address is a user's is found out by a code.
         fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
         if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
             message = "A client attempted to write unauthorized attribute"
-            return "NotAuthorizedException", message
-    return None
+            raise RefusalError(_DENIED, message)
 
 
-def _by_tokens(action: str, data: dict[str, Any]) -> tuple[str, str] | None:
+def _check_token(token: str, data: dict[str, Any]) -> None:
     """A refresh token is taken from its own app client, which shows its secret.
 
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
     """
-    if action not in _OF_TOKENS:
-        return None
     try:
-        is_ours = _is_signed(data[_OF_TOKENS[action]])
+        is_ours = _is_signed(token)
     except (RecursionError, ValueError):
         is_ours = False
     if not is_ours:
-        return "NotAuthorizedException", "Invalid Refresh Token"
-    claims = _claims(data[_OF_TOKENS[action]])
+        raise RefusalError(_DENIED, "Invalid Refresh Token")
+    claims = _claims(token)
     if claims.get("token_use") != "refresh":
-        return "UnsupportedTokenTypeException", "Only a refresh token can be taken here."
+        message = "Only a refresh token can be taken here."
+        raise RefusalError("UnsupportedTokenTypeException", message)
     if claims.get("client_id") != data["ClientId"]:
-        return "NotAuthorizedException", "Refresh Token has different Client"
+        raise RefusalError(_DENIED, "Refresh Token has different Client")
     pool, _ = pool_for_client(data["ClientId"])
     client = (pool or {}).get("_clients", {}).get(data["ClientId"]) or {}
     secret, given = client.get("ClientSecret") or "", data.get("ClientSecret") or ""
     if not hmac.compare_digest(secret.encode(), given.encode()):
-        return "NotAuthorizedException", "Client secret does not match."
-    return None
+        raise RefusalError(_DENIED, "Client secret does not match.")
 
 
 def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterator[str]:

@@ -87,11 +87,8 @@ class Gate:
         what = f"{request.method} {request.path} {target}" if request else "a request"
         why = one_line(str(refused))[:LOGGED]
         logger.warning("Refused: %s: %s", one_line(what.strip())[:LOGGED], why)
-        status, headers, body = (
-            refused.status,
-            {"Content-Type": "text/plain"},
-            f"Refused: {refused}\n".encode(),
-        )
+        status, headers = refused.status, {"Content-Type": "text/plain"}
+        body = f"Refused: {refused}\n".encode()
         if request and refused.code:
             service = rules.service_of(request, dict(request.query))
             error = _error(refused.code, str(refused))
@@ -107,12 +104,9 @@ def _without_cors(send: Send) -> Send:
 
     async def without(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [
-                (name, value)
-                for name, value in message.get("headers", [])
-                if not name.lower().startswith(b"access-control-")
-            ]
-            message = {**message, "headers": headers}
+            sent = message.get("headers", [])
+            kept = [one for one in sent if not one[0].lower().startswith(b"access-control-")]
+            message = {**message, "headers": kept}
         await send(message)
 
     return without

@@ -81,23 +81,20 @@ def find_signer(request: Request) -> Signer:
     """Return who says to have signed a request. Raises RefusedError if nobody can have."""
     if not request.has_credentials:
         raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
-    algorithm, _, _ = request.headers.get("authorization", "").partition(" ")
     presigned = "authorization" not in request.headers
     if presigned:
         algorithm = request.parameter("X-Amz-Algorithm")
+        token = request.parameter("X-Amz-Security-Token")
+    else:
+        algorithm, _, _ = request.headers["authorization"].partition(" ")
+        token = request.headers.get("x-amz-security-token", "")
     if algorithm != ALGORITHM:
         raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
-    query = dict(request.query)
-    parsed = _parse_query(query) if presigned else _parse_header(request.headers)
+    parsed = _parse_query(dict(request.query)) if presigned else _parse_header(request.headers)
     if isinstance(parsed, tuple):
         raise RefusedError(*parsed)
     _check_signed(request, parsed)
     _check_time(request, parsed, presigned=presigned)
-    token = (
-        request.parameter("X-Amz-Security-Token")
-        if presigned
-        else request.headers.get("x-amz-security-token", "")
-    )
     return Signer(parsed, _resolve(parsed.access_key_id, token), presigned)
 
 
