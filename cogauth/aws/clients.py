@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from types_boto3_sts import STSClient
-    from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
     from cogauth.aws.environment import Keys
 
@@ -151,7 +150,6 @@ class Aws:
             raise CogauthError(" ".join(filter(None, said))) from error
 
     def _sources(self) -> str:
-        """Say what is to be looked at: where the profile gets its credentials from."""
         found = [key for key in SOURCES if key in self._botocore.get_scoped_config()]
         look = f"{', '.join(found)} of the {self._profile}" if found else f"the {self._profile}"
         return f"Look at {look}, and at the variables whose names begin with AWS_."
@@ -185,7 +183,6 @@ class Aws:
         return region
 
     def _configured_endpoint(self) -> str | None:
-        """Return the endpoint that AWS's own variable or the profile sets for all services."""
         if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         profile = self._botocore.get_scoped_config()
@@ -211,7 +208,7 @@ class Aws:
             BotoCoreError, ClientError: no credentials, or none that AWS takes.
             CogauthError: they can't be got or sent, or what answers isn't AWS.
         """
-        ask = self.sts.get_caller_identity
+        _ = self.sts  # Made before threads share the session.
         credentials = self._botocore.get_credentials()
         if credentials is not None:
             # Some are only got when they are first used, by the session and so not in a thread,
@@ -219,10 +216,10 @@ class Aws:
             self._check_credentials(credentials)
         pool = ThreadPoolExecutor(1)
         try:
-            asked = pool.submit(ask)
+            asked = pool.submit(lambda: self.identity)
             for name in clients:
                 getattr(self, name)
-            self.identity = _identity(asked.result())
+            asked.result()
         finally:
             # A Ctrl-C doesn't wait for an answer that may take long to fail.
             pool.shutdown(wait=False)
@@ -234,9 +231,8 @@ class Aws:
         understand_refresh(credentials)
         for part, variables in CREDENTIALS.items():
             value = getattr(frozen, part)
-            if value is None and part == "token":
-                continue
-            if isinstance(value, str) and SENDABLE.fullmatch(value):
+            is_sendable = isinstance(value, str) and SENDABLE.fullmatch(value)
+            if is_sendable or (value is None and part == "token"):
                 continue
             where = f"The {part.replace('_', ' ')} of the {self._profile} ({credentials.method})"
             if credentials.method == "env":
@@ -275,7 +271,11 @@ class Aws:
 
         The first call of a run: it fails when there are no credentials, or expired ones.
         """
-        return _identity(self.sts.get_caller_identity())
+        answer = self.sts.get_caller_identity()
+        try:
+            return answer["Account"], answer["Arn"].split(":")[1]
+        except (KeyError, IndexError) as error:
+            raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
 
     @property
     def account(self) -> str:
@@ -300,15 +300,7 @@ class Aws:
         return str(suffixes[self.partition])
 
 
-def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
-    try:
-        return answer["Account"], answer["Arn"].split(":")[1]
-    except (KeyError, IndexError) as error:
-        raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
-
-
 def _unconfigured(keys: Keys) -> botocore.session.Session:
-    """Return a session that reads nothing of the user's AWS configuration: no file, no variable."""
     known = botocore.session.Session.SESSION_VARIABLES
     variables = {name: (None, None, *rest) for name, (_key, _variable, *rest) in known.items()}
     nowhere = (None, None, os.devnull, None)
@@ -331,5 +323,4 @@ def _check_url(url: str | None) -> str | None:
 
 
 def _is_near(url: str | None) -> bool:
-    """Say whether a URL is plain HTTP to this machine itself."""
     return urlsplit(url or "").scheme == "http" and is_loopback(url or "")

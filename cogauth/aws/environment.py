@@ -27,10 +27,7 @@ CREDENTIALS = {
     # botocore takes the first that is set.
     "token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
 }
-_SECRET = (
-    *("AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-)
+_SECRET = (*CREDENTIALS["secret_key"], *CREDENTIALS["token"], "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _HIDDEN = "(not shown)"
@@ -91,7 +88,6 @@ def _without_password(text: str, url: str) -> str:
 
 
 def _urls() -> list[str]:
-    """Return the variables that hold the URL of a proxy or of an endpoint."""
     names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
     names += ["COGAUTH_ENDPOINT_URL"]
     return [*names, *(each for name in _PROXIES for each in (name, name.lower()))]
@@ -113,8 +109,7 @@ def unsendable() -> list[str]:
 def in_force(*, certificates: bool = False, proxies: bool = True) -> str:
     """Name the variables that decide where requests go; "" if none is set.
 
-    ``certificates``: those too that decide which certificates are trusted. ``proxies``: those of
-    proxies, which matter unless AWS itself has answered.
+    ``certificates``: those of CA bundles, too. ``proxies``: AWS itself may not have answered.
     """
     names = [name for name in _urls() if proxies or "ENDPOINT" in name]
     return _named([*names, *(_BUNDLES if certificates else ())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -19,13 +20,12 @@ from cogauth.gateway.rest_apis import (
     Guard,
     Method,
     Routes,
-    issuers_of,
     method_of,
 )
 from cogauth.gateway.routing import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from cogauth.context import Context
@@ -78,7 +78,9 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
     ``live``.
     """
     identifier = str(stage.get("deploymentId", ""))
-    summary, made = _summary(ctx, api, identifier)
+    get = partial(ctx.aws.apigateway.get_deployment, restApiId=api, deploymentId=identifier)
+    found: Any = or_none(lambda: get(embed=["apisummary"]), GONE) or {}
+    summary, made = found.get("apiSummary"), found.get("createdDate")
     if not summary:
         return Deployed(live, identifier, made, "the methods of its deployment")
     exported, why = _exported(ctx, api, stage["stageName"])
@@ -107,14 +109,6 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
     return replace(now if now.type == kind else Guard(kind), api_key=api_key), lacking
 
 
-def _summary(
-    ctx: Context, api: str, deployment: str
-) -> tuple[dict[str, dict[str, Any]], datetime | None]:
-    get = ctx.aws.apigateway.get_deployment
-    found = or_none(lambda: get(restApiId=api, deploymentId=deployment, embed=["apisummary"]), GONE)
-    return (found.get("apiSummary") or {}, found.get("createdDate")) if found else ({}, None)
-
-
 def _exported(
     ctx: Context, api: str, stage: str
 ) -> tuple[dict[str, dict[str, Method]], str | None]:
@@ -125,10 +119,9 @@ def _exported(
         document = code_of(error)
     if isinstance(document, str):
         return {}, f"its export ({document})"
-    by_name = schemes(document)
     routes: Routes = {}
     for verb, path, operation in operations_of(document):
-        guard = exported_guard(operation.get("security", []), by_name)
+        guard = exported_guard(operation, document)
         integration = operation.get("x-amazon-apigateway-integration") or {}
         integration = {**integration, "type": integration.get("type", "").upper()}
         routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
@@ -140,9 +133,8 @@ def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
 
     Emulators' exports leave most authorizations out.
     """
-    by_name = schemes(document)
     return {
-        f"{verb} {path}": exported_guard(operation.get("security", []), by_name)
+        f"{verb} {path}": exported_guard(operation, document)
         for verb, path, operation in operations_of(document)
     }
 
@@ -161,12 +153,12 @@ def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[
                 yield verb, path, operation
 
 
-def exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, Any]) -> Guard:
-    """Return who may call a method, by the security requirements of its export."""
+def exported_guard(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Guard:
+    """Return who may call a method of an export."""
     guard = Guard()
-    for requirement in security:
+    for requirement in operation.get("security", []):
         for name, scopes in requirement.items():
-            scheme = schemes.get(name, {})
+            scheme = schemes(document).get(name, {})
             kind = scheme.get("x-amazon-apigateway-authtype")
             authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
             if kind is None and scheme.get("name", "").lower() == "x-api-key":
@@ -174,21 +166,13 @@ def exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, 
             elif kind == "awsSigv4":
                 guard = replace(guard, type=IAM)
             else:
-                guard = replace(
-                    guard,
-                    type=_exported_type(kind, authorizer),
-                    scopes=tuple(scopes),
-                    authorizer=name,
-                    pools=tuple(authorizer.get("providerARNs") or ()),
-                    header=exported_header(scheme) or "Authorization",
-                    audience=authorizer.get("identityValidationExpression") or None,
-                    issuers=issuers_of(authorizer),
+                guard = Guard(_exported_type(kind, authorizer), guard.api_key, tuple(scopes)).by(
+                    {**authorizer, "name": name, "identitySource": exported_header(scheme)}
                 )
     return guard
 
 
 def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
-    """Return the authorization type of the methods that an exported authorizer guards."""
     # The first is the user's own word for it, and only sometimes AWS's: "jwt" is anyone's.
     if "cognito_user_pools" in {kind, authorizer.get("type")}:
         return COGNITO

@@ -67,7 +67,7 @@ def pending(
             found.append(Pending(live.name, "new"))
             continue
         fields = []
-        guard = exported_guard(operation.get("security", []), by_name)
+        guard = exported_guard(operation, document)
         if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
             fields.append(AUTHORIZATION)
         shown = operation.get("x-amazon-apigateway-integration") or {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cogauth.aws.answers import Live, or_none
 from cogauth.errors import CogauthError, UsageError
@@ -116,15 +116,13 @@ def find_api(ctx: Context, wanted: str) -> Live:
             f"--api {wanted!r}: {len(found)} REST APIs have that name. Give the id of one: {twins}."
         )
     near = difflib.get_close_matches(wanted, [api["name"] for api in apis], 5, 0.5)
-    lead, listed = "There are", apis
-    if near:
-        lead, listed = "Near it are", [api for api in apis if api["name"] in near]
-    there = shortened(f"{api['id']} ({api['name']})" for api in listed)
+    shown = [api for api in apis if api["name"] in near] if near else apis
+    lead = "Near it are" if near else "There are"
+    there = shortened(f"{api['id']} ({api['name']})" for api in shown) or "none at all"
     raise UsageError(
         f"--api {wanted!r}: there is no REST API with that id or name in account "
-        f"{ctx.aws.account}, region {ctx.aws.region}. "
-        + (f"{lead}: {there}." if apis else "There is none at all.")
-        + " HTTP and WebSocket APIs are others, and can't be used here."
+        f"{ctx.aws.account}, region {ctx.aws.region}. {lead}: {there}. "
+        "HTTP and WebSocket APIs are others, and can't be used here."
     )
 
 
@@ -213,15 +211,13 @@ def authorization_of(live: Live) -> Authorization:
     }
 
 
-@dataclass(frozen=True)
-class Issuer:
+class Issuer(NamedTuple):
     """Whose tokens an authorizer of type ``JWT`` takes: their ``iss``, and one of their ``aud``."""
 
     url: str
     audiences: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Name it."""
         return self.url
 
 
@@ -251,6 +247,17 @@ class Guard:
     header: str = "Authorization"
     audience: str | None = None
     issuers: tuple[Issuer, ...] | None = None
+
+    def by(self, authorizer: Live) -> Guard:
+        """Return it with what an authorizer says, as GetAuthorizers describes one."""
+        return replace(
+            self,
+            authorizer=authorizer.get("name"),
+            pools=tuple(authorizer.get("providerARNs") or ()),
+            header=header_of(authorizer),
+            audience=authorizer.get("identityValidationExpression") or None,
+            issuers=issuers_of(authorizer),
+        )
 
     @property
     def of_the_method(self) -> tuple[Any, ...]:
@@ -308,41 +315,25 @@ def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes
     by_id = {one["id"]: one for one in present}
     found: Routes = {}
     for live in standing:
-        found.setdefault(live.path, {})[live.http_method] = method_of(
-            live.http_method,
-            live.path,
-            guard_of(live, by_id),
-            live.live.get("methodIntegration") or {},
-        )
+        guard, integration = guard_of(live, by_id), live.live.get("methodIntegration") or {}
+        method = method_of(live.http_method, live.path, guard, integration)
+        found.setdefault(live.path, {})[live.http_method] = method
     return found
 
 
 def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Method:
     """Return a method with what its integration says."""
-    return Method(
-        verb,
-        path,
-        guard,
-        integration.get("type", ""),
-        _function_of(integration.get("uri")),
-        integration.get("credentials"),
-    )
+    kind, role = integration.get("type", ""), integration.get("credentials")
+    function = _LAMBDA_URI.search(integration.get("uri") or "")
+    return Method(verb, path, guard, kind, function[1] if function else None, role)
 
 
 def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
     """Return who may call a method; ``by_id`` are the API's authorizers."""
     has = live.authorization
-    authorizer = by_id.get(has["authorizerId"] or "", {})
-    return Guard(
-        has["authorizationType"],
-        has["apiKeyRequired"],
-        tuple(has["authorizationScopes"]),
-        authorizer.get("name"),
-        tuple(authorizer.get("providerARNs") or ()),
-        header_of(authorizer),
-        authorizer.get("identityValidationExpression") or None,
-        issuers_of(authorizer),
-    )
+    scopes = tuple(has["authorizationScopes"])
+    guard = Guard(has["authorizationType"], has["apiKeyRequired"], scopes)
+    return guard.by(by_id.get(has["authorizerId"] or "", {}))
 
 
 def header_of(authorizer: Live) -> str:
@@ -365,9 +356,3 @@ def issuers_of(authorizer: Live) -> tuple[Issuer, ...] | None:
         for one in configuration.get("issuers") or ()
     ]
     return tuple(sorted(found, key=str))
-
-
-def _function_of(uri: str | None) -> str | None:
-    """Return the ARN of the Lambda function that an integration's URI names, or None."""
-    match = _LAMBDA_URI.search(uri or "")
-    return match[1] if match else None

@@ -57,8 +57,7 @@ def _fits(parts: list[str], given: list[str]) -> bool:
 
 
 def _vagueness(template: str) -> list[int]:
-    kinds = (2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template))
-    return list(kinds)
+    return [2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template)]
 
 
 def nearest(routes: Routes, path: str) -> list[str]:

@@ -44,7 +44,6 @@ def _patch(own: Function, target: dict[str, Any], operations: list[dict[str, Any
 
 
 def _methods(api: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return the path, the HTTP method and all else of each method."""
     return [
         (resource.get("path", "/"), verb, method)
         for resource in _resources().get(api, {}).values()

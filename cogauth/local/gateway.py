@@ -15,10 +15,9 @@ from cogauth.local import control, deployments, hooks, mappings, permissions
 from cogauth.local.control import MODULE
 from cogauth.local.deployments import EXECUTE
 from cogauth.local.hooks import Function
-from cogauth.local.mappings import Client, Refused
-from cogauth.local.templates import CaseInsensitive
+from cogauth.local.mappings import Client
+from cogauth.local.templates import CaseInsensitive, Refused, parse_json
 
-_PRINCIPAL = "apigateway.amazonaws.com"
 _AUTHORIZE = (
     "api_id stage_name method_obj method request_path resource headers body query_params "
     "path_params stage owner_account_id owner_region"
@@ -39,7 +38,6 @@ _log = logging.getLogger(__name__)
 # What ministack has found out of the call that it answers: ``request`` when it takes it, then by
 # the names of _AUTHORIZE what it is authorized by, and ``authorizer``, the context that this gave.
 _call: ContextVar[SimpleNamespace] = ContextVar("call")
-
 
 _error = hooks.called(f"{MODULE}_gw_error", "response_type message")
 _function = hooks.called(f"{MODULE}_extract_lambda_ref_from_integration_uri", "uri")
@@ -108,7 +106,7 @@ async def _invoke_authorizer(
     api = _call.get().request["api_id"]
     source = f"arn:aws:execute-api:{region}:{account}:{api}/authorizers/{authorizer['id']}"
     function = _function(authorizer["authorizerUri"])
-    if not authorizer.get("authorizerCredentials") and not _may(function, source, account):
+    if not authorizer.get("authorizerCredentials") and not _may(function, source):
         return None  # As if there were none: AUTHORIZER_CONFIGURATION_ERROR.
     return await own(authorizer, event, account, region)
 
@@ -168,7 +166,7 @@ def _mock(_own: Function, integration: Any) -> Any:
 
 
 async def _answer(integration: dict[str, Any], client: Client) -> Any:
-    event = mappings.event_of(mappings.integration_request(integration, client))
+    event = parse_json(mappings.integration_request(integration, client) or "{}")
     _check_permission(integration)
     call, function = _call.get(), _function(integration["uri"])
     result, missing = await _call_function(
@@ -196,9 +194,9 @@ def _check_permission(integration: dict[str, Any]) -> None:
     """
     call, function = _call.get(), _function(integration["uri"])
     method = call.method_obj["httpMethod"].replace("ANY", "*")
-    account, path = call.owner_account_id, call.resource["path"]
-    source = _arn(call.owner_region, account, call.api_id, call.stage_name, method, path)
-    if not integration.get("credentials") and not _may(function, source, account):
+    place = call.owner_region, call.owner_account_id, call.api_id, call.stage_name
+    source = _arn(*place, method, call.resource["path"])
+    if not integration.get("credentials") and not _may(function, source):
         raise Refused("API_CONFIGURATION_ERROR")
 
 
@@ -241,15 +239,13 @@ def _is_an_answer(answer: dict[str, Any]) -> bool:
     return is_status and all(mappings.can_be_sent(*pair) for pair in pairs)
 
 
-def _may(function: str, source: str, account: str) -> bool:
-    allowed = permissions.may_invoke(function, _PRINCIPAL, source, account)
+def _may(function: str, source: str) -> bool:
+    allowed = permissions.may_invoke(function, "apigateway.amazonaws.com", source)
     if not allowed:
         _log.warning(
-            "Invalid permissions on Lambda function: the policy of %s doesn't let %s of account "
-            "%s invoke it for %s",
+            "Invalid permissions on Lambda function: the policy of %s doesn't let API Gateway "
+            "invoke it for %s",
             function,
-            _PRINCIPAL,
-            account,
             source,
         )
     return allowed

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogauth.local import templates
-from cogauth.local.templates import BodyError, CaseInsensitive, Rendered, TemplateError
+from cogauth.local.templates import (
+    BodyError,
+    CaseInsensitive,
+    Refused,
+    Rendered,
+    TemplateError,
+)
 
 _JSON = "application/json"
 _HEADER = "method.response.header."
@@ -18,14 +24,6 @@ _BODY = "integration.response.body"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile("[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
 _log = logging.getLogger(__name__)
-
-
-class Refused(Exception):  # noqa: N818 it is an answer
-    """The gateway answers by itself: by a gateway response of this kind, with this message."""
-
-    def __init__(self, kind: str, message: str = "Internal server error") -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 def misconfigured(why: str) -> Refused:
@@ -70,17 +68,7 @@ def integration_request(integration: Mapping[str, Any], client: Client) -> str:
         body = client.body.decode()
         return body.strip() if template is None else client.render(template, body).text
     except UnicodeDecodeError:
-        raise Refused("BAD_REQUEST_BODY", "Could not parse request body into json") from None
-    except BodyError as error:
-        raise Refused("BAD_REQUEST_BODY", str(error)) from None
-
-
-def event_of(request: str) -> Any:
-    """Return a function's event, of what ``integration_request`` returned. Raises Refused."""
-    try:
-        return templates.parse_json(request or "{}")
-    except BodyError as error:
-        raise Refused("BAD_REQUEST_BODY", str(error)) from None
+        raise BodyError("Could not parse request body into json") from None
 
 
 def mock_status(request: str) -> str:
@@ -150,7 +138,6 @@ def can_be_sent(name: Any, value: Any) -> bool:
 
 
 def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str | None]:
-    """Return the content type and the template of a response, by what the client accepts."""
     made = _by_media_type(response.get("responseTemplates"))
     accepted = map(_media_type, client.headers.get("accept", "").split(","))
     # Who accepts none of them gets the first.
@@ -159,7 +146,6 @@ def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str
 
 
 def _mapped(source: str, client: Client, body: str, headers: Mapping[str, str]) -> str | None:
-    """Return the value of a response's header; None: there is none."""
     start, _, name = source.partition(".")
     if source[:1] == source[-1:] == "'":
         return source[1:-1]

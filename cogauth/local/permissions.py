@@ -18,7 +18,7 @@ _evaluate = hooks.called(
 )
 
 
-def may_invoke(function_arn: str, principal: str, source_arn: str, account: str) -> bool:
+def may_invoke(function_arn: str, principal: str, source_arn: str) -> bool:
     """Return whether a service may invoke a function for a resource; False if there is none.
 
     AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
@@ -28,7 +28,6 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
             a policy of its own.
         principal: the service's, as ``apigateway.amazonaws.com``.
         source_arn: that of the resource which the service acts for.
-        account: the number of the account which that resource belongs to.
     """
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:
@@ -46,6 +45,9 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
         # AddPermission takes no $LATEST: the function's own policy is that of $LATEST.
         resource_arn=function_arn.removesuffix(":$LATEST"),
         region=parts[3],
-        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": account},
+        service_context={
+            "aws:sourcearn": source_arn,
+            "aws:sourceaccount": source_arn.split(":")[4],
+        },
     )
     return bool(_evaluate(function["policy"], context, service=principal).decision == "Allow")

@@ -22,8 +22,8 @@ data are served only if this user made them on this machine, in this folder (``K
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,12 +108,9 @@ class LocalAws:
                 record, data_lost, forgotten = self._prepare(record)
                 try:
                     server.spawn(record)
-                    came_up = server.comes_up(record)
                 except BaseException:
                     server.end()
                     raise
-                if not came_up:
-                    raise server.failed(record, "ended at once")
             if record.loaded is None:
                 folder.write(replace(record, loaded=folder.saved(record)))
             return Started(record.url, record.keys, record.data_id, data_lost, forgotten)
@@ -146,10 +143,8 @@ class LocalAws:
             with suppress(OSError):  # Somebody has put something of theirs into it.
                 folder.path.rmdir()
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        with hold(self._folder.path, "local AWS", 2 * self._patience, advice=""):
-            yield
+    def _one_at_a_time(self) -> AbstractContextManager[object]:
+        return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")
 
     def _prepare(self, old: Record | None) -> tuple[Record, bool, str | None]:
         """Record the server that is about to be started.
@@ -185,8 +180,6 @@ class LocalAws:
         # From here on the data are the new ones, should we be killed before the old are deleted.
         folder.write(record)
         folder.delete_data(but=record)
-        for file in list(folder.pid_files()):
-            remove_own(file)
         # A Lambda function of a killed server may still be at work in there.
         shutil.rmtree(folder.tmp, ignore_errors=True)
         folder.tmp.mkdir(mode=0o700, exist_ok=True)

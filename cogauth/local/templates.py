@@ -23,8 +23,19 @@ class TemplateError(Exception):
     """A template can't be rendered. Nothing of the data is in the message."""
 
 
-class BodyError(ValueError):
+class Refused(Exception):  # noqa: N818 it is an answer
+    """The gateway answers by itself: by a gateway response of this kind, with this message."""
+
+    def __init__(self, kind: str, message: str = "Internal server error") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class BodyError(Refused):
     """What should be JSON isn't. Nothing of it is in the message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BAD_REQUEST_BODY", message)
 
 
 @dataclass(frozen=True)

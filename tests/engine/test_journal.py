@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from cogauth import engine
-from cogauth.aws.transient import MOODS, passing
+from cogauth.aws.transient import TRANSIENT, passing
 from cogauth.context import Context
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATED, CREATING
@@ -278,7 +278,7 @@ def statuses(account: Account) -> set[str]:
     return {record["status"] for record in account.state().resources.values()}
 
 
-@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
+@pytest.mark.parametrize("mood", TRANSIENT, ids=lambda mood: f"{mood.code} {mood.words[0]}")
 def test_a_mood_is_waited_out_wherever_it_meets_a_change(account: Account, mood: Any) -> None:
     """Each is answered once, at each create, change and deletion of a whole life."""
     moody: set[str] = set()

@@ -17,13 +17,11 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local.cognito.ministacks import (
-    Answer,
     Pool,
+    RefusalError,
     User,
-    not_authorized,
     of_cognito,
     pool_for_client,
-    refusal,
     resolve_user,
     store,
 )
@@ -36,7 +34,6 @@ _INVALID = "Invalid session for the user"
 # A user whose password is for one use.
 _TEMPORARY = "FORCE_CHANGE_PASSWORD"
 _answering = threading.Lock()
-
 
 _sessions = store("_challenge_sessions", "AccountScopedDict")
 _create = of_cognito("_create_challenge_session", "pool_id client_id username")
@@ -73,8 +70,7 @@ def respond(own: Function, data: dict[str, Any]) -> Any:
     session = _sessions().get(data.get("Session")) or {}
     is_ours = "challenge" in session
     with _answering:
-        refused = _refuse(data, session)
-        if refused is not None:
+        if refused := _check(data, session):
             return refused
         if is_ours:
             session["used"] = True
@@ -88,7 +84,8 @@ def respond(own: Function, data: dict[str, Any]) -> Any:
     return answer
 
 
-def _refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
+def _check(data: dict[str, Any], session: dict[str, Any]) -> Any:
+    """Raise RefusalError, or return ministack's own refusal, of an answer that isn't taken."""
     challenge, client = data.get("ChallengeName"), data.get("ClientId")
     # Not the pool that the request names, if any: who sends none is free to send one.
     pool, pool_id = pool_for_client(client)
@@ -96,41 +93,32 @@ def _refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
         return None  # Ministack says that there is no such app client.
     if challenge not in _CHALLENGES:
         # Ministack would take one of ours for one of its own.
-        return not_authorized(f"{_INVALID}.") if "challenge" in session else None
-    refused: Answer | None = _incomplete(data)
-    if refused is not None:
-        return refused
-    responses = data["ChallengeResponses"]
+        if "challenge" in session:
+            raise RefusalError(f"{_INVALID}.")
+        return None
+    is_new_password = challenge == "NEW_PASSWORD_REQUIRED"
+    responses = {**(data.get("ChallengeResponses") or {}), "Session": data.get("Session")}
+    for name in ("Session", "USERNAME", *(["NEW_PASSWORD"] if is_new_password else [])):
+        if not responses.get(name):
+            message = f"Missing required parameter {name}"
+            raise RefusalError(message, "InvalidParameterException")
     user, unknown = resolve_user(pool, responses["USERNAME"])
     if user is None:
-        refused = _hidden_user_error(pool, client, unknown)
-    elif why := _why_invalid(session, (pool_id, client, user["Username"], challenge)):
-        refused = not_authorized(why)
-    elif challenge == "NEW_PASSWORD_REQUIRED" and user["UserStatus"] != _TEMPORARY:
-        # Another session, or an administrator, has set a lasting password meanwhile.
-        refused = not_authorized(f"{_INVALID}.")
-    elif challenge == "NEW_PASSWORD_REQUIRED":
-        refused = _validate_password(pool, responses["NEW_PASSWORD"])
-    return refused
+        return _hidden_user_error(pool, client, unknown)
+    _check_session(session, (pool_id, client, user["Username"], challenge))
+    if not is_new_password:
+        return None
+    # Another session, or an administrator, may have set a lasting password meanwhile.
+    if user["UserStatus"] != _TEMPORARY:
+        raise RefusalError(f"{_INVALID}.")
+    return _validate_password(pool, responses["NEW_PASSWORD"])
 
 
-def _incomplete(data: dict[str, Any]) -> Answer | None:
-    given = {**(data.get("ChallengeResponses") or {}), "Session": data.get("Session")}
-    needed = ["Session", "USERNAME"]
-    if data["ChallengeName"] == "NEW_PASSWORD_REQUIRED":
-        needed.append("NEW_PASSWORD")
-    missing = next((name for name in needed if not given.get(name)), None)
-    message = f"Missing required parameter {missing}"
-    return refusal("InvalidParameterException", message) if missing else None
-
-
-def _why_invalid(session: dict[str, Any], needed: tuple[Any, ...]) -> str | None:
-    """Return AWS's words about a session that isn't good for a pool, client, user and challenge."""
+def _check_session(session: dict[str, Any], needed: tuple[Any, ...]) -> None:
     of = tuple(session.get(key) for key in ("pool_id", "client_id", "username", "challenge"))
     if of != needed:
-        return f"{_INVALID}."
+        raise RefusalError(f"{_INVALID}.")
     if session.get("used"):
-        return f"{_INVALID}, session can only be used once."
+        raise RefusalError(f"{_INVALID}, session can only be used once.")
     if time.time() > session["expires_at"]:
-        return f"{_INVALID}, session is expired."
-    return None
+        raise RefusalError(f"{_INVALID}, session is expired.")

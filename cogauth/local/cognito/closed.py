@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_
 
 from typing import Any
 
-from cogauth.local.cognito.ministacks import not_authorized, pool_for_client
+from cogauth.local.cognito.ministacks import RefusalError, pool_for_client
 from cogauth.local.hooks import Function
 
 
@@ -17,5 +17,5 @@ def sign_up(own: Function, data: dict[str, Any]) -> Any:
     pool, _ = pool_for_client(data.get("ClientId"))
     config = (pool or {}).get("AdminCreateUserConfig") or {}
     if config.get("AllowAdminCreateUserOnly"):
-        return not_authorized("SignUp is not permitted for this user pool")
+        raise RefusalError("SignUp is not permitted for this user pool")
     return own(data)

@@ -1,6 +1,6 @@
-"""The codes that a pool sends: random, and few.
+"""The codes that a pool sends are random, and few: nobody else is to know them.
 
-The codes that a pool sends are nobody else's to know. Ministack's are always the same ones, by
+Ministack's are always the same ones, by
 which whoever knows an app client's id could take over any user of the pool. Here each is random,
 stands in the mail that ministack keeps, and is void after some wrong guesses. AWS limits those
 too, by TooManyFailedAttemptsException, but doesn't say to how many.
@@ -15,12 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.cognito.ministacks import (
-    Pool,
-    pool_for_client,
-    refusal,
-    resolve_user,
-)
+from cogauth.local.cognito.ministacks import Pool, RefusalError, pool_for_client, resolve_user
 from cogauth.local.hooks import Function
 
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
@@ -86,7 +81,7 @@ def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
             del _asked_at[one]
     if len(_asked_at.get(asked, [])) >= _CODES:
         message = "Attempt limit exceeded, please try after some time."
-        return refusal("LimitExceededException", message)
+        raise RefusalError(message, "LimitExceededException")
     answer = own(data)
     if answer[0] == HTTPStatus.OK:
         _asked_at.setdefault(asked, []).append(now)

@@ -1,13 +1,11 @@
 """What is ministack's own of its user pools."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
 from cogauth.local.hooks import Function
 
-Answer = tuple[int, dict[str, str], bytes]
 # A user pool, or one of its users, as ministack keeps it.
 Pool = dict[str, Any]
 User = dict[str, Any]
@@ -16,7 +14,7 @@ User = dict[str, Any]
 class RefusalError(Exception):
     """Raised below ministack's handler of a call: the call is answered with AWS's error."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, message: str, code: str = "NotAuthorizedException") -> None:
         super().__init__(message)
         self.code = code
 
@@ -35,17 +33,3 @@ def store(name: str, kind: str) -> Callable[[], Any]:
 all_pools = store("_user_pools", "AccountRegionScopedDict")
 pool_for_client = of_cognito("_pool_for_client", "cid")
 resolve_user = of_cognito("_resolve_user", "pool username")
-_error = hooks.called(
-    "core.responses.error_response_json", "code message status extra message_key content_type"
-)
-
-
-def refusal(code: str, message: str) -> Answer:
-    """Return an answer that says AWS's name and words of an error."""
-    answer: Answer = _error(code, message, HTTPStatus.BAD_REQUEST)
-    return answer
-
-
-def not_authorized(message: str) -> Answer:
-    """Return the answer NotAuthorizedException."""
-    return refusal("NotAuthorizedException", message)

@@ -56,19 +56,13 @@ def known_name(pool: Pool, name: Any) -> Any:
     return name.lower() if _takes_any_case(pool) and isinstance(name, str) else name
 
 
-def _keep_users(pool: Pool) -> None:
-    """Give a pool that takes names in any case its own store of users, if it has none yet."""
-    if not _takes_any_case(pool) or isinstance(pool.get("_users"), UsersInAnyCase):
-        return
-    # What was saved has its names in lower case already.
-    pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
-
-
 def keep_users(own: Function, data: Any) -> Any:
     """Do as ministack does, then see to the users of the pools that it made or restored."""
     answer = own(data)
     for pool in all_pools().all_values():
-        _keep_users(pool)
+        if _takes_any_case(pool) and not isinstance(pool.get("_users"), UsersInAnyCase):
+            # What was saved has its names in lower case already.
+            pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
     return answer
 
 

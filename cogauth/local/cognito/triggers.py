@@ -20,6 +20,7 @@ from cogauth.local.cognito.ministacks import Pool, RefusalError, all_pools, of_c
 from cogauth.local.cognito.names import known_name
 from cogauth.local.hooks import Function
 
+_PRINCIPAL = "cognito-idp.amazonaws.com"
 _build_event = of_cognito(
     "_build_presignup_event", "pool_id client_id username user_attrs trigger_source"
 )
@@ -30,11 +31,10 @@ _execute = hooks.called("services.lambda_svc._execute_function_with_config_scope
 
 def _not_invoked(trigger: str, error: str) -> RefusalError:
     message = f"{trigger} invocation failed due to error {error}."
-    return RefusalError("UnexpectedLambdaException", message)
+    return RefusalError(message, "UnexpectedLambdaException")
 
 
 def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | None:
-    """Return the ARN of the function that a pool calls, if any."""
     config = pool.get("LambdaConfig") or {}
     named = config.get(f"{trigger}Config") or config.get(trigger)
     if not isinstance(named, dict):
@@ -52,17 +52,12 @@ def if_permitted(trigger: str) -> Function:
         given = bound.arguments
         pool: Pool = given["pool"] if "pool" in given else all_pools().get(given["pool_id"]) or {}
         function = _function_of(pool, trigger, given.get("trigger_source"))
-        if function and not _is_let_in(pool, function):
+        if function and not permissions.may_invoke(function, _PRINCIPAL, pool["Arn"]):
             raise _not_invoked(trigger, "AccessDeniedException")
         given["username"] = known_name(pool, given["username"])
         return own(*bound.args, **bound.kwargs)
 
     return call
-
-
-def _is_let_in(pool: Pool, function: str) -> bool:
-    account = pool["Arn"].split(":")[4]
-    return permissions.may_invoke(function, "cognito-idp.amazonaws.com", pool["Arn"], account)
 
 
 def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
@@ -78,9 +73,9 @@ def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
         raise _not_invoked("PreSignUp", "TooManyRequestsException")
     if result.get("error"):
         message = f"PreSignUp failed with error {result['body']['errorMessage']}."
-        raise RefusalError("UserLambdaValidationException", message)
+        raise RefusalError(message, "UserLambdaValidationException")
     response = result["body"].get("response") if isinstance(result["body"], dict) else None
     if not isinstance(response, dict):
-        raise RefusalError("InvalidLambdaResponseException", "Unrecognizable lambda output")
+        raise RefusalError("Unrecognizable lambda output", "InvalidLambdaResponseException")
     flags = ("autoConfirmUser", "autoVerifyEmail", "autoVerifyPhone")
     return {flag: bool(response.get(flag)) for flag in flags}

@@ -10,13 +10,14 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_client, refusal
+from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_client
 from cogauth.local.hooks import Function
 
-_INVALID, _DENIED = "InvalidParameterException", "NotAuthorizedException"
+_INVALID = "InvalidParameterException"
 # AWS's words for what isn't as the model says:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
 _TYPES: dict[str, Any] = {
@@ -33,7 +34,9 @@ _BY_CATEGORY = {f"[{_LETTERS}]+": "", rf"[{_LETTERS}\t\n\r ]+": "\t\n\r "}
 _NOT_THEIRS = {"sub", "email_verified", "phone_number_verified"}
 _OF_TOKENS = {"GetTokensFromRefreshToken": "RefreshToken", "RevokeToken": "Token"}
 
-
+_error = hooks.called(
+    "core.responses.error_response_json", "code message status extra message_key content_type"
+)
 _model = hooks.called("core.iam_actions._load_botocore_model", "botocore_service")
 _unsigned = hooks.called("core.iam_actions.unsigned_operations", "service")
 _pin = of_cognito("_pin_unsigned_idp_scope", "data")
@@ -49,10 +52,11 @@ def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any
         _check(action, data)
         return own(handler, action, data)
     except RefusalError as error:
-        return refusal(error.code, str(error))
+        refused = error
     except RecursionError:
         # A token's JSON may be nested more deeply than Python reads.
-        return refusal(_INVALID, "1 validation error detected: it is nested too deeply")
+        refused = RefusalError("1 validation error detected: it is nested too deeply", _INVALID)
+    return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
 
 
 def new_client_secret(_own: Function) -> str:
@@ -61,19 +65,18 @@ def new_client_secret(_own: Function) -> str:
 
 
 def _check(action: str, data: Any) -> None:
-    """See that nothing is wrong with what was given. Raises RefusalError."""
     if action in _unsigned("cognito-idp"):
         model = _model("cognito-idp")
         shape = model["operations"][action]["input"]["shape"]
         for flaw in _flaws(model["shapes"], shape, data, ""):
-            raise RefusalError(_INVALID, f"1 validation error detected: {flaw}")
+            raise RefusalError(f"1 validation error detected: {flaw}", _INVALID)
         # No signature says which region it is for; what else it says does.
         _pin(data)
         if action in _OF_TOKENS:
             _check_token(data[_OF_TOKENS[action]], data)
     if action == "SignUp" and data.get("Password") is None:
         # The model lets it out, for sign-ups without one, which ministack doesn't have.
-        raise RefusalError(_INVALID, "Missing required parameter Password")
+        raise RefusalError("Missing required parameter Password", _INVALID)
     if action in {"SignUp", "UpdateUserAttributes"}:
         _check_attributes(action, data)
 
@@ -97,12 +100,11 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
         given.setdefault("Value", "")
         if name not in schema:
             message = f"{name}: Attribute does not exist in the schema.\n"
-            raise RefusalError(_INVALID, f"Attributes did not conform to the schema: {message}")
+            raise RefusalError(f"Attributes did not conform to the schema: {message}", _INVALID)
         # Whether an address is a user's is found out by a code.
         fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
         if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
-            message = "A client attempted to write unauthorized attribute"
-            raise RefusalError(_DENIED, message)
+            raise RefusalError("A client attempted to write unauthorized attribute")
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
@@ -115,18 +117,18 @@ def _check_token(token: str, data: dict[str, Any]) -> None:
     except (RecursionError, ValueError):
         is_ours = False
     if not is_ours:
-        raise RefusalError(_DENIED, "Invalid Refresh Token")
+        raise RefusalError("Invalid Refresh Token")
     claims = _claims(token)
     if claims.get("token_use") != "refresh":
         message = "Only a refresh token can be taken here."
-        raise RefusalError("UnsupportedTokenTypeException", message)
+        raise RefusalError(message, "UnsupportedTokenTypeException")
     if claims.get("client_id") != data["ClientId"]:
-        raise RefusalError(_DENIED, "Refresh Token has different Client")
+        raise RefusalError("Refresh Token has different Client")
     pool, _ = pool_for_client(data["ClientId"])
     client = (pool or {}).get("_clients", {}).get(data["ClientId"]) or {}
     secret, given = client.get("ClientSecret") or "", data.get("ClientSecret") or ""
     if not hmac.compare_digest(secret.encode(), given.encode()):
-        raise RefusalError(_DENIED, "Client secret does not match.")
+        raise RefusalError("Client secret does not match.")
 
 
 def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterator[str]:
@@ -183,7 +185,6 @@ def _of_text(shape: dict[str, Any], value: str, place: str) -> Iterator[str]:
 
 
 def _fits(pattern: str, value: str) -> bool:
-    """Whether a text is as a pattern of Java's says."""
     if pattern in _BY_CATEGORY:
         extra = _BY_CATEGORY[pattern]
         return all(one in extra or unicodedata.category(one)[0] in "LMSNP" for one in value)

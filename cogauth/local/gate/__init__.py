@@ -28,7 +28,6 @@ LOGGED = 200
 
 logger = logging.getLogger("cogauth.gate")
 
-
 _refusal = hooks.called("app._credential_failure", "service iam_action request_id denied headers")
 _error = hooks.called("core.iam_evaluator.AuthError", "code message details")
 
@@ -130,7 +129,6 @@ async def _body(receive: Receive, limit: int | None = None) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a way to receive that gives a body that was received before."""
     left = [body]
 
     async def again() -> Message:

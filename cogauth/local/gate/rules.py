@@ -23,7 +23,6 @@ OWN_PAGES = re.compile(r"/(_[^/]*|oauth2|login|logout|saml2|health|latest|\.well
 # The longest that a signed URL may be good for, in seconds.
 MAX_EXPIRES = 604800
 
-
 _get_pool = hooks.called("services.cognito._get_pool_unscoped", "pool_id")
 _unsigned = hooks.called("core.iam_actions.unsigned_operations", "service")
 _account = hooks.called("app._request_account_scope", "access_key_id")
@@ -160,10 +159,8 @@ def _check_time(request: Request, parsed: Any, *, presigned: bool) -> None:
 
 def _resolve(key: str, token: str) -> Any:
     """Return a key's credential, and have it act in the account that is its own."""
-    unknown = RefusedError(
-        "UnrecognizedClientException",
-        "The security token included in the request is invalid.",
-    )
+    why = "The security token included in the request is invalid."
+    unknown = RefusedError("UnrecognizedClientException", why)
     if not key:
         raise unknown
     try:
@@ -178,7 +175,6 @@ def _resolve(key: str, token: str) -> Any:
 
 
 def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
-    """Say what is wrong if the body isn't the one whose hash was signed."""
     signed = request.headers.get("x-amz-content-sha256", "")
     if re.fullmatch("[0-9a-f]{64}", signed) and signed != hashlib.sha256(body).hexdigest():
         return "SignatureDoesNotMatch", "The body is not the one that was signed."
