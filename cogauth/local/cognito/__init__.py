@@ -1,8 +1,7 @@
 """How user pools answer on the local AWS, where ministack's own answer isn't AWS's.
 
 Each file is a behaviour of AWS's, with its source; the table says which of ministack's functions it
-changes. AWS's own documentation is quoted where it is plain. What it doesn't say, and others have
-seen, is said to be so.
+changes. What AWS doesn't document, and others have seen, is said to be so.
 """
 
 from cogauth.local import hooks

@@ -68,19 +68,15 @@ def password_auth_result(
 def respond(own: Function, data: dict[str, Any]) -> Any:
     """Take the answer to a challenge only with the session that came with it, and once."""
     session = _sessions().get(data.get("Session")) or {}
-    is_ours = "challenge" in session
+    answer: Any = None
     with _answering:
         if refused := _check(data, session):
             return refused
-        if is_ours:
-            session["used"] = True
-    passed = False
+        session["used"] = True
     try:
         answer = own(data)
-        passed = answer[0] == HTTPStatus.OK
     finally:
-        if is_ours and not passed:
-            session["used"] = False
+        session["used"] = answer is not None and answer[0] == HTTPStatus.OK
     return answer
 
 

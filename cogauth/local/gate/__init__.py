@@ -113,19 +113,16 @@ def _without_cors(send: Send) -> Send:
 
 async def _body(receive: Receive, limit: int | None = None) -> bytes:
     """Return a request's body. Raises RefusedError past ``limit`` bytes, or if it ends early."""
-    parts: list[bytes] = []
-    left = limit
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise RefusedError(None, "it ended early")
-        parts.append(message.get("body", b""))
-        if left is not None:
-            left -= len(parts[-1])
-            if left < 0:
-                raise RefusedError(None, f"its body has more than {limit} bytes", 413)
+        body += message.get("body", b"")
+        if limit is not None and len(body) > limit:
+            raise RefusedError(None, f"its body has more than {limit} bytes", 413)
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return bytes(body)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

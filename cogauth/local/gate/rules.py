@@ -15,7 +15,7 @@ HEALTH = "/_ministack/health"
 COGNITO = "AWSCognitoIdentityProviderService."
 ALGORITHM = "AWS4-HMAC-SHA256"
 WELL_KNOWN = re.compile(r"/([\w-]+)/\.well-known/(jwks\.json|openid-configuration)", re.ASCII)
-SIGNATURE, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+SHA256, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 NOT_NORMAL = re.compile(r"//|/\.{1,2}(/|\Z)")
 FORM = "x-www-form-urlencoded"
 # What ministack serves before it asks IAM.
@@ -108,7 +108,10 @@ def check_signature(request: Request, signer: Signer, body: bytes) -> None:
         request.headers,
         body,
         presigned=signer.presigned,
-    ) or _body_failure(request, body)
+    )
+    signed = request.headers.get("x-amz-content-sha256", "")
+    if SHA256.fullmatch(signed) and signed != hashlib.sha256(body).hexdigest():
+        failure = failure or ("SignatureDoesNotMatch", "The body is not the one that was signed.")
     if failure:
         raise RefusedError(*failure)
     if signer.credential.principal_type != "Root":
@@ -174,13 +177,6 @@ def _resolve(key: str, token: str) -> Any:
     return found
 
 
-def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
-    signed = request.headers.get("x-amz-content-sha256", "")
-    if re.fullmatch("[0-9a-f]{64}", signed) and signed != hashlib.sha256(body).hexdigest():
-        return "SignatureDoesNotMatch", "The body is not the one that was signed."
-    return None
-
-
 def _check_signed(request: Request, parsed: Any) -> None:
     """See that what was signed can be read in one way, and that all that matters was signed.
 
@@ -190,7 +186,7 @@ def _check_signed(request: Request, parsed: Any) -> None:
     wrong = None
     signed = parsed.signed_headers.lower().split(";")
     needed = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
-    if not SIGNATURE.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
+    if not SHA256.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
         wrong = "Its signature or its time is malformed."
     elif needed - set(signed):
         wrong = "There were headers present in the request which were not signed"
