@@ -67,8 +67,7 @@ def check_answer(
 ) -> None:
     """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
 
-    Raises:
-        ResponseParserError: it isn't.
+    Raises ResponseParserError if it isn't.
     """
     service, output = operation_model.service_model, operation_model.output_shape
     reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR

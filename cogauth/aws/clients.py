@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from types_boto3_sts import STSClient
-    from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
     from cogauth.aws.environment import Keys
 
@@ -96,13 +95,10 @@ class Aws:
             endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
             local: the keys of the embedded local AWS, if it is that; nothing of the user's own AWS
                 configuration, nor a proxy, is read for it.
-            allow_http: let calls, passwords and tokens go to another machine by plain HTTP.
+            allow_http: see the class.
 
         Raises:
-            ProfileNotFound: there is no such profile.
-            UsageError: no region is set, or no partition of AWS has it; the endpoint is no URL; or
-                the CA bundle can't be used.
-            CogauthError: the AWS configuration can't be used.
+            ProfileNotFound, CogauthError: the configuration, or what is given here, can't be used.
         """
         self.local_keys = local
         self.allow_http = allow_http
@@ -142,8 +138,7 @@ class Aws:
     def _understood(self) -> Iterator[None]:
         """Let what the user's AWS configuration makes botocore raise be an error in words.
 
-        Of a number that is none, a program's JSON, a file that is missing, it lets ValueError,
-        KeyError and OSError through.
+        botocore lets ValueError, KeyError and OSError through: of a number that is none, say.
         """
         try:
             yield
@@ -155,7 +150,6 @@ class Aws:
             raise CogauthError(" ".join(filter(None, said))) from error
 
     def _sources(self) -> str:
-        """Say what is to be looked at: where the profile gets its credentials from."""
         found = [key for key in SOURCES if key in self._botocore.get_scoped_config()]
         look = f"{', '.join(found)} of the {self._profile}" if found else f"the {self._profile}"
         return f"Look at {look}, and at the variables whose names begin with AWS_."
@@ -189,7 +183,6 @@ class Aws:
         return region
 
     def _configured_endpoint(self) -> str | None:
-        """Return the endpoint that AWS's own variable or the profile sets for all services."""
         if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         profile = self._botocore.get_scoped_config()
@@ -200,14 +193,10 @@ class Aws:
         return Waiter(stop=self.stop)
 
     def make_clients(self, *names: str) -> None:
-        """Make clients now, before threads share them: clients are safe there, sessions are not.
+        """Make clients, by their attributes' names, before threads share them.
 
-        Whatever else is read from the session is read now, too.
-
-        Source: https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
-
-        Args:
-            names: of the attributes of this class that they are.
+        Clients are safe there, sessions are not, so whatever else is read from it is read now:
+        https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
         """
         for name in (*names, "dns_suffix"):
             getattr(self, name)
@@ -215,15 +204,11 @@ class Aws:
     def identify(self, *clients: str) -> None:
         """Ask who is calling, and make clients until the answer comes: each costs a moment.
 
-        Args:
-            clients: of the attributes of this class that they are.
-
         Raises:
             BotoCoreError, ClientError: no credentials, or none that AWS takes.
-            UsageError: the credentials have a character that can't be sent.
-            CogauthError: they can't be got, or what answers isn't AWS.
+            CogauthError: they can't be got or sent, or what answers isn't AWS.
         """
-        ask = self.sts.get_caller_identity
+        _ = self.sts  # Made before threads share the session.
         credentials = self._botocore.get_credentials()
         if credentials is not None:
             # Some are only got when they are first used, by the session and so not in a thread,
@@ -231,29 +216,23 @@ class Aws:
             self._check_credentials(credentials)
         pool = ThreadPoolExecutor(1)
         try:
-            asked = pool.submit(ask)
+            asked = pool.submit(lambda: self.identity)
             for name in clients:
                 getattr(self, name)
-            self.identity = _identity(asked.result())
+            asked.result()
         finally:
             # A Ctrl-C doesn't wait for an answer that may take long to fail.
             pool.shutdown(wait=False)
 
     def _check_credentials(self, credentials: Credentials) -> None:
-        """See that the credentials can be sent: what can't is quoted by those who should send it.
-
-        Raises:
-            UsageError: one can't; it says which.
-            CogauthError: they can't be got.
-        """
+        """See that the credentials can be sent: else whoever should send them quotes them."""
         with self._understood():
             frozen = credentials.get_frozen_credentials()
         understand_refresh(credentials)
         for part, variables in CREDENTIALS.items():
             value = getattr(frozen, part)
-            if value is None and part == "token":
-                continue
-            if isinstance(value, str) and SENDABLE.fullmatch(value):
+            is_sendable = isinstance(value, str) and SENDABLE.fullmatch(value)
+            if is_sendable or (value is None and part == "token"):
                 continue
             where = f"The {part.replace('_', ' ')} of the {self._profile} ({credentials.method})"
             if credentials.method == "env":
@@ -292,7 +271,11 @@ class Aws:
 
         The first call of a run: it fails when there are no credentials, or expired ones.
         """
-        return _identity(self.sts.get_caller_identity())
+        answer = self.sts.get_caller_identity()
+        try:
+            return answer["Account"], answer["Arn"].split(":")[1]
+        except (KeyError, IndexError) as error:
+            raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
 
     @property
     def account(self) -> str:
@@ -317,15 +300,7 @@ class Aws:
         return str(suffixes[self.partition])
 
 
-def _identity(answer: GetCallerIdentityResponseTypeDef) -> tuple[str, str]:
-    try:
-        return answer["Account"], answer["Arn"].split(":")[1]
-    except (KeyError, IndexError) as error:
-        raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
-
-
 def _unconfigured(keys: Keys) -> botocore.session.Session:
-    """Return a session that reads nothing of the user's AWS configuration: no file, no variable."""
     known = botocore.session.Session.SESSION_VARIABLES
     variables = {name: (None, None, *rest) for name, (_key, _variable, *rest) in known.items()}
     nowhere = (None, None, os.devnull, None)
@@ -348,5 +323,4 @@ def _check_url(url: str | None) -> str | None:
 
 
 def _is_near(url: str | None) -> bool:
-    """Say whether a URL is plain HTTP to this machine itself."""
     return urlsplit(url or "").scheme == "http" and is_loopback(url or "")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def understand_refresh(credentials: Credentials) -> None:
-    """Let what a later renewal of credentials raises be an error of botocore's, whatever it is.
+    """Let a later renewal of credentials raise nothing but botocore's errors and ours.
 
     A credential_process may break between two runs of it, and JSON's own error comes through.
     """

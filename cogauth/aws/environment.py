@@ -27,10 +27,7 @@ CREDENTIALS = {
     # botocore takes the first that is set.
     "token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
 }
-_SECRET = (
-    *("AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-)
+_SECRET = (*CREDENTIALS["secret_key"], *CREDENTIALS["token"], "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _HIDDEN = "(not shown)"
@@ -91,7 +88,6 @@ def _without_password(text: str, url: str) -> str:
 
 
 def _urls() -> list[str]:
-    """Return the variables that hold the URL of a proxy or of an endpoint."""
     names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
     names += ["COGAUTH_ENDPOINT_URL"]
     return [*names, *(each for name in _PROXIES for each in (name, name.lower()))]
@@ -113,9 +109,7 @@ def unsendable() -> list[str]:
 def in_force(*, certificates: bool = False, proxies: bool = True) -> str:
     """Name the variables that decide where requests go; "" if none is set.
 
-    Args:
-        certificates: name those too that decide which certificates are trusted.
-        proxies: name those of proxies, which matter unless AWS itself has answered.
+    ``certificates``: those of CA bundles, too. ``proxies``: AWS itself may not have answered.
     """
     names = [name for name in _urls() if proxies or "ENDPOINT" in name]
     return _named([*names, *(_BUNDLES if certificates else ())])
@@ -155,13 +149,7 @@ def crosses_in_clear(url: str) -> bool:
 def check_clear(url: str, what: str, *, allowed: bool) -> None:
     """See that nothing which others may not read crosses the network in clear text.
 
-    Args:
-        url: where to.
-        what: is going to be sent.
-        allowed: whether the user said that it may.
-
-    Raises:
-        UsageError: it would.
+    Raises UsageError if it would, unless the user has ``allowed`` it; ``what`` is to be sent.
     """
     if not allowed and crosses_in_clear(url):
         raise UsageError(
@@ -174,14 +162,8 @@ def check_clear(url: str, what: str, *, allowed: bool) -> None:
 def ca_bundle(configured: str | None) -> str | None:
     """Return the file of the certificates to trust; None for those that come with certifi.
 
-    botocore takes the first of the two variables and the profile's ``ca_bundle`` in this order, and
-    requests knows the last alone.
-
-    Args:
-        configured: what the profile says.
-
-    Raises:
-        UsageError: it can't be used; it says where it is set.
+    botocore takes the first of the two variables and the profile's ``ca_bundle`` (``configured``)
+    in this order, and requests knows the last alone. Raises UsageError if it can't be used.
     """
     for where, path in (
         ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
@@ -208,8 +190,7 @@ def _check_bundle(where: str, path: str) -> None:
 def as_endpoint(text: Any) -> str | None:
     """Return a URL as an endpoint is kept: scheme and host in small letters, no slash at the end.
 
-    Returns:
-        None for what can't be an endpoint: it is http or https, with a host, no user and no query.
+    None for what is none: it must be http or https, with a host, no user and no query.
     """
     # urlsplit drops a line end.
     if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):

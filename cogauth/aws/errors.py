@@ -78,11 +78,7 @@ def is_definite(error: Exception) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """Return why AWS refused or could not be reached, and the remedy; never a credential.
-
-    Args:
-        error: what botocore raised, or what the user's AWS configuration made it raise.
-    """
+    """Return why AWS refused or could not be reached, and the remedy; never a credential."""
     if isinstance(error, (CogauthError, TimedOutError)):
         return str(error)
     if isinstance(error, ClientError):
@@ -241,10 +237,7 @@ def _advice(operation: str, message: str) -> Iterator[str]:
         yield "Give a managed policy that stands in this account with --permissions-boundary."
 
 
-NETWORK = (
-    botocore_errors.ConnectionError,
-    botocore_errors.HTTPClientError,
-)
+NETWORK = (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)
 _BAD_CONFIG = "The AWS configuration can't be read: {error}"
 _SSO_OVER = (
     "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' "
@@ -289,11 +282,8 @@ _BOTOCORE: dict[type[Exception], str] = {
 
 
 def failure(what: str, error: Exception, *, after: str = "") -> CogauthError:
-    """Return the error that tells a user that ``what`` failed, why, and what to do.
+    """Return the error that tells a user that ``what`` (as ``Creating the authorizer``) failed.
 
-    Args:
-        what: as ``Creating the authorizer``.
-        error: what botocore raised; chain it with ``from``.
-        after: what holds now and how to go on.
+    ``after`` says what holds now and how to go on. Chain it with ``from``.
     """
     return CogauthError(" ".join(filter(None, [f"{what} failed: {explain(error)}", after])))

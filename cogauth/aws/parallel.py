@@ -15,14 +15,10 @@ WORKERS = 32
 
 
 def each(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Make calls that only read, all at once.
+    """Return what calls that only read return, in their order; all are made at once.
 
-    Returns:
-        What they returned, in their order.
-
-    Raises:
-        Exception: what the first of those that failed raised.
-        KeyboardInterrupt: at once; nobody waits for the calls in flight, they change nothing.
+    Raises what the first of those that failed raised; KeyboardInterrupt at once: nobody waits for
+    the calls in flight, which change nothing.
     """
     pool = ThreadPoolExecutor(WORKERS)
     patient = True

@@ -1,4 +1,4 @@
-"""AWS's moods: the refusals that pass by themselves, each by its name. Nothing else is retried."""
+"""The refusals that pass by themselves, each by its name. Nothing else is retried."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cogauth.aws.waiting import Wait
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-# How long a mood is waited out. API Gateway allows one API to be deleted in 30 s, an account over;
-# a role has been seen to need half a minute until Lambda can assume it.
+# How long one is waited out. API Gateway allows one API to be deleted in 30 s, an account over; a
+# role has been seen to need half a minute until Lambda can assume it.
 PASSES_WITHIN_S = 120
 # How long what was just made may be unknown to the calls that follow.
 KNOWN_WITHIN_S = 30
@@ -29,25 +29,26 @@ NO_SUCH_POLICY = "does not exist or is not attachable"
 
 
 @dataclass(frozen=True)
-class Mood:
+class Transient:
     """A refusal that took no effect and passes.
 
     Attributes:
         code: AWS's error code.
-        words: in AWS's message, of which any one tells this refusal from others with its code.
         reason: what is waited for, for the user.
+        words: in AWS's message, of which any one tells this refusal from others with its code.
         share: of the time waited so far, for the next pause.
     """
 
     code: str
-    words: tuple[str, ...]
     reason: str
+    words: tuple[str, ...] = ("",)
     share: float = Wait.share
 
 
-MOODS = (
-    Mood(
+TRANSIENT = (
+    Transient(
         "InvalidParameterValueException",
+        "the role to become assumable by Lambda",
         (
             "cannot be assumed",
             "execution role does not have permissions",
@@ -56,33 +57,29 @@ MOODS = (
             # https://github.com/hashicorp/terraform-provider-aws/issues/4633
             "kms key is invalid for creategrant",
         ),
-        "the role to become assumable by Lambda",
         # All else is done by the time that this ends, so nothing is to be lost of it.
         share=1 / 40,
     ),
     # The same code says that a name or a statement id is taken, which waiting doesn't cure.
-    Mood(
+    Transient(
         "ResourceConflictException",
-        ("cannot be performed at this time", "update is in progress", "concurrent update"),
         "another update of the function to end",
+        ("cannot be performed at this time", "update is in progress", "concurrent update"),
     ),
-    Mood(
-        "ConflictException",
-        ("concurrent modification",),
-        "another change of the API to end",
+    Transient(
+        "ConflictException", "another change of the API to end", ("concurrent modification",)
     ),
-    Mood("ConcurrentModificationException", ("",), "another change of the same resource to end"),
-    Mood("ConcurrentModification", ("",), "another change of the role to end"),
-    Mood("OperationAbortedException", ("",), "another change of the log group to end"),
+    Transient("ConcurrentModificationException", "another change of the same resource to end"),
+    Transient("ConcurrentModification", "another change of the role to end"),
+    Transient("OperationAbortedException", "another change of the log group to end"),
     # IAM's own copies lag: a policy that was just deleted may still be counted.
-    Mood("DeleteConflict", ("",), "IAM to see that the role's policies are gone"),
-    Mood(
+    Transient("DeleteConflict", "IAM to see that the role's policies are gone"),
+    Transient(
         "TooManyRequestsException",
-        ("",),
         "AWS, which limits such calls (API Gateway: one API deleted in 30 s)",
     ),
-    Mood("Throttling", ("",), "AWS, which limits such calls"),
-    Mood("ThrottlingException", ("",), "AWS, which limits such calls"),
+    Transient("Throttling", "AWS, which limits such calls"),
+    Transient("ThrottlingException", "AWS, which limits such calls"),
 )
 
 
@@ -100,7 +97,7 @@ def is_not_found(error: ClientError) -> bool:
 def passing(error: ClientError) -> Wait | None:
     """Return what is to be waited for, or None if the refusal won't pass by itself."""
     code, message = code_of(error), message_of(error).lower()
-    for mood in MOODS:
-        if code == mood.code and any(words in message for words in mood.words):
-            return Wait(mood.reason, mood.share)
+    for one in TRANSIENT:
+        if code == one.code and any(words in message for words in one.words):
+            return Wait(one.reason, one.share)
     return None

@@ -10,7 +10,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -24,13 +24,6 @@ class TimedOutError(Exception):
     """What was waited for did not come about in its time."""
 
 
-class Clock(Protocol):
-    """Seconds on a clock that only goes forward."""
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-
-
 @dataclass(frozen=True)
 class Wait:
     """Something that is not so yet.
@@ -39,8 +32,7 @@ class Wait:
         reason: what is waited for, for the user.
         share: how long the next pause is, as a share of the time waited so far: what comes soon is
             seen soon, and what takes long costs few calls.
-        within_s: seconds after which this is waited for no more, counted from when it was first
-            met; whoever waits may have a limit of their own.
+        within_s: seconds from when it was first met after which nobody waits for it any more.
     """
 
     reason: str
@@ -55,13 +47,13 @@ class Waiter:
     The pauses have jitter: two cogauths that collided don't collide again.
 
     Attributes:
-        clock: seconds; the tests' clock runs as they like.
+        clock: seconds that only go forward; the tests' clock runs as they like.
         stop: set from elsewhere to end every wait at once, with KeyboardInterrupt.
         report: told why is waited, and for how many seconds at the most.
         over: told that a wait has ended.
     """
 
-    clock: Clock = time.monotonic
+    clock: Callable[[], float] = time.monotonic
     stop: Event = field(default_factory=Event)
     report: Callable[[str, float], None] = lambda _reason, _seconds_left: None
     over: Callable[[], None] = lambda: None
@@ -69,10 +61,10 @@ class Waiter:
     longest_s: float = 5.0
 
     def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
-        """Call ``probe`` until it returns something other than None.
+        """Call ``probe`` at once and after growing pauses, until it returns something but None.
 
         Args:
-            probe: tried at once, then after growing pauses.
+            probe: asks once.
             reason: what is waited for, for the user.
             timeout_s: seconds after which no further try is begun.
 
@@ -94,15 +86,12 @@ class Waiter:
         passing: Callable[[ClientError], Wait | None],
         timeout_s: float,
     ) -> T:
-        """Make a call again while AWS refuses it for reasons that pass.
+        """Return what a call returns, made again while AWS refuses it for reasons that pass.
 
         Args:
             call: the call; a refusal must have taken no effect.
             passing: says of a refusal what is waited for, or None if it won't pass.
             timeout_s: seconds after which the last refusal is raised.
-
-        Returns:
-            What the call returned.
 
         Raises:
             ClientError: another error, at once; a passing one when the time is up.
@@ -153,23 +142,13 @@ class Pace:
     """Keeps calls to a rate, so that a service needn't refuse them: a token bucket of our own."""
 
     def __init__(self, waiter: Waiter, *, per_second: float, burst: int) -> None:
-        """Begin after a rest.
-
-        Args:
-            waiter: its clock, and its stop event.
-            per_second: how many calls a second, over time.
-            burst: how many at once.
-        """
+        """Begin after a rest. At most ``burst`` calls go at once, and ``per_second`` over time."""
         self._waiter = waiter
         self._per_second, self._burst = per_second, burst
         self._left, self._at = float(burst), waiter.clock()
 
     def wait(self) -> None:
-        """Return when the next call may be made.
-
-        Raises:
-            KeyboardInterrupt: the stop event was set.
-        """
+        """Return when the next call may be made. Raises KeyboardInterrupt at the stop event."""
         now = self._waiter.clock()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second) - 1
         self._at = now

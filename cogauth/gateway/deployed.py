@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -19,13 +20,12 @@ from cogauth.gateway.rest_apis import (
     Guard,
     Method,
     Routes,
-    function_of,
-    issuers_of,
+    method_of,
 )
 from cogauth.gateway.routing import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from cogauth.context import Context
@@ -68,22 +68,19 @@ class Deployed:
 
 
 def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> Deployed:
-    """Return what a stage serves: its deployment's summary, and its export for the rest.
+    """Return what a stage, as GetStages describes it, serves.
 
-    The summary says of each method its authorization type and whether it takes an API key; the
-    export, which is of the deployment too, says which authorizer and scopes. Sources:
+    The deployment's summary says of each method its authorization type and whether it takes an API
+    key; the export, which is of the deployment too, says which authorizer and scopes. Sources:
     https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html and
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-api.html
-    Another emulator than the embedded local AWS shows less: there what the API says now is taken.
-
-    Args:
-        ctx: the stack.
-        api: the REST API's id.
-        stage: as GetStages describes it.
-        live: the API's methods as they are now.
+    Another emulator than the embedded local AWS shows less: there what the API says now is taken,
+    ``live``.
     """
     identifier = str(stage.get("deploymentId", ""))
-    summary, made = _summary(ctx, api, identifier)
+    get = partial(ctx.aws.apigateway.get_deployment, restApiId=api, deploymentId=identifier)
+    found: Any = or_none(lambda: get(embed=["apisummary"]), GONE) or {}
+    summary, made = found.get("apiSummary"), found.get("createdDate")
     if not summary:
         return Deployed(live, identifier, made, "the methods of its deployment")
     exported, why = _exported(ctx, api, stage["stageName"])
@@ -112,14 +109,6 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
     return replace(now if now.type == kind else Guard(kind), api_key=api_key), lacking
 
 
-def _summary(
-    ctx: Context, api: str, deployment: str
-) -> tuple[dict[str, dict[str, Any]], datetime | None]:
-    get = ctx.aws.apigateway.get_deployment
-    found = or_none(lambda: get(restApiId=api, deploymentId=deployment, embed=["apisummary"]), GONE)
-    return (found.get("apiSummary") or {}, found.get("createdDate")) if found else ({}, None)
-
-
 def _exported(
     ctx: Context, api: str, stage: str
 ) -> tuple[dict[str, dict[str, Method]], str | None]:
@@ -130,30 +119,22 @@ def _exported(
         document = code_of(error)
     if isinstance(document, str):
         return {}, f"its export ({document})"
-    by_name = schemes(document)
     routes: Routes = {}
     for verb, path, operation in operations_of(document):
+        guard = exported_guard(operation, document)
         integration = operation.get("x-amazon-apigateway-integration") or {}
-        routes.setdefault(path, {})[verb] = Method(
-            verb,
-            path,
-            exported_guard(operation.get("security", []), by_name),
-            integration.get("type", "").upper(),
-            function_of(integration.get("uri")),
-            integration.get("credentials"),
-        )
+        integration = {**integration, "type": integration.get("type", "").upper()}
+        routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
     return routes, None
 
 
 def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
-    """Return who may call each method that a stage has deployed, by the method's name.
+    """Return who may call each method of a stage's export, by the method's name.
 
-    Args:
-        document: of the stage's ``export.export``; emulators' leave most authorizations out.
+    Emulators' exports leave most authorizations out.
     """
-    by_name = schemes(document)
     return {
-        f"{verb} {path}": exported_guard(operation.get("security", []), by_name)
+        f"{verb} {path}": exported_guard(operation, document)
         for verb, path, operation in operations_of(document)
     }
 
@@ -172,12 +153,12 @@ def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[
                 yield verb, path, operation
 
 
-def exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, Any]) -> Guard:
-    """Return who may call a method, by the security requirements of its export."""
+def exported_guard(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Guard:
+    """Return who may call a method of an export."""
     guard = Guard()
-    for requirement in security:
+    for requirement in operation.get("security", []):
         for name, scopes in requirement.items():
-            scheme = schemes.get(name, {})
+            scheme = schemes(document).get(name, {})
             kind = scheme.get("x-amazon-apigateway-authtype")
             authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
             if kind is None and scheme.get("name", "").lower() == "x-api-key":
@@ -185,21 +166,13 @@ def exported_guard(security: Iterable[Mapping[str, Any]], schemes: Mapping[str, 
             elif kind == "awsSigv4":
                 guard = replace(guard, type=IAM)
             else:
-                guard = replace(
-                    guard,
-                    type=_exported_type(kind, authorizer),
-                    scopes=tuple(scopes),
-                    authorizer=name,
-                    pools=tuple(authorizer.get("providerARNs") or ()),
-                    header=exported_header(scheme) or "Authorization",
-                    audience=authorizer.get("identityValidationExpression") or None,
-                    issuers=issuers_of(authorizer),
+                guard = Guard(_exported_type(kind, authorizer), guard.api_key, tuple(scopes)).by(
+                    {**authorizer, "name": name, "identitySource": exported_header(scheme)}
                 )
     return guard
 
 
 def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
-    """Return the authorization type of the methods that an exported authorizer guards."""
     # The first is the user's own word for it, and only sometimes AWS's: "jwt" is anyone's.
     if "cognito_user_pools" in {kind, authorizer.get("type")}:
         return COGNITO
@@ -208,10 +181,7 @@ def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
 
 
 def exported_header(scheme: Mapping[str, Any]) -> str | None:
-    """Return in which header an exported authorizer looks for the token; None if it isn't shown.
-
-    A scheme of OpenAPI's that isn't of the type apiKey has no name of a header.
-    """
+    """Return in which header an exported authorizer looks for the token; None if it isn't shown."""
     shown = scheme.get("x-amazon-apigateway-authorizer") or {}
     source = str(shown.get("identitySource") or "").removeprefix(HEADER)
     return scheme.get("name") or source or None

@@ -15,11 +15,7 @@ from cogauth.gateway.deployed import (
     operations_of,
     schemes,
 )
-from cogauth.gateway.rest_apis import (
-    guard_of,
-    header_of,
-    issuers_of,
-)
+from cogauth.gateway.rest_apis import guard_of, header_of, issuers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,13 +46,10 @@ def pending(
     *,
     authorization: bool,
 ) -> list[Pending]:
-    """Compare a stage's export with the API's live methods and authorizers.
+    """Compare a stage's export with the API's live methods and the authorizers that they use.
 
-    Compared are which methods there are; each one's authorization, scopes and API key; its
-    integration's type, URI, HTTP method, credentials, request parameters and templates, SETTINGS,
-    and its answers' statuses, parameters and templates; and of the authorizers that methods use
-    the pools, the function or the issuers, the header and AUTHORIZERS_SETTINGS. Gateway responses,
-    the resource policy, models, request validators and documentation are not.
+    Gateway responses, the resource policy, models, request validators and documentation are not
+    compared.
 
     Args:
         document: of the stage's ``export.export``.
@@ -68,15 +61,13 @@ def pending(
     deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
     by_id = {one["id"]: one for one in present}
     found = []
-    names = set()
     for live in standing:
-        names.add(live.name)
-        if live.name not in deployed:
+        operation = deployed.pop(live.name, None)
+        if operation is None:
             found.append(Pending(live.name, "new"))
             continue
-        operation = deployed[live.name]
         fields = []
-        guard = exported_guard(operation.get("security", []), by_name)
+        guard = exported_guard(operation, document)
         if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
             fields.append(AUTHORIZATION)
         shown = operation.get("x-amazon-apigateway-integration") or {}
@@ -86,7 +77,7 @@ def pending(
         fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
         if fields:
             found.append(Pending(live.name, "changed", tuple(fields)))
-    found += [Pending(name, "deleted") for name in deployed if name not in names]
+    found += [Pending(name, "deleted") for name in deployed]
     if authorization:
         found += _pending_authorizers(by_name, by_id.values())
     return found

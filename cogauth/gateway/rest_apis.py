@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cogauth.aws.answers import Live, or_none
 from cogauth.errors import CogauthError, UsageError
@@ -39,20 +39,11 @@ LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 
 
-# Which there are
-
-
 def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:
-    """Return all that a list of API Gateway's has, page after page.
+    """Return all that a list of API Gateway's has, by the client's method, as ``get_rest_apis``.
 
-    Args:
-        ctx: the stack.
-        operation: the client's method, as ``get_rest_apis``.
-        where: what the method is given.
-
-    Raises:
-        ClientError: AWS refuses it: ``NotFoundException`` if there is no such API, here and in all
-            below that read one.
+    Raises ClientError if AWS refuses it: ``NotFoundException`` if there is no such API, here and in
+    all below that read one.
     """
     client: Any = ctx.aws.apigateway
     pages = client.get_paginator(operation).paginate(
@@ -90,10 +81,7 @@ def check_own(ctx: Context) -> None:
     """See that the API which the state file names is the stack's own, by AWS's word.
 
     A password or a token is about to be sent there, and a file may name an API of anybody's.
-
-    Raises:
-        CogauthError: it isn't in the account, or doesn't carry the stack's tag.
-        ClientError: AWS doesn't say.
+    Raises CogauthError if it isn't in the account or doesn't carry the stack's tags.
     """
     api = ctx.fact("rest_api")
     live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api), GONE)
@@ -115,8 +103,7 @@ def check_own(ctx: Context) -> None:
 def find_api(ctx: Context, wanted: str) -> Live:
     """Return the REST API of an id or a name, as GetRestApis describes it.
 
-    Raises:
-        UsageError: there is none, or several have the name.
+    Raises UsageError if there is none, or several have the name.
     """
     apis = all_apis(ctx)
     found = [api for api in apis if api["id"] == wanted]
@@ -129,15 +116,13 @@ def find_api(ctx: Context, wanted: str) -> Live:
             f"--api {wanted!r}: {len(found)} REST APIs have that name. Give the id of one: {twins}."
         )
     near = difflib.get_close_matches(wanted, [api["name"] for api in apis], 5, 0.5)
-    lead, listed = "There are", apis
-    if near:
-        lead, listed = "Near it are", [api for api in apis if api["name"] in near]
-    there = shortened(f"{api['id']} ({api['name']})" for api in listed)
+    shown = [api for api in apis if api["name"] in near] if near else apis
+    lead = "Near it are" if near else "There are"
+    there = shortened(f"{api['id']} ({api['name']})" for api in shown) or "none at all"
     raise UsageError(
         f"--api {wanted!r}: there is no REST API with that id or name in account "
-        f"{ctx.aws.account}, region {ctx.aws.region}. "
-        + (f"{lead}: {there}." if apis else "There is none at all.")
-        + " HTTP and WebSocket APIs are others, and can't be used here."
+        f"{ctx.aws.account}, region {ctx.aws.region}. {lead}: {there}. "
+        "HTTP and WebSocket APIs are others, and can't be used here."
     )
 
 
@@ -160,7 +145,7 @@ def choose_stage(
     Args:
         api: as ``find_api`` gives it.
         standing: its stages.
-        wanted: the stage's name; None for the one attached to, or else the only one.
+        wanted: the stage's name, or None.
         attached: the names of those that the stack was attached to, by its state file.
 
     Raises:
@@ -186,9 +171,6 @@ def choose_stage(
             f"--stage {wanted!r}: the API {name} has no such stage. There are: {there}."
         )
     return by_name[wanted or next(iter(by_name))]
-
-
-# Who may call what
 
 
 def verb_and_path(name: str) -> tuple[str, str]:
@@ -229,20 +211,13 @@ def authorization_of(live: Live) -> Authorization:
     }
 
 
-@dataclass(frozen=True)
-class Issuer:
-    """Whose tokens an authorizer of type ``JWT`` takes.
-
-    Attributes:
-        url: as a token's ``iss`` must say it.
-        audiences: of which a token's ``aud`` must hold one.
-    """
+class Issuer(NamedTuple):
+    """Whose tokens an authorizer of type ``JWT`` takes: their ``iss``, and one of their ``aud``."""
 
     url: str
     audiences: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Name it."""
         return self.url
 
 
@@ -272,6 +247,17 @@ class Guard:
     header: str = "Authorization"
     audience: str | None = None
     issuers: tuple[Issuer, ...] | None = None
+
+    def by(self, authorizer: Live) -> Guard:
+        """Return it with what an authorizer says, as GetAuthorizers describes one."""
+        return replace(
+            self,
+            authorizer=authorizer.get("name"),
+            pools=tuple(authorizer.get("providerARNs") or ()),
+            header=header_of(authorizer),
+            audience=authorizer.get("identityValidationExpression") or None,
+            issuers=issuers_of(authorizer),
+        )
 
     @property
     def of_the_method(self) -> tuple[Any, ...]:
@@ -325,46 +311,29 @@ def routes(ctx: Context, api: str) -> Routes:
 
 
 def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
-    """Return an API's methods by their path, with the guard of each.
-
-    Args:
-        standing: all of them.
-        present: all of its authorizers.
-    """
+    """Return methods by their path, with the guard of each, of all of the API's authorizers."""
     by_id = {one["id"]: one for one in present}
     found: Routes = {}
     for live in standing:
-        integration = live.live.get("methodIntegration") or {}
-        found.setdefault(live.path, {})[live.http_method] = Method(
-            live.http_method,
-            live.path,
-            guard_of(live, by_id),
-            integration.get("type", ""),
-            function_of(integration.get("uri")),
-            integration.get("credentials"),
-        )
+        guard, integration = guard_of(live, by_id), live.live.get("methodIntegration") or {}
+        method = method_of(live.http_method, live.path, guard, integration)
+        found.setdefault(live.path, {})[live.http_method] = method
     return found
 
 
-def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
-    """Return who may call a method, with what its authorizer asks for.
+def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Method:
+    """Return a method with what its integration says."""
+    kind, role = integration.get("type", ""), integration.get("credentials")
+    function = _LAMBDA_URI.search(integration.get("uri") or "")
+    return Method(verb, path, guard, kind, function[1] if function else None, role)
 
-    Args:
-        live: the method.
-        by_id: the API's authorizers.
-    """
+
+def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
+    """Return who may call a method; ``by_id`` are the API's authorizers."""
     has = live.authorization
-    authorizer = by_id.get(has["authorizerId"] or "", {})
-    return Guard(
-        has["authorizationType"],
-        has["apiKeyRequired"],
-        tuple(has["authorizationScopes"]),
-        authorizer.get("name"),
-        tuple(authorizer.get("providerARNs") or ()),
-        header_of(authorizer),
-        authorizer.get("identityValidationExpression") or None,
-        issuers_of(authorizer),
-    )
+    scopes = tuple(has["authorizationScopes"])
+    guard = Guard(has["authorizationType"], has["apiKeyRequired"], scopes)
+    return guard.by(by_id.get(has["authorizerId"] or "", {}))
 
 
 def header_of(authorizer: Live) -> str:
@@ -387,9 +356,3 @@ def issuers_of(authorizer: Live) -> tuple[Issuer, ...] | None:
         for one in configuration.get("issuers") or ()
     ]
     return tuple(sorted(found, key=str))
-
-
-def function_of(uri: str | None) -> str | None:
-    """Return the ARN of the Lambda function that an integration's URI names, or None."""
-    match = _LAMBDA_URI.search(uri or "")
-    return match[1] if match else None

@@ -12,16 +12,13 @@ if TYPE_CHECKING:
 
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
-
-# Where a request leads
-
 M = TypeVar("M")
 
 
 def route(
     by_path: Mapping[str, Mapping[str, M]], verb: str, path: str
 ) -> tuple[str | None, M | None]:
-    """Return where API Gateway takes a request: its resource's path, and its method.
+    """Return where API Gateway takes a request: its resource's path and its method, or None.
 
     A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
     method, one with ``{name+}`` that has it answers.
@@ -30,9 +27,6 @@ def route(
         by_path: the API's methods, by their path and HTTP method.
         verb: the request's HTTP method.
         path: the request's, below the stage.
-
-    Returns:
-        None for each of the two that isn't there.
     """
     templates = sorted(filter(lambda each: matches(each, path), by_path), key=_vagueness)
     for template in templates:
@@ -63,8 +57,7 @@ def _fits(parts: list[str], given: list[str]) -> bool:
 
 
 def _vagueness(template: str) -> list[int]:
-    kinds = (2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template))
-    return list(kinds)
+    return [2 if part.endswith("+}") else int(part.startswith("{")) for part in _parts(template)]
 
 
 def nearest(routes: Routes, path: str) -> list[str]:

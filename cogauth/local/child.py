@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # What the server runs. -P: a json.py in the user's folder is not for ministack to import.
 _RUN = ["-P", "-m", "cogauth.local.server"]
-# What it ran before there was a gate in front of it: that one is to be ended all the same.
-_FORMER_RUN = ["-P", "-m", "ministack"]
 _NEEDED = ("ministack", "airspeed", "cryptography", "psutil")
 _POLL_SECONDS = 0.05
 _LOG_LINES = 10
@@ -39,7 +37,6 @@ class Server:
     """The server's process: started, found again by ``alive`` and its pid file, ended."""
 
     def __init__(self, folder: DataFolder, patience: float, sleep: Callable[[float], None]) -> None:
-        """Describe it; nothing is started."""
         self._folder = folder
         self._patience = patience
         self._sleep = sleep
@@ -59,7 +56,7 @@ class Server:
         return False
 
     def spawn(self, record: Record) -> None:
-        """Start it; nobody waits for it."""
+        """Start it, and wait until it answers."""
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with (
             os.fdopen(open_own(self.alive, append), "ab") as alive,
@@ -78,6 +75,8 @@ class Server:
                 umask=0o077,
             )
             child.returncode = 0  # It is meant to outlive us; Popen would warn of that.
+        if not self.comes_up(record):
+            raise self._failed(record, "ended at once")
 
     def _environment(self, record: Record) -> dict[str, str]:
         """Everything the server is given. It hands all of it on to its Lambda functions."""
@@ -114,11 +113,10 @@ class Server:
     def comes_up(self, record: Record) -> bool:
         """Wait until it answers, or has ended: then return False."""
         if not self.until(lambda: not self.is_running() or self._answers(record)):
-            raise self.failed(record, f"gave no answer within {self._patience:g} s")
+            raise self._failed(record, f"gave no answer within {self._patience:g} s")
         return self.is_running()
 
-    def failed(self, record: Record, what: str) -> LocalAwsError:
-        """Return the error that says what it did, and how its log ends."""
+    def _failed(self, record: Record, what: str) -> LocalAwsError:
         lines = read_own(self.log).decode(errors="replace").splitlines()[-_LOG_LINES:]
         return LocalAwsError(
             f"The local AWS on port {record.port} {what}. Its log is {self.log}; it ends with:",
@@ -171,10 +169,8 @@ class Server:
                 process = psutil.Process(int(read_own(file)))
                 # Of a pid that was given away since, the process began later than the file.
                 older = process.create_time() <= file.lstat().st_mtime + _CLOCK_STEP_SECONDS
-                runs = process.cmdline()[1:] in (_RUN, _FORMER_RUN) and self._folder.tmp.samefile(
-                    process.cwd()
-                )
-                if older and runs and process.uids().effective == os.geteuid():
+                ours = process.cmdline()[1:] == _RUN and process.uids().effective == os.geteuid()
+                if older and ours and self._folder.tmp.samefile(process.cwd()):
                     return process
         return None
 

@@ -1,15 +1,14 @@
 """How API Gateway's control plane answers on the local AWS, where ministack's own isn't AWS's."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from cogauth.local import hooks
+from cogauth.local.hooks import Function
 
-_Function = Callable[..., Any]
-
-_MODULE = "services.apigateway_v1."
-_EXPORT = "api_id stage_name export_type include_integrations include_authorizers"
+MODULE = "services.apigateway_v1."
+STORE = "core.responses.AccountRegionScopedDict"
+EXPORT = "api_id stage_name export_type include_integrations include_authorizers"
 # What a patch adds to or takes from, one member at a time; and what it sets that is no text.
 # Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 _LISTS = {"/authorizationScopes", "/providerARNs"}
@@ -18,125 +17,90 @@ _TYPED: dict[str, Callable[[str], Any]] = {
     "/authorizerResultTtlInSeconds": int,
 }
 
+# While a deployment is looked at, what an API has in these is what it has of that.
+_resources = hooks.kept(f"{MODULE}_resources", STORE)
+_authorizers = hooks.kept(f"{MODULE}_authorizers_v1", STORE)
+
 
 def install() -> None:
     """Put these answers in the place of ministack's. Raises HookError."""
-    hooks.replace(f"{_MODULE}_apply_patch", "obj patch_ops", _patched)
-    control = _Control()
-    hooks.replace(f"{_MODULE}_build_api_summary", "api_id", control.summarized)
-    hooks.replace(f"{_MODULE}_build_api_export", _EXPORT, control.exported)
+    hooks.wrap(f"{MODULE}_apply_patch", "obj patch_ops", _patch)
+    hooks.wrap(f"{MODULE}_build_api_summary", "api_id", _summarize)
+    hooks.wrap(f"{MODULE}_build_api_export", EXPORT, _export)
 
 
-def _patched(own: _Function) -> _Function:
-    """Return a patch that knows the lists of a method and of an authorizer, and what is no text.
+def _patch(own: Function, target: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+    for operation in operations:
+        path, value = operation.get("path", ""), operation.get("value")
+        name = path.removeprefix("/")
+        if path in _LISTS and name in target:
+            others = [one for one in target[name] or [] if one != value]
+            target[name] = others + ([] if operation.get("op") == "remove" else [value])
+        elif path in _TYPED and name in target and isinstance(value, str):
+            target[name] = _TYPED[path](value)
+        else:
+            own(target, [operation])
+    return target
 
-    Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
+
+def _methods(api: str) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (resource.get("path", "/"), verb, method)
+        for resource in _resources().get(api, {}).values()
+        for verb, method in resource.get("resourceMethods", {}).items()
+    ]
+
+
+def _summarize(own: Function, api_id: str) -> Any:
+    """A deployment's summary says how each method is authorized.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
     """
-
-    @wraps(own)
-    def apply(target: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-        for operation in operations:
-            path, value = operation.get("path", ""), operation.get("value")
-            name = path.removeprefix("/")
-            if path in _LISTS and name in target:
-                others = [one for one in target[name] or [] if one != value]
-                target[name] = others + ([] if operation.get("op") == "remove" else [value])
-            elif path in _TYPED and name in target and isinstance(value, str):
-                target[name] = _TYPED[path](value)
-            else:
-                own(target, [operation])
-        return target
-
-    return apply
+    found = own(api_id)
+    for path, verb, method in _methods(api_id):
+        found[path][verb]["authorizationType"] = method.get("authorizationType") or "NONE"
+    return found
 
 
-class _Control:
-    """What takes the place of ministack's functions, each made of its own."""
+def _export(own: Function, api_id: str, stage_name: str, export_type: str, *include: bool) -> Any:
+    """An export shows the authorizers of user pools and the signatures that methods ask for.
 
-    def __init__(self) -> None:
-        self._store: Any = hooks.function("core.responses.AccountRegionScopedDict", "")
-        self._of("_resources", "")
-        self._of("_authorizers_v1", "")
+    Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
+    and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html
+    """
+    document = own(api_id, stage_name, export_type, *include)
+    _integrations, include_authorizers = include
+    oas30 = export_type == "oas30"
+    parent = document["components"] if oas30 else document
+    schemes = parent.setdefault("securitySchemes" if oas30 else "securityDefinitions", {})
+    for path, verb, method in _methods(api_id):
+        key = "x-amazon-apigateway-any-method" if verb == "ANY" else verb.lower()
+        asked = _asked(api_id, method, with_settings=include_authorizers)
+        if asked is not None:
+            name, scheme, scopes = asked
+            schemes[name] = scheme
+            (requirement,) = document["paths"][path][key].setdefault("security", [{}])
+            requirement[name] = scopes
+    return document
 
-    def _of(self, store: str, api: str) -> dict[str, dict[str, Any]]:
-        """Return what an API has; while a deployment is looked at, what it has of that."""
-        found: dict[str, dict[str, Any]] = hooks.value(_MODULE + store, self._store).get(api, {})
-        return found
 
-    def _methods(self, api: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return the path, the HTTP method and all else of each method."""
-        return [
-            (resource.get("path", "/"), verb, method)
-            for resource in self._of("_resources", api).values()
-            for verb, method in resource.get("resourceMethods", {}).items()
-        ]
-
-    def summarized(self, own: _Function) -> _Function:
-        """A deployment's summary says how each method is authorized.
-
-        Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
-        """
-
-        @wraps(own)
-        def summary(api_id: str) -> Any:
-            found = own(api_id)
-            for path, verb, method in self._methods(api_id):
-                found[path][verb]["authorizationType"] = method.get("authorizationType") or "NONE"
-            return found
-
-        return summary
-
-    def exported(self, own: _Function) -> _Function:
-        """An export shows the authorizers of user pools and the signatures that methods ask for.
-
-        Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
-        and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html
-        """
-
-        @wraps(own)
-        def export(
-            api_id: str,
-            stage_name: str,
-            export_type: str,
-            include_integrations: bool,  # noqa: FBT001 as ministack has it
-            include_authorizers: bool,  # noqa: FBT001
-        ) -> Any:
-            document = own(
-                api_id, stage_name, export_type, include_integrations, include_authorizers
-            )
-            oas30 = export_type == "oas30"
-            parent = document["components"] if oas30 else document
-            schemes = parent.setdefault("securitySchemes" if oas30 else "securityDefinitions", {})
-            for path, verb, method in self._methods(api_id):
-                key = "x-amazon-apigateway-any-method" if verb == "ANY" else verb.lower()
-                asked = self._asked(api_id, method, with_settings=include_authorizers)
-                if asked is not None:
-                    name, scheme, scopes = asked
-                    schemes[name] = scheme
-                    (requirement,) = document["paths"][path][key].setdefault("security", [{}])
-                    requirement[name] = scopes
-            return document
-
-        return export
-
-    def _asked(
-        self, api: str, method: dict[str, Any], *, with_settings: bool
-    ) -> tuple[str, dict[str, Any], list[str]] | None:
-        """Return what a method asks for that ministack leaves out: its name, it, and the scopes."""
-        if method.get("authorizationType") == "AWS_IAM":
-            name, kind = "sigv4", "awsSigv4"
-            return name, _scheme("Authorization", kind), []
-        authorizer = self._of("_authorizers_v1", api).get(str(method.get("authorizerId")))
-        if method.get("authorizationType") != "COGNITO_USER_POOLS" or authorizer is None:
-            return None
-        source = authorizer.get("identitySource") or "method.request.header.Authorization"
-        scheme = _scheme(source.rpartition(".")[2], "cognito_user_pools")
-        if with_settings:
-            scheme["x-amazon-apigateway-authorizer"] = {
-                "type": "cognito_user_pools",
-                "providerARNs": list(authorizer.get("providerARNs") or []),
-            }
-        return authorizer["name"], scheme, list(method.get("authorizationScopes") or [])
+def _asked(
+    api: str, method: dict[str, Any], *, with_settings: bool
+) -> tuple[str, dict[str, Any], list[str]] | None:
+    """Return what a method asks for that ministack leaves out: its name, it, and the scopes."""
+    if method.get("authorizationType") == "AWS_IAM":
+        return "sigv4", _scheme("Authorization", "awsSigv4"), []
+    authorizer = _authorizers().get(api, {}).get(str(method.get("authorizerId")))
+    if method.get("authorizationType") != "COGNITO_USER_POOLS" or authorizer is None:
+        return None
+    source = authorizer.get("identitySource") or "method.request.header.Authorization"
+    scheme = _scheme(source.rpartition(".")[2], "cognito_user_pools")
+    if with_settings:
+        scheme["x-amazon-apigateway-authorizer"] = {
+            "type": "cognito_user_pools",
+            "providerARNs": list(authorizer.get("providerARNs") or []),
+        }
+    return authorizer["name"], scheme, list(method.get("authorizationScopes") or [])
 
 
 def _scheme(header: str, kind: str) -> dict[str, Any]:

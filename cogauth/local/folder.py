@@ -21,11 +21,10 @@ MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last s
 class KnownData:
     """Which data this user has made on this machine: a file for each, named by its id, in the home.
 
-    The XDG base directory specification says where: https://specifications.freedesktop.org/basedir-spec/latest/
+    Where: https://specifications.freedesktop.org/basedir-spec/latest/
     """
 
     def __init__(self) -> None:
-        """Find the place; nothing is made."""
         base = os.environ.get("XDG_STATE_HOME", "")
         self._folder: Path | None = None
         with suppress(RuntimeError):  # There is no home at all.
@@ -70,10 +69,8 @@ class KnownData:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether it is a folder that only this user may write to."""
-    found = folder.lstat()
-    others = stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return is_own_folder(folder) and not folder.lstat().st_mode & others
 
 
 def is_own_folder(path: Path) -> bool:
@@ -86,16 +83,9 @@ def is_own_folder(path: Path) -> bool:
 
 
 class DataFolder:
-    """The folder of one local AWS: cogauth's own, or it is left alone.
-
-    Attributes:
-        path: the folder; ``make`` makes it.
-        record_file, tmp: what is in it.
-        known: which data this user has made on this machine.
-    """
+    """The folder of one local AWS: cogauth's own, or it is left alone."""
 
     def __init__(self, path: Path) -> None:
-        """Describe it; nothing is made."""
         self.path = path.absolute()
         self.record_file = self.path / "local.json"
         self.tmp = self.path / "tmp"
@@ -103,15 +93,11 @@ class DataFolder:
 
     def is_there(self) -> bool:
         """Whether the folder is there. Raises ``LocalAwsError`` if it is not cogauth's own."""
-        try:
-            found = self.path.lstat()
-        except FileNotFoundError:
+        if not os.path.lexists(self.path):
             return False
         why = ""
-        if not stat.S_ISDIR(found.st_mode):
-            why = "it is a link, or no folder"
-        elif found.st_uid != os.geteuid():
-            why = f"it belongs to another user (uid {found.st_uid})"
+        if not is_own_folder(self.path):
+            why = "it is a link, no folder, or another user's"
         else:
             try:
                 inside = [(each.name, each.lstat().st_size) for each in self.path.iterdir()]
@@ -192,14 +178,6 @@ class DataFolder:
         """Return where the data of a record are."""
         return self.path / f"data-{record.data_id}"
 
-    def _all_data(self) -> list[Path]:
-        """Return this user's folders of data, by the names that only cogauth gives; no links."""
-        return [
-            path
-            for path in self.path.glob("data-*")
-            if DATA_ID.fullmatch(path.name.removeprefix("data-")) and is_own_folder(path)
-        ]
-
     def saved(self, record: Record) -> int:
         """Return the time (ns) at which the data were last saved; 0 if they never were."""
         return max((f.stat().st_mtime_ns for f in self.data(record).glob("*.json")), default=0)
@@ -210,7 +188,10 @@ class DataFolder:
 
     def delete_data(self, *, but: Record | None = None) -> None:
         """Delete all data that are not those of a record, and forget them."""
-        for data in self._all_data():
-            if but is None or data != self.data(but):
+        kept = self.data(but) if but else None
+        for data in self.path.glob("data-*"):
+            data_id = data.name.removeprefix("data-")
+            # Only cogauth gives such names.
+            if data != kept and DATA_ID.fullmatch(data_id) and is_own_folder(data):
                 shutil.rmtree(data, ignore_errors=but is None)
-                self.known.drop(data.name.removeprefix("data-"), self.path)
+                self.known.drop(data_id, self.path)

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogauth.local import templates
-from cogauth.local.templates import BodyError, CaseInsensitive, Rendered, TemplateError
+from cogauth.local.templates import (
+    BodyError,
+    CaseInsensitive,
+    Refused,
+    Rendered,
+    TemplateError,
+)
 
 _JSON = "application/json"
 _HEADER = "method.response.header."
@@ -18,14 +24,6 @@ _BODY = "integration.response.body"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile("[\t -~\x80-\ud7ff\ue000-\U0010ffff]*")
 _log = logging.getLogger(__name__)
-
-
-class Refused(Exception):  # noqa: N818 it is an answer
-    """The gateway answers by itself: by a gateway response of this kind, with this message."""
-
-    def __init__(self, kind: str, message: str = "Internal server error") -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 def misconfigured(why: str) -> Refused:
@@ -48,14 +46,9 @@ class Client:
     def render(self, template: str, body: str) -> Rendered:
         """Render a template for a payload. Raises BodyError and Refused."""
         params = {"path": self.path, "querystring": self.query, "header": self.headers}
+        more = {"context": self.context, "stage_variables": self.stage_variables}
         try:
-            return templates.render(
-                template,
-                body,
-                params=params,
-                context=self.context,
-                stage_variables=self.stage_variables,
-            )
+            return templates.render(template, body, params=params, **more)
         except TemplateError as error:
             raise misconfigured(str(error)) from None
 
@@ -64,9 +57,7 @@ def integration_request(integration: Mapping[str, Any], client: Client) -> str:
     """Return what a client's request becomes for the integration: rendered, or as it is.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
-
-    Raises:
-        Refused: the template, or the lack of one, asks for another body.
+    Raises Refused if the template, or the lack of one, asks for another body.
     """
     made = _by_media_type(integration["requestTemplates"])
     template = made.get(_media_type(client.headers.get("content-type", _JSON)))
@@ -77,27 +68,14 @@ def integration_request(integration: Mapping[str, Any], client: Client) -> str:
         body = client.body.decode()
         return body.strip() if template is None else client.render(template, body).text
     except UnicodeDecodeError:
-        raise Refused("BAD_REQUEST_BODY", "Could not parse request body into json") from None
-    except BodyError as error:
-        raise Refused("BAD_REQUEST_BODY", str(error)) from None
-
-
-def event_of(request: str) -> Any:
-    """Return a function's event, of what ``integration_request`` returned. Raises Refused."""
-    try:
-        return templates.parse_json(request or "{}")
-    except BodyError as error:
-        raise Refused("BAD_REQUEST_BODY", str(error)) from None
+        raise BodyError("Could not parse request body into json") from None
 
 
 def mock_status(request: str) -> str:
     """Return the status that a MOCK integration answers, of what ``integration_request`` returned.
 
     API Gateway doesn't insist on JSON: ``{statusCode:200}`` is what the Serverless Framework sends,
-    and a comma may follow.
-
-    Raises:
-        Refused: there is none.
+    and a comma may follow. Raises Refused if there is none.
     """
     try:
         asked = templates.parse_json(request)
@@ -114,21 +92,15 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
     """Return the integration response whose pattern matches the outcome, or the default one.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
-
-    Args:
-        integration: the method's.
-        outcome: a failed function's errorMessage, or a status; None: it succeeded.
-
-    Raises:
-        Refused: there is none.
+    ``outcome`` is a failed function's errorMessage or a status; None: success. Raises Refused.
     """
     responses: list[dict[str, Any]] = list((integration["integrationResponses"] or {}).values())
-    patterns = [response.get("selectionPattern") for response in responses]
-    for response, pattern in zip(responses, patterns, strict=True):
+    for response in responses:
+        pattern = response.get("selectionPattern")
         if pattern and outcome is not None and _matches(pattern, outcome):
             return response
-    for response, pattern in zip(responses, patterns, strict=True):
-        if not pattern:
+    for response in responses:
+        if not response.get("selectionPattern"):
             return response
     raise misconfigured("No match for output mapping and no default output mapping configured")
 
@@ -136,16 +108,10 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
 def respond(
     response: Mapping[str, Any], client: Client, body: str, headers: Mapping[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return the status, the headers and the body that a client gets.
+    """Return the status, the headers and the body that a client gets by an integration response.
 
-    Args:
-        response: the integration response that was chosen.
-        client: whose request it answers.
-        body: what the integration answered.
-        headers: those that it answered with.
-
-    Raises:
-        Refused: the response asks for what isn't there.
+    ``body`` and ``headers`` are the integration's. Raises Refused if the response asks for what
+    isn't there.
     """
     kind, template = _template_for(response, client)
     sent = {"content-type": ("Content-Type", kind)}
@@ -166,16 +132,12 @@ def respond(
 
 
 def can_be_sent(name: Any, value: Any) -> bool:
-    """Whether a header may be sent: its name is one, and its value is what one may have.
-
-    Source: https://www.rfc-editor.org/rfc/rfc9110#name-fields
-    """
+    """Whether a header's name and value may be sent: https://www.rfc-editor.org/rfc/rfc9110#name-fields."""
     named = isinstance(name, str) and _NAME.fullmatch(name) is not None
     return named and _VALUE.fullmatch(str(value)) is not None
 
 
 def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str | None]:
-    """Return the content type and the template of a response, by what the client accepts."""
     made = _by_media_type(response.get("responseTemplates"))
     accepted = map(_media_type, client.headers.get("accept", "").split(","))
     # Who accepts none of them gets the first.
@@ -184,7 +146,6 @@ def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str
 
 
 def _mapped(source: str, client: Client, body: str, headers: Mapping[str, str]) -> str | None:
-    """Return the value of a response's header; None: there is none."""
     start, _, name = source.partition(".")
     if source[:1] == source[-1:] == "'":
         return source[1:-1]

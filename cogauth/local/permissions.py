@@ -3,14 +3,23 @@
 Ministack's own calls of functions never ask. Its evaluation of policies does the work here.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from cogauth.local import hooks
 
+_find_function = hooks.called(
+    "services.lambda_svc._get_func_record_for_ref_in_scope", "function_ref account_id region"
+)
+_make_context = hooks.called(
+    "core.iam_evaluator.EvalContext",
+    "principal_arn principal_type principal_account action resource_arn region source_ip "
+    "secure_transport request_tags tag_keys service_context principal_keys",
+)
+_evaluate = hooks.called(
+    "core.iam_evaluator.evaluate_resource_policy", "doc ctx service named_only direct_only"
+)
 
-def may_invoke(function_arn: str, principal: str, source_arn: str, account: str) -> bool:
-    """Return whether a service may invoke a function for a resource of somebody's.
+
+def may_invoke(function_arn: str, principal: str, source_arn: str) -> bool:
+    """Return whether a service may invoke a function for a resource; False if there is none.
 
     AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
 
@@ -19,20 +28,16 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
             a policy of its own.
         principal: the service's, as ``apigateway.amazonaws.com``.
         source_arn: that of the resource which the service acts for.
-        account: the number of the account which that resource belongs to.
-
-    Returns:
-        False also if there is no such function.
     """
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:
         return False
     # Ministack keeps the policies of all versions and aliases with the function.
     unqualified = ":".join(parts[:7])
-    function, _, _ = _find_function()(unqualified, account_id=parts[4], region=parts[3])
+    function, _, _ = _find_function(unqualified, account_id=parts[4], region=parts[3])
     if function is None:
         return False
-    context = _make_context()(
+    context = _make_context(
         principal_arn="*",
         principal_type="Service",
         principal_account="",
@@ -40,32 +45,9 @@ def may_invoke(function_arn: str, principal: str, source_arn: str, account: str)
         # AddPermission takes no $LATEST: the function's own policy is that of $LATEST.
         resource_arn=function_arn.removesuffix(":$LATEST"),
         region=parts[3],
-        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": account},
+        service_context={
+            "aws:sourcearn": source_arn,
+            "aws:sourceaccount": source_arn.split(":")[4],
+        },
     )
-    decided = _evaluate()(function["policy"], context, service=principal)
-    return bool(decided.decision == "Allow")
-
-
-def check() -> None:
-    """Look up what ``may_invoke`` needs of ministack. Raises HookError."""
-    _find_function()
-    _make_context()
-    _evaluate()
-
-
-def _find_function() -> Callable[..., Any]:
-    name = "services.lambda_svc._get_func_record_for_ref_in_scope"
-    return hooks.function(name, "function_ref account_id region")
-
-
-def _make_context() -> Callable[..., Any]:
-    return hooks.function(
-        "core.iam_evaluator.EvalContext",
-        "principal_arn principal_type principal_account action resource_arn region source_ip "
-        "secure_transport request_tags tag_keys service_context principal_keys",
-    )
-
-
-def _evaluate() -> Callable[..., Any]:
-    name = "core.iam_evaluator.evaluate_resource_policy"
-    return hooks.function(name, "doc ctx service named_only direct_only")
+    return bool(_evaluate(function["policy"], context, service=principal).decision == "Allow")

@@ -10,10 +10,9 @@ Everything lives in one folder, which the command that starts or stops the serve
     data-<id>/        what it saves when it ends; another id whenever it begins empty
     tmp/              its pid file, and its Lambda functions' code
 
-``alive`` says whether the server lives. The starter takes a lock on the file and the server
-inherits it; the kernel lets go of the lock when the server has ended, however it ended. So no crash
-of a starter leaves a server that nobody finds. Its pid is in the pid file that it writes itself.
-But anyone may have written that, and pids are reused: a process is ended only if it is this user's,
+The starter locks ``alive`` and the server inherits the lock; the kernel lets go of it when the
+server ends, however it ends. So no crash of a starter leaves a server that nobody finds. But anyone
+may have written its pid file, and pids are reused: a process is ended only if it is this user's,
 runs ministack in this folder's ``tmp``, and is older than the pid file.
 
 The folder may have come with a clone, and its data hold code that runs once they are served. So
@@ -23,8 +22,8 @@ data are served only if this user made them on this machine, in this folder (``K
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,10 +62,9 @@ class LocalAws:
     def __init__(
         self, folder: Path, *, patience: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Describe it; nothing is started or written.
+        """Describe it; ``folder`` is its own, and made by ``start``.
 
-        ``folder`` is its own, and made by ``start``. ``patience``: the seconds it gets to become
-        ready, and to end. ``sleep`` takes seconds.
+        ``patience``: the seconds it gets to become ready, and to end. ``sleep`` takes seconds.
         """
         self._folder = DataFolder(folder)
         self._server = Server(self._folder, patience, sleep)
@@ -75,15 +73,18 @@ class LocalAws:
     @property
     def endpoint_url(self) -> str | None:
         """Its URL, running or not; None if it was never started. Raises ``LocalAwsError``."""
-        record = self._folder.read() if self._folder.is_there() else None
+        record = self._record()
         return record.url if record else None
 
     def keys(self) -> Keys:
         """Return its account's root's. Raises ``LocalAwsError`` if it was never started."""
-        record = self._folder.read() if self._folder.is_there() else None
+        record = self._record()
         if record is None:
             raise LocalAwsError(f"No local AWS was started in {self._folder.path}.")
         return record.keys
+
+    def _record(self) -> Record | None:
+        return self._folder.read() if self._folder.is_there() else None
 
     def is_running(self) -> bool:
         """Whether its process lives; it may still be starting."""
@@ -93,8 +94,7 @@ class LocalAws:
         """Start it unless it runs already, and wait until it answers.
 
         Raises ``LocalAwsError`` if the extra isn't installed, its port is in use, it doesn't come
-        up, or the folder or the data in it are not this user's own; an interrupted or failed start
-        leaves no process behind.
+        up, or the folder or its data are not this user's own; no process is left behind then.
         """
         folder, server = self._folder, self._server
         folder.is_there()  # If it is somebody else's, not even a lock is left beside it.
@@ -108,21 +108,15 @@ class LocalAws:
                 record, data_lost, forgotten = self._prepare(record)
                 try:
                     server.spawn(record)
-                    came_up = server.comes_up(record)
                 except BaseException:
                     server.end()
                     raise
-                if not came_up:
-                    raise server.failed(record, "ended at once")
             if record.loaded is None:
                 folder.write(replace(record, loaded=folder.saved(record)))
             return Started(record.url, record.keys, record.data_id, data_lost, forgotten)
 
     def stop(self) -> bool:
-        """End it, with its data saved; return False if it wasn't running.
-
-        Raises ``LocalAwsError`` if it can't be ended.
-        """
+        """End it, with its data saved; say whether it ran. Raises ``LocalAwsError``."""
         if not self._folder.is_there():
             return False
         with self._one_at_a_time():
@@ -149,10 +143,8 @@ class LocalAws:
             with suppress(OSError):  # Somebody has put something of theirs into it.
                 folder.path.rmdir()
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        with hold(self._folder.path, "local AWS", 2 * self._patience, advice=""):
-            yield
+    def _one_at_a_time(self) -> AbstractContextManager[object]:
+        return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")
 
     def _prepare(self, old: Record | None) -> tuple[Record, bool, str | None]:
         """Record the server that is about to be started.
@@ -188,8 +180,6 @@ class LocalAws:
         # From here on the data are the new ones, should we be killed before the old are deleted.
         folder.write(record)
         folder.delete_data(but=record)
-        for file in list(folder.pid_files()):
-            remove_own(file)
         # A Lambda function of a killed server may still be at work in there.
         shutil.rmtree(folder.tmp, ignore_errors=True)
         folder.tmp.mkdir(mode=0o700, exist_ok=True)

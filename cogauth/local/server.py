@@ -20,20 +20,13 @@ def main() -> None:
 
 
 def serve(keys: Keys) -> None:
-    """Serve until a SIGTERM.
-
-    Args:
-        keys: of the account's root.
-
-    Raises:
-        HookError: this ministack lacks what is replaced or called.
-    """
+    """Serve with these keys of the account's root until a SIGTERM. Raises HookError."""
     install_keys(keys)
     gateway.install()
     cognito.install()
     run = hooks.function("app.main", "")
     # It reads the application's name when it runs.
-    hooks.replace("app.app", "scope receive send", Gate)
+    hooks.put("app.app", Gate(hooks.function("app.app", "scope receive send")))
     run()
 
 

@@ -23,8 +23,19 @@ class TemplateError(Exception):
     """A template can't be rendered. Nothing of the data is in the message."""
 
 
-class BodyError(ValueError):
+class Refused(Exception):  # noqa: N818 it is an answer
+    """The gateway answers by itself: by a gateway response of this kind, with this message."""
+
+    def __init__(self, kind: str, message: str = "Internal server error") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class BodyError(Refused):
     """What should be JSON isn't. Nothing of it is in the message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BAD_REQUEST_BODY", message)
 
 
 @dataclass(frozen=True)
@@ -44,18 +55,13 @@ def render(
     context: Mapping[str, Any] | None = None,
     stage_variables: Mapping[str, str] | None = None,
 ) -> Rendered:
-    """Render a template of an integration's request or response.
+    """Render a template of an integration's request or response for a body.
 
-    Args:
-        template: its text.
-        body: the payload that it transforms, as text.
-        params: what ``$input.params()`` gives: the request's ``path``, ``querystring`` and
-            ``header``.
-        context: what ``$context`` gives.
-        stage_variables: what ``$stageVariables`` gives.
+    ``params`` is what ``$input.params()`` gives: the request's ``path``, ``querystring`` and
+    ``header``; ``context`` and ``stage_variables`` are ``$context`` and ``$stageVariables``.
 
     Raises:
-        BodyError: the template asks for JSON that the payload isn't.
+        BodyError: the template asks for JSON that the body isn't.
         TemplateError: it can't be rendered.
     """
     airspeed = _airspeed()
@@ -104,11 +110,7 @@ def _parsed(template: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says, which is stricter than Python's own.
-
-    Raises:
-        BodyError: it isn't JSON.
-    """
+    """Return what a JSON text says, more strictly than Python's own. Raises BodyError."""
     try:
         return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -120,10 +122,7 @@ def parse_json(text: str) -> Any:
 def find(value: Any, path: str) -> Any:
     """Return what a JSONPath finds; None: nothing.
 
-    Names, indices and wildcards are known, ``..`` and filters are not.
-
-    Raises:
-        TemplateError: the path has something else in it.
+    Names, indices and wildcards are known. Raises TemplateError at anything else, as ``..``.
     """
     found, position, many = [value], 1, False
     while position < len(path):
@@ -230,7 +229,7 @@ class _List(list[Any]):
 class _Once(dict[str, Any]):
     """Overrides. AWS answers 5xx to a second one of the same.
 
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
     """
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -254,17 +253,15 @@ def _printed(value: Any) -> str:
 
 
 def _all_in(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else value if _is_list(value) else []
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _has(value: Any, key: str | int) -> bool:
     if isinstance(key, str):
         return isinstance(value, dict) and key in value
-    return _is_list(value) and -len(value) <= key < len(value)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
+    return isinstance(value, list) and -len(value) <= key < len(value)
 
 
 def _refuse(constant: str) -> Any:

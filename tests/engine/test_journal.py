@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cogauth import engine
-from cogauth.aws.transient import MOODS, passing
+from cogauth.aws.transient import TRANSIENT, passing
 from cogauth.context import Context
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATED, CREATING
@@ -270,20 +270,22 @@ def statuses(account: Account) -> set[str]:
     return {record["status"] for record in account.state().resources.values()}
 
 
-@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: f"{mood.code} {mood.words[0]}")
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: f"{error.code} {error.words[0]}")
 @pytest.mark.sample(3)
-def test_a_mood_is_waited_out_wherever_it_meets_a_change(account: Account, mood: Any) -> None:
+def test_a_transient_error_is_waited_out_wherever_it_meets_a_change(
+    account: Account, error: Any
+) -> None:
     """Each is answered once, at each create, change and deletion of a whole life."""
-    moody: set[str] = set()
+    refused: set[str] = set()
 
-    def be_moody(call: Call) -> Any:
+    def refuse_once(call: Call) -> Any:
         place = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s:.60}"
-        if not call.mutating or place in moody:
+        if not call.mutating or place in refused:
             return None
-        moody.add(place)
-        return refusal(409, mood.code, f"Well: {mood.words[0]}.")
+        refused.add(place)
+        return refusal(409, error.code, f"Well: {error.words[0]}.")
 
-    with account.calls.watched(be_moody):
+    with account.calls.watched(refuse_once):
         account.up()
         assert standing(account) == STACK
         result = account.down()

@@ -16,7 +16,7 @@ from cogauth.errors import CogauthError
 from support.faults import StoppedError
 from support.local_aws import client
 from support.names import REGION
-from support.stacks import STACK, UNCHANGED, configuration, delete_pool, fact, shown, standing
+from support.stacks import STACK, UNCHANGED, delete_pool, fact, shown, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,11 @@ def authorizers(account: Account) -> list[dict[str, Any]]:
 
 def guarded_by(account: Account) -> dict[str, Any]:
     """Return the authorizer of the protected method."""
-    method = configuration(account)["methods"][1]
+    method = account.client("apigateway").get_method(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "hello_resource"),
+        httpMethod="GET",
+    )
     return next(one for one in authorizers(account) if one["id"] == method["authorizerId"])
 
 

@@ -30,14 +30,13 @@ from support.stacks import (
     SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
-    description,
     fact,
     mutations,
     pool,
     standing,
     update_pool,
-    without_metadata,
 )
+from support.world import described, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,7 +307,7 @@ def others(account: Account) -> Any:
     """All of the other stack."""
     state = account.state("shop2")
     return [
-        without_metadata(description(account)),
+        lasting(described(account.client)),
         describe_pool(account, state.fact("user_pool", "id")),
         describe_api(account, state.fact("rest_api", "id")),
     ]

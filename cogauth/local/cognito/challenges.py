@@ -10,24 +10,22 @@ https://github.com/aws-amplify/amplify-js/issues/5834 (it isn't good for this),
 https://github.com/aws-amplify/docs/issues/8309 (it was used).
 """
 
-import functools
 import json
 import threading
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from cogauth.local.cognito.ministacks import (
-    Answer,
-    Function,
     Pool,
+    RefusalError,
     User,
-    not_authorized,
     of_cognito,
-    refusal,
+    pool_for_client,
+    resolve_user,
     store,
 )
+from cogauth.local.hooks import Function
 
 # Ministack looks after the sessions of the other challenges itself. Two of these it never gives;
 # their answers got tokens all the same.
@@ -37,115 +35,86 @@ _INVALID = "Invalid session for the user"
 _TEMPORARY = "FORCE_CHANGE_PASSWORD"
 _answering = threading.Lock()
 
+_sessions = store("_challenge_sessions", "AccountScopedDict")
+_create = of_cognito("_create_challenge_session", "pool_id client_id username")
+_hidden_user_error = of_cognito("_hidden_user_error", "pool client_id err")
+_validate_password = of_cognito("_validate_password", "pool password")
 
-def _sessions() -> Any:
-    return store("_challenge_sessions", "AccountScopedDict")
 
-
-def with_session(own: Function) -> Function:
+def password_auth_result(
+    own: Function,
+    pool: Pool,
+    pid: str,
+    cid: str,
+    user: User,
+    _username: str,
+    *rest: Any,
+    **more: Any,
+) -> Any:
     """Note the session of each challenge that a right password is answered with."""
-    sessions = _sessions()
-    create = of_cognito("_create_challenge_session", "pool_id client_id username")
-
-    @functools.wraps(own)
-    def password_auth_result(
-        pool: Pool, pid: str, cid: str, user: User, username: str, *rest: Any, **more: Any
-    ) -> Answer:
-        # "Amazon Cognito returns the username attribute in USER_ID_FOR_SRP instead of any …
-        # alias", and the answer must name the user so:
-        # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
-        del username
-        answer: Answer = own(pool, pid, cid, user, user["Username"], *rest, **more)
-        challenge = json.loads(answer[2])
-        if "ChallengeName" in challenge:
-            token, session = create(pid, cid, user["Username"])
-            # It lasts as long as the app client's AuthSessionValidity says.
-            session["challenge"] = challenge["ChallengeName"]
-            sessions[challenge["Session"]] = sessions.pop(token)
-        return answer
-
-    return password_auth_result
+    # AWS: "Amazon Cognito returns the username attribute in USER_ID_FOR_SRP instead of any …
+    # alias", and the answer must name the user so:
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
+    answer = own(pool, pid, cid, user, user["Username"], *rest, **more)
+    challenge = json.loads(answer[2])
+    if "ChallengeName" in challenge:
+        token, session = _create(pid, cid, user["Username"])
+        # It lasts as long as the app client's AuthSessionValidity says.
+        session["challenge"] = challenge["ChallengeName"]
+        _sessions()[challenge["Session"]] = _sessions().pop(token)
+    return answer
 
 
-def by_its_session(own: Function) -> Function:
+def respond(own: Function, data: dict[str, Any]) -> Any:
     """Take the answer to a challenge only with the session that came with it, and once."""
-    sessions = _sessions()
-    refuse = _session_check()
-
-    @functools.wraps(own)
-    def respond(data: dict[str, Any]) -> Answer:
-        session = sessions.get(data.get("Session")) or {}
-        is_ours = "challenge" in session
-        with _answering:
-            refused = refuse(data, session)
-            if refused is not None:
-                return refused
-            if is_ours:
-                session["used"] = True
-        passed = False
-        try:
-            answer: Answer = own(data)
-            passed = answer[0] == HTTPStatus.OK
-        finally:
-            if is_ours and not passed:
-                session["used"] = False
-        return answer
-
-    return respond
-
-
-def _session_check() -> Callable[[dict[str, Any], dict[str, Any]], Answer | None]:
-    """Return what refuses the answer to a challenge, by its request and session."""
-    pool_for_client = of_cognito("_pool_for_client", "cid")
-    resolve_user = of_cognito("_resolve_user", "pool username")
-    hidden_user_error = of_cognito("_hidden_user_error", "pool client_id err")
-    validate_password = of_cognito("_validate_password", "pool password")
-
-    def refuse(data: dict[str, Any], session: dict[str, Any]) -> Answer | None:
-        challenge, client = data.get("ChallengeName"), data.get("ClientId")
-        # Not the pool that the request names, if any: who sends none is free to send one.
-        pool, pool_id = pool_for_client(client)
-        if pool is None:
-            return None  # Ministack says that there is no such app client.
-        if challenge not in _CHALLENGES:
-            # Ministack would take one of ours for one of its own.
-            return not_authorized(f"{_INVALID}.") if "challenge" in session else None
-        refused = _incomplete(data)
-        if refused is not None:
+    session = _sessions().get(data.get("Session")) or {}
+    answer: Any = None
+    with _answering:
+        if refused := _check(data, session):
             return refused
-        responses = data["ChallengeResponses"]
-        user, unknown = resolve_user(pool, responses["USERNAME"])
-        if user is None:
-            refused = hidden_user_error(pool, client, unknown)
-        elif why := _why_invalid(session, (pool_id, client, user["Username"], challenge)):
-            refused = not_authorized(why)
-        elif challenge == "NEW_PASSWORD_REQUIRED" and user["UserStatus"] != _TEMPORARY:
-            # Another session, or an administrator, has set a lasting password meanwhile.
-            refused = not_authorized(f"{_INVALID}.")
-        elif challenge == "NEW_PASSWORD_REQUIRED":
-            refused = validate_password(pool, responses["NEW_PASSWORD"])
-        return refused
-
-    return refuse
+        session["used"] = True
+    try:
+        answer = own(data)
+    finally:
+        session["used"] = answer is not None and answer[0] == HTTPStatus.OK
+    return answer
 
 
-def _incomplete(data: dict[str, Any]) -> Answer | None:
-    given = {**(data.get("ChallengeResponses") or {}), "Session": data.get("Session")}
-    needed = ["Session", "USERNAME"]
-    if data["ChallengeName"] == "NEW_PASSWORD_REQUIRED":
-        needed.append("NEW_PASSWORD")
-    missing = next((name for name in needed if not given.get(name)), None)
-    message = f"Missing required parameter {missing}"
-    return refusal("InvalidParameterException", message) if missing else None
+def _check(data: dict[str, Any], session: dict[str, Any]) -> Any:
+    """Raise RefusalError, or return ministack's own refusal, of an answer that isn't taken."""
+    challenge, client = data.get("ChallengeName"), data.get("ClientId")
+    # Not the pool that the request names, if any: who sends none is free to send one.
+    pool, pool_id = pool_for_client(client)
+    if pool is None:
+        return None  # Ministack says that there is no such app client.
+    if challenge not in _CHALLENGES:
+        # Ministack would take one of ours for one of its own.
+        if "challenge" in session:
+            raise RefusalError(f"{_INVALID}.")
+        return None
+    is_new_password = challenge == "NEW_PASSWORD_REQUIRED"
+    responses = {**(data.get("ChallengeResponses") or {}), "Session": data.get("Session")}
+    for name in ("Session", "USERNAME", *(["NEW_PASSWORD"] if is_new_password else [])):
+        if not responses.get(name):
+            message = f"Missing required parameter {name}"
+            raise RefusalError(message, "InvalidParameterException")
+    user, unknown = resolve_user(pool, responses["USERNAME"])
+    if user is None:
+        return _hidden_user_error(pool, client, unknown)
+    _check_session(session, (pool_id, client, user["Username"], challenge))
+    if not is_new_password:
+        return None
+    # Another session, or an administrator, may have set a lasting password meanwhile.
+    if user["UserStatus"] != _TEMPORARY:
+        raise RefusalError(f"{_INVALID}.")
+    return _validate_password(pool, responses["NEW_PASSWORD"])
 
 
-def _why_invalid(session: dict[str, Any], needed: tuple[Any, ...]) -> str | None:
-    """Return AWS's words about a session that isn't good for a pool, client, user and challenge."""
+def _check_session(session: dict[str, Any], needed: tuple[Any, ...]) -> None:
     of = tuple(session.get(key) for key in ("pool_id", "client_id", "username", "challenge"))
     if of != needed:
-        return f"{_INVALID}."
+        raise RefusalError(f"{_INVALID}.")
     if session.get("used"):
-        return f"{_INVALID}, session can only be used once."
+        raise RefusalError(f"{_INVALID}, session can only be used once.")
     if time.time() > session["expires_at"]:
-        return f"{_INVALID}, session is expired."
-    return None
+        raise RefusalError(f"{_INVALID}, session is expired.")

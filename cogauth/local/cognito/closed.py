@@ -6,23 +6,16 @@ password, isn't documented. Here a closed pool says nothing of its users.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
 """
 
-import functools
 from typing import Any
 
-from cogauth.local.cognito.ministacks import Answer, Function, not_authorized, of_cognito
+from cogauth.local.cognito.ministacks import RefusalError, pool_for_client
+from cogauth.local.hooks import Function
 
 
-def unless_closed(own: Function) -> Function:
+def sign_up(own: Function, data: dict[str, Any]) -> Any:
     """Refuse a sign-up in a pool that only administrators may add users to."""
-    pool_for_client = of_cognito("_pool_for_client", "cid")
-
-    @functools.wraps(own)
-    def sign_up(data: dict[str, Any]) -> Answer:
-        pool, _ = pool_for_client(data.get("ClientId"))
-        config = (pool or {}).get("AdminCreateUserConfig") or {}
-        if config.get("AllowAdminCreateUserOnly"):
-            return not_authorized("SignUp is not permitted for this user pool")
-        answer: Answer = own(data)
-        return answer
-
-    return sign_up
+    pool, _ = pool_for_client(data.get("ClientId"))
+    config = (pool or {}).get("AdminCreateUserConfig") or {}
+    if config.get("AllowAdminCreateUserOnly"):
+        raise RefusalError("SignUp is not permitted for this user pool")
+    return own(data)

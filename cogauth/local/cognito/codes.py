@@ -1,13 +1,12 @@
-"""The codes that a pool sends: random, and few.
+"""The codes that a pool sends are random, and few: nobody else is to know them.
 
-The codes that a pool sends are nobody else's to know. Ministack's are always the same ones, by
+Ministack's are always the same ones, by
 which whoever knows an app client's id could take over any user of the pool. Here each is random,
 stands in the mail that ministack keeps, and is void after some wrong guesses. AWS limits those
 too, by TooManyFailedAttemptsException, but doesn't say to how many.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ConfirmForgotPassword.html
 """
 
-import functools
 import json
 import secrets
 import threading
@@ -16,7 +15,8 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.cognito.ministacks import Answer, Function, Pool, of_cognito, refusal
+from cogauth.local.cognito.ministacks import Pool, RefusalError, pool_for_client, resolve_user
+from cogauth.local.hooks import Function
 
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
 _GUESSES = 5
@@ -27,6 +27,8 @@ _ASKED = 10_000
 # What ministack notes as a user's code, whether it is sent or not.
 _NEVER_SENT = {"123456", "654321"}
 _mailing = threading.Lock()
+_PAGES_CODE = "services.cognito._EMAIL_OTP_CODE"
+hooks.kept(_PAGES_CODE, str)
 
 
 def _new_code() -> str:
@@ -34,94 +36,60 @@ def _new_code() -> str:
     return _new_code() if code in _NEVER_SENT else code
 
 
-def of_random_codes(own: Function) -> Function:
+def send_mail(
+    own: Function, pool: Pool, username: str, *given: Any, attribute_name: str = "email"
+) -> Any:
     """Send a random code in the place of ministack's own."""
-    resolve_user = of_cognito("_resolve_user", "pool username")
-
-    @functools.wraps(own)
-    def send(
-        pool: Pool,
-        username: str,
-        attr_dict: dict[str, str],
-        code: str,
-        attribute_name: str = "email",
-    ) -> Any:
-        user, _ = resolve_user(pool, username)
-        if user is not None:
-            code = _new_code()
-            name = "_reset_code" if attribute_name == "password" else "_confirmation_code"
-            user[name] = code
-            user[f"{name}_guesses"] = 0
-        return own(pool, username, attr_dict, code, attribute_name)
-
-    return send
+    attributes, code = given
+    user, _ = resolve_user(pool, username)
+    if user is not None:
+        code = _new_code()
+        name = "_reset_code" if attribute_name == "password" else "_confirmation_code"
+        user[name] = code
+        user[f"{name}_guesses"] = 0
+    return own(pool, username, attributes, code, attribute_name)
 
 
-def unless_never_sent(own: Function) -> Function:
+def code_error(own: Function, issued: str | None, code: Any) -> Any:
     """Take no code that was never sent."""
-
-    @functools.wraps(own)
-    def code_error(issued: str | None, code: Any) -> Answer | None:
-        error: Answer | None = own(None if issued in _NEVER_SENT else issued, code)
-        return error
-
-    return code_error
+    return own(None if issued in _NEVER_SENT else issued, code)
 
 
-def of_few_guesses(own: Function) -> Function:
+def confirmation_code_error(own: Function, action: str, data: dict[str, Any]) -> Any:
     """Make a code void after some wrong guesses."""
-    pool_for_client = of_cognito("_pool_for_client", "cid")
-    resolve_user = of_cognito("_resolve_user", "pool username")
-
-    @functools.wraps(own)
-    def confirmation_code_error(action: str, data: dict[str, Any]) -> Answer | None:
-        error: Answer | None = own(action, data)
-        if error is not None and json.loads(error[2])["__type"] == "CodeMismatchException":
-            user, _ = resolve_user(pool_for_client(data["ClientId"])[0], data["Username"])
-            name = _CODE_OF[action]
-            user[f"{name}_guesses"] = user.get(f"{name}_guesses", 0) + 1
-            if user[f"{name}_guesses"] >= _GUESSES:
-                user.pop(name, None)
-        return error
-
-    return confirmation_code_error
+    error = own(action, data)
+    if error is not None and json.loads(error[2])["__type"] == "CodeMismatchException":
+        user, _ = resolve_user(pool_for_client(data["ClientId"])[0], data["Username"])
+        name = _CODE_OF[action]
+        user[f"{name}_guesses"] = user.get(f"{name}_guesses", 0) + 1
+        if user[f"{name}_guesses"] >= _GUESSES:
+            user.pop(name, None)
+    return error
 
 
-def of_few_codes(own: Function) -> Function:
+def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
     """Let a user be sent few codes: each gives as many guesses again.
 
     AWS: between 5 and 20 an hour, "Attempt limit exceeded, please try after some time."
     https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html
     """
-
-    @functools.wraps(own)
-    def send(data: dict[str, Any]) -> Answer:
-        # Counted by the name that is given, whether or not there is such a user: it tells nothing.
-        now, asked = time.time(), (data.get("ClientId"), str(data.get("Username")).lower())
-        for one, times in list(_asked_at.items()):
-            _asked_at[one] = [at for at in times if now - at < _CODES_WITHIN_S]
-            if not _asked_at[one] or len(_asked_at) > _ASKED:
-                del _asked_at[one]
-        if len(_asked_at.get(asked, [])) >= _CODES:
-            message = "Attempt limit exceeded, please try after some time."
-            return refusal("LimitExceededException", message)
-        answer: Answer = own(data)
-        if answer[0] == HTTPStatus.OK:
-            _asked_at.setdefault(asked, []).append(now)
-        return answer
-
-    return send
+    # Counted by the name that is given, whether or not there is such a user: it tells nothing.
+    now, asked = time.time(), (data.get("ClientId"), str(data.get("Username")).lower())
+    for one, times in list(_asked_at.items()):
+        _asked_at[one] = [at for at in times if now - at < _CODES_WITHIN_S]
+        if not _asked_at[one] or len(_asked_at) > _ASKED:
+            del _asked_at[one]
+    if len(_asked_at.get(asked, [])) >= _CODES:
+        message = "Attempt limit exceeded, please try after some time."
+        raise RefusalError(message, "LimitExceededException")
+    answer = own(data)
+    if answer[0] == HTTPStatus.OK:
+        _asked_at.setdefault(asked, []).append(now)
+    return answer
 
 
-def of_random_sign_in_codes(own: Function) -> Function:
+def begin_user_auth(own: Function, *given: Any) -> Any:
     """Have the managed login's page send a random code; it is a constant of the module's."""
-    hooks.value("services.cognito._EMAIL_OTP_CODE", str)
-    module: Any = hooks.module("services.cognito")
-
-    @functools.wraps(own)
-    def begin(pool: Pool, ua_token: str, session: dict[str, Any], challenge: str) -> Any:
-        with _mailing:
-            module._EMAIL_OTP_CODE = _new_code()  # noqa: SLF001 ministack's, and checked above
-            return own(pool, ua_token, session, challenge)
-
-    return begin
+    with _mailing:
+        hooks.put(_PAGES_CODE, _new_code())
+        return own(*given)

@@ -9,10 +9,10 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensiti
 """
 
 import copy
-import functools
 from typing import Any
 
-from cogauth.local.cognito.ministacks import Answer, Function, Pool, User, all_pools
+from cogauth.local.cognito.ministacks import Pool, User, all_pools
+from cogauth.local.hooks import Function
 
 
 class UsersInAnyCase(dict[str, User]):
@@ -56,45 +56,28 @@ def known_name(pool: Pool, name: Any) -> Any:
     return name.lower() if _takes_any_case(pool) and isinstance(name, str) else name
 
 
-def _keep_users(pool: Pool) -> None:
-    """Give a pool that takes names in any case its own store of users, if it has none yet."""
-    if not _takes_any_case(pool) or isinstance(pool.get("_users"), UsersInAnyCase):
-        return
-    # What was saved has its names in lower case already.
-    pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
+def keep_users(own: Function, data: Any) -> Any:
+    """Do as ministack does, then see to the users of the pools that it made or restored."""
+    answer = own(data)
+    for pool in all_pools().all_values():
+        if _takes_any_case(pool) and not isinstance(pool.get("_users"), UsersInAnyCase):
+            # What was saved has its names in lower case already.
+            pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
+    return answer
 
 
-def then_keep_users(own: Function) -> Function:
-    """Wrap what makes or restores pools."""
-    pools = all_pools()
-
-    @functools.wraps(own)
-    def make(data: Any) -> Any:
-        answer = own(data)
-        for pool in pools.all_values():
-            _keep_users(pool)
-        return answer
-
-    return make
-
-
-def alias_in_any_case(own: Function) -> Function:
+def resolve_alias(own: Function, pool: Pool, username: Any) -> Any:
     """Find a user by an e-mail address or a preferred user name, whatever its case."""
-
-    @functools.wraps(own)
-    def resolve(pool: Pool, username: Any) -> tuple[User | None, Answer | None]:
-        found: tuple[User | None, Answer | None] = own(pool, username)
-        if found[0] is not None or not _takes_any_case(pool) or not isinstance(username, str):
-            return found
-        aliases = {*(pool.get("UsernameAttributes") or []), *(pool.get("AliasAttributes") or [])}
-        spellings = {
-            attribute["Value"]
-            for user in list(pool["_users"].values())
-            for attribute in user.get("Attributes", [])
-            if attribute["Name"] in aliases and attribute["Value"].lower() == username.lower()
-        }
-        # Ministack knows which of them may be signed in with: some only once they are verified.
-        known = (own(pool, spelling) for spelling in sorted(spellings))
-        return next((one for one in known if one[0] is not None), found)
-
-    return resolve
+    found = own(pool, username)
+    if found[0] is not None or not _takes_any_case(pool) or not isinstance(username, str):
+        return found
+    aliases = {*(pool.get("UsernameAttributes") or []), *(pool.get("AliasAttributes") or [])}
+    spellings = {
+        attribute["Value"]
+        for user in list(pool["_users"].values())
+        for attribute in user.get("Attributes", [])
+        if attribute["Name"] in aliases and attribute["Value"].lower() == username.lower()
+    }
+    # Ministack knows which of them may be signed in with: some only once they are verified.
+    known = (own(pool, spelling) for spelling in sorted(spellings))
+    return next((one for one in known if one[0] is not None), found)

@@ -12,11 +12,11 @@ ministack keeps it. A name has no default. The rest is reset by the documentatio
 """
 
 import copy
-import functools
 from http import HTTPStatus
 from typing import Any
 
-from cogauth.local.cognito.ministacks import Answer, Function, all_pools
+from cogauth.local.cognito.ministacks import all_pools
+from cogauth.local.hooks import Function
 
 _POOL_DEFAULTS: dict[str, Any] = {
     "AccountRecoverySetting": {},
@@ -67,28 +67,16 @@ _CLIENT_DEFAULTS: dict[str, Any] = {
 }
 
 
-def resetting_pool(own: Function) -> Function:
+def update_pool(own: Function, data: dict[str, Any]) -> Any:
     """Reset what an update of a pool doesn't give."""
-    pools = all_pools()
-
-    @functools.wraps(own)
-    def update(data: dict[str, Any]) -> Answer:
-        answer: Answer = own({**copy.deepcopy(_POOL_DEFAULTS), **data})
-        if answer[0] == HTTPStatus.OK:
-            pool = pools.get(data["UserPoolId"])
-            for name in set(_POOL_EXTRAS) - data.keys():
-                pool.pop(name, None)
-        return answer
-
-    return update
+    answer = own({**copy.deepcopy(_POOL_DEFAULTS), **data})
+    if answer[0] == HTTPStatus.OK:
+        pool = all_pools().get(data["UserPoolId"])
+        for name in set(_POOL_EXTRAS) - data.keys():
+            pool.pop(name, None)
+    return answer
 
 
-def resetting_client(own: Function) -> Function:
+def update_client(own: Function, data: dict[str, Any]) -> Any:
     """Reset what an update of an app client doesn't give."""
-
-    @functools.wraps(own)
-    def update(data: dict[str, Any]) -> Answer:
-        answer: Answer = own({**copy.deepcopy(_CLIENT_DEFAULTS), **data})
-        return answer
-
-    return update
+    return own({**copy.deepcopy(_CLIENT_DEFAULTS), **data})

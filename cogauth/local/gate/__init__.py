@@ -1,11 +1,8 @@
 """Who may come in to the local AWS: its owner, by a signature; everyone, where AWS asks for none.
 
 Functions there run as the user, so whoever may make one runs code as the user. Few requests need no
-signature (``Checker.is_open`` lists them). The gate checks all others: ministack itself takes any
+signature (``rules.is_open`` lists them). The gate checks all others: ministack itself takes any
 signature made with its account's own key, and some of its paths ask for none.
-
-- ``requests.py`` reads a request, ``rules.py`` says who may send it.
-- ``keys.py`` lets ministack know the account's own keys, and take no others for them.
 """
 
 import logging
@@ -14,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cogauth.local import hooks
+from cogauth.local.gate import rules
 from cogauth.local.gate.requests import RefusedError, Request, check_host, check_object
-from cogauth.local.gate.rules import Checker
 from cogauth.printable import one_line
 
 Message = dict[str, Any]
@@ -31,18 +28,15 @@ LOGGED = 200
 
 logger = logging.getLogger("cogauth.gate")
 
+_refusal = hooks.called("app._credential_failure", "service iam_action request_id denied headers")
+_error = hooks.called("core.iam_evaluator.AuthError", "code message details")
+
 
 class Gate:
     """The ASGI application in front of ministack's."""
 
     def __init__(self, app: App) -> None:
-        """Stand in front of it. Raises HookError."""
         self._app = app
-        self._refusal = hooks.function(
-            "app._credential_failure", "service iam_action request_id denied headers"
-        )
-        self._error = hooks.function("core.iam_evaluator.AuthError", "code message details")
-        self._check = Checker()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection of ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html."""
@@ -72,7 +66,7 @@ class Gate:
         if request.calls_api:
             return _again(await _body(receive, MAX_CALL), receive), send
         send = _without_cors(send)
-        if self._check.is_open(request):
+        if rules.is_open(request):
             # A small body can be inflated to any size.
             if "content-encoding" in request.headers:
                 raise RefusedError(None, "a compressed body needs a signature")
@@ -82,9 +76,9 @@ class Gate:
             return _again(body, receive), send
         if "origin" in request.headers:
             raise RefusedError(None, "a web page may only call deployed APIs")
-        signer = self._check.signer(request)
+        signer = rules.find_signer(request)
         body = await _body(receive)
-        self._check.signature(request, signer, body)
+        rules.check_signature(request, signer, body)
         return _again(body, receive), send
 
     async def _refuse(self, request: Request | None, refused: RefusedError, send: Send) -> None:
@@ -92,17 +86,12 @@ class Gate:
         what = f"{request.method} {request.path} {target}" if request else "a request"
         why = one_line(str(refused))[:LOGGED]
         logger.warning("Refused: %s: %s", one_line(what.strip())[:LOGGED], why)
-        status, headers, body = (
-            refused.status,
-            {"Content-Type": "text/plain"},
-            f"Refused: {refused}\n".encode(),
-        )
+        status, headers = refused.status, {"Content-Type": "text/plain"}
+        body = f"Refused: {refused}\n".encode()
         if request and refused.code:
-            service = self._check.service(request, dict(request.query))
-            error = self._error(refused.code, str(refused))
-            status, headers, body = self._refusal(
-                service, "", str(uuid.uuid4()), error, request.headers
-            )
+            service = rules.service_of(request, dict(request.query))
+            error = _error(refused.code, str(refused))
+            status, headers, body = _refusal(service, "", str(uuid.uuid4()), error, request.headers)
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         sent += [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": sent})
@@ -114,44 +103,29 @@ def _without_cors(send: Send) -> Send:
 
     async def without(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [
-                (name, value)
-                for name, value in message.get("headers", [])
-                if not name.lower().startswith(b"access-control-")
-            ]
-            message = {**message, "headers": headers}
+            sent = message.get("headers", [])
+            kept = [one for one in sent if not one[0].lower().startswith(b"access-control-")]
+            message = {**message, "headers": kept}
         await send(message)
 
     return without
 
 
 async def _body(receive: Receive, limit: int | None = None) -> bytes:
-    """Return a request's body.
-
-    Args:
-        receive: what gives it.
-        limit: the most that it may have, in bytes.
-
-    Raises:
-        RefusedError: it has more, or the client has gone.
-    """
-    parts: list[bytes] = []
-    left = limit
+    """Return a request's body. Raises RefusedError past ``limit`` bytes, or if it ends early."""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise RefusedError(None, "it ended early")
-        parts.append(message.get("body", b""))
-        if left is not None:
-            left -= len(parts[-1])
-            if left < 0:
-                raise RefusedError(None, f"its body has more than {limit} bytes", 413)
+        body += message.get("body", b"")
+        if limit is not None and len(body) > limit:
+            raise RefusedError(None, f"its body has more than {limit} bytes", 413)
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return bytes(body)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a way to receive that gives a body that was received before."""
     left = [body]
 
     async def again() -> Message:

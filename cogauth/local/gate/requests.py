@@ -19,9 +19,7 @@ QUERY_CREDENTIALS = re.compile(r"x-amz-(algorithm|credential|signature)|awsacces
 class RefusedError(Exception):
     """A request that may not come in.
 
-    Attributes:
-        code: AWS's for a failed authentication; None where AWS has none for it.
-        status: the answer's, where there is no code.
+    ``code`` is AWS's for a failed authentication; where AWS has none, the answer has the status.
     """
 
     def __init__(self, code: str | None, why: str, status: int = 403) -> None:

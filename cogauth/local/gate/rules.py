@@ -15,13 +15,35 @@ HEALTH = "/_ministack/health"
 COGNITO = "AWSCognitoIdentityProviderService."
 ALGORITHM = "AWS4-HMAC-SHA256"
 WELL_KNOWN = re.compile(r"/([\w-]+)/\.well-known/(jwks\.json|openid-configuration)", re.ASCII)
-SIGNATURE, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+SHA256, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 NOT_NORMAL = re.compile(r"//|/\.{1,2}(/|\Z)")
 FORM = "x-www-form-urlencoded"
 # What ministack serves before it asks IAM.
 OWN_PAGES = re.compile(r"/(_[^/]*|oauth2|login|logout|saml2|health|latest|\.well-known)(/|\Z)")
 # The longest that a signed URL may be good for, in seconds.
 MAX_EXPIRES = 604800
+
+_get_pool = hooks.called("services.cognito._get_pool_unscoped", "pool_id")
+_unsigned = hooks.called("core.iam_actions.unsigned_operations", "service")
+_account = hooks.called("app._request_account_scope", "access_key_id")
+_set_account = hooks.called("core.responses.set_request_account_id", "access_key_id")
+_get_account = hooks.called("core.responses.get_account_id", "")
+_ambiguous = hooks.kept("core.iam_evaluator.AmbiguousAccessKeyError", type)
+_credential = hooks.called(
+    "core.iam_evaluator.resolve_credential", "access_key_id account_id session_token"
+)
+_parse_header = hooks.called("core.sigv4.parse_header_signature", "headers")
+_parse_query = hooks.called("core.sigv4.parse_query_signature", "query_params")
+_skew = hooks.called("core.sigv4.request_time_failure", "signature now")
+_is_expired = hooks.called("core.sigv4.presigned_request_is_expired", "amz_date expires now")
+_signature_failure = hooks.called(
+    "core.sigv4.header_signature_failure",
+    "signature secret method raw_path query_params headers body presigned explain",
+)
+_detect_service = hooks.called("core.router.detect_service", "method path headers query_params")
+_find_action = hooks.called(
+    "core.iam_actions.extract_iam_action", "service method path headers body query_params"
+)
 
 
 class Signer(NamedTuple):
@@ -32,185 +54,139 @@ class Signer(NamedTuple):
     presigned: bool
 
 
-class Checker:
-    """Decides by ministack's own knowledge: its pools, its keys, its signing."""
-
-    def __init__(self) -> None:
-        """Look for all that is needed of ministack's. Raises HookError."""
-        sigv4 = "core.sigv4"
-        self._pool = hooks.function("services.cognito._get_pool_unscoped", "pool_id")
-        self._unsigned = hooks.function("core.iam_actions.unsigned_operations", "service")
-        self._account = hooks.function("app._request_account_scope", "access_key_id")
-        self._set_account = hooks.function("core.responses.set_request_account_id", "access_key_id")
-        self._get_account = hooks.function("core.responses.get_account_id", "")
-        self._ambiguous: Any = hooks.value("core.iam_evaluator.AmbiguousAccessKeyError", type)
-        self._credential = hooks.function(
-            "core.iam_evaluator.resolve_credential", "access_key_id account_id session_token"
-        )
-        self._header = hooks.function(f"{sigv4}.parse_header_signature", "headers")
-        self._query = hooks.function(f"{sigv4}.parse_query_signature", "query_params")
-        self._skew = hooks.function(f"{sigv4}.request_time_failure", "signature now")
-        self._expired = hooks.function(
-            f"{sigv4}.presigned_request_is_expired", "amz_date expires now"
-        )
-        self._service = hooks.function(
-            "core.router.detect_service", "method path headers query_params"
-        )
-        self._action = hooks.function(
-            "core.iam_actions.extract_iam_action", "service method path headers body query_params"
-        )
-        self._failure = hooks.function(
-            f"{sigv4}.header_signature_failure",
-            "signature secret method raw_path query_params headers body presigned explain",
-        )
-
-    def service(self, request: Request, parameters: dict[str, Any]) -> Any:
-        """Return the name of the service that ministack gives it to."""
-        return self._service(request.method, request.path, request.headers, parameters)
-
-    def is_open(self, request: Request) -> bool:
-        """Whether AWS asks for no signature; a request that has one anyway is not open."""
-        if request.has_credentials:
-            return False
-        if request.method == "GET":
-            if request.path == HEALTH:
-                return True
-            known = WELL_KNOWN.fullmatch(request.path)
-            return known is not None and self._pool(known[1]) is not None
-        target = request.headers.get("x-amz-target", "")
-        return (
-            (request.method, request.path, dict(request.query)) == ("POST", "/", {})
-            and target.startswith(COGNITO)
-            and target.removeprefix(COGNITO) in self._unsigned("cognito-idp")
-        )
-
-    def signer(self, request: Request) -> Signer:
-        """Return who says to have signed a request. Raises RefusedError if nobody can have."""
-        if not request.has_credentials:
-            raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
-        algorithm, _, _ = request.headers.get("authorization", "").partition(" ")
-        presigned = "authorization" not in request.headers
-        if presigned:
-            algorithm = request.parameter("X-Amz-Algorithm")
-        if algorithm != ALGORITHM:
-            raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
-        query = dict(request.query)
-        parsed = self._query(query) if presigned else self._header(request.headers)
-        if isinstance(parsed, tuple):
-            raise RefusedError(*parsed)
-        _check_signed(request, parsed)
-        self._check_time(request, parsed, presigned=presigned)
-        token = (
-            request.parameter("X-Amz-Security-Token")
-            if presigned
-            else request.headers.get("x-amz-security-token", "")
-        )
-        return Signer(parsed, self._resolve(parsed.access_key_id, token), presigned)
-
-    def signature(self, request: Request, signer: Signer, body: bytes) -> None:
-        """Check a request's signature, and what others than the root may do by it.
-
-        Raises:
-            RefusedError: it is wrong, or they may not.
-        """
-        failure = self._failure(
-            signer.parsed,
-            signer.credential.secret_access_key,
-            request.method,
-            request.raw_path,
-            dict(request.query),
-            request.headers,
-            body,
-            presigned=signer.presigned,
-        ) or _body_failure(request, body)
-        if failure:
-            raise RefusedError(*failure)
-        if signer.credential.principal_type != "Root":
-            self._check_action(request, body)
-
-    def _check_action(self, request: Request, body: bytes) -> None:
-        """See that ministack will ask IAM about this: it lets pass what it can't name.
-
-        It looks for an action in a form first, whatever else the request says, and in a query. So
-        a form is sent where forms are, and a query names none.
-
-        Raises:
-            RefusedError: it wouldn't.
-        """
-        denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
-        if OWN_PAGES.match(request.path):
-            raise denied
-        parameters, where = dict(request.query), (request.method, request.path)
-        is_form = FORM in request.headers.get("content-type", "").lower()
-        if "x-amz-target" in request.headers:
-            if is_form or (*where, parameters) != ("POST", "/", {}):
-                raise denied
-        elif "Action" in parameters:
-            raise denied
-        elif is_form or where == ("POST", "/"):
-            parameters |= parse_qs(body.decode("latin-1"), keep_blank_values=True)
-            is_one = is_form and len(parameters.get("Action", [])) == 1
-            if where != ("POST", "/") or not is_one or "content-encoding" in request.headers:
-                raise denied
-        service = self.service(request, parameters)
-        head = (service, request.method, request.path, request.headers)
-        if self._action(*head, body, parameters) is None:
-            raise denied
-
-    def _check_time(self, request: Request, parsed: Any, *, presigned: bool) -> None:
-        expires = request.parameter("X-Amz-Expires") if presigned else ""
-        try:
-            if not expires:
-                failure = self._skew(parsed)
-            elif not 0 < int(expires) <= MAX_EXPIRES or self._expired(parsed.amz_date, expires):
-                failure = "SignatureDoesNotMatch", "Request has expired"
-            else:
-                failure = None
-        except (ValueError, OverflowError):
-            failure = "SignatureDoesNotMatch", "Its time is none."
-        if failure:
-            raise RefusedError(*failure)
-
-    def _resolve(self, key: str, token: str) -> Any:
-        """Return a key's credential, and have it act in the account that is its own."""
-        unknown = RefusedError(
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        )
-        if not key:
-            raise unknown
-        try:
-            self._set_account(self._account(key))
-        except self._ambiguous:
-            raise unknown from None
-        found = self._credential(key, self._get_account(), token)
-        if not hasattr(found, "secret_access_key"):
-            # AWS takes a session's key without its token for an unknown one.
-            raise RefusedError(found.code, found.message) if token else unknown
-        return found
+def service_of(request: Request, parameters: dict[str, Any]) -> Any:
+    """Return the name of the service that ministack gives it to."""
+    return _detect_service(request.method, request.path, request.headers, parameters)
 
 
-def _body_failure(request: Request, body: bytes) -> tuple[str, str] | None:
-    """Say what is wrong if the body isn't the one whose hash was signed."""
+def is_open(request: Request) -> bool:
+    """Whether AWS asks for no signature; a request that has one anyway is not open."""
+    if request.has_credentials:
+        return False
+    if request.method == "GET":
+        if request.path == HEALTH:
+            return True
+        known = WELL_KNOWN.fullmatch(request.path)
+        return known is not None and _get_pool(known[1]) is not None
+    target = request.headers.get("x-amz-target", "")
+    return (
+        (request.method, request.path, dict(request.query)) == ("POST", "/", {})
+        and target.startswith(COGNITO)
+        and target.removeprefix(COGNITO) in _unsigned("cognito-idp")
+    )
+
+
+def find_signer(request: Request) -> Signer:
+    """Return who says to have signed a request. Raises RefusedError if nobody can have."""
+    if not request.has_credentials:
+        raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
+    presigned = "authorization" not in request.headers
+    if presigned:
+        algorithm = request.parameter("X-Amz-Algorithm")
+        token = request.parameter("X-Amz-Security-Token")
+    else:
+        algorithm, _, _ = request.headers["authorization"].partition(" ")
+        token = request.headers.get("x-amz-security-token", "")
+    if algorithm != ALGORITHM:
+        raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
+    parsed = _parse_query(dict(request.query)) if presigned else _parse_header(request.headers)
+    if isinstance(parsed, tuple):
+        raise RefusedError(*parsed)
+    _check_signed(request, parsed)
+    _check_time(request, parsed, presigned=presigned)
+    return Signer(parsed, _resolve(parsed.access_key_id, token), presigned)
+
+
+def check_signature(request: Request, signer: Signer, body: bytes) -> None:
+    """Check a request's signature, and what others than the root may do. Raises RefusedError."""
+    failure = _signature_failure(
+        signer.parsed,
+        signer.credential.secret_access_key,
+        request.method,
+        request.raw_path,
+        dict(request.query),
+        request.headers,
+        body,
+        presigned=signer.presigned,
+    )
     signed = request.headers.get("x-amz-content-sha256", "")
-    if re.fullmatch("[0-9a-f]{64}", signed) and signed != hashlib.sha256(body).hexdigest():
-        return "SignatureDoesNotMatch", "The body is not the one that was signed."
-    return None
+    if SHA256.fullmatch(signed) and signed != hashlib.sha256(body).hexdigest():
+        failure = failure or ("SignatureDoesNotMatch", "The body is not the one that was signed.")
+    if failure:
+        raise RefusedError(*failure)
+    if signer.credential.principal_type != "Root":
+        _check_action(request, body)
+
+
+def _check_action(request: Request, body: bytes) -> None:
+    """See that ministack will ask IAM about this: it lets pass what it can't name.
+
+    It looks for an action in a form first, whatever else the request says, and in a query. So a
+    form is sent where forms are, and a query names none. Raises RefusedError.
+    """
+    denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
+    if OWN_PAGES.match(request.path):
+        raise denied
+    parameters, where = dict(request.query), (request.method, request.path)
+    is_form = FORM in request.headers.get("content-type", "").lower()
+    if "x-amz-target" in request.headers:
+        if is_form or (*where, parameters) != ("POST", "/", {}):
+            raise denied
+    elif "Action" in parameters:
+        raise denied
+    elif is_form or where == ("POST", "/"):
+        parameters |= parse_qs(body.decode("latin-1"), keep_blank_values=True)
+        is_one = is_form and len(parameters.get("Action", [])) == 1
+        if where != ("POST", "/") or not is_one or "content-encoding" in request.headers:
+            raise denied
+    service = service_of(request, parameters)
+    head = (service, request.method, request.path, request.headers)
+    if _find_action(*head, body, parameters) is None:
+        raise denied
+
+
+def _check_time(request: Request, parsed: Any, *, presigned: bool) -> None:
+    expires = request.parameter("X-Amz-Expires") if presigned else ""
+    try:
+        if not expires:
+            failure = _skew(parsed)
+        elif not 0 < int(expires) <= MAX_EXPIRES or _is_expired(parsed.amz_date, expires):
+            failure = "SignatureDoesNotMatch", "Request has expired"
+        else:
+            failure = None
+    except (ValueError, OverflowError):
+        failure = "SignatureDoesNotMatch", "Its time is none."
+    if failure:
+        raise RefusedError(*failure)
+
+
+def _resolve(key: str, token: str) -> Any:
+    """Return a key's credential, and have it act in the account that is its own."""
+    why = "The security token included in the request is invalid."
+    unknown = RefusedError("UnrecognizedClientException", why)
+    if not key:
+        raise unknown
+    try:
+        _set_account(_account(key))
+    except _ambiguous():
+        raise unknown from None
+    found = _credential(key, _get_account(), token)
+    if not hasattr(found, "secret_access_key"):
+        # AWS takes a session's key without its token for an unknown one.
+        raise RefusedError(found.code, found.message) if token else unknown
+    return found
 
 
 def _check_signed(request: Request, parsed: Any) -> None:
     """See that what was signed can be read in one way, and that all that matters was signed.
 
     AWS too wants Host and every x-amz- header to be signed; else they could be changed, or given to
-    a request that was caught. The path must be in normal form, except for S3.
-
-    Raises:
-        RefusedError: it isn't so.
+    a request that was caught. The path must be in normal form, except for S3. Raises RefusedError.
     """
     wrong = None
     signed = parsed.signed_headers.lower().split(";")
     needed = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
-    if not SIGNATURE.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
+    if not SHA256.fullmatch(parsed.signature) or not TIME.fullmatch(parsed.amz_date):
         wrong = "Its signature or its time is malformed."
     elif needed - set(signed):
         wrong = "There were headers present in the request which were not signed"

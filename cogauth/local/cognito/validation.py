@@ -1,0 +1,191 @@
+"""What the Cognito operations that need no signature are given: by strangers, so it is checked.
+
+AWS checks every parameter by its API's model before it does anything, and an attribute by the
+pool's schema. Ministack keeps what it is given: an attribute named ``cognito:groups`` became a
+claim, and a value that is no text broke the saved data.
+"""
+
+import hmac
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from cogauth.local import hooks
+from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_client
+from cogauth.local.hooks import Function
+
+_INVALID = "InvalidParameterException"
+# AWS's words for what isn't as the model says:
+# https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "structure": dict,
+    "map": dict,
+    "list": list,
+}
+# The patterns that Python can't read: letters, marks, symbols, numbers, punctuation, and these.
+_LETTERS = r"\p{L}\p{M}\p{S}\p{N}\p{P}"
+_BY_CATEGORY = {f"[{_LETTERS}]+": "", rf"[{_LETTERS}\t\n\r ]+": "\t\n\r "}
+_NOT_THEIRS = {"sub", "email_verified", "phone_number_verified"}
+_OF_TOKENS = {"GetTokensFromRefreshToken": "RefreshToken", "RevokeToken": "Token"}
+
+_error = hooks.called(
+    "core.responses.error_response_json", "code message status extra message_key content_type"
+)
+_model = hooks.called("core.iam_actions._load_botocore_model", "botocore_service")
+_unsigned = hooks.called("core.iam_actions.unsigned_operations", "service")
+_pin = of_cognito("_pin_unsigned_idp_scope", "data")
+_pool_of_token = of_cognito("_pool_id_from_token", "token")
+_get_pool = of_cognito("_get_pool_unscoped", "pool_id")
+_claims = of_cognito("_token_claims", "token")
+_is_signed = of_cognito("_signature_valid", "token")
+
+
+def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any:
+    """Check what was given, and let ministack act on it."""
+    try:
+        _check(action, data)
+        return own(handler, action, data)
+    except RefusalError as error:
+        refused = error
+    except RecursionError:
+        # A token's JSON may be nested more deeply than Python reads.
+        refused = RefusalError("1 validation error detected: it is nested too deeply", _INVALID)
+    return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
+
+
+def new_client_secret(_own: Function) -> str:
+    """Return a secret of letters and digits alone."""
+    return secrets.token_hex(26)
+
+
+def _check(action: str, data: Any) -> None:
+    if action in _unsigned("cognito-idp"):
+        model = _model("cognito-idp")
+        shape = model["operations"][action]["input"]["shape"]
+        for flaw in _flaws(model["shapes"], shape, data, ""):
+            raise RefusalError(f"1 validation error detected: {flaw}", _INVALID)
+        # No signature says which region it is for; what else it says does.
+        _pin(data)
+        if action in _OF_TOKENS:
+            _check_token(data[_OF_TOKENS[action]], data)
+    if action == "SignUp" and data.get("Password") is None:
+        # The model lets it out, for sign-ups without one, which ministack doesn't have.
+        raise RefusalError("Missing required parameter Password", _INVALID)
+    if action in {"SignUp", "UpdateUserAttributes"}:
+        _check_attributes(action, data)
+
+
+def _check_attributes(action: str, data: dict[str, Any]) -> None:
+    """An attribute must be in the pool's schema, and be the user's to write.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
+    """
+    client_id = data.get("ClientId")
+    pool, _ = pool_for_client(client_id)
+    if action == "UpdateUserAttributes":
+        pool = _get_pool(_pool_of_token(data["AccessToken"]))
+        client_id = _claims(data["AccessToken"]).get("client_id")
+    if pool is None:
+        return  # Ministack says that.
+    schema = {one["Name"]: one for one in pool["SchemaAttributes"]}
+    writable = (pool["_clients"].get(client_id) or {}).get("WriteAttributes") or list(schema)
+    for given in data.get("UserAttributes") or []:
+        name = given["Name"]
+        given.setdefault("Value", "")
+        if name not in schema:
+            message = f"{name}: Attribute does not exist in the schema.\n"
+            raise RefusalError(f"Attributes did not conform to the schema: {message}", _INVALID)
+        # Whether an address is a user's is found out by a code.
+        fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
+        if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
+            raise RefusalError("A client attempted to write unauthorized attribute")
+
+
+def _check_token(token: str, data: dict[str, Any]) -> None:
+    """A refresh token is taken from its own app client, which shows its secret.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
+    """
+    try:
+        is_ours = _is_signed(token)
+    except (RecursionError, ValueError):
+        is_ours = False
+    if not is_ours:
+        raise RefusalError("Invalid Refresh Token")
+    claims = _claims(token)
+    if claims.get("token_use") != "refresh":
+        message = "Only a refresh token can be taken here."
+        raise RefusalError(message, "UnsupportedTokenTypeException")
+    if claims.get("client_id") != data["ClientId"]:
+        raise RefusalError("Refresh Token has different Client")
+    pool, _ = pool_for_client(data["ClientId"])
+    client = (pool or {}).get("_clients", {}).get(data["ClientId"]) or {}
+    secret, given = client.get("ClientSecret") or "", data.get("ClientSecret") or ""
+    if not hmac.compare_digest(secret.encode(), given.encode()):
+        raise RefusalError("Client secret does not match.")
+
+
+def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterator[str]:
+    """Yield what of a value isn't as the model says, in AWS's words, without the value."""
+    shape = shapes[name]
+    if type(value) is not _TYPES[shape["type"]]:
+        yield f"Value at '{place}' failed to satisfy constraint: Member must be {shape['type']}"
+        return
+    if shape["type"] == "string":
+        yield from _of_text(shape, value, place)
+    for member in shape.get("required", []):
+        if value.get(member) is None:
+            null = f"Value null at '{_inside(place, member)}' failed to satisfy constraint"
+            yield f"{null}: Member must not be null"
+    for inner, one, where in _members(shape, value, place):
+        yield from _flaws(shapes, inner["shape"], one, where)
+
+
+def _members(
+    shape: dict[str, Any], value: Any, place: str
+) -> Iterator[tuple[dict[str, Any], Any, str]]:
+    """Yield what is inside of a value: its shape, itself, and where it is."""
+    if shape["type"] == "structure":
+        for member, inner in shape["members"].items():
+            if value.get(member) is not None:
+                yield inner, value[member], _inside(place, member)
+    elif shape["type"] == "map":
+        for key, one in value.items():
+            yield shape["key"], key, f"{place}.key"
+            yield shape["value"], one, f"{place}.value"
+    elif shape["type"] == "list":
+        for number, one in enumerate(value, 1):
+            yield shape["member"], one, f"{place}.{number}.member"
+
+
+def _inside(place: str, member: str) -> str:
+    # AWS names members in lower camel case.
+    name = member[:1].lower() + member[1:]
+    return f"{place}.{name}" if place else name
+
+
+def _of_text(shape: dict[str, Any], value: str, place: str) -> Iterator[str]:
+    broken = f"Value at '{place}' failed to satisfy constraint: Member must"
+    if len(value) < shape.get("min", 0):
+        yield f"{broken} have length greater than or equal to {shape['min']}"
+    if len(value) > shape.get("max", len(value)):
+        yield f"{broken} have length less than or equal to {shape['max']}"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        yield f"{broken} be text"
+    if "enum" in shape and value not in shape["enum"]:
+        yield f"{broken} satisfy enum value set: [{', '.join(shape['enum'])}]"
+    if "pattern" in shape and not _fits(shape["pattern"], value):
+        yield f"{broken} satisfy regular expression pattern: {shape['pattern']}"
+
+
+def _fits(pattern: str, value: str) -> bool:
+    if pattern in _BY_CATEGORY:
+        extra = _BY_CATEGORY[pattern]
+        return all(one in extra or unicodedata.category(one)[0] in "LMSNP" for one in value)
+    return re.fullmatch(pattern, value, re.ASCII) is not None
