@@ -1,9 +1,7 @@
 """``attach``: put methods of any REST API behind the stack's user pool.
 
-The journal's protocol here: before a method is touched, what it had is on disk, and what it is
-given; whether it was touched, the live API tells as well. A deployment is due from before the
-first change until a stage serves it. So a crash at any place leaves what is needed to go on, or to
-give all of it back.
+Before a method is touched, what it had is on disk, and what it is given. A deployment is due from
+before the first change until a stage serves it. So a crash leaves what is needed to go on or back.
 """
 
 from __future__ import annotations
@@ -53,16 +51,13 @@ if TYPE_CHECKING:
 SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
 
 
-# The plan
-
-
 @dataclass(frozen=True)
 class Wanted:
     """What is to be attached, as the user says it.
 
     Attributes:
         api: an API's id or name.
-        path, method: globs; a method of None is any.
+        path, method: globs.
         scopes: of which an access token must have one; none: ID tokens.
         stage: to deploy to; None for the one attached to, or the API's only one.
     """
@@ -72,11 +67,6 @@ class Wanted:
     method: str | None = None
     scopes: tuple[str, ...] = ()
     stage: str | None = None
-
-    @property
-    def any_too(self) -> bool:
-        """Whether ANY is meant by its name, and not by a glob that happens to match it."""
-        return (self.method or "").upper() == "ANY"
 
 
 def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
@@ -141,7 +131,9 @@ def _row(
     live, name = place.authorization, place.name
     known = ctx.state.attachments.get(api.id)
     recorded = known["methods"].get(name) if known else None
-    if why := _left_out(ctx, api, place, any_too=wanted.any_too or recorded is not None):
+    # ANY must be meant by its name, and not by a glob that happens to match it.
+    any_too = (wanted.method or "").upper() == "ANY" or recorded is not None
+    if why := _left_out(ctx, api, place, any_too=any_too):
         return Skip(name, LEFT_OUT, why, live)
     after: Authorization = {
         "authorizationType": COGNITO,
@@ -202,18 +194,9 @@ def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> list[str]:
     return found
 
 
-# The work
-
-
 @dataclass
 class Attached:
-    """What attaching did.
-
-    Attributes:
-        authorizer: the id of ours in the API.
-        deployment: the id of the deployment that the stage serves by now; None if none was due.
-        done: the methods that were changed.
-    """
+    """What attaching did: our authorizer's id, the new deployment's, and the changed methods."""
 
     authorizer: str
     deployment: str | None = None
@@ -226,7 +209,7 @@ def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
     Args:
         ctx: a stack that stands.
         plan: of ``plan_attach``, made a moment ago.
-        report: told what was done, how much of all that is, and how much all is.
+        report: told what was done, how many that makes, and of how many.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -273,8 +256,9 @@ def _attach(work: Work) -> Attached:
     result.deployment = work.deploy()
     record["outdated"] = [name for name in record["outdated"] if name not in work.plan.stages]
     # What an interrupted detach had given back is published by this, too.
-    for name in [name for name, one in record["methods"].items() if one["status"] == DETACHED]:
-        del record["methods"][name]
+    record["methods"] = {
+        name: one for name, one in record["methods"].items() if one["status"] != DETACHED
+    }
     work.save()
     _note_unchanged(work.ctx, work.plan)
     # All of it is live by now; that what is left over can't be deleted is no reason to redeploy.
@@ -290,23 +274,23 @@ def _clean(work: Work) -> None:
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
-    """Record what is asked for and stands already, but came about in another way.
+    """Record what is asked for and is so already, as an API key that its owner has added.
 
-    As where somebody has added an API key to an attached method: it was taken over, and is nothing
-    that 'detach' would have to leave alone.
+    'detach' would leave the method alone otherwise.
     """
-    record = copy.deepcopy(ctx.state.attachments[plan.api.id])
+    present = ctx.state.attachments[plan.api.id]
+    record = copy.deepcopy(present)
     for row in plan.rows:
         known = record["methods"].get(row.name)
         if known and isinstance(row, Change) and row.action == UNCHANGED:
             known["former"], known["ours"] = row.former, [row.before]
             known["resource_id"] = row.place.resource_id
-    if record != ctx.state.attachments[plan.api.id]:
+    if record != present:
         ctx.state.put_attachment(plan.api.id, record)
 
 
 def _intended(ctx: Context, plan: Plan) -> Attachment:
-    """Return the record of an API as it is before anything is touched."""
+    """Return the record of an API before anything is touched."""
     api = plan.api
     found = {one["stageName"]: one.get("deploymentId") or "none" for one in api.stages}
     present = ctx.state.attachments.get(api.id)

@@ -39,15 +39,8 @@ if TYPE_CHECKING:
     from cogauth.record.records import Attachment
 
 
-# The plan
-
-
 def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
-    """Return the ids of the APIs that ``detach`` is about.
-
-    Args:
-        ctx: the stack.
-        wanted: an API's id or name; None for all that are attached.
+    """Return the ids of the APIs that ``detach`` is about, found by id or name; all for None.
 
     Raises:
         UsageError: there is no such API, or several have the name, or nothing is attached to it.
@@ -83,7 +76,7 @@ def plan_detach(
     Args:
         ctx: the stack.
         api_id: of an API that is attached.
-        path: a glob of what is to be given back; None is any.
+        path: a glob of what is to be given back.
         method: likewise.
         compare: whether to ask what else a deployment publishes.
 
@@ -178,21 +171,16 @@ def _row(
     return Change(RESTORE, place, former, former)
 
 
-# The work
-
-
 @dataclass
 class Detached:
     """What giving back did in one API.
 
     Attributes:
-        restored: the methods that have back what they had.
         left_alone: in words: the methods that someone changed since, or deleted.
         not_ours: of those left alone, the methods that were recorded as attached, and never were.
         lost: in words: those that the stack didn't guard any more, each with what does it again.
         problems: in words: what of ours had to stay, and why.
-        authorizers: the ids of ours that were deleted.
-        deployment: the id of the deployment that the stages serve by now; None if none was due.
+        authorizers, deployment: the ids of ours that were deleted, and of the new deployment.
     """
 
     restored: list[str] = field(default_factory=list)
@@ -210,7 +198,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     Args:
         ctx: the stack.
         plan: of ``plan_detach``, made a moment ago.
-        report: told what was done, how much of all that is, and how much all is.
+        report: told what was done, how many that makes, and of how many.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -268,7 +256,7 @@ def _detach(work: Work, name: str) -> Detached:
 
 
 def _restore(work: Work, change: Change, result: Detached) -> bool:
-    """Give a method back what it had; return whether there is nothing left to do about it."""
+    """Give a method back what it had; return whether that is settled."""
     which = f"{change.name} of the API {work.plan.api.name}"
     try:
         work.update(change, change.after)

@@ -1,7 +1,6 @@
 """Guards that the stack attached and that are gone: its record, and what AWS says now.
 
-An API's owner may replace a method by a tool of their own, and deploy; then the method is open.
-So the two are compared by path and HTTP method: a path that was made anew has another id.
+They are compared by path and HTTP method: a path that its owner recreates has another id.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
 
     Args:
         ctx: the stack.
-        api: as it stands.
+        api: as it is now.
         stage: the one that is looked at; None for all that were attached to.
 
     Raises:
@@ -91,7 +90,7 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     lost: list[Finding] = []
     interrupted: list[Finding] = []
     undeployed: list[Finding] = []
-    held = set()
+    held: set[str] = set()
     for name, method in record["methods"].items():
         found = recorded.lost(name)
         if not found and name in recorded.live:
@@ -114,17 +113,13 @@ def _served(
     """Return who may call what by each stage's deployment, and what of it can't be seen."""
     if ctx.state.emulated:
         return {}, ""
-    documents = {stage: export.export(ctx, api, stage) for stage in stages}
-    unseen = [
-        f"what the stage {stage} serves ({why})"
-        for stage, why in documents.items()
-        if isinstance(why, str)
-    ]
-    served = {
-        stage: deployed.guards(document)
-        for stage, document in documents.items()
-        if not isinstance(document, str)
-    }
+    served, unseen = {}, []
+    for stage in stages:
+        document = export.export(ctx, api, stage)
+        if isinstance(document, str):
+            unseen.append(f"what the stage {stage} serves ({document})")
+        else:
+            served[stage] = deployed.guards(document)
     return served, "; ".join(unseen)
 
 
@@ -149,9 +144,6 @@ class Recorded:
 
         Of a method that is gone these are the ones that answer in its stead and aren't guarded as
         it was. One of them that was attached itself is measured by its own record.
-
-        Args:
-            name: as ``GET /orders``.
         """
         if name in self.live:
             fault = self._fault(name, self.live[name])
@@ -201,12 +193,7 @@ class Recorded:
     def on_stages(
         self, name: str, served: Mapping[str, Mapping[str, Guard]]
     ) -> tuple[list[Finding], list[Finding]]:
-        """Return the stages that lack a method's guard: that lost it, and that haven't it yet.
-
-        Args:
-            name: as ``GET /orders``.
-            served: who may call what by each stage's deployment.
-        """
+        """Return the stages that lack a method's guard: that lost it, and that haven't it yet."""
         lost, undeployed = [], []
         for stage, guards in served.items():
             guard = guards.get(name)
@@ -229,10 +216,6 @@ class Recorded:
 
         The stack's user pool may be asked by whichever authorizer; but ours asks no other pool.
         That of a pool that was lost counts as well: ``up`` names those APIs by themselves.
-
-        Args:
-            name: of the method by whose record it is measured.
-            guard: who may call that method, or the one in its stead.
         """
         words = f"{guard.type} {guard.authorizer or ''}".strip()
         present = self.ctx.state.record("user_pool") or {}
@@ -287,7 +270,7 @@ def options_of(
         stages: the names of the API's.
         name: as ``GET /orders``.
         like: the method as which it is to be attached; None for itself.
-        stage: the one that is meant; None for the first that was attached to and still stands.
+        stage: the one that is meant; None for the first that was attached to and still exists.
     """
     verb, path = verb_and_path(name)
     words = f"--path {shlex.quote(path)} --method {verb}"

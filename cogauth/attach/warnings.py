@@ -27,13 +27,7 @@ FIXED = re.compile(r"'([^']*)'")
 
 
 def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator[str]:
-    """Yield what a user should know before methods are attached, a sentence each.
-
-    Args:
-        ctx: the stack.
-        api: as it stands.
-        places: the methods that are to be attached, or stay so.
-    """
+    """Yield what a user should know before methods are attached, a sentence each."""
     if "PRIVATE" in (api.live.get("endpointConfiguration") or {}).get("types", []):
         yield (
             f"The API {api.name} is private: it is reached only from a VPC, by an interface "

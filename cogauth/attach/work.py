@@ -77,10 +77,8 @@ class Work:
             self.report(f"{done} {change.name}", nth, len(todo))
 
     def _look_again(self, changes: Sequence[Change]) -> None:
-        read = self.at_pace(
-            lambda: or_none(lambda: rest_apis.methods(self.ctx, self.api), GONE) or []
-        )
-        live = {each.name: each.authorization for each in read}
+        read = partial(or_none, lambda: rest_apis.methods(self.ctx, self.api), GONE)
+        live = {each.name: each.authorization for each in self.at_pace(read) or []}
         for change in changes:
             now = live.get(change.name)
             if now and not same(now, change.before):

@@ -27,8 +27,7 @@ class LoginResult:
     Attributes:
         status, msg, code, is_new, user_id, expires_in: of the sign-in's answer; expires_in is in
             seconds.
-        http_status: of that answer.
-        tokens: ``id_token``, ``access_token``, ``refresh_token``; empty if the login failed.
+        tokens: by name; empty if the login failed.
         claims: of the ID token, whose signature holds.
         protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
         problems: the checks that did not hold, in words; empty when all did.
@@ -54,11 +53,6 @@ class LoginResult:
 
 def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     """Sign in as a client would, and see that the guard lets that token pass and none else.
-
-    Args:
-        ctx: a stack that stands.
-        username: who signs in.
-        password: sent to the deployed URL and nowhere else.
 
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
@@ -118,11 +112,6 @@ def _without_templates(ctx: Context, http_status: int) -> Iterator[str]:
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
     """Return the HTTP status of the protected method, once the deployment answers for it.
-
-    Args:
-        ctx: a stack that stands.
-        url: of the method.
-        token: sent as it is in the Authorization header; None for none.
 
     Raises:
         LoginError: the API can't be reached.

@@ -23,7 +23,7 @@ from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.verify import guard as guarding
 from cogauth.checks.verify import run as verifying
-from cogauth.checks.verify import targets, throwaway
+from cogauth.checks.verify import targets
 from cogauth.checks.verify.run import Verification, verify
 from cogauth.checks.verify.targets import Place, Row, find_target
 from cogauth.client import calls, token_store, tokens
@@ -784,7 +784,7 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     ctx.aws.cognito.meta.events.register(name, killed)
     try:
         with pytest.raises(SystemExit):
-            run.check(throwaway.new_user(ctx), "Correct-Horse-7")
+            run.check(verifying.new_user(ctx), "Correct-Horse-7")
     finally:
         ctx.aws.cognito.meta.events.unregister(name, killed)
     (left,) = standing.users()
@@ -927,14 +927,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     ctx = replace(standing.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    throwaway.remove_users(ctx)
+    verifying.remove_users(ctx)
     assert standing.state().throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
-    throwaway.remove_users(later)
+    verifying.remove_users(later)
     assert standing.state().throwaway_users == {}
     # Whoever has been answered knows.
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    throwaway.remove_users(ctx, USER)
+    verifying.remove_users(ctx, USER)
     assert standing.state().throwaway_users == {}
 
 
@@ -996,7 +996,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
     assert left.startswith("cogauth-verify-")
     later = replace(standing.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = standing.up["endpoint_url"]
-    throwaway.remove_users(later)
+    verifying.remove_users(later)
     assert standing.state().throwaway_users == {}
 
 
@@ -1006,7 +1006,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
 )
 def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
     settings = Settings(password_min_length=least, password_require=tuple(required))
-    password = throwaway.new_password(settings)
+    password = verifying.new_password(settings)
     assert max(least, 32) <= len(password) <= 256
     assert any(c.isupper() for c in password)
     assert any(c.islower() for c in password)

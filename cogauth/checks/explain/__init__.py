@@ -1,8 +1,4 @@
-"""Why a call is refused: what is deployed, what the token says, and the one cause of it.
-
-First all that can be known is gathered (``gather.py``), then the checks are asked one after the
-other (``causes.py``): the first one that knows the cause names it.
-"""
+"""Why a call is refused: what is deployed, what the token says, and the one cause of it."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from cogauth.checks.explain.address import parse_url
 from cogauth.checks.explain.causes import CHECKS, differences
 from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
 from cogauth.checks.explain.facts import facts
-from cogauth.checks.explain.gateway_causes import NO_PATH
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT
@@ -27,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "diagnose", "explain"]
 
+# API Gateway's error where nothing is deployed.
+NO_PATH = "MissingAuthenticationTokenException"
 # Seconds by which two clocks may differ without a word.
 CLOCKS_AGREE_S = 60
 
@@ -38,9 +35,6 @@ class Diagnosis:
     Attributes:
         cause: ``none`` if it went through, ``unexplained`` if nothing known explains it,
             ``not_sent`` if nothing is wrong and the call was not made; else why.
-        answer: to the call made just now; None if it was not made.
-        facts: what was found, by its name.
-        notes: what else is worth knowing.
     """
 
     cause: Cause
@@ -74,10 +68,10 @@ def diagnose(e: Evidence) -> Diagnosis:
     found, doubts = _first_cause(e)
     notes = [*(f"{doubt.sentence} {doubt.fix}" for doubt in doubts), *_notes(e)]
     if e.answer is not None and e.answer.passed:
-        if found is not None and found.certain and e.emulated:
+        if found and found.certain and e.emulated:
             notes.insert(0, f"This endpoint let it pass ({e.status}): it is kinder than AWS.")
         else:
-            if found is not None:
+            if found:
                 notes.insert(0, f"{found.sentence} {found.fix}")
             found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
     return Diagnosis(found or _no_cause(e), e.answer, facts(e), tuple(notes))
@@ -114,12 +108,11 @@ def _no_cause(e: Evidence) -> Cause:
             "lacks the method. It is not about the token.",
             "Call again after a minute; if it stays so, deploy once more.",
         )
+    log = "The stage's execution log (console, the stage, Logs and tracing) tells."
     if e.method and e.method.guard.type == JWT and e.answer.status == UNAUTHORIZED:
         by = "what else its authorizer asks for, as an algorithm or a claim, may"
-        log = "The stage's execution log (console, the stage, Logs and tracing) tells."
     elif e.answer.error_type or not e.method or e.method.guard.type in {COGNITO, JWT}:
         by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"
-        log = "The stage's execution log (console, the stage, Logs and tracing) tells."
     else:
         by, log = "what stands behind the method may", "Look at the log of what answers the method."
     return Cause(

@@ -24,8 +24,7 @@ class Address:
 
     Attributes:
         url: as it was given, without its fragment.
-        api: the REST API's id.
-        stage: the stage's name; empty if the URL names none.
+        stage: empty if the URL names none.
         path: below the stage, beginning with a slash, each part percent-decoded; a slash that
             was encoded stays so, for it parts nothing.
         suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.

@@ -35,14 +35,7 @@ ORIGINAL_ISSUER, UPDATED_ISSUER = "https://cognito-idp.", "https://issuer-cognit
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a call is refused.
-
-    Attributes:
-        code: for programs.
-        sentence: what is wrong.
-        fix: a command, or what to do in the console.
-        certain: whether AWS is known to refuse such a call.
-    """
+    """Why a call is refused, and what to do about it; ``certain`` if AWS is known to refuse it."""
 
     code: str
     sentence: str
@@ -55,11 +48,10 @@ class Answer:
     """What the call was answered with.
 
     Attributes:
-        status: HTTP's.
         message: of the answer's JSON, or its beginning; no token is in it.
         error_type: API Gateway's own errors carry one, as ``UnauthorizedException``.
         failed: whether it is what Lambda hands over for a function that crashed.
-        at: the server's clock, in seconds since the epoch; None if it didn't say.
+        at: the server's clock, in seconds since the epoch.
     """
 
     status: int
@@ -80,10 +72,8 @@ class Token:
 
     Attributes:
         raw: what the client sends; it is shown to nobody.
-        flaw: why it is no token that can be read; None if it can.
-        header, claims: what it says of itself.
-        bearer: whether it is sent behind the word ``Bearer``.
-        encrypted: whether it is one that only Cognito can read: a refresh token.
+        flaw: why it is no token that can be read.
+        encrypted: whether only Cognito can read it: a refresh token.
         aws_signature: whether it is no token at all, but a request's AWS signature.
         quoted: whether nothing is wrong with it but the quotes around it.
     """
@@ -109,7 +99,7 @@ class Token:
 
     @property
     def original_issuer(self) -> str:
-        """The same pool's issuer as it is with the IssuerConfiguration ORIGINAL."""
+        """The same pool's issuer with the IssuerConfiguration ORIGINAL."""
         return ORIGINAL_ISSUER * self.updated + self.issuer.removeprefix(UPDATED_ISSUER)
 
     @property
@@ -155,37 +145,25 @@ class Token:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found out about a call.
+    """All that was found out about a call; None is what doesn't exist, or wasn't looked at.
 
     Attributes:
-        address: where its URL leads.
-        verb: its HTTP method.
         header: the request header in which the client sends its token.
-        token: that token; None if it sends none.
-        issuer: of the stack's own pool.
-        client: the stack's own app client.
+        issuer, client: the stack's own.
         options: by which a command line means the stack, each behind a space.
         endpoint: that of an emulator; None for AWS's own.
         emulated: whether that may be kinder than AWS, as the embedded local AWS is not.
-        here: this machine's clock, in seconds since the epoch.
-        now: the server's, where it gave it; else this machine's.
-        api: as GetRestApi describes it; None if the account has no such API.
-        stages: as GetStages describes them.
-        stage: the URL's; None if there is no such stage.
-        live: the API's methods as they are now.
-        served: what the stage has deployed.
-        answer: to the call made just now; None if it was not made.
-        signed: whether the pool that the token names made its signature; None if that wasn't
-            checked.
-        user: of the token, in the stack's pool: ``present``, ``disabled``, ``deleted`` or None
-            if it wasn't looked for.
-        revoked: whether Cognito itself refuses the token's session; None if that isn't known.
-        permitted: whether API Gateway may call the function; None if that isn't known.
-        function_gone: whether the function doesn't exist.
-        function: its name or ARN, with the stage's variables in it; empty if it wasn't looked at.
+        here, now: this machine's clock, and the server's, in seconds since the epoch.
+        api, stages, stage: as GetRestApi and GetStages describe them; the stage is the URL's.
+        live, served: the API's methods as they are now, and what the stage has deployed.
+        signed: whether the pool that the token names made its signature.
+        user: of the token, in the stack's pool: ``present``, ``disabled`` or ``deleted``.
+        revoked: whether Cognito itself refuses the token's session.
+        permitted: whether API Gateway may call the function.
+        function: its name or ARN, with the stage's variables in it.
         source_arn: for which a permission lets API Gateway call it.
-        issuer_type: of the stack's own pool: ``ORIGINAL``, ``UPDATED``, or None if it isn't known:
-            an older botocore doesn't hand it over.
+        issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``. An older botocore doesn't
+            hand it over.
         unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
@@ -219,6 +197,11 @@ class Evidence:
     unknown: tuple[str, ...] = ()
 
     @property
+    def sent(self) -> Token:
+        """The token; an empty one if none is sent."""
+        return self.token or Token("")
+
+    @property
     def method(self) -> Method | None:
         """The deployed method."""
         return routing.route(self.routes, self.verb, self.address.path)[1]
@@ -229,9 +212,25 @@ class Evidence:
         return routing.route(self.live, self.verb, self.address.path)[1]
 
     @property
+    def function_name(self) -> str:
+        """The name of the function that answers the deployed method; empty if none does."""
+        function = (self.method.function if self.method else None) or ""
+        return function.rpartition(":function:")[2].partition(":")[0]
+
+    @property
+    def log(self) -> str:
+        """The command that shows that function's log."""
+        return self.aws(f"logs tail /aws/lambda/{self.function_name} --since 10m")
+
+    @property
     def routes(self) -> Routes:
         """The deployed methods."""
         return self.served.routes if self.served else {}
+
+    @property
+    def unrefused(self) -> bool:
+        """Whether the call was not sent, or went through: AWS may be stricter."""
+        return self.answer is None or self.answer.passed
 
     @property
     def status(self) -> int | None:
@@ -239,20 +238,13 @@ class Evidence:
         return self.answer.status if self.answer else None
 
     def answered(self, *statuses: int) -> bool:
-        """Say whether the call may have been refused so: it was, or it went through or unsent.
-
-        A call that went through on an emulator may be one that AWS refuses.
-        """
-        return self.answer is None or self.answer.passed or self.answer.status in statuses
+        """Say whether these statuses could explain a refusal."""
+        return self.unrefused or self.status in statuses
 
     @property
     def broke(self) -> bool:
         """Whether the call failed on the server's side, or may have."""
-        return (
-            self.answer is None
-            or self.answer.passed
-            or (self.answer.status >= BROKEN_FROM and self.by_gateway)
-        )
+        return self.unrefused or ((self.status or 0) >= BROKEN_FROM and self.by_gateway)
 
     @property
     def by_gateway(self) -> bool:
@@ -270,24 +262,23 @@ class Evidence:
         What is found to be deployed may be behind what serves, as with a canary. An emulator
         serves what AWS doesn't, as a path that isn't deployed.
         """
-        return (
-            self.answer is None
-            or self.emulated
-            or (self.answer.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway)
-        )
+        refused = self.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway
+        return self.answer is None or self.emulated or refused
 
     def refused_by(self, *error_types: str) -> bool:
         """Say whether the call may have been refused by one of these errors of the gateway's."""
-        return (
-            self.answer is None
-            or self.answer.passed
-            or self.emulated
-            or self.answer.error_type in error_types
-        )
+        if self.answer is None or self.answer.passed or self.emulated:
+            return True
+        return self.answer.error_type in error_types
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack."""
         return f"cogauth {words}{self.options}"
+
+    @property
+    def prints_one(self) -> str:
+        """The words for the command that prints a token."""
+        return f"'{self.command('token --username NAME')}' prints one."
 
     def aws(self, words: str) -> str:
         """Return a command of the AWS CLI, for the endpoint that the URL is of."""

@@ -242,15 +242,10 @@ def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[s
 
     What API Gateway fills in for a path's parameter isn't documented, so each form counts.
     """
-    paths = {method.path, _any_parameter(method.path), evidence.address.path}
-    verbs = {method.http_method, evidence.verb} - {"ANY"} | (
-        {"*"} if method.http_method == "ANY" else set()
-    )
-    for path in paths:
-        for verb in verbs:
-            yield ctx.arn(
-                "execute-api", f"{evidence.address.api}/{evidence.address.stage}/{verb}{path}"
-            )
+    stage = f"{evidence.address.api}/{evidence.address.stage}"
+    for path in {method.path, _any_parameter(method.path), evidence.address.path}:
+        for verb in {method.http_method.replace("ANY", "*"), evidence.verb}:
+            yield ctx.arn("execute-api", f"{stage}/{verb}{path}")
 
 
 def _permits(statement: Mapping[str, Any], arn: str) -> bool:

@@ -24,7 +24,6 @@ OF_A_SIGNATURE = (
     "UnrecognizedClientException",
 )
 
-
 # A regular expression that does no more than list app clients, by their ids.
 CLIENTS = re.compile(
     r"(?P<start>\^)?(?P<group>\((?:\?:)?)?(?P<names>[\w-]+(?:\|[\w-]+)*)(?(group)\))(?P<end>\$)?",
@@ -32,18 +31,14 @@ CLIENTS = re.compile(
 )
 
 
-# Whether the token holds, as API Gateway asks
-
-
 def no_header(e: Evidence, guard: Guard) -> Cause | None:
     """The client sends no token."""
-    if e.token is not None and e.token.raw:
+    if e.sent.raw:
         return None
     return Cause(
         "no_header",
         f"No token was sent: the authorizer looks for one in the header {guard.header}.",
-        f"Send the header {guard.header} with the token as its value: '"
-        f"{e.command('token --username NAME')}' prints one.",
+        f"Send the header {guard.header} with the token as its value: {e.prints_one}",
     )
 
 
@@ -61,68 +56,53 @@ def wrong_header(e: Evidence, guard: Guard) -> Cause | None:
     )
 
 
-def aws_signature(e: Evidence, guard: Guard) -> Cause | None:
-    """It is a request's AWS signature, as a client with AWS credentials sends it."""
-    if e.token is None or not e.token.aws_signature:
-        return None
-    return Cause(
-        "aws_signature",
-        "What was sent is an AWS signature (SigV4), as AWS's own clients sign requests with their "
-        f"credentials; this method takes a token in the header {guard.header}.",
-        f"Send a token, and don't let the client sign: '{e.command('token --username NAME')}' "
-        "prints one. If the request should be signed, set the method's authorization to AWS_IAM "
-        "and deploy.",
-    )
-
-
-def quoted(e: Evidence, _guard: Guard) -> Cause | None:
-    """There are quotes around it."""
-    if e.token is None or not e.token.quoted:
-        return None
-    return Cause(
-        "quoted",
-        "The token was sent with quotes around it, as JSON and shells write it; they are no part "
-        "of it.",
-        "Take them off where the client reads the token: jq does with -r, and in a shell's single "
-        "quotes no further ones are needed.",
-    )
-
-
-def not_a_jwt(e: Evidence, _guard: Guard) -> Cause | None:
+def not_a_jwt(e: Evidence, guard: Guard) -> Cause | None:
     """It is no token that could be read."""
-    if e.token is None or e.token.flaw is None:
+    if e.sent.flaw is None:
         return None
-    if e.token.encrypted:
+    if e.sent.aws_signature:
+        return Cause(
+            "aws_signature",
+            "What was sent is an AWS signature (SigV4), as AWS's own clients sign requests with "
+            f"their credentials; this method takes a token in the header {guard.header}.",
+            f"Send a token, and don't let the client sign: {e.prints_one} If the request should "
+            "be signed, set the method's authorization to AWS_IAM and deploy.",
+        )
+    if e.sent.quoted:
+        return Cause(
+            "quoted",
+            "The token was sent with quotes around it, as JSON and shells write it; they are no "
+            "part of it.",
+            "Take them off where the client reads the token: jq does with -r, and in a shell's "
+            "single quotes no further ones are needed.",
+        )
+    if e.sent.encrypted:
         return Cause(
             "refresh_token",
             "This is a refresh token: it is for getting new tokens from Cognito, no API takes it.",
-            f"Send an ID or access token: '{e.command('token --username NAME')}' prints one.",
+            f"Send an ID or access token: {e.prints_one}",
         )
     return Cause(
         "not_a_jwt",
-        f"What was sent is no JWT: {e.token.flaw}.",
+        f"What was sent is no JWT: {e.sent.flaw}.",
         "Send the whole token, as Cognito gave it, three parts with two dots and nothing around "
-        f"them: '{e.command('token --username NAME')}' prints one.",
+        f"them: {e.prints_one}",
     )
 
 
 def updated_issuer(e: Evidence, guard: Guard) -> Cause | None:
-    """Its pool names itself in the newer form, which Cognito authorizers don't take.
-
-    Source for the two forms:
-    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
-    """
-    if e.token is None or not e.token.updated:
+    """Its pool names itself in the newer form, which Cognito authorizers don't take."""
+    if not e.sent.updated:
         return None
     pools = {issuer_like(e.issuer, pool) for pool in guard.pools if "$" not in pool}
-    if e.token.original_issuer not in pools and len(pools) == len(guard.pools) > 0:
+    if e.sent.original_issuer not in pools and len(pools) == len(guard.pools) > 0:
         return None
     said = (
-        f"The token's issuer is {e.token.issuer}, as user pools with the IssuerConfiguration "
+        f"The token's issuer is {e.sent.issuer}, as user pools with the IssuerConfiguration "
         "UPDATED name themselves. API Gateway's Cognito authorizers don't take such tokens."
     )
     again = f"'{e.command('test-login --username NAME')}' does to this stack's pool"
-    if e.issuer_type == "ORIGINAL" and e.token.original_issuer == e.issuer:
+    if e.issuer_type == "ORIGINAL" and e.sent.original_issuer == e.issuer:
         said = f"{said} The pool is ORIGINAL again."
         return Cause("updated_issuer", said, f"Sign in again: {again}.")
     return Cause(
@@ -138,13 +118,13 @@ def updated_issuer(e: Evidence, guard: Guard) -> Cause | None:
 def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
     """It is of a user pool that the authorizer doesn't take."""
     # One whose ARN has a stage variable in it could be any.
-    if e.token is None or not guard.pools or any("$" in pool for pool in guard.pools):
+    if not guard.pools or any("$" in pool for pool in guard.pools):
         return None
     taken = [pool.rpartition("/")[2] for pool in guard.pools]
-    if e.token.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
+    if e.sent.issuer in {issuer_like(e.issuer, pool) for pool in guard.pools}:
         return None
-    of = e.token.claims.get("iss")
-    own = " (this stack's own)" if e.token.original_issuer == e.issuer else ""
+    of = e.sent.claims.get("iss")
+    own = " (this stack's own)" if e.sent.original_issuer == e.issuer else ""
     ours = e.issuer.rpartition("/")[2]
     fix = (
         f"Sign in to that pool: '{e.command('test-login --username NAME')}' does to this stack's."
@@ -162,13 +142,13 @@ def wrong_pool(e: Evidence, guard: Guard) -> Cause | None:
 
 def wrong_issuer(e: Evidence, guard: Guard) -> Cause | None:
     """It is of an issuer that an authorizer of type JWT doesn't trust."""
-    if e.token is None or not guard.issuers:
+    if not guard.issuers:
         return None
-    if e.token.issuer in {one.url for one in guard.issuers}:
+    if e.sent.issuer in {one.url for one in guard.issuers}:
         return None
     return Cause(
         "wrong_issuer",
-        f"The token's issuer (iss) is {e.token.claims.get('iss', 'not named')}, but the authorizer "
+        f"The token's issuer (iss) is {e.sent.claims.get('iss', 'not named')}, but the authorizer "
         f"{guard.authorizer or ''} trusts {', '.join(map(str, guard.issuers))}, to the letter.",
         "Send a token of such an issuer, or add the token's to the authorizer and deploy.",
     )
@@ -182,13 +162,13 @@ def bad_signature(e: Evidence, _guard: Guard) -> Cause | None:
         "bad_signature",
         "The token's signature doesn't hold: it was changed after Cognito made it, was not "
         "copied whole, or was made by somebody else.",
-        f"Get a new one: '{e.command('token --username NAME')}' prints one.",
+        f"Get a new one: {e.prints_one}",
     )
 
 
 def expired(e: Evidence, _guard: Guard) -> Cause | None:
     """Its time is over."""
-    end = e.token.time("exp") if e.token else None
+    end = e.sent.time("exp")
     if end is None or end > e.now:
         return None
     return Cause(
@@ -202,7 +182,7 @@ def expired(e: Evidence, _guard: Guard) -> Cause | None:
 def not_valid_yet(e: Evidence, _guard: Guard) -> Cause | None:
     """Its time has not come: one of the clocks is wrong."""
     for name in ("nbf", "iat"):
-        begin = e.token.time(name) if e.token else None
+        begin = e.sent.time(name)
         if begin is not None and begin > e.now + 1:
             return Cause(
                 "not_valid_yet",
@@ -219,9 +199,7 @@ def wrong_kind(e: Evidence, guard: Guard) -> Cause | None:
 
     Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
     """
-    if e.token is None:
-        return None
-    if guard.scopes and e.token.use == "id":
+    if guard.scopes and e.sent.use == "id":
         return Cause(
             "id_token",
             f"This is an ID token, but the method asks for the scope {' or '.join(guard.scopes)}: "
@@ -229,7 +207,7 @@ def wrong_kind(e: Evidence, guard: Guard) -> Cause | None:
             f"Send the access token: '{e.command('token --username NAME --type access')}' prints "
             "it. Or take the scopes off the method and deploy.",
         )
-    if not guard.scopes and e.token.use == "access":
+    if not guard.scopes and e.sent.use == "access":
         return Cause(
             "access_token",
             "This is an access token, but the method asks for no scope: that takes an ID token.",
@@ -241,12 +219,12 @@ def wrong_kind(e: Evidence, guard: Guard) -> Cause | None:
 
 def scope_missing(e: Evidence, guard: Guard) -> Cause | None:
     """The access token carries none of the method's scopes."""
-    if e.token is None or not guard.scopes or set(guard.scopes) & set(e.token.scopes):
+    if not guard.scopes or set(guard.scopes) & set(e.sent.scopes):
         return None
     return Cause(
         "scope_missing",
         f"The method asks for the scope {' or '.join(guard.scopes)}; the token carries "
-        f"{', '.join(e.token.scopes) or 'none'}. POST /signin's access tokens carry "
+        f"{', '.join(e.sent.scopes) or 'none'}. POST /signin's access tokens carry "
         "aws.cognito.signin.user.admin alone."
         + (" An authorizer of type JWT answers 403 to that." if guard.type == JWT else ""),
         "Get the token from Cognito's own pages (OAuth 2.0) with that scope, or change the "
@@ -259,21 +237,19 @@ def wrong_jwt_audience(e: Evidence, guard: Guard) -> Cause | None:
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtIssuer.html
     """
-    taken = next(
-        (one.audiences for one in guard.issuers or () if e.token and one.url == e.token.issuer), ()
-    )
-    if e.token is None or not taken or set(taken) & set(e.token.audiences):
+    taken = next((one.audiences for one in guard.issuers or () if one.url == e.sent.issuer), ())
+    if not taken or set(taken) & set(e.sent.audiences):
         return None
-    client = str(e.token.claims.get("client_id", ""))
+    client = str(e.sent.claims.get("client_id", ""))
     return Cause(
         "wrong_audience",
-        f"The token is for {', '.join(e.token.audiences) or 'nobody by name'} (aud), and the "
+        f"The token is for {', '.join(e.sent.audiences) or 'nobody by name'} (aud), and the "
         f"authorizer {guard.authorizer or ''} takes those for {', '.join(taken)}. Cognito's access "
         "tokens have no aud, but where one was asked for.",
         "Send a token with that audience (of Cognito's, the ID token), or change the authorizer's "
         "audiences and deploy.",
         # HTTP APIs take client_id in place of a missing aud; of REST APIs that isn't documented.
-        certain=bool(e.token.audiences) or client not in taken,
+        certain=bool(e.sent.audiences) or client not in taken,
     )
 
 
@@ -282,9 +258,9 @@ def wrong_audience(e: Evidence, guard: Guard) -> Cause | None:
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html
     """
-    if e.token is None or not guard.audience:
+    if not guard.audience:
         return None
-    given = str(e.token.claims.get("aud", ""))
+    given = str(e.sent.claims.get("aud", ""))
     if audience_matches(guard.audience, given) is not False:
         return None
     return Cause(
@@ -323,7 +299,7 @@ def audience_matches(pattern: str, audience: str) -> bool | None:
 
 Check = Callable[[Evidence, Guard], Cause | None]
 # Whether there is a token at all, whatever the authorizer asks of it.
-_READABLE: tuple[Check, ...] = (no_header, wrong_header, aws_signature, quoted, not_a_jwt)
+_READABLE: tuple[Check, ...] = (no_header, wrong_header, not_a_jwt)
 _SIGNED: tuple[Check, ...] = (bad_signature, expired, not_valid_yet)
 TOKEN_CHECKS: tuple[Check, ...] = (
     *_READABLE,
@@ -339,7 +315,7 @@ JWT_CHECKS: tuple[Check, ...] = (*_READABLE, wrong_issuer, *_SIGNED, wrong_jwt_a
 
 def token_cause(e: Evidence, guard: Guard) -> Cause | None:
     """Say why a guard would refuse the token, or that it wouldn't."""
-    if guard.type == IAM and e.token and e.token.aws_signature:
+    if guard.type == IAM and e.sent.aws_signature:
         return Cause(
             "iam_authorization",
             "The method takes requests that are signed with AWS credentials (AWS_IAM), and what "
@@ -373,14 +349,14 @@ def _jwt_checks(e: Evidence) -> tuple[Check, ...]:
     if e.status == UNAUTHORIZED and not e.emulated:
         return JWT_CHECKS
     if e.status == FORBIDDEN and not e.emulated:
-        return (scope_missing,)
+        return (scope_missing,) if e.token else ()
     return (*JWT_CHECKS, scope_missing)
 
 
 def bearer(e: Evidence) -> Cause | None:
     """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
     cognito = e.method and e.method.guard.type == COGNITO
-    if not (cognito and e.token and e.token.bearer and e.answered(UNAUTHORIZED, FORBIDDEN)):
+    if not (cognito and e.sent.bearer and e.answered(UNAUTHORIZED, FORBIDDEN)):
         return None
     if not e.refused_by(*OF_A_TOKEN):
         return None

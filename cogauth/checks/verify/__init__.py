@@ -1,6 +1,6 @@
 """``verify``: whether the guard lets in whom it should, and nobody else.
 
 - ``targets.py`` finds the API, the stage and the methods that are meant.
-- ``throwaway.py`` makes a user for a moment, and deletes it.
-- ``guard.py`` calls one method in each way, ``run.py`` does so for all; each check is a row.
+- ``guard.py`` calls one method in each way; each check is a row.
+- ``run.py`` does so for all, with a user that it makes for a moment, and deletes.
 """

@@ -50,20 +50,13 @@ class GuardChecks:
         self.several_origins = len(self.origins) > 1
 
     def rows(self, place: Place, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
-        """Make all checks of a method, one after the other.
-
-        Args:
-            place: the method.
-            got: the new user's tokens, by name.
-            old: expired ones, likewise.
-        """
+        """Make all checks of a method, by the new user's tokens and expired ones, by name."""
         identity, access = got.get("id_token"), got.get("access_token")
         yield self._call("no token", place, None, UNAUTHORIZED)
         yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
         if identity is None or access is None:
             for name in ("tampered token", "ID token", "access token"):
-                why = "the sign-up gave no token"
-                yield not_made(name, str(place), why)
+                yield not_made(name, str(place), "the sign-up gave no token")
         else:
             genuine = access if place.guard.scopes else identity
             yield self._call("tampered token", place, _tampered(genuine), UNAUTHORIZED)
@@ -193,17 +186,10 @@ class GuardChecks:
         aws_only: bool = False,
         or_forbidden: bool = False,
     ) -> Row:
-        """Call a method.
+        """Call a method, with a token in the header that its guard asks for.
 
-        Args:
-            name: of the check.
-            place: the method.
-            token: sent in the header that its guard asks for; None for none.
-            expected: the status; None where any answer will do that is not the guard's.
-            note: what is to know of it.
-            sent: what is sent, in words; empty: as the check's name says.
-            aws_only: whether AWS is known to answer so, and an emulator's other answer is no fault.
-            or_forbidden: whether the authorizer's own 403 will do as well.
+        ``expected`` is None where any answer will do that is not the guard's. With ``aws_only`` an
+        emulator's other answer is no fault; with ``or_forbidden`` the authorizer's own 403 will do.
         """
         wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:

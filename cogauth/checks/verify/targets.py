@@ -32,10 +32,8 @@ class Row:
     """One check.
 
     Attributes:
-        check: its name.
         sent: what was sent, as ``GET /hello, no token``.
-        expected: what should come of it.
-        got: what came of it; empty if the check was not made.
+        expected, got: what should come of it, and what did; empty if the check was not made.
         ok: whether that is as it should be; None if the check was not made, or is the emulator's
             word against AWS's.
         note: why it was not made, or what is to know of it.
@@ -63,9 +61,7 @@ class Place:
     """A guarded method that is called.
 
     Attributes:
-        url: where.
         path: of the URL, below the stage.
-        verb: its HTTP method: GET or HEAD.
         guard: who may call it, as the API says now.
         preflight: whether its path has an OPTIONS method.
         own: whether it is the stack's own protected method, of which the answer is known.
@@ -88,8 +84,6 @@ class Target:
     """What is checked.
 
     Attributes:
-        api: the REST API's id.
-        stage: the stage's name.
         url: of the stage.
         deployed_at: when the stage was changed last, in seconds since the epoch.
         places: the guarded methods that are called.
@@ -104,9 +98,6 @@ class Target:
     places: tuple[Place, ...]
     not_called: tuple[Row, ...] = ()
     lost: tuple[Row, ...] = ()
-
-
-# What is to be checked
 
 
 def find_target(
@@ -174,7 +165,7 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
 
     That is known without a call of the method, whatever that would do.
     """
-    rows = [
+    return tuple(
         Row(
             "guard",
             each.name,
@@ -186,8 +177,7 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
         )
         for each in compared.findings
         if path is None or _fits(verb_and_path(each.name)[1], path)
-    ]
-    return tuple(rows)
+    )
 
 
 def _fits(template: str, path: str) -> bool:
@@ -241,12 +231,11 @@ def _verb(routes: Routes, method: Method) -> str:
 def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
     real = method.path if path is None or GLOB.search(path) else path
-    name = method.name
     if verb not in CALLED:
         why = "it could change something, should the guard let it pass"
-        return not_made("not called", name, why)
-    if "{" in real:
+    elif "{" in real:
         example = re.sub(r"\{[^}]*\}", "1", real)
         why = f"its path has a parameter: give a real path, as --path {example}"
-        return not_made("not called", name, why)
-    return real
+    else:
+        return real
+    return not_made("not called", method.name, why)
