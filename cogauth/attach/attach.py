@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import (
@@ -23,6 +24,7 @@ from cogauth.attach.model import (
     new_record,
     not_yet_deployed,
     of_others,
+    our_name,
     read_api,
     same,
 )
@@ -126,14 +128,14 @@ def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | N
 
 
 def _row(
-    ctx: Context, api: Api, place: LiveMethod, ours: list[Live], wanted: Wanted
+    ctx: Context, api: Api, method: LiveMethod, ours: list[Live], wanted: Wanted
 ) -> Change | Skip:
-    live, name = place.authorization, place.name
+    live, name = method.authorization, method.name
     known = ctx.state.attachments.get(api.id)
     recorded = known["methods"].get(name) if known else None
     # ANY must be meant by its name, and not by a glob that happens to match it.
     any_too = (wanted.method or "").upper() == "ANY" or recorded is not None
-    if why := _left_out(ctx, api, place, any_too=any_too):
+    if why := _left_out(ctx, api, method, any_too=any_too):
         return Skip(name, LEFT_OUT, why, live)
     after: Authorization = {
         "authorizationType": COGNITO,
@@ -143,47 +145,47 @@ def _row(
     }
     # What the record says isn't enough: only our authorizer there shows that it was attached.
     if live["authorizerId"] not in {one["id"] for one in ours}:
-        return Change(ATTACH, place, after, live)
+        return Change(ATTACH, method, after, live)
     if recorded is None:
         why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
         return Skip(name, UNCHANGED if same(live, after) else LEFT_OUT, why, live, after)
     # An API key is nobody's but the API's owner's.
     former: Authorization = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
-    return Change(ATTACH, place, after, former)
+    return Change(ATTACH, method, after, former)
 
 
-def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
+def _left_out(ctx: Context, api: Api, method: LiveMethod, *, any_too: bool) -> str:
     """Return why a method is never attached; empty if it may be."""
-    if (kind := place.authorization["authorizationType"]) not in KNOWN_TYPES:
+    if (kind := method.authorization["authorizationType"]) not in KNOWN_TYPES:
         return (
             f"its authorization type {kind} isn't one that this cogauth knows, so it couldn't give "
             f"it back for certain. It knows {', '.join(KNOWN_TYPES)}"
         )
-    if place.http_method == "OPTIONS":
+    if method.http_method == "OPTIONS":
         return "browsers send OPTIONS without a token before the request itself"
-    if _answers_preflights(api, place) and not any_too:
+    if _answers_preflights(api, method) and not any_too:
         return (
             "it answers OPTIONS too, which browsers send without a token. Give the path an OPTIONS "
             "method of its own; or, if no browser calls it, say --method ANY"
         )
     own = ctx.state.record("rest_api")
-    if own and own.get("id") == api.id and place.name == f"POST {ctx.state.settings.path}":
+    if own and own.get("id") == api.id and method.name == f"POST {ctx.state.settings.path}":
         return "it is where one gets a token"
     return ""
 
 
-def _answers_preflights(api: Api, place: LiveMethod) -> bool:
+def _answers_preflights(api: Api, method: LiveMethod) -> bool:
     """Return whether it is an ANY at a path that has no OPTIONS of its own."""
-    return place.http_method == "ANY" and "OPTIONS" not in {
-        each.http_method for each in api.methods if each.path == place.path
+    return method.http_method == "ANY" and "OPTIONS" not in {
+        each.http_method for each in api.methods if each.path == method.path
     }
 
 
 def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> list[str]:
     found = [
-        f"{place.name} answers OPTIONS too: a browser's preflights get 401 then."
-        for place in kept
-        if _answers_preflights(api, place)
+        f"{method.name} answers OPTIONS too: a browser's preflights get 401 then."
+        for method in kept
+        if _answers_preflights(api, method)
     ]
     canary = stage.get("canarySettings") or {}
     if canary.get("deploymentId"):
@@ -242,7 +244,7 @@ def _attach(work: Work) -> Attached:
         ours = [one for one in before["ours"] if one != after] if before else []
         record["methods"][change.name] = {
             "status": ATTACHING,
-            "resource_id": change.place.resource_id,
+            "resource_id": change.method.resource_id,
             "former": change.former,
             "ours": [*ours, after],
         }
@@ -284,7 +286,7 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
         known = record["methods"].get(row.name)
         if known and isinstance(row, Change) and row.action == UNCHANGED:
             known["former"], known["ours"] = row.former, [row.before]
-            known["resource_id"] = row.place.resource_id
+            known["resource_id"] = row.method.resource_id
     if record != present:
         ctx.state.put_attachment(plan.api.id, record)
 
@@ -335,7 +337,8 @@ def _create_authorizer(work: Work) -> Live:
     work.record["authorizer"] = _intent(work.ctx)
     work.save()
     try:
-        return work.create_authorizer()
+        create = partial(rest_api.create_authorizer, work.ctx, work.api, our_name(work.ctx))
+        return work.at_pace(create)
     except AWS_ERRORS as error:
         if not is_definite(error):
             raise

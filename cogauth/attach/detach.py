@@ -136,15 +136,15 @@ def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
 
 
 def _row(
-    ctx: Context, api: Api, known: guards.Recorded, name: str, place: LiveMethod | None
+    ctx: Context, api: Api, known: guards.Recorded, name: str, method: LiveMethod | None
 ) -> Change | Skip:
     record = known.record["methods"][name]
     former = record["former"]
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
-    if place is None:
+    if method is None:
         why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
         return Skip(name, DELETED, why, lost=lost)
-    live = place.authorization
+    live = method.authorization
     if same(live, former):
         why = "its guard was lost, and it has that already" if lost else ""
         return Skip(name, UNCHANGED, why, live, former, lost=lost)
@@ -168,7 +168,7 @@ def _row(
             "authorization, then run this again"
         )
         return Skip(name, LEFT_ALONE, why, live, former, needs_ours)
-    return Change(RESTORE, place, former, former)
+    return Change(RESTORE, method, former, former)
 
 
 @dataclass

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import Finding, our_name, read, same
-from cogauth.gateway import deployed, export
-from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of, verb_and_path
+from cogauth.gateway import deployed, export, rest_apis
+from cogauth.gateway.rest_apis import COGNITO, Guard, verb_and_path
 from cogauth.gateway.routing import VERBS, route
 from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
 
@@ -29,12 +29,10 @@ class Comparison:
 
     Attributes:
         lost: the methods that were attached, and that aren't guarded as they were, or are gone.
-        interrupted: those that a run was changing when it was interrupted, and that are open or
-            have somebody else's guard.
-        undeployed: those that are guarded in the API itself, and not on a stage that nothing has
-            been deployed to since.
+        interrupted: those that an interrupted run was changing, and that aren't guarded.
+        undeployed: those that are guarded in the API itself, but not yet on a stage.
         held: the names of those that are guarded.
-        unknown: what of it could not be seen; empty if all was.
+        unknown: what of it could not be seen.
     """
 
     lost: tuple[Finding, ...] = ()
@@ -51,8 +49,6 @@ class Comparison:
 
 def look(ctx: Context, api: str) -> Comparison | None:
     """Read an API that is attached, by three calls and one for each stage, and compare it.
-
-    One in which nothing is recorded as attached is not read.
 
     Returns:
         None if the API doesn't exist any more.
@@ -132,12 +128,10 @@ class Recorded:
         self.record = ctx.state.attachments[api.id]
         self.stages = [str(one["stageName"]) for one in api.stages]
         self.methods = {each.name: each for each in api.methods}
-        by_id = {one["id"]: one for one in api.authorizers}
-        self.live = {each.name: guard_of(each, by_id) for each in api.methods}
-        # The methods' names, by path and HTTP method.
-        self.by_path: dict[str, dict[str, str]] = {}
-        for each in api.methods:
-            self.by_path.setdefault(each.path, {})[each.http_method] = each.name
+        self.routes = rest_apis.routes_of(api.methods, api.authorizers)
+        self.live = {
+            each.name: each.guard for there in self.routes.values() for each in there.values()
+        }
 
     def lost(self, name: str) -> list[Finding]:
         """Return what there is in the place of a method's guard; nothing if it is there.
@@ -242,8 +236,8 @@ class Recorded:
         verb, path = verb_and_path(name)
         # A preflight carries no token: what answers OPTIONS is open.
         verbs = [one for one in VERBS if one != "OPTIONS"] if verb == "ANY" else [verb]
-        answers = {route(self.by_path, one, path)[1] for one in verbs}
-        return sorted(answer for answer in answers if answer is not None)
+        answers = [route(self.routes, one, path)[1] for one in verbs]
+        return sorted({answer.name for answer in answers if answer})
 
     def _attach(self, name: str, like: str | None = None, stage: str | None = None) -> str:
         words = options_of(self.record, self.stages, name, like, stage)

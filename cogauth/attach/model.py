@@ -86,7 +86,7 @@ class Change:
     """
 
     verb: str
-    place: LiveMethod
+    method: LiveMethod
     after: Authorization
     former: Authorization
 
@@ -95,12 +95,12 @@ class Change:
     @property
     def name(self) -> str:
         """As ``GET /orders``."""
-        return self.place.name
+        return self.method.name
 
     @property
     def before(self) -> Authorization:
         """Who may call it now."""
-        return self.place.authorization
+        return self.method.authorization
 
     @property
     def action(self) -> str:

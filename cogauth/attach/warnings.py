@@ -26,14 +26,14 @@ UNAUTHORIZED, DEFAULT = "UNAUTHORIZED", "DEFAULT_4XX"
 FIXED = re.compile(r"'([^']*)'")
 
 
-def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator[str]:
+def beforehand(ctx: Context, api: Api, methods: Sequence[LiveMethod]) -> Iterator[str]:
     """Yield what a user should know before methods are attached, a sentence each."""
     if "PRIVATE" in (api.live.get("endpointConfiguration") or {}).get("types", []):
         yield (
             f"The API {api.name} is private: it is reached only from a VPC, by an interface "
             "endpoint. 'cogauth verify', 'call' and 'explain' can't call it from elsewhere."
         )
-    keyed = [each.name for each in places if each.authorization["apiKeyRequired"]]
+    keyed = [each.name for each in methods if each.authorization["apiKeyRequired"]]
     if keyed and api.live.get("apiKeySource") == "AUTHORIZER":
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-key-source.html
         yield (
@@ -42,9 +42,9 @@ def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator
             "refused: set apiKeySource to HEADER, or turn 'API key required' off."
         )
     # A page of another origin that sends a token asks by OPTIONS before it does.
-    paths = {each.path for each in places}
+    paths = {each.path for each in methods}
     asked = {each.path for each in api.methods if each.http_method in {"OPTIONS", "ANY"}}
-    if unasked := [each.name for each in places if each.path not in asked and _is_cors(each)]:
+    if unasked := [each.name for each in methods if each.path not in asked and _is_cors(each)]:
         yield (
             f"{shortened(unasked)} answers pages of other origins, but its path has no OPTIONS: "
             "browsers ask that before they send a token, and get 403. Add it, and deploy."

@@ -95,11 +95,11 @@ class Work:
             CogauthError: the answer differs from what was asked for: some emulators don't keep
                 scopes.
         """
-        place, before = change.place, change.before
-        answered = self.at_pace(lambda: self._update(place, before, after))
+        method, before = change.method, change.before
+        answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):
             return
-        back = self.at_pace(lambda: self._update(place, answered, before))
+        back = self.at_pace(lambda: self._update(method, answered, before))
         outcome = "so it was set back" if same(back, before) else "and can't be set back"
         state = self.ctx.state
         raise CogauthError(
@@ -109,13 +109,13 @@ class Work:
         )
 
     def _update(
-        self, place: LiveMethod, before: Authorization, after: Authorization
+        self, method: LiveMethod, before: Authorization, after: Authorization
     ) -> Authorization:
         aws = self.ctx.aws.apigateway
         which: Any = {
             "restApiId": self.api,
-            "resourceId": place.resource_id,
-            "httpMethod": place.http_method,
+            "resourceId": method.resource_id,
+            "httpMethod": method.http_method,
         }
         operations: Any = patch(before, after)
         try:
@@ -128,11 +128,6 @@ class Work:
             if live is None or not same(authorization_of(live), after):
                 raise
             return after
-
-    def create_authorizer(self) -> Live:
-        """Create our authorizer in the API."""
-        create = partial(rest_api.create_authorizer, self.ctx, self.api, our_name(self.ctx))
-        return self.at_pace(create)
 
     def delete_authorizer(self, authorizer: str) -> bool:
         """Delete an authorizer of ours; return whether it was there."""

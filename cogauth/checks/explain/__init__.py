@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from cogauth.checks.explain.address import parse_url
 from cogauth.checks.explain.causes import CHECKS, differences
 from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
-from cogauth.checks.explain.facts import facts
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
-from cogauth.gateway.rest_apis import COGNITO, JWT
-from cogauth.printable import length
+from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER
+from cogauth.printable import length, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +73,7 @@ def diagnose(e: Evidence) -> Diagnosis:
             if found:
                 notes.insert(0, f"{found.sentence} {found.fix}")
             found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
-    return Diagnosis(found or _no_cause(e), e.answer, facts(e), tuple(notes))
+    return Diagnosis(found or _no_cause(e), e.answer, _facts(e), tuple(notes))
 
 
 def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
@@ -153,3 +152,79 @@ def _notes(e: Evidence) -> Iterable[str]:
         )
     for unknown in e.unknown:
         yield f"Not known: {unknown}."
+
+
+def _facts(e: Evidence) -> dict[str, str]:
+    """Return what was found, by its name; no secret is in it."""
+    found = (*_facts_of_api(e), *_facts_of_token(e), *_facts_of_function(e))
+    return {name: value for name, value in found if value}
+
+
+def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
+    yield "api", f"{e.address.api} {(e.api or {}).get('name', '(not in this account)')}"
+    if e.stage is None or e.served is None:
+        return
+    yield "stage", e.address.stage
+    made = f", made {moment_of(e.served.made.timestamp(), e.now)}" if e.served.made else ""
+    yield "deployment", f"{e.served.deployment}{made}"
+    if e.served.unseen:
+        yield "as_it_is_now", f"{e.served.unseen}: as deployed, this endpoint doesn't show it"
+    canary = e.stage.get("canarySettings", {})
+    if canary:
+        share = canary.get("percentTraffic", 0)
+        yield "canary", f"{canary.get('deploymentId')}, {share} % of the calls: not looked at"
+    if e.method is None:
+        return
+    guard = e.method.guard
+    yield "method", f"{e.method.http_method} {e.method.path}"
+    yield "authorization", guard.type
+    if guard.type not in WITHOUT_AUTHORIZER:
+        yield "authorizer", guard.authorizer or "(gone)"
+        yield "identity_source", f"header {guard.header}"
+        yield "user_pools", ", ".join(pool.rpartition("/")[2] for pool in guard.pools)
+        yield "issuers", ", ".join(map(str, guard.issuers or ()))
+        none = "none: ID tokens are taken" if guard.type == COGNITO else "none"
+        yield "scopes", ", ".join(guard.scopes) or none
+        yield "token_validation", guard.audience or ""
+    yield "api_key", "required" if guard.api_key else ""
+
+
+def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
+    token = e.token
+    if token is None:
+        yield "token", "none was sent"
+        return
+    yield "token", str(token)
+    if token.flaw:
+        yield "token_flaw", token.flaw
+        return
+    for name in ("alg", "kid"):
+        yield f"token_{name}", str(token.header.get(name, ""))
+    own = token.original_issuer == e.issuer
+    whose = "the stack's pool" if own else "the pool that it names"
+    unchecked = "not checked" if own else "not checked, for it is of another pool"
+    made = _either(e.signed, f"made by {whose}", f"not made by {whose}", unchecked)
+    yield "signature", made
+    for name in ("iss", "token_use", "aud", "client_id", "scope", "cognito:username", "username"):
+        yield name, str(token.claims.get(name, ""))
+    for name in ("iat", "exp"):
+        moment = token.time(name)
+        if moment is not None:
+            yield name, moment_of(moment, e.now)
+    session = _either(e.revoked, ", the token revoked", ", the token not revoked", "")
+    yield "user", f"{e.user}{session}" if e.user else ""
+
+
+def _facts_of_function(e: Evidence) -> Iterable[tuple[str, str]]:
+    if e.method is None:
+        return
+    yield "integration", e.method.integration
+    yield "function", e.method.function or ""
+    if e.method.function:
+        may, may_not = "API Gateway may call it", "API Gateway may not call it"
+        by_role = f"by the role {e.method.role}" if e.method.role else ""
+        yield "permission", by_role or _either(e.permitted, may, may_not, "not known")
+
+
+def _either(known: bool | None, true: str, false: str, none: str) -> str:  # noqa: FBT001
+    return none if known is None else true if known else false

@@ -143,7 +143,12 @@ def not_deployed(e: Evidence, sentence: str) -> Cause:
     """Return the cause that something in the API is not deployed to the stage."""
     made = e.served.made if e.served else None
     age = f" (deployed {moment_of(made.timestamp(), e.now)})" if made else ""
-    return Cause("not_deployed", f"{sentence} {e.address.stage}{age}.", e.redeploy)
+    return Cause(
+        "not_deployed",
+        f"{sentence} {e.address.stage}{age}.",
+        f"{e.aws('apigateway create-deployment')} --rest-api-id {e.address.api} --stage-name "
+        f"{e.address.stage} (it publishes all that is pending in the API)",
+    )
 
 
 def throttled(e: Evidence) -> Cause | None:

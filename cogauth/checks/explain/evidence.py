@@ -285,30 +285,17 @@ class Evidence:
         endpoint = f"--endpoint-url {shlex.quote(self.endpoint)} " if self.endpoint else ""
         return f"aws {endpoint}{words}"
 
-    @property
-    def redeploy(self) -> str:
-        """The command that deploys the API once more."""
-        stage = self.stage["stageName"] if self.stage else self.address.stage
-        return (
-            f"{self.aws('apigateway create-deployment')} --rest-api-id {self.address.api} "
-            f"--stage-name {stage} (it publishes all that is pending in the API)"
-        )
-
 
 def read_token(text: str) -> Token:
     """Take a token apart, as a client sends it: with or without ``Bearer`` before it."""
     raw = text.strip()
+    bare = BEARER.sub("", raw, count=1)
     if AWS_SIGNATURE.match(raw):
         return Token(raw, "it is an AWS signature (SigV4)", aws_signature=True)
     within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
-    if within != BEARER.sub("", raw, count=1) and read_token(within).flaw is None:
+    if within != bare and read_token(within).flaw is None:
         return Token(raw, "there are quotes around it", quoted=True)
-    return _read_parts(raw)
-
-
-def _read_parts(raw: str) -> Token:
     bearer = BEARER.match(raw) is not None
-    bare = BEARER.sub("", raw, count=1)
     if re.search(r"\s", bare):
         flaw = "there is white space in it, as where a long line was wrapped"
         return Token(raw, flaw, bearer=bearer)
