@@ -67,12 +67,8 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
     Other emulators than the embedded local AWS serve the API as it stands, and their exports show
-    few authorizations: there the stages are not looked at.
-
-    Args:
-        ctx: the stack.
-        api: as it is now.
-        stage: the one that is looked at; None for all that were attached to.
+    few authorizations: there the stages are not looked at. Else ``stage`` is, by its name; None is
+    all that were attached to.
 
     Raises:
         ClientError, BotoCoreError: a stage can't be exported, for want of a permission.

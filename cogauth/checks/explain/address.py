@@ -79,11 +79,7 @@ def parse_url(state: State, url: str) -> Address:
 
 
 def _path(text: str) -> str:
-    """Return a path with each of its parts percent-decoded.
-
-    Raises:
-        UsageError: it would be changed on the way, so that another path than it was called.
-    """
+    """Return a path percent-decoded, unless it would be changed on the way."""
     parts = [unquote(part) for part in text.split("/")]
     # requests takes the dots out; what API Gateway makes of two slashes isn't documented.
     if {".", ".."} & {*parts} or "" in parts[1:-1]:
@@ -95,11 +91,7 @@ def _path(text: str) -> str:
 
 
 def check_suffix(address: Address, aws: Aws) -> None:
-    """See that the URL's host is AWS's own: a token is about to be sent there.
-
-    Raises:
-        UsageError: it isn't.
-    """
+    """Raise UsageError if the URL's host isn't AWS's own: a token is about to be sent there."""
     if address.suffix not in {None, aws.dns_suffix, DUAL_STACK}:
         raise UsageError(
             f"The host of {address.url} is not AWS's own: it should end with {aws.dns_suffix}. "

@@ -208,9 +208,7 @@ def remove_users(ctx: Context, answered: str | None = None) -> None:
     A sign-up whose answer was lost may still land: that there is no such user is believed only
     when the settling time since the intent is over, and no sign-in runs so long.
 
-    Args:
-        ctx: the stack.
-        answered: the user whose sign-up has been answered, so that it can't land any more.
+    That of the user ``answered`` can't land any more.
 
     Raises:
         BotoCoreError, ClientError: Cognito refuses; what stands is still on disk.
