@@ -99,11 +99,8 @@ def plan_detach(
         for stage in api.stages
         if record["found"].get(stage["stageName"]) != stage.get("deploymentId")
     ]
-    stages = [
-        name
-        for name in changed
-        if name in record["stages"] and _is_due(ctx, api, record, name, rows)
-    ]
+    attached = [name for name in changed if name in record["stages"]]
+    stages = [name for name in attached if _is_due(ctx, api, record, name, rows)]
     if stages:
         check_deployable(api)
     raw, unknown = not_yet_deployed(ctx, api, stages) if compare else ([], "")
@@ -124,12 +121,10 @@ def _is_due(
     lacks = name in record["outdated"] or any(isinstance(row, Change) for row in rows)
     if lacks and stage.get("deploymentId") in api.deployments:
         return True
-    return (lacks or bool(rows)) and _may_ask_us(ctx, api, name)
-
-
-def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
-    """Return whether what a stage serves may have our authorizer, whatever the API says by now."""
-    document = export.export(ctx, api.id, stage)
+    if not lacks and not rows:
+        return False
+    # What it serves may have our authorizer, whatever the API says by now.
+    document = export.export(ctx, api.id, name)
     if isinstance(document, str) or ctx.state.emulated:
         return True
     return our_name(ctx) in deployed.schemes(document)
@@ -221,19 +216,13 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
 
 def _detach(work: Work, name: str) -> Detached:
     plan, record = work.plan, work.record
-    result = Detached(
-        left_alone=[
-            f"{row.name} of {name} was left alone: {row.why}."
-            for row in plan.skips
-            if (row.action != UNCHANGED or row.lost) and not row.needs_ours
-        ],
-        not_ours=[row.name for row in plan.skips if row.foreign],
-        lost=[
-            f"{row.name} had lost its guard before: '{one.mend}' guards it again."
-            for row in plan.skips
-            for one in row.lost
-        ],
-    )
+    result = Detached(not_ours=[row.name for row in plan.skips if row.foreign])
+    for row in plan.skips:
+        if (row.action != UNCHANGED or row.lost) and not row.needs_ours:
+            result.left_alone.append(f"{row.name} of {name} was left alone: {row.why}.")
+        for one in row.lost:
+            said = f"{row.name} had lost its guard before: '{one.mend}' guards it again."
+            result.lost.append(said)
     if plan.changes:
         record["outdated"] = record["stages"]
         for change in plan.changes:
@@ -292,10 +281,7 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
         for each in plan.api.methods
         if each.authorization["authorizerId"] in ids and each.name not in given_back
     ]:
-        result.problems.append(
-            f"Our authorizer in {name} stays because of {', '.join(others)}: what that had before "
-            "isn't known. Give it another authorization, then run this again."
-        )
+        result.problems.append(_stays(name, ", ".join(others)))
         return
     if not ours and work.record["authorizer"]["status"] == CREATING:
         ours = work.left_by_a_crash()
@@ -307,10 +293,13 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
             # AWS says which method refers to it: one that somebody else put behind it.
             if code_of(error) != "ConflictException":
                 raise
-            result.problems.append(
-                f"Our authorizer in {name} stays, for a method refers to it of which nobody knows "
-                f"what it had before: {explain(error)} Give that another authorization, then run "
-                "this again."
-            )
+            result.problems.append(_stays(name, f"a method that refers to it ({explain(error)})"))
     if not result.problems:
         work.ctx.state.drop_attachment(work.api)
+
+
+def _stays(name: str, because_of: str) -> str:
+    return (
+        f"Our authorizer in {name} stays because of {because_of}: what that had before isn't "
+        "known. Give it another authorization, then run this again."
+    )

@@ -86,19 +86,19 @@ def _may_allow_the_token(preflight: LiveMethod) -> bool:
     """
     if (preflight.live.get("methodIntegration") or {}).get("type") != "MOCK":
         return True
-    return any(_allows_the_token(answer) for answer in _answers(preflight))
-
-
-def _allows_the_token(answer: Mapping[str, Any]) -> bool:
-    value = _header(answer, ALLOW_HEADERS)
-    if value is None:
-        # A template may set it.
-        templates = (answer.get("responseTemplates") or {}).values()
-        return any(ALLOW_HEADERS in (text or "") for text in templates)
-    fixed = FIXED.fullmatch(value)
-    if fixed is None:
-        return True
-    return TOKEN_HEADER in {name.strip().lower() for name in fixed[1].split(",")}
+    for answer in _answers(preflight):
+        value = _header(answer, ALLOW_HEADERS)
+        if value is None:
+            # A template may set it.
+            templates = (answer.get("responseTemplates") or {}).values()
+            allows = any(ALLOW_HEADERS in (text or "") for text in templates)
+        else:
+            fixed = FIXED.fullmatch(value)
+            names = fixed[1].split(",") if fixed else [TOKEN_HEADER]
+            allows = TOKEN_HEADER in {name.strip().lower() for name in names}
+        if allows:
+            return True
+    return False
 
 
 def _unreadable(ctx: Context, api: Api) -> Iterator[str]:

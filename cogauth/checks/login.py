@@ -15,9 +15,15 @@ from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cogauth.context import Context
+
+# Said of an endpoint that refuses a login by the status 200: it can't be API Gateway.
+WITHOUT_TEMPLATES = (
+    "{} gave that the HTTP status 200: it doesn't apply the API's mapping templates. An emulator "
+    "that hands the function a description of the request, as for a proxy integration, in place of "
+    "the request's JSON, signs nobody in. The local AWS of 'cogauth up --local' does as API "
+    "Gateway."
+)
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,18 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
+    problems = []
     if answer["status"] != "success":
+        problems.append(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
+        if http_status == OK and ctx.state.endpoint_url is not None:
+            problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(
             answer["status"],
             http_status,
             msg=answer.get("msg"),
             code=answer.get("code"),
-            problems=(
-                f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",
-                *_without_templates(ctx, http_status),
-            ),
+            problems=tuple(problems),
         )
-    problems = []
     claims: dict[str, Any] | None = None
     try:
         claims = tokens.verify(ctx, http, answer["id_token"])
@@ -97,17 +103,6 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         protected={"url": url, "without_token": without_token, "with_token": with_token},
         problems=tuple(problems),
     )
-
-
-def _without_templates(ctx: Context, http_status: int) -> Iterator[str]:
-    """Say so if what refused a login can't be an API Gateway that does as the API says."""
-    if http_status == OK and ctx.state.endpoint_url is not None:
-        yield (
-            f"{ctx.state.endpoint_url} gave that the HTTP status {OK}: it doesn't apply the API's "
-            "mapping templates. An emulator that hands the function a description of the request, "
-            "as for a proxy integration, in place of the request's JSON, signs nobody in. The "
-            "local AWS of 'cogauth up --local' does as API Gateway."
-        )
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cogauth.checks.explain.evidence import Answer, Evidence
     from cogauth.context import Context
+    from cogauth.gateway.rest_apis import Method
 
 __all__ = ["Diagnosis", "diagnose", "explain"]
 
@@ -82,12 +83,10 @@ def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
     A call that wasn't made wasn't refused: what AWS isn't known to refuse is no cause of that.
     """
     doubts: list[Cause] = []
-    for check in CHECKS:
-        cause = check(e)
-        if cause and (cause.certain or e.answer):
+    for cause in (cause for check in CHECKS for cause in check(e)):
+        if cause.certain or e.answer:
             return cause, doubts
-        if cause:
-            doubts.append(cause)
+        doubts.append(cause)
     return None, doubts
 
 
@@ -156,7 +155,9 @@ def _notes(e: Evidence) -> Iterable[str]:
 
 def _facts(e: Evidence) -> dict[str, str]:
     """Return what was found, by its name; no secret is in it."""
-    found = (*_facts_of_api(e), *_facts_of_token(e), *_facts_of_function(e))
+    found = [*_facts_of_api(e), *_facts_of_token(e)]
+    if e.method:
+        found += _facts_of_function(e.method, permitted=e.permitted)
     return {name: value for name, value in found if value}
 
 
@@ -203,28 +204,22 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
     own = token.original_issuer == e.issuer
     whose = "the stack's pool" if own else "the pool that it names"
     unchecked = "not checked" if own else "not checked, for it is of another pool"
-    made = _either(e.signed, f"made by {whose}", f"not made by {whose}", unchecked)
-    yield "signature", made
+    made = {True: f"made by {whose}", False: f"not made by {whose}", None: unchecked}
+    yield "signature", made[e.signed]
     for name in ("iss", "token_use", "aud", "client_id", "scope", "cognito:username", "username"):
         yield name, str(token.claims.get(name, ""))
     for name in ("iat", "exp"):
         moment = token.time(name)
         if moment is not None:
             yield name, moment_of(moment, e.now)
-    session = _either(e.revoked, ", the token revoked", ", the token not revoked", "")
-    yield "user", f"{e.user}{session}" if e.user else ""
+    session = {True: ", the token revoked", False: ", the token not revoked", None: ""}
+    yield "user", f"{e.user}{session[e.revoked]}" if e.user else ""
 
 
-def _facts_of_function(e: Evidence) -> Iterable[tuple[str, str]]:
-    if e.method is None:
-        return
-    yield "integration", e.method.integration
-    yield "function", e.method.function or ""
-    if e.method.function:
-        may, may_not = "API Gateway may call it", "API Gateway may not call it"
-        by_role = f"by the role {e.method.role}" if e.method.role else ""
-        yield "permission", by_role or _either(e.permitted, may, may_not, "not known")
-
-
-def _either(known: bool | None, true: str, false: str, none: str) -> str:  # noqa: FBT001
-    return none if known is None else true if known else false
+def _facts_of_function(method: Method, *, permitted: bool | None) -> Iterable[tuple[str, str]]:
+    yield "integration", method.integration
+    yield "function", method.function or ""
+    may, may_not = "API Gateway may call it", "API Gateway may not call it"
+    permission = {True: may, False: may_not, None: "not known"}[permitted]
+    if method.function:
+        yield "permission", f"by the role {method.role}" if method.role else permission

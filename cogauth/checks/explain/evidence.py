@@ -73,9 +73,8 @@ class Token:
     Attributes:
         raw: what the client sends; it is shown to nobody.
         flaw: why it is no token that can be read.
-        encrypted: whether only Cognito can read it: a refresh token.
-        aws_signature: whether it is no token at all, but a request's AWS signature.
-        quoted: whether nothing is wrong with it but the quotes around it.
+        kind: of a flaw, as the cause's code: ``not_a_jwt``; ``refresh_token`` if only Cognito can
+            read it; ``aws_signature`` of a request; ``quoted`` if but for its quotes it is fine.
     """
 
     raw: str = field(repr=False)
@@ -83,9 +82,7 @@ class Token:
     header: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict, repr=False)
     bearer: bool = False
-    encrypted: bool = False
-    aws_signature: bool = False
-    quoted: bool = False
+    kind: str = "not_a_jwt"
 
     @property
     def use(self) -> str:
@@ -122,7 +119,7 @@ class Token:
     def secrets(self) -> list[str]:
         """What is never shown of it, the longest first."""
         found = [self.raw, self.bare]
-        if self.aws_signature:
+        if self.kind == "aws_signature":
             parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", self.raw)
             found += [*parts, *(part.partition("/")[0] for part in parts)]
         return sorted(filter(None, found), key=len, reverse=True)
@@ -276,6 +273,16 @@ class Evidence:
         return f"cogauth {words}{self.options}"
 
     @property
+    def signs_in(self) -> str:
+        """The command that signs in anew."""
+        return self.command("test-login --username NAME")
+
+    @property
+    def attaches(self) -> str:
+        """The command that puts this stack's pool before methods of the URL's API."""
+        return self.command(f"attach --api {self.address.api}")
+
+    @property
     def prints_one(self) -> str:
         """The words for the command that prints a token."""
         return f"'{self.command('token --username NAME')}' prints one."
@@ -291,10 +298,10 @@ def read_token(text: str) -> Token:
     raw = text.strip()
     bare = BEARER.sub("", raw, count=1)
     if AWS_SIGNATURE.match(raw):
-        return Token(raw, "it is an AWS signature (SigV4)", aws_signature=True)
+        return Token(raw, "it is an AWS signature (SigV4)", kind="aws_signature")
     within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
     if within != bare and read_token(within).flaw is None:
-        return Token(raw, "there are quotes around it", quoted=True)
+        return Token(raw, "there are quotes around it", kind="quoted")
     bearer = BEARER.match(raw) is not None
     if re.search(r"\s", bare):
         flaw = "there is white space in it, as where a long line was wrapped"
@@ -302,8 +309,8 @@ def read_token(text: str) -> Token:
     try:
         parts = take_apart(bare)
     except FlawError as flaw:
-        encrypted = isinstance(flaw, EncryptedError)
-        return Token(raw, str(flaw), bearer=bearer, encrypted=encrypted)
+        kind = "refresh_token" if isinstance(flaw, EncryptedError) else "not_a_jwt"
+        return Token(raw, str(flaw), bearer=bearer, kind=kind)
     return Token(raw, None, parts.header, parts.claims, bearer=bearer)
 
 

@@ -67,10 +67,10 @@ class GuardChecks:
         yield from self._cors(place, access if place.guard.scopes else identity)
 
     def _id_token(self, place: Place, token: str) -> Row:
-        if place.guard.scopes:
-            note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
-            return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
-        return self._call("ID token", place, token, OK if place.own else None)
+        if not place.guard.scopes:
+            return self._call("ID token", place, token, OK if place.own else None)
+        note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
+        return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
 
     def _access_token(self, place: Place, token: str) -> Row:
         """Without scopes a method takes ID tokens; with some, an access token that has one.
@@ -141,35 +141,26 @@ class GuardChecks:
         if place.guard.api_key:
             yield not_made("CORS headers on 200", str(place), NEEDS_API_KEY)
         if self.origins != (ANY,):
-            name = "CORS, other origin"
-            foreign = partial(self._origin_row, name, place, token, FOREIGN, refused=True)
-            yield self._settled(foreign)
+            yield self._settled(partial(self._cors_row, place, token, FOREIGN, foreign=True))
 
     def _own_origins(self) -> tuple[str, ...]:
         return (FOREIGN,) if self.origins == (ANY,) else self.origins[:ORIGINS_TRIED]
 
-    def _cors_row(self, place: Place, token: str | None, origin: str) -> Row:
-        row = self._origin_row(
-            f"CORS headers on {UNAUTHORIZED if token is None else OK}", place, token, origin
-        )
-        if row.ok or not (self.emulated and self.several_origins):
-            return row
-        note = "not counted: AWS's mapping template names the origin, this endpoint has none"
-        return replace(row, ok=None, note=note)
-
-    def _origin_row(
-        self, name: str, place: Place, token: str | None, origin: str, *, refused: bool = False
+    def _cors_row(
+        self, place: Place, token: str | None, origin: str, *, foreign: bool = False
     ) -> Row:
-        """See whether a page of an origin may read the answer, or may not."""
+        """See whether a page of an origin may read the answer, or, of a foreign one, may not."""
         got = self._send(place.verb, place, token, {"Origin": origin}).headers.get(ALLOW_ORIGIN)
-        either = f"{origin} or *"
-        return Row(
-            name,
-            f"{place}, Origin: {origin}",
-            f"not {either}" if refused else f"{ALLOW_ORIGIN}: {either}",
-            got or "none",
-            (got in {origin, ANY}) is not refused,
-        )
+        name, expected = f"CORS headers on {OK if token else UNAUTHORIZED}", f"{origin} or *"
+        ok: bool | None = (got in {origin, ANY}) is not foreign
+        note = ""
+        if foreign:
+            name = "CORS, other origin"
+        elif not ok and self.emulated and self.several_origins:
+            note = "not counted: AWS's mapping template names the origin, this endpoint has none"
+            ok = None
+        expected = f"not {expected}" if foreign else f"{ALLOW_ORIGIN}: {expected}"
+        return Row(name, f"{place}, Origin: {origin}", expected, got or "none", ok, note)
 
     def _cors_on(self, place: Place) -> bool:
         return place.own and bool(self.origins)
