@@ -40,7 +40,7 @@ from cogauth.steps import rest_api
 from cogauth.steps.lookup import check_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
@@ -58,7 +58,6 @@ class Wanted:
     """What is to be attached, as the user says it.
 
     Attributes:
-        api: an API's id or name.
         path, method: globs.
         scopes: of which an access token must have one; none: ID tokens.
         stage: to deploy to; None for the one attached to, or the API's only one.
@@ -181,19 +180,16 @@ def _answers_preflights(api: Api, method: LiveMethod) -> bool:
     }
 
 
-def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> list[str]:
-    found = [
-        f"{method.name} answers OPTIONS too: a browser's preflights get 401 then."
-        for method in kept
-        if _answers_preflights(api, method)
-    ]
+def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> Iterator[str]:
+    for method in kept:
+        if _answers_preflights(api, method):
+            yield f"{method.name} answers OPTIONS too: a browser's preflights get 401 then."
     canary = stage.get("canarySettings") or {}
     if canary.get("deploymentId"):
-        found.append(
+        yield (
             f"The stage {stage['stageName']} has a canary: {canary.get('percentTraffic', 0):g} % "
             f"of the calls go to its deployment {canary['deploymentId']}, which stays as it is."
         )
-    return found
 
 
 @dataclass

@@ -171,11 +171,10 @@ class Detached:
     """What giving back did in one API.
 
     Attributes:
-        left_alone: in words: the methods that someone changed since, or deleted.
-        not_ours: of those left alone, the methods that were recorded as attached, and never were.
-        lost: in words: those that the stack didn't guard any more, each with what does it again.
-        problems: in words: what of ours had to stay, and why.
-        authorizers, deployment: the ids of ours that were deleted, and of the new deployment.
+        left_alone: the methods that someone changed since, or deleted, in words.
+        not_ours: of those, the names of what was recorded as attached, and never was.
+        lost: those that the stack didn't guard any more, each with what does it again.
+        problems: what of ours had to stay, and why.
     """
 
     restored: list[str] = field(default_factory=list)
@@ -217,11 +216,11 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
 def _detach(work: Work, name: str) -> Detached:
     plan, record = work.plan, work.record
     result = Detached(not_ours=[row.name for row in plan.skips if row.foreign])
-    for row in plan.skips:
-        if (row.action != UNCHANGED or row.lost) and not row.needs_ours:
-            result.left_alone.append(f"{row.name} of {name} was left alone: {row.why}.")
-        for one in row.lost:
-            said = f"{row.name} had lost its guard before: '{one.mend}' guards it again."
+    for skip in plan.skips:
+        if (skip.action != UNCHANGED or skip.lost) and not skip.needs_ours:
+            result.left_alone.append(f"{skip.name} of {name} was left alone: {skip.why}.")
+        for one in skip.lost:
+            said = f"{skip.name} had lost its guard before: '{one.mend}' guards it again."
             result.lost.append(said)
     if plan.changes:
         record["outdated"] = record["stages"]

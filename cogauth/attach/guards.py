@@ -48,14 +48,7 @@ class Comparison:
 
 
 def look(ctx: Context, api: str) -> Comparison | None:
-    """Read an API that is attached, by three calls and one for each stage, and compare it.
-
-    Returns:
-        None if the API doesn't exist any more.
-
-    Raises:
-        ClientError, BotoCoreError: it can't be read.
-    """
+    """Read an API that is attached, and compare it; None if it doesn't exist any more."""
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
@@ -67,11 +60,8 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
     Other emulators than the embedded local AWS serve the API as it stands, and their exports show
-    few authorizations: there the stages are not looked at. Else ``stage`` is, by its name; None is
-    all that were attached to.
-
-    Raises:
-        ClientError, BotoCoreError: a stage can't be exported, for want of a permission.
+    few authorizations: there the stages are not looked at. Else ``stage`` is, or without it all
+    that were attached to.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
@@ -161,13 +151,12 @@ class Recorded:
     def interrupted(self, name: str) -> list[Finding]:
         """Return what there is in the place of the guard of a method that a run was changing."""
         method = self.record["methods"][name]
-        found, doing = self.lost(name), "attach"
+        doing, found = "attach", self.lost(name) or self.gone(name)
         if method["status"] == DETACHING:
-            now, doing = self.methods.get(name), "detach"
-            # That is what it was to be given back.
-            if now is None or same(now.authorization, method["former"]):
-                found = []
-            found = [replace(one, mend=self._detach(name)) for one in found]
+            doing, now = "detach", self.methods.get(name)
+            # The former is what it was to be given back.
+            restored = now is None or same(now.authorization, method["former"])
+            found = [] if restored else [replace(one, mend=self._detach(name)) for one in found]
         return [
             replace(
                 one,
@@ -177,7 +166,7 @@ class Recorded:
                     f"{one.found}: run '{one.mend}'."
                 ),
             )
-            for one in found or (self.gone(name) if doing == "attach" else [])
+            for one in found
         ]
 
     def on_stages(
@@ -253,14 +242,9 @@ def options_of(
     like: str | None = None,
     stage: str | None = None,
 ) -> str:
-    """Return the options of ``attach`` that mean a method, as it or another was attached.
+    """Return the options of ``attach`` that attach a method as it was, or as ``like`` was.
 
-    Args:
-        record: of its API.
-        stages: the names of the API's.
-        name: as ``GET /orders``.
-        like: the method as which it is to be attached; None for itself.
-        stage: the one that is meant; None for the first that was attached to and still exists.
+    Without ``stage`` it is the first that was attached to and is among the API's ``stages``.
     """
     verb, path = verb_and_path(name)
     words = f"--path {shlex.quote(path)} --method {verb}"

@@ -42,10 +42,7 @@ def our_name(ctx: Context) -> str:
 
 
 def new_record(name: str, authorizer: Record, found: dict[str, str]) -> Attachment:
-    """Return the record of an API in which no method is attached yet.
-
-    ``found`` is each stage's deployment before anything is touched.
-    """
+    """Return the record of an API, with each stage's deployment before anything is touched."""
     return {
         "name": name,
         "stages": [],
@@ -64,10 +61,7 @@ def same(one: Authorization, other: Authorization) -> bool:
 
 @dataclass(frozen=True)
 class Finding:
-    """A method that isn't guarded as the record has it.
-
-    ``found`` is what is there in the guard's place, in a few words; ``mend`` a command line.
-    """
+    """A method that isn't guarded as recorded, what is found in its place, a command to mend it."""
 
     name: str
     found: str
@@ -80,7 +74,6 @@ class Change:
     """A method that ``attach`` or ``detach`` is asked to change.
 
     Attributes:
-        verb: ``attach`` or ``restore``.
         after: who may call it then; its authorizer is None as long as ours isn't created.
         former: what ``detach`` gives it back.
     """
@@ -133,12 +126,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Api:
-    """A REST API as it is now.
-
-    Attributes:
-        deployments: the ids of ours.
-        live: as GetRestApis describes it; empty if it wasn't looked for.
-    """
+    """A REST API as it is now; ``deployments`` are the ids of ours."""
 
     id: str
     name: str
@@ -188,12 +176,10 @@ class Plan:
     """What is to be done in one REST API.
 
     Attributes:
-        rows: what becomes of each method that was asked for.
         stages: those to deploy to; empty if no deployment is due.
         pending: what else such a deployment publishes; None if that isn't known.
         unknown: why it isn't known, or which part of it isn't compared.
         make_authorizer, point_authorizer: whether ours is to be created, or to ask another pool.
-        gone: whether the API was deleted.
     """
 
     api: Api
@@ -253,11 +239,7 @@ def _our_deployments(ctx: Context, api: str) -> list[str]:
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
-    """Return the methods, as ``GET /orders``, that the globs match.
-
-    Raises:
-        UsageError: none does.
-    """
+    """Return the methods, as ``GET /orders``, that the globs match, or raise UsageError."""
     names = list(names)
     chosen = []
     for name in names:
@@ -273,11 +255,7 @@ def choose(names: Iterable[str], path: str | None, method: str | None) -> list[s
 
 
 def check_deployable(api: Api) -> None:
-    """See that AWS would deploy an API: it asks for an integration of each method.
-
-    Raises:
-        UsageError: a method has none.
-    """
+    """Raise UsageError unless each method has an integration, without which AWS won't deploy."""
     if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
         raise UsageError(
             f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "

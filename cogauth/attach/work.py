@@ -44,7 +44,7 @@ LOOK_AGAIN = 25
 
 
 class Work:
-    """The calls to one API, at its pace and in turns: two writes at once to it are refused."""
+    """The calls to one API, one after the other: two writes at once to it are refused."""
 
     def __init__(self, ctx: Context, plan: Plan, record: Attachment, report: Report) -> None:
         self.ctx = ctx
@@ -64,11 +64,7 @@ class Work:
         self.ctx.state.put_attachment(self.api, self.record)
 
     def changes(self, done: str) -> Iterator[Change]:
-        """Yield the plan's changes, and report each as done once the next is asked for.
-
-        Raises:
-            CogauthError: somebody has changed one of the methods since the plan was made.
-        """
+        """Yield the plan's changes, and report each as done once the next is asked for."""
         todo = self.plan.changes
         for nth, change in enumerate(todo, 1):
             if nth % LOOK_AGAIN == 0:
@@ -89,12 +85,7 @@ class Work:
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
-        """Change who may call a method, and see that it is so; else set it back.
-
-        Raises:
-            CogauthError: the answer differs from what was asked for: some emulators don't keep
-                scopes.
-        """
+        """Change who may call a method; set it back if it isn't so: some emulators lose scopes."""
         method, before = change.method, change.before
         answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):

@@ -31,12 +31,11 @@ class LoginResult:
     """What a test login showed.
 
     Attributes:
-        status, msg, code, is_new, user_id, expires_in: of the sign-in's answer; expires_in is in
-            seconds.
+        expires_in: in seconds.
         tokens: by name; empty if the login failed.
         claims: of the ID token, whose signature holds.
         protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
-        problems: the checks that did not hold, in words; empty when all did.
+        problems: the checks that did not hold, in words.
     """
 
     status: str
@@ -106,11 +105,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
-    """Return the HTTP status of the protected method, once the deployment answers for it.
-
-    Raises:
-        LoginError: the API can't be reached.
-    """
+    """Return the HTTP status of the protected method, once the deployment answers for it."""
     http = session(url, ctx.aws)
     last = 0
 

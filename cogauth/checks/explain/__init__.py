@@ -53,7 +53,7 @@ def explain(
         url: of a REST API's stage, in the stack's account and region.
         verb: the HTTP method.
         text: the token as the client sends it; None for none.
-        header: the request header in which it sends it.
+        header: in which it sends it.
 
     Raises:
         UsageError: the URL is none of an API Gateway of this stack's region or endpoint.

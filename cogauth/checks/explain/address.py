@@ -23,10 +23,8 @@ class Address:
     """Where an API Gateway URL leads.
 
     Attributes:
-        url: as it was given, without its fragment.
         stage: empty if the URL names none.
-        path: below the stage, beginning with a slash, each part percent-decoded; a slash that
-            was encoded stays so, for it parts nothing.
+        path: below the stage, percent-decoded but for its encoded slashes.
         suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
     """
 

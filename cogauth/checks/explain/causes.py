@@ -14,7 +14,6 @@ from cogauth.checks.explain.evidence import (
     FORBIDDEN,
     THROTTLED,
     TIMED_OUT,
-    UNAUTHORIZED,
     Cause,
     Evidence,
 )
@@ -138,7 +137,7 @@ def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
     if e.answer is None:
         return
     guard = e.method.guard if e.method else Guard()
-    if e.status == THROTTLED and e.refused_by(*TOO_MANY):
+    if e.status == THROTTLED and (e.emulated or e.answer.error_type in TOO_MANY):
         quota = "Limit Exceeded" in e.answer.message
         said = "the usage plan's quota is used up" if quota else "calls come faster than is allowed"
         yield Cause(
@@ -179,7 +178,7 @@ def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
 
 def refused_token(e: Evidence) -> Iterator[Cause]:
     """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
-    if not e.method or not e.answered(UNAUTHORIZED, FORBIDDEN):
+    if not e.method:
         return
     guard, live = e.method.guard, e.live_method
     # A JWT authorizer's 403 is documented, and its type isn't.
@@ -272,9 +271,8 @@ def api_key_missing(e: Evidence) -> Iterator[Cause]:
 def refused_behind_the_guard(e: Evidence) -> Iterator[Cause]:
     """The token holds, and what stands behind the guard refused: of the user, or as it likes."""
     # What the gateway itself refused has another cause.
-    may_be_user = e.answered(UNAUTHORIZED, FORBIDDEN) and e.refused_by("")
     code = f"user_{e.user}" if e.user in {"deleted", "disabled"} else "revoked"
-    if may_be_user and (e.revoked or code != "revoked"):
+    if e.refused_by("") and (e.revoked or code != "revoked"):
         said, how = {
             "user_deleted": ("The token's user is deleted.", " (the same name signs up anew)"),
             "user_disabled": ("The token's user is disabled.", " (enable the user first)"),

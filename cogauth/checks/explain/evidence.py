@@ -45,10 +45,9 @@ class Cause:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the call was answered with.
+    """What the call was answered with; no token is in it.
 
     Attributes:
-        message: of the answer's JSON, or its beginning; no token is in it.
         error_type: API Gateway's own errors carry one, as ``UnauthorizedException``.
         failed: whether it is what Lambda hands over for a function that crashed.
         at: the server's clock, in seconds since the epoch.
@@ -72,7 +71,6 @@ class Token:
 
     Attributes:
         raw: what the client sends; it is shown to nobody.
-        flaw: why it is no token that can be read.
         kind: of a flaw, as the cause's code: ``not_a_jwt``; ``refresh_token`` if only Cognito can
             read it; ``aws_signature`` of a request; ``quoted`` if but for its quotes it is fine.
     """
@@ -145,10 +143,9 @@ class Evidence:
     """All that was found out about a call; None is what doesn't exist, or wasn't looked at.
 
     Attributes:
-        header: the request header in which the client sends its token.
         issuer, client: the stack's own.
         options: by which a command line means the stack, each behind a space.
-        endpoint: that of an emulator; None for AWS's own.
+        endpoint: None for AWS's own.
         emulated: whether that may be kinder than AWS, as the embedded local AWS is not.
         here, now: this machine's clock, and the server's, in seconds since the epoch.
         api, stages, stage: as GetRestApi and GetStages describe them; the stage is the URL's.
@@ -158,9 +155,7 @@ class Evidence:
         revoked: whether Cognito itself refuses the token's session.
         permitted: whether API Gateway may call the function.
         function: its name or ARN, with the stage's variables in it.
-        source_arn: for which a permission lets API Gateway call it.
-        issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``. An older botocore doesn't
-            hand it over.
+        issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``, if botocore tells.
         unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
@@ -225,23 +220,16 @@ class Evidence:
         return self.served.routes if self.served else {}
 
     @property
-    def unrefused(self) -> bool:
-        """Whether the call was not sent, or went through: AWS may be stricter."""
-        return self.answer is None or self.answer.passed
-
-    @property
     def status(self) -> int | None:
         """The answer's HTTP status."""
         return self.answer.status if self.answer else None
 
-    def answered(self, *statuses: int) -> bool:
-        """Say whether these statuses could explain a refusal."""
-        return self.unrefused or self.status in statuses
-
     @property
     def broke(self) -> bool:
         """Whether the call failed on the server's side, or may have."""
-        return self.unrefused or ((self.status or 0) >= BROKEN_FROM and self.by_gateway)
+        if self.answer is None or self.answer.passed:
+            return True
+        return self.answer.status >= BROKEN_FROM and self.by_gateway
 
     @property
     def by_gateway(self) -> bool:
@@ -256,17 +244,17 @@ class Evidence:
     def led_nowhere(self) -> bool:
         """Whether the call found no API, stage or method; or may not have.
 
-        What is found to be deployed may be behind what serves, as with a canary. An emulator
-        serves what AWS doesn't, as a path that isn't deployed.
+        What serves may be ahead of what is found, as with a canary; an emulator serves more.
         """
         refused = self.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway
         return self.answer is None or self.emulated or refused
 
     def refused_by(self, *error_types: str) -> bool:
-        """Say whether the call may have been refused by one of these errors of the gateway's."""
-        if self.answer is None or self.answer.passed or self.emulated:
+        """Say whether the call may have got 401 or 403 by one of these errors of the gateway's."""
+        if self.answer is None or self.answer.passed:
             return True
-        return self.answer.error_type in error_types
+        refused = self.answer.status in {UNAUTHORIZED, FORBIDDEN}
+        return refused and (self.emulated or self.answer.error_type in error_types)
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack."""

@@ -151,10 +151,9 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
-    """Return where the keys are of the pool that the token names, if it isn't its word alone.
+    """Return where the keys are of the pool that the token names, if the authorizer takes it.
 
-    The pools that the method's authorizer takes are API Gateway's word. Those of an emulator have
-    their keys elsewhere than their issuer says.
+    Those of an emulator's other pools are elsewhere than their issuer says.
     """
     # Both forms of a pool's issuer have the same keys.
     issuer = evidence.token.original_issuer if evidence.token else None
@@ -199,7 +198,12 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
     if method is None or method.function is None or method.role is not None:
         # With a role of its own the integration needs no permission of the function's.
         return evidence
-    name = _with_variables(method.function, evidence.stage or {})
+    variables = (evidence.stage or {}).get("variables") or {}
+    name = re.sub(
+        r"\$\{stageVariables\.(\w+)\}",
+        lambda match: variables.get(match[1], match[0]),
+        method.function,
+    )
     verb = "*" if method.http_method == "ANY" else method.http_method
     path = _any_parameter(method.path)
     source_arn = ctx.arn("execute-api", f"{evidence.address.api}/*/{verb}{path}")
@@ -224,13 +228,6 @@ def _not_seen(evidence: Evidence, what: str, error: ClientError) -> Evidence:
     denied = code_of(error) in DENIED
     why = f"{what}: {code_of(error)}{' (see the README for the permissions)' if denied else ''}"
     return replace(evidence, unknown=(*evidence.unknown, why))
-
-
-def _with_variables(text: str, stage: Mapping[str, Any]) -> str:
-    variables = stage.get("variables") or {}
-    return re.sub(
-        r"\$\{stageVariables\.(\w+)\}", lambda match: variables.get(match[1], match[0]), text
-    )
 
 
 def _any_parameter(path: str) -> str:

@@ -313,8 +313,7 @@ def _jwt_checks(e: Evidence) -> tuple[Check, ...]:
 def bearer(e: Evidence) -> Iterator[Cause]:
     """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
     cognito = e.method and e.method.guard.type == COGNITO
-    refused = e.answered(UNAUTHORIZED, FORBIDDEN) and e.refused_by(*OF_A_TOKEN)
-    if cognito and e.sent.bearer and refused:
+    if cognito and e.sent.bearer and e.refused_by(*OF_A_TOKEN):
         yield Cause(
             "bearer",
             "The token was sent behind 'Bearer '. Whether a REST API's Cognito authorizer takes it "

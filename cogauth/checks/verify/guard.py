@@ -100,7 +100,7 @@ class GuardChecks:
         return self._call("expired token", place, old[name], UNAUTHORIZED, sent=sent)
 
     def _preflight(self, place: Place) -> Row:
-        sent, own = f"OPTIONS {place.path}", self._cors_on(place)
+        sent, own = f"OPTIONS {place.path}", place.own and bool(self.origins)
         if not (own or place.preflight):
             why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
             return not_made("OPTIONS", sent, why)
@@ -122,7 +122,7 @@ class GuardChecks:
 
     def _cors(self, place: Place, token: str | None) -> Iterator[Row]:
         """See that a page of an origin that is let in can read both answers, and no other page."""
-        if not self._cors_on(place):
+        if not (place.own and self.origins):
             why = "CORS is off ('cogauth up --cors-origin' turns it on)"
             if not place.own:
                 why = "what the API does about CORS is its own affair"
@@ -162,9 +162,6 @@ class GuardChecks:
         expected = f"not {expected}" if foreign else f"{ALLOW_ORIGIN}: {expected}"
         return Row(name, f"{place}, Origin: {origin}", expected, got or "none", ok, note)
 
-    def _cors_on(self, place: Place) -> bool:
-        return place.own and bool(self.origins)
-
     def _call(  # noqa: PLR0913 as many as a check has parts
         self,
         name: str,
@@ -189,7 +186,11 @@ class GuardChecks:
         def attempt() -> Row:
             answer = self._send(place.verb, place, token)
             status, about = answer.status_code, note
-            ok = self._let_pass(answer) if expected is None else status == expected
+            ok = status == expected
+            if expected is None:
+                # API Gateway names the kind of its own refusals; an emulator may not.
+                by_gateway = self.emulated or OF_GATEWAY in answer.headers
+                ok = status not in {UNAUTHORIZED, FORBIDDEN} or not by_gateway
             if or_forbidden and status == FORBIDDEN:
                 # One from behind the guard would mean that the token was let pass; another of the
                 # gateway's, as for a path that isn't deployed yet, says nothing of the token.
@@ -206,17 +207,8 @@ class GuardChecks:
 
         return self._settled(attempt)
 
-    def _let_pass(self, answer: requests.Response) -> bool:
-        """Say whether an answer is not the guard's; of a refusal on AWS a header tells it."""
-        refused = answer.status_code in {UNAUTHORIZED, FORBIDDEN}
-        # API Gateway names the kind of its own; an emulator may not.
-        return not refused or not (self.emulated or OF_GATEWAY in answer.headers)
-
     def _settled(self, make: Callable[[], Row]) -> Row:
-        """Make a check again while it differs: a new deployment takes some seconds to answer.
-
-        Until then the one before it answers, or API Gateway says 403 or 500 by itself.
-        """
+        """Make a check again while it differs: a new deployment takes some seconds to answer."""
         last: list[Row] = []
         patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
 

@@ -183,11 +183,7 @@ def new_password(settings: Settings) -> str:
 
 
 def new_user(ctx: Context) -> str:
-    """Return a new user's name, once it is known that it may be removed, and is on disk.
-
-    Raises:
-        CogauthError: these credentials may not remove it, so it must not be made.
-    """
+    """Return a new user's name, once it is known that it may be removed, and is on disk."""
     name = f"{THROWAWAY}{secrets.token_hex(16)}"
     try:
         # IAM decides before Cognito looks: that there is no such user yet is no matter.
@@ -206,12 +202,8 @@ def remove_users(ctx: Context, answered: str | None = None) -> None:
     """Remove the throwaway users that may stand, this run's and those that a crash left.
 
     A sign-up whose answer was lost may still land: that there is no such user is believed only
-    when the settling time since the intent is over, and no sign-in runs so long.
-
-    That of the user ``answered`` can't land any more.
-
-    Raises:
-        BotoCoreError, ClientError: Cognito refuses; what stands is still on disk.
+    when the settling time since the intent is over, and no sign-in runs so long; that of the user
+    ``answered`` can't land any more.
     """
     lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
     for name, since in list(ctx.state.throwaway_users.items()):

@@ -32,11 +32,9 @@ class Row:
     """One check.
 
     Attributes:
-        sent: what was sent, as ``GET /hello, no token``.
-        expected, got: what should come of it, and what did; empty if the check was not made.
-        ok: whether that is as it should be; None if the check was not made, or is the emulator's
-            word against AWS's.
-        note: why it was not made, or what is to know of it.
+        sent: as ``GET /hello, no token``.
+        expected, got: empty if the check was not made.
+        ok: None if the check was not made, or is the emulator's word against AWS's.
     """
 
     check: str
@@ -61,8 +59,6 @@ class Place:
     """A guarded method that is called.
 
     Attributes:
-        path: of the URL, below the stage.
-        guard: who may call it, as the API says now.
         preflight: whether its path has an OPTIONS method.
         own: whether it is the stack's own protected method, of which the answer is known.
     """
@@ -84,11 +80,9 @@ class Target:
     """What is checked.
 
     Attributes:
-        url: of the stage.
         deployed_at: when the stage was changed last, in seconds since the epoch.
-        places: the guarded methods that are called.
-        not_called: those that aren't, each with the reason.
-        lost: what the stack was attached to, and doesn't guard as recorded; a row for each.
+        places, not_called: the guarded methods that are called, and those that aren't.
+        lost: what the stack was attached to, and doesn't guard as recorded.
     """
 
     api: str
@@ -131,14 +125,14 @@ def find_target(
     routes = rest_apis.routes_of(methods, authorizers)
     compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
+    is_lost = any(row.ok is False for row in lost)
     try:
         wanted = _guarded(ctx, found, routes, path)
     except UsageError:
-        if not any(row.ok is False for row in lost):
+        if not is_lost:
             raise
         wanted = []
-    places: list[Place] = []
-    not_called: list[Row] = []
+    places, not_called = [], []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
         verb = _verb(routes, method)
         real = _real_path(method, verb, path)
@@ -151,7 +145,7 @@ def find_target(
         places.append(Place(url, real, verb, method.guard, preflight, is_own))
     if compared.unknown:
         not_called.append(not_made("guard as deployed", name, compared.unknown))
-    if not places and not any(row.ok is False for row in lost):
+    if not places and not is_lost:
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
@@ -161,10 +155,7 @@ def find_target(
 
 
 def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
-    """Return a row for each method that isn't guarded as recorded, as far as it is asked for.
-
-    That is known without a call of the method, whatever that would do.
-    """
+    """Return a row for each method that isn't guarded as recorded, as far as it is asked for."""
     return tuple(
         Row(
             "guard",
