@@ -1,7 +1,7 @@
 """``attach``: put methods of any REST API behind the stack's user pool.
 
-Before a method is touched, what it had is on disk, and what it is given. A deployment is due from
-before the first change until a stage serves it. So a crash leaves what is needed to go on or back.
+Before a method is touched, what it had is on disk, and what it is given, and that a deployment is
+due. So a crash leaves what is needed to go on or back.
 """
 
 from __future__ import annotations
@@ -11,23 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth.attach.model import (
-    ATTACH,
-    LEFT_OUT,
-    UNCHANGED,
-    Api,
-    Change,
-    Plan,
-    Skip,
-    check_deployable,
-    choose,
-    new_record,
-    not_yet_deployed,
-    of_others,
-    our_name,
-    read_api,
-    same,
-)
+from cogauth.attach import model
+from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
 from cogauth.attach.warnings import beforehand
 from cogauth.attach.work import Report, Work
 from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
@@ -78,32 +63,31 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         CogauthError: the recorded user pool is gone, or isn't the stack's.
     """
     check_pool(ctx)
-    api = read_api(ctx, wanted.api)
-    found = rest_apis.choose_stage(
-        {"id": api.id, "name": api.name}, api.stages, wanted.stage, ctx.state.stages_of(api.id)
-    )
+    api = model.read_api(ctx, wanted.api)
+    attached = ctx.state.stages_of(api.id)
+    found = rest_apis.choose_stage(api.live, api.stages, wanted.stage, attached)
     stage = str(found["stageName"])
     methods = {each.name: each for each in api.methods}
-    chosen = choose(methods, wanted.path, wanted.method)
+    chosen = model.choose(methods, wanted.path, wanted.method)
     ours = api.ours(ctx)
     rows = [_row(ctx, api, methods[name], ours, wanted) for name in chosen]
-    kept = [methods[row.name] for row in rows if row.action != LEFT_OUT]
+    kept = [methods[row.name] for row in rows if row.action != model.LEFT_OUT]
     if not kept:
         reasons = [f"  {row.name}: {row.why}" for row in rows[:LISTED]]
         raise UsageError("None of these methods can be attached:", *reasons)
-    check_deployable(api)
-    pending, unknown = not_yet_deployed(ctx, api, [stage])
+    model.check_deployable(api)
+    pending, unknown = model.not_yet_deployed(ctx, api, [stage])
     plan = Plan(
         api,
         rows,
         [stage],
-        of_others(ctx, pending, rows),
+        model.of_others(ctx, pending, rows),
         unknown,
         [*_warnings(api, found, kept), *beforehand(ctx, api, kept)],
         make_authorizer=not ours,
         point_authorizer=bool(ours) and bool(rest_api.authorizer_patch(ctx, ours[0])),
     )
-    others = [name for name in ctx.state.stages_of(api.id) if name != stage]
+    others = [name for name in attached if name != stage]
     if others and plan.changes:
         plan.warnings.append(
             f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."
@@ -118,7 +102,7 @@ def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | N
     record = ctx.state.attachments.get(plan.api.id)
     if plan.changes or plan.point_authorizer or record is None:
         return True
-    unchanged = {row.name for row in plan.rows if row.action == UNCHANGED}
+    unchanged = {row.name for row in plan.rows if row.action == model.UNCHANGED}
     undeployed = any(
         each.what in unchanged and (AUTHORIZATION in each.fields or each.change == "new")
         for each in pending or ()
@@ -135,7 +119,7 @@ def _row(
     # ANY must be meant by its name, and not by a glob that happens to match it.
     any_too = (wanted.method or "").upper() == "ANY" or recorded is not None
     if why := _left_out(ctx, api, method, any_too=any_too):
-        return Skip(name, LEFT_OUT, why, live)
+        return Skip(name, model.LEFT_OUT, why, live)
     after: Authorization = {
         "authorizationType": COGNITO,
         "authorizerId": ours[0]["id"] if ours else None,
@@ -144,13 +128,14 @@ def _row(
     }
     # What the record says isn't enough: only our authorizer there shows that it was attached.
     if live["authorizerId"] not in {one["id"] for one in ours}:
-        return Change(ATTACH, method, after, live)
+        return Change(model.ATTACH, method, after, live)
     if recorded is None:
         why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
-        return Skip(name, UNCHANGED if same(live, after) else LEFT_OUT, why, live, after)
+        action = model.UNCHANGED if same(live, after) else model.LEFT_OUT
+        return Skip(name, action, why, live, after)
     # An API key is nobody's but the API's owner's.
     former: Authorization = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
-    return Change(ATTACH, method, after, former)
+    return Change(model.ATTACH, method, after, former)
 
 
 def _left_out(ctx: Context, api: Api, method: LiveMethod, *, any_too: bool) -> str:
@@ -272,15 +257,12 @@ def _clean(work: Work) -> None:
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
-    """Record what is asked for and is so already, as an API key that its owner has added.
-
-    'detach' would leave the method alone otherwise.
-    """
+    """Record what is so already, as an owner's new API key: 'detach' would leave it alone."""
     present = ctx.state.attachments[plan.api.id]
     record = copy.deepcopy(present)
     for row in plan.rows:
         known = record["methods"].get(row.name)
-        if known and isinstance(row, Change) and row.action == UNCHANGED:
+        if known and isinstance(row, Change) and row.action == model.UNCHANGED:
             known["former"], known["ours"] = row.former, [row.before]
             known["resource_id"] = row.method.resource_id
     if record != present:
@@ -292,7 +274,7 @@ def _intended(ctx: Context, plan: Plan) -> Attachment:
     api = plan.api
     found = {one["stageName"]: one.get("deploymentId") or "none" for one in api.stages}
     present = ctx.state.attachments.get(api.id)
-    record = copy.deepcopy(present) if present else new_record(api.name, _intent(ctx), found)
+    record = copy.deepcopy(present) if present else model.new_record(api.name, _intent(ctx), found)
     record["name"] = api.name
     record["stages"] = sorted({*record["stages"], *plan.stages})
     changed = plan.changes or plan.make_authorizer or plan.point_authorizer

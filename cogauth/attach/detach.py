@@ -8,24 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from cogauth.attach import guards
-from cogauth.attach.model import (
-    DELETED,
-    LEFT_ALONE,
-    RESTORE,
-    UNCHANGED,
-    Api,
-    Change,
-    Plan,
-    Skip,
-    check_deployable,
-    choose,
-    not_yet_deployed,
-    of_others,
-    our_name,
-    read,
-    same,
-)
+from cogauth.attach import guards, model
+from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
 from cogauth.attach.work import REFUSED, Report, Work
 from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
@@ -85,10 +69,11 @@ def plan_detach(
     """
     record = ctx.state.attachments[api_id]
     names = list(record["methods"])
-    chosen = names if path is None and method is None else choose(names, path, method)
-    api = read(ctx, api_id, record["name"])
+    chosen = names if path is None and method is None else model.choose(names, path, method)
+    api = model.read(ctx, api_id, record["name"])
     if api is None:
-        gone: list[Change | Skip] = [Skip(name, DELETED, "the API was deleted") for name in names]
+        why = "the API was deleted"
+        gone: list[Change | Skip] = [Skip(name, model.DELETED, why) for name in names]
         return Plan(Api(api_id, record["name"]), gone, [], gone=True)
     known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
@@ -102,15 +87,15 @@ def plan_detach(
     attached = [name for name in changed if name in record["stages"]]
     stages = [name for name in attached if _is_due(ctx, api, record, name, rows)]
     if stages:
-        check_deployable(api)
-    raw, unknown = not_yet_deployed(ctx, api, stages) if compare else ([], "")
+        model.check_deployable(api)
+    raw, unknown = model.not_yet_deployed(ctx, api, stages) if compare else ([], "")
     warnings = [
         f"The stage {name} was deployed since: it asks for the stack's tokens until it is "
         "deployed again."
         for name in changed
         if name not in record["stages"]
     ]
-    return Plan(api, rows, stages, of_others(ctx, raw, rows), unknown, warnings)
+    return Plan(api, rows, stages, model.of_others(ctx, raw, rows), unknown, warnings)
 
 
 def _is_due(
@@ -138,11 +123,11 @@ def _row(
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
     if method is None:
         why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
-        return Skip(name, DELETED, why, lost=lost)
+        return Skip(name, model.DELETED, why, lost=lost)
     live = method.authorization
     if same(live, former):
         why = "its guard was lost, and it has that already" if lost else ""
-        return Skip(name, UNCHANGED, why, live, former, lost=lost)
+        return Skip(name, model.UNCHANGED, why, live, former, lost=lost)
     needs_ours = live["authorizerId"] in {one["id"] for one in api.ours(ctx)}
     if not any(same(live, one) for one in record["ours"]):
         why = f"it was changed since, to {api.words(ctx, live)}"
@@ -151,19 +136,19 @@ def _row(
                 "; it still refers to our authorizer. Give it another authorization, or attach it "
                 "once more, then run this again"
             )
-        return Skip(name, LEFT_ALONE, why, live, None, needs_ours, lost)
+        return Skip(name, model.LEFT_ALONE, why, live, None, needs_ours, lost)
     if not needs_ours:
         # As the record says, and so says the record of anybody's method.
         why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
-        return Skip(name, LEFT_ALONE, why, live, foreign=True)
+        return Skip(name, model.LEFT_ALONE, why, live, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (
             f"the authorizer {authorizer}, which it had before, was deleted since. Give it another "
             "authorization, then run this again"
         )
-        return Skip(name, LEFT_ALONE, why, live, former, needs_ours)
-    return Change(RESTORE, method, former, former)
+        return Skip(name, model.LEFT_ALONE, why, live, former, needs_ours)
+    return Change(model.RESTORE, method, former, former)
 
 
 @dataclass
@@ -217,7 +202,7 @@ def _detach(work: Work, name: str) -> Detached:
     plan, record = work.plan, work.record
     result = Detached(not_ours=[row.name for row in plan.skips if row.foreign])
     for skip in plan.skips:
-        if (skip.action != UNCHANGED or skip.lost) and not skip.needs_ours:
+        if (skip.action != model.UNCHANGED or skip.lost) and not skip.needs_ours:
             result.left_alone.append(f"{skip.name} of {name} was left alone: {skip.why}.")
         for one in skip.lost:
             said = f"{skip.name} had lost its guard before: '{one.mend}' guards it again."

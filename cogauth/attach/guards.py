@@ -59,9 +59,8 @@ def look(ctx: Context, api: str) -> Comparison | None:
 def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
-    Other emulators than the embedded local AWS serve the API as it stands, and their exports show
-    few authorizations: there the stages are not looked at. Else ``stage`` is, or without it all
-    that were attached to.
+    Other emulators serve the API as it stands: there the stages are not looked at. Else ``stage``
+    is, or without it all that were attached to.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
@@ -122,8 +121,7 @@ class Recorded:
     def lost(self, name: str) -> list[Finding]:
         """Return what there is in the place of a method's guard; nothing if it is there.
 
-        Of a method that is gone these are the ones that answer in its stead and aren't guarded as
-        it was. One of them that was attached itself is measured by its own record.
+        Of a method that is gone it is what answers in its stead without that guard, or its own.
         """
         if name in self.live:
             fault = self._fault(name, self.live[name])
@@ -184,8 +182,7 @@ class Recorded:
                 lost.append(self._lost(name, f"{fault} on the stage {stage}", mend))
                 continue
             said = (
-                f"{name} is attached, and that isn't deployed yet to the stage {stage}: '{mend}' "
-                "deploys it."
+                f"{name} is attached, but isn't deployed yet to the stage {stage}: '{mend}' does."
             )
             undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said))
         return lost, undeployed
@@ -193,8 +190,7 @@ class Recorded:
     def _fault(self, name: str, guard: Guard) -> str:
         """Say what a guard is if it isn't as it was attached; empty if it is.
 
-        The stack's user pool may be asked by whichever authorizer; but ours asks no other pool.
-        That of a pool that was lost counts as well: ``up`` names those APIs by themselves.
+        Any authorizer may ask the stack's pool, or the one that was lost; ours asks no other.
         """
         words = f"{guard.type} {guard.authorizer or ''}".strip()
         present = self.ctx.state.record("user_pool") or {}
@@ -203,10 +199,8 @@ class Recorded:
             return words
         given = [sorted(one["authorizationScopes"]) for one in self.record["methods"][name]["ours"]]
         if sorted(guard.scopes) not in given:
-            scopes = (
-                f"with the scopes {' '.join(guard.scopes)}" if guard.scopes else "without scopes"
-            )
-            return f"{words} {scopes}"
+            scopes = " ".join(guard.scopes)
+            return f"{words} {f'with the scopes {scopes}' if scopes else 'without scopes'}"
         others = [pool for pool in guard.pools if pool not in pools]
         if others and guard.authorizer == our_name(self.ctx):
             return f"{words}, which takes tokens of {', '.join(others)} too"

@@ -35,8 +35,7 @@ LEFT_OUT, LEFT_ALONE, DELETED = "left out", "left alone", "gone"
 def our_name(ctx: Context) -> str:
     """Return the name of our authorizer in an API, and our deployments' description.
 
-    Neither can be tagged. The stack's own API has an authorizer and deployments of another name,
-    which ``up`` looks after.
+    Neither can be tagged. In the stack's own API those of ``up`` have another name.
     """
     return f"{ctx.name_with_id}-attached"
 

@@ -399,7 +399,7 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         run.target = replace(run.target, deployed_at=0.0)
         row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
         assert (row.ok, row.got) == (ok, str(status))
-        assert row.to_json()["expected"] == "401, or the gateway's 403"
+        assert row.expected == "401, or the gateway's 403"
         # Without a scope the status is known.
         if check == "_access_token":
             assert run._access_token(run.guarded(), token).ok is (status == 401)

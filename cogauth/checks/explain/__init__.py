@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.gateway.rest_apis import Method
 
-__all__ = ["Diagnosis", "diagnose", "explain"]
-
 # API Gateway's error where nothing is deployed.
 NO_PATH = "MissingAuthenticationTokenException"
 # Seconds by which two clocks may differ without a word.
@@ -32,9 +30,8 @@ CLOCKS_AGREE_S = 60
 class Diagnosis:
     """Why a call is refused, and what was found.
 
-    Attributes:
-        cause: ``none`` if it went through, ``unexplained`` if nothing known explains it,
-            ``not_sent`` if nothing is wrong and the call was not made; else why.
+    The cause's code is ``none`` if it went through, ``unexplained`` if nothing known explains it,
+    ``not_sent`` if nothing is wrong and the call was not made.
     """
 
     cause: Cause
@@ -94,16 +91,14 @@ def _no_cause(e: Evidence) -> Cause:
     if e.answer is None:
         return Cause(
             "not_sent",
-            f"Nothing was found that would refuse the call. It was not made: a {e.verb} could "
-            "change something.",
+            f"Nothing refuses it that is known. It was not made: {e.verb} could change something.",
             "Make it yourself, and look at the status.",
         )
     if e.answer.error_type == NO_PATH:
         return Cause(
             "unexplained",
-            f"The gateway says that it has no {e.verb} {e.address.path}, which is deployed, as "
-            "far as can be seen: a deployment may not have reached all of it yet, or a canary "
-            "lacks the method. It is not about the token.",
+            f"The gateway has no {e.verb} {e.address.path}, it says, but it is deployed: that may "
+            "not have reached all of it, or a canary lacks it. It is not about the token.",
             "Call again after a minute; if it stays so, deploy once more.",
         )
     log = "The stage's execution log (console, the stage, Logs and tracing) tells."

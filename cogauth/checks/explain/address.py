@@ -36,12 +36,10 @@ class Address:
 
 
 def parse_url(state: State, url: str) -> Address:
-    """Take an API Gateway URL apart.
+    """Take an API Gateway URL of the stack's region or endpoint apart.
 
-    Args:
-        state: of the stack; it says at which endpoint and in which region to look.
-        url: ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
-            ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
+    It is ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
+    ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
 
     Raises:
         UsageError: it is neither, or leads to another region.

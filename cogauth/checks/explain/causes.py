@@ -1,8 +1,4 @@
-"""The causes of a refusal, by checks that are about in the order in which API Gateway decides.
-
-Where does the URL lead, who may call that, does the token hold, what does the function say: the
-first cause that a check of ``CHECKS`` yields is it.
-"""
+"""The causes of a refusal, by checks that are about in the order in which API Gateway decides."""
 
 from __future__ import annotations
 
@@ -44,8 +40,7 @@ def unreachable(e: Evidence) -> Iterator[Cause]:
             "wrong_api",
             f"There is no REST API {api} in this account and region. It may be another account's, "
             "an HTTP API, or one that was deleted. Nothing was sent to it.",
-            f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs; this "
-            f"stack's own URLs are what '{e.command('up')}' prints.",
+            f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs.",
         )
     elif e.unreached:
         yield Cause(
@@ -60,8 +55,7 @@ def unreachable(e: Evidence) -> Iterator[Cause]:
             "endpoint_disabled",
             f"The API {api} has its execute-api endpoint turned off: it answers at its custom "
             "domain names alone, and 403 Forbidden here.",
-            "Call it at its custom domain, or turn the default endpoint on in the console's API "
-            "settings and deploy.",
+            "Call it there, or turn the default endpoint on (console, API settings) and deploy.",
         )
 
 
@@ -158,22 +152,22 @@ def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
     if e.answer.error_type != "AuthorizerConfigurationException":
         return
     name = guard.authorizer or "(it is gone)"
-    if guard.type == CUSTOM:
-        yield Cause(
-            "authorizer_broken",
-            f"The Lambda authorizer {name} failed: its function raised an error, ran out of time "
-            "or answered in a wrong form, or API Gateway may not call it.",
-            "Look at the log of the authorizer's function, and at its permission.",
-        )
-        return
     lost = "its issuer's keys can't be had" if guard.type == JWT else "its user pool"
-    yield Cause(
-        "authorizer_broken",
+    said = (
         f"API Gateway can't use the method's authorizer {name}: {lost} or the authorizer itself "
-        "doesn't exist any more.",
-        f"Put a working one before the method: '{e.command('up')}' mends this stack's own API, "
-        f"'{e.attaches}' another.",
+        "doesn't exist any more."
     )
+    fix = (
+        f"Put a working one before the method: '{e.command('up')}' mends this stack's own API, "
+        f"'{e.attaches}' another."
+    )
+    if guard.type == CUSTOM:
+        said = (
+            f"The Lambda authorizer {name} failed: its function raised an error, ran out of time "
+            "or answered in a wrong form, or API Gateway may not call it."
+        )
+        fix = "Look at the log of the authorizer's function, and at its permission."
+    yield Cause("authorizer_broken", said, fix)
 
 
 def refused_token(e: Evidence) -> Iterator[Cause]:
@@ -276,10 +270,7 @@ def refused_behind_the_guard(e: Evidence) -> Iterator[Cause]:
         said, how = {
             "user_deleted": ("The token's user is deleted.", " (the same name signs up anew)"),
             "user_disabled": ("The token's user is disabled.", " (enable the user first)"),
-            "revoked": (
-                "The token was revoked (a sign-out, or its refresh token's revocation).",
-                "",
-            ),
+            "revoked": ("The token was revoked, by itself or by a sign-out.", ""),
         }[code]
         yield Cause(
             code,

@@ -127,7 +127,6 @@ class Token:
         return as_time(self.claims.get(name))
 
     def __str__(self) -> str:
-        """Show what is no secret."""
         if self.flaw is not None:
             return f"{len(self.raw)} characters, not shown"
         return f"{'Bearer ' if self.bearer else ''}{self.bare[:SHOWN]}…"
@@ -153,7 +152,6 @@ class Evidence:
         signed: whether the pool that the token names made its signature.
         user: of the token, in the stack's pool: ``present``, ``disabled`` or ``deleted``.
         revoked: whether Cognito itself refuses the token's session.
-        permitted: whether API Gateway may call the function.
         function: its name or ARN, with the stage's variables in it.
         issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``, if botocore tells.
         unreached: the API gave no answer, and is private.

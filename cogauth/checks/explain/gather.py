@@ -249,19 +249,15 @@ def _permits(statement: Mapping[str, Any], arn: str) -> bool:
     """Say whether a statement of the function's policy lets API Gateway call it for a method."""
     principal = statement.get("Principal", {})
     services = "*" if principal == "*" else principal.get("Service", principal.get("AWS", ""))
-    if not {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services)):
-        return False
+    for_gateway = {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services))
     actions = [action.lower() for action in _several(statement.get("Action", ""))]
-    if statement.get("Effect") != "Allow" or not any(
-        fnmatchcase("lambda:invokefunction", action) for action in actions
-    ):
+    invokes = any(fnmatchcase("lambda:invokefunction", action) for action in actions)
+    if statement.get("Effect") != "Allow" or not for_gateway or not invokes:
         return False
     for condition in statement.get("Condition", {}).values():
         for key, patterns in condition.items():
-            if key.lower() == "aws:sourcearn" and not any(
-                fnmatchcase(arn, re.sub(r"([\[\]])", r"[\1]", pattern))
-                for pattern in _several(patterns)
-            ):
+            globs = [re.sub(r"([\[\]])", r"[\1]", pattern) for pattern in _several(patterns)]
+            if key.lower() == "aws:sourcearn" and not any(fnmatchcase(arn, one) for one in globs):
                 return False
             account = arn.split(":")[4]
             if key.lower() == "aws:sourceaccount" and account not in _several(patterns):

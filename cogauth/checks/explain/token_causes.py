@@ -5,13 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from cogauth.checks.explain.evidence import (
-    FORBIDDEN,
-    UNAUTHORIZED,
-    Cause,
-    Evidence,
-    issuer_like,
-)
+from cogauth.checks.explain.evidence import FORBIDDEN, UNAUTHORIZED, Cause, Evidence, issuer_like
 from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
 from cogauth.printable import length, local_time
 
@@ -53,8 +47,8 @@ def unreadable(e: Evidence, guard: Guard) -> Iterator[Cause]:
     if e.sent.kind == "aws_signature":
         yield Cause(
             "aws_signature",
-            "What was sent is an AWS signature (SigV4), as AWS's own clients sign requests with "
-            f"their credentials; this method takes a token in the header {guard.header}.",
+            "What was sent is an AWS signature (SigV4); this method takes a token in the header "
+            f"{guard.header}.",
             f"Send a token, and don't let the client sign: {e.prints_one} If the request should "
             "be signed, set the method's authorization to AWS_IAM and deploy.",
         )
@@ -93,10 +87,9 @@ def wrong_pool(e: Evidence, guard: Guard) -> Iterator[Cause]:
             "UPDATED name themselves. API Gateway's Cognito authorizers don't take such tokens."
         )
         fix = (
-            "Set the pool's issuer back to ORIGINAL and sign in again. By UpdateUserPool "
-            "(IssuerConfiguration, Type=ORIGINAL) send all of the pool's other settings too: it "
-            "resets what it isn't given. Or put an authorizer of type JWT before the method that "
-            "trusts this issuer, and deploy."
+            "Set the pool's issuer back to ORIGINAL (send UpdateUserPool all else as well: it "
+            "resets what it isn't given) and sign in again. Or put an authorizer of type JWT that "
+            "trusts this issuer before the method, and deploy."
         )
         if own and e.issuer_type == "ORIGINAL":
             said = f"{said} The pool is ORIGINAL again."
@@ -153,8 +146,7 @@ def not_valid(e: Evidence, _guard: Guard) -> Iterator[Cause]:
                 "not_valid_yet",
                 f"The token is valid only from {local_time(begin)} on ({name}), in "
                 f"{length(begin - e.now)}: a clock is wrong, the signer's or the one here.",
-                "Set this machine's clock (by NTP), or wait; if the signer's is wrong, sign in "
-                "anew.",
+                "Set this machine's clock (by NTP) or wait; if it is the signer's, sign in anew.",
             )
 
 
@@ -225,19 +217,15 @@ def wrong_audience(e: Evidence, guard: Guard) -> Iterator[Cause]:
             "wrong_audience",
             f"The token's app client (aud) is {given or 'not named'}, which the authorizer's token "
             f"validation {guard.audience!r} doesn't match.",
-            "Sign in by an app client that it takes, or change the authorizer's token validation "
-            "and deploy.",
+            "Sign in by an app client that it takes, or change the validation and deploy.",
         )
 
 
 def audience_matches(pattern: str, audience: str) -> bool | None:
-    """Say whether an authorizer's token validation takes an audience.
+    """Say whether an authorizer's token validation takes an audience; None if it isn't known.
 
     The pattern is an API owner's, and one that backtracks could keep Python's ``re`` busy for
     years. So it isn't run: one that only lists app clients is compared, as text.
-
-    Returns:
-        None if the pattern is any other.
     """
     found = CLIENTS.fullmatch(pattern)
     if found is None:
@@ -275,9 +263,9 @@ def token_cause(e: Evidence, guard: Guard) -> Cause | None:
     if guard.type == IAM and e.sent.kind == "aws_signature":
         return Cause(
             "iam_authorization",
-            "The method takes requests that are signed with AWS credentials (AWS_IAM), and what "
-            "was sent is such a signature. It holds for the one request that it was made for, so "
-            "that explain's own call is refused says nothing about your client's.",
+            "The method takes signed requests (AWS_IAM), and what was sent is such a signature. It "
+            "holds for the one request that it was made for, so that explain's own call is refused "
+            "says nothing about your client's.",
             "Look at what your client itself is answered: the message names what is wrong with "
             "its signature or its permission execute-api:Invoke.",
             certain=False,

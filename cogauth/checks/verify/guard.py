@@ -174,10 +174,10 @@ class GuardChecks:
         aws_only: bool = False,
         or_forbidden: bool = False,
     ) -> Row:
-        """Call a method, with a token in the header that its guard asks for.
+        """Call a method; ``expected`` is None where any answer will do that is not the guard's.
 
-        ``expected`` is None where any answer will do that is not the guard's. With ``aws_only`` an
-        emulator's other answer is no fault; with ``or_forbidden`` the authorizer's own 403 will do.
+        With ``aws_only`` an emulator's other answer is no fault; with ``or_forbidden`` the
+        authorizer's own 403 will do.
         """
         wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:

@@ -1,7 +1,6 @@
 """A live check of the guard, with a user that is made for it and removed at the end.
 
-The user is in the state file before it is made. Whatever happens meanwhile, it is removed; where
-that fails, or the process is killed, the next ``verify`` does it, and ``down`` takes it along.
+The user is in the state file before it is made: a later ``verify`` or ``down`` removes it as well.
 """
 
 from __future__ import annotations
@@ -52,9 +51,7 @@ class Verification:
 
 
 def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verification:
-    """Check the guard, and leave nothing behind.
-
-    ``report`` is told each row as soon as it is known.
+    """Check the guard, and leave nothing behind; ``report`` is told each row.
 
     Raises:
         CogauthError: the check can't be made at all; the throwaway user was removed, or the
@@ -155,10 +152,7 @@ class _Run:
             raise failure(f"Looking at the throwaway user {user}", error) from error
 
     def _expired_tokens(self) -> dict[str, str]:
-        """Return a stored ID token and an access token that have expired, and that the pool made.
-
-        An app client's tokens live for an hour; to make them shorter would change the stack.
-        """
+        """Return a stored ID token and an access token that the pool made, and that expired."""
         http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in token_store.stored(self.ctx.state).values():
@@ -189,11 +183,8 @@ def new_user(ctx: Context) -> str:
         # IAM decides before Cognito looks: that there is no such user yet is no matter.
         _delete(ctx, name)
     except AWS_ERRORS as error:
-        raise failure(
-            "Trying whether a throwaway user may be removed again",
-            error,
-            after="None was made.",
-        ) from error
+        doing = "Trying whether a throwaway user may be removed again"
+        raise failure(doing, error, after="None was made.") from error
     ctx.state.put_throwaway_user(name, ctx.timestamp())
     return name
 

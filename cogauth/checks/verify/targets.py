@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cogauth.attach import guards
 from cogauth.attach.model import Api
@@ -44,10 +44,6 @@ class Row:
     ok: bool | None
     note: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields that ``verify --json`` prints."""
-        return asdict(self)
-
 
 def not_made(check: str, sent: str, why: str) -> Row:
     """Return a check that was not made."""
@@ -71,7 +67,6 @@ class Place:
     own: bool
 
     def __str__(self) -> str:
-        """Name the method."""
         return f"{self.verb} {self.path}"
 
 
@@ -110,7 +105,7 @@ def find_target(
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
             the methods can be called, and none is known to have lost its guard.
     """
-    # Where the user that is made for the check signs in, whichever API is meant.
+    # The new user signs in there, whichever API is meant.
     rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
@@ -120,8 +115,7 @@ def find_target(
     stages = rest_apis.stages(ctx, found)
     chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
-    authorizers = rest_apis.authorizers(ctx, found)
-    methods = rest_apis.methods(ctx, found)
+    authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)
     compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
@@ -179,7 +173,7 @@ def _fits(template: str, path: str) -> bool:
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
     """Return the methods that the stack's pool guards, or that it should."""
     pool = ctx.fact("user_pool", "arn")
-    # What was put behind the guard, whatever has become of it: that is what is to be seen.
+    # What was put behind the guard, whatever has become of it.
     recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
     ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
     if api == ctx.fact("rest_api"):
