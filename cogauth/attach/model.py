@@ -109,8 +109,7 @@ class Skip:
         before, after: who may call it now, and who was to, if that is known.
         needs_ours: whether it refers to our authorizer, which must stay then.
         lost: what there is in the place of its guard, if it was attached and has lost that.
-        foreign: whether it is as the state file says that it was attached, but the authorizer isn't
-            ours: the file is wrong.
+        foreign: whether the state file is wrong: it is so, but by an authorizer that isn't ours.
     """
 
     name: str

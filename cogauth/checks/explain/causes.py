@@ -40,7 +40,8 @@ def unreachable(e: Evidence) -> Iterator[Cause]:
             "wrong_api",
             f"There is no REST API {api} in this account and region. It may be another account's, "
             "an HTTP API, or one that was deleted. Nothing was sent to it.",
-            f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs.",
+            f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs, "
+            f"'{e.command('up')}' prints this stack's own URLs.",
         )
     elif e.unreached:
         yield Cause(

@@ -256,9 +256,10 @@ def _permits(statement: Mapping[str, Any], arn: str) -> bool:
         return False
     for condition in statement.get("Condition", {}).values():
         for key, patterns in condition.items():
-            globs = [re.sub(r"([\[\]])", r"[\1]", pattern) for pattern in _several(patterns)]
-            if key.lower() == "aws:sourcearn" and not any(fnmatchcase(arn, one) for one in globs):
-                return False
+            if key.lower() == "aws:sourcearn":
+                globs = [re.sub(r"([\[\]])", r"[\1]", one) for one in _several(patterns)]
+                if not any(fnmatchcase(arn, one) for one in globs):
+                    return False
             account = arn.split(":")[4]
             if key.lower() == "aws:sourceaccount" and account not in _several(patterns):
                 return False

@@ -54,8 +54,7 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
     """Check the guard, and leave nothing behind; ``report`` is told each row.
 
     Raises:
-        CogauthError: the check can't be made at all; the throwaway user was removed, or the
-            message says that it wasn't.
+        CogauthError: the check can't be made; its user was removed, or the message says not.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     ctx.aws.make_clients("cognito", "apigateway")
