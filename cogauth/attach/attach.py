@@ -1,33 +1,18 @@
 """``attach``: put methods of any REST API behind the stack's user pool.
 
-The journal's protocol here: before a method is touched, what it had is on disk, and what it is
-given; whether it was touched, the live API tells as well. A deployment is due from before the
-first change until a stage serves it. So a crash at any place leaves what is needed to go on, or to
-give all of it back.
+Before a method is touched, what it had is on disk, and what it is given, and that a deployment is
+due. So a crash leaves what is needed to go on or back.
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cogauth.attach.model import (
-    ATTACH,
-    LEFT_OUT,
-    UNCHANGED,
-    Api,
-    Change,
-    Plan,
-    Skip,
-    check_deployable,
-    choose,
-    new_record,
-    not_yet_deployed,
-    of_others,
-    read_api,
-    same,
-)
+from cogauth.attach import model
+from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
 from cogauth.attach.warnings import beforehand
 from cogauth.attach.work import Report, Work
 from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
@@ -40,7 +25,7 @@ from cogauth.steps import rest_api
 from cogauth.steps.lookup import check_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
@@ -53,16 +38,12 @@ if TYPE_CHECKING:
 SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
 
 
-# The plan
-
-
 @dataclass(frozen=True)
 class Wanted:
     """What is to be attached, as the user says it.
 
     Attributes:
-        api: an API's id or name.
-        path, method: globs; a method of None is any.
+        path, method: globs.
         scopes: of which an access token must have one; none: ID tokens.
         stage: to deploy to; None for the one attached to, or the API's only one.
     """
@@ -73,11 +54,6 @@ class Wanted:
     scopes: tuple[str, ...] = ()
     stage: str | None = None
 
-    @property
-    def any_too(self) -> bool:
-        """Whether ANY is meant by its name, and not by a glob that happens to match it."""
-        return (self.method or "").upper() == "ANY"
-
 
 def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     """Say what attaching would do.
@@ -87,32 +63,31 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         CogauthError: the recorded user pool is gone, or isn't the stack's.
     """
     check_pool(ctx)
-    api = read_api(ctx, wanted.api)
-    found = rest_apis.choose_stage(
-        {"id": api.id, "name": api.name}, api.stages, wanted.stage, ctx.state.stages_of(api.id)
-    )
+    api = model.read_api(ctx, wanted.api)
+    attached = ctx.state.stages_of(api.id)
+    found = rest_apis.choose_stage(api.live, api.stages, wanted.stage, attached)
     stage = str(found["stageName"])
     methods = {each.name: each for each in api.methods}
-    chosen = choose(methods, wanted.path, wanted.method)
+    chosen = model.choose(methods, wanted.path, wanted.method)
     ours = api.ours(ctx)
     rows = [_row(ctx, api, methods[name], ours, wanted) for name in chosen]
-    kept = [methods[row.name] for row in rows if row.action != LEFT_OUT]
+    kept = [methods[row.name] for row in rows if row.action != model.LEFT_OUT]
     if not kept:
         reasons = [f"  {row.name}: {row.why}" for row in rows[:LISTED]]
         raise UsageError("None of these methods can be attached:", *reasons)
-    check_deployable(api)
-    pending, unknown = not_yet_deployed(ctx, api, [stage])
+    model.check_deployable(api)
+    pending, unknown = model.not_yet_deployed(ctx, api, [stage])
     plan = Plan(
         api,
         rows,
         [stage],
-        of_others(ctx, pending, rows),
+        model.of_others(ctx, pending, rows),
         unknown,
         [*_warnings(api, found, kept), *beforehand(ctx, api, kept)],
         make_authorizer=not ours,
         point_authorizer=bool(ours) and bool(rest_api.authorizer_patch(ctx, ours[0])),
     )
-    others = [name for name in ctx.state.stages_of(api.id) if name != stage]
+    others = [name for name in attached if name != stage]
     if others and plan.changes:
         plan.warnings.append(
             f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."
@@ -127,7 +102,7 @@ def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | N
     record = ctx.state.attachments.get(plan.api.id)
     if plan.changes or plan.point_authorizer or record is None:
         return True
-    unchanged = {row.name for row in plan.rows if row.action == UNCHANGED}
+    unchanged = {row.name for row in plan.rows if row.action == model.UNCHANGED}
     undeployed = any(
         each.what in unchanged and (AUTHORIZATION in each.fields or each.change == "new")
         for each in pending or ()
@@ -136,13 +111,15 @@ def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | N
 
 
 def _row(
-    ctx: Context, api: Api, place: LiveMethod, ours: list[Live], wanted: Wanted
+    ctx: Context, api: Api, method: LiveMethod, ours: list[Live], wanted: Wanted
 ) -> Change | Skip:
-    live, name = place.authorization, place.name
+    live, name = method.authorization, method.name
     known = ctx.state.attachments.get(api.id)
     recorded = known["methods"].get(name) if known else None
-    if why := _left_out(ctx, api, place, any_too=wanted.any_too or recorded is not None):
-        return Skip(name, LEFT_OUT, why, live)
+    # ANY must be meant by its name, and not by a glob that happens to match it.
+    any_too = (wanted.method or "").upper() == "ANY" or recorded is not None
+    if why := _left_out(ctx, api, method, any_too=any_too):
+        return Skip(name, model.LEFT_OUT, why, live)
     after: Authorization = {
         "authorizationType": COGNITO,
         "authorizerId": ours[0]["id"] if ours else None,
@@ -151,69 +128,58 @@ def _row(
     }
     # What the record says isn't enough: only our authorizer there shows that it was attached.
     if live["authorizerId"] not in {one["id"] for one in ours}:
-        return Change(ATTACH, place, after, live)
+        return Change(model.ATTACH, method, after, live)
     if recorded is None:
         why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
-        return Skip(name, UNCHANGED if same(live, after) else LEFT_OUT, why, live, after)
+        action = model.UNCHANGED if same(live, after) else model.LEFT_OUT
+        return Skip(name, action, why, live, after)
     # An API key is nobody's but the API's owner's.
     former: Authorization = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
-    return Change(ATTACH, place, after, former)
+    return Change(model.ATTACH, method, after, former)
 
 
-def _left_out(ctx: Context, api: Api, place: LiveMethod, *, any_too: bool) -> str:
+def _left_out(ctx: Context, api: Api, method: LiveMethod, *, any_too: bool) -> str:
     """Return why a method is never attached; empty if it may be."""
-    if (kind := place.authorization["authorizationType"]) not in KNOWN_TYPES:
+    if (kind := method.authorization["authorizationType"]) not in KNOWN_TYPES:
         return (
             f"its authorization type {kind} isn't one that this cogauth knows, so it couldn't give "
             f"it back for certain. It knows {', '.join(KNOWN_TYPES)}"
         )
-    if place.http_method == "OPTIONS":
+    if method.http_method == "OPTIONS":
         return "browsers send OPTIONS without a token before the request itself"
-    if _answers_preflights(api, place) and not any_too:
+    if _answers_preflights(api, method) and not any_too:
         return (
             "it answers OPTIONS too, which browsers send without a token. Give the path an OPTIONS "
             "method of its own; or, if no browser calls it, say --method ANY"
         )
     own = ctx.state.record("rest_api")
-    if own and own.get("id") == api.id and place.name == f"POST {ctx.state.settings.path}":
+    if own and own.get("id") == api.id and method.name == f"POST {ctx.state.settings.path}":
         return "it is where one gets a token"
     return ""
 
 
-def _answers_preflights(api: Api, place: LiveMethod) -> bool:
+def _answers_preflights(api: Api, method: LiveMethod) -> bool:
     """Return whether it is an ANY at a path that has no OPTIONS of its own."""
-    return place.http_method == "ANY" and "OPTIONS" not in {
-        each.http_method for each in api.methods if each.path == place.path
+    return method.http_method == "ANY" and "OPTIONS" not in {
+        each.http_method for each in api.methods if each.path == method.path
     }
 
 
-def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> list[str]:
-    found = [
-        f"{place.name} answers OPTIONS too: a browser's preflights get 401 then."
-        for place in kept
-        if _answers_preflights(api, place)
-    ]
+def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> Iterator[str]:
+    for method in kept:
+        if _answers_preflights(api, method):
+            yield f"{method.name} answers OPTIONS too: a browser's preflights get 401 then."
     canary = stage.get("canarySettings") or {}
     if canary.get("deploymentId"):
-        found.append(
+        yield (
             f"The stage {stage['stageName']} has a canary: {canary.get('percentTraffic', 0):g} % "
             f"of the calls go to its deployment {canary['deploymentId']}, which stays as it is."
         )
-    return found
-
-
-# The work
 
 
 @dataclass
 class Attached:
-    """What attaching did.
-
-    Attributes:
-        authorizer: the id of ours in the API.
-        deployment: the id of the deployment that the stage serves by now; None if none was due.
-        done: the methods that were changed.
-    """
+    """What attaching did: our authorizer's id, the new deployment's, and the changed methods."""
 
     authorizer: str
     deployment: str | None = None
@@ -226,7 +192,7 @@ def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
     Args:
         ctx: a stack that stands.
         plan: of ``plan_attach``, made a moment ago.
-        report: told what was done, how much of all that is, and how much all is.
+        report: told what was done, how many that makes, and of how many.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -259,7 +225,7 @@ def _attach(work: Work) -> Attached:
         ours = [one for one in before["ours"] if one != after] if before else []
         record["methods"][change.name] = {
             "status": ATTACHING,
-            "resource_id": change.place.resource_id,
+            "resource_id": change.method.resource_id,
             "former": change.former,
             "ours": [*ours, after],
         }
@@ -273,8 +239,9 @@ def _attach(work: Work) -> Attached:
     result.deployment = work.deploy()
     record["outdated"] = [name for name in record["outdated"] if name not in work.plan.stages]
     # What an interrupted detach had given back is published by this, too.
-    for name in [name for name, one in record["methods"].items() if one["status"] == DETACHED]:
-        del record["methods"][name]
+    record["methods"] = {
+        name: one for name, one in record["methods"].items() if one["status"] != DETACHED
+    }
     work.save()
     _note_unchanged(work.ctx, work.plan)
     # All of it is live by now; that what is left over can't be deleted is no reason to redeploy.
@@ -290,27 +257,24 @@ def _clean(work: Work) -> None:
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
-    """Record what is asked for and stands already, but came about in another way.
-
-    As where somebody has added an API key to an attached method: it was taken over, and is nothing
-    that 'detach' would have to leave alone.
-    """
-    record = copy.deepcopy(ctx.state.attachments[plan.api.id])
+    """Record what is so already, as an owner's new API key: 'detach' would leave it alone."""
+    present = ctx.state.attachments[plan.api.id]
+    record = copy.deepcopy(present)
     for row in plan.rows:
         known = record["methods"].get(row.name)
-        if known and isinstance(row, Change) and row.action == UNCHANGED:
+        if known and isinstance(row, Change) and row.action == model.UNCHANGED:
             known["former"], known["ours"] = row.former, [row.before]
-            known["resource_id"] = row.place.resource_id
-    if record != ctx.state.attachments[plan.api.id]:
+            known["resource_id"] = row.method.resource_id
+    if record != present:
         ctx.state.put_attachment(plan.api.id, record)
 
 
 def _intended(ctx: Context, plan: Plan) -> Attachment:
-    """Return the record of an API as it is before anything is touched."""
+    """Return the record of an API before anything is touched."""
     api = plan.api
     found = {one["stageName"]: one.get("deploymentId") or "none" for one in api.stages}
     present = ctx.state.attachments.get(api.id)
-    record = copy.deepcopy(present) if present else new_record(api.name, _intent(ctx), found)
+    record = copy.deepcopy(present) if present else model.new_record(api.name, _intent(ctx), found)
     record["name"] = api.name
     record["stages"] = sorted({*record["stages"], *plan.stages})
     changed = plan.changes or plan.make_authorizer or plan.point_authorizer
@@ -351,7 +315,8 @@ def _create_authorizer(work: Work) -> Live:
     work.record["authorizer"] = _intent(work.ctx)
     work.save()
     try:
-        return work.create_authorizer()
+        create = partial(rest_api.create_authorizer, work.ctx, work.api, our_name(work.ctx))
+        return work.at_pace(create)
     except AWS_ERRORS as error:
         if not is_definite(error):
             raise

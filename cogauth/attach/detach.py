@@ -8,24 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from cogauth.attach import guards
-from cogauth.attach.model import (
-    DELETED,
-    LEFT_ALONE,
-    RESTORE,
-    UNCHANGED,
-    Api,
-    Change,
-    Plan,
-    Skip,
-    check_deployable,
-    choose,
-    not_yet_deployed,
-    of_others,
-    our_name,
-    read,
-    same,
-)
+from cogauth.attach import guards, model
+from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
 from cogauth.attach.work import REFUSED, Report, Work
 from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
@@ -39,15 +23,8 @@ if TYPE_CHECKING:
     from cogauth.record.records import Attachment
 
 
-# The plan
-
-
 def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
-    """Return the ids of the APIs that ``detach`` is about.
-
-    Args:
-        ctx: the stack.
-        wanted: an API's id or name; None for all that are attached.
+    """Return the ids of the APIs that ``detach`` is about, found by id or name; all for None.
 
     Raises:
         UsageError: there is no such API, or several have the name, or nothing is attached to it.
@@ -83,7 +60,7 @@ def plan_detach(
     Args:
         ctx: the stack.
         api_id: of an API that is attached.
-        path: a glob of what is to be given back; None is any.
+        path: a glob of what is to be given back.
         method: likewise.
         compare: whether to ask what else a deployment publishes.
 
@@ -92,10 +69,11 @@ def plan_detach(
     """
     record = ctx.state.attachments[api_id]
     names = list(record["methods"])
-    chosen = names if path is None and method is None else choose(names, path, method)
-    api = read(ctx, api_id, record["name"])
+    chosen = names if path is None and method is None else model.choose(names, path, method)
+    api = model.read(ctx, api_id, record["name"])
     if api is None:
-        gone: list[Change | Skip] = [Skip(name, DELETED, "the API was deleted") for name in names]
+        why = "the API was deleted"
+        gone: list[Change | Skip] = [Skip(name, model.DELETED, why) for name in names]
         return Plan(Api(api_id, record["name"]), gone, [], gone=True)
     known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
@@ -106,21 +84,18 @@ def plan_detach(
         for stage in api.stages
         if record["found"].get(stage["stageName"]) != stage.get("deploymentId")
     ]
-    stages = [
-        name
-        for name in changed
-        if name in record["stages"] and _is_due(ctx, api, record, name, rows)
-    ]
+    attached = [name for name in changed if name in record["stages"]]
+    stages = [name for name in attached if _is_due(ctx, api, record, name, rows)]
     if stages:
-        check_deployable(api)
-    raw, unknown = not_yet_deployed(ctx, api, stages) if compare else ([], "")
+        model.check_deployable(api)
+    raw, unknown = model.not_yet_deployed(ctx, api, stages) if compare else ([], "")
     warnings = [
         f"The stage {name} was deployed since: it asks for the stack's tokens until it is "
         "deployed again."
         for name in changed
         if name not in record["stages"]
     ]
-    return Plan(api, rows, stages, of_others(ctx, raw, rows), unknown, warnings)
+    return Plan(api, rows, stages, model.of_others(ctx, raw, rows), unknown, warnings)
 
 
 def _is_due(
@@ -131,30 +106,28 @@ def _is_due(
     lacks = name in record["outdated"] or any(isinstance(row, Change) for row in rows)
     if lacks and stage.get("deploymentId") in api.deployments:
         return True
-    return (lacks or bool(rows)) and _may_ask_us(ctx, api, name)
-
-
-def _may_ask_us(ctx: Context, api: Api, stage: str) -> bool:
-    """Return whether what a stage serves may have our authorizer, whatever the API says by now."""
-    document = export.export(ctx, api.id, stage)
+    if not lacks and not rows:
+        return False
+    # What it serves may have our authorizer, whatever the API says by now.
+    document = export.export(ctx, api.id, name)
     if isinstance(document, str) or ctx.state.emulated:
         return True
     return our_name(ctx) in deployed.schemes(document)
 
 
 def _row(
-    ctx: Context, api: Api, known: guards.Recorded, name: str, place: LiveMethod | None
+    ctx: Context, api: Api, known: guards.Recorded, name: str, method: LiveMethod | None
 ) -> Change | Skip:
     record = known.record["methods"][name]
     former = record["former"]
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
-    if place is None:
+    if method is None:
         why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
-        return Skip(name, DELETED, why, lost=lost)
-    live = place.authorization
+        return Skip(name, model.DELETED, why, lost=lost)
+    live = method.authorization
     if same(live, former):
         why = "its guard was lost, and it has that already" if lost else ""
-        return Skip(name, UNCHANGED, why, live, former, lost=lost)
+        return Skip(name, model.UNCHANGED, why, live, former, lost=lost)
     needs_ours = live["authorizerId"] in {one["id"] for one in api.ours(ctx)}
     if not any(same(live, one) for one in record["ours"]):
         why = f"it was changed since, to {api.words(ctx, live)}"
@@ -163,22 +136,19 @@ def _row(
                 "; it still refers to our authorizer. Give it another authorization, or attach it "
                 "once more, then run this again"
             )
-        return Skip(name, LEFT_ALONE, why, live, None, needs_ours, lost)
+        return Skip(name, model.LEFT_ALONE, why, live, None, needs_ours, lost)
     if not needs_ours:
         # As the record says, and so says the record of anybody's method.
         why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
-        return Skip(name, LEFT_ALONE, why, live, foreign=True)
+        return Skip(name, model.LEFT_ALONE, why, live, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (
             f"the authorizer {authorizer}, which it had before, was deleted since. Give it another "
             "authorization, then run this again"
         )
-        return Skip(name, LEFT_ALONE, why, live, former, needs_ours)
-    return Change(RESTORE, place, former, former)
-
-
-# The work
+        return Skip(name, model.LEFT_ALONE, why, live, former, needs_ours)
+    return Change(model.RESTORE, method, former, former)
 
 
 @dataclass
@@ -186,13 +156,10 @@ class Detached:
     """What giving back did in one API.
 
     Attributes:
-        restored: the methods that have back what they had.
-        left_alone: in words: the methods that someone changed since, or deleted.
-        not_ours: of those left alone, the methods that were recorded as attached, and never were.
-        lost: in words: those that the stack didn't guard any more, each with what does it again.
-        problems: in words: what of ours had to stay, and why.
-        authorizers: the ids of ours that were deleted.
-        deployment: the id of the deployment that the stages serve by now; None if none was due.
+        left_alone: the methods that someone changed since, or deleted, in words.
+        not_ours: of those, the names of what was recorded as attached, and never was.
+        lost: those that the stack didn't guard any more, each with what does it again.
+        problems: what of ours had to stay, and why.
     """
 
     restored: list[str] = field(default_factory=list)
@@ -210,7 +177,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     Args:
         ctx: the stack.
         plan: of ``plan_detach``, made a moment ago.
-        report: told what was done, how much of all that is, and how much all is.
+        report: told what was done, how many that makes, and of how many.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -233,19 +200,13 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
 
 def _detach(work: Work, name: str) -> Detached:
     plan, record = work.plan, work.record
-    result = Detached(
-        left_alone=[
-            f"{row.name} of {name} was left alone: {row.why}."
-            for row in plan.skips
-            if (row.action != UNCHANGED or row.lost) and not row.needs_ours
-        ],
-        not_ours=[row.name for row in plan.skips if row.foreign],
-        lost=[
-            f"{row.name} had lost its guard before: '{one.mend}' guards it again."
-            for row in plan.skips
-            for one in row.lost
-        ],
-    )
+    result = Detached(not_ours=[row.name for row in plan.skips if row.foreign])
+    for skip in plan.skips:
+        if (skip.action != model.UNCHANGED or skip.lost) and not skip.needs_ours:
+            result.left_alone.append(f"{skip.name} of {name} was left alone: {skip.why}.")
+        for one in skip.lost:
+            said = f"{skip.name} had lost its guard before: '{one.mend}' guards it again."
+            result.lost.append(said)
     if plan.changes:
         record["outdated"] = record["stages"]
         for change in plan.changes:
@@ -268,7 +229,7 @@ def _detach(work: Work, name: str) -> Detached:
 
 
 def _restore(work: Work, change: Change, result: Detached) -> bool:
-    """Give a method back what it had; return whether there is nothing left to do about it."""
+    """Give a method back what it had; return whether that is settled."""
     which = f"{change.name} of the API {work.plan.api.name}"
     try:
         work.update(change, change.after)
@@ -304,10 +265,7 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
         for each in plan.api.methods
         if each.authorization["authorizerId"] in ids and each.name not in given_back
     ]:
-        result.problems.append(
-            f"Our authorizer in {name} stays because of {', '.join(others)}: what that had before "
-            "isn't known. Give it another authorization, then run this again."
-        )
+        result.problems.append(_stays(name, ", ".join(others)))
         return
     if not ours and work.record["authorizer"]["status"] == CREATING:
         ours = work.left_by_a_crash()
@@ -319,10 +277,13 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
             # AWS says which method refers to it: one that somebody else put behind it.
             if code_of(error) != "ConflictException":
                 raise
-            result.problems.append(
-                f"Our authorizer in {name} stays, for a method refers to it of which nobody knows "
-                f"what it had before: {explain(error)} Give that another authorization, then run "
-                "this again."
-            )
+            result.problems.append(_stays(name, f"a method that refers to it ({explain(error)})"))
     if not result.problems:
         work.ctx.state.drop_attachment(work.api)
+
+
+def _stays(name: str, because_of: str) -> str:
+    return (
+        f"Our authorizer in {name} stays because of {because_of}: what that had before isn't "
+        "known. Give it another authorization, then run this again."
+    )

@@ -1,7 +1,6 @@
 """Guards that the stack attached and that are gone: its record, and what AWS says now.
 
-An API's owner may replace a method by a tool of their own, and deploy; then the method is open.
-So the two are compared by path and HTTP method: a path that was made anew has another id.
+They are compared by path and HTTP method: a path that its owner recreates has another id.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import Finding, our_name, read, same
-from cogauth.gateway import deployed, export
-from cogauth.gateway.rest_apis import COGNITO, Guard, guard_of, verb_and_path
+from cogauth.gateway import deployed, export, rest_apis
+from cogauth.gateway.rest_apis import COGNITO, Guard, verb_and_path
 from cogauth.gateway.routing import VERBS, route
 from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
 
@@ -30,12 +29,10 @@ class Comparison:
 
     Attributes:
         lost: the methods that were attached, and that aren't guarded as they were, or are gone.
-        interrupted: those that a run was changing when it was interrupted, and that are open or
-            have somebody else's guard.
-        undeployed: those that are guarded in the API itself, and not on a stage that nothing has
-            been deployed to since.
+        interrupted: those that an interrupted run was changing, and that aren't guarded.
+        undeployed: those that are guarded in the API itself, but not yet on a stage.
         held: the names of those that are guarded.
-        unknown: what of it could not be seen; empty if all was.
+        unknown: what of it could not be seen.
     """
 
     lost: tuple[Finding, ...] = ()
@@ -51,16 +48,7 @@ class Comparison:
 
 
 def look(ctx: Context, api: str) -> Comparison | None:
-    """Read an API that is attached, by three calls and one for each stage, and compare it.
-
-    One in which nothing is recorded as attached is not read.
-
-    Returns:
-        None if the API doesn't exist any more.
-
-    Raises:
-        ClientError, BotoCoreError: it can't be read.
-    """
+    """Read an API that is attached, and compare it; None if it doesn't exist any more."""
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
@@ -71,16 +59,8 @@ def look(ctx: Context, api: str) -> Comparison | None:
 def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
-    Other emulators than the embedded local AWS serve the API as it stands, and their exports show
-    few authorizations: there the stages are not looked at.
-
-    Args:
-        ctx: the stack.
-        api: as it stands.
-        stage: the one that is looked at; None for all that were attached to.
-
-    Raises:
-        ClientError, BotoCoreError: a stage can't be exported, for want of a permission.
+    Other emulators serve the API as it stands: there the stages are not looked at. Else ``stage``
+    is, or without it all that were attached to.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
@@ -91,7 +71,7 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     lost: list[Finding] = []
     interrupted: list[Finding] = []
     undeployed: list[Finding] = []
-    held = set()
+    held: set[str] = set()
     for name, method in record["methods"].items():
         found = recorded.lost(name)
         if not found and name in recorded.live:
@@ -114,17 +94,13 @@ def _served(
     """Return who may call what by each stage's deployment, and what of it can't be seen."""
     if ctx.state.emulated:
         return {}, ""
-    documents = {stage: export.export(ctx, api, stage) for stage in stages}
-    unseen = [
-        f"what the stage {stage} serves ({why})"
-        for stage, why in documents.items()
-        if isinstance(why, str)
-    ]
-    served = {
-        stage: deployed.guards(document)
-        for stage, document in documents.items()
-        if not isinstance(document, str)
-    }
+    served, unseen = {}, []
+    for stage in stages:
+        document = export.export(ctx, api, stage)
+        if isinstance(document, str):
+            unseen.append(f"what the stage {stage} serves ({document})")
+        else:
+            served[stage] = deployed.guards(document)
     return served, "; ".join(unseen)
 
 
@@ -137,21 +113,15 @@ class Recorded:
         self.record = ctx.state.attachments[api.id]
         self.stages = [str(one["stageName"]) for one in api.stages]
         self.methods = {each.name: each for each in api.methods}
-        by_id = {one["id"]: one for one in api.authorizers}
-        self.live = {each.name: guard_of(each, by_id) for each in api.methods}
-        # The methods' names, by path and HTTP method.
-        self.by_path: dict[str, dict[str, str]] = {}
-        for each in api.methods:
-            self.by_path.setdefault(each.path, {})[each.http_method] = each.name
+        self.routes = rest_apis.routes_of(api.methods, api.authorizers)
+        self.live = {
+            each.name: each.guard for there in self.routes.values() for each in there.values()
+        }
 
     def lost(self, name: str) -> list[Finding]:
         """Return what there is in the place of a method's guard; nothing if it is there.
 
-        Of a method that is gone these are the ones that answer in its stead and aren't guarded as
-        it was. One of them that was attached itself is measured by its own record.
-
-        Args:
-            name: as ``GET /orders``.
+        Of a method that is gone it is what answers in its stead without that guard, or its own.
         """
         if name in self.live:
             fault = self._fault(name, self.live[name])
@@ -179,13 +149,12 @@ class Recorded:
     def interrupted(self, name: str) -> list[Finding]:
         """Return what there is in the place of the guard of a method that a run was changing."""
         method = self.record["methods"][name]
-        found, doing = self.lost(name), "attach"
+        doing, found = "attach", self.lost(name) or self.gone(name)
         if method["status"] == DETACHING:
-            now, doing = self.methods.get(name), "detach"
-            # That is what it was to be given back.
-            if now is None or same(now.authorization, method["former"]):
-                found = []
-            found = [replace(one, mend=self._detach(name)) for one in found]
+            doing, now = "detach", self.methods.get(name)
+            # The former is what it was to be given back.
+            restored = now is None or same(now.authorization, method["former"])
+            found = [] if restored else [replace(one, mend=self._detach(name)) for one in found]
         return [
             replace(
                 one,
@@ -195,18 +164,13 @@ class Recorded:
                     f"{one.found}: run '{one.mend}'."
                 ),
             )
-            for one in found or (self.gone(name) if doing == "attach" else [])
+            for one in found
         ]
 
     def on_stages(
         self, name: str, served: Mapping[str, Mapping[str, Guard]]
     ) -> tuple[list[Finding], list[Finding]]:
-        """Return the stages that lack a method's guard: that lost it, and that haven't it yet.
-
-        Args:
-            name: as ``GET /orders``.
-            served: who may call what by each stage's deployment.
-        """
+        """Return the stages that lack a method's guard: that lost it, and that haven't it yet."""
         lost, undeployed = [], []
         for stage, guards in served.items():
             guard = guards.get(name)
@@ -218,8 +182,7 @@ class Recorded:
                 lost.append(self._lost(name, f"{fault} on the stage {stage}", mend))
                 continue
             said = (
-                f"{name} is attached, and that isn't deployed yet to the stage {stage}: '{mend}' "
-                "deploys it."
+                f"{name} is attached, but isn't deployed yet to the stage {stage}: '{mend}' does."
             )
             undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said))
         return lost, undeployed
@@ -227,12 +190,7 @@ class Recorded:
     def _fault(self, name: str, guard: Guard) -> str:
         """Say what a guard is if it isn't as it was attached; empty if it is.
 
-        The stack's user pool may be asked by whichever authorizer; but ours asks no other pool.
-        That of a pool that was lost counts as well: ``up`` names those APIs by themselves.
-
-        Args:
-            name: of the method by whose record it is measured.
-            guard: who may call that method, or the one in its stead.
+        Any authorizer may ask the stack's pool, or the one that was lost; ours asks no other.
         """
         words = f"{guard.type} {guard.authorizer or ''}".strip()
         present = self.ctx.state.record("user_pool") or {}
@@ -241,10 +199,8 @@ class Recorded:
             return words
         given = [sorted(one["authorizationScopes"]) for one in self.record["methods"][name]["ours"]]
         if sorted(guard.scopes) not in given:
-            scopes = (
-                f"with the scopes {' '.join(guard.scopes)}" if guard.scopes else "without scopes"
-            )
-            return f"{words} {scopes}"
+            scopes = " ".join(guard.scopes)
+            return f"{words} {f'with the scopes {scopes}' if scopes else 'without scopes'}"
         others = [pool for pool in guard.pools if pool not in pools]
         if others and guard.authorizer == our_name(self.ctx):
             return f"{words}, which takes tokens of {', '.join(others)} too"
@@ -259,8 +215,8 @@ class Recorded:
         verb, path = verb_and_path(name)
         # A preflight carries no token: what answers OPTIONS is open.
         verbs = [one for one in VERBS if one != "OPTIONS"] if verb == "ANY" else [verb]
-        answers = {route(self.by_path, one, path)[1] for one in verbs}
-        return sorted(answer for answer in answers if answer is not None)
+        answers = [route(self.routes, one, path)[1] for one in verbs]
+        return sorted({answer.name for answer in answers if answer})
 
     def _attach(self, name: str, like: str | None = None, stage: str | None = None) -> str:
         words = options_of(self.record, self.stages, name, like, stage)
@@ -280,14 +236,9 @@ def options_of(
     like: str | None = None,
     stage: str | None = None,
 ) -> str:
-    """Return the options of ``attach`` that mean a method, as it or another was attached.
+    """Return the options of ``attach`` that attach a method as it was, or as ``like`` was.
 
-    Args:
-        record: of its API.
-        stages: the names of the API's.
-        name: as ``GET /orders``.
-        like: the method as which it is to be attached; None for itself.
-        stage: the one that is meant; None for the first that was attached to and still stands.
+    Without ``stage`` it is the first that was attached to and is among the API's ``stages``.
     """
     verb, path = verb_and_path(name)
     words = f"--path {shlex.quote(path)} --method {verb}"

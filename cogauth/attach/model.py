@@ -35,20 +35,13 @@ LEFT_OUT, LEFT_ALONE, DELETED = "left out", "left alone", "gone"
 def our_name(ctx: Context) -> str:
     """Return the name of our authorizer in an API, and our deployments' description.
 
-    Neither can be tagged. The stack's own API has an authorizer and deployments of another name,
-    which ``up`` looks after.
+    Neither can be tagged. In the stack's own API those of ``up`` have another name.
     """
     return f"{ctx.name_with_id}-attached"
 
 
 def new_record(name: str, authorizer: Record, found: dict[str, str]) -> Attachment:
-    """Return the record of an API in which no method is attached yet.
-
-    Args:
-        name: the API's.
-        authorizer: the record of ours there.
-        found: each stage's deployment before anything is touched.
-    """
+    """Return the record of an API, with each stage's deployment before anything is touched."""
     return {
         "name": name,
         "stages": [],
@@ -67,14 +60,7 @@ def same(one: Authorization, other: Authorization) -> bool:
 
 @dataclass(frozen=True)
 class Finding:
-    """A method that isn't guarded as the record has it.
-
-    Attributes:
-        name: as ``GET /orders``.
-        found: what is there in the guard's place, in a few words.
-        mend: the command that mends it.
-        sentence: what is wrong, and which command mends it.
-    """
+    """A method that isn't guarded as recorded, what is found in its place, a command to mend it."""
 
     name: str
     found: str
@@ -87,14 +73,12 @@ class Change:
     """A method that ``attach`` or ``detach`` is asked to change.
 
     Attributes:
-        verb: ``attach`` or ``restore``.
-        place: the method as it stands.
         after: who may call it then; its authorizer is None as long as ours isn't created.
         former: what ``detach`` gives it back.
     """
 
     verb: str
-    place: LiveMethod
+    method: LiveMethod
     after: Authorization
     former: Authorization
 
@@ -103,12 +87,12 @@ class Change:
     @property
     def name(self) -> str:
         """As ``GET /orders``."""
-        return self.place.name
+        return self.method.name
 
     @property
     def before(self) -> Authorization:
         """Who may call it now."""
-        return self.place.authorization
+        return self.method.authorization
 
     @property
     def action(self) -> str:
@@ -121,15 +105,11 @@ class Skip:
     """A method that is asked for and not changed.
 
     Attributes:
-        name: as ``GET /orders``.
         action: ``unchanged``, ``left out``, ``left alone`` or ``gone``.
-        why: the reason; empty if there is nothing to say.
-        before: who may call it now; None if it is gone.
-        after: who was to call it, if that is known.
+        before, after: who may call it now, and who was to, if that is known.
         needs_ours: whether it refers to our authorizer, which must stay then.
         lost: what there is in the place of its guard, if it was attached and has lost that.
-        foreign: whether it is as the state file says that it was attached, but the authorizer isn't
-            ours: the file is wrong.
+        foreign: whether the state file is wrong: it is so, but by an authorizer that isn't ours.
     """
 
     name: str
@@ -144,14 +124,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Api:
-    """A REST API as it stands.
-
-    Attributes:
-        id, name: the API's.
-        methods, authorizers, stages: all of them.
-        deployments: the ids of ours.
-        live: as GetRestApis describes it; empty if it wasn't looked for.
-    """
+    """A REST API as it is now; ``deployments`` are the ids of ours."""
 
     id: str
     name: str
@@ -201,14 +174,10 @@ class Plan:
     """What is to be done in one REST API.
 
     Attributes:
-        api: as it stands.
-        rows: what becomes of each method that was asked for.
         stages: those to deploy to; empty if no deployment is due.
         pending: what else such a deployment publishes; None if that isn't known.
         unknown: why it isn't known, or which part of it isn't compared.
-        warnings: what a user should know before.
         make_authorizer, point_authorizer: whether ours is to be created, or to ask another pool.
-        gone: whether the API was deleted.
     """
 
     api: Api
@@ -268,32 +237,23 @@ def _our_deployments(ctx: Context, api: str) -> list[str]:
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
-    """Return the methods, as ``GET /orders``, that the globs match.
-
-    Raises:
-        UsageError: none does.
-    """
+    """Return the methods, as ``GET /orders``, that the globs match, or raise UsageError."""
     names = list(names)
-    chosen = [name for name in names if _matches(name, path or "*", (method or "*").upper())]
+    chosen = []
+    for name in names:
+        verb, there = verb_and_path(name)
+        if fnmatchcase(there, path or "*") and fnmatchcase(verb, (method or "*").upper()):
+            chosen.append(name)
     if not chosen:
         given = [] if path is None else [f"--path {path!r}"]
         given += [] if method is None else [f"--method {method!r}"]
-        there = f"There are: {shortened(names)}." if names else "There are none."
-        raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {there}")
+        known = f"There are: {shortened(names)}." if names else "There are none."
+        raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {known}")
     return chosen
 
 
-def _matches(name: str, path_glob: str, verb_glob: str) -> bool:
-    verb, path = verb_and_path(name)
-    return fnmatchcase(path, path_glob) and fnmatchcase(verb, verb_glob)
-
-
 def check_deployable(api: Api) -> None:
-    """See that AWS would deploy an API: it asks for an integration of each method.
-
-    Raises:
-        UsageError: a method has none.
-    """
+    """Raise UsageError unless each method has an integration, without which AWS won't deploy."""
     if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
         raise UsageError(
             f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
@@ -328,11 +288,10 @@ def of_others(
     ours = {row.name for row in rows if row.action in {ATTACH, RESTORE, UNCHANGED}}
     others = []
     for each in found:
-        if each.what in ours and each.change == "changed":
-            fields = tuple(name for name in each.fields if name != AUTHORIZATION)
-            each = replace(each, fields=fields)  # noqa: PLW2901 less of the same
-            if not fields:
-                continue
-        if each.what != f"authorizer {our_name(ctx)}":
-            others.append(each)
+        fields = each.fields
+        changed = each.what in ours and each.change == "changed"
+        if changed:
+            fields = tuple(name for name in fields if name != AUTHORIZATION)
+        if (fields or not changed) and each.what != f"authorizer {our_name(ctx)}":
+            others.append(replace(each, fields=fields))
     return others

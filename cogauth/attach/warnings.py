@@ -26,20 +26,14 @@ UNAUTHORIZED, DEFAULT = "UNAUTHORIZED", "DEFAULT_4XX"
 FIXED = re.compile(r"'([^']*)'")
 
 
-def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator[str]:
-    """Yield what a user should know before methods are attached, a sentence each.
-
-    Args:
-        ctx: the stack.
-        api: as it stands.
-        places: the methods that are to be attached, or stay so.
-    """
+def beforehand(ctx: Context, api: Api, methods: Sequence[LiveMethod]) -> Iterator[str]:
+    """Yield what a user should know before methods are attached, a sentence each."""
     if "PRIVATE" in (api.live.get("endpointConfiguration") or {}).get("types", []):
         yield (
             f"The API {api.name} is private: it is reached only from a VPC, by an interface "
             "endpoint. 'cogauth verify', 'call' and 'explain' can't call it from elsewhere."
         )
-    keyed = [each.name for each in places if each.authorization["apiKeyRequired"]]
+    keyed = [each.name for each in methods if each.authorization["apiKeyRequired"]]
     if keyed and api.live.get("apiKeySource") == "AUTHORIZER":
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-key-source.html
         yield (
@@ -48,9 +42,9 @@ def beforehand(ctx: Context, api: Api, places: Sequence[LiveMethod]) -> Iterator
             "refused: set apiKeySource to HEADER, or turn 'API key required' off."
         )
     # A page of another origin that sends a token asks by OPTIONS before it does.
-    paths = {each.path for each in places}
+    paths = {each.path for each in methods}
     asked = {each.path for each in api.methods if each.http_method in {"OPTIONS", "ANY"}}
-    if unasked := [each.name for each in places if each.path not in asked and _is_cors(each)]:
+    if unasked := [each.name for each in methods if each.path not in asked and _is_cors(each)]:
         yield (
             f"{shortened(unasked)} answers pages of other origins, but its path has no OPTIONS: "
             "browsers ask that before they send a token, and get 403. Add it, and deploy."
@@ -92,19 +86,19 @@ def _may_allow_the_token(preflight: LiveMethod) -> bool:
     """
     if (preflight.live.get("methodIntegration") or {}).get("type") != "MOCK":
         return True
-    return any(_allows_the_token(answer) for answer in _answers(preflight))
-
-
-def _allows_the_token(answer: Mapping[str, Any]) -> bool:
-    value = _header(answer, ALLOW_HEADERS)
-    if value is None:
-        # A template may set it.
-        templates = (answer.get("responseTemplates") or {}).values()
-        return any(ALLOW_HEADERS in (text or "") for text in templates)
-    fixed = FIXED.fullmatch(value)
-    if fixed is None:
-        return True
-    return TOKEN_HEADER in {name.strip().lower() for name in fixed[1].split(",")}
+    for answer in _answers(preflight):
+        value = _header(answer, ALLOW_HEADERS)
+        if value is None:
+            # A template may set it.
+            templates = (answer.get("responseTemplates") or {}).values()
+            allows = any(ALLOW_HEADERS in (text or "") for text in templates)
+        else:
+            fixed = FIXED.fullmatch(value)
+            names = fixed[1].split(",") if fixed else [TOKEN_HEADER]
+            allows = TOKEN_HEADER in {name.strip().lower() for name in names}
+        if allows:
+            return True
+    return False
 
 
 def _unreadable(ctx: Context, api: Api) -> Iterator[str]:

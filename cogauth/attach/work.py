@@ -44,7 +44,7 @@ LOOK_AGAIN = 25
 
 
 class Work:
-    """The calls to one API, at its pace and in turns: two writes at once to it are refused."""
+    """The calls to one API, one after the other: two writes at once to it are refused."""
 
     def __init__(self, ctx: Context, plan: Plan, record: Attachment, report: Report) -> None:
         self.ctx = ctx
@@ -64,11 +64,7 @@ class Work:
         self.ctx.state.put_attachment(self.api, self.record)
 
     def changes(self, done: str) -> Iterator[Change]:
-        """Yield the plan's changes, and report each as done once the next is asked for.
-
-        Raises:
-            CogauthError: somebody has changed one of the methods since the plan was made.
-        """
+        """Yield the plan's changes, and report each as done once the next is asked for."""
         todo = self.plan.changes
         for nth, change in enumerate(todo, 1):
             if nth % LOOK_AGAIN == 0:
@@ -77,10 +73,8 @@ class Work:
             self.report(f"{done} {change.name}", nth, len(todo))
 
     def _look_again(self, changes: Sequence[Change]) -> None:
-        read = self.at_pace(
-            lambda: or_none(lambda: rest_apis.methods(self.ctx, self.api), GONE) or []
-        )
-        live = {each.name: each.authorization for each in read}
+        read = partial(or_none, lambda: rest_apis.methods(self.ctx, self.api), GONE)
+        live = {each.name: each.authorization for each in self.at_pace(read) or []}
         for change in changes:
             now = live.get(change.name)
             if now and not same(now, change.before):
@@ -91,17 +85,12 @@ class Work:
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
-        """Change who may call a method, and see that it is so; else set it back.
-
-        Raises:
-            CogauthError: the answer differs from what was asked for: some emulators don't keep
-                scopes.
-        """
-        place, before = change.place, change.before
-        answered = self.at_pace(lambda: self._update(place, before, after))
+        """Change who may call a method; set it back if it isn't so: some emulators lose scopes."""
+        method, before = change.method, change.before
+        answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):
             return
-        back = self.at_pace(lambda: self._update(place, answered, before))
+        back = self.at_pace(lambda: self._update(method, answered, before))
         outcome = "so it was set back" if same(back, before) else "and can't be set back"
         state = self.ctx.state
         raise CogauthError(
@@ -111,13 +100,13 @@ class Work:
         )
 
     def _update(
-        self, place: LiveMethod, before: Authorization, after: Authorization
+        self, method: LiveMethod, before: Authorization, after: Authorization
     ) -> Authorization:
         aws = self.ctx.aws.apigateway
         which: Any = {
             "restApiId": self.api,
-            "resourceId": place.resource_id,
-            "httpMethod": place.http_method,
+            "resourceId": method.resource_id,
+            "httpMethod": method.http_method,
         }
         operations: Any = patch(before, after)
         try:
@@ -130,11 +119,6 @@ class Work:
             if live is None or not same(authorization_of(live), after):
                 raise
             return after
-
-    def create_authorizer(self) -> Live:
-        """Create our authorizer in the API."""
-        create = partial(rest_api.create_authorizer, self.ctx, self.api, our_name(self.ctx))
-        return self.at_pace(create)
 
     def delete_authorizer(self, authorizer: str) -> bool:
         """Delete an authorizer of ours; return whether it was there."""

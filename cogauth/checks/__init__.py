@@ -1,6 +1,1 @@
-"""Whether it works.
-
-- ``login.py`` signs in and tries the guarded method.
-- ``verify/`` checks the guard by real calls.
-- ``explain/`` says why a call is refused.
-"""
+"""Whether it works: a test login, the guard by real calls, and why a call is refused."""

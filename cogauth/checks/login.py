@@ -15,9 +15,15 @@ from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cogauth.context import Context
+
+# Said of an endpoint that refuses a login by the status 200: it can't be API Gateway.
+WITHOUT_TEMPLATES = (
+    "{} gave that the HTTP status 200: it doesn't apply the API's mapping templates. An emulator "
+    "that hands the function a description of the request, as for a proxy integration, in place of "
+    "the request's JSON, signs nobody in. The local AWS of 'cogauth up --local' does as API "
+    "Gateway."
+)
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,11 @@ class LoginResult:
     """What a test login showed.
 
     Attributes:
-        status, msg, code, is_new, user_id, expires_in: of the sign-in's answer; expires_in is in
-            seconds.
-        http_status: of that answer.
-        tokens: ``id_token``, ``access_token``, ``refresh_token``; empty if the login failed.
+        expires_in: in seconds.
+        tokens: by name; empty if the login failed.
         claims: of the ID token, whose signature holds.
         protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
-        problems: the checks that did not hold, in words; empty when all did.
+        problems: the checks that did not hold, in words.
     """
 
     status: str
@@ -55,11 +59,6 @@ class LoginResult:
 def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     """Sign in as a client would, and see that the guard lets that token pass and none else.
 
-    Args:
-        ctx: a stack that stands.
-        username: who signs in.
-        password: sent to the deployed URL and nowhere else.
-
     Raises:
         LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
         CogauthError: the recorded API is not the stack's.
@@ -67,18 +66,18 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
+    problems = []
     if answer["status"] != "success":
+        problems.append(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
+        if http_status == OK and ctx.state.endpoint_url is not None:
+            problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(
             answer["status"],
             http_status,
             msg=answer.get("msg"),
             code=answer.get("code"),
-            problems=(
-                f"The login was refused: {answer.get('msg')} ({answer.get('code')}).",
-                *_without_templates(ctx, http_status),
-            ),
+            problems=tuple(problems),
         )
-    problems = []
     claims: dict[str, Any] | None = None
     try:
         claims = tokens.verify(ctx, http, answer["id_token"])
@@ -105,28 +104,8 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     )
 
 
-def _without_templates(ctx: Context, http_status: int) -> Iterator[str]:
-    """Say so if what refused a login can't be an API Gateway that does as the API says."""
-    if http_status == OK and ctx.state.endpoint_url is not None:
-        yield (
-            f"{ctx.state.endpoint_url} gave that the HTTP status {OK}: it doesn't apply the API's "
-            "mapping templates. An emulator that hands the function a description of the request, "
-            "as for a proxy integration, in place of the request's JSON, signs nobody in. The "
-            "local AWS of 'cogauth up --local' does as API Gateway."
-        )
-
-
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
-    """Return the HTTP status of the protected method, once the deployment answers for it.
-
-    Args:
-        ctx: a stack that stands.
-        url: of the method.
-        token: sent as it is in the Authorization header; None for none.
-
-    Raises:
-        LoginError: the API can't be reached.
-    """
+    """Return the HTTP status of the protected method, once the deployment answers for it."""
     http = session(url, ctx.aws)
     last = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,7 @@ def _end(target: Target, result: Verification) -> int:
             "api": result.target.api,
             "stage": result.target.stage,
             "url": result.target.url,
-            "rows": [row.to_json() for row in result.rows],
+            "rows": [asdict(row) for row in result.rows],
             "left": result.left,
             "elapsed_s": target.elapsed,
         }

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.verify import guard as guarding
 from cogauth.checks.verify import run as verifying
-from cogauth.checks.verify import targets, throwaway
+from cogauth.checks.verify import targets
 from cogauth.checks.verify.run import Verification, verify
 from cogauth.checks.verify.targets import Place, Row, find_target
 from cogauth.client import calls, token_store, tokens
@@ -377,7 +377,7 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         run.target = replace(run.target, deployed_at=0.0)
         row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
         assert (row.ok, row.got) == (ok, str(status))
-        assert row.to_json()["expected"] == "401, or the gateway's 403"
+        assert row.expected == "401, or the gateway's 403"
         # Without a scope the status is known.
         if check == "_access_token":
             assert run._access_token(run.guarded(), token).ok is (status == 401)
@@ -762,7 +762,7 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     ctx.aws.cognito.meta.events.register(name, killed)
     try:
         with pytest.raises(SystemExit):
-            run.check(throwaway.new_user(ctx), "Correct-Horse-7")
+            run.check(verifying.new_user(ctx), "Correct-Horse-7")
     finally:
         ctx.aws.cognito.meta.events.unregister(name, killed)
     (left,) = standing.users()
@@ -905,14 +905,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     ctx = replace(standing.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    throwaway.remove_users(ctx)
+    verifying.remove_users(ctx)
     assert standing.state.throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
-    throwaway.remove_users(later)
+    verifying.remove_users(later)
     assert standing.state.throwaway_users == {}
     # Whoever has been answered knows.
     ctx.state.put_throwaway_user(USER, now.isoformat())
-    throwaway.remove_users(ctx, USER)
+    verifying.remove_users(ctx, USER)
     assert standing.state.throwaway_users == {}
 
 
@@ -974,7 +974,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
     assert left.startswith("cogauth-verify-")
     later = replace(standing.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = standing.up["endpoint_url"]
-    throwaway.remove_users(later)
+    verifying.remove_users(later)
     assert standing.state.throwaway_users == {}
 
 
@@ -984,7 +984,7 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
 )
 def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
     settings = Settings(password_min_length=least, password_require=tuple(required))
-    password = throwaway.new_password(settings)
+    password = verifying.new_password(settings)
     assert max(least, 32) <= len(password) <= 256
     assert any(c.isupper() for c in password)
     assert any(c.islower() for c in password)

@@ -23,11 +23,8 @@ class Address:
     """Where an API Gateway URL leads.
 
     Attributes:
-        url: as it was given, without its fragment.
-        api: the REST API's id.
-        stage: the stage's name; empty if the URL names none.
-        path: below the stage, beginning with a slash, each part percent-decoded; a slash that
-            was encoded stays so, for it parts nothing.
+        stage: empty if the URL names none.
+        path: below the stage, percent-decoded but for its encoded slashes.
         suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
     """
 
@@ -39,12 +36,10 @@ class Address:
 
 
 def parse_url(state: State, url: str) -> Address:
-    """Take an API Gateway URL apart.
+    """Take an API Gateway URL of the stack's region or endpoint apart.
 
-    Args:
-        state: of the stack; it says at which endpoint and in which region to look.
-        url: ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
-            ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
+    It is ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
+    ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
 
     Raises:
         UsageError: it is neither, or leads to another region.
@@ -80,11 +75,7 @@ def parse_url(state: State, url: str) -> Address:
 
 
 def _path(text: str) -> str:
-    """Return a path with each of its parts percent-decoded.
-
-    Raises:
-        UsageError: it would be changed on the way, so that another path than it was called.
-    """
+    """Return a path percent-decoded, unless it would be changed on the way."""
     parts = [unquote(part) for part in text.split("/")]
     # requests takes the dots out; what API Gateway makes of two slashes isn't documented.
     if {".", ".."} & {*parts} or "" in parts[1:-1]:
@@ -96,11 +87,7 @@ def _path(text: str) -> str:
 
 
 def check_suffix(address: Address, aws: Aws) -> None:
-    """See that the URL's host is AWS's own: a token is about to be sent there.
-
-    Raises:
-        UsageError: it isn't.
-    """
+    """Raise UsageError if the URL's host isn't AWS's own: a token is about to be sent there."""
     if address.suffix not in {None, aws.dns_suffix, DUAL_STACK}:
         raise UsageError(
             f"The host of {address.url} is not AWS's own: it should end with {aws.dns_suffix}. "

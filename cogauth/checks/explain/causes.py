@@ -1,8 +1,4 @@
-"""The causes of a refusal, each by its check, about in the order in which API Gateway decides.
-
-Where does the URL lead, who may call that, does the token hold, what does the function say: the
-first check of ``CHECKS`` that knows the cause names it.
-"""
+"""The causes of a refusal, by checks that are about in the order in which API Gateway decides."""
 
 from __future__ import annotations
 
@@ -12,113 +8,210 @@ from typing import TYPE_CHECKING
 from cogauth.checks.explain.evidence import (
     BROKEN_FROM,
     FORBIDDEN,
+    THROTTLED,
     TIMED_OUT,
-    UNAUTHORIZED,
     Cause,
     Evidence,
 )
-from cogauth.checks.explain.gateway_causes import (
-    OTHERWISE_FORBIDDEN,
-    api_key_missing,
-    denied_by_policy,
-    endpoint_off,
-    no_api,
-    not_deployed,
-    private_api,
-    throttled,
-    wrong_method,
-    wrong_path,
-    wrong_stage,
-)
 from cogauth.checks.explain.token_causes import OF_A_SIGNATURE, bearer, token_cause
 from cogauth.context import SERVICE_PRINCIPALS
+from cogauth.gateway import routing
 from cogauth.gateway.rest_apis import CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
-from cogauth.printable import length
+from cogauth.printable import length, moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+TOO_MANY = ("TooManyRequestsException", "LimitExceededException")
+OTHERWISE_FORBIDDEN = "ForbiddenException"
+UNKNOWN = (
+    "API Gateway answers that with 403 'Missing Authentication Token', or with a complaint about "
+    "the Authorization header's form: neither is about the token."
+)
 # A deployment reaches API Gateway's hosts within seconds; AWS gives no figure.
 SETTLES_WITHIN_S = 60
 
 
-def refused_token(e: Evidence) -> Cause | None:
-    """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
-    if not e.method or not e.answered(UNAUTHORIZED, FORBIDDEN):
-        return None
-    # A JWT authorizer's 403 is documented, and its type isn't.
-    errors = {IAM: OF_A_SIGNATURE, JWT: (*OF_A_TOKEN, OTHERWISE_FORBIDDEN)}.get(
-        e.method.guard.type, OF_A_TOKEN
-    )
-    if not e.refused_by(*errors):
-        return None
-    cause = token_cause(e, e.method.guard)
-    if cause is None or e.live_method is None:
-        return cause
-    changes = differences(e.method.guard, e.live_method.guard)
-    if not changes or token_cause(e, e.live_method.guard) is not None:
-        return cause
-    return not_deployed(
-        e,
-        f"The method's guard was changed, and would let this call pass, but that is not deployed "
-        f"({'; '.join(changes)}; what is deployed says: {cause.code}) to the stage",
-    )
-
-
-def authorizer_broken(e: Evidence) -> Cause | None:
-    """The gateway can't use the authorizer."""
-    if not e.answer or e.answer.error_type != "AuthorizerConfigurationException":
-        return None
-    guard = e.method.guard if e.method else Guard()
-    if guard.type == CUSTOM:
-        return Cause(
-            "authorizer_broken",
-            f"The Lambda authorizer {guard.authorizer or '(it is gone)'} failed: its function "
-            "raised an error, ran out of time or answered in a wrong form, or API Gateway may not "
-            "call it.",
-            "Look at the log of the authorizer's function, and at its permission.",
+def unreachable(e: Evidence) -> Iterator[Cause]:
+    """The account has no such REST API, or it isn't reached at this URL."""
+    api = e.address.api
+    if e.api is None:
+        yield Cause(
+            "wrong_api",
+            f"There is no REST API {api} in this account and region. It may be another account's, "
+            "an HTTP API, or one that was deleted. Nothing was sent to it.",
+            f"Check the URL's host: '{e.aws('apigateway get-rest-apis')}' lists the APIs, "
+            f"'{e.command('up')}' prints this stack's own URLs.",
         )
+    elif e.unreached:
+        yield Cause(
+            "private_api",
+            f"The API {api} is private: it is reached only from a VPC, by an interface endpoint "
+            "for execute-api, and can't be reached from here.",
+            "Run this in that VPC; if the private DNS of its endpoint is off, with the URL's host "
+            f"as {api}-VPCE_ID.execute-api.… (the endpoint's id for VPCE_ID).",
+        )
+    elif e.api.get("disableExecuteApiEndpoint") and e.led_nowhere:
+        yield Cause(
+            "endpoint_disabled",
+            f"The API {api} has its execute-api endpoint turned off: it answers at its custom "
+            "domain names alone, and 403 Forbidden here.",
+            "Call it there, or turn the default endpoint on (console, API settings) and deploy.",
+        )
+
+
+def wrong_stage(e: Evidence) -> Iterator[Cause]:
+    """The URL's stage isn't one of the API's."""
+    if e.stage is not None or not e.led_nowhere:
+        return
+    api, stage = e.address.api, e.address.stage
+    names = [str(one["stageName"]) for one in e.stages]
+    if not names:
+        fix = "Deploy the API to a stage: console, the API, Deploy API."
+        yield Cause("wrong_stage", f"The API {api} has no stage at all.", fix)
+        return
+    there, rest = ", ".join(names), "/…"
+    said = f"The URL names no stage; the API {api} has: {there}."
+    if stage:
+        said = f"The API {api} has no stage {stage!r}; it has {there}."
+        # The commonest way to it: the stage was left out of the URL.
+        whole = f"/{stage}{e.address.path}".rstrip("/") or "/"
+        if routing.route(e.live, e.verb, whole)[0]:
+            said, rest = f"{said} The URL lacks it: {whole} is a path of the API.", whole
+    yield Cause(
+        "wrong_stage",
+        f"{said} API Gateway answers 403 to that, not 404.",
+        f"Put the stage's name first in the URL's path: /{names[0]}{rest}",
+    )
+
+
+def wrong_method(e: Evidence) -> Iterator[Cause]:
+    """Nothing that is deployed has the URL's path, or not with this HTTP method."""
+    if e.method is not None or not e.led_nowhere:
+        return
+    path, stage = e.address.path, e.address.stage
+    template = routing.route(e.routes, e.verb, path)[0]
+    if e.live_method is not None:
+        what = f"The path {path}" if template is None else f"{e.verb} {template}"
+        yield not_deployed(e, f"{what} is in the API, but not deployed to the stage")
+    elif template is None:
+        near = ", ".join(routing.nearest(e.routes, path)) or "none at all"
+        yield Cause(
+            "wrong_path",
+            f"The stage {stage} has no path {path}. {UNKNOWN}",
+            f"Correct the URL's path. The nearest that are deployed: {near}.",
+        )
+    else:
+        there = ", ".join(sorted(e.routes[template])) or "none"
+        preflight = (
+            " A browser asks by OPTIONS before it calls from another origin; "
+            f"'{e.command('up --cors-origin ORIGIN')}' lets this stack's own API answer."
+        )
+        yield Cause(
+            "wrong_method",
+            f"The path {template} has no method {e.verb}; it has {there}. {UNKNOWN}",
+            f"Call it by {there}, or add the method and deploy."
+            + (preflight if e.verb == "OPTIONS" else ""),
+        )
+
+
+def not_deployed(e: Evidence, sentence: str) -> Cause:
+    """Return the cause that something in the API is not deployed to the stage."""
+    made = e.served.made if e.served else None
+    age = f" (deployed {moment_of(made.timestamp(), e.now)})" if made else ""
+    return Cause(
+        "not_deployed",
+        f"{sentence} {e.address.stage}{age}.",
+        f"{e.aws('apigateway create-deployment')} --rest-api-id {e.address.api} --stage-name "
+        f"{e.address.stage} (it publishes all that is pending in the API)",
+    )
+
+
+def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
+    """Too many calls, the API's resource policy, or an authorizer that can't be used."""
+    if e.answer is None:
+        return
+    guard = e.method.guard if e.method else Guard()
+    if e.status == THROTTLED and (e.emulated or e.answer.error_type in TOO_MANY):
+        quota = "Limit Exceeded" in e.answer.message
+        said = "the usage plan's quota is used up" if quota else "calls come faster than is allowed"
+        yield Cause(
+            "throttled",
+            f"The gateway answers 429: {said}. It is of the account, the stage, the method or a "
+            "usage plan, and callers share it.",
+            "Wait a moment and call again, or raise it: console, the stage, its throttling or the "
+            f"usage plan; POST /signin's by '{e.command('up --throttle-rate')}'.",
+        )
+    by_policy = e.by_gateway and "execute-api:Invoke" in e.answer.message and guard.type != IAM
+    if e.status == FORBIDDEN and by_policy:
+        yield Cause(
+            "resource_policy",
+            "The API's resource policy doesn't let this caller in, whatever the token: "
+            f"{e.answer.message}",
+            "Console, the API, Resource policy: allow execute-api:Invoke, and deploy.",
+        )
+    if e.answer.error_type != "AuthorizerConfigurationException":
+        return
+    name = guard.authorizer or "(it is gone)"
     lost = "its issuer's keys can't be had" if guard.type == JWT else "its user pool"
-    return Cause(
-        "authorizer_broken",
-        f"API Gateway can't use the method's authorizer {guard.authorizer or '(it is gone)'}: "
-        f"{lost} or the authorizer itself doesn't exist any more.",
+    said = (
+        f"API Gateway can't use the method's authorizer {name}: {lost} or the authorizer itself "
+        "doesn't exist any more."
+    )
+    fix = (
         f"Put a working one before the method: '{e.command('up')}' mends this stack's own API, "
-        f"'{e.command(f'attach --api {e.address.api}')}' another.",
+        f"'{e.attaches}' another."
     )
+    if guard.type == CUSTOM:
+        said = (
+            f"The Lambda authorizer {name} failed: its function raised an error, ran out of time "
+            "or answered in a wrong form, or API Gateway may not call it."
+        )
+        fix = "Look at the log of the authorizer's function, and at its permission."
+    yield Cause("authorizer_broken", said, fix)
 
 
-# What is behind the guard
+def refused_token(e: Evidence) -> Iterator[Cause]:
+    """The deployed guard refuses the token; one that is not deployed yet wouldn't."""
+    if not e.method:
+        return
+    guard, live = e.method.guard, e.live_method
+    # A JWT authorizer's 403 is documented, and its type isn't.
+    errors = {IAM: OF_A_SIGNATURE, JWT: (*OF_A_TOKEN, OTHERWISE_FORBIDDEN)}
+    cause = token_cause(e, guard)
+    if cause is None or not e.refused_by(*errors.get(guard.type, OF_A_TOKEN)):
+        return
+    changes = differences(guard, live.guard) if live else []
+    if live and changes and token_cause(e, live.guard) is None:
+        cause = not_deployed(
+            e,
+            "The method's guard was changed, and would let this call pass, but that is not "
+            f"deployed ({'; '.join(changes)}; what is deployed says: {cause.code}) to the stage",
+        )
+    yield cause
 
 
-def function_missing(e: Evidence) -> Cause | None:
-    """The function isn't there."""
-    if not (e.function_gone and e.broke):
-        return None
-    name = e.method.function if e.method else ""
-    return Cause(
-        "function_missing",
-        f"The method calls the Lambda function {name}, which doesn't exist.",
-        f"Make it again ('{e.command('up')}' does for this stack's own), or point the method's "
-        "integration elsewhere and deploy.",
-    )
-
-
-def not_permitted(e: Evidence) -> Cause | None:
-    """API Gateway may not call the function."""
+def function_not_called(e: Evidence) -> Iterator[Cause]:
+    """The function isn't there, or API Gateway may not call it."""
+    if e.function_gone and e.broke:
+        yield Cause(
+            "function_missing",
+            f"The method calls the Lambda function {e.method.function if e.method else ''}, which "
+            "doesn't exist.",
+            f"Make it again ('{e.command('up')}' does for this stack's own), or point the method's "
+            "integration elsewhere and deploy.",
+        )
     if e.permitted is not False or not e.broke or not e.method:
-        return None
-    # 502 and 504 are what becomes of a call that reached the function.
-    if e.answer and not e.answer.passed and e.status != BROKEN_FROM:
-        return None
-    # Nor did one that went through need it, on AWS; an emulator doesn't ask.
-    if e.answer and e.answer.passed and not e.emulated:
-        return None
+        return
+    # 502 and 504 are what becomes of a call that reached the function. Nor did one that went
+    # through need it, on AWS; an emulator doesn't ask.
+    if e.answer and not (e.emulated if e.answer.passed else e.status == BROKEN_FROM):
+        return
     name = e.function.rpartition(":function:")[2]
-    return Cause(
+    yield Cause(
         "lambda_permission",
-        f"API Gateway has no permission to call the function {name} for this "
-        "method: it answers 500 'Internal server error'.",
+        f"API Gateway has no permission to call the function {name} for this method: it answers "
+        "500 'Internal server error'.",
         f"'{e.command('up')}' restores this stack's own. Else: {e.aws('lambda add-permission')} "
         f"--function-name {shlex.quote(e.function)} --statement-id apigateway "
         f"--action lambda:InvokeFunction --principal {SERVICE_PRINCIPALS['apigateway']} "
@@ -126,102 +219,87 @@ def not_permitted(e: Evidence) -> Cause | None:
     )
 
 
-def just_deployed(e: Evidence) -> Cause | None:
-    """A new deployment has not reached all of the gateway's hosts yet."""
+def function_failed(e: Evidence) -> Iterator[Cause]:
+    """A new deployment isn't on all of the gateway's hosts yet, or the function crashed."""
     made = e.served.made if e.served else None
     age = e.now - made.timestamp() if made else SETTLES_WITHIN_S
-    if age >= SETTLES_WITHIN_S or e.endpoint or not e.by_gateway:
-        return None
-    if e.status not in {FORBIDDEN, BROKEN_FROM}:
-        return None
-    return Cause(
-        "just_deployed",
-        f"The stage was deployed {length(age)} ago; for some seconds the gateway answers 403 or "
-        "500 by itself.",
-        "Wait a moment, and run this again.",
-    )
-
-
-def function_failed(e: Evidence) -> Cause | None:
-    """The function crashed, ran out of time, or gave an answer that the gateway can't use."""
-    if not e.answer or not e.method or not e.method.function:
-        return None
+    settles = age < SETTLES_WITHIN_S and not e.endpoint
+    if settles and e.by_gateway and e.status in {FORBIDDEN, BROKEN_FROM}:
+        yield Cause(
+            "just_deployed",
+            f"The stage was deployed {length(age)} ago; for some seconds the gateway answers 403 "
+            "or 500 by itself.",
+            "Wait a moment, and run this again.",
+        )
+    if not e.answer or not e.function_name:
+        return
     # A function may answer 500 on purpose.
-    if not (e.answer.failed or (e.answer.status >= BROKEN_FROM and e.by_gateway)):
-        return None
-    name = e.method.function.rpartition(":function:")[2].partition(":")[0]
-    timed_out = " (API Gateway waits 29 s)" if e.answer.status == TIMED_OUT else ""
-    return Cause(
-        "function_failed",
-        f"The guard let the call pass; the function {name} failed{timed_out}: it raised an "
-        "error, ran out of time, or answered in a form that a proxy integration can't use.",
-        f"Read its log: {e.aws(f'logs tail /aws/lambda/{name} --since 10m')}",
+    if e.answer.failed or (e.answer.status >= BROKEN_FROM and e.by_gateway):
+        timed_out = " (API Gateway waits 29 s)" if e.answer.status == TIMED_OUT else ""
+        yield Cause(
+            "function_failed",
+            f"The guard let the call pass; the function {e.function_name} failed{timed_out}: it "
+            "raised an error, ran out of time, or answered in a form that a proxy integration "
+            "can't use.",
+            f"Read its log: {e.log}",
+        )
+
+
+def api_key_missing(e: Evidence) -> Iterator[Cause]:
+    """The method asks for an API key, which the gateway looks at after the authorizer."""
+    if not (e.method and e.method.guard.api_key):
+        return
+    if e.answer:
+        # AWS names the error by its type, an emulator by this message alone.
+        by_message = e.endpoint and e.answer.message == "Forbidden"
+        if e.status != FORBIDDEN or not (by_message or e.answer.error_type == OTHERWISE_FORBIDDEN):
+            return
+    yield Cause(
+        "api_key",
+        "The method asks for an API key as well; explain sends none, so if your client sends one "
+        "in the header x-api-key, this is not the cause.",
+        "Send a key that is enabled and in a usage plan of this stage, or turn 'API key required' "
+        "off in the method's Method Request and deploy.",
     )
 
 
-def user_gone(e: Evidence) -> Cause | None:
-    """The token holds, but its user or its session doesn't stand any more."""
-    caveat = (
-        "The gateway doesn't know: it looks at signature and times alone, and lets the token pass "
-        "until it expires. So what refused the call stands behind it."
-    )
-    said = (
-        f"The token's user is {e.user}."
-        if e.user in {"deleted", "disabled"}
-        else "The token was revoked (a sign-out, or its refresh token's revocation)."
-    )
-    if e.user not in {"deleted", "disabled"} and not e.revoked:
-        return None
+def refused_behind_the_guard(e: Evidence) -> Iterator[Cause]:
+    """The token holds, and what stands behind the guard refused: of the user, or as it likes."""
     # What the gateway itself refused has another cause.
-    if not e.answered(UNAUTHORIZED, FORBIDDEN) or not e.refused_by(""):
-        return None
-    how = "enable the user first" if e.user == "disabled" else "the same name signs up anew"
-    return Cause(
-        f"user_{e.user}" if e.user != "present" else "revoked",
-        f"{said} {caveat}",
-        f"Sign in again: '{e.command('test-login --username NAME')}'"
-        + (f" ({how})." if e.user != "present" else "."),
-        certain=False,
-    )
+    code = f"user_{e.user}" if e.user in {"deleted", "disabled"} else "revoked"
+    if e.refused_by("") and (e.revoked or code != "revoked"):
+        said, how = {
+            "user_deleted": ("The token's user is deleted.", " (the same name signs up anew)"),
+            "user_disabled": ("The token's user is disabled.", " (enable the user first)"),
+            "revoked": ("The token was revoked, by itself or by a sign-out.", ""),
+        }[code]
+        yield Cause(
+            code,
+            f"{said} The gateway doesn't know: it looks at signature and times alone, and lets the "
+            "token pass until it expires. So what refused the call stands behind it.",
+            f"Sign in again: '{e.signs_in}'{how}.",
+            certain=False,
+        )
+    if e.answer and not e.by_gateway and not e.answer.passed:
+        name = e.function_name
+        behind = f"the function {name}" if name else "what stands behind the method"
+        yield Cause(
+            "integration_answered",
+            f"The guard let the call pass; {behind} answered {e.status} itself.",
+            f"Its log or its code tells why: {e.log if name else 'look at it, and at its log'}",
+        )
 
 
-def integration_answered(e: Evidence) -> Cause | None:
-    """What stands behind the guard answered so, and the gateway handed it on."""
-    if e.by_gateway or not e.answer or e.answer.passed:
-        return None
-    function = e.method.function if e.method else None
-    name = (function or "").rpartition(":function:")[2].partition(":")[0]
-    behind = f"the function {name}" if name else "what stands behind the method"
-    look = (
-        f"{e.aws(f'logs tail /aws/lambda/{name}')} --since 10m"
-        if name
-        else "look at it, and at its log"
-    )
-    return Cause(
-        "integration_answered",
-        f"The guard let the call pass; {behind} answered {e.status} itself.",
-        f"Its log or its code tells why: {look}",
-    )
-
-
-CHECKS: tuple[Callable[[Evidence], Cause | None], ...] = (
-    no_api,
-    private_api,
-    endpoint_off,
+CHECKS: tuple[Callable[[Evidence], Iterator[Cause]], ...] = (
+    unreachable,
     wrong_stage,
-    wrong_path,
     wrong_method,
-    throttled,
-    denied_by_policy,
-    authorizer_broken,
+    refused_before_the_token,
     refused_token,
-    function_missing,
-    not_permitted,
-    just_deployed,
+    function_not_called,
     function_failed,
     api_key_missing,
-    user_gone,
-    integration_answered,
+    refused_behind_the_guard,
     bearer,
 )
 

@@ -35,14 +35,7 @@ ORIGINAL_ISSUER, UPDATED_ISSUER = "https://cognito-idp.", "https://issuer-cognit
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a call is refused.
-
-    Attributes:
-        code: for programs.
-        sentence: what is wrong.
-        fix: a command, or what to do in the console.
-        certain: whether AWS is known to refuse such a call.
-    """
+    """Why a call is refused, and what to do about it; ``certain`` if AWS is known to refuse it."""
 
     code: str
     sentence: str
@@ -52,14 +45,12 @@ class Cause:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the call was answered with.
+    """What the call was answered with; no token is in it.
 
     Attributes:
-        status: HTTP's.
-        message: of the answer's JSON, or its beginning; no token is in it.
         error_type: API Gateway's own errors carry one, as ``UnauthorizedException``.
         failed: whether it is what Lambda hands over for a function that crashed.
-        at: the server's clock, in seconds since the epoch; None if it didn't say.
+        at: the server's clock, in seconds since the epoch.
     """
 
     status: int
@@ -80,12 +71,8 @@ class Token:
 
     Attributes:
         raw: what the client sends; it is shown to nobody.
-        flaw: why it is no token that can be read; None if it can.
-        header, claims: what it says of itself.
-        bearer: whether it is sent behind the word ``Bearer``.
-        encrypted: whether it is one that only Cognito can read: a refresh token.
-        aws_signature: whether it is no token at all, but a request's AWS signature.
-        quoted: whether nothing is wrong with it but the quotes around it.
+        kind: of a flaw, as the cause's code: ``not_a_jwt``; ``refresh_token`` if only Cognito can
+            read it; ``aws_signature`` of a request; ``quoted`` if but for its quotes it is fine.
     """
 
     raw: str = field(repr=False)
@@ -93,9 +80,7 @@ class Token:
     header: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict, repr=False)
     bearer: bool = False
-    encrypted: bool = False
-    aws_signature: bool = False
-    quoted: bool = False
+    kind: str = "not_a_jwt"
 
     @property
     def use(self) -> str:
@@ -109,7 +94,7 @@ class Token:
 
     @property
     def original_issuer(self) -> str:
-        """The same pool's issuer as it is with the IssuerConfiguration ORIGINAL."""
+        """The same pool's issuer with the IssuerConfiguration ORIGINAL."""
         return ORIGINAL_ISSUER * self.updated + self.issuer.removeprefix(UPDATED_ISSUER)
 
     @property
@@ -132,7 +117,7 @@ class Token:
     def secrets(self) -> list[str]:
         """What is never shown of it, the longest first."""
         found = [self.raw, self.bare]
-        if self.aws_signature:
+        if self.kind == "aws_signature":
             parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", self.raw)
             found += [*parts, *(part.partition("/")[0] for part in parts)]
         return sorted(filter(None, found), key=len, reverse=True)
@@ -142,7 +127,6 @@ class Token:
         return as_time(self.claims.get(name))
 
     def __str__(self) -> str:
-        """Show what is no secret."""
         if self.flaw is not None:
             return f"{len(self.raw)} characters, not shown"
         return f"{'Bearer ' if self.bearer else ''}{self.bare[:SHOWN]}…"
@@ -155,37 +139,21 @@ class Token:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found out about a call.
+    """All that was found out about a call; None is what doesn't exist, or wasn't looked at.
 
     Attributes:
-        address: where its URL leads.
-        verb: its HTTP method.
-        header: the request header in which the client sends its token.
-        token: that token; None if it sends none.
-        issuer: of the stack's own pool.
-        client: the stack's own app client.
+        issuer, client: the stack's own.
         options: by which a command line means the stack, each behind a space.
-        endpoint: that of an emulator; None for AWS's own.
+        endpoint: None for AWS's own.
         emulated: whether that may be kinder than AWS, as the embedded local AWS is not.
-        here: this machine's clock, in seconds since the epoch.
-        now: the server's, where it gave it; else this machine's.
-        api: as GetRestApi describes it; None if the account has no such API.
-        stages: as GetStages describes them.
-        stage: the URL's; None if there is no such stage.
-        live: the API's methods as they are now.
-        served: what the stage has deployed.
-        answer: to the call made just now; None if it was not made.
-        signed: whether the pool that the token names made its signature; None if that wasn't
-            checked.
-        user: of the token, in the stack's pool: ``present``, ``disabled``, ``deleted`` or None
-            if it wasn't looked for.
-        revoked: whether Cognito itself refuses the token's session; None if that isn't known.
-        permitted: whether API Gateway may call the function; None if that isn't known.
-        function_gone: whether the function doesn't exist.
-        function: its name or ARN, with the stage's variables in it; empty if it wasn't looked at.
-        source_arn: for which a permission lets API Gateway call it.
-        issuer_type: of the stack's own pool: ``ORIGINAL``, ``UPDATED``, or None if it isn't known:
-            an older botocore doesn't hand it over.
+        here, now: this machine's clock, and the server's, in seconds since the epoch.
+        api, stages, stage: as GetRestApi and GetStages describe them; the stage is the URL's.
+        live, served: the API's methods as they are now, and what the stage has deployed.
+        signed: whether the pool that the token names made its signature.
+        user: of the token, in the stack's pool: ``present``, ``disabled`` or ``deleted``.
+        revoked: whether Cognito itself refuses the token's session.
+        function: its name or ARN, with the stage's variables in it.
+        issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``, if botocore tells.
         unreached: the API gave no answer, and is private.
         unknown: what could not be looked at, and why.
     """
@@ -219,6 +187,11 @@ class Evidence:
     unknown: tuple[str, ...] = ()
 
     @property
+    def sent(self) -> Token:
+        """The token; an empty one if none is sent."""
+        return self.token or Token("")
+
+    @property
     def method(self) -> Method | None:
         """The deployed method."""
         return routing.route(self.routes, self.verb, self.address.path)[1]
@@ -227,6 +200,17 @@ class Evidence:
     def live_method(self) -> Method | None:
         """The method as it is now."""
         return routing.route(self.live, self.verb, self.address.path)[1]
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function that answers the deployed method; empty if none does."""
+        function = (self.method.function if self.method else None) or ""
+        return function.rpartition(":function:")[2].partition(":")[0]
+
+    @property
+    def log(self) -> str:
+        """The command that shows that function's log."""
+        return self.aws(f"logs tail /aws/lambda/{self.function_name} --since 10m")
 
     @property
     def routes(self) -> Routes:
@@ -238,21 +222,12 @@ class Evidence:
         """The answer's HTTP status."""
         return self.answer.status if self.answer else None
 
-    def answered(self, *statuses: int) -> bool:
-        """Say whether the call may have been refused so: it was, or it went through or unsent.
-
-        A call that went through on an emulator may be one that AWS refuses.
-        """
-        return self.answer is None or self.answer.passed or self.answer.status in statuses
-
     @property
     def broke(self) -> bool:
         """Whether the call failed on the server's side, or may have."""
-        return (
-            self.answer is None
-            or self.answer.passed
-            or (self.answer.status >= BROKEN_FROM and self.by_gateway)
-        )
+        if self.answer is None or self.answer.passed:
+            return True
+        return self.answer.status >= BROKEN_FROM and self.by_gateway
 
     @property
     def by_gateway(self) -> bool:
@@ -267,65 +242,61 @@ class Evidence:
     def led_nowhere(self) -> bool:
         """Whether the call found no API, stage or method; or may not have.
 
-        What is found to be deployed may be behind what serves, as with a canary. An emulator
-        serves what AWS doesn't, as a path that isn't deployed.
+        What serves may be ahead of what is found, as with a canary; an emulator serves more.
         """
-        return (
-            self.answer is None
-            or self.emulated
-            or (self.answer.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway)
-        )
+        refused = self.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway
+        return self.answer is None or self.emulated or refused
 
     def refused_by(self, *error_types: str) -> bool:
-        """Say whether the call may have been refused by one of these errors of the gateway's."""
-        return (
-            self.answer is None
-            or self.answer.passed
-            or self.emulated
-            or self.answer.error_type in error_types
-        )
+        """Say whether the call may have got 401 or 403 by one of these errors of the gateway's."""
+        if self.answer is None or self.answer.passed:
+            return True
+        refused = self.answer.status in {UNAUTHORIZED, FORBIDDEN}
+        return refused and (self.emulated or self.answer.error_type in error_types)
 
     def command(self, words: str) -> str:
         """Return a command line for the same stack."""
         return f"cogauth {words}{self.options}"
+
+    @property
+    def signs_in(self) -> str:
+        """The command that signs in anew."""
+        return self.command("test-login --username NAME")
+
+    @property
+    def attaches(self) -> str:
+        """The command that puts this stack's pool before methods of the URL's API."""
+        return self.command(f"attach --api {self.address.api}")
+
+    @property
+    def prints_one(self) -> str:
+        """The words for the command that prints a token."""
+        return f"'{self.command('token --username NAME')}' prints one."
 
     def aws(self, words: str) -> str:
         """Return a command of the AWS CLI, for the endpoint that the URL is of."""
         endpoint = f"--endpoint-url {shlex.quote(self.endpoint)} " if self.endpoint else ""
         return f"aws {endpoint}{words}"
 
-    @property
-    def redeploy(self) -> str:
-        """The command that deploys the API once more."""
-        stage = self.stage["stageName"] if self.stage else self.address.stage
-        return (
-            f"{self.aws('apigateway create-deployment')} --rest-api-id {self.address.api} "
-            f"--stage-name {stage} (it publishes all that is pending in the API)"
-        )
-
 
 def read_token(text: str) -> Token:
     """Take a token apart, as a client sends it: with or without ``Bearer`` before it."""
     raw = text.strip()
-    if AWS_SIGNATURE.match(raw):
-        return Token(raw, "it is an AWS signature (SigV4)", aws_signature=True)
-    within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
-    if within != BEARER.sub("", raw, count=1) and read_token(within).flaw is None:
-        return Token(raw, "there are quotes around it", quoted=True)
-    return _read_parts(raw)
-
-
-def _read_parts(raw: str) -> Token:
-    bearer = BEARER.match(raw) is not None
     bare = BEARER.sub("", raw, count=1)
+    if AWS_SIGNATURE.match(raw):
+        return Token(raw, "it is an AWS signature (SigV4)", kind="aws_signature")
+    within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
+    if within != bare and read_token(within).flaw is None:
+        return Token(raw, "there are quotes around it", kind="quoted")
+    bearer = BEARER.match(raw) is not None
     if re.search(r"\s", bare):
         flaw = "there is white space in it, as where a long line was wrapped"
         return Token(raw, flaw, bearer=bearer)
     try:
         parts = take_apart(bare)
     except FlawError as flaw:
-        encrypted = isinstance(flaw, EncryptedError)
-        return Token(raw, str(flaw), bearer=bearer, encrypted=encrypted)
+        kind = "refresh_token" if isinstance(flaw, EncryptedError) else "not_a_jwt"
+        return Token(raw, str(flaw), bearer=bearer, kind=kind)
     return Token(raw, None, parts.header, parts.claims, bearer=bearer)
 
 

@@ -151,10 +151,9 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
-    """Return where the keys are of the pool that the token names, if it isn't its word alone.
+    """Return where the keys are of the pool that the token names, if the authorizer takes it.
 
-    The pools that the method's authorizer takes are API Gateway's word. Those of an emulator have
-    their keys elsewhere than their issuer says.
+    Those of an emulator's other pools are elsewhere than their issuer says.
     """
     # Both forms of a pool's issuer have the same keys.
     issuer = evidence.token.original_issuer if evidence.token else None
@@ -199,7 +198,12 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
     if method is None or method.function is None or method.role is not None:
         # With a role of its own the integration needs no permission of the function's.
         return evidence
-    name = _with_variables(method.function, evidence.stage or {})
+    variables = (evidence.stage or {}).get("variables") or {}
+    name = re.sub(
+        r"\$\{stageVariables\.(\w+)\}",
+        lambda match: variables.get(match[1], match[0]),
+        method.function,
+    )
     verb = "*" if method.http_method == "ANY" else method.http_method
     path = _any_parameter(method.path)
     source_arn = ctx.arn("execute-api", f"{evidence.address.api}/*/{verb}{path}")
@@ -226,13 +230,6 @@ def _not_seen(evidence: Evidence, what: str, error: ClientError) -> Evidence:
     return replace(evidence, unknown=(*evidence.unknown, why))
 
 
-def _with_variables(text: str, stage: Mapping[str, Any]) -> str:
-    variables = stage.get("variables") or {}
-    return re.sub(
-        r"\$\{stageVariables\.(\w+)\}", lambda match: variables.get(match[1], match[0]), text
-    )
-
-
 def _any_parameter(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "*", path)
 
@@ -242,35 +239,27 @@ def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[s
 
     What API Gateway fills in for a path's parameter isn't documented, so each form counts.
     """
-    paths = {method.path, _any_parameter(method.path), evidence.address.path}
-    verbs = {method.http_method, evidence.verb} - {"ANY"} | (
-        {"*"} if method.http_method == "ANY" else set()
-    )
-    for path in paths:
-        for verb in verbs:
-            yield ctx.arn(
-                "execute-api", f"{evidence.address.api}/{evidence.address.stage}/{verb}{path}"
-            )
+    stage = f"{evidence.address.api}/{evidence.address.stage}"
+    for path in {method.path, _any_parameter(method.path), evidence.address.path}:
+        for verb in {method.http_method.replace("ANY", "*"), evidence.verb}:
+            yield ctx.arn("execute-api", f"{stage}/{verb}{path}")
 
 
 def _permits(statement: Mapping[str, Any], arn: str) -> bool:
     """Say whether a statement of the function's policy lets API Gateway call it for a method."""
     principal = statement.get("Principal", {})
     services = "*" if principal == "*" else principal.get("Service", principal.get("AWS", ""))
-    if not {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services)):
-        return False
+    for_gateway = {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services))
     actions = [action.lower() for action in _several(statement.get("Action", ""))]
-    if statement.get("Effect") != "Allow" or not any(
-        fnmatchcase("lambda:invokefunction", action) for action in actions
-    ):
+    invokes = any(fnmatchcase("lambda:invokefunction", action) for action in actions)
+    if statement.get("Effect") != "Allow" or not for_gateway or not invokes:
         return False
     for condition in statement.get("Condition", {}).values():
         for key, patterns in condition.items():
-            if key.lower() == "aws:sourcearn" and not any(
-                fnmatchcase(arn, re.sub(r"([\[\]])", r"[\1]", pattern))
-                for pattern in _several(patterns)
-            ):
-                return False
+            if key.lower() == "aws:sourcearn":
+                globs = [re.sub(r"([\[\]])", r"[\1]", one) for one in _several(patterns)]
+                if not any(fnmatchcase(arn, one) for one in globs):
+                    return False
             account = arn.split(":")[4]
             if key.lower() == "aws:sourceaccount" and account not in _several(patterns):
                 return False

@@ -50,20 +50,13 @@ class GuardChecks:
         self.several_origins = len(self.origins) > 1
 
     def rows(self, place: Place, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
-        """Make all checks of a method, one after the other.
-
-        Args:
-            place: the method.
-            got: the new user's tokens, by name.
-            old: expired ones, likewise.
-        """
+        """Make all checks of a method, by the new user's tokens and expired ones, by name."""
         identity, access = got.get("id_token"), got.get("access_token")
         yield self._call("no token", place, None, UNAUTHORIZED)
         yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
         if identity is None or access is None:
             for name in ("tampered token", "ID token", "access token"):
-                why = "the sign-up gave no token"
-                yield not_made(name, str(place), why)
+                yield not_made(name, str(place), "the sign-up gave no token")
         else:
             genuine = access if place.guard.scopes else identity
             yield self._call("tampered token", place, _tampered(genuine), UNAUTHORIZED)
@@ -74,10 +67,10 @@ class GuardChecks:
         yield from self._cors(place, access if place.guard.scopes else identity)
 
     def _id_token(self, place: Place, token: str) -> Row:
-        if place.guard.scopes:
-            note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
-            return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
-        return self._call("ID token", place, token, OK if place.own else None)
+        if not place.guard.scopes:
+            return self._call("ID token", place, token, OK if place.own else None)
+        note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
+        return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
 
     def _access_token(self, place: Place, token: str) -> Row:
         """Without scopes a method takes ID tokens; with some, an access token that has one.
@@ -107,7 +100,7 @@ class GuardChecks:
         return self._call("expired token", place, old[name], UNAUTHORIZED, sent=sent)
 
     def _preflight(self, place: Place) -> Row:
-        sent, own = f"OPTIONS {place.path}", self._cors_on(place)
+        sent, own = f"OPTIONS {place.path}", place.own and bool(self.origins)
         if not (own or place.preflight):
             why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
             return not_made("OPTIONS", sent, why)
@@ -129,7 +122,7 @@ class GuardChecks:
 
     def _cors(self, place: Place, token: str | None) -> Iterator[Row]:
         """See that a page of an origin that is let in can read both answers, and no other page."""
-        if not self._cors_on(place):
+        if not (place.own and self.origins):
             why = "CORS is off ('cogauth up --cors-origin' turns it on)"
             if not place.own:
                 why = "what the API does about CORS is its own affair"
@@ -148,38 +141,26 @@ class GuardChecks:
         if place.guard.api_key:
             yield not_made("CORS headers on 200", str(place), NEEDS_API_KEY)
         if self.origins != (ANY,):
-            name = "CORS, other origin"
-            foreign = partial(self._origin_row, name, place, token, FOREIGN, refused=True)
-            yield self._settled(foreign)
+            yield self._settled(partial(self._cors_row, place, token, FOREIGN, foreign=True))
 
     def _own_origins(self) -> tuple[str, ...]:
         return (FOREIGN,) if self.origins == (ANY,) else self.origins[:ORIGINS_TRIED]
 
-    def _cors_row(self, place: Place, token: str | None, origin: str) -> Row:
-        row = self._origin_row(
-            f"CORS headers on {UNAUTHORIZED if token is None else OK}", place, token, origin
-        )
-        if row.ok or not (self.emulated and self.several_origins):
-            return row
-        note = "not counted: AWS's mapping template names the origin, this endpoint has none"
-        return replace(row, ok=None, note=note)
-
-    def _origin_row(
-        self, name: str, place: Place, token: str | None, origin: str, *, refused: bool = False
+    def _cors_row(
+        self, place: Place, token: str | None, origin: str, *, foreign: bool = False
     ) -> Row:
-        """See whether a page of an origin may read the answer, or may not."""
+        """See whether a page of an origin may read the answer, or, of a foreign one, may not."""
         got = self._send(place.verb, place, token, {"Origin": origin}).headers.get(ALLOW_ORIGIN)
-        either = f"{origin} or *"
-        return Row(
-            name,
-            f"{place}, Origin: {origin}",
-            f"not {either}" if refused else f"{ALLOW_ORIGIN}: {either}",
-            got or "none",
-            (got in {origin, ANY}) is not refused,
-        )
-
-    def _cors_on(self, place: Place) -> bool:
-        return place.own and bool(self.origins)
+        name, expected = f"CORS headers on {OK if token else UNAUTHORIZED}", f"{origin} or *"
+        ok: bool | None = (got in {origin, ANY}) is not foreign
+        note = ""
+        if foreign:
+            name = "CORS, other origin"
+        elif not ok and self.emulated and self.several_origins:
+            note = "not counted: AWS's mapping template names the origin, this endpoint has none"
+            ok = None
+        expected = f"not {expected}" if foreign else f"{ALLOW_ORIGIN}: {expected}"
+        return Row(name, f"{place}, Origin: {origin}", expected, got or "none", ok, note)
 
     def _call(  # noqa: PLR0913 as many as a check has parts
         self,
@@ -193,17 +174,10 @@ class GuardChecks:
         aws_only: bool = False,
         or_forbidden: bool = False,
     ) -> Row:
-        """Call a method.
+        """Call a method; ``expected`` is None where any answer will do that is not the guard's.
 
-        Args:
-            name: of the check.
-            place: the method.
-            token: sent in the header that its guard asks for; None for none.
-            expected: the status; None where any answer will do that is not the guard's.
-            note: what is to know of it.
-            sent: what is sent, in words; empty: as the check's name says.
-            aws_only: whether AWS is known to answer so, and an emulator's other answer is no fault.
-            or_forbidden: whether the authorizer's own 403 will do as well.
+        With ``aws_only`` an emulator's other answer is no fault; with ``or_forbidden`` the
+        authorizer's own 403 will do.
         """
         wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:
@@ -212,7 +186,11 @@ class GuardChecks:
         def attempt() -> Row:
             answer = self._send(place.verb, place, token)
             status, about = answer.status_code, note
-            ok = self._let_pass(answer) if expected is None else status == expected
+            ok = status == expected
+            if expected is None:
+                # API Gateway names the kind of its own refusals; an emulator may not.
+                by_gateway = self.emulated or OF_GATEWAY in answer.headers
+                ok = status not in {UNAUTHORIZED, FORBIDDEN} or not by_gateway
             if or_forbidden and status == FORBIDDEN:
                 # One from behind the guard would mean that the token was let pass; another of the
                 # gateway's, as for a path that isn't deployed yet, says nothing of the token.
@@ -229,17 +207,8 @@ class GuardChecks:
 
         return self._settled(attempt)
 
-    def _let_pass(self, answer: requests.Response) -> bool:
-        """Say whether an answer is not the guard's; of a refusal on AWS a header tells it."""
-        refused = answer.status_code in {UNAUTHORIZED, FORBIDDEN}
-        # API Gateway names the kind of its own; an emulator may not.
-        return not refused or not (self.emulated or OF_GATEWAY in answer.headers)
-
     def _settled(self, make: Callable[[], Row]) -> Row:
-        """Make a check again while it differs: a new deployment takes some seconds to answer.
-
-        Until then the one before it answers, or API Gateway says 403 or 500 by itself.
-        """
+        """Make a check again while it differs: a new deployment takes some seconds to answer."""
         last: list[Row] = []
         patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
 

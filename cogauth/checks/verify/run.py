@@ -1,41 +1,44 @@
 """A live check of the guard, with a user that is made for it and removed at the end.
 
-The user is in the state file before it is made. Whatever happens meanwhile, it is removed; where
-that fails, or the process is killed, the next ``verify`` does it, and ``down`` takes it along.
+The user is in the state file before it is made: a later ``verify`` or ``down`` removes it as well.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import jwt
 
+from cogauth.aws.answers import deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.checks.verify.guard import GuardChecks
 from cogauth.checks.verify.targets import Row, Target
-from cogauth.checks.verify.throwaway import new_password, new_user, remove_users
 from cogauth.client import token_store, tokens
 from cogauth.client.signin import sign_in
 from cogauth.client.transport import session
 from cogauth.errors import CogauthError
+from cogauth.record.records import THROWAWAY
 from cogauth.steps.lookup import check_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.context import Context
+    from cogauth.settings import Settings
+
+GONE = ("UserNotFoundException", "ResourceNotFoundException")
+# One character at the least of each class that a policy may ask for; symbols that Cognito counts
+# as such, and none that a shell or JSON would need quoted.
+ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
+PASSWORD_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of the guard showed.
-
-    Attributes:
-        target: what was checked.
-        rows: the checks.
-        left: why the throwaway user could not be removed; None if it was.
-    """
+    """What a check of the guard showed; ``left`` is why its user could not be removed, if so."""
 
     target: Target
     rows: tuple[Row, ...]
@@ -47,20 +50,11 @@ class Verification:
         return self.left is None and all(row.ok is not False for row in self.rows)
 
 
-# The checks
-
-
 def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verification:
-    """Check the guard, and leave nothing behind.
-
-    Args:
-        ctx: a stack that stands.
-        target: from ``find_target``.
-        report: told each row as soon as it is known.
+    """Check the guard, and leave nothing behind; ``report`` is told each row.
 
     Raises:
-        CogauthError: the check can't be made at all; the throwaway user was removed, or the
-            message says that it wasn't.
+        CogauthError: the check can't be made; its user was removed, or the message says not.
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     ctx.aws.make_clients("cognito", "apigateway")
@@ -143,15 +137,8 @@ class _Run:
             return {}
         _, refused = sign_in(ctx, self.http, {"username": user, "password": f"{password}x"})
         code = str(refused.get("code") or refused["status"])
-        self._add(
-            Row(
-                "wrong password",
-                f"POST {path}, that name and another password",
-                "wrong_credentials",
-                code,
-                code == "wrong_credentials",
-            )
-        )
+        sent, expected = f"POST {path}, that name and another password", "wrong_credentials"
+        self._add(Row("wrong password", sent, expected, code, code == expected))
         return {name: str(answer[name]) for name in tokens.NAMES if name in answer}
 
     def _status_of(self, user: str) -> str:
@@ -164,10 +151,7 @@ class _Run:
             raise failure(f"Looking at the throwaway user {user}", error) from error
 
     def _expired_tokens(self) -> dict[str, str]:
-        """Return a stored ID token and an access token that have expired, and that the pool made.
-
-        An app client's tokens live for an hour; to make them shorter would change the stack.
-        """
+        """Return a stored ID token and an access token that the pool made, and that expired."""
         http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in token_store.stored(self.ctx.state).values():
@@ -180,3 +164,47 @@ class _Run:
                 if expired and tokens.is_signed(self.ctx, http, kept[name]):
                     found[name] = kept[name]
         return found
+
+
+def new_password(settings: Settings) -> str:
+    """Return a random password that any policy takes which the settings may ask for."""
+    size = max(PASSWORD_LENGTH, settings.password_min_length)
+    characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
+    characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
+    secrets.SystemRandom().shuffle(characters)
+    return "".join(characters)
+
+
+def new_user(ctx: Context) -> str:
+    """Return a new user's name, once it is known that it may be removed, and is on disk."""
+    name = f"{THROWAWAY}{secrets.token_hex(16)}"
+    try:
+        # IAM decides before Cognito looks: that there is no such user yet is no matter.
+        _delete(ctx, name)
+    except AWS_ERRORS as error:
+        doing = "Trying whether a throwaway user may be removed again"
+        raise failure(doing, error, after="None was made.") from error
+    ctx.state.put_throwaway_user(name, ctx.timestamp())
+    return name
+
+
+def remove_users(ctx: Context, answered: str | None = None) -> None:
+    """Remove the throwaway users that may stand, this run's and those that a crash left.
+
+    A sign-up whose answer was lost may still land: that there is no such user is believed only
+    when the settling time since the intent is over, and no sign-in runs so long; that of the user
+    ``answered`` can't land any more.
+    """
+    lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
+    for name, since in list(ctx.state.throwaway_users.items()):
+        gone = _delete(ctx, name)
+        age = ctx.now() - datetime.fromisoformat(since).timestamp()
+        if gone or name == answered or age >= lasts:
+            ctx.state.drop_throwaway_user(name)
+
+
+def _delete(ctx: Context, name: str) -> bool:
+    return deleted(
+        lambda: ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=name),
+        *GONE,
+    )

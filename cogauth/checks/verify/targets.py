@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cogauth.attach import guards
 from cogauth.attach.model import Api
@@ -32,13 +32,9 @@ class Row:
     """One check.
 
     Attributes:
-        check: its name.
-        sent: what was sent, as ``GET /hello, no token``.
-        expected: what should come of it.
-        got: what came of it; empty if the check was not made.
-        ok: whether that is as it should be; None if the check was not made, or is the emulator's
-            word against AWS's.
-        note: why it was not made, or what is to know of it.
+        sent: as ``GET /hello, no token``.
+        expected, got: empty if the check was not made.
+        ok: None if the check was not made, or is the emulator's word against AWS's.
     """
 
     check: str
@@ -47,10 +43,6 @@ class Row:
     got: str
     ok: bool | None
     note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields that ``verify --json`` prints."""
-        return asdict(self)
 
 
 def not_made(check: str, sent: str, why: str) -> Row:
@@ -63,10 +55,6 @@ class Place:
     """A guarded method that is called.
 
     Attributes:
-        url: where.
-        path: of the URL, below the stage.
-        verb: its HTTP method: GET or HEAD.
-        guard: who may call it, as the API says now.
         preflight: whether its path has an OPTIONS method.
         own: whether it is the stack's own protected method, of which the answer is known.
     """
@@ -79,7 +67,6 @@ class Place:
     own: bool
 
     def __str__(self) -> str:
-        """Name the method."""
         return f"{self.verb} {self.path}"
 
 
@@ -88,13 +75,9 @@ class Target:
     """What is checked.
 
     Attributes:
-        api: the REST API's id.
-        stage: the stage's name.
-        url: of the stage.
         deployed_at: when the stage was changed last, in seconds since the epoch.
-        places: the guarded methods that are called.
-        not_called: those that aren't, each with the reason.
-        lost: what the stack was attached to, and doesn't guard as recorded; a row for each.
+        places, not_called: the guarded methods that are called, and those that aren't.
+        lost: what the stack was attached to, and doesn't guard as recorded.
     """
 
     api: str
@@ -104,9 +87,6 @@ class Target:
     places: tuple[Place, ...]
     not_called: tuple[Row, ...] = ()
     lost: tuple[Row, ...] = ()
-
-
-# What is to be checked
 
 
 def find_target(
@@ -125,7 +105,7 @@ def find_target(
         UsageError: there is no such API, stage or guarded method, or several stages; or none of
             the methods can be called, and none is known to have lost its guard.
     """
-    # Where the user that is made for the check signs in, whichever API is meant.
+    # The new user signs in there, whichever API is meant.
     rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
     standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
@@ -135,19 +115,18 @@ def find_target(
     stages = rest_apis.stages(ctx, found)
     chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
-    authorizers = rest_apis.authorizers(ctx, found)
-    methods = rest_apis.methods(ctx, found)
+    authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)
     compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
+    is_lost = any(row.ok is False for row in lost)
     try:
         wanted = _guarded(ctx, found, routes, path)
     except UsageError:
-        if not any(row.ok is False for row in lost):
+        if not is_lost:
             raise
         wanted = []
-    places: list[Place] = []
-    not_called: list[Row] = []
+    places, not_called = [], []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
         verb = _verb(routes, method)
         real = _real_path(method, verb, path)
@@ -160,7 +139,7 @@ def find_target(
         places.append(Place(url, real, verb, method.guard, preflight, is_own))
     if compared.unknown:
         not_called.append(not_made("guard as deployed", name, compared.unknown))
-    if not places and not any(row.ok is False for row in lost):
+    if not places and not is_lost:
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
@@ -170,11 +149,8 @@ def find_target(
 
 
 def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
-    """Return a row for each method that isn't guarded as recorded, as far as it is asked for.
-
-    That is known without a call of the method, whatever that would do.
-    """
-    rows = [
+    """Return a row for each method that isn't guarded as recorded, as far as it is asked for."""
+    return tuple(
         Row(
             "guard",
             each.name,
@@ -186,8 +162,7 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
         )
         for each in compared.findings
         if path is None or _fits(verb_and_path(each.name)[1], path)
-    ]
-    return tuple(rows)
+    )
 
 
 def _fits(template: str, path: str) -> bool:
@@ -198,7 +173,7 @@ def _fits(template: str, path: str) -> bool:
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
     """Return the methods that the stack's pool guards, or that it should."""
     pool = ctx.fact("user_pool", "arn")
-    # What was put behind the guard, whatever has become of it: that is what is to be seen.
+    # What was put behind the guard, whatever has become of it.
     recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
     ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
     if api == ctx.fact("rest_api"):
@@ -241,12 +216,11 @@ def _verb(routes: Routes, method: Method) -> str:
 def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
     """Return the path by which a method can be called, or why it isn't."""
     real = method.path if path is None or GLOB.search(path) else path
-    name = method.name
     if verb not in CALLED:
         why = "it could change something, should the guard let it pass"
-        return not_made("not called", name, why)
-    if "{" in real:
+    elif "{" in real:
         example = re.sub(r"\{[^}]*\}", "1", real)
         why = f"its path has a parameter: give a real path, as --path {example}"
-        return not_made("not called", name, why)
-    return real
+    else:
+        return real
+    return not_made("not called", method.name, why)
