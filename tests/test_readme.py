@@ -104,8 +104,9 @@ def called_actions(files: Iterable[Path]) -> set[str]:
                 f"apigateway:{verb}" if service == "apigateway" else f"{service}:{operation}"
             )
     source = "".join(file.read_text() for file in files)
-    # Method names are theirs alone: no two of these services share one that the steps call.
-    names = set(re.findall(r"\.([a-z_]+)\(", source))
+    # Method names are theirs alone: no two of these services share one that the steps call, or hand
+    # over to be called.
+    names = set(re.findall(r"\.([a-z_]+)\b", source))
     names |= set(re.findall(r"get_paginator\(\"(\w+)\"", source))
     return {action_of[name] for name in names if name in action_of}
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,9 @@ from cogauth.record.files import beside
 from cogauth.record.lock import hold
 from support.commands import KEYS, Cli, command_line, files_in, until
 from support.forker import COGAUTH, PATIENCE
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
-from support.world import portrait, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,64 +230,58 @@ def here(cli: Cli, endpoint: str, tmp_path: Path) -> Cli:
     return cli
 
 
-def stack_of(cli: Cli) -> str:
-    return cli.env["COGAUTH_STACK"]
-
-
-def state_of(cli: Cli) -> Path:
-    return cli.state.with_name(f"{stack_of(cli)}.json")
-
-
-def stands(cli: Cli) -> dict[str, list[Any]]:
-    return standing(cli.env["COGAUTH_ENDPOINT_URL"], stack_of(cli))
+def of(cli: Cli) -> LocalStack:
+    """Return the stack that a command line is for."""
+    return LocalStack(cli, cli.env["COGAUTH_STACK"], cli.env["COGAUTH_ENDPOINT_URL"])
 
 
 def one_of_each(cli: Cli) -> bool:
-    counts = {kind: len(found) for kind, found in stands(cli).items()}
-    shared = dict.fromkeys(["pool", "client", "api", "paths", "authorizers"], 1)
-    return counts == {
-        **shared,
-        "deployments": 1,
-        "stages": 1,
+    world = of(cli).standing()
+    (pool,), (api,) = world[f"pool {of(cli).stack}"], world[f"api {of(cli).stack}"]
+    inside = [pool["clients"], api["authorizers"], api["deployments"], api["stages"]]
+    kinds = Counter(name.split()[0] for name, found in world.items() for _ in found)
+    return [len(several) for several in inside] == [1] * 4 and kinds == {
+        "pool": 1,
         "role": 2,
         "function": 2,
-        "log group": 2,
+        "api": 1,
+        "logs": 2,
     }
 
 
 @pytest.mark.local
 def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
     here.run("up").must()
-    before = portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here)), state_of(here).read_bytes()
-    with hold(state_of(here), "up", 0):
+    before = of(here).portrait(), of(here).path.read_bytes()
+    with hold(of(here).path, "up", 0):
         for words in (("up",), ("down", "--yes"), ("recover",)):
             # A sound file is nothing to recover.
-            state_of(here).write_bytes(b"damaged" if words == ("recover",) else before[1])
+            of(here).path.write_bytes(b"damaged" if words == ("recover",) else before[1])
             refused = here.run(*words).must(1)
             assert f"'cogauth up', process {os.getpid()}, since 2" in refused.err
             assert "Another cogauth is at work on .cogauth/" in refused.err
-        state_of(here).write_bytes(before[1])
+        of(here).path.write_bytes(before[1])
         here.login("ann", PASSWORD).must()
         assert here.run("up", "--json").must(1).document["error"].startswith("Another cogauth")
-    now = portrait(here.env["COGAUTH_ENDPOINT_URL"], state_of(here)), state_of(here).read_bytes()
+    now = of(here).portrait(), of(here).path.read_bytes()
     assert now[1] == before[1]
     for world in (before[0], now[0]):
         world["pool"][0].pop("EstimatedNumberOfUsers")
     assert now[0] == before[0]
     here.run("down", "--yes").must()
     assert files_in(here.folder) == []
-    assert stands(here) == {}
+    assert of(here).standing() == {}
 
 
 @pytest.mark.local
 def test_with_a_lock_timeout_it_waits_and_then_goes_on(here: Cli) -> None:
-    with hold(state_of(here), "up", 0):
+    with hold(of(here).path, "up", 0):
         refused = here.spawn("up", "--lock-timeout", "0.3")
         waiting = here.spawn("up", "--lock-timeout", "30")
         assert refused.ended() == 1
         assert "Another cogauth is at work" in refused.text
         assert not until(lambda: waiting.process.poll() is not None, A_WHILE)
-        assert stands(here) == {}
+        assert of(here).standing() == {}
     assert waiting.ended() == 0, waiting.text
     assert one_of_each(here)
     here.run("down", "--yes").must()
@@ -296,7 +291,7 @@ def test_with_a_lock_timeout_it_waits_and_then_goes_on(here: Cli) -> None:
 @pytest.mark.local
 def test_an_up_that_was_killed_in_the_middle_blocks_nobody(here: Cli, endpoint: str) -> None:
     gate = Gate()
-    with Proxy(endpoint, stack_of(here)) as proxy:
+    with Proxy(endpoint, of(here).stack) as proxy:
         here.env["COGAUTH_ENDPOINT_URL"] = proxy.url
         proxy.strike = Strike(Call("CreateRole STACK-LambdaAuthRole", 1), "before", gate)
         killed = here.spawn("up")
@@ -306,7 +301,7 @@ def test_an_up_that_was_killed_in_the_middle_blocks_nobody(here: Cli, endpoint: 
         killed.process.kill()
         assert killed.ended() == -signal.SIGKILL
         gate.verdict.set_result(False)
-        assert json.loads(lock_of(state_of(here)).read_text())["pid"] == pid
+        assert json.loads(lock_of(of(here).path).read_text())["pid"] == pid
         here.run("up", "--settle", "0").must()
         assert one_of_each(here)
         here.run("down", "--yes").must()
@@ -332,8 +327,8 @@ def test_a_full_disk_is_told_before_anything_is_made(here: Cli) -> None:
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f".cogauth/{stack_of(here)}.json can't be written: File too large" in done.stderr
-    assert stands(here) == {}
+    assert f".cogauth/{of(here).stack}.json can't be written: File too large" in done.stderr
+    assert of(here).standing() == {}
     assert [path.name for path in here.folder.iterdir()] == ["tmp"]
 
 
@@ -363,7 +358,7 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
             assert text.count("stood already; nothing was changed") == 1
         assert one_of_each(here)
         here.run("down", "--yes").must()
-        assert stands(here) == {}
+        assert of(here).standing() == {}
         assert files_in(here.folder) == []
 
 
@@ -393,18 +388,18 @@ def check_winner(winner: Cli, loser: Cli, said: str) -> None:
     """The loser was told why; what is his goes, the other's stays and works."""
     assert "Traceback" not in said
     assert re.search(r"is taken by something that is not this stack's|stands in account", said)
-    stack_id = json.loads(state_of(winner).read_text())["stack_id"]
+    stack_id = json.loads(of(winner).path.read_text())["stack_id"]
     assert stack_id in said
     down = loser.run("down", "--yes", "--settle", "1")
     # What stood before he began is the other's: he has no state file then.
     assert down.code == (1 if "There is no state file" in down.err else 0), down.err
     assert files_in(loser.folder) == []
     assert one_of_each(winner)
-    assert stack_id in json.dumps(stands(winner)["pool"], default=str)
+    assert stack_id in json.dumps(of(winner).standing()[f"pool {of(winner).stack}"], default=str)
     winner.login("ann", PASSWORD).must()
     assert "stood already; nothing was changed" in winner.run("up").must().out
     winner.run("down", "--yes").must()
-    assert stands(winner) == {}
+    assert of(winner).standing() == {}
     assert files_in(winner.folder) == []
 
 
@@ -426,17 +421,18 @@ def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -
     if what == ALL:
         # Nothing of hers stands yet that Bob could see.
         bob.run("up").must()
-        before = json.dumps(stands(bob), default=str)
+        before = json.dumps(of(bob).standing(), default=str)
         gate.verdict.set_result(True)
         assert late.ended() == 1
         # What she made is there beside his, which is as it was.
-        assert len(stands(bob)["pool"]) + len(stands(bob)["api"]) > 2
+        stands, name = of(bob).standing(), of(bob).stack
+        assert len(stands[f"pool {name}"]) + len(stands[f"api {name}"]) > 2
         ann.run("down", "--yes", "--settle", "1").must()
-        assert json.dumps(stands(bob), default=str) == before
+        assert json.dumps(of(bob).standing(), default=str) == before
         check_winner(bob, ann, late.text)
         return
     # Something of hers stands by now, and says whose it is.
-    assert until(lambda: '"created"' in state_of(ann).read_text())
+    assert until(lambda: '"created"' in of(ann).path.read_text())
     refused = bob.run("up").must(1)
     assert files_in(bob.folder) == []
     gate.verdict.set_result(True)

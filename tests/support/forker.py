@@ -27,13 +27,25 @@ COGAUTH = [PYTHON, "-m", "cogauth"]
 LANG = "C.UTF-8"
 PATIENCE = 60.0
 ESCAPE = "\x1b"
-# Imports what the commands take, once, and forks for each of them: most of a command's time is
-# imports. What is forked is supervised by a fork of its own, so that several may run at once.
+# Imports what the commands take, and reads the services' models, once, and forks for each of them:
+# that is most of a command's time. What is forked is supervised by a fork of its own, so that
+# several may run at once.
 FORKER = """
-import json, os, socket, sys
-import cogauth.checks.explain, cogauth.checks.verify
-import cogauth.client.calls, cogauth.client.users, cogauth.engine
+import atexit, functools, gc, importlib, json, os, pkgutil, socket, sys, threading
+import boto3, cogauth
+from botocore.loaders import JSONFileLoader
 from cogauth.cli import main
+for package in ("aws", "checks", "cli", "client", "engine"):
+    path = [os.path.join(cogauth.__path__[0], package)]
+    for module in pkgutil.walk_packages(path, f"cogauth.{package}."):
+        importlib.import_module(module.name)
+load = JSONFileLoader.load_file
+loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
+JSONFileLoader.load_file = lambda self, path: loaded(path)
+session = boto3.Session("none", "none", region_name="us-east-1")
+for name in ("cognito-idp", "iam", "lambda", "apigateway", "logs", "sts"):
+    session.client(name)
+gc.freeze()
 jobs = socket.socket(fileno=int(sys.argv[1]))
 how = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
 while True:
@@ -66,8 +78,20 @@ while True:
     sys.stdin, sys.stdout = open(0, **how), open(1, "w", **how)
     sys.stderr = open(2, "w", encoding=how["encoding"], errors="backslashreplace", buffering=1)
     sys.argv = ["cogauth", *job["words"]]
-    main()
-    break
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    # As a process ends, but for taking apart what it shares with its parent: that takes longest.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)
+    os._exit(code)
 """
 # What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
 AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+|BOTO_\w+")
