@@ -26,7 +26,7 @@ from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, so
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
-from support.world import described, of_stack
+from support.world import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -533,10 +533,10 @@ def at(url: str) -> Callable[[str], Any]:
 def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> None:
     named(cli, endpoint, "throttled")
     up = cli.run("up", "--json").must().document
-    before = of_stack(described(at(endpoint)), "throttled")
+    before = described(at(endpoint), "throttled")
     changed = cli.run("up", "--throttle-rate", "5", "--json").must().document
     assert actions(changed) == {**dict.fromkeys(STEPS, "unchanged"), "deployment": "updated"}
-    after = of_stack(described(at(endpoint)), "throttled")
+    after = described(at(endpoint), "throttled")
     (stage,) = after["api throttled"][0].pop("stages")
     (was,) = before["api throttled"][0].pop("stages")
     assert after == before
@@ -552,7 +552,7 @@ def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> 
 def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoint: str) -> None:
     named(cli, endpoint, "astray")
     up = cli.run("up", "--json").must().document
-    before = of_stack(described(at(endpoint)), "astray")
+    before = described(at(endpoint), "astray")
     state = cli.state.with_name("astray.json")
     hidden = state.rename(cli.folder / "hidden")
 
@@ -566,7 +566,7 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert f"A stack named astray stands in account 000000000000, region {REGION}" in refused.err
     assert up["stack_id"] in refused.err
     assert not state.exists()
-    assert of_stack(described(at(endpoint)), "astray") == before
+    assert described(at(endpoint), "astray") == before
 
     # What is gone by the time that it is found again counts as done.
     # Long ago, so that what isn't there is gone at once.
@@ -581,7 +581,7 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert {("rest_api", up["rest_api_id"]), ("sign_in_function", "astray-signInFunction")} <= gone
     assert {"user_pool", "role"} <= {one["step"] for one in done["deleted"]}
     assert done["remaining"] == []
-    assert not of_stack(described(at(endpoint)), "astray")
+    assert not described(at(endpoint), "astray")
 
 
 def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
@@ -633,7 +633,7 @@ def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Runn
         assert done["deployment"] == "created"
         cli.login("ann", PASSWORD).must()
     cli.run("down", "--yes").must()
-    assert not of_stack(described(at(endpoint)), stack)
+    assert not described(at(endpoint), stack)
     assert files_in(cli.folder) == []
 
 
@@ -662,7 +662,7 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     down.type("y\n")
     assert down.ended() == 0
     assert "remaining: nothing" in down.text
-    assert not of_stack(described(at(endpoint)), "live")
+    assert not described(at(endpoint), "live")
 
 
 # Down to nothing
@@ -742,9 +742,8 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     last = "the last stack on the local AWS: that ends, with all else in it"
     assert last not in cli.run("down", "--yes", "--stack", "first").must().err
     assert pid in processes_of(cli.folder)
-    world = described(at(second["endpoint_url"]))
-    assert "pool second" in world
-    assert not of_stack(world, "first")
+    assert "pool second" in described(at(second["endpoint_url"]))
+    assert not described(at(second["endpoint_url"]), "first")
     cli.login("ann", PASSWORD, *mine).must()
     # A function that is at work doesn't outlive it either.
     run_slowly(second)

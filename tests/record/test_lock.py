@@ -266,7 +266,7 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
     now = of(here).portrait(), of(here).path.read_bytes()
     assert now[1] == before[1]
     for world in (before[0], now[0]):
-        world["pool"][0].pop("EstimatedNumberOfUsers")
+        world["pool STACK"][0].pop("EstimatedNumberOfUsers")
     assert now[0] == before[0]
     here.run("down", "--yes").must()
     assert files_in(here.folder) == []

@@ -13,7 +13,7 @@ from cogauth.context import Context
 from cogauth.record import state as state_file
 from support.local_aws import client, keys_at
 from support.names import REGION
-from support.world import described, of_stack, portrait
+from support.world import described, portrait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class LocalStack:
 
     def standing(self) -> World:
         """Describe all that has one of its names."""
-        return of_stack(described(self.client), self.stack)
+        return described(self.client, self.stack)
 
     def portrait(self) -> dict[str, Any]:
         return portrait(self.client, self.path)

@@ -22,8 +22,13 @@ def left_in_aws(client: Clients) -> list[str]:
     return sorted(f"{kind} {name}" for kind, name, _ in _listed(client))
 
 
-def described(client: Clients) -> World:
-    """Describe all that `left_in_aws` lists, with what is inside of each."""
+def described(client: Clients, stack: str | None = None) -> World:
+    """Describe all that `left_in_aws` lists, with what is inside of each.
+
+    Args:
+        client: gives boto3's clients.
+        stack: whose alone, by their names; what others have may come and go meanwhile.
+    """
     describe = {
         "pool": _pool,
         "role": _role,
@@ -33,13 +38,10 @@ def described(client: Clients) -> World:
     }
     world: World = {}
     for kind, name, entry in _listed(client):
+        if stack and not re.search(rf"\b{stack}\b", name):
+            continue
         world.setdefault(f"{kind} {name}", []).append(describe[kind](client, entry))
     return world
-
-
-def of_stack(world: World, stack: str) -> World:
-    """Return what has a stack's name, or a name that begins with it."""
-    return {name: what for name, what in world.items() if re.search(rf"\b{stack}\b", name)}
 
 
 def inventory(client: Clients) -> list[str]:
@@ -181,7 +183,7 @@ def portrait(client: Clients, state: Path) -> dict[str, Any]:
     Two stacks that are the same but for their names have equal portraits.
     """
     data = json.loads(state.read_text())
-    found = json.dumps(lasting(of_stack(described(client), data["stack"])), default=str)
+    found = json.dumps(lasting(described(client, data["stack"])), default=str)
     for key, record in data["resources"].items():
         # A trigger's id is the pool's; a policy's is a word that other names hold.
         if re.fullmatch(r"[\w-]{8,}", record["id"]) and key != "trigger":
