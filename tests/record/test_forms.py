@@ -1035,7 +1035,7 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
 
     everything = pytestconfig.getoption("--all-faults")
 
-    @settings(max_examples=400 if everything else 10, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60 if everything else 6, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def change(data: st.DataObject) -> None:
         document = copy.deepcopy(sound)
