@@ -2,7 +2,6 @@
 
 Ministack serves the API as it stands. Here each deployment keeps a copy, and ministack's own code
 finds that one while it serves a request. Of gateway responses it keeps copies itself.
-
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
 """
 

@@ -187,7 +187,6 @@ def _check_permission(integration: dict[str, Any]) -> None:
 
     The source has the path of the resource, and not the request's. Of a method ANY only a
     permission for any fits it.
-
     Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
     https://github.com/aws/serverless-application-model/issues/540
     https://github.com/AdaCore/e3-aws/pull/236

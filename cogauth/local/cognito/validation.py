@@ -85,6 +85,8 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
     """An attribute must be in the pool's schema, and be the user's to write.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
+    What AWS checks first in a pool where nobody can sign up isn't documented, but its answer is in
+    https://github.com/pmill/aws-cognito/issues/37. Here such a pool says nothing of its users.
     """
     client_id = data.get("ClientId")
     pool, _ = pool_for_client(client_id)
@@ -105,6 +107,9 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
         fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
         if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
             raise RefusalError("A client attempted to write unauthorized attribute")
+    config = pool.get("AdminCreateUserConfig") or {}
+    if action == "SignUp" and config.get("AllowAdminCreateUserOnly"):
+        raise RefusalError("SignUp is not permitted for this user pool")
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
