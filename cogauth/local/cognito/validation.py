@@ -113,10 +113,8 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
-    """A refresh token is taken from its own app client, which shows its secret.
-
-    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
-    """
+    # A refresh token is taken from its own app client, which shows its secret.
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
     try:
         is_ours = _is_signed(token)
     except (RecursionError, ValueError):
