@@ -41,6 +41,7 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_resolve_user", "pool username", names.resolve_alias),
     ("_create_user_pool", "data", names.keep_users),
     ("_restore_state", "data", names.keep_users),
+    ("_sign_up", "data", validation.sign_up),
     (
         "_password_auth_result",
         "pool pid cid user username client_metadata data",

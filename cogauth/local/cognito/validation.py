@@ -59,6 +59,16 @@ def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any
     return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
 
 
+def sign_up(own: Function, data: dict[str, Any]) -> Any:
+    """Refuse a sign-up in a pool that only administrators may add users to."""
+    # What AWS checks first isn't documented. Here such a pool says nothing of its users.
+    # AWS's words: https://github.com/pmill/aws-cognito/issues/37
+    pool, _ = pool_for_client(data.get("ClientId"))
+    if ((pool or {}).get("AdminCreateUserConfig") or {}).get("AllowAdminCreateUserOnly"):
+        raise RefusalError("SignUp is not permitted for this user pool")
+    return own(data)
+
+
 def new_client_secret(_own: Function) -> str:
     """Return a secret of letters and digits alone."""
     return secrets.token_hex(26)
@@ -85,8 +95,6 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
     """An attribute must be in the pool's schema, and be the user's to write.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
-    What AWS checks first in a pool where nobody can sign up isn't documented, but its answer is in
-    https://github.com/pmill/aws-cognito/issues/37. Here such a pool says nothing of its users.
     """
     client_id = data.get("ClientId")
     pool, _ = pool_for_client(client_id)
@@ -107,9 +115,6 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
         fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
         if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
             raise RefusalError("A client attempted to write unauthorized attribute")
-    config = pool.get("AdminCreateUserConfig") or {}
-    if action == "SignUp" and config.get("AllowAdminCreateUserOnly"):
-        raise RefusalError("SignUp is not permitted for this user pool")
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
