@@ -60,9 +60,8 @@ def kept(state: State, username: str) -> dict[str, str] | None:
 def renew(ctx: Context, username: str) -> dict[str, str] | None:
     """Get new tokens for the stored refresh token, and store them; None if none is stored.
 
-    Raises:
-        SessionOverError: the refresh token isn't good any more.
-        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
+    Raises SessionOverError if that isn't good any more; CogauthError if the recorded API is not
+    the stack's, can't be reached, or refuses.
     """
     found = token_store.stored_for(ctx.state, username)
     if found is None:

@@ -60,10 +60,7 @@ class LocalAws:
     def __init__(
         self, folder: Path, *, patience: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Describe it; ``folder`` is its own, and made by ``start``.
-
-        ``patience``: the seconds it gets to become ready, and to end. ``sleep`` takes seconds.
-        """
+        """Describe it; it gets ``patience`` seconds to become ready, and to end."""
         self._folder = DataFolder(folder)
         self._server = Server(self._folder, patience, sleep)
         self._patience = patience
