@@ -14,7 +14,7 @@ from cogauth.attach.work import REFUSED, Report, Work
 from cogauth.aws.answers import code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.errors import UsageError
-from cogauth.gateway import deployed, export, rest_apis
+from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.rest_apis import LiveMethod, shortened
 from cogauth.record.records import ATTACHED, CREATING, DETACHED, DETACHING
 
@@ -109,7 +109,7 @@ def _is_due(
     if not lacks and not rows:
         return False
     # What it serves may have our authorizer, whatever the API says by now.
-    document = export.export(ctx, api.id, name)
+    document = deployed.export(ctx, api.id, name)
     if isinstance(document, str) or ctx.state.emulated:
         return True
     return our_name(ctx) in deployed.schemes(document)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import Finding, our_name, read, same
-from cogauth.gateway import deployed, export, rest_apis
+from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.rest_apis import COGNITO, Guard, verb_and_path
 from cogauth.gateway.routing import VERBS, route
 from cogauth.record.records import ATTACHED, ATTACHING, DETACHED, DETACHING
@@ -96,7 +96,7 @@ def _served(
         return {}, ""
     served, unseen = {}, []
     for stage in stages:
-        document = export.export(ctx, api, stage)
+        document = deployed.export(ctx, api, stage)
         if isinstance(document, str):
             unseen.append(f"what the stage {stage} serves ({document})")
         else:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.errors import UsageError
-from cogauth.gateway import export, pending, rest_apis
-from cogauth.gateway.deployed import AUTHORIZATION
+from cogauth.gateway import pending, rest_apis
+from cogauth.gateway.deployed import AUTHORIZATION, export
 from cogauth.gateway.rest_apis import (
     COGNITO,
     WITHOUT_AUTHORIZER,
@@ -269,7 +269,7 @@ def not_yet_deployed(
     authorization = not ctx.state.emulated
     found: dict[str, Pending] = {}
     for stage in stages:
-        document = export.export(ctx, api.id, stage)
+        document = export(ctx, api.id, stage)
         if isinstance(document, str):
             return None, f"the stage {stage} can't be exported ({document})"
         differences = pending.pending(

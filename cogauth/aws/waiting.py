@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -78,6 +79,20 @@ class Waiter:
             return Wait(reason) if result is None else result
 
         return self._until(attempt, timeout_s)
+
+    def settle(
+        self, probe: Callable[[], T], good: Callable[[T], bool], *, reason: str, timeout_s: float
+    ) -> T:
+        """Do as ``until`` until the result is ``good``; return the last one if the time is up."""
+        last: list[T] = []
+
+        def attempt() -> bool | None:
+            last[:] = [probe()]
+            return good(last[0]) or None
+
+        with suppress(TimedOutError):
+            self.until(attempt, reason=reason, timeout_s=timeout_s)
+        return last[0]
 
     def retry(
         self,

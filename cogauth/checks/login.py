@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth.aws.waiting import TimedOutError
 from cogauth.client import tokens
 from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
 from cogauth.client.transport import request, session
@@ -107,16 +106,9 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
     """Return the HTTP status of the protected method, once the deployment answers for it."""
     http = session(url, ctx.aws)
-    last = 0
-
-    def attempt() -> int | None:
-        nonlocal last
-        last = request(http, "GET", url, token=token).status_code
-        return None if last in {FORBIDDEN, SERVER_ERROR} else last
-
-    try:
-        return ctx.waiter.until(
-            attempt, reason="the protected method to answer", timeout_s=READY_WITHIN_S
-        )
-    except TimedOutError:
-        return last
+    return ctx.waiter.settle(
+        lambda: request(http, "GET", url, token=token).status_code,
+        lambda status: status not in {FORBIDDEN, SERVER_ERROR},
+        reason="the protected method to answer",
+        timeout_s=READY_WITHIN_S,
+    )

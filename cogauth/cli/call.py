@@ -252,9 +252,7 @@ def _show(answer: Answer) -> None:
         if name.lower() in SHOWN:
             notice(f"  {name}: {value}")
     if answer.log:
-        notice("  The execution log:")
-        for line in answer.log.splitlines():
-            notice(f"    {line}")
+        notice("  The execution log:", *(f"    {line}" for line in answer.log.splitlines()))
     # Where both go to one terminal, in this order.
     sys.stderr.flush()
     try:

@@ -152,9 +152,7 @@ def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
     if cause.fix:
         say("Fix:", f"  {cause.fix}")
     if diagnosis.notes:
-        say("Besides:")
-        for note in diagnosis.notes:
-            say(f"  - {note}")
+        say("Besides:", *(f"  - {note}" for note in diagnosis.notes))
     say("", "What was found:")
     for name, value in diagnosis.facts.items():
         say(f"  {name:<16} {value}")

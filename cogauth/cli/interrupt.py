@@ -25,13 +25,10 @@ INTERRUPTED = 130
 def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
     """Let a first signal end things after the calls in flight, a second one at once.
 
-    The calls in flight end and their outcome is recorded; nothing new begins. Even the second
-    signal loses nothing: the journal on disk says what may stand.
-
-    Args:
-        stop: set by the first signal; waits and calls look at it and raise KeyboardInterrupt.
-        shown: set as well, for a live list, which a line in between would tear.
-        then: how things are after a first signal, and what to do: the text of Interrupted.
+    The first sets ``stop``, at which waits and calls raise KeyboardInterrupt: the calls in flight
+    end and their outcome is recorded. Even the second loses nothing: the journal on disk says what
+    may stand. ``shown`` is set as well, if a live list is, which a line in between would tear;
+    ``then``, the text of Interrupted, says how things are after it and what to do.
     """
     pressed = False
 

@@ -90,10 +90,7 @@ def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
 
 
 def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[Path]]:
-    """Return the stacks beside the target's own on a local AWS that serves such data.
-
-    And the files that may be of one: they can't be read, or others may have written them.
-    """
+    """Return the other stacks on a local AWS with such data, and the files that may be of one."""
     from cogauth.record.files import is_beside, is_kept, is_link
     from cogauth.record.state import is_of_cogauth, load
 

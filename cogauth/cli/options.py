@@ -31,12 +31,7 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 @dataclass(frozen=True)
 class Target:
-    """Which stack, where, and how its results are shown: the options that all commands have.
-
-    Attributes:
-        settle, lock_timeout: of the commands that write, in seconds.
-        begun: when the command began, on ``time.monotonic``'s clock.
-    """
+    """Which stack, where, and how its results are shown: the options that all commands have."""
 
     stack: str
     state: Path | None
@@ -139,10 +134,7 @@ TARGET_OPTIONS = with_options(
 
 
 def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
-    """Give a command the options of a Target, and turn its errors into messages and exit codes.
-
-    The command gets the target as its first argument and returns its exit code.
-    """
+    """Give a command a Target by its options, and turn its errors into messages and exit codes."""
 
     @functools.wraps(command)
     def run(**options: Any) -> int:

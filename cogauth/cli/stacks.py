@@ -42,18 +42,9 @@ def connect(
 ) -> Context:
     """Return the stack in the account and region that the options and the state file agree on.
 
-    Args:
-        target: the options.
-        state: the stack's.
-        clients: those to make while AWS is asked who is calling.
-        ask: whether AWS is asked that, and the account is checked.
-        creates: let AWS's own variables for the region speak like an option.
-
-    Raises:
-        StateError: the state file was made for another account, region or endpoint.
-        UsageError: a value can't be used; or nobody but the state file names such an endpoint.
-        CogauthError: the stack's local AWS has lost its data, which wasn't forgotten.
-        BotoCoreError, ClientError: no credentials, or none that AWS takes.
+    With ``ask`` AWS is asked who is calling, while the ``clients`` are made, and the account is
+    checked. With ``creates`` AWS's own variables for the region speak like an option.
+    Raises CogauthError if they don't agree, or the stack's local AWS has lost its data.
     """
     if state.local_data is not None:
         started = _start_recorded(target, state)
@@ -148,8 +139,7 @@ def forget_lost_data(target: Target, state: State) -> None:
     state.resources.clear()
     state.attachments.clear()
     state.local_data = started.data_id
-    for line in remove_private(state.tokens_path):
-        notice(line)
+    notice(*remove_private(state.tokens_path))
     state.save()
 
 
@@ -209,12 +199,7 @@ def load_state(target: Target) -> State | None:
 
 
 def complete_stack(target: Target, state: State, *clients: str) -> Context:
-    """Return the stack, of which all must exist; ``clients`` are those that will be used.
-
-    Raises:
-        CogauthError: the stack is not complete, or what bears the tokens' name isn't our own.
-        BotoCoreError, ClientError: no credentials, or none that AWS takes.
-    """
+    """Return the stack, of which all must exist; ``clients`` are those that will be used."""
     from cogauth.record.files import check_beside
 
     # Before a password is sent, or a user made, whose tokens couldn't be kept.

@@ -16,7 +16,6 @@ from cogauth.cli.stacks import complete_stack, require_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cogauth.checks.verify.run import Verification
     from cogauth.checks.verify.targets import Row
 
 VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
@@ -64,16 +63,12 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         then = f"Its user was removed, or '{ctx.state.command('verify')}' removes it."
         with gently(ctx.waiter.stop, None, then), table as report:
             result = run(ctx, checked, report)
-    return _end(target, result)
-
-
-def _end(target: Target, result: Verification) -> int:
     if target.as_json:
         document = {
             "ok": result.ok,
-            "api": result.target.api,
-            "stage": result.target.stage,
-            "url": result.target.url,
+            "api": checked.api,
+            "stage": checked.stage,
+            "url": checked.url,
             "rows": [asdict(row) for row in result.rows],
             "left": result.left,
             "elapsed_s": target.elapsed,

@@ -110,14 +110,8 @@ class Place:
 def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     """Return the stack's own API and stage, or others of the same account and region.
 
-    Args:
-        ctx: a stack that stands.
-        api: an id or a name; None for the stack's own.
-        stage: its name; None for the stack's own, the one attached to, or the only one.
-
-    Raises:
-        UsageError: there is no such API or stage, or more than one.
-        CogauthError: the recorded API is not the stack's.
+    ``api`` is an id or a name; no ``stage`` is the one attached to, or the only one. Raises
+    UsageError if there is none or more than one, CogauthError if the recorded API is another's.
     """
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
     if api is None:
@@ -179,10 +173,8 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
 
-    Raises:
-        UsageError: the API has no such method.
-        CogauthError: the endpoint isn't AWS's, and has no such test.
-        ClientError: AWS refused.
+    Raises UsageError if the API has no such method; CogauthError if the endpoint, which isn't
+    AWS's, has no such test; ClientError if AWS refused.
     """
     method = _find_method(ctx, place.api, call)
     invoke = partial(
@@ -224,7 +216,7 @@ def console_test(ctx: Context, place: Place, call: Call) -> Answer:
 
 
 def _is_no_such_method(error: ClientError) -> bool:
-    """Say whether it is API Gateway's "Invalid Method identifier specified"."""
+    # API Gateway's "Invalid Method identifier specified".
     return code_of(error) == rest_apis.GONE and "identifier specified" in message_of(error)
 
 
@@ -237,9 +229,8 @@ def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
 
 def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     path = call.path.partition("?")[0]
-    methods = rest_apis.methods(ctx, api)
     by_path: dict[str, dict[str, LiveMethod]] = {}
-    for each in methods:
+    for each in (methods := rest_apis.methods(ctx, api)):
         by_path.setdefault(each.path, {})[each.http_method] = each
     _, method = routing.route(by_path, call.method, path)
     if method is None:

@@ -60,18 +60,15 @@ def kept(state: State, username: str) -> dict[str, str] | None:
 def renew(ctx: Context, username: str) -> dict[str, str] | None:
     """Get new tokens for the stored refresh token, and store them; None if none is stored.
 
-    Raises:
-        SessionOverError: the refresh token isn't good any more.
-        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
+    Raises SessionOverError if that isn't good any more; CogauthError if the recorded API is not
+    the stack's, can't be reached, or refuses.
     """
     found = token_store.stored_for(ctx.state, username)
     if found is None:
         return None
-    check_own(ctx)
     # What the pool calls the user; see the sign-in function about the case of names.
     name = str(_claims(found["id_token"]).get("cognito:username") or username)
-    data = {"username": name, "refresh_token": found["refresh_token"]}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
+    answer = _ask(ctx, {"username": name, "refresh_token": found["refresh_token"]})
     if answer["status"] != "success" and answer.get("code") in OVER:
         raise SessionOverError(
             f"The stored session of {username} is over ({answer['code']}): sign in again."
@@ -82,13 +79,15 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
     """Sign in, or up, by the password, and store the tokens; say as well whether the user is new.
 
-    Raises:
-        CogauthError: the recorded API is not the stack's, can't be reached, or refuses.
+    Raises CogauthError if the recorded API is not the stack's, can't be reached, or refuses.
     """
-    check_own(ctx)
-    data = {"username": username, "password": password}
-    answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
+    answer = _ask(ctx, {"username": username, "password": password})
     return _taken(ctx, username, answer), answer["is_new"] == "true"
+
+
+def _ask(ctx: Context, data: dict[str, str]) -> dict[str, Any]:
+    check_own(ctx)
+    return sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
 
 
 def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:

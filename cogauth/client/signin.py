@@ -44,10 +44,8 @@ def sign_in(
     """Return the sign-in's HTTP status and answer, once the deployment answers at all.
 
     ``data`` is sent there and nowhere else: a username, and a password or a refresh token. The
-    answer has a ``status``; if that is ``success``, all of SUCCESS_FIELDS.
-
-    Raises:
-        LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
+    answer has a ``status``; if that is ``success``, all of SUCCESS_FIELDS. Raises LoginError if the
+    API can't be reached, or what it answers is no answer of the sign-in's.
     """
     url, options = ctx.url(ctx.state.settings.path), ctx.state.options
     last = ""

@@ -79,8 +79,7 @@ def as_time(value: Any) -> float | None:
 def read(text: str) -> tuple[str, Parts]:
     """Take a token out of what a user gave, maybe with ``Authorization:`` or ``Bearer``, unchecked.
 
-    Raises:
-        UsageError: it can't be read; nothing of the text is in the message.
+    Raises UsageError if it can't be read; nothing of the text is in the message.
     """
     # A byte order mark (U+FEFF) is an editor's.
     token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
@@ -119,10 +118,7 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
     Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 
     The stack's pool must have made it; ``use`` is what it must be for: ``id`` or ``access``.
-
-    Raises:
-        jwt.PyJWTError: the token doesn't hold; it says why.
-        LoginError: the pool's keys can't be got.
+    Raises jwt.PyJWTError if it doesn't hold, LoginError if the pool's keys can't be got.
     """
     key = _key_of(ctx, http, token)
     # An ID token names the app client as its audience, an access token as its client_id.

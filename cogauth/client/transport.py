@@ -21,8 +21,7 @@ TIMEOUT_S = (10, 35)
 def session(url: str, aws: Aws) -> requests.Session:
     """Return a session for an API's URL, which trusts what ``aws`` trusts.
 
-    Raises:
-        UsageError: the URL is plain HTTP to another machine, and ``aws`` doesn't allow that.
+    Raises UsageError if it is plain HTTP to another machine, and ``aws`` doesn't allow that.
     """
     check_clear(url, "A password or a token", allowed=aws.allow_http)
     http = requests.Session()
@@ -46,9 +45,7 @@ def request(  # noqa: PLR0913 as many as a request has parts
     """Send a request and return the answer, whatever its status.
 
     The token is sent as it is in the Authorization header, ``data`` as JSON, bytes as they are.
-
-    Raises:
-        LoginError: no answer came.
+    Raises LoginError if no answer came.
     """
     try:
         return http.request(

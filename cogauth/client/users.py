@@ -34,10 +34,7 @@ def listed(ctx: Context) -> Iterator[User]:
 
     The list lags: a user who was just made or deleted may be missing or still be there. Source:
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
-
-    Raises:
-        CogauthError: the pool isn't the stack's.
-        ClientError: AWS refused.
+    Raises CogauthError if the pool isn't the stack's.
     """
     check_pool(ctx)
     pages = ctx.aws.cognito.get_paginator("list_users").paginate(
@@ -53,9 +50,7 @@ def listed(ctx: Context) -> Iterator[User]:
 def delete(ctx: Context, username: str) -> None:
     """Delete a user, and the stored tokens of that name.
 
-    Raises:
-        CogauthError: there is no such user, or the pool isn't the stack's.
-        ClientError: AWS refused.
+    Raises CogauthError if there is no such user, or the pool isn't the stack's.
     """
     if not 1 <= len(username) <= LONGEST:
         raise UsageError(f"No user can be named {username!r}: give 1 to {LONGEST} characters.")

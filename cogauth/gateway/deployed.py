@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import code_of, or_none
-from cogauth.gateway import export
+from cogauth.aws.answers import code_of, message_of, or_none
+from cogauth.aws.errors import DENIED, EXPIRED, INVALID, THROTTLED
 from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
@@ -55,9 +56,7 @@ class Deployed:
     """What a stage serves.
 
     Attributes:
-        routes: its methods.
-        deployment: the id of its deployment.
-        made: when that was made; None if it isn't there any more.
+        made: when its deployment was made; None if that isn't there any more.
         unseen: what of it the endpoint doesn't show, so that what the API says now was taken.
     """
 
@@ -114,7 +113,7 @@ def _exported(
 ) -> tuple[dict[str, dict[str, Method]], str | None]:
     """Return the methods that the stage's export shows; and, if it can't be had, what is unseen."""
     try:
-        document = export.export(ctx, api, stage)
+        document = export(ctx, api, stage)
     except ClientError as error:
         document = code_of(error)
     if isinstance(document, str):
@@ -126,6 +125,33 @@ def _exported(
         integration = {**integration, "type": integration.get("type", "").upper()}
         routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
     return routes, None
+
+
+def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
+    """Return what is deployed to a stage, as OpenAPI 3.0; or why that can't be had.
+
+    Source for the two extensions at once: https://github.com/aws/aws-cli/issues/3133
+    """
+    try:
+        answer = ctx.aws.apigateway.get_export(
+            restApiId=api,
+            stageName=stage,
+            exportType="oas30",
+            parameters={"extensions": "integrations,authorizers"},
+            accepts="application/json",
+        )
+        document = json.loads(answer["body"].read())
+    except ClientError as error:
+        if code_of(error) in DENIED | EXPIRED | INVALID | THROTTLED:
+            raise
+        # AWS itself can't export an API whose bodies aren't JSON; an emulator may lack it.
+        return f"{code_of(error)}: {message_of(error)}"
+    except ValueError as error:
+        return f"its answer is no JSON ({error})"
+    paths = document.get("paths") if isinstance(document, dict) else None
+    if not isinstance(paths, dict) or not all(isinstance(one, dict) for one in paths.values()):
+        return "its answer is no OpenAPI document"
+    return document  # type: ignore[no-any-return]
 
 
 def guards(document: Mapping[str, Any]) -> dict[str, Guard]:

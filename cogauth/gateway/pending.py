@@ -49,15 +49,8 @@ def pending(
     """Compare a stage's export with the API's live methods and the authorizers that they use.
 
     Gateway responses, the resource policy, models, request validators and documentation are not
-    compared.
-
-    Args:
-        document: of the stage's ``export.export``.
-        standing: the API's methods.
-        present: its authorizers.
-        authorization: whether the export shows authorizations; emulators' leave most of them out.
+    compared; nor is who may call what without ``authorization``: emulators' exports lack it mostly.
     """
-    by_name = schemes(document)
     deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
     by_id = {one["id"]: one for one in present}
     found = []
@@ -79,7 +72,7 @@ def pending(
             found.append(Pending(live.name, "changed", tuple(fields)))
     found += [Pending(name, "deleted") for name in deployed]
     if authorization:
-        found += _pending_authorizers(by_name, by_id.values())
+        found += _pending_authorizers(schemes(document), by_id.values())
     return found
 
 

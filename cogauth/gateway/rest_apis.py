@@ -14,7 +14,7 @@ from cogauth.aws.answers import Live, or_none
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cogauth.context import Context
     from cogauth.record.records import Authorization
@@ -57,19 +57,13 @@ def all_apis(ctx: Context) -> list[Any]:
     return listed(ctx, "get_rest_apis")
 
 
-def resources(ctx: Context, api: str) -> list[Any]:
-    """Return an API's resources, each with its methods."""
-    return listed(ctx, "get_resources", restApiId=api, embed=["methods"])
+def _of_an_api(operation: str, **more: Any) -> Callable[[Context, str], list[Any]]:
+    return lambda ctx, api: listed(ctx, operation, restApiId=api, **more)
 
 
-def authorizers(ctx: Context, api: str) -> list[Any]:
-    """Return all of an API's authorizers."""
-    return listed(ctx, "get_authorizers", restApiId=api)
-
-
-def deployments(ctx: Context, api: str) -> list[Any]:
-    """Return all of an API's deployments."""
-    return listed(ctx, "get_deployments", restApiId=api)
+resources = _of_an_api("get_resources", embed=["methods"])
+authorizers = _of_an_api("get_authorizers")
+deployments = _of_an_api("get_deployments")
 
 
 def stages(ctx: Context, api: str) -> list[Any]:
@@ -142,14 +136,8 @@ def choose_stage(
 ) -> Live:
     """Return the stage that is wanted of an API, or the one attached to, or its only one.
 
-    Args:
-        api: as ``find_api`` gives it.
-        standing: its stages.
-        wanted: the stage's name, or None.
-        attached: the names of those that the stack was attached to, by its state file.
-
-    Raises:
-        UsageError: there is no such stage, or none at all, or it isn't said which of several.
+    Of its ``standing`` stages the stack was attached to ``attached``, by its state file. Raises
+    UsageError if there is no such stage, or none at all, or it isn't said which of several.
     """
     by_name = {str(stage["stageName"]): stage for stage in standing}
     name = api.get("name", api["id"])
@@ -270,9 +258,6 @@ class Method:
     """A method of a REST API: its guard, and what answers it.
 
     Attributes:
-        http_method: HTTP's, or ``ANY``.
-        path: its resource's, as ``/pets/{id}``.
-        guard: who may call it.
         integration: the type of what answers it, as ``AWS_PROXY``; empty if it has none.
         function: the ARN of the Lambda function that answers it, or None.
         role: of an integration that calls the function with a role of its own, or None.

@@ -21,12 +21,7 @@ def route(
     """Return where API Gateway takes a request: its resource's path and its method, or None.
 
     A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
-    method, one with ``{name+}`` that has it answers.
-
-    Args:
-        by_path: the API's methods, by their path and HTTP method.
-        verb: the request's HTTP method.
-        path: the request's, below the stage.
+    method, one with ``{name+}`` that has it answers. ``path`` is below the stage.
     """
     templates = sorted(filter(lambda each: matches(each, path), by_path), key=_vagueness)
     for template in templates:

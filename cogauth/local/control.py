@@ -52,10 +52,8 @@ def _methods(api: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _summarize(own: Function, api_id: str) -> Any:
-    """A deployment's summary says how each method is authorized.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
-    """
+    # A deployment's summary says how each method is authorized.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
     found = own(api_id)
     for path, verb, method in _methods(api_id):
         found[path][verb]["authorizationType"] = method.get("authorizationType") or "NONE"
@@ -63,11 +61,9 @@ def _summarize(own: Function, api_id: str) -> Any:
 
 
 def _export(own: Function, api_id: str, stage_name: str, export_type: str, *include: bool) -> Any:
-    """An export shows the authorizers of user pools and the signatures that methods ask for.
-
-    Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
-    and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html
-    """
+    # An export shows the authorizers of user pools and the signatures that methods ask for.
+    # Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
+    # and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html
     document = own(api_id, stage_name, export_type, *include)
     _integrations, include_authorizers = include
     oas30 = export_type == "oas30"

@@ -2,7 +2,6 @@
 
 Ministack serves the API as it stands. Here each deployment keeps a copy, and ministack's own code
 finds that one while it serves a request. Of gateway responses it keeps copies itself.
-
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
 """
 
@@ -106,11 +105,9 @@ def _create_deployment(own: Function, api_id: str, data: Any) -> Any:
 
 
 def _create_stage(own: Function, api_id: str, data: Any) -> Any:
-    """A stage has a name of its own, and a deployment that is there.
-
-    Sources: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateStage.html and
-    https://github.com/aws/chalice/pull/1839
-    """
+    # A stage has a name of its own, and a deployment that is there.
+    # Sources: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateStage.html and
+    # https://github.com/aws/chalice/pull/1839
     if data.get("stageName") in _stages().get(api_id, {}):
         return _error("ConflictException", "Stage already exists", 409)
     return _unless_unknown(api_id, data.get("deploymentId")) or own(api_id, data)
@@ -134,10 +131,8 @@ def _unless_unknown(api: str, deployment: Any) -> Any:
 
 
 def _delete_deployment(own: Function, api_id: str, deployment_id: str) -> Any:
-    """AWS keeps one that a stage is on.
-
-    Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_deployment
-    """
+    # AWS keeps one that a stage is on.
+    # Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_deployment
     stages = _stages().get(api_id, {}).values()
     if deployment_id in {stage["deploymentId"] for stage in stages}:
         why = "Active stages pointing to this deployment must be moved or deleted"
@@ -187,11 +182,9 @@ def _as_served(live: Any, name: str) -> Any:
 
 
 def _undeployable(resources: Any) -> str | None:
-    """Return AWS's words for an API that it doesn't deploy; None: it does.
-
-    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-apigateway-deployment.html
-    and https://github.com/hashicorp/terraform-provider-aws/issues/21210
-    """
+    # AWS's words for an API that it doesn't deploy; None: it does.
+    # Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-apigateway-deployment.html
+    # and https://github.com/hashicorp/terraform-provider-aws/issues/21210
     if resources is None:  # There is no such API, which ministack says.
         return None
     methods = [one for each in resources.values() for one in each["resourceMethods"].values()]

@@ -142,10 +142,7 @@ class DataFolder:
         write_private(self.record_file, asdict(record))
 
     def trusted(self, record: Record, is_served: Callable[[], bool]) -> Record | None:
-        """Return the record if its data are this user's; None if they can't be known.
-
-        Raises ``LocalAwsError`` if they are not.
-        """
+        """Return the record if its data are this user's; None: unknown. Raises if they are not."""
         made_in = self.known.made_in(record.data_id)
         # A process of this user's that serves them is proof as well.
         if made_in == self.path.resolve() or is_served():

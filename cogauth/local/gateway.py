@@ -81,10 +81,8 @@ async def _authorize(own: Function, *given: Any) -> Any:
 
 
 async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) -> Any:
-    """A method without scopes takes ID tokens, one with scopes access tokens.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
-    """
+    # A method without scopes takes ID tokens, one with scopes access tokens.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
     unauthorized = _error("UNAUTHORIZED", "Unauthorized")
     try:
         claims, error = await own(authorizer, method, *rest)
@@ -99,10 +97,8 @@ async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) 
 async def _invoke_authorizer(
     own: Function, authorizer: Any, event: Any, account: str, region: str
 ) -> Any:
-    """The function of a Lambda authorizer must let the API invoke it.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html
-    """
+    # The function of a Lambda authorizer must let the API invoke it.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html
     api = _call.get().request["api_id"]
     source = f"arn:aws:execute-api:{region}:{account}:{api}/authorizers/{authorizer['id']}"
     function = _function(authorizer["authorizerUri"])
@@ -121,10 +117,8 @@ async def _invoke_proxied(own: Function, integration: Any, *rest: Any, **named: 
 
 
 def _shape(own: Function, result: dict[str, Any]) -> Any:
-    """A proxied function that fails is answered for by API Gateway; its error is for its log.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
-    """
+    # A proxied function that fails is answered for by API Gateway; its error is for its log.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
     answer, missing = (None, None) if result.get("error") else own(result)
     if answer is not None and _is_an_answer(answer):
         return answer, missing
@@ -142,10 +136,8 @@ def _word(own: Function, error: Any, request: Any) -> Any:
 
 
 async def _invoke(_own: Function, integration: Any, *_rest: Any, **named: Any) -> Any:
-    """A non-proxy Lambda integration.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-custom-integrations.html
-    """
+    # A non-proxy Lambda integration.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-custom-integrations.html
     try:
         return await _answer(integration, _client(named["caller_identity"]))
     except Refused as refused:
@@ -153,10 +145,8 @@ async def _invoke(_own: Function, integration: Any, *_rest: Any, **named: Any) -
 
 
 def _mock(_own: Function, integration: Any) -> Any:
-    """A MOCK integration.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
-    """
+    # A MOCK integration.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
     client = _client(None)
     try:
         status = mappings.mock_status(mappings.integration_request(integration, client))
@@ -187,7 +177,6 @@ def _check_permission(integration: dict[str, Any]) -> None:
 
     The source has the path of the resource, and not the request's. Of a method ANY only a
     permission for any fits it.
-
     Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
     https://github.com/aws/serverless-application-model/issues/540
     https://github.com/AdaCore/e3-aws/pull/236

@@ -22,12 +22,8 @@ def may_invoke(function_arn: str, principal: str, source_arn: str) -> bool:
     """Return whether a service may invoke a function for a resource; False if there is none.
 
     AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
-
-    Args:
-        function_arn: with the qualifier of the version or alias that is invoked, if any. Each has
-            a policy of its own.
-        principal: the service's, as ``apigateway.amazonaws.com``.
-        source_arn: that of the resource which the service acts for.
+    ``function_arn`` has the qualifier of the version or alias that is invoked, if any: each has a
+    policy of its own. ``source_arn`` is of the resource that the service acts for.
     """
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:

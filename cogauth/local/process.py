@@ -43,16 +43,14 @@ FOLDER = "cogauth-local-aws"
 class Started:
     """A local AWS that answers.
 
-    ``data_lost``: it had been running before and ended without saving (a ``kill -9``, a power
-    cut), so it began empty. ``data_id`` changes whenever it begins empty: a stack recorded with
-    another id is gone, even if the command that was told of the loss never came to say so.
+    ``data_id`` changes whenever it begins empty, as after it ended without saving (a ``kill -9``, a
+    power cut): a stack recorded with another id is gone.
     ``forgotten``: why nobody will know these data again once the server has ended; else None.
     """
 
     endpoint_url: str
     keys: Keys
     data_id: str
-    data_lost: bool
     forgotten: str | None = None
 
 
@@ -62,10 +60,7 @@ class LocalAws:
     def __init__(
         self, folder: Path, *, patience: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Describe it; ``folder`` is its own, and made by ``start``.
-
-        ``patience``: the seconds it gets to become ready, and to end. ``sleep`` takes seconds.
-        """
+        """Describe it; it gets ``patience`` seconds to become ready, and to end."""
         self._folder = DataFolder(folder)
         self._server = Server(self._folder, patience, sleep)
         self._patience = patience
@@ -100,12 +95,12 @@ class LocalAws:
         folder.is_there()  # If it is somebody else's, not even a lock is left beside it.
         with self._one_at_a_time():
             folder.make()
-            record, data_lost, forgotten = folder.read(), False, None
+            record, forgotten = folder.read(), None
             if record is not None:
                 record = folder.trusted(record, lambda: server.process() is not None)
             if not (record and server.comes_up(record)):
                 require_extra()
-                record, data_lost, forgotten = self._prepare(record)
+                record, forgotten = self._prepare(record)
                 try:
                     server.spawn(record)
                 except BaseException:
@@ -113,7 +108,7 @@ class LocalAws:
                     raise
             if record.loaded is None:
                 folder.write(replace(record, loaded=folder.saved(record)))
-            return Started(record.url, record.keys, record.data_id, data_lost, forgotten)
+            return Started(record.url, record.keys, record.data_id, forgotten)
 
     def stop(self) -> bool:
         """End it, with its data saved; say whether it ran. Raises ``LocalAwsError``."""
@@ -146,11 +141,8 @@ class LocalAws:
     def _one_at_a_time(self) -> AbstractContextManager[object]:
         return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")
 
-    def _prepare(self, old: Record | None) -> tuple[Record, bool, str | None]:
-        """Record the server that is about to be started.
-
-        Returns the record, whether its data were lost, and why they won't be known again, if so.
-        """
+    def _prepare(self, old: Record | None) -> tuple[Record, str | None]:
+        """Record the server about to be started; say why its data won't be known again, if so."""
         folder = self._folder
         for own in (folder.tmp, *([folder.data(old)] if old else [])):
             if os.path.lexists(own) and not is_own_folder(own):
@@ -161,7 +153,7 @@ class LocalAws:
         if old is None:
             # Without its record a server would be of no use: nobody knows its port.
             self._server.end()
-            record, data_lost = Record.new(choose_port()), False
+            record = Record.new(choose_port())
         else:
             # A server killed a moment ago may lose its lock an instant before its port.
             if not self._server.until(lambda: is_free(old.port), seconds=2):
@@ -183,4 +175,4 @@ class LocalAws:
         # A Lambda function of a killed server may still be at work in there.
         shutil.rmtree(folder.tmp, ignore_errors=True)
         folder.tmp.mkdir(mode=0o700, exist_ok=True)
-        return record, data_lost, forgotten
+        return record, forgotten

@@ -58,11 +58,8 @@ def render(
     """Render a template of an integration's request or response for a body.
 
     ``params`` is what ``$input.params()`` gives: the request's ``path``, ``querystring`` and
-    ``header``; ``context`` and ``stage_variables`` are ``$context`` and ``$stageVariables``.
-
-    Raises:
-        BodyError: the template asks for JSON that the body isn't.
-        TemplateError: it can't be rendered.
+    ``header``; ``context`` and ``stage_variables`` are ``$context`` and ``$stageVariables``. Raises
+    BodyError if the template asks for JSON that the body isn't, else TemplateError.
     """
     airspeed = _airspeed()
     override = _Once(header=_Once())

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from cogauth.gateway import export, rest_apis
-from cogauth.gateway.deployed import deployed
+from cogauth.gateway import rest_apis
+from cogauth.gateway.deployed import deployed, export
 from cogauth.gateway.pending import Pending, pending
 from cogauth.gateway.rest_apis import Guard, Issuer, LiveMethod
 from support.calls import Call, refusal
@@ -147,7 +147,7 @@ def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
     account.stands()
     ctx = account.context()
     with account.calls.watched(aws_says(SUMMARY, EXPORT)) as calls:
-        export.export(ctx, ctx.fact("rest_api"), "dev")
+        export(ctx, ctx.fact("rest_api"), "dev")
     sent = next(call.sent for call in calls if call.operation == "GetExport")
     assert sent["query_string"]["extensions"] == "integrations,authorizers"
 

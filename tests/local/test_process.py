@@ -64,6 +64,10 @@ def pools(started: Started) -> list[str]:
     return [pool["Name"] for pool in answer["UserPools"]]
 
 
+def data_id_of(folder: Path) -> str:
+    return str(json.loads((folder / "local.json").read_text())["data_id"])
+
+
 def pid_of_server(folder: Path) -> int:
     (file,) = folder.glob("tmp/ministack-*.pid")
     return int(file.read_text())
@@ -178,12 +182,11 @@ def test_when_killed_it_starts_empty_and_says_so(aws: LocalAws, folder: Path) ->
     cognito(before).create_user_pool(PoolName="never saved")
     os.kill(pid_of_server(folder), signal.SIGKILL)
     after = aws.start()
-    assert after.data_lost
     assert after.data_id != before.data_id
     assert after.endpoint_url == before.endpoint_url
     assert pools(after) == []
     aws.stop()
-    assert not aws.start().data_lost
+    assert aws.start().data_id == after.data_id
 
 
 @pytest.mark.local
@@ -255,7 +258,8 @@ def test_an_interrupted_start_leaves_no_process(aws: LocalAws, folder: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         LocalAws(folder, sleep=interrupt_once()).start()
     assert not aws.is_running()
-    assert not aws.start().data_lost
+    recorded = data_id_of(folder)
+    assert aws.start().data_id == recorded
 
 
 @pytest.mark.local
@@ -279,8 +283,9 @@ def test_the_server_of_a_killed_starter_is_found(aws: LocalAws, folder: Path) ->
         child.wait(timeout=30)
     assert child.returncode == -signal.SIGKILL
     assert aws.is_running()
+    recorded = data_id_of(folder)
     started = aws.start()
-    assert not started.data_lost
+    assert started.data_id == recorded
     assert pools(started) == []
     assert aws.stop()
 

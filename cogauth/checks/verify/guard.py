@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from cogauth.aws.waiting import TimedOutError
 from cogauth.checks.verify.targets import FOREIGN, Place, Row, Target, not_made
 from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED
 from cogauth.client.transport import request, session
@@ -209,21 +208,13 @@ class GuardChecks:
 
     def _settled(self, make: Callable[[], Row]) -> Row:
         """Make a check again while it differs: a new deployment takes some seconds to answer."""
-        last: list[Row] = []
         patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
-
-        def attempt() -> Row | None:
-            last[:] = [make()]
-            return None if last[0].ok is False else last[0]
-
-        try:
-            return self.ctx.waiter.until(
-                attempt,
-                reason="the new deployment to answer",
-                timeout_s=min(max(0.0, patience), READY_WITHIN_S),
-            )
-        except TimedOutError:
-            return last[0]
+        return self.ctx.waiter.settle(
+            make,
+            lambda row: row.ok is not False,
+            reason="the new deployment to answer",
+            timeout_s=min(max(0.0, patience), READY_WITHIN_S),
+        )
 
     def _send(
         self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None

@@ -40,7 +40,6 @@ PASSWORD_LENGTH = 32
 class Verification:
     """What a check of the guard showed; ``left`` is why its user could not be removed, if so."""
 
-    target: Target
     rows: tuple[Row, ...]
     left: str | None = None
 
@@ -77,7 +76,7 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
             ctx.waiter.stop.set()
         if failed and left:
             failed.args = (f"{failed} {left}",)
-    return Verification(target, tuple(run.rows), left)
+    return Verification(tuple(run.rows), left)
 
 
 def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:

@@ -5,7 +5,7 @@ changes. What AWS doesn't document, and others have seen, is said to be so.
 """
 
 from cogauth.local import hooks
-from cogauth.local.cognito import challenges, closed, codes, names, triggers, updates, validation
+from cogauth.local.cognito import challenges, codes, names, triggers, updates, validation
 from cogauth.local.hooks import Function
 
 # Ministack's functions that are wrapped, what they take, and by what. Where one is wrapped twice,
@@ -41,7 +41,7 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_resolve_user", "pool username", names.resolve_alias),
     ("_create_user_pool", "data", names.keep_users),
     ("_restore_state", "data", names.keep_users),
-    ("_sign_up", "data", closed.sign_up),
+    ("_sign_up", "data", validation.sign_up),
     (
         "_password_auth_result",
         "pool pid cid user username client_metadata data",

@@ -1,9 +1,8 @@
 """The codes that a pool sends are random, and few: nobody else is to know them.
 
-Ministack's are always the same ones, by
-which whoever knows an app client's id could take over any user of the pool. Here each is random,
-stands in the mail that ministack keeps, and is void after some wrong guesses. AWS limits those
-too, by TooManyFailedAttemptsException, but doesn't say to how many.
+Ministack's are always the same ones: whoever knows an app client's id could take over any user of
+the pool. Here each stands in the mail that ministack keeps, and is void after some wrong guesses.
+AWS limits those too, by TooManyFailedAttemptsException, but doesn't say to how many.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ConfirmForgotPassword.html
 """
 

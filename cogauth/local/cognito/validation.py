@@ -59,6 +59,16 @@ def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any
     return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
 
 
+def sign_up(own: Function, data: dict[str, Any]) -> Any:
+    """Refuse a sign-up in a pool that only administrators may add users to."""
+    # What AWS checks first isn't documented. Here such a pool says nothing of its users.
+    # AWS's words: https://github.com/pmill/aws-cognito/issues/37
+    pool, _ = pool_for_client(data.get("ClientId"))
+    if ((pool or {}).get("AdminCreateUserConfig") or {}).get("AllowAdminCreateUserOnly"):
+        raise RefusalError("SignUp is not permitted for this user pool")
+    return own(data)
+
+
 def new_client_secret(_own: Function) -> str:
     """Return a secret of letters and digits alone."""
     return secrets.token_hex(26)
@@ -108,10 +118,8 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
-    """A refresh token is taken from its own app client, which shows its secret.
-
-    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
-    """
+    # A refresh token is taken from its own app client, which shows its secret.
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
     try:
         is_ours = _is_signed(token)
     except (RecursionError, ValueError):

@@ -42,15 +42,13 @@ class Gate:
         """Serve one connection of ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-        else:
+            return
+        if scope["type"] != "http":
             # Nothing of cogauth's needs one.
             logger.warning("Refused: a WebSocket")
             await receive()
             await send({"type": "websocket.close", "code": 1008})
-
-    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+            return
         request = None
         try:
             request = Request.of(scope)
