@@ -25,7 +25,8 @@ MOST_ORIGINS = 50
 _HOST = r"(?:[a-z0-9_]|[a-z0-9_][a-z0-9._-]{0,251}[a-z0-9]|\[[0-9a-f:.]{2,45}\])"
 ORIGIN = re.compile(rf"(?!http:.*:80$|https:.*:443$)https?://{_HOST}(?::([1-9][0-9]{{0,4}}))?")
 _IN_TEMPLATE = re.compile(r"\$lower == '([^']+)'")
-_PARAMETER = "method.response.header."
+# What API Gateway's method and integration responses put before a header's name.
+PARAMETER = "method.response.header."
 
 
 def check_origins(origins: tuple[str, ...]) -> None:
@@ -58,11 +59,6 @@ def _is_origin(origin: Any) -> bool:
     return match is not None and int(match[1] or 1) <= 65535  # noqa: PLR2004 the ports that exist
 
 
-def parameter(header: str) -> str:
-    """Return the name that API Gateway's method and integration responses give a header."""
-    return _PARAMETER + header
-
-
 def fixed_origin(origins: tuple[str, ...]) -> str | None:
     """Return what every answer's Access-Control-Allow-Origin may be; None if it depends."""
     return origins[0] if len(origins) == 1 else None
@@ -75,7 +71,7 @@ def with_origin(response: dict[str, Any], origins: tuple[str, ...], kind: str) -
     fixed = fixed_origin(origins)
     # A cache must not give one origin's answer to another.
     headers = {ALLOW_ORIGIN: fixed} if fixed else {VARY: "Origin"}
-    set_by = {parameter(name): f"'{value}'" for name, value in headers.items()}
+    set_by = {f"{PARAMETER}{name}": f"'{value}'" for name, value in headers.items()}
     changed = {**response, "responseParameters": response.get("responseParameters", {}) | set_by}
     if fixed is None:
         templates = response.get("responseTemplates", {})
@@ -126,5 +122,5 @@ def sent(response: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value
         for key, value in (response.get("responseParameters") or {}).items()
-        if (name := key.removeprefix(_PARAMETER)) == VARY or name.startswith("Access-Control-")
+        if (name := key.removeprefix(PARAMETER)) == VARY or name.startswith("Access-Control-")
     }

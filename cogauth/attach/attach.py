@@ -187,12 +187,7 @@ class Attached:
 
 
 def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
-    """Put methods behind the stack's user pool, and deploy.
-
-    Args:
-        ctx: a stack that stands.
-        plan: of ``plan_attach``, made a moment ago.
-        report: told what was done, how many that makes, and of how many.
+    """Put methods behind the stack's user pool, by a plan made a moment ago, and deploy.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -266,11 +261,10 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
             known["former"], known["ours"] = row.former, [row.before]
             known["resource_id"] = row.method.resource_id
     if record != present:
-        ctx.state.put_attachment(plan.api.id, record)
+        ctx.state.put(ctx.state.attachments, plan.api.id, record)
 
 
 def _intended(ctx: Context, plan: Plan) -> Attachment:
-    """Return the record of an API before anything is touched."""
     api = plan.api
     found = {one["stageName"]: one.get("deploymentId") or "none" for one in api.stages}
     present = ctx.state.attachments.get(api.id)
@@ -284,12 +278,10 @@ def _intended(ctx: Context, plan: Plan) -> Attachment:
 
 
 def _intent(ctx: Context) -> Record:
-    """Return the record of our authorizer before it is created."""
     return {"status": CREATING, "since": ctx.timestamp(), "pool": ctx.fact("user_pool", "arn")}
 
 
 def _our_authorizer(work: Work) -> str:
-    """Make sure that our authorizer is in the API and asks the stack's pool; return its id."""
     ctx, record, api = work.ctx, work.record, work.plan.api
     recorded = record["authorizer"]
     ours = api.ours(ctx)
@@ -324,5 +316,5 @@ def _create_authorizer(work: Work) -> Live:
         if ours := work.by_name():
             return ours[0]
         if not work.record["methods"]:
-            work.ctx.state.drop_attachment(work.api)
+            work.ctx.state.drop(work.ctx.state.attachments, work.api)
         raise

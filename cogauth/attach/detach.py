@@ -55,14 +55,9 @@ def plan_detach(
     method: str | None = None,
     compare: bool = True,
 ) -> Plan:
-    """Say what giving methods back would do.
+    """Say what giving back the methods of an attached API would do.
 
-    Args:
-        ctx: the stack.
-        api_id: of an API that is attached.
-        path: a glob of what is to be given back.
-        method: likewise.
-        compare: whether to ask what else a deployment publishes.
+    ``path`` and ``method`` are globs; ``compare`` asks what else a deployment publishes.
 
     Raises:
         UsageError: the globs match nothing that is attached.
@@ -174,10 +169,7 @@ class Detached:
 def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     """Give methods back what they had, deploy, and delete our authorizer when none is left.
 
-    Args:
-        ctx: the stack.
-        plan: of ``plan_detach``, made a moment ago.
-        report: told what was done, how many that makes, and of how many.
+    The ``plan`` was made a moment ago.
 
     Raises:
         CogauthError: AWS refused it; what was done is in the state file.
@@ -185,7 +177,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     """
     name = f"the API {plan.api.name} ({plan.api.id})"
     if plan.gone:
-        ctx.state.drop_attachment(plan.api.id)
+        ctx.state.drop(ctx.state.attachments, plan.api.id)
         return Detached(left_alone=[f"T{name[1:]} was deleted: nothing to give back."])
     try:
         record = copy.deepcopy(ctx.state.attachments[plan.api.id])
@@ -279,7 +271,7 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
                 raise
             result.problems.append(_stays(name, f"a method that refers to it ({explain(error)})"))
     if not result.problems:
-        work.ctx.state.drop_attachment(work.api)
+        work.ctx.state.drop(work.ctx.state.attachments, work.api)
 
 
 def _stays(name: str, because_of: str) -> str:

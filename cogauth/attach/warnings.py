@@ -102,7 +102,6 @@ def _may_allow_the_token(preflight: LiveMethod) -> bool:
 
 
 def _unreadable(ctx: Context, api: Api) -> Iterator[str]:
-    """Yield that a page of another origin can't read the authorizer's 401, if it can't."""
     try:
         found: Any = ctx.aws.apigateway.get_gateway_responses(restApiId=api.id, limit=500)
     except ClientError as error:

@@ -61,7 +61,7 @@ class Work:
 
     def save(self) -> None:
         """Write the record to the state file."""
-        self.ctx.state.put_attachment(self.api, self.record)
+        self.ctx.state.put(self.ctx.state.attachments, self.api, self.record)
 
     def changes(self, done: str) -> Iterator[Change]:
         """Yield the plan's changes, and report each as done once the next is asked for."""

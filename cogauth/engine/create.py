@@ -28,13 +28,10 @@ if TYPE_CHECKING:
 def create(
     ctx: Context, resource: Resource, turn: Lock, former: str | None = None
 ) -> tuple[Live, str]:
-    """Create a resource, again while AWS refuses it with a transient error.
+    """Create a resource, or adopt it after an answer was lost; return it, and which of the two.
 
     ``turn`` is held meanwhile: AWS refuses two writes at once to one parent. ``former`` is the
     version of the one that was deleted for it.
-
-    Returns:
-        The resource, and whether it was created, or adopted after an answer was lost.
 
     Raises:
         NameConflictError: something that isn't the stack's has its name.
@@ -75,7 +72,7 @@ def create(
             # Nothing was created if all attempts were refused; an interruption comes only between
             # attempts. An intent with a former version stays: the next run needs it.
             if without_effect and former is None:
-                journal.forget(ctx, resource.key)
+                ctx.state.drop(ctx.state.resources, resource.key)
             if not ctx.waiter.stop.is_set():
                 check_unseen(ctx, resource, error)
             raise

@@ -76,12 +76,9 @@ def down(
     Nothing is deleted as long as methods of other APIs could not be given back: without the pool
     nobody could call them.
 
-    Args:
-        ctx: the stack.
-        plan: of ``plan_down``, made a moment ago. What isn't in it is deleted only if a record, an
-            intent or a computed name of the stack explains it.
-        report: told what is done, a line each; from several threads.
-        claimed: whether to delete of the plan also what nothing but its tag says to be the stack's.
+    What isn't in the ``plan``, made a moment ago, is deleted only if a record, an intent or a
+    computed name of the stack explains it. What nothing but its tag says to be the stack's is
+    deleted only with ``claimed``. ``report`` is told each deletion, from several threads.
 
     Raises:
         CogauthError: the account can't be looked at, so nothing is known of what remains.
@@ -199,7 +196,6 @@ class _Down:
             self.result.problems += done.problems
 
     def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
-        """Delete what a record says stands, or may stand; then drop the record."""
         ctx, result = self.ctx, self.result
         resource, record = self.roots[key], ctx.state.record(key)
         if record is None:
@@ -217,7 +213,7 @@ class _Down:
                     return
             else:
                 facts = self.agreed.get((key, record["id"]))
-                gone = self._delete_recorded(resource, facts) if facts else False
+                gone = self._delete(resource, facts, recorded=True) if facts else False
                 if gone is None:
                     return
                 ids, outcome = [record], result.deleted if gone else result.already_gone
@@ -228,7 +224,6 @@ class _Down:
         self.outcomes[key] = outcome, entries + self._drop(resource)
 
     def _forget(self, stranger: Stranger) -> None:
-        """Leave alone what isn't the stack's, with all in it, and drop the records."""
         resource = stranger.resource
         self._drop(resource)
         self.outcomes[resource.key] = self.result.not_ours, [_entry(resource, stranger.id)]
@@ -240,29 +235,21 @@ class _Down:
     def _drop(self, resource: Resource) -> list[Entry]:
         parts = journal.forget_parts(self.ctx, resource)
         entries = [_entry(part, record["id"]) for part, record in parts if "id" in record]
-        journal.forget(self.ctx, resource.key)
+        self.ctx.state.drop(self.ctx.state.resources, resource.key)
         return entries
 
-    def _delete_recorded(self, resource: Resource, facts: Record) -> bool | None:
-        """Delete what is recorded, its intent on disk before; return what ``_delete`` does."""
-        # That a fresh one isn't there is believed only when there was time to know it everywhere.
-        patience_s = KNOWN_WITHIN_S if is_fresh(self.ctx, resource) else 0
-        take_back = journal.intend_deletion(self.ctx, resource, facts)
-        return self._delete(resource, facts, patience_s, take_back)
-
-    def _delete(
-        self,
-        resource: Resource,
-        facts: Record,
-        patience_s: float = 0,
-        restore: Callable[[], None] = lambda: None,
-    ) -> bool | None:
+    def _delete(self, resource: Resource, facts: Record, *, recorded: bool = False) -> bool | None:
         """Delete one resource; say whether it was there, or None if AWS didn't let it.
 
-        After ``patience_s`` seconds it is believed that it wasn't there. ``restore`` is called if
-        nothing was deleted, for certain.
+        If it is recorded, the intent is on disk before, and taken back if nothing was deleted.
         """
-        ctx = self.ctx
+        ctx, patience_s = self.ctx, 0
+        take_back: Callable[[], None] | None = None
+        if recorded:
+            # That a fresh one isn't there is believed only when there was time to know it
+            # everywhere.
+            patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
+            take_back = journal.intend_deletion(ctx, resource, facts)
         self.report(f"deleting {words(resource)} {facts['id']}")
         try:
             return ctx.waiter.until(
@@ -273,8 +260,8 @@ class _Down:
         except TimedOutError:
             return False
         except AWS_ERRORS as error:
-            if is_definite(error):
-                restore()
+            if take_back is not None and is_definite(error):
+                take_back()
             self.refused.add(facts["id"])
             self._tell(resource, error)
             return None

@@ -160,7 +160,6 @@ class Ensure:
         return None, CREATED
 
     def _left_by_a_crash(self, record: Record) -> tuple[Live | None, str]:
-        """Take what a create made whose end was not recorded, if there is any."""
         ctx, resource = self.ctx, self.resource
         self.former = record.get("former")
         made, claimed = find_after_crash(ctx, resource, record)
@@ -175,7 +174,6 @@ class Ensure:
         return oldest, ADOPTED
 
     def _refuse(self, claimed: list[Live]) -> None:
-        """Refuse to choose among what carries the stack's tags, and no intent explains."""
         if not claimed:
             return
         ctx = self.ctx
@@ -189,7 +187,6 @@ class Ensure:
         )
 
     def _leave(self, claimed: list[Live]) -> None:
-        """Tell of what carries the stack's tags, and isn't recorded: it may be anybody's."""
         for live in claimed:
             self.shared.reporter.warn(
                 f"The {self.words} {described(self.ctx, self.resource, live)} carries this "
@@ -205,7 +202,7 @@ class Ensure:
         journal.outdate(ctx, resource.outdates)
         self._tell("take it away")
         self._write(lambda: resource.delete(ctx, record))
-        journal.forget(ctx, resource.key)
+        ctx.state.drop(ctx.state.resources, resource.key)
 
     def _sweep(self, late: list[Live]) -> bool:
         """Delete what interrupted creates left, with nothing in it; return whether any went."""
@@ -244,7 +241,6 @@ class Ensure:
         return not any(change.guards for change in self.resource.changes(self.ctx, live))
 
     def _check_kept(self) -> None:
-        """Raise NotKeptError if AWS took the changes, and shows something else all the same."""
         ctx, resource = self.ctx, self.resource
         record = ctx.state.record(resource.key) or {}
 

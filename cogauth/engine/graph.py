@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cogauth.aws.parallel import WORKERS
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from threading import Event
 
-T = TypeVar("T")
-
-# Does a piece of work; it is handed what to call when those that need the piece may begin.
 Work = Callable[[str, Callable[[], None]], None]
 
 

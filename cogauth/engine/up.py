@@ -14,6 +14,7 @@ from cogauth.engine.reporting import Reporter, StepResult, Steps
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATING, DELETING, OUTDATED
 from cogauth.steps import RESOURCES, STEPS
+from cogauth.steps.base import Resource
 from cogauth.steps.lookup import CLIENTS, outlived, read
 from cogauth.steps.ownership import check_owner, described, may_be_adopted, owned, owner, words
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.steps.base import Resource, Step
+    from cogauth.steps.base import Step
 
 UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 
@@ -97,7 +98,8 @@ class _Up:
         ctx, failed, questions = self.ctx, dict[str, BaseException](), list[str]()
         for key, resource in self.concerned.items():
             record = ctx.state.record(key)
-            first = resource.asks or (resource.parent is None and resource.name(ctx) is None)
+            may_ask = type(resource).questions is not Resource.questions
+            first = may_ask or (resource.parent is None and resource.name(ctx) is None)
             if not first or record is None or record["status"] == CREATING:
                 continue
             if resource.parent is not None and self.shared.known.get(resource.parent) is None:
@@ -147,11 +149,7 @@ class _Up:
             raise
 
     def _at(self, step: Step) -> Context:
-
-        def report(reason: str, seconds_left: float) -> None:
-            self.reporter.waiting(step, reason, seconds_left)
-
-        over = partial(self.reporter.begin, step)
+        report, over = partial(self.reporter.waiting, step), partial(self.reporter.begin, step)
         return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report, over=over))
 
     def _raise(self, failed: Mapping[str, BaseException], after: str) -> None:

@@ -14,22 +14,18 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cogauth.aws.environment import crosses_in_clear
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
 from cogauth.printable import one_line
 from cogauth.record import forms
 from cogauth.record.files import beside, head, remove_own, remove_private, write_private
-from cogauth.record.records import (
-    FIELDS,
-    Attachment,
-    Record,
-    check_document,
-    from_version_1,
-)
+from cogauth.record.records import FIELDS, Attachment, Record, check_document, from_version_1
 from cogauth.record.trust import is_trusted, read_input
 from cogauth.settings import DEFAULT_STACK, Settings
 
+T = TypeVar("T")
 VERSION = 2
 # More than any state file has, in bytes.
 LONGEST = 16_000_000
@@ -96,47 +92,17 @@ class State:
         with self._lock:
             return self.resources[resource][name]
 
-    def put(self, resource: str, record: Record) -> None:
-        """Set a resource's record, on disk."""
+    def put(self, records: dict[str, T], key: str, record: T) -> None:
+        """Set a record of ``resources``, ``throwaway_users`` or ``attachments``, on disk."""
         with self._lock:
-            self.resources[resource] = record
+            records[key] = record
             self.save()
 
-    def drop(self, resource: str) -> None:
-        """Remove a resource's record, on disk."""
+    def drop(self, records: dict[str, T], key: str) -> None:
+        """Remove a record of one of these, on disk."""
         with self._lock:
-            self.resources.pop(resource, None)
+            records.pop(key, None)
             self.save()
-
-    def put_throwaway_user(self, name: str, since: str) -> None:
-        """Note that a user of ``verify``'s may stand from now on, on disk."""
-        with self._lock:
-            self.throwaway_users[name] = since
-            self.save()
-
-    def drop_throwaway_user(self, name: str) -> None:
-        """Note that a user of ``verify``'s is gone, on disk."""
-        with self._lock:
-            self.throwaway_users.pop(name, None)
-            self.save()
-
-    def put_attachment(self, api: str, attachment: Attachment) -> None:
-        """Set what the stack did in a REST API, on disk."""
-        with self._lock:
-            self.attachments[api] = attachment
-            self.save()
-
-    def drop_attachment(self, api: str) -> None:
-        """Forget a REST API in which nothing of the stack is left, on disk."""
-        with self._lock:
-            self.attachments.pop(api, None)
-            self.save()
-
-    def is_attached(self, api: str, method: str) -> bool:
-        """Say whether a method, as ``GET /orders``, was attached, whatever became of its path."""
-        with self._lock:
-            attachment = self.attachments.get(api)
-            return attachment is not None and method in attachment["methods"]
 
     def stages_of(self, api: str) -> list[str]:
         """Return the stages of a REST API that were attached to."""

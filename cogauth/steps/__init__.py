@@ -57,7 +57,6 @@ STEPS = (
     ),
     Step("deployment", "Deployment", (Deployment(), Stage())),
 )
-# By their keys, which are unique.
 RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}
 # Those that are deleted by a call of their own; all others are deleted with one of them.
 ROOTS = [resource for resource in RESOURCES.values() if resource.parent is None]

@@ -94,11 +94,6 @@ class Resource(ABC):
         """What must exist before it is created, its parent included."""
         return (*self.depends_on, self.parent) if self.parent else self.depends_on
 
-    @property
-    def asks(self) -> bool:
-        """Whether it may have questions."""
-        return type(self).questions is not Resource.questions
-
     def wanted(self, ctx: Context) -> bool:
         """Say whether the stack's settings ask for it."""
         return True
@@ -149,7 +144,6 @@ class Resource(ABC):
         return None
 
     def holds_users(self, ctx: Context, live: Live) -> bool:
-        """Look whether it holds any user."""
         return False
 
     def untouched(self, ctx: Context, live: Live) -> bool:

@@ -35,6 +35,13 @@ POLICY_KEYS = {
     "digit": "RequireNumbers",
     "symbol": "RequireSymbols",
 }
+CLIENT_SETTINGS: dict[str, Any] = {
+    # ALLOW_ADMIN_USER_PASSWORD_AUTH is the present name of ADMIN_NO_SRP_AUTH.
+    "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+    # An unknown name and a wrong password get the same answer.
+    "PreventUserExistenceErrors": "ENABLED",
+    "EnableTokenRevocation": True,
+}
 
 
 class UserPool(Resource):
@@ -67,7 +74,6 @@ class UserPool(Resource):
             ) from error
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Look through the account's pools; their names are not unique."""
         pages = ctx.aws.cognito.get_paginator("list_user_pools").paginate(
             PaginationConfig={"PageSize": 60}
         )
@@ -193,7 +199,7 @@ class UserPoolClient(Resource):
             # A client can't be tagged: its name says whose it is.
             ClientName=ctx.name_with_id,
             GenerateSecret=True,
-            **_client_settings(),
+            **CLIENT_SETTINGS,
         )["UserPoolClient"]
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
@@ -238,20 +244,18 @@ class UserPoolClient(Resource):
             )
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the settings; an update sends them all, for it resets what it isn't given."""
-        wanted = differing(live, _client_settings())
+        wanted = differing(live, CLIENT_SETTINGS)
         if "ClientSecretArn" in live:
             wanted[PUBLISH] = False
         if wanted:
             place = {"UserPoolId": live["UserPoolId"], "ClientId": live["ClientId"]}
-            request = {**echoed(live, CLIENT_ECHO), **_client_settings(), **wanted, **place}
+            request = {**echoed(live, CLIENT_ECHO), **CLIENT_SETTINGS, **wanted, **place}
             what = "take its secret back" if PUBLISH in wanted else "set its flows"
             if live.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED":
                 what += ", turn off the rotation of refresh tokens"
             yield Change(what, lambda: ctx.aws.cognito.update_user_pool_client(**request))
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete a client that is one too many; the one in use goes with its pool."""
         pool, delete = ctx.fact("user_pool"), ctx.aws.cognito.delete_user_pool_client
         return deleted(lambda: delete(UserPoolId=pool, ClientId=record["id"]), GONE)
 
@@ -261,16 +265,6 @@ def _clients(ctx: Context, pool: str) -> list[Any]:
         UserPoolId=pool, PaginationConfig={"PageSize": 60}
     )
     return [client for page in pages for client in page["UserPoolClients"]]
-
-
-def _client_settings() -> dict[str, Any]:
-    return {
-        # ALLOW_ADMIN_USER_PASSWORD_AUTH is the present name of ADMIN_NO_SRP_AUTH.
-        "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-        # An unknown name and a wrong password get the same answer.
-        "PreventUserExistenceErrors": "ENABLED",
-        "EnableTokenRevocation": True,
-    }
 
 
 class PreSignUpTrigger(Resource):

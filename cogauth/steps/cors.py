@@ -70,7 +70,7 @@ class PreflightAnswer(Integration):
 
     def responses(self) -> dict[str, dict[str, Any]]:
         headers = self.method.fixed_headers.items()
-        parameters = {cors.parameter(name): f"'{value}'" for name, value in headers}
+        parameters = {f"{cors.PARAMETER}{name}": f"'{value}'" for name, value in headers}
         return {"200": {"responseParameters": parameters}}
 
 
@@ -101,7 +101,6 @@ class GatewayResponse(Resource):
         return {} if live is None or live.get("defaultResponse") else dict(live)
 
     def _put(self, ctx: Context, standing: Live, headers: dict[str, str]) -> Live:
-        """Set the headers; what somebody else set beside them stays."""
         kept = {
             key: standing[key] for key in ("statusCode", "responseTemplates") if standing.get(key)
         }

@@ -57,7 +57,6 @@ class Deployment(Resource):
         return {"id": live["id"]}
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete a deployment that was superseded, unless some other stage of the API is on it."""
         api, deployment = ctx.fact("rest_api"), record["id"]
         if deployment in {stage.get("deploymentId") for stage in rest_apis.stages(ctx, api)}:
             return False
@@ -118,7 +117,6 @@ class Stage(Resource):
             )
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Find the deployments that ours superseded: a stage that stood before was on one."""
         superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
         if superseded:
             yield Change(

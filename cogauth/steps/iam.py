@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 GONE = "NoSuchEntity"
 POLICY_NAME = "cogauth"
+TRUST_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": SERVICE_PRINCIPALS["lambda"]},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
 
 
 class Role(Resource):
@@ -42,7 +52,7 @@ class Role(Resource):
         given: dict[str, Any] = {"PermissionsBoundary": boundary} if boundary else {}
         role = ctx.aws.iam.create_role(
             RoleName=self.name(ctx),
-            AssumeRolePolicyDocument=json.dumps(_trust_policy()),
+            AssumeRolePolicyDocument=json.dumps(TRUST_POLICY),
             Description=f"What the {self.function.module} function of the cogauth stack "
             f"{ctx.stack} may do",
             Tags=[{"Key": key, "Value": value} for key, value in ctx.tags.items()],
@@ -80,10 +90,7 @@ class Role(Resource):
         return {tag["Key"]: tag["Value"] for tag in live.get("Tags", [])}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare the permissions boundary, and the trust policy.
-
-        In this order: a policy may allow the second only under the first.
-        """
+        # The boundary first: a policy may allow a change of the trust policy only under it.
         name, wanted = self.name(ctx), _wanted_boundary(ctx)
         if wanted and _boundary(live) != wanted:
             put = ctx.aws.iam.put_role_permissions_boundary
@@ -97,8 +104,8 @@ class Role(Resource):
                 "take its permissions boundary back",
                 lambda: or_none(lambda: delete(RoleName=name), GONE),
             )
-        if _document(live["AssumeRolePolicyDocument"]) != _trust_policy():
-            document, update = json.dumps(_trust_policy()), ctx.aws.iam.update_assume_role_policy
+        if _document(live["AssumeRolePolicyDocument"]) != TRUST_POLICY:
+            document, update = json.dumps(TRUST_POLICY), ctx.aws.iam.update_assume_role_policy
             yield Change(
                 "restore its trust policy",
                 lambda: update(RoleName=name, PolicyDocument=document),
@@ -220,19 +227,6 @@ def check_boundary(ctx: Context, settings: Settings) -> None:
 
 def _power_user_arn(ctx: Context) -> str:
     return f"arn:{ctx.aws.partition}:iam::aws:policy/AmazonCognitoPowerUser"
-
-
-def _trust_policy() -> dict[str, Any]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": SERVICE_PRINCIPALS["lambda"]},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
 
 
 def _wanted_boundary(ctx: Context) -> str | None:

@@ -53,7 +53,6 @@ class FunctionSpec:
 
     @property
     def log_group(self) -> str:
-        """The key of its log group."""
         return f"{self.module}_log_group"
 
 
@@ -109,7 +108,6 @@ class LogGroup(Resource):
         self.key = function.log_group
 
     def name(self, ctx: Context) -> str:
-        """Return the name that Lambda gives to a function's log group."""
         return f"/aws/lambda/{self.function.name(ctx)}"
 
     def create(self, ctx: Context) -> Live:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The clients by which a stack's resources are found and read.
 CLIENTS = ("cognito", "iam", "lambda_", "logs", "apigateway")
 # A resource is known to its creator before it is known everywhere: so many seconds after it was
 # recorded, an answer that there is no such thing may be early.
@@ -171,10 +170,7 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
 
 
 def find(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
-    """Return all that might be the resource, but for the one of a known id.
-
-    There is none if its parent is gone.
-    """
+    """Return all that might be the resource, but for a known id; nothing if its parent is gone."""
     look = partial(resource.find, ctx, known)
     found = or_none(lambda: patiently(ctx, look, resource), *ABSENT) or []
     return [one for one in found if not known or resource.facts(ctx, one)["id"] != known]

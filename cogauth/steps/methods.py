@@ -106,7 +106,6 @@ class Method(Resource):
         return {"authorizationType": "NONE"}
 
     def create(self, ctx: Context) -> Live:
-        """Put the method; its responses are changes, and what answers it is a resource apart."""
         return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -119,7 +118,8 @@ class Method(Resource):
         api, place = ctx.aws.apigateway, self.place(ctx)
         # One that 'attach' put behind an authorizer of its own keeps that.
         name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
-        attached = ctx.state.is_attached(place["restApiId"], name)
+        attachment = ctx.state.attachments.get(place["restApiId"])
+        attached = attachment is not None and name in attachment["methods"]
         authorization = {} if attached else differing(live, self.authorization(ctx))
         if authorization:
             operations: Any = [
@@ -131,7 +131,7 @@ class Method(Resource):
                 lambda: api.update_method(**place, patchOperations=operations),
                 guards=True,
             )
-        declared = {cors.parameter(name): False for name in self.headers}
+        declared = {f"{cors.PARAMETER}{name}": False for name in self.headers}
         for status in self.statuses:
             standing = live.get("methodResponses", {}).get(status)
             # Asked of a response that stands only where they are to be set.
@@ -226,10 +226,10 @@ class SignInIntegration(Integration):
     method = SignInMethod()
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        """The function, non-proxy: the request's JSON is its event, its return value the body."""
         function = ctx.fact("sign_in_function", "arn")
         aws = ctx.aws
         return {
+            # Non-proxy: the request's JSON is its event, its return value the body.
             "type": "AWS",
             # Lambda is always called by POST, whatever the method is.
             "integrationHttpMethod": "POST",
@@ -241,7 +241,6 @@ class SignInIntegration(Integration):
         }
 
     def responses(self) -> dict[str, dict[str, Any]]:
-        """The function's answer; or, if it crashed or ran out of time, a fixed body."""
         return {
             "200": {"responseTemplates": {JSON: response_template()}},
             # The pattern is matched against errorMessage, which only a failed function has. A
@@ -268,7 +267,6 @@ class ProtectedMethod(Method):
         }
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Find the authorizer of ours that it had, if that was recreated meanwhile."""
         ours = ctx.fact("authorizer")
         if live.get("authorizerId") == ours:
             return

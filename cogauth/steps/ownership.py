@@ -133,14 +133,10 @@ def described(ctx: Context, resource: Resource, live: Live) -> str:
     if made:
         details.append(f"made {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
     if users is not None:
-        details.append(holds(users))
+        # The figure is Cognito's estimate.
+        details.append(f"about {users} user{'' if users == 1 else 's'}")
     name = resource.facts(ctx, live)["id"]
     return f"{name} ({', '.join(details)})" if details else name
-
-
-def holds(users: int) -> str:
-    """Say how many users a pool holds; the figure is Cognito's estimate."""
-    return f"about {users} user{'' if users == 1 else 's'}"
 
 
 def words(resource: Resource) -> str:

@@ -48,7 +48,6 @@ class RestApi(Resource):
         )
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Look through the account's APIs; their names are not unique."""
         return [api for api in rest_apis.all_apis(ctx) if api["name"] == ctx.stack]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
@@ -167,16 +166,13 @@ class ApiResource(Resource):
         return present(get, restApiId=api, resourceId=record["id"], embed=["methods"])
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether it is the path that the stack asks for, and holds nobody else's sign-in.
-
-        If somebody changed what answers its POST, the function's policy still says which path may
-        call it.
-        """
+        """Say whether it is the path that the stack asks for, and holds nobody else's sign-in."""
         if live["path"] != self._path(ctx):
             return False
         post = live.get("resourceMethods", {}).get("POST")
         if self.key == "hello_resource" or post is None or not post.get("methodIntegration"):
             return True
+        # Whoever changed what answers its POST may have left the function's policy as it was.
         return _asks_us(ctx, post) or _may_ask_us(ctx)
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -213,7 +209,6 @@ class Authorizer(Resource):
         return self.of(ctx, ctx.fact("rest_api"))
 
     def of(self, ctx: Context, api: str) -> list[Live]:
-        """Return the stack's own authorizers in an API."""
         return [one for one in rest_apis.authorizers(ctx, api) if self.is_named(ctx, one)]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -273,14 +268,9 @@ def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
         patch.append({"op": "replace", "path": "/identitySource", "value": source})
     ours, present = authorizer_settings(ctx)["providerARNs"], live.get("providerARNs", [])
     # Added first: an authorizer without a provider is refused.
-    patch += [
-        {"op": "add", "path": "/providerARNs", "value": arn} for arn in ours if arn not in present
-    ]
-    patch += [
-        {"op": "remove", "path": "/providerARNs", "value": arn}
-        for arn in present
-        if arn not in ours
-    ]
+    for op, arns, others in (("add", ours, present), ("remove", present, ours)):
+        missing = [arn for arn in arns if arn not in others]
+        patch += [{"op": op, "path": "/providerARNs", "value": arn} for arn in missing]
     return patch
 
 

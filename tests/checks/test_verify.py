@@ -587,7 +587,7 @@ def recorded(standing: Standing) -> Iterator[Callable[..., Context]]:
 
     def note(api: str, **status: str) -> Context:
         ctx = standing.context()
-        ctx.state.put_attachment(api, attachment(standing, status))
+        ctx.state.put(ctx.state.attachments, api, attachment(standing, status))
         return ctx
 
     yield note
@@ -904,14 +904,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     """Its answer was lost: that there is no such user is believed only after the settling time."""
     ctx = replace(standing.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
-    ctx.state.put_throwaway_user(USER, now.isoformat())
+    ctx.state.put(ctx.state.throwaway_users, USER, now.isoformat())
     verifying.remove_users(ctx)
     assert standing.state.throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
     verifying.remove_users(later)
     assert standing.state.throwaway_users == {}
     # Whoever has been answered knows.
-    ctx.state.put_throwaway_user(USER, now.isoformat())
+    ctx.state.put(ctx.state.throwaway_users, USER, now.isoformat())
     verifying.remove_users(ctx, USER)
     assert standing.state.throwaway_users == {}
 
@@ -1014,9 +1014,9 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
     old = state_file.load(path)
     assert old is not None
     assert old.throwaway_users == {}
-    old.put_throwaway_user(USER, "2026-11-24T00:00:00+00:00")
+    old.put(old.throwaway_users, USER, "2026-11-24T00:00:00+00:00")
     again = state_file.load(path)
     assert again is not None
     assert list(again.throwaway_users) == [USER]
-    again.drop_throwaway_user(USER)
-    again.drop_throwaway_user(USER)
+    again.drop(again.throwaway_users, USER)
+    again.drop(again.throwaway_users, USER)

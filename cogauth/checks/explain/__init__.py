@@ -117,7 +117,6 @@ def _no_cause(e: Evidence) -> Cause:
 
 
 def _notes(e: Evidence) -> Iterable[str]:
-    """Yield what is worth knowing beside the cause."""
     skew = abs(e.now - e.here)
     if skew > CLOCKS_AGREE_S:
         yield f"This machine's clock differs from the server's by {length(skew)}."

@@ -113,15 +113,6 @@ class Token:
         found = self.claims.get("aud")
         return [found] if isinstance(found, str) else _several(found)
 
-    @property
-    def secrets(self) -> list[str]:
-        """What is never shown of it, the longest first."""
-        found = [self.raw, self.bare]
-        if self.kind == "aws_signature":
-            parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", self.raw)
-            found += [*parts, *(part.partition("/")[0] for part in parts)]
-        return sorted(filter(None, found), key=len, reverse=True)
-
     def time(self, name: str) -> float | None:
         """Return one of its times, in seconds since the epoch; None if it has none."""
         return as_time(self.claims.get(name))

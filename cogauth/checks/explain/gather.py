@@ -99,7 +99,12 @@ def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
 
 def _redacted(text: str, token: Token | None) -> str:
     """Take the token out of what the gateway said: for a wrong path it repeats the header."""
-    for secret in token.secrets if token else ():
+    secrets = [token.raw, token.bare] if token else []
+    if token and token.kind == "aws_signature":
+        parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", token.raw)
+        secrets += [*parts, *(part.partition("/")[0] for part in parts)]
+    # The longest first: one may be in another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "(the token)")
     return TOKEN_LIKE.sub("(a token)", text)
 
@@ -183,7 +188,6 @@ def _is_revoked(ctx: Context, token: Token) -> bool | None:
 
 
 def _beside(state: State, token: Token) -> Token | None:
-    """Return the stored access token of the same sign-in."""
     session_id = token.claims.get("origin_jti")
     for kept in token_store.stored(state).values():
         access = read_token(str(kept.get("access_token", "")))
@@ -193,7 +197,6 @@ def _beside(state: State, token: Token) -> Token | None:
 
 
 def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
-    """See whether API Gateway may call the function that answers the method."""
     method = evidence.method
     if method is None or method.function is None or method.role is not None:
         # With a role of its own the integration needs no permission of the function's.

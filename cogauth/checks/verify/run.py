@@ -104,7 +104,6 @@ class _Run:
         self.answered = True
 
     def check(self, user: str, password: str) -> None:
-        """Make all checks, one after the other."""
         got = self._sign_up(user, password)
         old = self._expired_tokens()
         for place in self.target.places:
@@ -183,7 +182,7 @@ def new_user(ctx: Context) -> str:
     except AWS_ERRORS as error:
         doing = "Trying whether a throwaway user may be removed again"
         raise failure(doing, error, after="None was made.") from error
-    ctx.state.put_throwaway_user(name, ctx.timestamp())
+    ctx.state.put(ctx.state.throwaway_users, name, ctx.timestamp())
     return name
 
 
@@ -199,7 +198,7 @@ def remove_users(ctx: Context, answered: str | None = None) -> None:
         gone = _delete(ctx, name)
         age = ctx.now() - datetime.fromisoformat(since).timestamp()
         if gone or name == answered or age >= lasts:
-            ctx.state.drop_throwaway_user(name)
+            ctx.state.drop(ctx.state.throwaway_users, name)
 
 
 def _delete(ctx: Context, name: str) -> bool:
