@@ -17,7 +17,7 @@ from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.client.calls import Answer, Call, Place
+    from cogauth.client.calls import Answer, Call, Destination
     from cogauth.context import Context
     from cogauth.record.state import State
 
@@ -189,7 +189,7 @@ def _runnable(command: str) -> str:
     return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
-def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Call]:
+def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Destination, Call]:
     """Return the stack, the API and its stage, and the request, all of it checked."""
     from cogauth.client import calls
 
@@ -203,7 +203,7 @@ def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Place, Cal
             headers["Content-Type"] = "application/json"
     wanted = calls.Call(options["method"], options["path"], headers, body)
     ctx = complete_stack(target, state)
-    return ctx, calls.find_place(ctx, options["api"], options["stage"]), wanted
+    return ctx, calls.find_destination(ctx, options["api"], options["stage"]), wanted
 
 
 def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
@@ -227,7 +227,7 @@ def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
         ) from error
 
 
-def _to_json(place: Place, wanted: Call, answer: Answer) -> dict[str, Any]:
+def _to_json(place: Destination, wanted: Call, answer: Answer) -> dict[str, Any]:
     try:
         body = answer.document()
     except ValueError:

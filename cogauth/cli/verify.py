@@ -16,7 +16,7 @@ from cogauth.cli.stacks import complete_stack, require_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cogauth.checks.verify.targets import Row
+    from cogauth.checks.verify.subject import Row
 
 VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
 STYLES = {True: "green", False: "bold red", None: "dim"}
@@ -52,12 +52,12 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
     """
     require_state(target)
     from cogauth.checks.verify.run import verify as run
-    from cogauth.checks.verify.targets import find_target
+    from cogauth.checks.verify.subject import find_subject
     from cogauth.cli.interrupt import gently
 
     with target.locked("verify"):
         ctx = complete_stack(target, require_state(target), "apigateway", "cognito")
-        checked = find_target(ctx, api, path, stage)
+        checked = find_subject(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
         then = f"Its user was removed, or '{ctx.state.command('verify')}' removes it."

@@ -99,7 +99,7 @@ def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Where the methods are: an API and the stage that it is deployed to."""
 
     api: str
@@ -107,7 +107,7 @@ class Place:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
+def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destination:
     """Return the stack's own API and stage, or others of the same account and region.
 
     ``api`` is an id or a name; no ``stage`` is the one attached to, or the only one. Raises
@@ -119,10 +119,10 @@ def find_place(ctx: Context, api: str | None, stage: str | None) -> Place:
     found = {"id": own} if api is None else rest_apis.find_api(ctx, api)
     id_ = found["id"]
     if id_ == own and stage in {None, own_stage}:
-        return Place(own, own_stage)
+        return Destination(own, own_stage)
     stages = rest_apis.stages(ctx, id_)
     chosen = rest_apis.choose_stage(found, stages, stage, ctx.state.stages_of(id_))
-    return Place(id_, chosen["stageName"], chosen.get("variables") or {})
+    return Destination(id_, chosen["stageName"], chosen.get("variables") or {})
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ class Answer:
         return strict_json(self.body.decode())
 
 
-def url_of(ctx: Context, place: Place, path: str) -> str:
+def url_of(ctx: Context, place: Destination, path: str) -> str:
     """Return the URL of a path, with what a URL can't hold written as %XX."""
     # As requests and urllib3 will send it, so that what is shown and what curl gets is the same.
     return parse_url(requote_uri(ctx.url(path, api=place.api, stage=place.stage))).url
 
 
-def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
+def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Answer:
     """Send the request to the deployed API; raise LoginError if no answer came."""
     url = url_of(ctx, place, call.path)
     with session(url, ctx.aws) as http:
@@ -165,7 +165,7 @@ def send(ctx: Context, place: Place, call: Call, token: str | None) -> Answer:
     return Answer(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
 
 
-def console_test(ctx: Context, place: Place, call: Call) -> Answer:
+def console_test(ctx: Context, place: Destination, call: Call) -> Answer:
     """Let API Gateway call the method, as the console's TEST button does.
 
     No authorizer is asked, and no token is sent; what is called is the method as it stands now,
@@ -241,7 +241,7 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     return method
 
 
-def curl(ctx: Context, place: Place, call: Call, data: str | None, token: str | None) -> str:
+def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: str | None) -> str:
     """Return the curl command that sends the request, for a POSIX shell; no token is in it.
 
     ``data`` follows ``--data-binary``: the JSON itself, or ``@`` and a file. ``token`` is the

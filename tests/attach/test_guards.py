@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cogauth import engine
 from cogauth.attach import guards
 from cogauth.attach.model import read
-from cogauth.checks.verify.targets import find_target
+from cogauth.checks.verify.subject import find_subject
 from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
 from cogauth.errors import CogauthError, UsageError
@@ -457,10 +457,10 @@ def test_verify_looks_at_the_stage_that_it_calls(account: Account) -> None:
     orders = Orders(account)
     before = orders.aws.get_stage(**orders.place, stageName="prod")["deploymentId"]
     attach(account, path="/open")
-    assert find_target(account.context(), orders.id).lost == ()
+    assert find_subject(account.context(), orders.id).lost == ()
     patch = [{"op": "replace", "path": "/deploymentId", "value": before}]
     orders.aws.update_stage(**orders.place, stageName="prod", patchOperations=patch)
-    found = find_target(account.context(), orders.id)
+    found = find_subject(account.context(), orders.id)
     assert [(row.sent, row.got, row.ok) for row in found.lost] == [
         ("GET /open", "NONE on the stage prod", False),
         ("POST /open", "NONE on the stage prod", False),
@@ -468,7 +468,7 @@ def test_verify_looks_at_the_stage_that_it_calls(account: Account) -> None:
     with account.calls.watched(
         lambda call: refusal(400, "BadRequestException") if call.operation == "GetExport" else None
     ):
-        found = find_target(account.context(), orders.id)
+        found = find_subject(account.context(), orders.id)
     assert found.lost == ()
     unknown = next(row for row in found.not_called if row.check == "guard as deployed")
     assert (unknown.sent, unknown.ok) == ("prod", None)
@@ -485,9 +485,9 @@ def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
     record = state.attachments[rest_api]
     record["methods"]["POST /orders"] = record["methods"]["GET /hello"]
     state.put(state.attachments, rest_api, record)
-    found = find_target(account.context())
+    found = find_subject(account.context())
     assert [row.sent for row in found.lost] == ["POST /orders"]
-    assert [str(place) for place in found.places] == ["GET /hello"]
+    assert [str(place) for place in found.called] == ["GET /hello"]
 
 
 def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
@@ -498,7 +498,7 @@ def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
     for stage in ("prod", "beta"):
         attach(account, path="/iam", stage=stage)
     attach(account, path="/open", method="GET", stage="prod")
-    rows = find_target(account.context(), orders.id, stage="beta").lost
+    rows = find_subject(account.context(), orders.id, stage="beta").lost
     assert [(row.sent, row.got, row.ok) for row in rows] == [
         ("GET /open", "not deployed yet to beta", None)
     ]
@@ -507,7 +507,7 @@ def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
     record["methods"]["GET /iam"]["status"] = "attaching"
     state.put(state.attachments, orders.id, record)
     orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
-    rows = find_target(account.context(), orders.id, stage="prod").lost
+    rows = find_subject(account.context(), orders.id, stage="prod").lost
     assert [(row.sent, row.got, row.ok) for row in rows] == [
         ("GET /iam", "interrupted; now NONE", False)
     ]
@@ -518,7 +518,7 @@ def test_what_is_not_deployed_yet_is_no_check_of_the_guard(account: Account) -> 
     orders = Orders(account, stages=("prod", "beta"))
     attach(account, path="/open", method="POST", stage="prod")
     with pytest.raises(UsageError, match="isn't deployed yet to the stage beta"):
-        find_target(account.context(), orders.id, stage="beta")
+        find_subject(account.context(), orders.id, stage="beta")
 
 
 # ---- up

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.verify import guard as guarding
 from cogauth.checks.verify import run as verifying
-from cogauth.checks.verify import targets
+from cogauth.checks.verify import subject
 from cogauth.checks.verify.run import Verification, verify
-from cogauth.checks.verify.targets import Place, Row, find_target
+from cogauth.checks.verify.subject import GuardedMethod, Row, find_subject
 from cogauth.client import calls, token_store, tokens
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
@@ -67,7 +67,7 @@ class Standing(LocalStack):
         ctx = self.context()
         told: list[Row] = []
         # Deployed long ago, so that nothing is waited for.
-        found = replace(find_target(ctx, **target), deployed_at=0.0)
+        found = replace(find_subject(ctx, **target), deployed_at=0.0)
         result = verify(ctx, found, told.append)
         assert tuple(told) == result.rows
         return {row.check: row for row in result.rows}, result
@@ -281,10 +281,10 @@ class Played(guarding.GuardChecks):
         origins: tuple[str, ...] = (),
     ) -> None:
         ctx = standing.context()
-        target = find_target(ctx)
+        target = find_subject(ctx)
         now = datetime.now(UTC).timestamp()
         super().__init__(ctx, replace(target, deployed_at=now))
-        self.place = target.places[0]
+        self.place = target.called[0]
         self.emulated = False
         self.origins, self.several_origins = origins, len(origins) > 1
         # The last one again and again.
@@ -292,7 +292,11 @@ class Played(guarding.GuardChecks):
         self.sent: list[tuple[str, str | None, dict[str, str]]] = []
 
     def _send(
-        self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None
+        self,
+        verb: str,
+        place: GuardedMethod,
+        token: str | None,
+        headers: dict[str, str] | None = None,
     ) -> requests.Response:
         del place
         self.sent.append((verb, token, headers or {}))
@@ -302,7 +306,7 @@ class Played(guarding.GuardChecks):
         self.answers = self.answers[1:] or self.answers
         return answer
 
-    def guarded(self, **guard: Any) -> Place:
+    def guarded(self, **guard: Any) -> GuardedMethod:
         """Return the method with another guard, and with somebody else's answer."""
         return replace(self.place, own=False, guard=replace(self.place.guard, **guard))
 
@@ -316,7 +320,7 @@ def test_the_deployment_before_may_still_answer(standing: Standing) -> None:
     assert run._preflight(run.place).ok
     # It has had its time.
     run = Played(standing, (200, {}), (401, {}))
-    run.target = replace(run.target, deployed_at=0.0)
+    run.subject = replace(run.subject, deployed_at=0.0)
     row = run._call("no token", run.place, None, 401)
     assert (row.ok, len(run.sent)) == (False, 1)
 
@@ -374,7 +378,7 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         (500, of_gateway, False),
     ):
         run = Played(standing, (status, headers))
-        run.target = replace(run.target, deployed_at=0.0)
+        run.subject = replace(run.subject, deployed_at=0.0)
         row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
         assert (row.ok, row.got) == (ok, str(status))
         assert row.expected == "401, or the gateway's 403"
@@ -428,9 +432,9 @@ def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
     # API Gateway's own 401 can't choose among them.
     assert found[0] == ("CORS headers on 401", None)
     assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
-    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], targets.FOREIGN]
+    assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], subject.FOREIGN]
     # Where any origin is echoed, all pages are let in.
-    run = Played(standing, *named, (200, {header: targets.FOREIGN}), origins=origins)
+    run = Played(standing, *named, (200, {header: subject.FOREIGN}), origins=origins)
     assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
     # Another emulator may ignore mapping templates.
     run = Played(standing, (200, {}), origins=origins)
@@ -533,11 +537,11 @@ def attached(standing: Standing) -> Iterator[str]:
 def test_an_attached_api(standing: Standing, attached: str) -> None:
     del attached
     ctx = standing.context()
-    target = find_target(ctx, "orders")
+    target = find_subject(ctx, "orders")
     result = verify(ctx, target, lambda _row: None)
     assert result.ok
     assert target.stage == "live"
-    assert [str(place) for place in target.places] == ["GET /orders"]
+    assert [str(place) for place in target.called] == ["GET /orders"]
     rows = {row.check: row for row in result.rows if "not called" not in row.check}
     assert (rows["ID token"].got, rows["ID token"].expected) == ("200", "not 401 or 403")
     assert rows["OPTIONS"].ok
@@ -555,8 +559,8 @@ def test_an_attached_api(standing: Standing, attached: str) -> None:
 )
 def test_some_of_its_paths(standing: Standing, attached: str, path: str, called: list[str]) -> None:
     ctx = standing.context()
-    target = find_target(ctx, attached, path)
-    assert [str(place) for place in target.places] == called
+    target = find_subject(ctx, attached, path)
+    assert [str(place) for place in target.called] == called
     assert verify(ctx, target, lambda _row: None).ok
 
 
@@ -602,8 +606,8 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
 ) -> None:
     names = ("POST /orders", "PUT /orders", "GET /open", "GET /orders/mine", "GET /orders")
     ctx = recorded(attached, **dict.fromkeys(names, "attached"))
-    target = replace(find_target(ctx, attached), deployed_at=0.0)
-    assert "PUT /orders" not in [str(place) for place in target.places]
+    target = replace(find_subject(ctx, attached), deployed_at=0.0)
+    assert "PUT /orders" not in [str(place) for place in target.called]
     result = verify(ctx, target, lambda _row: None)
     assert not result.ok
     lost = {row.sent: row for row in result.rows if row.check == "guard"}
@@ -626,7 +630,7 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
         ("/orders", ["PUT /orders"]),
         ("/orders/7", []),
     ):
-        assert [row.sent for row in find_target(ctx, attached, path).lost] == found
+        assert [row.sent for row in find_subject(ctx, attached, path).lost] == found
     assert standing.users() == []
 
 
@@ -643,15 +647,15 @@ def test_a_lost_guard_is_seen_where_nothing_can_be_called(
     standing.gateway.create_deployment(restApiId=api, stageName="live")
     try:
         with pytest.raises(UsageError, match="guards no method"):
-            find_target(standing.context(), api)
+            find_subject(standing.context(), api)
         ctx = recorded(api, **{"POST /": "attached"})
-        result = verify(ctx, find_target(ctx, api), lambda _row: None)
+        result = verify(ctx, find_subject(ctx, api), lambda _row: None)
         assert [row.sent for row in result.rows if row.ok is False] == ["POST /"]
     finally:
         standing.gateway.delete_rest_api(restApiId=api)
-    target = find_target(recorded(attached, **{"PUT /gone": "attached"}), attached, "/gone")
+    target = find_subject(recorded(attached, **{"PUT /gone": "attached"}), attached, "/gone")
     assert [row.sent for row in target.lost] == ["PUT /gone"]
-    assert target.places == ()
+    assert target.called == ()
 
 
 @pytest.mark.local
@@ -662,14 +666,14 @@ def test_the_stage_that_was_attached_to_is_taken(
     ctx = standing.context()
     try:
         with pytest.raises(UsageError, match="several stages: beta, live"):
-            find_target(ctx, attached)
+            find_subject(ctx, attached)
         with pytest.raises(UsageError, match="several stages: beta, live"):
-            calls.find_place(ctx, attached, None)
+            calls.find_destination(ctx, attached, None)
         ctx = recorded(attached, **{"GET /orders": "attached"})
-        assert find_target(ctx, attached).stage == "live"
-        assert find_target(ctx, attached, stage="beta").stage == "beta"
-        assert calls.find_place(ctx, attached, None).stage == "live"
-        assert calls.find_place(ctx, attached, "beta").stage == "beta"
+        assert find_subject(ctx, attached).stage == "live"
+        assert find_subject(ctx, attached, stage="beta").stage == "beta"
+        assert calls.find_destination(ctx, attached, None).stage == "live"
+        assert calls.find_destination(ctx, attached, "beta").stage == "beta"
     finally:
         standing.gateway.delete_stage(restApiId=attached, stageName="beta")
 
@@ -680,9 +684,9 @@ def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) 
     ctx.state.attachments[attached] = attachment(
         standing, {"GET /open": "attached", "GET /orders/mine": "detached"}
     )
-    target = replace(find_target(ctx, attached), deployed_at=0.0)
-    assert [str(place) for place in target.places] == ["GET /open", "GET /orders"]
-    first = next(guarding.GuardChecks(ctx, target).rows(target.places[0], {}, {}))
+    target = replace(find_subject(ctx, attached), deployed_at=0.0)
+    assert [str(place) for place in target.called] == ["GET /open", "GET /orders"]
+    first = next(guarding.GuardChecks(ctx, target).rows(target.called[0], {}, {}))
     assert (first.check, first.got, first.ok) == ("no token", "200", False)
 
 
@@ -698,18 +702,18 @@ def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
     """Where GET is a method of its own, a GET would say nothing about ANY."""
     routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
     any_method = routes["/a"]["ANY"]
-    assert targets._verb(routes, any_method) == asked
-    assert targets._is_meant(routes, any_method, "/a")
+    assert subject._verb(routes, any_method) == asked
+    assert subject._is_meant(routes, any_method, "/a")
 
 
 @pytest.mark.local
 def test_what_can_not_be_called_is_not_said_to_be_guarded(
     standing: Standing, attached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "_guarded", lambda *_: [method("POST", "/orders")])
+    monkeypatch.setattr(subject, "_guarded", lambda *_: [method("POST", "/orders")])
     said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
     with pytest.raises(UsageError, match=said):
-        find_target(standing.context(), attached)
+        find_subject(standing.context(), attached)
 
 
 @pytest.mark.local
@@ -732,7 +736,7 @@ def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: 
             (None, "/signin", None, "give one such as /hello"),
         ):
             with pytest.raises(UsageError) as caught:
-                find_target(ctx, api, path, stage)
+                find_subject(ctx, api, path, stage)
             assert said in str(caught.value)
         done = standing.cli.run("verify", "--api", "nothing", "--json").must(2)
         assert done.document["error"].startswith("--api 'nothing': there is no REST API")
@@ -752,7 +756,7 @@ def test_without_a_stack_it_says_so(cli: Cli) -> None:
 def test_what_a_crash_left_is_removed(standing: Standing) -> None:
     """The user is on disk before it is made, so a kill at any instant leaves none for good."""
     ctx = standing.context()
-    run = verifying._Run(ctx, find_target(ctx), lambda _row: None)
+    run = verifying._Run(ctx, find_subject(ctx), lambda _row: None)
 
     def killed(**_: Any) -> None:
         raise SystemExit
@@ -829,12 +833,12 @@ def test_an_error_in_the_middle_removes_the_user(standing: Standing) -> None:
         raise LoginError("the network is gone")
 
     with pytest.raises(LoginError):
-        verify(ctx, find_target(ctx), fail)
+        verify(ctx, find_subject(ctx), fail)
     assert standing.users() == []
     # So does one while it is stopped from elsewhere.
     ctx = standing.context()
     with pytest.raises(KeyboardInterrupt):
-        verify(ctx, find_target(ctx), lambda _row: ctx.waiter.stop.set())
+        verify(ctx, find_subject(ctx), lambda _row: ctx.waiter.stop.set())
     assert standing.users() == []
     assert standing.state.throwaway_users == {}
     assert ctx.waiter.stop.is_set()
@@ -849,7 +853,7 @@ def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
     events.register(name, denied)
     try:
         with pytest.raises(CogauthError, match=r"cognito-idp:AdminDeleteUser.*None was made"):
-            verify(ctx, find_target(ctx), lambda _row: None)
+            verify(ctx, find_subject(ctx), lambda _row: None)
     finally:
         events.unregister(name, denied)
     assert standing.users() == []
@@ -878,10 +882,10 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fai
         if fails:
             # An error of the run's own doesn't hide it.
             with pytest.raises(CogauthError, match="Looking at the throwaway user") as caught:
-                verify(ctx, find_target(ctx), lambda _row: None)
+                verify(ctx, find_subject(ctx), lambda _row: None)
             left = str(caught.value)
         else:
-            result = verify(ctx, find_target(ctx), lambda _row: None)
+            result = verify(ctx, find_subject(ctx), lambda _row: None)
             assert not result.ok
             left = str(result.left)
     finally:
@@ -943,7 +947,7 @@ def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_tol
         return Answer(passed.status_code, passed.text)
 
     ctx = standing.context()
-    target = replace(find_target(ctx), deployed_at=0.0)
+    target = replace(find_subject(ctx), deployed_at=0.0)
     with Fixed(pass_on) as between:
         ctx.state.endpoint_url = between.url
         try:
@@ -958,7 +962,7 @@ def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_tol
 @pytest.mark.local
 def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
     ctx = standing.context()
-    target = find_target(ctx)
+    target = find_subject(ctx)
     ctx = replace(ctx, settle_s=15)
 
     def no_answer(request: Request) -> Answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from cogauth.checks.verify.targets import FOREIGN, Place, Row, Target, not_made
+from cogauth.checks.verify.subject import FOREIGN, GuardedMethod, Row, Subject, not_made
 from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED
 from cogauth.client.transport import request, session
 from cogauth.cors import ALLOW_ORIGIN, ANY
@@ -37,18 +37,18 @@ ORIGINS_TRIED = 3
 
 
 class GuardChecks:
-    """Makes the calls to the methods of a target."""
+    """Makes the calls to the methods of a subject."""
 
-    def __init__(self, ctx: Context, target: Target) -> None:
+    def __init__(self, ctx: Context, subject: Subject) -> None:
         self.ctx = ctx
-        self.target = target
+        self.subject = subject
         self.http = session(ctx.url("/"), ctx.aws)
         # Another emulator's word on what AWS refuses counts for nothing.
         self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins
         self.several_origins = len(self.origins) > 1
 
-    def rows(self, place: Place, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
+    def rows(self, place: GuardedMethod, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
         """Make all checks of a method, by the new user's tokens and expired ones, by name."""
         identity, access = got.get("id_token"), got.get("access_token")
         yield self._call("no token", place, None, UNAUTHORIZED)
@@ -65,13 +65,13 @@ class GuardChecks:
         yield self._preflight(place)
         yield from self._cors(place, access if place.guard.scopes else identity)
 
-    def _id_token(self, place: Place, token: str) -> Row:
+    def _id_token(self, place: GuardedMethod, token: str) -> Row:
         if not place.guard.scopes:
             return self._call("ID token", place, token, OK if place.own else None)
         note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
         return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
 
-    def _access_token(self, place: Place, token: str) -> Row:
+    def _access_token(self, place: GuardedMethod, token: str) -> Row:
         """Without scopes a method takes ID tokens; with some, an access token that has one.
 
         Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
@@ -86,7 +86,7 @@ class GuardChecks:
         note = "AWS refuses an access token where no scope is asked for"
         return self._call("access token", place, token, UNAUTHORIZED, note, aws_only=True)
 
-    def _expired(self, place: Place, old: dict[str, str]) -> Row:
+    def _expired(self, place: GuardedMethod, old: dict[str, str]) -> Row:
         # One of the other kind is refused for its kind.
         name, kind = ("access_token", "access") if place.guard.scopes else ("id_token", "ID")
         if name not in old:
@@ -98,7 +98,7 @@ class GuardChecks:
         sent = f"expired {kind} token"
         return self._call("expired token", place, old[name], UNAUTHORIZED, sent=sent)
 
-    def _preflight(self, place: Place) -> Row:
+    def _preflight(self, place: GuardedMethod) -> Row:
         sent, own = f"OPTIONS {place.path}", place.own and bool(self.origins)
         if not (own or place.preflight):
             why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
@@ -119,7 +119,7 @@ class GuardChecks:
 
         return self._settled(attempt)
 
-    def _cors(self, place: Place, token: str | None) -> Iterator[Row]:
+    def _cors(self, place: GuardedMethod, token: str | None) -> Iterator[Row]:
         """See that a page of an origin that is let in can read both answers, and no other page."""
         if not (place.own and self.origins):
             why = "CORS is off ('cogauth up --cors-origin' turns it on)"
@@ -146,7 +146,7 @@ class GuardChecks:
         return (FOREIGN,) if self.origins == (ANY,) else self.origins[:ORIGINS_TRIED]
 
     def _cors_row(
-        self, place: Place, token: str | None, origin: str, *, foreign: bool = False
+        self, place: GuardedMethod, token: str | None, origin: str, *, foreign: bool = False
     ) -> Row:
         """See whether a page of an origin may read the answer, or, of a foreign one, may not."""
         got = self._send(place.verb, place, token, {"Origin": origin}).headers.get(ALLOW_ORIGIN)
@@ -164,7 +164,7 @@ class GuardChecks:
     def _call(  # noqa: PLR0913 as many as a check has parts
         self,
         name: str,
-        place: Place,
+        place: GuardedMethod,
         token: str | None,
         expected: int | None,
         note: str = "",
@@ -208,7 +208,7 @@ class GuardChecks:
 
     def _settled(self, make: Callable[[], Row]) -> Row:
         """Make a check again while it differs: a new deployment takes some seconds to answer."""
-        patience = self.target.deployed_at + READY_WITHIN_S - self.ctx.now()
+        patience = self.subject.deployed_at + READY_WITHIN_S - self.ctx.now()
         return self.ctx.waiter.settle(
             make,
             lambda row: row.ok is not False,
@@ -217,7 +217,11 @@ class GuardChecks:
         )
 
     def _send(
-        self, verb: str, place: Place, token: str | None, headers: dict[str, str] | None = None
+        self,
+        verb: str,
+        place: GuardedMethod,
+        token: str | None,
+        headers: dict[str, str] | None = None,
     ) -> requests.Response:
         sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
         return request(self.http, verb, place.url, headers=sent)

@@ -15,7 +15,7 @@ import jwt
 from cogauth.aws.answers import deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.checks.verify.guard import GuardChecks
-from cogauth.checks.verify.targets import Row, Target
+from cogauth.checks.verify.subject import Row, Subject
 from cogauth.client import token_store, tokens
 from cogauth.client.signin import sign_in
 from cogauth.client.transport import session
@@ -49,7 +49,7 @@ class Verification:
         return self.left is None and all(row.ok is not False for row in self.rows)
 
 
-def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verification:
+def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Verification:
     """Check the guard, and leave nothing behind; ``report`` is told each row.
 
     Raises:
@@ -57,7 +57,7 @@ def verify(ctx: Context, target: Target, report: Callable[[Row], None]) -> Verif
         KeyboardInterrupt: the stop event was set from elsewhere; likewise.
     """
     ctx.aws.make_clients("cognito", "apigateway")
-    run = _Run(ctx, target, report)
+    run = _Run(ctx, subject, report)
     # Users are made and deleted in it.
     check_pool(ctx)
     user = new_user(ctx)
@@ -94,22 +94,22 @@ def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:
 
 
 class _Run:
-    def __init__(self, ctx: Context, target: Target, report: Callable[[Row], None]) -> None:
+    def __init__(self, ctx: Context, subject: Subject, report: Callable[[Row], None]) -> None:
         self.ctx = ctx
-        self.target = target
+        self.subject = subject
         self.report = report
         self.rows: list[Row] = []
-        self.guard = GuardChecks(ctx, target)
+        self.guard = GuardChecks(ctx, subject)
         self.http = self.guard.http
         self.answered = True
 
     def check(self, user: str, password: str) -> None:
         got = self._sign_up(user, password)
         old = self._expired_tokens()
-        for place in self.target.places:
+        for place in self.subject.called:
             for row in self.guard.rows(place, got, old):
                 self._add(row)
-        for row in (*self.target.lost, *self.target.not_called):
+        for row in (*self.subject.lost, *self.subject.not_called):
             self._add(row)
 
     def _add(self, row: Row) -> None:

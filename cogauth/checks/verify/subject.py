@@ -51,7 +51,7 @@ def not_made(check: str, sent: str, why: str) -> Row:
 
 
 @dataclass(frozen=True)
-class Place:
+class GuardedMethod:
     """A guarded method that is called.
 
     Attributes:
@@ -71,12 +71,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Target:
+class Subject:
     """What is checked.
 
     Attributes:
         deployed_at: when the stage was changed last, in seconds since the epoch.
-        places, not_called: the guarded methods that are called, and those that aren't.
+        called, not_called: the guarded methods that are called, and those that aren't.
         lost: what the stack was attached to, and doesn't guard as recorded.
     """
 
@@ -84,14 +84,14 @@ class Target:
     stage: str
     url: str
     deployed_at: float
-    places: tuple[Place, ...]
+    called: tuple[GuardedMethod, ...]
     not_called: tuple[Row, ...] = ()
     lost: tuple[Row, ...] = ()
 
 
-def find_target(
+def find_subject(
     ctx: Context, api: str | None = None, path: str | None = None, stage: str | None = None
-) -> Target:
+) -> Subject:
     """Find the methods that the stack's user pool guards; nothing is called yet.
 
     Args:
@@ -126,7 +126,7 @@ def find_target(
         if not is_lost:
             raise
         wanted = []
-    places, not_called = [], []
+    called, not_called = [], []
     for method in sorted(wanted, key=lambda each: (each.path, each.http_method)):
         verb = _verb(routes, method)
         real = _real_path(method, verb, path)
@@ -136,16 +136,16 @@ def find_target(
         url = ctx.url(real, api=found, stage=name)
         preflight = "OPTIONS" in routes[method.path] or method.http_method == "ANY"
         is_own = found == own and method.path == PROTECTED_PATH
-        places.append(Place(url, real, verb, method.guard, preflight, is_own))
+        called.append(GuardedMethod(url, real, verb, method.guard, preflight, is_own))
     if compared.unknown:
         not_called.append(not_made("guard as deployed", name, compared.unknown))
-    if not places and not is_lost:
+    if not called and not is_lost:
         # All else that is checked says nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
         raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
-    return Target(found, name, url, deployed_at, tuple(places), tuple(not_called), lost)
+    return Subject(found, name, url, deployed_at, tuple(called), tuple(not_called), lost)
 
 
 def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
