@@ -1,11 +1,8 @@
 """The fixtures of all tests; what else they share stands in support/."""
 
-import contextlib
 import functools
-import itertools
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,11 +12,18 @@ from moto import mock_aws
 
 from cogauth.aws.clients import Aws
 from support import moto_gaps
-from support.account import Account, Accounts, add_managed_policy, aws_with_clients
+from support.account import (
+    Account,
+    Accounts,
+    add_managed_policy,
+    aws_with_clients,
+    empty_accounts,
+)
 from support.attached import Orders, pool_and_orders
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import someones_local_aws
 from support.names import REGION
+from support.sampling import sampled
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -50,26 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--all-faults"):
-        items[:] = _sampled(items)
+        items[:] = sampled(items)
     asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
     needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
     for item in items:
         for marker in [name for name in asked if not asked[name]]:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=needed[marker]))
-
-
-def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Leave away the cases that only the whole sweep has."""
-    met: Counter[str] = Counter()
-    kept = []
-    for item in items:
-        marker = item.get_closest_marker("sample")
-        name = item.nodeid.partition("[")[0]
-        if marker is None or met[name] % marker.args[0] == 0:
-            kept.append(item)
-        met[name] += 1
-    return kept
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -140,14 +131,7 @@ def accounts(
 ) -> Accounts:
     """Return what gives an empty account, as often as it is asked."""
     del whole_moto, no_credentials
-    numbers = itertools.count()
-
-    @contextlib.contextmanager
-    def empty() -> Iterator[Account]:
-        with mock_aws():
-            yield Account(clients(REGION), tmp_path / str(next(numbers)))
-
-    return empty
+    return empty_accounts(clients, tmp_path)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import pytest
+from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
@@ -27,10 +29,12 @@ from cogauth.settings import Settings
 from cogauth.steps import STEPS
 from support.calls import CLIENTS, Calls
 from support.clock import FakeTime
+from support.names import REGION
 from support.snapshot import Snapshot
 from support.world import left_in_aws
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cogauth.engine import DownResult, StepResult
@@ -200,6 +204,18 @@ class Account:
 
 # Gives an empty account, as often as it is called.
 Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
+
+
+def empty_accounts(clients: Callable[[str], Aws], folder: Path) -> Accounts:
+    """Return what gives an empty account, as often as it is called."""
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def empty() -> Iterator[Account]:
+        with mock_aws():
+            yield Account(clients(REGION), folder / str(next(numbers)))
+
+    return empty
 
 
 def add_managed_policy(region: str) -> None:
