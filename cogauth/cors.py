@@ -85,8 +85,9 @@ def with_origin(response: dict[str, Any], origins: tuple[str, ...], kind: str) -
 def origin_template(origins: tuple[str, ...]) -> str:
     """Return a mapping template's beginning that names the origin which asks, if it may.
 
-    An override may be applied once only. What is written into it is ours, never the request's.
-    HTTP/2 sends header names in lower case, and ``$input.params()`` is said to tell the two apart.
+    An override may make a header that nothing else sets, and may be applied once only. What is
+    written into it is ours, never the request's. HTTP/2 sends header names in lower case, and
+    ``$input.params()`` is said to tell the two apart.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
     """

@@ -25,8 +25,9 @@ new, because the first sign-in was refused. Every other call is sent once more, 
 connection; one wrong password may so count twice towards the lockout. What fails on a fresh
 connection, or isn't answered in time, is not sent again.
 
-Every function may raise SignInError. Read from the bottom up: `handler` is what Lambda calls,
-`sign_in_or_up` is the story. PASSWORD_POLICY in the environment is the policy in plain English.
+What talks to Cognito may raise SignInError, `handler` never does. Read from the bottom up:
+`handler` is what Lambda calls, `sign_in_or_up` is the story. The environment has USER_POOL_ID,
+CLIENT_ID, COGNITO_ENDPOINT and PASSWORD_POLICY: the policy in plain English.
 """
 
 import base64
@@ -93,7 +94,8 @@ http: URLLib3Session = make_session(
     # Nagle's algorithm holds a request's body back until its head is acknowledged, up to 40 ms.
     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
 )
-# When the last answer came. The monotonic clock may stand still while the process is frozen.
+# When the last answer came; empty: no connection is kept. The monotonic clock may stand still while
+# the process is frozen.
 answered: dict[str, float] = {}
 # The app client's secret: in the environment, everyone who may look at the function could read it.
 kept_secret: dict[str, str] = {}
@@ -284,7 +286,7 @@ def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedReques
 
 
 def error_in(response: AWSResponse) -> tuple[str, str]:
-    """Return the error's name and message, in the forms that boto3 knows too."""
+    """Return the error's name, or else the HTTP status, and message, as boto3 reads them."""
     try:
         body = json.loads(response.content)
     except ValueError:
@@ -436,6 +438,7 @@ def success(
         "status": "success",
         "id_token": tokens["IdToken"],
         "access_token": tokens["AccessToken"],
+        # For an old one Cognito gives no new one; each answer has all three.
         "refresh_token": tokens.get("RefreshToken") or refresh_token,
         "expires_in": tokens["ExpiresIn"],
         "user_id": user_id,

@@ -179,7 +179,7 @@ def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> Iterator[str
 
 @dataclass
 class Attached:
-    """What attaching did: our authorizer's id, the new deployment's, and the changed methods."""
+    """What attaching did: our authorizer's id, the changed methods, and the deployment, if any."""
 
     authorizer: str
     deployment: str | None = None
@@ -261,7 +261,7 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
             known["former"], known["ours"] = row.former, [row.before]
             known["resource_id"] = row.method.resource_id
     if record != present:
-        ctx.state.put(ctx.state.attachments, plan.api.id, record)
+        ctx.state.put("attachments", plan.api.id, record)
 
 
 def _intended(ctx: Context, plan: Plan) -> Attachment:
@@ -316,5 +316,5 @@ def _create_authorizer(work: Work) -> Live:
         if ours := work.by_name():
             return ours[0]
         if not work.record["methods"]:
-            work.ctx.state.drop(work.ctx.state.attachments, work.api)
+            work.ctx.state.drop("attachments", work.api)
         raise

@@ -177,7 +177,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
     """
     name = f"the API {plan.api.name} ({plan.api.id})"
     if plan.gone:
-        ctx.state.drop(ctx.state.attachments, plan.api.id)
+        ctx.state.drop("attachments", plan.api.id)
         return Detached(left_alone=[f"T{name[1:]} was deleted: nothing to give back."])
     try:
         record = copy.deepcopy(ctx.state.attachments[plan.api.id])
@@ -271,7 +271,7 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
                 raise
             result.problems.append(_stays(name, f"a method that refers to it ({explain(error)})"))
     if not result.problems:
-        work.ctx.state.drop(work.ctx.state.attachments, work.api)
+        work.ctx.state.drop("attachments", work.api)
 
 
 def _stays(name: str, because_of: str) -> str:

@@ -48,7 +48,10 @@ class Comparison:
 
 
 def look(ctx: Context, api: str) -> Comparison | None:
-    """Read an API that is attached, and compare it; None if it doesn't exist any more."""
+    """Read an API that is attached, and compare it; None if it doesn't exist any more.
+
+    One in which nothing is attached isn't read. Raises what botocore does if one can't be read.
+    """
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
@@ -59,8 +62,9 @@ def look(ctx: Context, api: str) -> Comparison | None:
 def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
     """Compare what was attached in an API with how it stands, and with what its stages serve.
 
-    Other emulators serve the API as it stands: there the stages are not looked at. Else ``stage``
-    is, or without it all that were attached to.
+    Other emulators serve the API as it stands, and their exports show few guards: there the stages
+    are not looked at. Else ``stage`` is, or without it all that were attached to. Raises what
+    botocore does if one can't be read.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
@@ -200,7 +204,7 @@ class Recorded:
         given = [sorted(one["authorizationScopes"]) for one in self.record["methods"][name]["ours"]]
         if sorted(guard.scopes) not in given:
             scopes = " ".join(guard.scopes)
-            return f"{words} {f'with the scopes {scopes}' if scopes else 'without scopes'}"
+            return f"{words} with the scopes {scopes}" if scopes else f"{words} without scopes"
         others = [pool for pool in guard.pools if pool not in pools]
         if others and guard.authorizer == our_name(self.ctx):
             return f"{words}, which takes tokens of {', '.join(others)} too"

@@ -61,10 +61,13 @@ class Work:
 
     def save(self) -> None:
         """Write the record to the state file."""
-        self.ctx.state.put(self.ctx.state.attachments, self.api, self.record)
+        self.ctx.state.put("attachments", self.api, self.record)
 
     def changes(self, done: str) -> Iterator[Change]:
-        """Yield the plan's changes, and report each as done once the next is asked for."""
+        """Yield the plan's changes, and report each as done once the next is asked for.
+
+        Raises CogauthError if somebody changed a method meanwhile.
+        """
         todo = self.plan.changes
         for nth, change in enumerate(todo, 1):
             if nth % LOOK_AGAIN == 0:
@@ -85,11 +88,12 @@ class Work:
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
-        """Change who may call a method; set it back if it isn't so: some emulators lose scopes."""
+        """Change who may call a method; where it isn't so then, set it back: CogauthError."""
         method, before = change.method, change.before
         answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):
             return
+        # Some emulators lose scopes.
         back = self.at_pace(lambda: self._update(method, answered, before))
         outcome = "so it was set back" if same(back, before) else "and can't be set back"
         state = self.ctx.state

@@ -83,7 +83,7 @@ class Waiter:
     def settle(
         self, probe: Callable[[], T], good: Callable[[T], bool], *, reason: str, timeout_s: float
     ) -> T:
-        """Do as ``until`` until the result is ``good``; return the last one if the time is up."""
+        """As ``until``, but until the result is ``good``; the last one if ``timeout_s`` is up."""
         last: list[T] = []
 
         def attempt() -> bool | None:

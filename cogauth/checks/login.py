@@ -104,7 +104,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
-    """Return the HTTP status of the protected method, once the deployment answers for it."""
+    """Return the protected method's HTTP status, once the deployment answers; else LoginError."""
     http = session(url, ctx.aws)
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,

@@ -130,7 +130,7 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
         f"Nothing is lost: what was done is in {ctx.state.path}. The same again goes on, "
         f"'{ctx.state.command(f'detach --api {plan.api.id}')}' gives all of it back."
     )
-    with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, then):
+    with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, lambda: then):
         return work(ctx, plan, bar.report)
 
 

@@ -80,7 +80,7 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
         f"What still stands is in {state.path}: '{state.command('down')}' goes on with it, "
         f"'{state.command('up')}' makes it whole."
     )
-    with gently(ctx.waiter.stop, None, then):
+    with gently(ctx.waiter.stop, None, lambda: then):
         result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
     for left_alone in result.left_alone:
         notice(f"  {left_alone}")

@@ -22,13 +22,13 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
+def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterator[None]:
     """Let a first signal end things after the calls in flight, a second one at once.
 
     The first sets ``stop``, at which waits and calls raise KeyboardInterrupt: the calls in flight
     end and their outcome is recorded. Even the second loses nothing: the journal on disk says what
     may stand. ``shown`` is set as well, if a live list is, which a line in between would tear;
-    ``then``, the text of Interrupted, says how things are after it and what to do.
+    ``then``, asked after it, says how things are and what to do: the text of Interrupted.
     """
     pressed = False
 
@@ -57,7 +57,7 @@ def gently(stop: Event, shown: Event | None, then: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         for problem in error.args:
             notice(f"Error: {problem}")
-        raise Interrupted(f"Interrupted. {then}") from error
+        raise Interrupted(f"Interrupted. {then()}") from error
 
 
 @contextmanager

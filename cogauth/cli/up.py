@@ -180,7 +180,7 @@ def up(
             f"Nothing is lost: what stands is in {ctx.state.path}. '{goes_on}' goes on, "
             f"'{deletes}' takes it all away."
         )
-        ending = gently(ctx.waiter.stop, progress.interrupted, then)
+        ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:
             results = engine.up(ctx, progress, adopt)
     _say_lost_pools(ctx)

@@ -60,7 +60,11 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         checked = find_subject(ctx, api, path, stage)
         notice(f"cogauth verify: the API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
-        then = f"Its user was removed, or '{ctx.state.command('verify')}' removes it."
+
+        def then() -> str:
+            removes = f"'{ctx.state.command('verify')}' removes its user."
+            return removes if ctx.state.throwaway_users else "Its user was removed."
+
         with gently(ctx.waiter.stop, None, then), table as report:
             result = run(ctx, checked, report)
     if target.as_json:

@@ -110,8 +110,9 @@ class Destination:
 def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destination:
     """Return the stack's own API and stage, or others of the same account and region.
 
-    ``api`` is an id or a name; no ``stage`` is the one attached to, or the only one. Raises
-    UsageError if there is none or more than one, CogauthError if the recorded API is another's.
+    ``api`` is an id or a name, None for the stack's own; no ``stage`` is the stack's own there,
+    elsewhere the one attached to, or the only one. Raises UsageError if there is none or more than
+    one, CogauthError if the recorded API is another's.
     """
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
     if api is None:
@@ -230,7 +231,8 @@ def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:
 def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     path = call.path.partition("?")[0]
     by_path: dict[str, dict[str, LiveMethod]] = {}
-    for each in (methods := rest_apis.methods(ctx, api)):
+    methods = rest_apis.methods(ctx, api)
+    for each in methods:
         by_path.setdefault(each.path, {})[each.http_method] = each
     _, method = routing.route(by_path, call.method, path)
     if method is None:

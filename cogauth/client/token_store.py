@@ -46,7 +46,7 @@ def store(state: State, username: str, tokens: dict[str, str]) -> None:
 
 
 def forget(state: State, username: str) -> None:
-    """Don't keep a user's tokens any longer."""
+    """Don't keep a user's tokens any longer; raise CogauthError if the file can't be written."""
     if state.tokens_path.exists():
         _change(state, username, {})
 

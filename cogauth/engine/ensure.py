@@ -202,7 +202,7 @@ class Ensure:
         journal.outdate(ctx, resource.outdates)
         self._tell("take it away")
         self._write(lambda: resource.delete(ctx, record))
-        ctx.state.drop(ctx.state.resources, resource.key)
+        ctx.state.drop("resources", resource.key)
 
     def _sweep(self, late: list[Live]) -> bool:
         """Delete what interrupted creates left, with nothing in it; return whether any went."""
@@ -214,8 +214,11 @@ class Ensure:
 
     def _delete(self, surplus: list[Live]) -> list[Live]:
         ctx, resource = self.ctx, self.resource
-        delete = partial(resource.delete, ctx)
-        return [one for one in surplus if self._write(partial(delete, resource.facts(ctx, one)))]
+        gone = []
+        for live in surplus:
+            if self._write(partial(resource.delete, ctx, resource.facts(ctx, live))):
+                gone.append(live)  # noqa: PERF401 a deletion is no filter
+        return gone
 
     def _change(self, changes: list[Change], *, new: bool) -> None:
         """Make the changes; recreate it if AWS doesn't keep one, unless it is new."""

@@ -28,13 +28,13 @@ def intend(ctx: Context, resource: Resource, former: str | None) -> None:
     record = {"status": CREATING, "since": ctx.timestamp()}
     if former is not None:
         record["former"] = former
-    ctx.state.put(ctx.state.resources, resource.key, record)
+    ctx.state.put("resources", resource.key, record)
 
 
 def created(ctx: Context, resource: Resource, live: Live) -> None:
     """Record that a resource exists, with its id."""
     record = {"status": CREATED, "since": ctx.timestamp(), **resource.facts(ctx, live)}
-    ctx.state.put(ctx.state.resources, resource.key, record)
+    ctx.state.put("resources", resource.key, record)
     ctx.made.add(resource.key)
 
 
@@ -44,7 +44,7 @@ def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Rec
     if resource.parent is not None or facts.items() <= record.items():
         return record
     record = {**record, **facts}
-    ctx.state.put(ctx.state.resources, resource.key, record)
+    ctx.state.put("resources", resource.key, record)
     return record
 
 
@@ -53,7 +53,7 @@ def outdate(ctx: Context, keys: Iterable[str]) -> None:
     for key in keys:
         record = ctx.state.record(key)
         if record and record["status"] == CREATED:
-            ctx.state.put(ctx.state.resources, key, {**record, "status": OUTDATED})
+            ctx.state.put("resources", key, {**record, "status": OUTDATED})
 
 
 def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable[[], None]:
@@ -70,8 +70,8 @@ def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable
         # by now, so what can be recreated is.
         status = OUTDATED if resource.recreate is Recreate.DELETE_FIRST else CREATED
         former = {**record, "status": status}
-    ctx.state.put(ctx.state.resources, resource.key, intent)
-    return lambda: ctx.state.put(ctx.state.resources, resource.key, former)
+    ctx.state.put("resources", resource.key, intent)
+    return lambda: ctx.state.put("resources", resource.key, former)
 
 
 def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]]:
@@ -80,6 +80,6 @@ def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]
     for resource in reversed(RESOURCES.values()):
         record = ctx.state.record(resource.key)
         if resource.parent == parent.key and record is not None:
-            ctx.state.drop(ctx.state.resources, resource.key)
+            ctx.state.drop("resources", resource.key)
             parts.append((resource, record))
     return parts

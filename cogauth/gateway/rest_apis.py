@@ -14,7 +14,7 @@ from cogauth.aws.answers import Live, or_none
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cogauth.context import Context
     from cogauth.record.records import Authorization
@@ -57,13 +57,19 @@ def all_apis(ctx: Context) -> list[Any]:
     return listed(ctx, "get_rest_apis")
 
 
-def _of_an_api(operation: str, **more: Any) -> Callable[[Context, str], list[Any]]:
-    return lambda ctx, api: listed(ctx, operation, restApiId=api, **more)
+def resources(ctx: Context, api: str) -> list[Any]:
+    """Return an API's paths, each with its methods."""
+    return listed(ctx, "get_resources", restApiId=api, embed=["methods"])
 
 
-resources = _of_an_api("get_resources", embed=["methods"])
-authorizers = _of_an_api("get_authorizers")
-deployments = _of_an_api("get_deployments")
+def authorizers(ctx: Context, api: str) -> list[Any]:
+    """Return an API's authorizers."""
+    return listed(ctx, "get_authorizers", restApiId=api)
+
+
+def deployments(ctx: Context, api: str) -> list[Any]:
+    """Return an API's deployments."""
+    return listed(ctx, "get_deployments", restApiId=api)
 
 
 def stages(ctx: Context, api: str) -> list[Any]:

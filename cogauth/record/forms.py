@@ -147,8 +147,10 @@ def check(where: str, value: Any, form: Any) -> None:
     elif isinstance(form, tuple):
         if value is not None:
             check(where, value, form[0])
+    elif isinstance(form, str):
+        check_text(where, value, form)
     elif form is not bool or not isinstance(value, bool):
-        check_text(where, value, form if isinstance(form, str) else "(?!)")
+        raise ValueError(f"{where} can't be {shown(value)}")
 
 
 def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal
 
 from cogauth.aws.environment import crosses_in_clear
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
@@ -25,7 +25,7 @@ from cogauth.record.records import FIELDS, Attachment, Record, check_document, f
 from cogauth.record.trust import is_trusted, read_input
 from cogauth.settings import DEFAULT_STACK, Settings
 
-T = TypeVar("T")
+Records = Literal["resources", "throwaway_users", "attachments"]
 VERSION = 2
 # More than any state file has, in bytes.
 LONGEST = 16_000_000
@@ -88,20 +88,20 @@ class State:
             return self.resources.get(resource)
 
     def fact(self, resource: str, name: str) -> str:
-        """Return what the record of an existing resource says: its ``id`` or another fact."""
+        """Return its ``id`` or another fact of a resource's record; KeyError if it says none."""
         with self._lock:
             return self.resources[resource][name]
 
-    def put(self, records: dict[str, T], key: str, record: T) -> None:
-        """Set a record of ``resources``, ``throwaway_users`` or ``attachments``, on disk."""
+    def put(self, kind: Records, key: str, record: Any) -> None:
+        """Set a record, on disk."""
         with self._lock:
-            records[key] = record
+            getattr(self, kind)[key] = record
             self.save()
 
-    def drop(self, records: dict[str, T], key: str) -> None:
-        """Remove a record of one of these, on disk."""
+    def drop(self, kind: Records, key: str) -> None:
+        """Remove a record, on disk."""
         with self._lock:
-            records.pop(key, None)
+            getattr(self, kind).pop(key, None)
             self.save()
 
     def stages_of(self, api: str) -> list[str]:

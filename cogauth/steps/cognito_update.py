@@ -20,8 +20,9 @@ TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedExcept
 PUBLISH, PUBLISH_SINCE = "PublishSecretsInAWSSecretsManager", "1.44.7"
 
 
-# What UpdateUserPool is sent back of DescribeUserPool's answer, which it would reset otherwise
-# (https://github.com/go-to-k/cdkd/pull/1982 measured it for some members). AWS refuses some members
+# What UpdateUserPool is sent back of DescribeUserPool's answer, which it would reset otherwise.
+# That is documented for all members; https://github.com/go-to-k/cdkd/pull/1982 measured it for
+# AutoVerifiedAttributes, and no reset of Policies and MfaConfiguration. AWS refuses some members
 # that a newer botocore knows, and others change their meaning. So what isn't in this list isn't
 # sent, and the tests on the newest botocore fail until each new member is in it. Source:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html

@@ -44,6 +44,9 @@ class Preflight(Method):
         self.headers = (*Method.headers, *self.fixed_headers)
         self.answer = PreflightAnswer(self)
 
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        return {"authorizationType": "NONE"}
+
     def wanted(self, ctx: Context) -> bool:
         return bool(ctx.state.settings.cors_origins)
 

@@ -30,7 +30,7 @@ LOG_RETENTION_DAYS = 30
 class FunctionSpec:
     """What tells one function and its role from the other.
 
-    The role has a key, too. Each suffix is of a name, behind the stack's.
+    ``role`` is the key of the role's record. Each suffix follows the stack's name in a name.
     """
 
     key: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,7 +18,6 @@ from cogauth.aws.transient import (
     is_not_found,
     passing,
 )
-from cogauth.aws.waiting import TimedOutError
 from cogauth.errors import CogauthError, StateError
 from cogauth.record.records import CREATED, OUTDATED, Record
 from cogauth.steps import RESOURCES, ROOTS
@@ -112,6 +110,7 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
     if not is_not_found(error):
         return None
     about = {resource.key, *resource.prerequisites}
+    # About anything else, as a policy of AWS's own, it is an error.
     fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
     return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
 
@@ -161,11 +160,8 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
     doesn't bear the stack's name counts as gone: a record may name anything.
     """
     patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
-    look, live = partial(resource.read, ctx, record), None
-    with suppress(TimedOutError):
-        live = ctx.waiter.until(
-            lambda: patiently(ctx, look, resource), reason=UNKNOWN.reason, timeout_s=patience_s
-        )
+    look = partial(patiently, ctx, partial(resource.read, ctx, record), resource)
+    live = ctx.waiter.settle(look, bool, reason=UNKNOWN.reason, timeout_s=patience_s)
     return live if live is not None and resource.is_named(ctx, live) else None
 
 
@@ -202,13 +198,12 @@ def look_after_crash(
 
     AWS's lists lag, and a create whose caller is gone may still land. ``what`` is for the user.
     """
-    with suppress(TimedOutError):
-        return ctx.waiter.until(
-            lambda: look() or None,
-            reason=f"the {what} that an interrupted run may have made",
-            timeout_s=settling(ctx, record),
-        )
-    return []
+    return ctx.waiter.settle(
+        look,
+        bool,
+        reason=f"the {what} that an interrupted run may have made",
+        timeout_s=settling(ctx, record),
+    )
 
 
 def by_explanation(
@@ -227,19 +222,12 @@ def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
 
 def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
     """Return what still exists when the settling time since its deletion's intent is over."""
-
-    def is_gone() -> bool | None:
-        found.append(patiently(ctx, lambda: resource.read(ctx, record)))
-        return True if found[-1] is None else None
-
-    found: list[Live | None] = []
-    with suppress(TimedOutError):
-        ctx.waiter.until(
-            is_gone,
-            reason=f"the {words(resource)} to go, whose deletion was interrupted",
-            timeout_s=settling(ctx, record),
-        )
-    live = found[-1]
+    live = ctx.waiter.settle(
+        partial(patiently, ctx, partial(resource.read, ctx, record)),
+        lambda live: live is None,
+        reason=f"the {words(resource)} to go, whose deletion was interrupted",
+        timeout_s=settling(ctx, record),
+    )
     return live if live is not None and resource.is_named(ctx, live) else None
 
 

@@ -102,8 +102,8 @@ class Method(Resource):
         }
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Return who may call the method, in PutMethod's words: anyone."""
-        return {"authorizationType": "NONE"}
+        """Return who may call the method, in PutMethod's words; each says so itself."""
+        raise NotImplementedError
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
@@ -216,6 +216,9 @@ class SignInMethod(Method):
     depends_on = ("sign_in_resource",)
     http_method = "POST"
     statuses = ("200", *sorted({str(status) for status in STATUS_BY_CODE.values()}))
+
+    def authorization(self, ctx: Context) -> dict[str, Any]:
+        return {"authorizationType": "NONE"}
 
 
 class SignInIntegration(Integration):

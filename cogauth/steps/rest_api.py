@@ -266,9 +266,9 @@ def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
     wanted, patch = differing(live, authorizer_settings(ctx)), []
     if source := wanted.get("identitySource"):
         patch.append({"op": "replace", "path": "/identitySource", "value": source})
-    ours, present = authorizer_settings(ctx)["providerARNs"], live.get("providerARNs", [])
+    ours, now = authorizer_settings(ctx)["providerARNs"], live.get("providerARNs", [])
     # Added first: an authorizer without a provider is refused.
-    for op, arns, others in (("add", ours, present), ("remove", present, ours)):
+    for op, arns, others in (("add", ours, now), ("remove", now, ours)):
         missing = [arn for arn in arns if arn not in others]
         patch += [{"op": op, "path": "/providerARNs", "value": arn} for arn in missing]
     return patch

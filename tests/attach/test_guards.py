@@ -417,7 +417,7 @@ def test_a_run_that_was_interrupted_lost_nothing(account: Account, orders: Order
     record = ctx.state.attachments[orders.id]
     for status in ("attaching", "detaching", "detached"):
         record["methods"]["GET /open"]["status"] = status
-        ctx.state.put(ctx.state.attachments, orders.id, record)
+        ctx.state.put("attachments", orders.id, record)
         orders.patch("GET", "/open", ("replace", "/authorizationType", "NONE"))
         found = look(account, orders)
         assert found.lost == ()
@@ -484,7 +484,7 @@ def test_verify_of_the_stacks_own_api_tells_of_all_that_was_attached_there(
     state = account.state()
     record = state.attachments[rest_api]
     record["methods"]["POST /orders"] = record["methods"]["GET /hello"]
-    state.put(state.attachments, rest_api, record)
+    state.put("attachments", rest_api, record)
     found = find_subject(account.context())
     assert [row.sent for row in found.lost] == ["POST /orders"]
     assert [str(place) for place in found.called] == ["GET /hello"]
@@ -505,7 +505,7 @@ def test_verifys_rows_of_what_was_interrupted_and_of_what_is_not_deployed_yet(
     state = account.state()
     record = state.attachments[orders.id]
     record["methods"]["GET /iam"]["status"] = "attaching"
-    state.put(state.attachments, orders.id, record)
+    state.put("attachments", orders.id, record)
     orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
     rows = find_subject(account.context(), orders.id, stage="prod").lost
     assert [(row.sent, row.got, row.ok) for row in rows] == [
@@ -593,7 +593,7 @@ def test_up_keeps_to_the_rate_of_get_resources(
     assert len(made) == 4
     ctx = account.context()
     for nth in range(13):
-        ctx.state.put(ctx.state.attachments, f"gone{nth}", ctx.state.attachments[orders.id])
+        ctx.state.put("attachments", f"gone{nth}", ctx.state.attachments[orders.id])
     assert len(said(account, capsys)) == 13
     assert 4.5 < account.time() < 6
     # One in which nothing is attached, as after a lost state file, costs nothing.
@@ -632,7 +632,7 @@ def test_up_leaves_an_own_method_alone_whose_path_was_made_anew(account: Account
     state = account.state()
     record = state.record("hello_resource")
     assert record is not None
-    state.put(state.resources, "hello_resource", {**record, "id": made})
+    state.put("resources", "hello_resource", {**record, "id": made})
     account.up()
     live = api.get_method(**place)
     assert (live["authorizerId"], live["authorizationScopes"]) == (attached, [SCOPE])

@@ -591,7 +591,7 @@ def recorded(standing: Standing) -> Iterator[Callable[..., Context]]:
 
     def note(api: str, **status: str) -> Context:
         ctx = standing.context()
-        ctx.state.put(ctx.state.attachments, api, attachment(standing, status))
+        ctx.state.put("attachments", api, attachment(standing, status))
         return ctx
 
     yield note
@@ -908,14 +908,14 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     """Its answer was lost: that there is no such user is believed only after the settling time."""
     ctx = replace(standing.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
-    ctx.state.put(ctx.state.throwaway_users, USER, now.isoformat())
+    ctx.state.put("throwaway_users", USER, now.isoformat())
     verifying.remove_users(ctx)
     assert standing.state.throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
     verifying.remove_users(later)
     assert standing.state.throwaway_users == {}
     # Whoever has been answered knows.
-    ctx.state.put(ctx.state.throwaway_users, USER, now.isoformat())
+    ctx.state.put("throwaway_users", USER, now.isoformat())
     verifying.remove_users(ctx, USER)
     assert standing.state.throwaway_users == {}
 

@@ -188,7 +188,7 @@ def test_a_clock_that_was_set_back_costs_no_more_than_the_settling_time(
     with stopped(account, "CreateUserPool"):
         account.up()
     state = account.state()
-    state.put(state.resources, "user_pool", {"status": CREATING, "since": since})
+    state.put("resources", "user_pool", {"status": CREATING, "since": since})
     before = account.time.now
     account.up()
     assert account.time.now - before <= 16

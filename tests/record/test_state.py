@@ -139,8 +139,8 @@ def test_what_is_written_is_read(path: Path, **changes: Any) -> None:
 def test_a_file_of_version_1_is_read_and_rewritten(path: Path) -> None:
     """There a step grouped the records of its resources, and there may be no throwaway users."""
     state = make(path)
-    state.put(state.resources, "role", ROLE)
-    state.put(state.resources, "role_policy", {"status": CREATED, "id": "p", "role": "r"})
+    state.put("resources", "role", ROLE)
+    state.put("resources", "role_policy", {"status": CREATED, "id": "p", "role": "r"})
     document = json.loads(path.read_text())
     former = {**document, "version": 1, "resources": {"role": document["resources"]}}
     del former["throwaway_users"]
@@ -193,18 +193,18 @@ def test_no_file_is_no_state(path: Path) -> None:
 
 def test_each_change_of_a_record_is_on_disk_at_once(path: Path) -> None:
     state = make(path)
-    state.put(state.resources, "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
+    state.put("resources", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     assert load(path) == state
-    state.put(state.resources, "role", ROLE)
-    state.put(state.resources, "role_policy", {"status": CREATED, "id": "p", "role": "r"})
+    state.put("resources", "role", ROLE)
+    state.put("resources", "role_policy", {"status": CREATED, "id": "p", "role": "r"})
     assert (load(path) or state).fact("role", "id") == "r"
-    state.drop(state.resources, "role")
+    state.drop("resources", "role")
     assert (load(path) or state).resources == {
         "role_policy": {"status": CREATED, "id": "p", "role": "r"}
     }
-    state.drop(state.resources, "role_policy")
+    state.drop("resources", "role_policy")
     assert (load(path) or state).resources == {}
-    state.drop(state.resources, "role_policy")
+    state.drop("resources", "role_policy")
     assert load(path) == state
 
 
@@ -235,7 +235,7 @@ def test_the_file_is_replaced_not_rewritten(path: Path) -> None:
     state = make(path)
     state.save()
     with path.open() as reader:
-        state.put(state.resources, "role", ROLE)
+        state.put("resources", "role", ROLE)
         assert json.load(reader)["resources"] == {}
     assert [entry.name for entry in path.parent.iterdir()] == ["shop.json"]
 
@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_the_former_file_whole(path: Path, size: int) -> None
     with disk_full_at(size):
         error = None
         try:
-            state.put(state.resources, "role", ROLE)
+            state.put("resources", "role", ROLE)
         except CogauthError as caught:
             error = caught
     assert error is not None
@@ -314,15 +314,15 @@ NOBODY_ASKED: Authorization = {
 
 def text_of(path: Path) -> dict[str, Any]:
     state = make(path)
-    state.put(state.resources, "user_pool", {"status": CREATED, "id": POOL, "arn": POOL_ARN})
-    state.put(state.resources, "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
+    state.put("resources", "user_pool", {"status": CREATED, "id": POOL, "arn": POOL_ARN})
+    state.put("resources", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
     since = {"since": "2026-11-23T08:00:01+00:00"}
     api = {"id": "a", "arn": f"arn:aws:apigateway:{REGION}::/restapis/a", "root": "r"}
-    state.put(state.resources, "rest_api", {"status": CREATED, **api, **since})
+    state.put("resources", "rest_api", {"status": CREATED, **api, **since})
     function = {"id": "f", "arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"}
-    state.put(state.resources, "sign_in_function", {"status": DELETING, **function, **since})
+    state.put("resources", "sign_in_function", {"status": DELETING, **function, **since})
     state.put(
-        state.attachments,
+        "attachments",
         "api",
         {
             "name": "orders",

@@ -326,7 +326,7 @@ def test_what_is_only_taken_away_is_deployed_too(account: Account) -> None:
     )
     state = account.state()
     record = {"status": CREATED, "id": "OPTIONS /hello"}
-    state.put(state.resources, "hello_preflight", record)
+    state.put("resources", "hello_preflight", record)
     actions = account.up()
     assert actions == {**UNCHANGED, "protected_method": "updated", "deployment": "created"}
     assert stage(account)["deploymentId"] != former
@@ -385,7 +385,7 @@ def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> No
     account.stands()
     state = account.state()
     since = "1970-01-01T00:00:00+00:00"
-    state.put(state.resources, "sign_in_preflight", {"status": CREATING, "since": since})
+    state.put("resources", "sign_in_preflight", {"status": CREATING, "since": since})
     ctx = account.context()
     ctx.now = lambda: 1.0
     api = account.client("apigateway")

@@ -300,7 +300,7 @@ def record_another(account: Account, key: str, record: dict[str, str]) -> None:
     state = account.state()
     known = state.record(key)
     assert known is not None
-    state.put(state.resources, key, {**known, **record})
+    state.put("resources", key, {**known, **record})
 
 
 def others(account: Account) -> Any:
@@ -439,7 +439,7 @@ def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
     account.stands()
     since = datetime.fromtimestamp(account.context().now(), UTC).isoformat()
     state = account.state()
-    state.put(state.resources, "app_client", {"status": CREATING, "since": since, "former": "x"})
+    state.put("resources", "app_client", {"status": CREATING, "since": since, "former": "x"})
     assert account.up()["app_client"] == "adopted"
     assert standing(account) == STACK
 
@@ -607,7 +607,7 @@ def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
     for key in ("user_pool", "rest_api"):
         record = theirs.record(key)
         assert record is not None
-        state.put(state.resources, key, record)
+        state.put("resources", key, record)
     before = others(account), standing(account)
     done = command(account, monkeypatch, "down", "--yes", "--settle", "0").must(1)
     assert f"user pool {theirs.fact('user_pool', 'id')}: isn't this stack's" in " ".join(
@@ -633,7 +633,7 @@ def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
     record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
     # Those that may stand 'verify' deletes without a question.
     state = account.state()
-    state.put(state.throwaway_users, throwaway, "2026-11-23T08:00:00+00:00")
+    state.put("throwaway_users", throwaway, "2026-11-23T08:00:00+00:00")
     before = describe_pool(account, theirs)
     done = command(account, monkeypatch, *words).must(1)
     assert f"The user pool {theirs}, which" in done.err
@@ -697,7 +697,7 @@ def name_inside(account: Account, inside: Inside, key: str, status: str) -> None
     }[key]
     since = "2026-11-23T08:00:00+00:00"
     state.put(
-        state.resources,
+        "resources",
         key,
         {**state.resources[key], "id": identifier, "status": status, "since": since},
     )
@@ -737,13 +737,13 @@ def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
     sound = state.settings
     state.settings = replace(sound, stage="prod")
     arn = state.fact("stage", "arn").replace("/dev", "/prod")
-    state.put(state.resources, "stage", {"status": CREATED, "id": "prod", "arn": arn})
+    state.put("resources", "stage", {"status": CREATED, "id": "prod", "arn": arn})
     with pytest.raises(NameConflictError, match="prod"):
         account.up(throttle_rate=3)
     assert inside.described() == before
     state = account.state()
     state.settings = sound
-    state.drop(state.resources, "stage")
+    state.drop("resources", "stage")
     account.up()
     assert inside.described() == before
     assert standing(account) == world
@@ -832,7 +832,7 @@ def test_no_pool_with_a_user_is_swept_whatever_the_estimate_says(
         state = account.state()
         since = account.state().resources["user_pool"]["since"]
         cognito.delete_user_pool(UserPoolId=fact(account, "user_pool"))
-        state.put(state.resources, "user_pool", {"status": CREATING, "since": since})
+        state.put("resources", "user_pool", {"status": CREATING, "since": since})
         with pytest.raises(NotOwnedError, match=theirs):
             account.up()
     else:
@@ -903,7 +903,7 @@ def forge(account: Account, orders: Orders, names: list[str], *, outdated: bool 
     live = orders.methods()
     state = account.state()
     state.put(
-        state.attachments,
+        "attachments",
         orders.id,
         {
             "name": "orders",

@@ -80,10 +80,11 @@ def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
     A call that wasn't made wasn't refused: what AWS isn't known to refuse is no cause of that.
     """
     doubts: list[Cause] = []
-    for cause in (cause for check in CHECKS for cause in check(e)):
-        if cause.certain or e.answer:
-            return cause, doubts
-        doubts.append(cause)
+    for check in CHECKS:
+        for cause in check(e):
+            if cause.certain or e.answer:
+                return cause, doubts
+            doubts.append(cause)
     return None, doubts
 
 
@@ -91,14 +92,15 @@ def _no_cause(e: Evidence) -> Cause:
     if e.answer is None:
         return Cause(
             "not_sent",
-            f"Nothing refuses it that is known. It was not made: {e.verb} could change something.",
+            f"Nothing known refuses the call. It was not made: {e.verb} could change something.",
             "Make it yourself, and look at the status.",
         )
     if e.answer.error_type == NO_PATH:
         return Cause(
             "unexplained",
-            f"The gateway has no {e.verb} {e.address.path}, it says, but it is deployed: that may "
-            "not have reached all of it, or a canary lacks it. It is not about the token.",
+            f"The gateway says that it has no {e.verb} {e.address.path}, but that is deployed: the "
+            "deployment may not have reached all of the gateway yet, or a canary lacks the method. "
+            "It is not about the token.",
             "Call again after a minute; if it stays so, deploy once more.",
         )
     log = "The stage's execution log (console, the stage, Logs and tracing) tells."

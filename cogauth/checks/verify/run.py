@@ -182,7 +182,7 @@ def new_user(ctx: Context) -> str:
     except AWS_ERRORS as error:
         doing = "Trying whether a throwaway user may be removed again"
         raise failure(doing, error, after="None was made.") from error
-    ctx.state.put(ctx.state.throwaway_users, name, ctx.timestamp())
+    ctx.state.put("throwaway_users", name, ctx.timestamp())
     return name
 
 
@@ -191,14 +191,14 @@ def remove_users(ctx: Context, answered: str | None = None) -> None:
 
     A sign-up whose answer was lost may still land: that there is no such user is believed only
     when the settling time since the intent is over, and no sign-in runs so long; that of the user
-    ``answered`` can't land any more.
+    ``answered`` can't land any more. If Cognito refuses, what stands is still on disk.
     """
     lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
     for name, since in list(ctx.state.throwaway_users.items()):
         gone = _delete(ctx, name)
         age = ctx.now() - datetime.fromisoformat(since).timestamp()
         if gone or name == answered or age >= lasts:
-            ctx.state.drop(ctx.state.throwaway_users, name)
+            ctx.state.drop("throwaway_users", name)
 
 
 def _delete(ctx: Context, name: str) -> bool:

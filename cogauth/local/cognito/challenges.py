@@ -68,6 +68,8 @@ def password_auth_result(
 def respond(own: Function, data: dict[str, Any]) -> Any:
     """Take the answer to a challenge only with the session that came with it, and once."""
     session = _sessions().get(data.get("Session")) or {}
+    if pool_for_client(data.get("ClientId"))[0] is None:
+        return own(data)  # That refuses it; the session stays as it is.
     answer: Any = None
     with _answering:
         if refused := _check(data, session):

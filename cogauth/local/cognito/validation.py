@@ -62,7 +62,8 @@ def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any
 def sign_up(own: Function, data: dict[str, Any]) -> Any:
     """Refuse a sign-up in a pool that only administrators may add users to."""
     # What AWS checks first isn't documented. Here such a pool says nothing of its users.
-    # AWS's words: https://github.com/pmill/aws-cognito/issues/37
+    # AWS's words: https://github.com/pmill/aws-cognito/issues/37, and the setting:
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
     pool, _ = pool_for_client(data.get("ClientId"))
     if ((pool or {}).get("AdminCreateUserConfig") or {}).get("AllowAdminCreateUserOnly"):
         raise RefusalError("SignUp is not permitted for this user pool")
