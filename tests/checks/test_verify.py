@@ -1018,9 +1018,9 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
     old = state_file.load(path)
     assert old is not None
     assert old.throwaway_users == {}
-    old.put(old.throwaway_users, USER, "2026-11-24T00:00:00+00:00")
+    old.put("throwaway_users", USER, "2026-11-24T00:00:00+00:00")
     again = state_file.load(path)
     assert again is not None
     assert list(again.throwaway_users) == [USER]
-    again.drop(again.throwaway_users, USER)
-    again.drop(again.throwaway_users, USER)
+    again.drop("throwaway_users", USER)
+    again.drop("throwaway_users", USER)
