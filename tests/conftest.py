@@ -1,6 +1,5 @@
 """The fixtures of all tests; what else they share stands in support/."""
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -27,8 +26,6 @@ from support.sampling import sampled
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
-
-
 # A busy machine is no reason to fail.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -83,18 +80,10 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Mo
 
 
 @pytest.fixture(scope="session")
-def quick_moto() -> Iterator[None]:
-    """Let moto and botocore read once what they would read for each pool, call or command."""
+def whole_moto() -> Iterator[None]:
+    """Moto with what it lacks of AWS; what never changes, it reads once."""
     with pytest.MonkeyPatch.context() as patch:
         moto_gaps.quicken(patch)
-        yield
-
-
-@pytest.fixture(scope="session")
-def whole_moto(quick_moto: None) -> Iterator[None]:
-    """Moto with what it lacks of AWS."""
-    del quick_moto
-    with pytest.MonkeyPatch.context() as patch:
         moto_gaps.fill(patch)
         yield
 
@@ -112,7 +101,7 @@ def moto_aws(whole_moto: None, no_credentials: pytest.MonkeyPatch) -> Iterator[N
 @pytest.fixture(scope="session")
 def clients() -> Callable[[str], Aws]:
     """Return an Aws by region, with its clients: they take a second to make, so all tests share."""
-    return functools.cache(aws_with_clients)
+    return aws_with_clients
 
 
 @pytest.fixture

@@ -227,6 +227,7 @@ def add_managed_policy(region: str) -> None:
     backend.managed_policies[policy.arn] = policy
 
 
+@functools.cache
 def aws_with_clients(region: str) -> Aws:
     """Make an Aws with its clients."""
     with pytest.MonkeyPatch.context() as patch:
