@@ -778,7 +778,7 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
 
 
 @contextmanager
-def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
+def held(standing: Standing) -> Iterator[tuple[Running, Gate, Proxy]]:
     """A run of the command that has made its user and goes no further."""
     gate, state = Gate(), standing.state
     strike = Strike(Call("AdminGetUser", 1), "before", gate)
@@ -792,7 +792,7 @@ def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
             running = standing.cli.spawn("verify", COGAUTH_ENDPOINT_URL=proxy.url, **keys)
             gate.wait()
             assert len(standing.users()) == 1
-            yield running, gate
+            yield running, gate, proxy
         finally:
             if not gate.verdict.done():
                 gate.verdict.set_result(False)
@@ -803,7 +803,7 @@ def held(standing: Standing) -> Iterator[tuple[Running, Gate]]:
 
 @pytest.mark.local
 def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
-    with held(standing) as (running, _):
+    with held(standing) as (running, _, _):
         running.process.send_signal(signal.SIGKILL)
         running.ended()
     assert standing.users() == list(standing.state.throwaway_users) != []
@@ -814,7 +814,7 @@ def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
 
 @pytest.mark.local
 def test_ctrl_c_removes_the_user(standing: Standing) -> None:
-    with held(standing) as (running, gate):
+    with held(standing) as (running, gate, _):
         running.process.send_signal(signal.SIGINT)
         running.see("Stopping after the calls in flight")
         gate.verdict.set_result(True)
@@ -823,6 +823,28 @@ def test_ctrl_c_removes_the_user(standing: Standing) -> None:
     assert "Traceback" not in running.text
     assert standing.users() == []
     assert standing.state.throwaway_users == {}
+
+
+@pytest.mark.local
+def test_ctrl_c_says_so_where_the_user_may_still_exist(standing: Standing) -> None:
+    with held(standing) as (running, gate, proxy):
+
+        def lose_each() -> bool:
+            number = sum(call.what == "AdminDeleteUser" for call in proxy.seen)
+            proxy.strike = Strike(Call("AdminDeleteUser", number + 1), "before", lose_each)
+            return False
+
+        # The first was to see that it may.
+        proxy.strike = Strike(Call("AdminDeleteUser", 2), "before", lose_each)
+        running.process.send_signal(signal.SIGINT)
+        running.see("Stopping after the calls in flight")
+        gate.verdict.set_result(True)
+        assert running.ended() == 130
+    assert "Its user was removed" not in running.text
+    assert "removes its user." in running.text
+    assert standing.users() == list(standing.state.throwaway_users) != []
+    standing.cli.run("verify", "--settle", "0").must()
+    assert standing.users() == []
 
 
 @pytest.mark.local

@@ -566,6 +566,11 @@ def test_a_new_password_takes_the_session_of_its_own_challenge_once(
         pool.log_in("ann", PASSWORD)
     with refused("NotAuthorizedException", f"{INVALID}, session can only be used once."):
         pool.answer(NEW_PASSWORD, own, signed=signed, **{**answer, "NEW_PASSWORD": PASSWORD})
+    # Nor does an answer for an app client that isn't there make it good again.
+    with refused("ResourceNotFoundException"):
+        pool._replace(client=26 * "0").answer(NEW_PASSWORD, own, signed=signed, **answer)
+    with refused("NotAuthorizedException", f"{INVALID}, session can only be used once."):
+        pool.answer(NEW_PASSWORD, own, signed=signed, **{**answer, "NEW_PASSWORD": PASSWORD})
     assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)
     # Nor has it changed anybody else.
     begin(pool, "bob")
