@@ -458,6 +458,12 @@ def lift_throttle(account: Account) -> None:
     )
 
 
+def recorded_ids(account: Account) -> dict[str, str]:
+    """Return the ids of all but the deployment, of which a change makes another."""
+    resources = account.state().resources
+    return {key: record["id"] for key, record in resources.items() if key != "deployment"}
+
+
 @pytest.mark.parametrize(
     ("tamper", "step", "deployed"),
     [
@@ -486,12 +492,15 @@ def test_up_restores_what_was_changed_behind_its_back(
 ) -> None:
     account.stands()
     before, former = configuration(account), stage(account)["deploymentId"]
+    ids = recorded_ids(account)
     tamper(account)
     assert configuration(account) != before
     actions = account.up()
     changed = {name for name, action in actions.items() if action != "unchanged"}
     assert changed == {step, "deployment"} if deployed else changed == {step}
     assert configuration(account) == before
+    # None was made in another's place.
+    assert recorded_ids(account) == ids
     assert standing(account) == STACK
     assert (stage(account)["deploymentId"] != former) == deployed
     assert account.up() == UNCHANGED

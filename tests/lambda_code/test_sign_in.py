@@ -248,7 +248,8 @@ class Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         pool = self.server.pool
-        pool.paths.add(self.path)
+        # The line as it came: of several slashes http.server leaves one.
+        pool.paths.add(self.requestline.split()[1])
         service, _, operation = self.headers["X-Amz-Target"].partition(".")
         try:
             assert service == "AWSCognitoIdentityProviderService"

@@ -82,7 +82,7 @@ while True:
     try:
         main()
     except SystemExit as ended:
-        code = ended.code
+        code = ended.code or 0
     # As a process ends, but for taking apart what it shares with its parent: that takes longest.
     threading._shutdown()
     atexit._run_exitfuncs()
