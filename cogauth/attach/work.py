@@ -88,7 +88,7 @@ class Work:
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
-        """Change who may call a method; where it isn't so then, set it back: CogauthError."""
+        """Change who may call a method; if that fails, set it back and raise CogauthError."""
         method, before = change.method, change.before
         answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):

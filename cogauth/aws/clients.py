@@ -225,7 +225,7 @@ class Aws:
             pool.shutdown(wait=False)
 
     def _check_credentials(self, credentials: Credentials) -> None:
-        """See that the credentials can be sent: else whoever should send them quotes them."""
+        """Check that the credentials can be sent: the error of a sender would quote them."""
         with self._understood():
             frozen = credentials.get_frozen_credentials()
         understand_refresh(credentials)

@@ -104,7 +104,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
-    """Return the protected method's HTTP status, once the deployment answers; else LoginError."""
+    """Wait for the deployment; return the protected method's status, or raise LoginError."""
     http = session(url, ctx.aws)
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,

@@ -218,7 +218,7 @@ def check_beside(path: Path) -> None:
 
 
 def head(path: Path, size: int) -> bytes:
-    """Return how a regular file begins, whoever's it is; b"" of anything else; raise OSError."""
+    """Return the beginning of a regular file, whoever owns it; b"" for anything else."""
     with os.fdopen(os.open(path, READ_ONLY), "rb") as file:
         return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 

@@ -88,7 +88,7 @@ class State:
             return self.resources.get(resource)
 
     def fact(self, resource: str, name: str) -> str:
-        """Return its ``id`` or another fact of a resource's record; KeyError if it says none."""
+        """Return a fact of a resource's record, as its ``id``; raise KeyError if there is none."""
         with self._lock:
             return self.resources[resource][name]
 

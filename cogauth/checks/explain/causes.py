@@ -1,4 +1,4 @@
-"""The causes of a refusal, by checks that are about in the order in which API Gateway decides."""
+"""Checks for the causes of a refusal, roughly in the order in which API Gateway decides."""
 
 from __future__ import annotations
 
