@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
-    """Return the ids of the attached APIs that ``api`` means by id or name; None means all.
+    """Return the ids of the attached APIs that ``wanted`` means by id or name; None means all.
 
     Raises:
         UsageError: there is no such API, or several have the name, or nothing is attached to it.
