@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # An integration that answers 200 by itself.
 MOCK: Any = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
-# By the URL of an emulator, the keys that it was given.
-GIVEN_KEYS: dict[str, tuple[str, ...]] = {}
+# By the URL of an emulator that runs, its root's keys.
+KEYS_OF: dict[str, tuple[str, ...]] = {}
 
 
 def is_listening(port: int) -> bool:
@@ -47,6 +47,7 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
     """Ministack that cogauth knows by its URL alone; it keeps nothing when it ends."""
     folder.mkdir(exist_ok=True)
     port = int(more.setdefault("GATEWAY_PORT", str(free_port())))
+    url = f"http://127.0.0.1:{port}"
     settings = {
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
@@ -76,11 +77,10 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
         try:
             until(lambda: server.poll() is not None or is_listening(port), 30)
             assert server.poll() is None, (folder / "log").read_text()
-            url = f"http://127.0.0.1:{port}"
-            if "AWS_ACCESS_KEY_ID" in more:
-                GIVEN_KEYS[url] = tuple(more[name] for name in KEYS)
+            KEYS_OF[url] = tuple(more.get(name, KEYS[name]) for name in KEYS)
             yield url
         finally:
+            KEYS_OF.pop(url, None)
             server.terminate()
             try:
                 server.wait(10)
@@ -114,11 +114,14 @@ def own_local_aws(folder: Path) -> Iterator[LocalAws]:
 
 def keys_at(url: str) -> tuple[str, ...]:
     """Return the root's keys of a local AWS: of one that a command here started, or KEYS."""
-    for alive in (file for folder in FOLDERS for file in folder.rglob(f"{FOLDER}/alive")):
+    if url in KEYS_OF:
+        return KEYS_OF[url]
+    # A copy: another thread of a test may open a command line of its own meanwhile.
+    for alive in (file for folder in tuple(FOLDERS) for file in folder.rglob(f"{FOLDER}/alive")):
         local = LocalAws(alive.parent)
         if local.endpoint_url == url:
             return local.keys()
-    return GIVEN_KEYS.get(url, tuple(KEYS.values()))
+    return tuple(KEYS.values())
 
 
 def client(service: str, url: str, **more: Any) -> Any:
