@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.aws_moods import AWS, QUIET, Bucket
+from benchmarks.conditions import AWS, QUIET, Bucket
 from benchmarks.operations import Operation
 from benchmarks.programs import COGAUTH, client, count, environment, folder, local_aws, run
 from benchmarks.proxy import PlayedAws
@@ -13,7 +13,7 @@ from benchmarks.proxy import PlayedAws
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.aws_moods import Conditions
+    from benchmarks.conditions import Conditions
 
 SIZES = (10, 100, 300)
 AS_AWS, RATES_ALONE = "as AWS", "rates alone"

@@ -1,9 +1,9 @@
 """How short a run could have been: the longest chain of its calls, each as long as it took.
 
 A resource's calls follow one another, and the first one follows all that the resource needs: those
-stand when they are made and set, whether or not a function among them is Active yet. AWS's moods
-are needs too: a function can be made only so long after its role, and is Active only so long after
-it was made. What was refused in a mood doesn't count, nor does a look at what was Pending.
+exist when they are created and set, whether or not a function among them is Active yet. What AWS
+makes one wait for is a need too: a function can be created only so long after its role, and is
+Active only so long after its creation. Refused calls don't count, nor do looks at what was Pending.
 
 This bound is on the low side: it lets writes to one API overlap, which API Gateway refuses.
 """
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from benchmarks.aws_moods import NOT_WHILE_PENDING
+from benchmarks.conditions import NOT_WHILE_PENDING
 from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.aws_moods import Conditions
+    from benchmarks.conditions import Conditions
     from benchmarks.proxy import Call
 
 Needs = dict[str, set[str]]
@@ -78,9 +78,9 @@ def critical_path(calls: Sequence[Call], needs: Needs, conditions: Conditions) -
     Args:
         calls: of one run; each says for which resource it was made.
         needs: by resource, what must be done before.
-        conditions: the moods that were played.
+        conditions: what is played.
     """
-    found = phases([call for call in calls if call.mood is None], needs)
+    found = phases([call for call in calls if call.awaits is None], needs)
     schedule = _Schedule(conditions)
     done = {BEFORE: Link(BEFORE, _before(found[BEFORE]))}
     stands = dict(done)
@@ -106,7 +106,7 @@ def critical_path(calls: Sequence[Call], needs: Needs, conditions: Conditions) -
 
 
 class _Schedule:
-    """When each call could have ended, by the moods."""
+    """When each call could have ended, by the conditions."""
 
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
@@ -125,7 +125,7 @@ class _Schedule:
         return resource if begin < since else None
 
     def end(self, call: Call, begin: float) -> float:
-        """Return when a call ends that could begin at a time, but for the moods."""
+        """Return when a call ends that could begin at a time, but for the conditions."""
         name = call.operation.name
         begin = max(begin, self._role_of(call)[0])
         if name in {*LOOKS, *NOT_WHILE_PENDING}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.aws_moods import QUIET
+from benchmarks.conditions import QUIET
 from benchmarks.programs import COGAUTH, client, count, environment, folder, local_aws, run
 from benchmarks.proxy import PlayedAws
 from cogauth.steps.lambda_ import package
@@ -24,12 +24,12 @@ def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[st
     """Count the calls in an account that holds so many REST APIs, pools and functions of others."""
     found: dict[str, dict[str, Any]] = {}
     with local_aws() as url, folder() as home:
-        standing = 0
+        existing = 0
         client("iam", url).create_role(RoleName=OTHERS, AssumeRolePolicyDocument=TRUST)
         for size in sizes:
             say(f"up and down in an account with {size} APIs, pools and functions of others")
-            fill(url, standing, size)
-            standing = size
+            fill(url, existing, size)
+            existing = size
             with PlayedAws(url, QUIET) as aws:
                 for command in (["up", "--json"], ["down", "--yes", "--json"]):
                     aws.new_run()
@@ -38,7 +38,7 @@ def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[st
     return found
 
 
-def fill(url: str, standing: int, wanted: int) -> None:
+def fill(url: str, existing: int, wanted: int) -> None:
     """Make other people's things, until there are as many of each as wanted."""
     cognito, functions, apis = (client(n, url) for n in ("cognito-idp", "lambda", "apigateway"))
     code = package("auto_confirm")
@@ -56,4 +56,4 @@ def fill(url: str, standing: int, wanted: int) -> None:
         )
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(make, range(standing, wanted)))
+        list(pool.map(make, range(existing, wanted)))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.aws_moods import QUIET
+from benchmarks.conditions import QUIET
 from benchmarks.programs import (
     ARTICLE,
     COGAUTH,

@@ -136,7 +136,7 @@ class Times:
 
 
 def count(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
-    """Count calls by operation: what changes, what only reads, and what was refused in a mood."""
+    """Count calls by operation: what changes, what only reads, and what was refused for a while."""
     kinds: dict[str, Counter[str]] = {"write": Counter(), "read": Counter(), "refused": Counter()}
     for call in calls:
         kinds[call.kind][str(call.operation)] += 1

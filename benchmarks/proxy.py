@@ -1,4 +1,4 @@
-"""A proxy on 127.0.0.1 in front of a local AWS, that plays AWS's latencies and moods.
+"""A proxy on 127.0.0.1 in front of a local AWS, that plays AWS's latencies and transient errors.
 
 ``PassThrough`` hands each request on as it came; ``PlayedAws`` takes as long over it as AWS does,
 refuses what AWS would refuse, and records every call.
@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from benchmarks.aws_moods import AWS, FIRST_ERROR, Conditions, Moods
+from benchmarks.conditions import AWS, FIRST_ERROR, Account, Conditions
 from benchmarks.operations import Operation, Request, operation_of
 
 if TYPE_CHECKING:
@@ -154,8 +154,8 @@ class Call:
         begin, end: seconds since the run's start.
         status: HTTP's.
         error: AWS's code of a refusal, or None.
-        mood: which of AWS's moods the caller has to wait out, or None: ``role``, ``pending``,
-            ``rate`` or ``conflict``.
+        awaits: what the caller has to wait for, or None: ``role``, ``pending``, ``rate`` or
+            ``conflict``.
         resource: which of cogauth's resources it was made for, as far as the caller said.
     """
 
@@ -164,7 +164,7 @@ class Call:
     end: float
     status: int
     error: str | None = None
-    mood: str | None = None
+    awaits: str | None = None
     resource: str = ""
 
     @property
@@ -175,7 +175,7 @@ class Call:
     @property
     def kind(self) -> str:
         """``read``, ``write`` or ``refused``; a look at what isn't there yet is a read."""
-        if self.mood is not None and self.error is not None:
+        if self.awaits is not None and self.error is not None:
             return "refused"
         return "read" if self.operation.reads else "write"
 
@@ -188,13 +188,13 @@ class Call:
             "end": round(self.end, 4),
             "status": self.status,
             "error": self.error,
-            "mood": self.mood,
+            "awaits": self.awaits,
             "resource": self.resource,
         }
 
 
 class PlayedAws(PassThrough):
-    """A local AWS that is as slow and as moody as AWS, and remembers what it was asked."""
+    """A local AWS that is as slow as AWS and refuses what AWS would; it remembers all calls."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class PlayedAws(PassThrough):
 
         Args:
             upstream: the local AWS's URL.
-            conditions: the latencies and moods.
+            conditions: the latencies and transient errors.
             now: the clock, in seconds.
             sleep: lets the clock go on.
         """
@@ -220,7 +220,7 @@ class PlayedAws(PassThrough):
 
     def new_run(self) -> None:
         """Forget what was called: an account that has rested, and seconds that begin now."""
-        self.moods = Moods(self.conditions)
+        self.account = Account(self.conditions)
         self.calls: list[Call] = []
         self._begun = self._now()
 
@@ -232,19 +232,19 @@ class PlayedAws(PassThrough):
         if operation is None:
             return self.ask(request)
         with self._lock:
-            refusal = self.moods.begin(operation, begin)
+            refusal = self.account.begin(operation, begin)
         if refusal is None:
             answer = self.ask(request)
             seconds = self.conditions.latency(operation)
         else:
             answer = Answer(refusal.status, *refusal.document())
-            seconds = self.conditions.refused_after(refusal.mood, operation)
+            seconds = self.conditions.refused_after(refusal.awaits, operation)
         self._sleep(max(0.0, begin + seconds - self._now()))
         with self._lock:
             end = self._now()
-            mood = refusal.mood if refusal else None
+            awaits = refusal.awaits if refusal else None
             if refusal is None:
-                body, mood = self.moods.end(operation, answer.status, answer.body, begin, end)
+                body, awaits = self.account.end(operation, answer.status, answer.body, begin, end)
                 answer = Answer(answer.status, answer.headers, body)
             self.calls.append(
                 Call(
@@ -253,7 +253,7 @@ class PlayedAws(PassThrough):
                     end=end - self._begun,
                     status=answer.status,
                     error=_error_of(answer),
-                    mood=mood,
+                    awaits=awaits,
                     resource=resource,
                 )
             )

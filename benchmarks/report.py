@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.aws_moods import AWS
+from benchmarks.conditions import AWS
 from benchmarks.critical_path import BEFORE
 from benchmarks.login import ARTICLES, NEW, OURS, REFUSED, RETURNING
 from benchmarks.startup import CLICK, HELP
@@ -30,9 +30,9 @@ LISTS = {
 
 PLAYED = (
     "No call went to AWS: it is played by a local AWS (ministack {ministack}) behind a proxy that "
-    "adds latencies and moods. What that can and can't show is in [README.md](README.md), each "
-    "figure's source in [aws_moods.py](aws_moods.py). Times are in seconds, medians where there "
-    "were several runs."
+    "adds latencies and transient errors. What that can and can't show is in "
+    "[README.md](README.md), each figure's source in [conditions.py](conditions.py). Times are in "
+    "seconds, medians where there were several runs."
 )
 LOGIN_TIMES = (
     "Times in milliseconds, without any latency added, on this machine and not on Lambda: medians "
@@ -82,7 +82,7 @@ def where(results: Mapping[str, Any]) -> str:
 
 
 def conditions() -> dict[str, Any]:
-    """Return the latencies and moods that were played, with their sources."""
+    """Return the latencies and transient errors that were played, with their sources."""
     return {
         "latencies": [
             {"what": row.what, "seconds": row.seconds, "source": row.source}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from benchmarks.aws_moods import PENDING, ROLE
+from benchmarks.conditions import PENDING, ROLE
 from benchmarks.critical_path import AFTER, BEFORE, needs_of_up, phases
 from cogauth.steps import STEPS
 
@@ -24,7 +24,7 @@ TOP, LANE, GAP = 74, 15, 3
 SHORT_S = 0.1
 # What a resource waits for beside its needs.
 TURN = "its turn"
-MOODS = {ROLE: "role assumable", PENDING: "Active"}
+WAITED_FOR = {ROLE: "role assumable", PENDING: "Active"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def _row(step: str, key: str, needs: set[str], found: dict[str, list[Call]]) -> 
     waits = [f"after {_words(last)}"] if last else []
     if since is not None and calls[0].begin - since > SHORT_S:
         waits.append(TURN)
-    waits += [words for mood, words in MOODS.items() if mood in {call.mood for call in calls}]
+    waits += [
+        words for awaits, words in WAITED_FOR.items() if awaits in {call.awaits for call in calls}
+    ]
     return Row(step, _words(key), calls, ", ".join(waits), since)
 
 
@@ -154,7 +156,7 @@ def _lane(calls: list[Call], y: float, scale: float) -> list[str]:
     for before, call in zip([None, *calls], calls, strict=False):
         x = CHART_X + call.begin * scale
         if before is not None and call.begin - before.end > SHORT_S:
-            reason = MOODS.get(before.mood or "", TURN)
+            reason = WAITED_FOR.get(before.awaits or "", TURN)
             left = CHART_X + before.end * scale
             line = _line(left, y + 6.5, x, y + 6.5, "#999999", f"waits: {reason}")
             parts.append(line)
@@ -175,7 +177,7 @@ def _legend() -> list[str]:
         parts.append(_text(x + 17, 50, words))
         x += 40 + 7 * len(words)
     parts.append(_line(x, 46, x + 24, 46, "#999999"))
-    parts.append(_text(x + 30, 50, "waits: for its turn, or for AWS's mood"))
+    parts.append(_text(x + 30, 50, "waits: for its turn, or for AWS"))
     return parts
 
 

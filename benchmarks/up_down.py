@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.aws_moods import AWS
+from benchmarks.conditions import AWS
 from benchmarks.critical_path import critical_path, needs_of_down, needs_of_up
 from benchmarks.programs import (
     ARTICLE,

@@ -40,7 +40,7 @@ class Context:
         now: the time, in seconds since the epoch.
         confirm: asked a question before something is done that can't be made good; raises
             CogauthError if the answer isn't yes.
-        made: the keys of the resources that this run recorded as standing.
+        made: the keys of the resources that this run recorded as created.
     """
 
     aws: Aws

@@ -159,18 +159,18 @@ class Settings:
             text += classes[-1]
         return text
 
-    def with_choices(self, choices: dict[str, Any], *, standing: bool) -> Settings:
+    def with_choices(self, choices: dict[str, Any], *, exists: bool) -> Settings:
         """Return these settings with a user's choices over them; None means not chosen.
 
         Raises:
-            UsageError: a value can't be used, or would move a stack that is ``standing``.
+            UsageError: a value can't be used, or would move a stack that ``exists``.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
         if "tier" in chosen:
             chosen["tier_given"] = True
         changed = replace(self, **chosen)
         for name in ("path", "stage"):
-            if standing and getattr(changed, name) != getattr(self, name):
+            if exists and getattr(changed, name) != getattr(self, name):
                 raise UsageError(
                     f"{_option(name)} can't be changed while the stack stands "
                     f"(it is {getattr(self, name)!r}): its URL would change under its callers. "

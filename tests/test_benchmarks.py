@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import attach, crowd, report
-from benchmarks.aws_moods import (
+from benchmarks.conditions import (
     AWS,
     LATENCIES,
     NOT_ASSUMABLE,
@@ -29,9 +29,9 @@ from benchmarks.aws_moods import (
     STILL_PENDING,
     TOO_MANY,
     TWO_AT_ONCE,
+    Account,
     Bucket,
     Conditions,
-    Moods,
     Rate,
     Refusal,
 )
@@ -145,7 +145,7 @@ def test_a_request_that_is_none_of_awss_is_none() -> None:
     assert operation_of(Request("GET", "/nowhere/at/all", signed("lambda"), b"")) is None
 
 
-# Moods.
+# Account.
 
 
 def lambda_(name: str, **about: str) -> Operation:
@@ -177,67 +177,67 @@ def test_a_bucket_gives_its_burst_and_then_its_rate(rate: Rate) -> None:
 
 
 def test_the_rates_are_api_gateways_and_all_its_calls_share_one() -> None:
-    moods = Moods(Conditions(conflicts=False))
+    account = Account(Conditions(conflicts=False))
     for nth in range(200):
-        assert moods.begin(Operation("cognito-idp", f"GetResources{nth}"), 0) is None
-    gets = [moods.begin(api("GetMethod"), 0) for _ in range(41)]
+        assert account.begin(Operation("cognito-idp", f"GetResources{nth}"), 0) is None
+    gets = [account.begin(api("GetMethod"), 0) for _ in range(41)]
     assert gets == [None] * 40 + [TOO_MANY]
-    assert moods.begin(api("GetMethod"), 0.1) is None
-    assert moods.begin(api("DeleteRestApi"), 0.1) is TOO_MANY
+    assert account.begin(api("GetMethod"), 0.1) is None
+    assert account.begin(api("DeleteRestApi"), 0.1) is TOO_MANY
     # What was refused has used up nothing of its own rate.
-    assert moods.begin(api("DeleteRestApi"), 0.2) is None
-    assert moods.begin(api("DeleteRestApi"), 30) is TOO_MANY
-    assert moods.begin(api("DeleteRestApi"), 30.2) is None
+    assert account.begin(api("DeleteRestApi"), 0.2) is None
+    assert account.begin(api("DeleteRestApi"), 30) is TOO_MANY
+    assert account.begin(api("DeleteRestApi"), 30.2) is None
 
 
 def test_a_role_is_assumable_some_seconds_after_it_was_made() -> None:
-    moods = Moods(AWS)
+    account = Account(AWS)
     role = Operation("iam", "CreateRole", {"RoleName": "r"})
     create = lambda_("CreateFunction", Role="arn:aws:iam::1:role/r")
-    assert moods.begin(role, 0) is None
-    moods.end(role, 200, b"<xml/>", 0, 1)
-    assert moods.begin(create, 8.9) is NOT_ASSUMABLE
-    assert moods.begin(lambda_("CreateFunction", Role="arn:aws:iam::1:role/other"), 2) is None
-    assert moods.begin(create, 9.0) is None
+    assert account.begin(role, 0) is None
+    account.end(role, 200, b"<xml/>", 0, 1)
+    assert account.begin(create, 8.9) is NOT_ASSUMABLE
+    assert account.begin(lambda_("CreateFunction", Role="arn:aws:iam::1:role/other"), 2) is None
+    assert account.begin(create, 9.0) is None
 
 
 def test_a_function_is_pending_at_first() -> None:
-    moods = Moods(AWS)
+    account = Account(AWS)
     create, look = lambda_("CreateFunction"), lambda_("GetFunction")
 
     def answer(operation: Operation, body: str, begun: float, now: float) -> tuple[Any, str | None]:
-        body_, mood = moods.end(operation, 200, body.encode(), begun, now)
-        return json.loads(body_), mood
+        body_, awaits = account.end(operation, 200, body.encode(), begun, now)
+        return json.loads(body_), awaits
 
-    made, mood = answer(create, '{"State": "Active", "FunctionName": "f"}', 0, 1)
-    assert (made["State"], made["StateReasonCode"], mood) == ("Pending", "Creating", None)
+    made, awaits = answer(create, '{"State": "Active", "FunctionName": "f"}', 0, 1)
+    assert (made["State"], made["StateReasonCode"], awaits) == ("Pending", "Creating", None)
     for name in NOT_WHILE_PENDING:
-        assert moods.begin(lambda_(name), 2.9) is STILL_PENDING
-        assert moods.begin(lambda_(name), 3.0) is None
-    assert moods.begin(lambda_("AddPermission"), 1.5) is None
-    got, mood = answer(look, '{"Configuration": {"State": "Active"}}', 2.9, 3.1)
-    assert (got["Configuration"]["State"], mood) == ("Pending", "pending")
-    got, mood = answer(look, '{"Configuration": {"State": "Pending"}}', 3.0, 3.1)
-    assert (got["Configuration"]["State"], mood) == ("Active", None)
+        assert account.begin(lambda_(name), 2.9) is STILL_PENDING
+        assert account.begin(lambda_(name), 3.0) is None
+    assert account.begin(lambda_("AddPermission"), 1.5) is None
+    got, awaits = answer(look, '{"Configuration": {"State": "Active"}}', 2.9, 3.1)
+    assert (got["Configuration"]["State"], awaits) == ("Pending", "pending")
+    got, awaits = answer(look, '{"Configuration": {"State": "Pending"}}', 3.0, 3.1)
+    assert (got["Configuration"]["State"], awaits) == ("Active", None)
 
 
 def test_two_writes_at_once_to_one_api_are_refused() -> None:
-    moods = Moods(AWS)
-    assert moods.begin(api("PutMethod"), 0) is None
-    assert moods.begin(api("CreateResource"), 0.1) is TWO_AT_ONCE
-    assert moods.begin(api("GetMethod"), 0.1) is None
-    assert moods.begin(api("PutMethod", "b"), 0.1) is None
-    moods.end(api("PutMethod"), 201, b"{}", 0, 0.2)
-    assert moods.begin(api("CreateResource"), 0.2) is None
+    account = Account(AWS)
+    assert account.begin(api("PutMethod"), 0) is None
+    assert account.begin(api("CreateResource"), 0.1) is TWO_AT_ONCE
+    assert account.begin(api("GetMethod"), 0.1) is None
+    assert account.begin(api("PutMethod", "b"), 0.1) is None
+    account.end(api("PutMethod"), 201, b"{}", 0, 0.2)
+    assert account.begin(api("CreateResource"), 0.2) is None
 
 
 def test_a_quiet_account_refuses_nothing() -> None:
-    moods = Moods(QUIET)
+    account = Account(QUIET)
     role = Operation("iam", "CreateRole", {"RoleName": "r"})
-    moods.end(role, 200, b"", 0, 0)
-    assert moods.begin(lambda_("CreateFunction", Role="role/r"), 0) is None
+    account.end(role, 200, b"", 0, 0)
+    assert account.begin(lambda_("CreateFunction", Role="role/r"), 0) is None
     for _ in range(100):
-        assert moods.begin(api("CreateRestApi"), 0) is None
+        assert account.begin(api("CreateRestApi"), 0) is None
     assert QUIET.latency(role) == 0
 
 
@@ -247,11 +247,11 @@ def test_each_figure_names_its_source() -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [NOT_ASSUMABLE, STILL_PENDING, TOO_MANY, TWO_AT_ONCE], ids=lambda each: each.mood
+    "refusal", [NOT_ASSUMABLE, STILL_PENDING, TOO_MANY, TWO_AT_ONCE], ids=lambda each: each.awaits
 )
 def test_boto3_reads_a_refusal_as_awss(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     with Fixed(lambda _request: Answer(202)) as upstream, PlayedAws(upstream.url, QUIET) as aws:
-        monkeypatch.setattr(aws.moods, "begin", lambda *_: refusal)
+        monkeypatch.setattr(aws.account, "begin", lambda *_: refusal)
         clients = boto3.Session("test", "test", region_name=REGION)
         config = Config(retries={"total_max_attempts": 1})
         caller = clients.client("apigateway", endpoint_url=aws.url, config=config)
@@ -263,11 +263,11 @@ def test_boto3_reads_a_refusal_as_awss(refusal: Refusal, monkeypatch: pytest.Mon
         }
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == refusal.status
         (call,) = aws.calls
-        assert (str(call.operation), call.status, call.error, call.mood, call.kind) == (
+        assert (str(call.operation), call.status, call.error, call.awaits, call.kind) == (
             "apigateway:DeleteRestApi",
             refusal.status,
             refusal.code,
-            refusal.mood,
+            refusal.awaits,
             "refused",
         )
         assert upstream.requests == []
@@ -303,9 +303,9 @@ PLAIN = Conditions(role_assumable_s=8, function_pending_s=2)
 
 
 def recording(*calls: tuple[str, str, float] | tuple[str, str, float, str]) -> list[Call]:
-    """One call after the other; the fourth word is a mood."""
+    """One call after the other; the fourth word is a awaits."""
     begin, made = 0.0, []
-    for resource, name, seconds, *mood in calls:
+    for resource, name, seconds, *awaits in calls:
         service, _, operation = name.rpartition(":")
         about = {"FunctionName": "f", "RoleName": "r", "Role": "arn:aws:iam::1:role/r"}
         made.append(
@@ -314,7 +314,7 @@ def recording(*calls: tuple[str, str, float] | tuple[str, str, float, str]) -> l
                 begin,
                 begin + seconds,
                 200,
-                mood=mood[0] if mood else None,
+                awaits=awaits[0] if awaits else None,
                 resource=resource,
             )
         )

@@ -165,25 +165,25 @@ def test_a_setting_that_nobody_knows_is_refused() -> None:
 
 def test_choices_go_over_what_the_stack_has() -> None:
     present = Settings(tier="PLUS", throttle_rate=3.0)
-    changed = present.with_choices({"throttle_burst": 9, "tier": None}, standing=True)
+    changed = present.with_choices({"throttle_burst": 9, "tier": None}, exists=True)
     assert changed == replace(present, throttle_burst=9)
-    assert present.with_choices({}, standing=True) == present
+    assert present.with_choices({}, exists=True) == present
 
 
 @pytest.mark.parametrize(("name", "value"), [("path", "/login"), ("stage", "prod")])
 def test_the_url_of_a_standing_stack_stays(name: str, value: str) -> None:
     present = Settings()
     with pytest.raises(UsageError, match=option(name)) as caught:
-        present.with_choices({name: value}, standing=True)
+        present.with_choices({name: value}, exists=True)
     assert repr(getattr(present, name)) in str(caught.value)
-    assert getattr(present.with_choices({name: value}, standing=False), name) == value
+    assert getattr(present.with_choices({name: value}, exists=False), name) == value
     same = {name: getattr(present, name)}
-    assert present.with_choices(same, standing=True) == present
+    assert present.with_choices(same, exists=True) == present
 
 
 def test_a_choice_is_checked_like_a_setting() -> None:
     with pytest.raises(UsageError, match="--throttle-burst"):
-        Settings().with_choices({"throttle_burst": 0}, standing=True)
+        Settings().with_choices({"throttle_burst": 0}, exists=True)
 
 
 @given(st.text(max_size=45) | st.from_regex(rf"\A{NAME}\Z") | st.from_regex(NAME))

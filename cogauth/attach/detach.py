@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError
 from cogauth.attach import guards, model
 from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
 from cogauth.attach.work import REFUSED, Report, Work
-from cogauth.aws.answers import code_of
+from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.errors import UsageError
-from cogauth.gateway import deployed, rest_apis
+from cogauth.gateway import deployed
 from cogauth.gateway.rest_apis import LiveMethod, shortened
 from cogauth.record.records import ATTACHED, CREATING, DETACHED, DETACHING
 
@@ -229,7 +229,7 @@ def _restore(work: Work, change: Change, result: Detached) -> bool:
         if code_of(error) == REFUSED:
             result.problems.append(f"Giving back {which} failed: {explain(error)}")
             return False
-        if code_of(error) != rest_apis.GONE:
+        if code_of(error) not in NOT_FOUND:
             raise
         result.left_alone.append(f"{which} was deleted meanwhile.")
     else:

@@ -225,9 +225,7 @@ def read(ctx: Context, api: str, name: str, *, deployments: bool = True) -> Api 
     """Read a REST API, with our deployments or without; None if it is gone."""
     reads = [rest_apis.methods, rest_apis.authorizers, rest_apis.stages]
     reads += [_our_deployments] if deployments else []
-    found = or_none(
-        lambda: parallel.each(partial(call, ctx, api) for call in reads), rest_apis.GONE
-    )
+    found = or_none(lambda: parallel.each(partial(call, ctx, api) for call in reads))
     return None if found is None else Api(api, name, *found)
 
 

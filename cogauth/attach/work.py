@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from cogauth.attach.model import our_name, same
-from cogauth.aws.answers import Live, code_of, deleted, or_none
+from cogauth.aws.answers import NOT_FOUND, Live, code_of, deleted, or_none
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError
 from cogauth.gateway import rest_apis
-from cogauth.gateway.rest_apis import GONE, LiveMethod, authorization_of
+from cogauth.gateway.rest_apis import LiveMethod, authorization_of
 from cogauth.steps import rest_api
 from cogauth.steps.lookup import look_after_crash, patiently
 
@@ -76,7 +76,7 @@ class Work:
             self.report(f"{done} {change.name}", nth, len(todo))
 
     def _look_again(self, changes: Sequence[Change]) -> None:
-        read = partial(or_none, lambda: rest_apis.methods(self.ctx, self.api), GONE)
+        read = partial(or_none, lambda: rest_apis.methods(self.ctx, self.api))
         live = {each.name: each.authorization for each in self.at_pace(read) or []}
         for change in changes:
             now = live.get(change.name)
@@ -119,7 +119,7 @@ class Work:
             # A call whose answer was lost, and that botocore made again: its scopes are there.
             if code_of(error) != REFUSED:
                 raise
-            live = or_none(lambda: aws.get_method(**which), GONE)
+            live = or_none(lambda: aws.get_method(**which))
             if live is None or not same(authorization_of(live), after):
                 raise
             return after
@@ -151,11 +151,11 @@ class Work:
         for deployment in self.plan.api.superseded(self.plan.stages):
             call = partial(delete, restApiId=self.api, deploymentId=deployment)
             # AWS refuses it if a stage was put on it meanwhile.
-            self.at_pace(partial(deleted, call, GONE, REFUSED))
+            self.at_pace(partial(deleted, call, (*NOT_FOUND, REFUSED)))
 
     def by_name(self) -> list[Live]:
         """Return the authorizers of the API that bear the name of ours: one, or none."""
-        found = or_none(lambda: rest_apis.authorizers(self.ctx, self.api), GONE) or []
+        found = or_none(lambda: rest_apis.authorizers(self.ctx, self.api)) or []
         return [one for one in found if one["name"] == our_name(self.ctx)]
 
     def left_by_a_crash(self) -> list[Live]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -27,11 +27,14 @@ def message_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
+# What API Gateway, Cognito, Lambda, CloudWatch Logs and IAM say of a resource that isn't there.
+NOT_FOUND = ("NotFoundException", "ResourceNotFoundException", "NoSuchEntity")
+
 # A resource as AWS describes it: what a Describe, Get or Create call answered.
 Live = Mapping[str, Any]
 
 
-def or_none(call: Callable[[], Any], *absent: str) -> Any:
+def or_none(call: Callable[[], Any], absent: Collection[str] = NOT_FOUND) -> Any:
     """Return what a call answers, or None when its error code says that there is no such thing."""
     try:
         return call()
@@ -41,9 +44,9 @@ def or_none(call: Callable[[], Any], *absent: str) -> Any:
         return None
 
 
-def deleted(call: Callable[[], object], *absent: str) -> bool:
+def deleted(call: Callable[[], object], absent: Collection[str] = NOT_FOUND) -> bool:
     """Make a deleting call; say whether there was such a thing."""
-    return or_none(lambda: call() or True, *absent) is not None
+    return or_none(lambda: call() or True, absent) is not None
 
 
 def differing(live: Live, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.answers import NOT_FOUND, code_of, message_of
 from cogauth.aws.waiting import Wait
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ PASSES_WITHIN_S = 120
 KNOWN_WITHIN_S = 30
 UNKNOWN = Wait("what was just made to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
 
-# What the services say when a resource, or the one that it is inside of, isn't there.
-ABSENT = ("ResourceNotFoundException", "NoSuchEntity", "NotFoundException")
-# API Gateway says it so, too, of what a call refers to by an id beside those in its path: the
+# API Gateway says this of what a call refers to by an id beside those in its path: the
 # authorizer of a method or of a deployment, the deployment of a stage.
 # https://github.com/aws/chalice/issues/304 https://github.com/aws/chalice/pull/1839
 REFERS_TO_NOTHING = ("identifier specified", "invalid authorizer id", "id does not exist")
@@ -88,7 +86,7 @@ def is_not_found(error: ClientError) -> bool:
     message = message_of(error).lower()
     if NO_SUCH_POLICY in message:
         return False
-    return code_of(error) in ABSENT or (
+    return code_of(error) in NOT_FOUND or (
         code_of(error) == "BadRequestException"
         and any(words in message for words in REFERS_TO_NOTHING)
     )

@@ -17,7 +17,7 @@ from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
-    from cogauth.client.calls import Answer, Call, Destination
+    from cogauth.client.calls import Call, Destination, Response
     from cogauth.context import Context
     from cogauth.record.state import State
 
@@ -227,7 +227,7 @@ def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
         ) from error
 
 
-def _to_json(place: Destination, wanted: Call, answer: Answer) -> dict[str, Any]:
+def _to_json(place: Destination, wanted: Call, answer: Response) -> dict[str, Any]:
     try:
         body = answer.document()
     except ValueError:
@@ -245,7 +245,7 @@ def _to_json(place: Destination, wanted: Call, answer: Answer) -> dict[str, Any]
     }
 
 
-def _show(answer: Answer) -> None:
+def _show(answer: Response) -> None:
     """Print the answer: JSON well, and all else as it came."""
     notice(f"  {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():

@@ -190,8 +190,8 @@ def _look(target: Target, *, yes: bool) -> int:
     else:
         notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
         if yes and ctx.state.local_data is not None:
-            if standing := everything(ctx.aws):
-                notice(f"The local AWS keeps running: {', '.join(standing)} stand in it.")
+            if left := everything(ctx.aws):
+                notice(f"The local AWS keeps running: {', '.join(left)} stand in it.")
             else:
                 _end_local(target, ctx, "nothing stands in it")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found})

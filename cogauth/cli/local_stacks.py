@@ -52,7 +52,7 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
             f"--yes{given}' then ends the local AWS."
         )
     if ctx is not None:
-        stacks, pools = _standing_beside(ctx)
+        stacks, pools = _others_there(ctx)
         said += [
             f"a stack {stack} stands in it. 'cogauth down --stack {shlex.quote(stack)}' deletes "
             "that, with the --state that it was made with; if its state file is lost or damaged, "
@@ -67,7 +67,7 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
     return said
 
 
-def _standing_beside(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
+def _others_there(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
     """Return the other stacks that stand in a local AWS, and the user pools of no stack there."""
     # A stack's roles tell of it whatever its region; pools are those of this region.
     iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id

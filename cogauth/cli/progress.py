@@ -74,7 +74,7 @@ class Progress:
             notice(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
 
     def change(self, step: Step, what: str) -> None:
-        """Say what of a standing resource is changed."""
+        """Say what of an existing resource is changed."""
         del step
         self._say(f"  {what}")
 

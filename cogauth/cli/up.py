@@ -159,7 +159,7 @@ def up(
     from cogauth.record.files import check_beside, check_writable
 
     # Before anything is locked or made.
-    DEFAULTS.with_choices(choices, standing=False)
+    DEFAULTS.with_choices(choices, exists=False)
     _check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
     check_beside(target.state_path)
@@ -220,12 +220,12 @@ def _say_lost_pools(ctx: Context) -> None:
         if attachment["authorizer"]["pool"] == ctx.fact("user_pool", "arn"):
             continue
         try:
-            standing = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
+            stages = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
         except AWS_ERRORS:
             # Why it can't be read is told with what became of the guards.
-            standing = attachment["stages"]
+            stages = attachment["stages"]
         first = next(iter(attachment["methods"]), None)
-        like_it = guards.options_of(attachment, standing, first) if first else "--path '*'"
+        like_it = guards.options_of(attachment, stages, first) if first else "--path '*'"
         command = ctx.state.command(f"attach --api {api} {like_it}")
         notice(
             f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
@@ -279,16 +279,16 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
         raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
     state = load_state(target)
     if state is None:
-        return new_stack(target, DEFAULTS.with_choices(choices, standing=False), local=local)
+        return new_stack(target, DEFAULTS.with_choices(choices, exists=False), local=local)
     if local and state.local_data is None:
         raise UsageError(
             f"The stack {state.stack} of {state.path} is not on a local AWS. For another one "
             "that is, give --local with another --stack."
         )
     # Before the local AWS is started; again once it is known what still stands there.
-    state.settings.with_choices(choices, standing=bool(state.resources))
+    state.settings.with_choices(choices, exists=bool(state.resources))
     forget_lost_data(target, state)
-    settings = state.settings.with_choices(choices, standing=bool(state.resources))
+    settings = state.settings.with_choices(choices, exists=bool(state.resources))
     from cogauth import engine
     from cogauth.steps.iam import check_boundary
 

@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
-from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.answers import NOT_FOUND, code_of, message_of
 from cogauth.aws.errors import explain
 from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
@@ -127,7 +127,7 @@ def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destin
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What came back.
 
     Attributes:
@@ -155,7 +155,7 @@ def url_of(ctx: Context, place: Destination, path: str) -> str:
     return parse_url(requote_uri(ctx.url(path, api=place.api, stage=place.stage))).url
 
 
-def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Answer:
+def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Response:
     """Send the request to the deployed API; raise LoginError if no answer came."""
     url = url_of(ctx, place, call.path)
     with session(url, ctx.aws) as http:
@@ -163,10 +163,10 @@ def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Ans
         headers = dict(call.headers)
         got = request(http, call.method, url, token=token, data=call.body, headers=headers)
         elapsed_ms = round((time.monotonic() - begun) * 1000)
-    return Answer(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
+    return Response(got.status_code, got.reason, got.headers, got.content, elapsed_ms)
 
 
-def console_test(ctx: Context, place: Destination, call: Call) -> Answer:
+def console_test(ctx: Context, place: Destination, call: Call) -> Response:
     """Let API Gateway call the method, as the console's TEST button does.
 
     No authorizer is asked, and no token is sent; what is called is the method as it stands now,
@@ -205,7 +205,7 @@ def console_test(ctx: Context, place: Destination, call: Call) -> Answer:
                 f"({explain(error)}). Without --test-invoke the deployed stage is called."
             ) from error
         raise
-    return Answer(
+    return Response(
         status=got["status"],
         reason="",
         headers=got.get("headers") or {},
@@ -218,7 +218,7 @@ def console_test(ctx: Context, place: Destination, call: Call) -> Answer:
 
 def _is_no_such_method(error: ClientError) -> bool:
     # API Gateway's "Invalid Method identifier specified".
-    return code_of(error) == rest_apis.GONE and "identifier specified" in message_of(error)
+    return code_of(error) in NOT_FOUND and "identifier specified" in message_of(error)
 
 
 def _is_unknown_operation(error: ClientError | ResponseParserError) -> bool:

@@ -18,7 +18,6 @@ from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
-from cogauth.aws.transient import ABSENT
 from cogauth.errors import CogauthError
 from cogauth.steps import RESOURCES, ROOTS
 from cogauth.steps.lookup import CLIENTS, find_ours, is_untouched, patiently, read
@@ -197,7 +196,7 @@ def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
     def marked() -> bool:
         return resource.marked(ctx, live) and not resource.holds_users(ctx, live)
 
-    return or_none(lambda: patiently(ctx, marked), *ABSENT) is not False
+    return or_none(lambda: patiently(ctx, marked)) is not False
 
 
 def renamed_ones(

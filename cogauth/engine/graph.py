@@ -50,7 +50,7 @@ def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str
         said.put((piece, True, error))
 
     running = 0
-    standing: set[str] = set()
+    finished: set[str] = set()
     errors: dict[str, BaseException] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
@@ -65,8 +65,8 @@ def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str
                 running -= ended
                 if error is not None:
                     errors[piece] = error
-                elif piece not in standing:
-                    standing.add(piece)
+                elif piece not in finished:
+                    finished.add(piece)
                     sorter.done(piece)
         except BaseException:
             stop.set()

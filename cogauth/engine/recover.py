@@ -138,7 +138,7 @@ def _recover_attachments(ctx: Context) -> None:
     for api in rest_apis.all_apis(ctx):
         pace.wait()
         read = partial(rest_apis.authorizers, ctx, api["id"])
-        for live in or_none(partial(patiently, ctx, read), rest_apis.GONE) or []:
+        for live in or_none(partial(patiently, ctx, read)) or []:
             if live["name"] == our_name(ctx):
                 pool = next(iter(live.get("providerARNs") or []), "unknown")
                 record = {"status": CREATED, "id": live["id"], "pool": pool}

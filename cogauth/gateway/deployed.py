@@ -14,7 +14,6 @@ from cogauth.aws.errors import DENIED, EXPIRED, INVALID, THROTTLED
 from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
-    GONE,
     HEADER,
     IAM,
     WITHOUT_AUTHORIZER,
@@ -78,7 +77,7 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
     """
     identifier = str(stage.get("deploymentId", ""))
     get = partial(ctx.aws.apigateway.get_deployment, restApiId=api, deploymentId=identifier)
-    found: Any = or_none(lambda: get(embed=["apisummary"]), GONE) or {}
+    found: Any = or_none(lambda: get(embed=["apisummary"])) or {}
     summary, made = found.get("apiSummary"), found.get("createdDate")
     if not summary:
         return Deployed(live, identifier, made, "the methods of its deployment")

@@ -41,7 +41,7 @@ class Pending:
 
 def pending(
     document: Mapping[str, Any],
-    standing: Iterable[LiveMethod],
+    methods: Iterable[LiveMethod],
     present: Iterable[Live],
     *,
     authorization: bool,
@@ -54,7 +54,7 @@ def pending(
     deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
     by_id = {one["id"]: one for one in present}
     found = []
-    for live in standing:
+    for live in methods:
         operation = deployed.pop(live.name, None)
         if operation is None:
             found.append(Pending(live.name, "new"))

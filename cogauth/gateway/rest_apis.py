@@ -31,7 +31,6 @@ KNOWN_TYPES = (COGNITO, CUSTOM, JWT, *WITHOUT_AUTHORIZER)
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 HEADER = "method.request.header."
-GONE = "NotFoundException"
 # The most that API Gateway gives in a page.
 PAGE_SIZE = 500
 # A list of what there is stays readable.
@@ -84,7 +83,7 @@ def check_own(ctx: Context) -> None:
     Raises CogauthError if it isn't in the account or doesn't carry the stack's tags.
     """
     api = ctx.fact("rest_api")
-    live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api), GONE)
+    live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api))
     if live is not None and ctx.owns(live.get("tags") or {}):
         return
     tags = " and ".join(f"{name} = {value}" for name, value in ctx.tags.items())
@@ -138,14 +137,14 @@ def shortened(items: Iterable[str]) -> str:
 
 
 def choose_stage(
-    api: Live, standing: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
+    api: Live, stages: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
 ) -> Live:
     """Return the stage that is wanted of an API, or the one attached to, or its only one.
 
-    Of its ``standing`` stages the stack was attached to ``attached``, by its state file. Raises
+    Of its ``stages`` the stack was attached to ``attached``, by its state file. Raises
     UsageError if there is no such stage, or none at all, or it isn't said which of several.
     """
-    by_name = {str(stage["stageName"]): stage for stage in standing}
+    by_name = {str(stage["stageName"]): stage for stage in stages}
     name = api.get("name", api["id"])
     if not by_name:
         raise UsageError(
@@ -301,11 +300,11 @@ def routes(ctx: Context, api: str) -> Routes:
     return routes_of(methods(ctx, api), authorizers(ctx, api))
 
 
-def routes_of(standing: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
+def routes_of(live_methods: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
     """Return methods by their path, with the guard of each, of all of the API's authorizers."""
     by_id = {one["id"]: one for one in present}
     found: Routes = {}
-    for live in standing:
+    for live in live_methods:
         guard, integration = guard_of(live, by_id), live.live.get("methodIntegration") or {}
         method = method_of(live.http_method, live.path, guard, integration)
         found.setdefault(live.path, {})[live.http_method] = method

@@ -172,9 +172,9 @@ def _as_served(live: Any, name: str) -> Any:
         def get_scoped(self, account: str, region: str, key: Any, default: Any = None) -> Any:
             return deployed(key, super().get_scoped(account, region, key, default))
 
-    def deployed(api: Any, standing: Any) -> Any:
+    def deployed(api: Any, current: Any) -> Any:
         served = _served.get()
-        return served[1][name] if served is not None and served[0] == api else standing
+        return served[1][name] if served is not None and served[0] == api else current
 
     store = Served()
     store.update(live)

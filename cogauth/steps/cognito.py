@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-GONE = "ResourceNotFoundException"
 # A character class that a password may have to have, and the policy's key for it.
 POLICY_KEYS = {
     "upper": "RequireUppercase",
@@ -82,7 +81,7 @@ class UserPool(Resource):
         return [pool for pool in pools if pool is not None]
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(lambda: ctx.aws.cognito.describe_user_pool(UserPoolId=record["id"]), GONE)
+        answer = or_none(lambda: ctx.aws.cognito.describe_user_pool(UserPoolId=record["id"]))
         return answer and answer["UserPool"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -164,7 +163,7 @@ class UserPool(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]))
 
 
 def _pool_settings(ctx: Context) -> dict[str, Any]:
@@ -213,7 +212,7 @@ class UserPoolClient(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         pool, describe = ctx.fact("user_pool"), ctx.aws.cognito.describe_user_pool_client
-        answer = or_none(lambda: describe(UserPoolId=pool, ClientId=record["id"]), GONE)
+        answer = or_none(lambda: describe(UserPoolId=pool, ClientId=record["id"]))
         return answer and answer["UserPoolClient"]  # type: ignore[no-any-return]
 
     def is_named(self, ctx: Context, live: Live) -> bool:
@@ -257,7 +256,7 @@ class UserPoolClient(Resource):
 
     def delete(self, ctx: Context, record: Record) -> bool:
         pool, delete = ctx.fact("user_pool"), ctx.aws.cognito.delete_user_pool_client
-        return deleted(lambda: delete(UserPoolId=pool, ClientId=record["id"]), GONE)
+        return deleted(lambda: delete(UserPoolId=pool, ClientId=record["id"]))
 
 
 def _clients(ctx: Context, pool: str) -> list[Any]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
 from cogauth.aws.answers import Live, deleted
-from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.methods import Integration, Method
 from cogauth.steps.rest_api import JSON, present
@@ -60,7 +59,7 @@ class Preflight(Method):
         return {"cors_origins": origins} if origins else {}
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)), GONE)
+        return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)))
 
 
 class PreflightAnswer(Integration):
@@ -98,31 +97,29 @@ class GatewayResponse(Resource):
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "responseType": self.type}
 
-    def _standing(self, ctx: Context) -> dict[str, Any]:
+    def _live(self, ctx: Context) -> dict[str, Any]:
         """Return it as somebody set it; empty as long as it is API Gateway's own, or inherited."""
         live = present(ctx.aws.apigateway.get_gateway_response, **self._place(ctx))
         return {} if live is None or live.get("defaultResponse") else dict(live)
 
-    def _put(self, ctx: Context, standing: Live, headers: dict[str, str]) -> Live:
-        kept = {
-            key: standing[key] for key in ("statusCode", "responseTemplates") if standing.get(key)
-        }
+    def _put(self, ctx: Context, live: Live, headers: dict[str, str]) -> Live:
+        kept = {key: live[key] for key in ("statusCode", "responseTemplates") if live.get(key)}
         return ctx.aws.apigateway.put_gateway_response(
-            **self._place(ctx), **kept, responseParameters=self._others(standing) | headers
+            **self._place(ctx), **kept, responseParameters=self._others(live) | headers
         )
 
-    def _others(self, standing: Live) -> dict[str, str]:
-        headers = standing.get("responseParameters") or {}
+    def _others(self, live: Live) -> dict[str, str]:
+        headers = live.get("responseParameters") or {}
         return {name: value for name, value in headers.items() if name != ORIGIN_HEADER}
 
     def create(self, ctx: Context) -> Live:
-        return self._put(ctx, self._standing(ctx), {ORIGIN_HEADER: self._origin(ctx)})
+        return self._put(ctx, self._live(ctx), {ORIGIN_HEADER: self._origin(ctx)})
 
     def _origin(self, ctx: Context) -> str:
         return f"'{cors.fixed_origin(ctx.state.settings.cors_origins)}'"
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        live = self._standing(ctx)
+        live = self._live(ctx)
         return live if ORIGIN_HEADER in (live.get("responseParameters") or {}) else None
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -134,15 +131,15 @@ class GatewayResponse(Resource):
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Take the header away, and all of it if nothing else was set by somebody."""
-        standing = self._standing(ctx)
-        if not standing:
+        live = self._live(ctx)
+        if not live:
             return False
-        others = self._others(standing)
-        status = standing.get("statusCode") or DEFAULT_STATUS.get(self.type)
-        templates = standing.get("responseTemplates") or DEFAULT_TEMPLATES
+        others = self._others(live)
+        status = live.get("statusCode") or DEFAULT_STATUS.get(self.type)
+        templates = live.get("responseTemplates") or DEFAULT_TEMPLATES
         if others or (status, templates) != (DEFAULT_STATUS.get(self.type), DEFAULT_TEMPLATES):
-            return bool(self._put(ctx, standing, {}))
-        return deleted(lambda: ctx.aws.apigateway.delete_gateway_response(**self._place(ctx)), GONE)
+            return bool(self._put(ctx, live, {}))
+        return deleted(lambda: ctx.aws.apigateway.delete_gateway_response(**self._place(ctx)))
 
 
 SIGN_IN_PREFLIGHT = Preflight("sign_in", "POST")

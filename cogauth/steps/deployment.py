@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Live, deleted
 from cogauth.gateway import rest_apis
-from cogauth.gateway.rest_apis import GONE
 from cogauth.steps.base import Change, Recreate, Resource
 from cogauth.steps.rest_api import api_arn, present
 
@@ -61,7 +60,7 @@ class Deployment(Resource):
         if deployment in {stage.get("deploymentId") for stage in rest_apis.stages(ctx, api)}:
             return False
         delete = ctx.aws.apigateway.delete_deployment
-        return deleted(lambda: delete(restApiId=api, deploymentId=deployment), GONE)
+        return deleted(lambda: delete(restApiId=api, deploymentId=deployment))
 
 
 class Stage(Resource):
@@ -133,12 +132,12 @@ class Stage(Resource):
 def _is_later(ctx: Context, stage: Live) -> bool:
     """Say whether somebody else deployed the API after us, and so has more in it than we have."""
     made = {one["id"]: one for one in rest_apis.deployments(ctx, ctx.fact("rest_api"))}
-    standing = made.get(stage["deploymentId"])
-    if standing is None or standing.get("description") == ctx.name_with_id:
+    served = made.get(stage["deploymentId"])
+    if served is None or served.get("description") == ctx.name_with_id:
         return False
     # One that the list doesn't have yet was made just now.
     ours = made.get(ctx.fact("deployment"))
-    return bool(ours and standing["createdDate"] >= ours["createdDate"])
+    return bool(ours and served["createdDate"] >= ours["createdDate"])
 
 
 def _throttle(stage: Live, method: str) -> Live:

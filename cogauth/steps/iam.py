@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cogauth.record.records import Record
     from cogauth.settings import Settings
 
-GONE = "NoSuchEntity"
 POLICY_NAME = "cogauth"
 TRUST_POLICY = {
     "Version": "2012-10-17",
@@ -71,12 +70,12 @@ class Role(Resource):
         if ctx.state.record(function.key) is None:
             return ()
         call = ctx.aws.lambda_.get_function_configuration
-        live = or_none(lambda: call(FunctionName=function.name(ctx)), "ResourceNotFoundException")
+        live = or_none(lambda: call(FunctionName=function.name(ctx)))
         runs_as = live["Role"].partition(":role/")[2] if live else None
         return (function.key,) if runs_as == self.name(ctx) else ()
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.name(ctx)), GONE)
+        answer = or_none(lambda: ctx.aws.iam.get_role(RoleName=self.name(ctx)))
         return answer and answer["Role"]  # type: ignore[no-any-return]
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -102,7 +101,7 @@ class Role(Resource):
             delete = ctx.aws.iam.delete_role_permissions_boundary
             yield Change(
                 "take its permissions boundary back",
-                lambda: or_none(lambda: delete(RoleName=name), GONE),
+                lambda: or_none(lambda: delete(RoleName=name)),
             )
         if _document(live["AssumeRolePolicyDocument"]) != TRUST_POLICY:
             document, update = json.dumps(TRUST_POLICY), ctx.aws.iam.update_assume_role_policy
@@ -142,10 +141,10 @@ class Role(Resource):
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
-        or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME), GONE)
+        or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME))
         if self._has_power_user(ctx):
             PowerUserAttachment().delete(ctx, {})
-        return deleted(lambda: iam.delete_role(RoleName=role), GONE)
+        return deleted(lambda: iam.delete_role(RoleName=role))
 
 
 class RolePolicy(Resource):
@@ -166,7 +165,7 @@ class RolePolicy(Resource):
     def read(self, ctx: Context, record: Record) -> Live | None:
         name = self.function.role_name(ctx)
         return or_none(  # type: ignore[no-any-return]
-            lambda: ctx.aws.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME), GONE
+            lambda: ctx.aws.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)
         )
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -196,7 +195,7 @@ class PowerUserAttachment(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         call = ctx.aws.iam.list_attached_role_policies
-        answer = or_none(lambda: call(RoleName=SIGN_IN.role_name(ctx)), GONE)
+        answer = or_none(lambda: call(RoleName=SIGN_IN.role_name(ctx)))
         attached: list[Live] = answer["AttachedPolicies"] if answer else []
         return next((p for p in attached if p["PolicyArn"] == _power_user_arn(ctx)), None)
 
@@ -206,7 +205,7 @@ class PowerUserAttachment(Resource):
     def delete(self, ctx: Context, record: Record) -> bool:
         role, arn = SIGN_IN.role_name(ctx), _power_user_arn(ctx)
         detach = ctx.aws.iam.detach_role_policy
-        return deleted(lambda: detach(RoleName=role, PolicyArn=arn), GONE)
+        return deleted(lambda: detach(RoleName=role, PolicyArn=arn))
 
 
 def check_boundary(ctx: Context, settings: Settings) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-GONE = "ResourceNotFoundException"
 LOG_RETENTION_DAYS = 30
 
 
@@ -122,7 +121,7 @@ class LogGroup(Resource):
         for page in pages:
             for group in page["logGroups"]:
                 if group["logGroupName"] == self.name(ctx):
-                    answer = or_none(lambda: list_tags(resourceArn=self._arn(ctx)), GONE)
+                    answer = or_none(lambda: list_tags(resourceArn=self._arn(ctx)))
                     return answer and {**group, "Tags": answer.get("tags", {})}
         return None
 
@@ -155,7 +154,7 @@ class LogGroup(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]))
 
 
 class Function(Resource):
@@ -201,7 +200,7 @@ class Function(Resource):
         return {**answer, "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        answer = or_none(lambda: ctx.aws.lambda_.get_function(FunctionName=self.name(ctx)), GONE)
+        answer = or_none(lambda: ctx.aws.lambda_.get_function(FunctionName=self.name(ctx)))
         # A deletion takes a while, and one that is in progress can't be taken back.
         if answer is None or answer["Configuration"].get("State") == "Deleting":
             return None
@@ -282,7 +281,7 @@ class Function(Resource):
             )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]))
 
 
 @dataclass(frozen=True)
@@ -339,7 +338,7 @@ class Permission(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         name = self.function.name(ctx)
-        answer = or_none(lambda: ctx.aws.lambda_.get_policy(FunctionName=name), GONE)
+        answer = or_none(lambda: ctx.aws.lambda_.get_policy(FunctionName=name))
         statements: list[Live] = json.loads(answer["Policy"])["Statement"] if answer else []
         return next((s for s in statements if s["Sid"] == self.statement_id), None)
 
@@ -353,5 +352,5 @@ class Permission(Resource):
 
     def _replace(self, ctx: Context) -> None:
         name, remove = self.function.name(ctx), ctx.aws.lambda_.remove_permission
-        or_none(lambda: remove(FunctionName=name, StatementId=self.statement_id), GONE)
+        or_none(lambda: remove(FunctionName=name, StatementId=self.statement_id))
         self.create(ctx)

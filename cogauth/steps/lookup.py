@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from cogauth.aws import parallel
 from cogauth.aws.answers import message_of, or_none
 from cogauth.aws.transient import (
-    ABSENT,
     KNOWN_WITHIN_S,
     PASSES_WITHIN_S,
     UNKNOWN,
@@ -168,7 +167,7 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
 def find(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
     """Return all that might be the resource, but for a known id; nothing if its parent is gone."""
     look = partial(resource.find, ctx, known)
-    found = or_none(lambda: patiently(ctx, look, resource), *ABSENT) or []
+    found = or_none(lambda: patiently(ctx, look, resource)) or []
     return [one for one in found if not known or resource.facts(ctx, one)["id"] != known]
 
 
@@ -217,7 +216,7 @@ def by_explanation(
 def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
     """Say whether nothing is lost with it; what is still listed but gone counts as well."""
     untouched = partial(resource.untouched, ctx, live)
-    return or_none(lambda: patiently(ctx, untouched), *ABSENT) is not False
+    return or_none(lambda: patiently(ctx, untouched)) is not False
 
 
 def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:

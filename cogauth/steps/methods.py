@@ -133,17 +133,17 @@ class Method(Resource):
             )
         declared = {f"{cors.PARAMETER}{name}": False for name in self.headers}
         for status in self.statuses:
-            standing = live.get("methodResponses", {}).get(status)
+            existing = live.get("methodResponses", {}).get(status)
             # Asked of a response that stands only where they are to be set.
             needed = declared.keys() if ctx.state.settings.cors_origins else set()
-            if standing is None:
+            if existing is None:
                 yield Change(
                     f"add the response {status}",
                     lambda status=status: api.put_method_response(  # type: ignore[misc]
                         **place, statusCode=status, responseParameters=declared
                     ),
                 )
-            elif missing := needed - (standing.get("responseParameters") or {}).keys():
+            elif missing := needed - (existing.get("responseParameters") or {}).keys():
                 # A response that stands can't be put again: API Gateway answers with a conflict.
                 patch: Any = [
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
@@ -190,13 +190,13 @@ class Integration(Resource):
         if "integrationHttpMethod" in wanted:
             # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
             wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
-        standing = live.get("integrationResponses", {})
+        existing = live.get("integrationResponses", {})
         if differing(live, wanted):
             yield Change("set what answers it", lambda: self.create(ctx))
-            standing = {}
+            existing = {}
         for status, bare in self.responses().items():
             response = cors.with_origin(bare, ctx.state.settings.cors_origins, JSON)
-            present = standing.get(status, {})
+            present = existing.get(status, {})
             # A header that is set and no longer wanted is a difference, too.
             same = cors.sent(present) == cors.sent(response)
             if not present or not same or differing(present, response):

@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
 from cogauth.aws.transient import passing
 from cogauth.gateway import rest_apis
-from cogauth.gateway.rest_apis import GONE
 from cogauth.settings import PROTECTED_PATH
 from cogauth.steps.base import Change, NotKeptError, Recreate, Resource
 from cogauth.steps.lambda_ import SIGN_IN
@@ -27,7 +26,7 @@ JSON = "application/json"
 
 def present(get: Callable[..., Any], **place: Any) -> Live | None:
     """Return what is at a place in API Gateway, or None."""
-    found: Live | None = or_none(lambda: get(**place), GONE)
+    found: Live | None = or_none(lambda: get(**place))
     return found
 
 
@@ -121,7 +120,7 @@ class RestApi(Resource):
                 )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]), GONE)
+        return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]))
 
 
 def _asks_us(ctx: Context, method: Live) -> bool:
@@ -133,7 +132,7 @@ def _asks_us(ctx: Context, method: Live) -> bool:
 def _may_ask_us(ctx: Context) -> bool:
     """Say whether the sign-in function's policy lets the sign-in's path call it."""
     call = ctx.aws.lambda_.get_policy
-    answer = or_none(lambda: call(FunctionName=SIGN_IN.name(ctx)), "ResourceNotFoundException")
+    answer = or_none(lambda: call(FunctionName=SIGN_IN.name(ctx)))
     return answer is not None and f'"{sign_in_source_arn(ctx)}"' in answer["Policy"]
 
 
@@ -201,9 +200,9 @@ class Authorizer(Resource):
         except ClientError as error:
             if "name must be unique" not in message_of(error):
                 raise
-        standing = {live["name"] for live in self.find(ctx)}
+        used = {live["name"] for live in self.find(ctx)}
         names = (f"{ctx.name_with_id}-{number}" for number in itertools.count(2))
-        return create_authorizer(ctx, api, next(name for name in names if name not in standing))
+        return create_authorizer(ctx, api, next(name for name in names if name not in used))
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
         return self.of(ctx, ctx.fact("rest_api"))
@@ -288,7 +287,7 @@ def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
     A stage's deployment is a snapshot, and doesn't count.
     """
     return deleted(
-        lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer), GONE
+        lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer)
     )
 
 

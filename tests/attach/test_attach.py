@@ -700,10 +700,10 @@ def test_nothing_is_given_back_while_the_api_can_t_be_deployed(
 ) -> None:
     attach(account, path="/iam")
     orders.aws.put_method(**orders.at("GET", "/bare"), authorizationType="NONE")
-    standing = orders.methods()
+    existing = orders.methods()
     with pytest.raises(UsageError, match="can't be deployed, for GET /bare has no integration"):
         detach(account)
-    assert orders.methods() == standing
+    assert orders.methods() == existing
 
 
 def test_what_is_attached_as_any_is_not_left_out_the_next_time(

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from cogauth.aws.clients import Aws
 from cogauth.client.transport import request, session
 from cogauth.errors import LoginError
-from support.broken import standing
+from support.broken import record_whole_stack
 from support.commands import KEYS, Cli, command_line
 from support.names import REGION
 from support.servers import CALLER, OWN_API, Answer, Fixed, Request, asks_for_the_api
@@ -144,7 +144,7 @@ def cli(tmp_path: Path, aws: Fixed) -> Iterator[Cli]:
     """The command line, and a state file that says that a stack stands at the server."""
     given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": aws.url}
     with command_line(tmp_path, **given) as made:
-        standing(made, aws.url)
+        record_whole_stack(made, aws.url)
         yield made
 
 
@@ -209,7 +209,7 @@ def test_a_proxy_holds_for_every_request(
     cli: Cli, aws: Fixed, certificates: tuple[Certificate, Certificate]
 ) -> None:
     host = f"{HOST}:{aws.port}"
-    standing(cli, f"https://{host}")
+    record_whole_stack(cli, f"https://{host}")
     cli.env["COGAUTH_ENDPOINT_URL"] = f"https://{host}"
     env = {"AWS_CA_BUNDLE": str(certificates[0].path)}
     for name in ("HTTPS_PROXY", "https_proxy"):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import SHORTEST_HIDDEN, Keys, in_force, redact
 from cogauth.errors import CogauthError
-from support.broken import COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, standing
+from support.broken import COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, record_whole_stack
 from support.commands import KEYS, Cli, command_line
 from support.names import PASSWORD, REGION
 from support.servers import ACCOUNT, CALLER, OWN_API, Answer, Fixed, Request, asks_for_the_api
@@ -82,7 +82,7 @@ def role(tmp_path: Path, sts: Sts) -> Iterator[Cli]:
     with command_line(
         tmp_path, AWS_CONFIG_FILE=str(config), AWS_PROFILE="work", AWS_ENDPOINT_URL=sts.url
     ) as made:
-        standing(made, sts.url)
+        record_whole_stack(made, sts.url)
         yield made
 
 
@@ -184,7 +184,7 @@ def test_a_credential_process_does_not_read_the_password(
             AWS_PROFILE=profile,
             AWS_ENDPOINT_URL=sts.url,
         ) as cli:
-            standing(cli, sts.url)
+            record_whole_stack(cli, sts.url)
             cli.run(*WITH_PASSWORD[command], typed=f"{PASSWORD}\n")
         assert (tmp_path / "read").read_text() == ""
         assert {request.path for request in sts.sent(PASSWORD)} == {
@@ -252,7 +252,7 @@ def login(tmp_path: Path, sts: Sts) -> Iterator[Cli]:
         AWS_ENDPOINT_URL=sts.url,
         AWS_LOGIN_CACHE_DIRECTORY=str(tmp_path / "cache"),
     ) as made:
-        standing(made, sts.url)
+        record_whole_stack(made, sts.url)
         yield made
 
 
@@ -464,7 +464,7 @@ def test_a_program_that_breaks_at_its_nth_run_is_an_error_in_words(
     config.write_text(f"[profile work]\ncredential_process = sh {tmp_path}/program\n")
     env = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "work", "AWS_ENDPOINT_URL": sts.url}
     with command_line(tmp_path, **env) as cli:
-        standing(cli, sts.url)
+        record_whole_stack(cli, sts.url)
         done = cli.run("users", "--json").must(1)
     assert (tmp_path / "runs").read_text().count("\n") >= nth
     assert "JSONDecodeError" in done.document["error"]

@@ -26,8 +26,8 @@ from support.stacks import (
     UNCHANGED,
     delete_api,
     delete_pool,
+    existing,
     fact,
-    standing,
 )
 
 KMS = (
@@ -64,7 +64,7 @@ def test_a_key_that_does_not_know_a_new_role_is_waited_for(account: Account) -> 
 
     with account.calls.watched(refuse):
         account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert 20 < account.time.now < 40
 
 
@@ -92,7 +92,7 @@ def test_what_stays_unknown_is_given_up_after_half_a_minute(
         account.up()
     assert 30 <= account.time.now - begun < 45
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_api_gateway_may_call_it_a_bad_request(
 ) -> None:
     with account.calls.watched(refusing(operation, 400, "BadRequestException", message)):
         account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_any_other_bad_request_is_an_error_at_once(account: Account) -> None:
@@ -189,7 +189,7 @@ def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account
         account.up(confirm=lambda _lost: None)
     assert len(met) == 1
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
@@ -204,7 +204,7 @@ def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
         account.up(confirm=lambda _lost: None)
     assert len(met) == 1
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_what_is_new_and_named_is_waited_for(account: Account) -> None:
@@ -218,7 +218,7 @@ def test_what_is_new_and_named_is_waited_for(account: Account) -> None:
 
     with account.calls.watched(refuse):
         account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_managed_policy_that_does_not_exist_is_an_error_at_once(account: Account) -> None:
@@ -280,7 +280,7 @@ def test_what_was_inside_of_something_that_was_lost_is_not_waited_for(account: A
     delete_api(account)
     account.up()
     assert account.time.now == 0
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_down_does_not_believe_at_once_that_what_was_just_made_is_gone(account: Account) -> None:
@@ -335,7 +335,7 @@ def test_a_name_that_is_taken_by_nothing_is_waited_for(
     account.down()
     with account.calls.watched(refusing(operation, 409, code, message, times)):
         account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -369,7 +369,7 @@ def test_a_name_that_differs_only_in_case_is_not_waited_for(
         assert part in str(caught.value)
     assert len(met) == 1
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_path_that_is_taken_for_ever_asks_for_no_other_stack(account: Account) -> None:
@@ -397,7 +397,7 @@ def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(accoun
     assert account.left().count(f"role {ROLE}") == 1
     iam.delete_role(RoleName=ROLE)
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 class Lagging:
@@ -448,7 +448,7 @@ def test_the_function_that_is_replaced_is_not_taken_for_the_new_one(
     with account.calls.watched(lagging):
         assert account.up()["sign_in_function"] == "created"
     assert lagging.met == {"GetFunction": times, "CreateFunction": times}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -472,7 +472,7 @@ def test_nor_by_the_run_after(account: Account, *, killed: bool) -> None:
     with account.calls.watched(lagging):
         account.up()
     assert lagging.met["GetFunction"] == 2
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -492,7 +492,7 @@ def test_the_new_function_whose_create_was_answered_late_is_taken(account: Accou
 
     with account.calls.watched(make_first):
         assert account.up()["sign_in_function"] == "adopted"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None:
@@ -502,7 +502,7 @@ def test_a_function_that_is_being_deleted_is_not_there(account: Account) -> None
     lagging.deleted = True
     with account.calls.watched(lagging):
         assert account.up()["sign_in_function"] == "created"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -522,7 +522,7 @@ def test_what_this_stack_itself_was_deleting_is_made_anew_without_a_question(
     assert record["id"] == former
     assert account.up()["user_pool"] == "created"
     assert fact(account, "user_pool") != former
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     # From then on it is a pool like any other.
     account.grow_old()
     delete_pool(account)
@@ -544,7 +544,7 @@ def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Accou
     assert 5 <= account.time.now - begun <= 16
     assert fact(account, "user_pool") == pool
     assert [user["Username"] for user in cognito.list_users(UserPoolId=pool)["Users"]] == ["ann"]
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     account.grow_old()
     delete_pool(account)
     with pytest.raises(UsageError, match="is gone"):
@@ -574,7 +574,7 @@ def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
     engine.up(account.context(), landing)
     assert landing.landed
     assert fact(account, "user_pool") != pool
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) -> None:
@@ -584,7 +584,7 @@ def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) ->
         account.down()
     actions = account.up()
     assert "created" in {actions["sign_in_function"], actions["auto_confirm_function"]}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -628,7 +628,7 @@ def test_nor_is_the_one_of_a_run_before_it_that_was_killed(
     assert record is not None
     assert record["status"] == status
     account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_the_one_that_may_still_land_stays_an_intent_all_the_same(account: Account) -> None:

@@ -56,7 +56,7 @@ CHECKS = [
 
 
 @dataclass
-class Standing(LocalStack):
+class Checked(LocalStack):
     """With what is checked of it, and ways to change that."""
 
     def context(self) -> Context:
@@ -110,17 +110,17 @@ class Standing(LocalStack):
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checked]:
     with (
         command_line(tmp_path_factory.mktemp("checked"), COGAUTH_STACK="checked") as cli,
-        Standing.made(cli, "--local", "--region", REGION) as made,
+        Checked.made(cli, "--local", "--region", REGION) as made,
     ):
         yield made
 
 
 @pytest.mark.local
-def test_a_guard_that_guards(standing: Standing) -> None:
-    rows, result = standing.verify()
+def test_a_guard_that_guards(checked: Checked) -> None:
+    rows, result = checked.verify()
     assert list(rows) == CHECKS
     assert result.ok
     assert {name: row.got for name, row in rows.items() if row.ok} == {
@@ -136,40 +136,40 @@ def test_a_guard_that_guards(standing: Standing) -> None:
     for name in ("expired token", "OPTIONS", "CORS headers"):
         assert (rows[name].got, rows[name].ok) == ("", None)
         assert rows[name].note
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
 
 
 @pytest.mark.local
-def test_the_command_reads_well_off_a_terminal_and_on_one(standing: Standing) -> None:
-    done = standing.cli.run("verify").must()
+def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> None:
+    done = checked.cli.run("verify").must()
     assert done.out.count("\n") == len(CHECKS) + 1
     assert "ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
     assert done.out.endswith("All 7 are as they should be; 3 not counted.\n")
-    document = standing.cli.run("verify", "--json").must().document
+    document = checked.cli.run("verify", "--json").must().document
     assert list(document) == ["ok", "api", "stage", "url", "rows", "left", "elapsed_s"]
     assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
-    assert (document["ok"], document["api"]) == (True, standing.up["rest_api_id"])
+    assert (document["ok"], document["api"]) == (True, checked.up["rest_api_id"])
     assert document["left"] is None
-    assert f"{document['url']}/hello" == standing.up["protected_url"]
-    table = standing.cli.on_terminal("verify")
+    assert f"{document['url']}/hello" == checked.up["protected_url"]
+    table = checked.cli.on_terminal("verify")
     assert table.ended() == 0
     assert "All 7 are as they should be" in table.plain
     last = table.plain.rsplit("trigger fires", 1)[1]
     assert "tampered token" in last
     assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
-    assert standing.users() == []
+    assert checked.users() == []
 
 
 @pytest.mark.local
-def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = standing.method("/hello")
+def test_a_row_that_differs_is_exit_1(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = checked.method("/hello")
     # It could still be the deployment before that answers.
     monkeypatch.setattr(guarding, "READY_WITHIN_S", 0)
-    monkeypatch.chdir(standing.cli.folder)
-    for name, value in standing.cli.env.items():
+    monkeypatch.chdir(checked.cli.folder)
+    for name, value in checked.cli.env.items():
         monkeypatch.setenv(name, value)
-    standing.guard(place, authorizationType="NONE")
+    checked.guard(place, authorizationType="NONE")
     try:
         done = in_process("verify", "--json").must(1)
         rows = done.document["rows"]
@@ -177,23 +177,23 @@ def test_a_row_that_differs_is_exit_1(standing: Standing, monkeypatch: pytest.Mo
         differ = {row["check"]: row["got"] for row in rows if row["ok"] is False}
         let_pass = ("no token", "garbage", "tampered token", "access token")
         assert differ == dict.fromkeys(let_pass, "200")
-        url = standing.up["protected_url"]
+        url = checked.up["protected_url"]
         assert all(f"'cogauth explain {url}'" in r["note"] for r in rows if r["ok"] is False)
     finally:
-        authorizer = standing.up["authorizer_id"]
-        standing.guard(place, authorizationType="COGNITO_USER_POOLS", authorizerId=authorizer)
-    assert standing.users() == []
+        authorizer = checked.up["authorizer_id"]
+        checked.guard(place, authorizationType="COGNITO_USER_POOLS", authorizerId=authorizer)
+    assert checked.users() == []
 
 
 @pytest.mark.local
-def test_a_trigger_that_does_not_fire(standing: Standing) -> None:
-    pool = standing.up["user_pool_id"]
+def test_a_trigger_that_does_not_fire(checked: Checked) -> None:
+    pool = checked.up["user_pool_id"]
     # What isn't given would be reset, and a pool without its tags is nobody's.
-    live = standing.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+    live = checked.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
     kept = {name: live[name] for name in ("UserPoolTags", "Policies", "AdminCreateUserConfig")}
-    standing.cognito.update_user_pool(UserPoolId=pool, **kept, LambdaConfig={})
+    checked.cognito.update_user_pool(UserPoolId=pool, **kept, LambdaConfig={})
     try:
-        done = standing.cli.run("verify", "--json").must(1)
+        done = checked.cli.run("verify", "--json").must(1)
         rows = {row["check"]: row for row in done.document["rows"]}
         fires = rows["trigger fires"]
         assert (fires["got"], fires["ok"]) == ("user_unconfirmed, UNCONFIRMED", False)
@@ -205,23 +205,23 @@ def test_a_trigger_that_does_not_fire(standing: Standing) -> None:
             "the sign-up gave no token",
         )
     finally:
-        standing.cli.run("up").must()
-    assert standing.users() == []
+        checked.cli.run("up").must()
+    assert checked.users() == []
 
 
 @pytest.mark.local
 @pytest.mark.parametrize(
     ("scope", "access"), [("aws.cognito.signin.user.admin", "200"), ("shop/read", "401")]
 )
-def test_scopes_turn_the_tokens_round(standing: Standing, scope: str, access: str) -> None:
-    place = standing.add("scoped", authorizationScopes=[scope])
+def test_scopes_turn_the_tokens_round(checked: Checked, scope: str, access: str) -> None:
+    place = checked.add("scoped", authorizationScopes=[scope])
     try:
-        rows, result = standing.verify(path="/scoped")
+        rows, result = checked.verify(path="/scoped")
         assert result.ok
         assert (rows["ID token"].got, rows["access token"].got) == ("401", access)
         assert scope in f"{rows['ID token'].note}{rows['access token'].note}"
     finally:
-        standing.gateway.delete_resource(
+        checked.gateway.delete_resource(
             restApiId=place["restApiId"], resourceId=place["resourceId"]
         )
 
@@ -232,13 +232,13 @@ def all_of(token: str) -> dict[str, str]:
 
 
 @pytest.mark.local
-def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
+def test_an_expired_token_of_an_earlier_login(checked: Checked) -> None:
     """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
-    ctx, pool = standing.context(), {"UserPoolId": standing.up["user_pool_id"]}
+    ctx, pool = checked.context(), {"UserPoolId": checked.up["user_pool_id"]}
     cognito = client(
-        "cognito-idp", standing.up["endpoint_url"], config=Config(parameter_validation=False)
+        "cognito-idp", checked.up["endpoint_url"], config=Config(parameter_validation=False)
     )
-    standing.cli.login("ann", "Correct-Horse-7").must()
+    checked.cli.login("ann", "Correct-Horse-7").must()
     short = cognito.create_user_pool_client(
         **pool,
         ClientName="short",
@@ -256,15 +256,15 @@ def test_an_expired_token_of_an_earlier_login(standing: Standing) -> None:
         # Neither one that the pool didn't make nor one that still holds is taken for it.
         header, payload, _ = old.split(".")
         token_store.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
-        rows, _ = standing.verify()
+        rows, _ = checked.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("", None)
         token_store.store(ctx.state, "ann", all_of(old))
-        rows, result = standing.verify()
+        rows, result = checked.verify()
         assert (rows["expired token"].got, rows["expired token"].ok) == ("401", True)
         assert result.ok
     finally:
-        standing.cognito.admin_delete_user(**pool, Username="ann")
-        standing.cognito.delete_user_pool_client(**pool, ClientId=short)
+        checked.cognito.admin_delete_user(**pool, Username="ann")
+        checked.cognito.delete_user_pool_client(**pool, ClientId=short)
         ctx.state.tokens_path.unlink()
 
 
@@ -276,11 +276,11 @@ class Played(guarding.GuardChecks):
 
     def __init__(
         self,
-        standing: Standing,
+        checked: Checked,
         *answers: tuple[int, dict[str, str]],
         origins: tuple[str, ...] = (),
     ) -> None:
-        ctx = standing.context()
+        ctx = checked.context()
         target = find_subject(ctx)
         now = datetime.now(UTC).timestamp()
         super().__init__(ctx, replace(target, deployed_at=now))
@@ -312,22 +312,22 @@ class Played(guarding.GuardChecks):
 
 
 @pytest.mark.local
-def test_the_deployment_before_may_still_answer(standing: Standing) -> None:
-    run = Played(standing, (200, {}), (200, {}), (401, {}))
+def test_the_deployment_before_may_still_answer(checked: Checked) -> None:
+    run = Played(checked, (200, {}), (200, {}), (401, {}))
     row = run._call("no token", run.place, None, 401)
     assert (row.ok, len(run.sent)) == (True, 3)
-    run = Played(standing, (404, {}), (204, {}), origins=("*",))
+    run = Played(checked, (404, {}), (204, {}), origins=("*",))
     assert run._preflight(run.place).ok
     # It has had its time.
-    run = Played(standing, (200, {}), (401, {}))
+    run = Played(checked, (200, {}), (401, {}))
     run.subject = replace(run.subject, deployed_at=0.0)
     row = run._call("no token", run.place, None, 401)
     assert (row.ok, len(run.sent)) == (False, 1)
 
 
 @pytest.mark.local
-def test_an_api_key_that_it_does_not_have(standing: Standing) -> None:
-    run = Played(standing, (403, {}))
+def test_an_api_key_that_it_does_not_have(checked: Checked) -> None:
+    run = Played(checked, (403, {}))
     keyed = run.guarded(api_key=True)
     for place in (keyed, replace(keyed, own=True)):
         row = run._id_token(place, "eyJ")
@@ -343,23 +343,23 @@ def test_an_api_key_that_it_does_not_have(standing: Standing) -> None:
 
 
 @pytest.mark.local
-def test_a_refusal_from_behind_the_guard(standing: Standing) -> None:
+def test_a_refusal_from_behind_the_guard(checked: Checked) -> None:
     """API Gateway names the kind of its own refusals in a header; a backend doesn't."""
     for status in (401, 403):
-        run = Played(standing, (status, {}))
+        run = Played(checked, (status, {}))
         row = run._id_token(run.guarded(), "eyJ")
         assert row.ok
         assert f"what is behind it answered {status} itself" in row.note
         run.emulated = True
         assert run._id_token(run.guarded(), "eyJ").ok is False
-        run = Played(standing, (status, {"x-amzn-errortype": "AccessDeniedException"}))
+        run = Played(checked, (status, {"x-amzn-errortype": "AccessDeniedException"}))
         assert run._id_token(run.guarded(), "eyJ").ok is False
 
 
 @pytest.mark.local
 @pytest.mark.parametrize("check", ["_id_token", "_access_token"])
 def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
-    standing: Standing, check: str
+    checked: Checked, check: str
 ) -> None:
     """Which of them isn't documented; a backend's 403 would mean that it was let pass."""
     of_gateway = {"x-amzn-errortype": "AccessDeniedException"}
@@ -377,7 +377,7 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         (200, {}, False),
         (500, of_gateway, False),
     ):
-        run = Played(standing, (status, headers))
+        run = Played(checked, (status, headers))
         run.subject = replace(run.subject, deployed_at=0.0)
         row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
         assert (row.ok, row.got) == (ok, str(status))
@@ -386,14 +386,14 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         if check == "_access_token":
             assert run._access_token(run.guarded(), token).ok is (status == 401)
     # A deployment that isn't there yet is waited out.
-    run = Played(standing, (403, unknown), (401, {}))
+    run = Played(checked, (403, unknown), (401, {}))
     row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
     assert (row.ok, row.got, len(run.sent)) == (True, "401", 2)
 
 
 @pytest.mark.local
-def test_an_expired_token_is_of_the_kind_that_the_method_takes(standing: Standing) -> None:
-    run = Played(standing, (401, {}))
+def test_an_expired_token_is_of_the_kind_that_the_method_takes(checked: Checked) -> None:
+    run = Played(checked, (401, {}))
     old = {"id_token": "eyJi", "access_token": "eyJa"}
     assert run._expired(run.guarded(), old).sent == "GET /hello, expired ID token"
     scoped = run.guarded(scopes=("shop/read",))
@@ -411,9 +411,9 @@ def test_an_expired_token_is_of_the_kind_that_the_method_takes(standing: Standin
     [(204, True, True), (302, False, True), (404, False, False), (500, False, False)],
 )
 def test_a_preflight_that_fails_is_no_good(
-    standing: Standing, status: int, *, own: bool, elsewhere: bool
+    checked: Checked, status: int, *, own: bool, elsewhere: bool
 ) -> None:
-    run = Played(standing, (status, {}), origins=(ORIGIN,))
+    run = Played(checked, (status, {}), origins=(ORIGIN,))
     row = run._preflight(run.place)
     assert (row.ok, row.expected) == (own, "2xx")
     asked = ("OPTIONS", None, {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
@@ -423,24 +423,24 @@ def test_a_preflight_that_fails_is_no_good(
 
 
 @pytest.mark.local
-def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
+def test_each_origin_is_tried_and_a_foreign_one(checked: Checked) -> None:
     header = "Access-Control-Allow-Origin"
     origins = tuple(f"https://{name}.example" for name in "abcd")
     named = [(200, {header: origin}) for origin in origins[:3]]
-    run = Played(standing, *named, (200, {}), origins=origins)
+    run = Played(checked, *named, (200, {}), origins=origins)
     found = [(row.check, row.ok) for row in run._cors(run.place, "eyJ")]
     # API Gateway's own 401 can't choose among them.
     assert found[0] == ("CORS headers on 401", None)
     assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
     assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], subject.FOREIGN]
     # Where any origin is echoed, all pages are let in.
-    run = Played(standing, *named, (200, {header: subject.FOREIGN}), origins=origins)
+    run = Played(checked, *named, (200, {header: subject.FOREIGN}), origins=origins)
     assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
     # Another emulator may ignore mapping templates.
-    run = Played(standing, (200, {}), origins=origins)
+    run = Played(checked, (200, {}), origins=origins)
     run.emulated = True
     assert {row.ok for row in run._cors(run.place, "eyJ")} == {None, True}
-    run = Played(standing, (401, {header: "*"}), (200, {header: "*"}), origins=("*",))
+    run = Played(checked, (401, {header: "*"}), (200, {header: "*"}), origins=("*",))
     assert [(row.check[-3:], row.ok) for row in run._cors(run.place, "eyJ")] == [
         ("401", True),
         ("200", True),
@@ -448,14 +448,14 @@ def test_each_origin_is_tried_and_a_foreign_one(standing: Standing) -> None:
 
 
 @pytest.mark.local
-def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
+def test_where_cors_is_on_both_answers_can_be_read(checked: Checked) -> None:
     # As if the API had lost what 'up --cors-origin' set.
-    state = standing.state
+    state = checked.state
     state.settings = replace(state.settings, cors_origins=(ORIGIN,))
     state.save()
-    place = standing.method("/hello")
-    api = standing.up["rest_api_id"]
-    rows, result = standing.verify()
+    place = checked.method("/hello")
+    api = checked.up["rest_api_id"]
+    rows, result = checked.verify()
     # It has no OPTIONS method yet, and no header.
     assert not result.ok
     differ = [name for name, row in rows.items() if row.ok is False]
@@ -464,31 +464,31 @@ def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
     assert rows["CORS headers on 401"].got == "none"
 
     options = {**place, "httpMethod": "OPTIONS"}
-    standing.gateway.put_method(**options, authorizationType="NONE")
-    standing.gateway.put_integration(**options, **MOCK)
-    standing.gateway.put_integration_response(**options, statusCode="200")
+    checked.gateway.put_method(**options, authorizationType="NONE")
+    checked.gateway.put_integration(**options, **MOCK)
+    checked.gateway.put_integration_response(**options, statusCode="200")
     header = "header.Access-Control-Allow-Origin"
-    standing.gateway.put_integration_response(
+    checked.gateway.put_integration_response(
         **place, statusCode="200", responseParameters={f"method.response.{header}": f"'{ORIGIN}'"}
     )
-    standing.gateway.put_gateway_response(
+    checked.gateway.put_gateway_response(
         restApiId=api,
         responseType="UNAUTHORIZED",
         responseParameters={f"gatewayresponse.{header}": "'*'"},
     )
-    deployment = standing.gateway.create_deployment(restApiId=api, stageName="dev")["id"]
+    deployment = checked.gateway.create_deployment(restApiId=api, stageName="dev")["id"]
     try:
-        rows, result = standing.verify()
+        rows, result = checked.verify()
         assert result.ok
         assert rows["OPTIONS"].got == "200"
         assert rows["CORS headers on 401"].got == "*"
         assert rows["CORS headers on 200"].got == ORIGIN
     finally:
-        standing.gateway.delete_method(**options)
-        standing.gateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
+        checked.gateway.delete_method(**options)
+        checked.gateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
         state.settings = replace(state.settings, cors_origins=())
         state.save()
-        standing.cli.run("up").must()
+        checked.cli.run("up").must()
     assert deployment
 
 
@@ -496,15 +496,15 @@ def test_where_cors_is_on_both_answers_can_be_read(standing: Standing) -> None:
 
 
 @pytest.fixture(scope="module")
-def attached(standing: Standing) -> Iterator[str]:
+def attached(checked: Checked) -> Iterator[str]:
     """A REST API of somebody's own, some methods of which the stack's pool guards."""
-    gateway = standing.gateway
+    gateway = checked.gateway
     api = gateway.create_rest_api(name="orders")["id"]
     authorizer = gateway.create_authorizer(
         restApiId=api,
         name="pool",
         type="COGNITO_USER_POOLS",
-        providerARNs=[standing.up["user_pool_arn"]],
+        providerARNs=[checked.up["user_pool_arn"]],
         identitySource="method.request.header.X-Auth",
     )["id"]
     ids = {"/": gateway.get_resources(restApiId=api)["items"][0]["id"]}
@@ -534,9 +534,9 @@ def attached(standing: Standing) -> Iterator[str]:
 
 
 @pytest.mark.local
-def test_an_attached_api(standing: Standing, attached: str) -> None:
+def test_an_attached_api(checked: Checked, attached: str) -> None:
     del attached
-    ctx = standing.context()
+    ctx = checked.context()
     target = find_subject(ctx, "orders")
     result = verify(ctx, target, lambda _row: None)
     assert result.ok
@@ -549,7 +549,7 @@ def test_an_attached_api(standing: Standing, attached: str) -> None:
     assert [name for name, _ in skipped] == ["POST /orders", "GET /orders/{id}"]
     assert "could change something" in skipped[0][1]
     assert "--path /orders/1" in skipped[1][1]
-    assert standing.users() == []
+    assert checked.users() == []
 
 
 @pytest.mark.local
@@ -557,14 +557,14 @@ def test_an_attached_api(standing: Standing, attached: str) -> None:
     ("path", "called"),
     [("/orders/7", ["GET /orders/7"]), ("/ord*", ["GET /orders"]), ("/orders", ["GET /orders"])],
 )
-def test_some_of_its_paths(standing: Standing, attached: str, path: str, called: list[str]) -> None:
-    ctx = standing.context()
+def test_some_of_its_paths(checked: Checked, attached: str, path: str, called: list[str]) -> None:
+    ctx = checked.context()
     target = find_subject(ctx, attached, path)
     assert [str(place) for place in target.called] == called
     assert verify(ctx, target, lambda _row: None).ok
 
 
-def attachment(standing: Standing, methods: dict[str, str]) -> Attachment:
+def attachment(checked: Checked, methods: dict[str, str]) -> Attachment:
     """A record of methods that were attached to the stage live, by their status."""
     given: Authorization = {
         "authorizationType": "COGNITO_USER_POOLS",
@@ -577,7 +577,7 @@ def attachment(standing: Standing, methods: dict[str, str]) -> Attachment:
         "stages": ["live"],
         "outdated": [],
         "found": {"live": "d0"},
-        "authorizer": {"status": "created", "id": "a1", "pool": standing.up["user_pool_arn"]},
+        "authorizer": {"status": "created", "id": "a1", "pool": checked.up["user_pool_arn"]},
         "methods": {
             name: {"status": status, "resource_id": "r1", "former": given, "ours": [given]}
             for name, status in methods.items()
@@ -586,23 +586,23 @@ def attachment(standing: Standing, methods: dict[str, str]) -> Attachment:
 
 
 @pytest.fixture
-def recorded(standing: Standing) -> Iterator[Callable[..., Context]]:
+def recorded(checked: Checked) -> Iterator[Callable[..., Context]]:
     """Return what notes methods of an API as attached, for the time of the test."""
 
     def note(api: str, **status: str) -> Context:
-        ctx = standing.context()
-        ctx.state.put("attachments", api, attachment(standing, status))
+        ctx = checked.context()
+        ctx.state.put("attachments", api, attachment(checked, status))
         return ctx
 
     yield note
-    state = standing.state
+    state = checked.state
     state.attachments.clear()
     state.save()
 
 
 @pytest.mark.local
 def test_a_lost_guard_is_a_row_that_differs_without_a_call(
-    standing: Standing, attached: str, recorded: Callable[..., Context]
+    checked: Checked, attached: str, recorded: Callable[..., Context]
 ) -> None:
     names = ("POST /orders", "PUT /orders", "GET /open", "GET /orders/mine", "GET /orders")
     ctx = recorded(attached, **dict.fromkeys(names, "attached"))
@@ -631,28 +631,28 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
         ("/orders/7", []),
     ):
         assert [row.sent for row in find_subject(ctx, attached, path).lost] == found
-    assert standing.users() == []
+    assert checked.users() == []
 
 
 @pytest.mark.local
 def test_a_lost_guard_is_seen_where_nothing_can_be_called(
-    standing: Standing, attached: str, recorded: Callable[..., Context]
+    checked: Checked, attached: str, recorded: Callable[..., Context]
 ) -> None:
     """Of an API in which no other method is guarded, and of a path with a method that is none."""
-    api = standing.gateway.create_rest_api(name="bare")["id"]
-    root = standing.gateway.get_resources(restApiId=api)["items"][0]["id"]
+    api = checked.gateway.create_rest_api(name="bare")["id"]
+    root = checked.gateway.get_resources(restApiId=api)["items"][0]["id"]
     place = {"restApiId": api, "resourceId": root, "httpMethod": "POST"}
-    standing.gateway.put_method(**place, authorizationType="NONE")
-    standing.gateway.put_integration(**place, **MOCK)
-    standing.gateway.create_deployment(restApiId=api, stageName="live")
+    checked.gateway.put_method(**place, authorizationType="NONE")
+    checked.gateway.put_integration(**place, **MOCK)
+    checked.gateway.create_deployment(restApiId=api, stageName="live")
     try:
         with pytest.raises(UsageError, match="guards no method"):
-            find_subject(standing.context(), api)
+            find_subject(checked.context(), api)
         ctx = recorded(api, **{"POST /": "attached"})
         result = verify(ctx, find_subject(ctx, api), lambda _row: None)
         assert [row.sent for row in result.rows if row.ok is False] == ["POST /"]
     finally:
-        standing.gateway.delete_rest_api(restApiId=api)
+        checked.gateway.delete_rest_api(restApiId=api)
     target = find_subject(recorded(attached, **{"PUT /gone": "attached"}), attached, "/gone")
     assert [row.sent for row in target.lost] == ["PUT /gone"]
     assert target.called == ()
@@ -660,10 +660,10 @@ def test_a_lost_guard_is_seen_where_nothing_can_be_called(
 
 @pytest.mark.local
 def test_the_stage_that_was_attached_to_is_taken(
-    standing: Standing, attached: str, recorded: Callable[..., Context]
+    checked: Checked, attached: str, recorded: Callable[..., Context]
 ) -> None:
-    standing.gateway.create_deployment(restApiId=attached, stageName="beta")
-    ctx = standing.context()
+    checked.gateway.create_deployment(restApiId=attached, stageName="beta")
+    ctx = checked.context()
     try:
         with pytest.raises(UsageError, match="several stages: beta, live"):
             find_subject(ctx, attached)
@@ -675,14 +675,14 @@ def test_the_stage_that_was_attached_to_is_taken(
         assert calls.find_destination(ctx, attached, None).stage == "live"
         assert calls.find_destination(ctx, attached, "beta").stage == "beta"
     finally:
-        standing.gateway.delete_stage(restApiId=attached, stageName="beta")
+        checked.gateway.delete_stage(restApiId=attached, stageName="beta")
 
 
 @pytest.mark.local
-def test_a_guard_that_was_taken_away_is_seen(standing: Standing, attached: str) -> None:
-    ctx = standing.context()
+def test_a_guard_that_was_taken_away_is_seen(checked: Checked, attached: str) -> None:
+    ctx = checked.context()
     ctx.state.attachments[attached] = attachment(
-        standing, {"GET /open": "attached", "GET /orders/mine": "detached"}
+        checked, {"GET /open": "attached", "GET /orders/mine": "detached"}
     )
     target = replace(find_subject(ctx, attached), deployed_at=0.0)
     assert [str(place) for place in target.called] == ["GET /open", "GET /orders"]
@@ -708,18 +708,18 @@ def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
 
 @pytest.mark.local
 def test_what_can_not_be_called_is_not_said_to_be_guarded(
-    standing: Standing, attached: str, monkeypatch: pytest.MonkeyPatch
+    checked: Checked, attached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "_guarded", lambda *_: [method("POST", "/orders")])
     said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
     with pytest.raises(UsageError, match=said):
-        find_subject(standing.context(), attached)
+        find_subject(checked.context(), attached)
 
 
 @pytest.mark.local
-def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: str) -> None:
-    twin = standing.gateway.create_rest_api(name="orders")["id"]
-    ctx = standing.context()
+def test_bad_input_is_refused_and_changes_nothing(checked: Checked, attached: str) -> None:
+    twin = checked.gateway.create_rest_api(name="orders")["id"]
+    ctx = checked.context()
     try:
         for api, path, stage, said in (
             ("nothing", None, None, "'nothing': there is no REST API with that id or name"),
@@ -738,11 +738,11 @@ def test_bad_input_is_refused_and_changes_nothing(standing: Standing, attached: 
             with pytest.raises(UsageError) as caught:
                 find_subject(ctx, api, path, stage)
             assert said in str(caught.value)
-        done = standing.cli.run("verify", "--api", "nothing", "--json").must(2)
+        done = checked.cli.run("verify", "--api", "nothing", "--json").must(2)
         assert done.document["error"].startswith("--api 'nothing': there is no REST API")
     finally:
-        standing.gateway.delete_rest_api(restApiId=twin)
-    assert standing.users() == []
+        checked.gateway.delete_rest_api(restApiId=twin)
+    assert checked.users() == []
 
 
 def test_without_a_stack_it_says_so(cli: Cli) -> None:
@@ -753,9 +753,9 @@ def test_without_a_stack_it_says_so(cli: Cli) -> None:
 
 
 @pytest.mark.local
-def test_what_a_crash_left_is_removed(standing: Standing) -> None:
+def test_what_a_crash_left_is_removed(checked: Checked) -> None:
     """The user is on disk before it is made, so a kill at any instant leaves none for good."""
-    ctx = standing.context()
+    ctx = checked.context()
     run = verifying._Run(ctx, find_subject(ctx), lambda _row: None)
 
     def killed(**_: Any) -> None:
@@ -769,65 +769,65 @@ def test_what_a_crash_left_is_removed(standing: Standing) -> None:
             run.check(verifying.new_user(ctx), "Correct-Horse-7")
     finally:
         ctx.aws.cognito.meta.events.unregister(name, killed)
-    (left,) = standing.users()
-    assert list(standing.state.throwaway_users) == [left]
-    _, result = standing.verify()
+    (left,) = checked.users()
+    assert list(checked.state.throwaway_users) == [left]
+    _, result = checked.verify()
     assert result.ok
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
 
 
 @contextmanager
-def held(standing: Standing) -> Iterator[tuple[Running, Gate, Proxy]]:
+def held(checked: Checked) -> Iterator[tuple[Running, Gate, Proxy]]:
     """A run of the command that has made its user and goes no further."""
-    gate, state = Gate(), standing.state
+    gate, state = Gate(), checked.state
     strike = Strike(Call("AdminGetUser", 1), "before", gate)
-    url, data = standing.up["endpoint_url"], state.local_data
+    url, data = checked.up["endpoint_url"], state.local_data
     keys = dict(zip(KEYS, keys_at(url), strict=True))
     with Proxy(url, "checked", strike) as proxy:
         # As an emulator that the user named.
         state.endpoint_url, state.local_data = proxy.url, None
         state.save()
         try:
-            running = standing.cli.spawn("verify", COGAUTH_ENDPOINT_URL=proxy.url, **keys)
+            running = checked.cli.spawn("verify", COGAUTH_ENDPOINT_URL=proxy.url, **keys)
             gate.wait()
-            assert len(standing.users()) == 1
+            assert len(checked.users()) == 1
             yield running, gate, proxy
         finally:
             if not gate.verdict.done():
                 gate.verdict.set_result(False)
-            state = standing.state
+            state = checked.state
             state.endpoint_url, state.local_data = url, data
             state.save()
 
 
 @pytest.mark.local
-def test_a_kill_leaves_nothing_for_good(standing: Standing) -> None:
-    with held(standing) as (running, _, _):
+def test_a_kill_leaves_nothing_for_good(checked: Checked) -> None:
+    with held(checked) as (running, _, _):
         running.process.send_signal(signal.SIGKILL)
         running.ended()
-    assert standing.users() == list(standing.state.throwaway_users) != []
-    standing.cli.run("verify", "--settle", "0").must()
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == list(checked.state.throwaway_users) != []
+    checked.cli.run("verify", "--settle", "0").must()
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
 
 
 @pytest.mark.local
-def test_ctrl_c_removes_the_user(standing: Standing) -> None:
-    with held(standing) as (running, gate, _):
+def test_ctrl_c_removes_the_user(checked: Checked) -> None:
+    with held(checked) as (running, gate, _):
         running.process.send_signal(signal.SIGINT)
         running.see("Stopping after the calls in flight")
         gate.verdict.set_result(True)
         assert running.ended() == 130
     assert "Its user was removed" in running.text
     assert "Traceback" not in running.text
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
 
 
 @pytest.mark.local
-def test_ctrl_c_says_so_where_the_user_may_still_exist(standing: Standing) -> None:
-    with held(standing) as (running, gate, proxy):
+def test_ctrl_c_says_so_where_the_user_may_still_exist(checked: Checked) -> None:
+    with held(checked) as (running, gate, proxy):
 
         def lose_each() -> bool:
             number = sum(call.what == "AdminDeleteUser" for call in proxy.seen)
@@ -842,33 +842,33 @@ def test_ctrl_c_says_so_where_the_user_may_still_exist(standing: Standing) -> No
         assert running.ended() == 130
     assert "Its user was removed" not in running.text
     assert "removes its user." in running.text
-    assert standing.users() == list(standing.state.throwaway_users) != []
-    standing.cli.run("verify", "--settle", "0").must()
-    assert standing.users() == []
+    assert checked.users() == list(checked.state.throwaway_users) != []
+    checked.cli.run("verify", "--settle", "0").must()
+    assert checked.users() == []
 
 
 @pytest.mark.local
-def test_an_error_in_the_middle_removes_the_user(standing: Standing) -> None:
-    ctx = standing.context()
+def test_an_error_in_the_middle_removes_the_user(checked: Checked) -> None:
+    ctx = checked.context()
 
     def fail(_row: Row) -> None:
         raise LoginError("the network is gone")
 
     with pytest.raises(LoginError):
         verify(ctx, find_subject(ctx), fail)
-    assert standing.users() == []
+    assert checked.users() == []
     # So does one while it is stopped from elsewhere.
-    ctx = standing.context()
+    ctx = checked.context()
     with pytest.raises(KeyboardInterrupt):
         verify(ctx, find_subject(ctx), lambda _row: ctx.waiter.stop.set())
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
     assert ctx.waiter.stop.is_set()
 
 
 @pytest.mark.local
-def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
-    ctx = standing.context()
+def test_who_may_not_remove_a_user_makes_none(checked: Checked) -> None:
+    ctx = checked.context()
     denied = denial("AdminDeleteUser")
     events = ctx.aws.cognito.meta.events
     name = "before-call.cognito-identity-provider.AdminDeleteUser"
@@ -878,14 +878,14 @@ def test_who_may_not_remove_a_user_makes_none(standing: Standing) -> None:
             verify(ctx, find_subject(ctx), lambda _row: None)
     finally:
         events.unregister(name, denied)
-    assert standing.users() == []
-    assert standing.state.throwaway_users == {}
+    assert checked.users() == []
+    assert checked.state.throwaway_users == {}
 
 
 @pytest.mark.local
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fails: bool) -> None:
-    ctx = standing.context()
+def test_a_user_that_can_not_be_removed_stays_on_disk(checked: Checked, *, fails: bool) -> None:
+    ctx = checked.context()
     events = ctx.aws.cognito.meta.events
     prefix = "before-call.cognito-identity-provider."
     calls: list[int] = []
@@ -913,11 +913,11 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(standing: Standing, *, fai
     finally:
         for name, handler in handlers.items():
             events.unregister(name, handler)
-    assert f"Removing the throwaway user {standing.users()[0]} failed" in left
+    assert f"Removing the throwaway user {checked.users()[0]} failed" in left
     assert "The next 'cogauth verify --stack checked --state" in left
-    assert standing.users() == list(standing.state.throwaway_users)
-    standing.verify()
-    assert standing.users() == []
+    assert checked.users() == list(checked.state.throwaway_users)
+    checked.verify()
+    assert checked.users() == []
 
 
 def denial(operation: str) -> Any:
@@ -926,20 +926,20 @@ def denial(operation: str) -> Any:
 
 
 @pytest.mark.local
-def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> None:
+def test_a_sign_up_that_may_still_land_is_not_forgotten(checked: Checked) -> None:
     """Its answer was lost: that there is no such user is believed only after the settling time."""
-    ctx = replace(standing.context(), settle_s=15)
+    ctx = replace(checked.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put("throwaway_users", USER, now.isoformat())
     verifying.remove_users(ctx)
-    assert standing.state.throwaway_users == {USER: now.isoformat()}
+    assert checked.state.throwaway_users == {USER: now.isoformat()}
     later = replace(ctx, now=lambda: now.timestamp() + 16)
     verifying.remove_users(later)
-    assert standing.state.throwaway_users == {}
+    assert checked.state.throwaway_users == {}
     # Whoever has been answered knows.
     ctx.state.put("throwaway_users", USER, now.isoformat())
     verifying.remove_users(ctx, USER)
-    assert standing.state.throwaway_users == {}
+    assert checked.state.throwaway_users == {}
 
 
 @pytest.mark.local
@@ -951,7 +951,7 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(standing: Standing) -> N
     ],
 )
 def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_told(
-    standing: Standing, code: str, got: str
+    checked: Checked, code: str, got: str
 ) -> None:
     refused = json.dumps({"status": "fail", "msg": "no", "code": code})
     first = [Answer(500, refused)]
@@ -962,28 +962,28 @@ def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_tol
         headers = {
             key: request.headers[key] for key in ("Authorization",) if key in request.headers
         }
-        url = standing.up["endpoint_url"] + request.path
+        url = checked.up["endpoint_url"] + request.path
         passed = requests.request(
             request.method, url, headers=headers, data=request.body, timeout=60
         )
         return Answer(passed.status_code, passed.text)
 
-    ctx = standing.context()
+    ctx = checked.context()
     target = replace(find_subject(ctx), deployed_at=0.0)
     with Fixed(pass_on) as between:
         ctx.state.endpoint_url = between.url
         try:
             rows = {row.check: row for row in verify(ctx, target, lambda _row: None).rows}
         finally:
-            ctx.state.endpoint_url = standing.up["endpoint_url"]
+            ctx.state.endpoint_url = checked.up["endpoint_url"]
             ctx.state.save()
     assert (rows["trigger fires"].got, first) == (got, [])
-    assert standing.users() == []
+    assert checked.users() == []
 
 
 @pytest.mark.local
-def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
-    ctx = standing.context()
+def test_a_sign_up_without_an_answer_is_told(checked: Checked) -> None:
+    ctx = checked.context()
     target = find_subject(ctx)
     ctx = replace(ctx, settle_s=15)
 
@@ -995,13 +995,13 @@ def test_a_sign_up_without_an_answer_is_told(standing: Standing) -> None:
         ctx.state.endpoint_url = elsewhere.url
         with pytest.raises(LoginError, match="no answer of the sign-in's") as caught:
             verify(ctx, target, lambda _row: None)
-    (left,) = standing.state.throwaway_users
+    (left,) = checked.state.throwaway_users
     assert f"Whether the throwaway user {left} was made isn't known" in str(caught.value)
     assert left.startswith("cogauth-verify-")
-    later = replace(standing.context(), now=lambda: time.time() + 60)
-    later.state.endpoint_url = standing.up["endpoint_url"]
+    later = replace(checked.context(), now=lambda: time.time() + 60)
+    later.state.endpoint_url = checked.up["endpoint_url"]
     verifying.remove_users(later)
-    assert standing.state.throwaway_users == {}
+    assert checked.state.throwaway_users == {}
 
 
 @given(

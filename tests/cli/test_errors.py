@@ -61,7 +61,7 @@ def bare(tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def standing(cli: Cli, silent: Fixed) -> dict[str, Any]:
+def existing(cli: Cli, silent: Fixed) -> dict[str, Any]:
     """A state file that says that a whole stack stands; return what it says."""
     State(
         path=cli.state,
@@ -127,9 +127,9 @@ def test_what_is_no_command_is_named(bare: Cli, words: list[str], named: str) ->
 
 @pytest.mark.parametrize("form", [["--password", PASSWORD], [f"--password={PASSWORD}"]])
 def test_a_password_is_not_taken_from_the_command_line(
-    cli: Cli, standing: dict[str, Any], silent: Fixed, form: list[str]
+    cli: Cli, existing: dict[str, Any], silent: Fixed, form: list[str]
 ) -> None:
-    assert standing
+    assert existing
     done = cli.run("test-login", "--username", "ann", *form).must(2)
     assert "No such option" in done.err
     assert PASSWORD not in done.err
@@ -137,9 +137,9 @@ def test_a_password_is_not_taken_from_the_command_line(
 
 
 def test_a_missing_password_is_said_to_be_missing(
-    cli: Cli, standing: dict[str, Any], silent: Fixed
+    cli: Cli, existing: dict[str, Any], silent: Fixed
 ) -> None:
-    assert standing
+    assert existing
     strict = {"PYTHONIOENCODING": "utf-8:strict"}
     for typed, words, said in (
         (b"", [], "No password: stdin is not a terminal"),
@@ -398,9 +398,9 @@ def test_a_name_that_is_someone_elses_is_named_and_left_alone(
     ids=lambda damage: str(damage)[:30].encode("unicode_escape").decode(),
 )
 def test_a_damaged_state_file_is_left_as_it_is(
-    cli: Cli, standing: dict[str, Any], silent: Fixed, damage: Any
+    cli: Cli, existing: dict[str, Any], silent: Fixed, damage: Any
 ) -> None:
-    text = json.dumps({**standing, **damage}) if isinstance(damage, dict) else damage
+    text = json.dumps({**existing, **damage}) if isinstance(damage, dict) else damage
     cli.state.write_text(text, encoding="latin-1")
     done = cli.run("down", "--yes")
     reads_well(done, "The state file .cogauth/cogauth.json", "is damaged")
@@ -422,8 +422,8 @@ def test_every_command_refuses_a_damaged_state_file(
     assert silent.requests == []
 
 
-def test_a_state_file_of_a_later_version(cli: Cli, standing: dict[str, Any]) -> None:
-    cli.state.write_text(json.dumps({**standing, "version": 3}))
+def test_a_state_file_of_a_later_version(cli: Cli, existing: dict[str, Any]) -> None:
+    cli.state.write_text(json.dumps({**existing, "version": 3}))
     reads_well(cli.run("down", "--yes"), "of version 3", "reads version 2")
 
 
@@ -436,9 +436,9 @@ def test_a_state_file_that_is_a_link_to_itself(cli: Cli) -> None:
 
 @pytest.mark.parametrize("leftover", ["AWS_ENDPOINT_URL", "COGAUTH_ENDPOINT_URL", "profile"])
 def test_a_leftover_endpoint_is_named_where_the_stack_is_on_aws(
-    cli: Cli, standing: dict[str, Any], silent: Fixed, leftover: str
+    cli: Cli, existing: dict[str, Any], silent: Fixed, leftover: str
 ) -> None:
-    cli.state.write_text(json.dumps({**standing, "endpoint_url": None}))
+    cli.state.write_text(json.dumps({**existing, "endpoint_url": None}))
     del cli.env["COGAUTH_ENDPOINT_URL"]
     env = {leftover: silent.url}
     if leftover == "profile":
@@ -459,9 +459,9 @@ def test_a_token_on_the_command_line_is_refused_in_json_too(cli: Cli) -> None:
 
 
 def test_recover_leaves_a_newer_cogauths_file_alone(
-    cli: Cli, standing: dict[str, Any], silent: Fixed
+    cli: Cli, existing: dict[str, Any], silent: Fixed
 ) -> None:
-    cli.state.write_text(json.dumps({**standing, "version": 3}))
+    cli.state.write_text(json.dumps({**existing, "version": 3}))
     before = cli.state.read_bytes()
     done = cli.run("recover", AWS_ENDPOINT_URL=silent.url)
     reads_well(done, "of version 3", "A newer cogauth wrote it")
@@ -499,7 +499,7 @@ def test_a_login_without_a_stack_says_what_to_do(cli: Cli) -> None:
 
 
 def test_neither_password_nor_credentials_cross_the_network_in_clear_text(
-    cli: Cli, standing: dict[str, Any]
+    cli: Cli, existing: dict[str, Any]
 ) -> None:
     """0.0.0.0 leads to this machine, but it is no loopback address: it stands for another one."""
 
@@ -510,7 +510,7 @@ def test_neither_password_nor_credentials_cross_the_network_in_clear_text(
 
     with Fixed(aws) as server:
         url = f"http://0.0.0.0:{server.port}"
-        cli.state.write_text(json.dumps({**standing, "endpoint_url": url}))
+        cli.state.write_text(json.dumps({**existing, "endpoint_url": url}))
         given = {"COGAUTH_ENDPOINT_URL": url, "COGAUTH_PASSWORD": PASSWORD}
         # Nor do credentials: what they sign can be used again by whoever reads it.
         for words in (["up"], ["down", "--yes"], ["test-login", "--username", "ann"]):

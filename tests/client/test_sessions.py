@@ -69,7 +69,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def existing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": endpoint}
     with command_line(tmp_path_factory.mktemp("kit"), **given) as cli:
         with Kit.made(cli, "--stack", "kit") as made:
@@ -79,16 +79,16 @@ def standing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def kit(standing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
+def kit(existing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
     for name, value in {
         **KEYS,
         "COGAUTH_STACK": "kit",
-        "COGAUTH_STATE": str(standing.path),
-        "COGAUTH_ENDPOINT_URL": standing.url,
+        "COGAUTH_STATE": str(existing.path),
+        "COGAUTH_ENDPOINT_URL": existing.url,
         "COGAUTH_PASSWORD": PASSWORD,
     }.items():
         no_credentials.setenv(name, value)
-    return standing
+    return existing
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def pid_of_local_aws(cli: Cli) -> int:
 
 
 @dataclass
-class Standing(LocalStack):
+class Up(LocalStack):
     """With what ``up`` was called with, and what it told meanwhile."""
 
     words: list[str] = field(default_factory=list)
@@ -120,10 +120,8 @@ class Standing(LocalStack):
 
 
 @pytest.fixture(scope="module", params=["local", "endpoint"])
-def standing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Standing]:
-    folder = tmp_path_factory.mktemp("standing")
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("made")
     if request.param == "local":
         keys, words = {}, ["--local", "--region", REGION]
     else:
@@ -132,13 +130,13 @@ def standing(
     with command_line(folder, **keys) as cli:
         done = cli.run("up", *words, "--json").must()
         up = done.document
-        yield Standing(cli, up["stack"], up["endpoint_url"], up, words, done.err)
+        yield Up(cli, up["stack"], up["endpoint_url"], up, words, done.err)
         # The shared local AWS goes on, and this stack has the default name.
         cli.run("down", "--yes")
 
 
-def test_up_prints_what_it_made(standing: Standing) -> None:
-    up = standing.up
+def test_up_prints_what_it_made(made: Up) -> None:
+    up = made.up
     assert list(up) == UP_FIELDS
     assert up["stack"] == "cogauth"
     assert up["account"] == "000000000000"
@@ -153,18 +151,18 @@ def test_up_prints_what_it_made(standing: Standing) -> None:
         assert 0 <= step["seconds"] <= up["elapsed_s"]
 
 
-def test_up_tells_of_each_step_on_stderr(standing: Standing) -> None:
-    told = [line for line in standing.stderr.splitlines() if re.search(r"  \d+\.\d s$", line)]
+def test_up_tells_of_each_step_on_stderr(made: Up) -> None:
+    told = [line for line in made.stderr.splitlines() if re.search(r"  \d+\.\d s$", line)]
     # In the order in which they end: several go on at once.
     assert sorted(line[:22].strip() for line in told) == sorted(TITLES)
     assert all("created" in line for line in told)
-    assert ESCAPE not in standing.stderr
+    assert ESCAPE not in made.stderr
 
 
-def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
-    up = standing.up
+def test_what_up_names_stands_and_carries_the_tags(made: Up) -> None:
+    up = made.up
     tags = {"cogauth:stack": "cogauth", "cogauth:stack-id": up["stack_id"]}
-    world = described(standing.client)
+    world = described(made.client)
     (pool,) = world["pool cogauth"]
     assert (pool["Id"], pool["Arn"]) == (up["user_pool_id"], up["user_pool_arn"])
     assert pool["UserPoolTags"] == tags
@@ -199,59 +197,59 @@ def test_what_up_names_stands_and_carries_the_tags(standing: Standing) -> None:
     assert stage["methodSettings"]["/signin/POST"]["throttlingBurstLimit"] == 40
 
 
-def test_up_again_changes_nothing_and_says_so(standing: Standing) -> None:
-    before = described(standing.client)
-    again = standing.cli.run("up", *standing.words, "--json").must().document
+def test_up_again_changes_nothing_and_says_so(made: Up) -> None:
+    before = described(made.client)
+    again = made.cli.run("up", *made.words, "--json").must().document
     assert actions(again) == dict.fromkeys(STEPS, "unchanged")
-    assert described(standing.client) == before
+    assert described(made.client) == before
     variable = {"elapsed_s", "steps"}
     assert {k: v for k, v in again.items() if k not in variable} == {
-        k: v for k, v in standing.up.items() if k not in variable
+        k: v for k, v in made.up.items() if k not in variable
     }
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_up_reads_well(standing: Standing) -> None:
-    words = standing.cli.run("up", *standing.words).must()
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_up_reads_well(made: Up) -> None:
+    words = made.cli.run("up", *made.words).must()
     assert "The stack cogauth stood already; nothing was changed." in words.out
-    assert standing.up["sign_in_url"] in words.out
-    assert standing.up["protected_url"] in words.out
-    given = f"--endpoint-url {standing.url}"
+    assert made.up["sign_in_url"] in words.out
+    assert made.up["protected_url"] in words.out
+    given = f"--endpoint-url {made.url}"
     assert words.out.splitlines()[-1] == f"Next: cogauth test-login --username NAME {given}"
 
 
-def test_a_name_is_new_once_and_keeps_its_user_id(standing: Standing) -> None:
-    first = standing.cli.login("ann", PASSWORD, "--json").must().document
+def test_a_name_is_new_once_and_keeps_its_user_id(made: Up) -> None:
+    first = made.cli.login("ann", PASSWORD, "--json").must().document
     assert set(first) == LOGIN_FIELDS
     assert first["status"] == "success"
     assert first["is_new"] is True
     assert (first["msg"], first["code"], first["http_status"]) == (None, None, 200)
     assert first["expires_in"] == 3600
-    (user,) = standing.client("cognito-idp").list_users(
-        UserPoolId=standing.up["user_pool_id"], Filter='username = "ann"'
+    (user,) = made.client("cognito-idp").list_users(
+        UserPoolId=made.up["user_pool_id"], Filter='username = "ann"'
     )["Users"]
     subs = [a["Value"] for a in user["Attributes"] if a["Name"] == "sub"]
     assert subs == [first["user_id"]]
     assert user["UserStatus"] == "CONFIRMED"
     assert first["claims"]["sub"] == first["user_id"]
-    assert first["claims"]["aud"] == standing.up["client_id"]
+    assert first["claims"]["aud"] == made.up["client_id"]
     assert first["claims"]["token_use"] == "id"
-    url = standing.up["protected_url"]
+    url = made.up["protected_url"]
     assert first["protected"] == {"url": url, "without_token": 401, "with_token": 200}
     # What it printed is a token that a client can use.
     headers = {"Authorization": first["id_token"]}
     assert requests.get(url, headers=headers, timeout=10).status_code == 200
     assert requests.get(url, timeout=10).status_code == 401
 
-    second = standing.cli.login("ann", PASSWORD, "--json").must().document
+    second = made.cli.login("ann", PASSWORD, "--json").must().document
     assert second["is_new"] is False
     assert second["user_id"] == first["user_id"]
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_a_login_reads_well(standing: Standing) -> None:
-    done = standing.cli.login("ben", PASSWORD).must()
-    assert f"POST {standing.up['sign_in_url']}" in done.out
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_a_login_reads_well(made: Up) -> None:
+    done = made.cli.login("ben", PASSWORD).must()
+    assert f"POST {made.up['sign_in_url']}" in done.out
     assert "200  signed up and in: a new user, user_id " in done.out
     assert re.search(r"cognito:username +ben\n", done.out)
     assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+, in (1 h|59 min.*)\n", done.out)
@@ -260,17 +258,17 @@ def test_a_login_reads_well(standing: Standing) -> None:
     assert done.err == ""
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_the_password_may_come_on_stdin(standing: Standing) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_the_password_may_come_on_stdin(made: Up) -> None:
     words = ("test-login", "--username", "cem", "--password-stdin", "--json")
-    first = standing.cli.run(*words, typed=f"{PASSWORD}\nanother line\n").must().document
-    second = standing.cli.login("cem", PASSWORD, "--json").must().document
+    first = made.cli.run(*words, typed=f"{PASSWORD}\nanother line\n").must().document
+    second = made.cli.login("cem", PASSWORD, "--json").must().document
     assert second["user_id"] == first["user_id"]
 
 
-def test_a_wrong_password_is_refused(standing: Standing) -> None:
-    standing.cli.login("dea", PASSWORD).must()
-    done = standing.cli.login("dea", "Wrong-Horse-7", "--json").must(1)
+def test_a_wrong_password_is_refused(made: Up) -> None:
+    made.cli.login("dea", PASSWORD).must()
+    done = made.cli.login("dea", "Wrong-Horse-7", "--json").must(1)
     said = done.document
     assert said["status"] == "fail"
     assert said["msg"] == "The username or password is incorrect"
@@ -280,28 +278,28 @@ def test_a_wrong_password_is_refused(standing: Standing) -> None:
     assert "Error: The login was refused: The username or password is incorrect" in done.err
 
 
-def test_a_weak_password_makes_no_user(standing: Standing) -> None:
-    said = standing.cli.login("eve", "123456", "--json").must(1).document
+def test_a_weak_password_makes_no_user(made: Up) -> None:
+    said = made.cli.login("eve", "123456", "--json").must(1).document
     assert (said["status"], said["code"]) == ("fail", "password_policy")
     assert "8 characters" in said["msg"]
     assert "symbol" in said["msg"]
-    assert not standing.client("cognito-idp").list_users(
-        UserPoolId=standing.up["user_pool_id"], Filter='username = "eve"'
+    assert not made.client("cognito-idp").list_users(
+        UserPoolId=made.up["user_pool_id"], Filter='username = "eve"'
     )["Users"]
 
 
-def test_two_first_logins_at_one_moment_both_succeed(standing: Standing) -> None:
+def test_two_first_logins_at_one_moment_both_succeed(made: Up) -> None:
     with ThreadPoolExecutor(2) as pool:
-        clicks = [pool.submit(standing.cli.login, "fay", PASSWORD, "--json") for _ in range(2)]
+        clicks = [pool.submit(made.cli.login, "fay", PASSWORD, "--json") for _ in range(2)]
         said = [click.result().must().document for click in clicks]
     assert sorted(one["is_new"] for one in said) == [False, True]
     assert len({one["user_id"] for one in said}) == 1
 
 
-def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> None:
-    cli = standing.cli
-    secret = standing.client("cognito-idp").describe_user_pool_client(
-        UserPoolId=standing.up["user_pool_id"], ClientId=standing.up["client_id"]
+def test_no_secret_is_written_where_it_does_not_belong(made: Up) -> None:
+    cli = made.cli
+    secret = made.client("cognito-idp").describe_user_pool_client(
+        UserPoolId=made.up["user_pool_id"], ClientId=made.up["client_id"]
     )["UserPoolClient"]["ClientSecret"]
     told = cli.login("gus", PASSWORD).must()
     tokens_file = cli.state.with_name(".cogauth.json.cogauth-tokens")
@@ -310,13 +308,13 @@ def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> No
     assert tokens_file.stat().st_mode & 0o777 == 0o600
     assert cli.state.stat().st_mode & 0o777 == 0o600
     assert cli.state.parent.stat().st_mode & 0o077 == 0
-    logs = standing.client("logs")
+    logs = made.client("logs")
     places = {
         "the state file": cli.state.read_text(),
-        "up's output": json.dumps(standing.up) + standing.stderr,
+        "up's output": json.dumps(made.up) + made.stderr,
         "the login's output": told.out + told.err,
         "the functions": json.dumps(
-            standing.client("lambda").list_functions()["Functions"], default=str
+            made.client("lambda").list_functions()["Functions"], default=str
         ),
         "the log": json.dumps(
             [
@@ -332,9 +330,9 @@ def test_no_secret_is_written_where_it_does_not_belong(standing: Standing) -> No
             assert hidden not in text, place
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path) -> None:
-    before = described(standing.client)
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_a_state_file_of_elsewhere_is_refused(made: Up, tmp_path: Path) -> None:
+    before = described(made.client)
     file = tmp_path / "elsewhere.json"
     for command, entry, value, said in (
         ("up", "region", "eu-west-3", f"of region eu-west-3, not of {REGION}. Nothing was touched"),
@@ -344,7 +342,7 @@ def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path
         ("down", "account", "111111111111", "of account 111111111111, not of 000000000000."),
         ("down", "stack", "another", "of the stack another, not of cogauth"),
     ):
-        text = standing.cli.state.read_text()
+        text = made.cli.state.read_text()
         was = json.loads(text)[entry]
         if entry in {"region", "account"}:
             # ARNs have it, too.
@@ -352,46 +350,46 @@ def test_a_state_file_of_elsewhere_is_refused(standing: Standing, tmp_path: Path
         else:
             text = text.replace(f'"{entry}": "{was}"', f'"{entry}": "{value}"')
         file.write_text(text)
-        words = [command, *standing.words, "--state", str(file)]
-        done = standing.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)
+        words = [command, *made.words, "--state", str(file)]
+        done = made.cli.run(*words, *(["--yes"] if command == "down" else [])).must(1)
         assert said in done.err
         assert str(file) in done.err
         assert file.read_text() == text
-    assert described(standing.client) == before
+    assert described(made.client) == before
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_options_may_come_from_the_environment(standing: Standing, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_options_may_come_from_the_environment(made: Up, tmp_path: Path) -> None:
     """Of each two, the command line speaks louder."""
     shared = {
-        "COGAUTH_STATE": str(standing.cli.state),
-        "COGAUTH_ENDPOINT_URL": standing.url,
+        "COGAUTH_STATE": str(made.cli.state),
+        "COGAUTH_ENDPOINT_URL": made.url,
         "COGAUTH_REGION": REGION,
         "COGAUTH_JSON": "1",
     }
-    assert standing.cli.run("up", **shared).must().document["stack"] == "cogauth"
-    other = standing.cli.run("up", COGAUTH_STACK="other", **shared).must(1)
+    assert made.cli.run("up", **shared).must().document["stack"] == "cogauth"
+    other = made.cli.run("up", COGAUTH_STACK="other", **shared).must(1)
     assert "of the stack cogauth, not of other" in other.document["error"]
-    said = standing.cli.login("hal", PASSWORD, **shared).must().document
+    said = made.cli.login("hal", PASSWORD, **shared).must().document
     assert said["claims"]["cognito:username"] == "hal"
-    louder = standing.cli.run("up", "--region", "eu-west-3", **shared).must(1)
+    louder = made.cli.run("up", "--region", "eu-west-3", **shared).must(1)
     assert "of region eu-central-1, not of eu-west-3" in louder.document["error"]
     # So do AWS's own for what is made, and the state file knows the rest.
-    aws = {"AWS_ENDPOINT_URL": standing.url, "AWS_REGION": REGION}
-    assert "stood already" in standing.cli.run("up", **aws).must().out
-    there = standing.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
+    aws = {"AWS_ENDPOINT_URL": made.url, "AWS_REGION": REGION}
+    assert "stood already" in made.cli.run("up", **aws).must().out
+    there = made.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
     assert "a stack cogauth stands" in there.must(1).err
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_a_reader_who_has_read_enough_is_no_error_to_show(standing: Standing) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_a_reader_who_has_read_enough_is_no_error_to_show(made: Up) -> None:
     source, sink = os.pipe()
     os.close(source)
     try:
         done = subprocess.run(
-            [*COGAUTH, "up", *standing.words, "--json"],
-            cwd=standing.cli.folder,
-            env=standing.cli.env,
+            [*COGAUTH, "up", *made.words, "--json"],
+            cwd=made.cli.folder,
+            env=made.cli.env,
             stdout=sink,
             stderr=subprocess.PIPE,
             timeout=PATIENCE,
@@ -405,25 +403,25 @@ def test_a_reader_who_has_read_enough_is_no_error_to_show(standing: Standing) ->
         assert word not in done.stderr
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_down_off_a_terminal_wants_a_yes(standing: Standing) -> None:
-    before = described(standing.client)
-    done = standing.cli.run("down", typed="y\n").must(2)
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_down_off_a_terminal_wants_a_yes(made: Up) -> None:
+    before = described(made.client)
+    done = made.cli.run("down", typed="y\n").must(2)
     assert "--yes" in done.err
     assert done.out == ""
-    assert described(standing.client) == before
-    assert standing.cli.state.exists()
+    assert described(made.client) == before
+    assert made.cli.state.exists()
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
-    standing.cli.login("ida", PASSWORD).must()
-    before = described(standing.client)
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_down_on_a_terminal_takes_no_for_an_answer(made: Up) -> None:
+    made.cli.login("ida", PASSWORD).must()
+    before = described(made.client)
     # Users would be lost, so a mere 'y' is not enough.
     for answer in ("n\n", "y\n", "cogaut\n", "\n", "\x03"):
-        running = standing.cli.on_terminal("down")
+        running = made.cli.on_terminal("down")
         asked = running.see(r"Type the stack's name, cogauth, to delete all of it: ")
-        assert f"account 000000000000, region {REGION} at {standing.url}" in asked
+        assert f"account 000000000000, region {REGION} at {made.url}" in asked
         assert re.search(r"holds about \d+ users?: lost with it", asked)
         if answer == "\x03":
             running.press_ctrl_c()
@@ -431,79 +429,75 @@ def test_down_on_a_terminal_takes_no_for_an_answer(standing: Standing) -> None:
             running.type(answer)
         assert running.ended() == (130 if answer == "\x03" else 1)
         assert ("Interrupted" if answer == "\x03" else "Nothing was deleted.") in running.text
-        assert described(standing.client) == before
+        assert described(made.client) == before
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_a_password_is_asked_for_without_an_echo(standing: Standing) -> None:
-    running = standing.cli.on_terminal("test-login", "--username", "jan")
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
+    running = made.cli.on_terminal("test-login", "--username", "jan")
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
     assert "signed up and in: a new user" in running.text
     assert PASSWORD not in running.text
-    standing.cli.login("jan", PASSWORD).must()
+    made.cli.login("jan", PASSWORD).must()
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_no_color_is_honoured_on_a_terminal(standing: Standing) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_no_color_is_honoured_on_a_terminal(made: Up) -> None:
     # A colour is set by 30 to 49 or 90 to 107; bold, dim and the cursor's moves are no colours.
     colour = re.compile(r"\x1b\[[0-9;]*\b(?:[34]\d|9\d|10[0-7])(?:;[0-9;]*)?m")
-    colourful = standing.cli.on_terminal("up", *standing.words)
+    colourful = made.cli.on_terminal("up", *made.words)
     assert colourful.ended() == 0
     assert colour.search(colourful.text)
-    plain = standing.cli.on_terminal("up", *standing.words, NO_COLOR="1")
+    plain = made.cli.on_terminal("up", *made.words, NO_COLOR="1")
     assert plain.ended() == 0
     assert not colour.search(plain.text)
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_the_next_command_can_be_pasted_whatever_the_path(
-    standing: Standing, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_the_next_command_can_be_pasted_whatever_the_path(made: Up, tmp_path: Path) -> None:
     state = tmp_path / "it's a folder" / "state file"
     state.parent.mkdir()
-    state.write_bytes(standing.cli.state.read_bytes())
-    done = standing.cli.run("up", "--state", str(state), *standing.words).must()
+    state.write_bytes(made.cli.state.read_bytes())
+    done = made.cli.run("up", "--state", str(state), *made.words).must()
     program, *words = shlex.split(done.out.splitlines()[-1].removeprefix("Next: "))
     assert program == "cogauth"
     words[words.index("NAME")] = "kai"
-    standing.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
+    made.cli.run(*words, COGAUTH_PASSWORD=PASSWORD).must()
     assert state.with_name(".state file.cogauth-tokens").exists()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_what_an_encoding_cannot_show_is_replaced(standing: Standing, encoding: str) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_what_an_encoding_cannot_show_is_replaced(made: Up, encoding: str) -> None:
     env = {"PYTHONIOENCODING": encoding}
     name = "Ωmega"
-    standing.cli.login(name, PASSWORD, **env).must()
-    assert "?mega" in standing.cli.run("users", **env).must().out
-    for words in (["up", *standing.words], ["token", "--decode", "--username", name]):
-        standing.cli.run(*words, **env).must()
-    api = ("--api", standing.up["rest_api_id"])
-    standing.cli.run("attach", *api, "--path", "/hello", "--dry-run", **env).must()
-    assert standing.cli.run("down", **env, typed="").must(2).err.startswith("Error: ")
+    made.cli.login(name, PASSWORD, **env).must()
+    assert "?mega" in made.cli.run("users", **env).must().out
+    for words in (["up", *made.words], ["token", "--decode", "--username", name]):
+        made.cli.run(*words, **env).must()
+    api = ("--api", made.up["rest_api_id"])
+    made.cli.run("attach", *api, "--path", "/hello", "--dry-run", **env).must()
+    assert made.cli.run("down", **env, typed="").must(2).err.startswith("Error: ")
     # A JSON document says all of it, whatever the encoding.
-    users = standing.cli.run("users", "--json", **env).must().document["users"]
+    users = made.cli.run("users", "--json", **env).must().document["users"]
     assert name.lower() in {user["username"].lower() for user in users}
-    on_terminal = standing.cli.on_terminal("up", *standing.words, **env)
+    on_terminal = made.cli.on_terminal("up", *made.words, **env)
     assert on_terminal.ended() == 0, on_terminal.text
     assert "Traceback" not in on_terminal.text
 
 
-@pytest.mark.parametrize("standing", ["endpoint"], indirect=True)
-def test_a_state_file_behind_a_link_keeps_all_beside_the_file(
-    standing: Standing, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+def test_a_state_file_behind_a_link_keeps_all_beside_the_file(made: Up, tmp_path: Path) -> None:
     real, link = tmp_path / "real" / "shop.json", tmp_path / "link.json"
     real.parent.mkdir()
-    real.write_bytes(standing.cli.state.read_bytes())
+    real.write_bytes(made.cli.state.read_bytes())
     link.symlink_to(real)
     before = real.stat().st_ino
-    said = standing.cli.run("up", "--state", str(link), "--json", *standing.words).must().document
+    said = made.cli.run("up", "--state", str(link), "--json", *made.words).must().document
     assert said["state_file"] == str(real)
-    standing.cli.login("lea", PASSWORD, "--state", str(link)).must()
+    made.cli.login("lea", PASSWORD, "--state", str(link)).must()
     # It was written, which replaces it; and the link was not.
     assert real.stat().st_ino != before
     assert link.is_symlink()
@@ -513,7 +507,7 @@ def test_a_state_file_behind_a_link_keeps_all_beside_the_file(
     }
     # A second command through the link and one at the file itself exclude each other.
     with hold(real, "up", 0):
-        refused = standing.cli.run("up", "--state", str(link), *standing.words).must(1)
+        refused = made.cli.run("up", "--state", str(link), *made.words).must(1)
     assert "Another cogauth is at work" in refused.err
 
 

@@ -62,7 +62,7 @@ class Place(LocalStack):
 
     def is_cleared(self) -> bool:
         """Whether nothing is left in AWS, nor on this disk."""
-        return self.standing() == {} and files_in(self.cli.folder) == []
+        return self.existing() == {} and files_in(self.cli.folder) == []
 
     def strike(self, call: Call, when: str, do: Any) -> None:
         self.proxy.seen.clear()
@@ -250,7 +250,7 @@ def test_a_signal_lets_the_call_in_flight_end_and_nothing_begin(
     # It ended and was recorded, and so was whatever else was in flight; nothing begins after it.
     records = here.records
     assert {record["status"] for record in records.values()} == {"created"}
-    assert records[key]["id"] in json.dumps(here.standing(), default=str)
+    assert records[key]["id"] in json.dumps(here.existing(), default=str)
     assert not set(records) & {each for each in RESOURCES if key in needed(each)}
     assert "PATCH /restapis/*/stages/dev" not in {call.what for call in here.proxy.seen}
     says_how_to_go_on(running.text, here)

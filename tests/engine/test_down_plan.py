@@ -9,7 +9,7 @@ import pytest
 
 from support.attached import attach, pool_and_orders
 from support.calls import Call, refusal
-from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, fact, mutations, standing, update_pool
+from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, existing, fact, mutations, update_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,11 +114,11 @@ def test_nothing_is_deleted_if_not_all_can_be(
 ) -> None:
     account.stands()
     told = put_up(account)
-    before, state = standing(account), account.path().read_text()
+    before, state = existing(account), account.path().read_text()
     with account.calls.watched() as calls:
         result = account.down()
     assert mutations(calls) == []
-    assert standing(account) == before
+    assert existing(account) == before
     assert account.path().read_text() == state
     first, last = result.problems
     assert all(words in first for words in told), first

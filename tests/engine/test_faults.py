@@ -26,7 +26,7 @@ from support.account import RESOURCES, Account, Accounts, add_managed_policy
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 from support.names import READS
-from support.stacks import STACK, configuration, shown, standing, unrecorded
+from support.stacks import STACK, configuration, existing, shown, unrecorded
 
 # What of a call's body says which resource it is about.
 NAMING = (
@@ -121,7 +121,7 @@ class Clean:
     def __init__(self, account: Account) -> None:
         self.up = self._recorded(account, "up")
         self.ctx = account.context()
-        self.world, self.stands = configuration(account), standing(account)
+        self.world, self.stands = configuration(account), existing(account)
         self.down = self._recorded(account, "down")
         assert account.left() == []
 

@@ -16,7 +16,7 @@ from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
-from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, fact, standing, unrecorded
+from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, existing, fact, unrecorded
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:
@@ -78,7 +78,7 @@ def test_a_create_that_lands_within_the_settling_time_is_adopted(
     actions = {result.step: result.action for result in engine.up(ctx, landing)}
     assert actions["user_pool" if operation == "CreateUserPool" else "rest_api"] == "adopted"
     assert 5 <= account.time.now < 15
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
@@ -98,10 +98,10 @@ def test_one_that_landed_after_another_was_made_is_deleted(
     account.stands()
     kept = fact(account, "user_pool"), fact(account, "rest_api")
     make(account)
-    assert standing(account) != STACK
+    assert existing(account) != STACK
     changed = "user_pool" if operation == "CreateUserPool" else "rest_api"
     assert account.up() == {**UNCHANGED, changed: "updated"}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert (fact(account, "user_pool"), fact(account, "rest_api")) == kept
 
 
@@ -122,7 +122,7 @@ def test_of_several_that_a_crash_left_the_oldest_is_kept(account: Account) -> No
     made = [make_api(account) for _ in range(3)]
     assert account.up()["rest_api"] == "adopted"
     assert fact(account, "rest_api") in made
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize("kind", ["user_pool", "rest_api"])
@@ -165,7 +165,7 @@ def test_absence_is_believed_only_after_the_settling_time(account: Account) -> N
     since = account.time.now
     account.up()
     assert 14 <= account.time.now - since <= 16
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_settling_time_that_is_over_is_not_waited_for(account: Account) -> None:
@@ -243,7 +243,7 @@ def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
     assert len(deleted) == 1
     after = functions.get_function_configuration(FunctionName="shop-signInFunction")
     assert before["FunctionArn"] == after["FunctionArn"]
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -264,7 +264,7 @@ def test_the_stop_event_lets_no_call_begin(account: Account) -> None:
     assert statuses(account) == {CREATED}
     assert unrecorded(account) == []
     assert account.up()["role"] == "updated"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def statuses(account: Account) -> set[str]:
@@ -288,7 +288,7 @@ def test_a_transient_error_is_waited_out_wherever_it_meets_a_change(
 
     with account.calls.watched(refuse_once):
         account.up()
-        assert standing(account) == STACK
+        assert existing(account) == STACK
         result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
@@ -326,7 +326,7 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
     account.folder.unlink()
     away.rename(account.folder)
     assert account.up()["user_pool"] == "adopted"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_an_interrupted_down_tells_what_could_not_be_deleted_until_then(account: Account) -> None:

@@ -94,7 +94,7 @@ def test_a_lost_state_file_comes_back_as_it_was(here: LocalStack, choices: list[
     if "--power-user" not in choices:  # this local AWS has no such managed policy
         here.cli.login("ann", PASSWORD).must()
     here.cli.run("down", "--yes").must()
-    assert here.standing() == {}
+    assert here.existing() == {}
 
 
 @pytest.mark.local
@@ -106,7 +106,7 @@ def test_down_right_after_recover_leaves_nothing(here: LocalStack) -> None:
     assert re.search(rf"role +{re.escape(here.stack)}-LambdaAuthRole", recovered.out)
     assert f"Next: cogauth up --stack {here.stack}" in recovered.out
     assert here.cli.run("down", "--yes", "--json").must().document["remaining"] == []
-    assert here.standing() == {}
+    assert here.existing() == {}
 
 
 @pytest.mark.local
@@ -161,7 +161,7 @@ def test_a_damaged_state_file_is_kept_beside_the_new_one(here: LocalStack) -> No
         assert str(copies[-1].relative_to(here.cli.folder)) in done.err
         assert json.loads(here.path.read_text())["stack_id"] == sound["stack_id"]
     here.cli.run("down", "--yes").must()
-    assert here.standing() == {}
+    assert here.existing() == {}
     assert len(list(here.path.parent.glob("*.damaged-*"))) == 3
 
 
@@ -194,13 +194,13 @@ def test_a_sound_state_file_of_another_stack_is_not_taken_for_a_damaged_one(
 def test_a_sound_state_file_is_refused_and_untouched(here: LocalStack) -> None:
     here.cli.run("up").must()
     before = here.path.read_bytes(), here.path.stat()
-    world = here.standing()
+    world = here.existing()
     refused = here.cli.run("recover").must(2)
     assert "is there and sound: there is nothing to recover" in refused.err
     after = here.path.read_bytes(), here.path.stat()
     assert after[0] == before[0]
     assert (after[1].st_ino, after[1].st_mtime_ns) == (before[1].st_ino, before[1].st_mtime_ns)
-    assert here.standing() == world
+    assert here.existing() == world
     here.cli.run("down", "--yes").must()
 
 
@@ -240,7 +240,7 @@ def test_of_several_stacks_of_one_name_one_is_chosen(here: LocalStack) -> None:
     assert pool not in here.path.read_text()
     here.cli.run("up").must()
     here.cli.run("down", "--yes").must()
-    assert [found["Id"] for found in here.standing()[f"pool {here.stack}"]] == [pool]
+    assert [found["Id"] for found in here.existing()[f"pool {here.stack}"]] == [pool]
     now = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
     assert _undated(now) == _undated(described)
 
@@ -248,7 +248,7 @@ def test_of_several_stacks_of_one_name_one_is_chosen(here: LocalStack) -> None:
     assert left["stack_id"] == other
     assert [entry["id"] for entry in left["found"]] == [pool]
     here.cli.run("down", "--yes").must()
-    assert here.standing() == {}
+    assert here.existing() == {}
 
 
 def _undated(pool: dict[str, Any]) -> dict[str, Any]:

@@ -29,12 +29,12 @@ from support.stacks import (
     configuration,
     delete_api,
     delete_pool,
+    existing,
     fact,
     function,
     mutations,
     pool,
     stage,
-    standing,
     throttle,
     update_pool,
 )
@@ -45,7 +45,7 @@ from support.world import described, lasting
 
 def test_up_makes_exactly_one_of_each(account: Account) -> None:
     assert account.up() == dict.fromkeys(STEP_NAMES, "created")
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> None:
@@ -67,21 +67,21 @@ def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> 
 
 def test_a_second_up_changes_nothing_and_says_so(account: Account) -> None:
     account.up()
-    before, text = standing(account), account.path().read_text()
+    before, text = existing(account), account.path().read_text()
     with account.calls.watched() as calls:
         assert account.up() == UNCHANGED
     assert mutations(calls) == []
-    assert standing(account) == before
+    assert existing(account) == before
     assert account.path().read_text() == text
 
 
 def test_two_stacks_stand_side_by_side(account: Account) -> None:
     account.up("shop")
-    shop = standing(account)
+    shop = existing(account)
     account.up("shop2")
     assert account.up("shop") == UNCHANGED
     account.down("shop2")
-    assert standing(account) == shop
+    assert existing(account) == shop
 
 
 # ---- settings changed on a stack that stands
@@ -172,7 +172,7 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
     wanted: Any,
 ) -> None:
     account.stands()
-    before = standing(account), stage(account)["deploymentId"]
+    before = existing(account), stage(account)["deploymentId"]
     assert look(account) != wanted
     with account.calls.watched() as calls:
         actions = account.up(**choices)
@@ -181,7 +181,7 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
     assert mutations(calls) == operations
     assert look(account) == wanted
     # None of these is part of the API, so its deployment serves on.
-    assert (standing(account), stage(account)["deploymentId"]) == before
+    assert (existing(account), stage(account)["deploymentId"]) == before
     assert account.up() == UNCHANGED
 
 
@@ -222,10 +222,10 @@ def test_power_user_on_and_off(account: Account, managed_policies: None) -> None
     del managed_policies
     account.up()
     assert account.up(power_user=True) == {**UNCHANGED, "role": "updated"}
-    assert standing(account) == sorted([*STACK, "attached AmazonCognitoPowerUser"])
+    assert existing(account) == sorted([*STACK, "attached AmazonCognitoPowerUser"])
     assert account.up() == UNCHANGED
     assert account.up(power_user=False) == {**UNCHANGED, "role": "updated"}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -234,7 +234,7 @@ def test_power_user_from_the_start_goes_with_the_stack(
 ) -> None:
     del managed_policies
     account.up(power_user=True)
-    assert "attached AmazonCognitoPowerUser" in standing(account)
+    assert "attached AmazonCognitoPowerUser" in existing(account)
     assert not account.down().problems
     assert account.left() == []
 
@@ -256,7 +256,7 @@ def test_the_managed_policy_of_the_other_role_is_an_obstacle(
     """Only the sign-in function's role gets it of the stack."""
     del managed_policies
     account.up(power_user=True)
-    before = standing(account)
+    before = existing(account)
     policy = account.state().fact("power_user_attachment", "id")
     place = {"RoleName": AUTO_CONFIRM_ROLE, "PolicyArn": policy}
     account.client("iam").attach_role_policy(**place)
@@ -264,7 +264,7 @@ def test_the_managed_policy_of_the_other_role_is_an_obstacle(
     assert any(f"The role {AUTO_CONFIRM_ROLE} has the policy" in one for one in result.problems)
     assert result.deleted == []
     account.client("iam").detach_role_policy(**place)
-    assert standing(account) == before
+    assert existing(account) == before
     assert account.down().problems == []
     assert account.left() == []
 
@@ -278,7 +278,7 @@ def test_an_interrupted_attaching_of_the_managed_policy_is_no_obstacle_to_down(
         account.up()
     with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
-    assert "attached AmazonCognitoPowerUser" in standing(account)
+    assert "attached AmazonCognitoPowerUser" in existing(account)
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
@@ -291,9 +291,9 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
     account.up()
     with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
-    assert "attached AmazonCognitoPowerUser" in standing(account)
+    assert "attached AmazonCognitoPowerUser" in existing(account)
     account.up(power_user=False)
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -314,7 +314,7 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
     newest = stage(account)["deploymentId"]
     assert newest != former
     assert newest == fact(account, "deployment")
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 
@@ -501,7 +501,7 @@ def test_up_restores_what_was_changed_behind_its_back(
     assert configuration(account) == before
     # None was made in another's place.
     assert recorded_ids(account) == ids
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert (stage(account)["deploymentId"] != former) == deployed
     assert account.up() == UNCHANGED
 
@@ -589,7 +589,7 @@ def test_up_makes_again_what_was_deleted_behind_its_back(
     changed = {step for step, action in actions.items() if action != "unchanged"}
     # A new client's id goes into the sign-in function's environment.
     assert changed - {"sign_in_function"} == made - {"sign_in_function"}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert stage(account)["deploymentId"] == fact(account, "deployment")
     variables = function(account, SIGN_IN)["Environment"]["Variables"]
     assert variables["CLIENT_ID"] == fact(account, "app_client")
@@ -617,7 +617,7 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     assert fact(account, "user_pool") != former
     made = {step for step, action in actions.items() if action == "created"}
     assert made >= {"user_pool", "app_client"}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     stands = described(account.client)
     assert stands["api shop"][0]["authorizers"][0]["providerARNs"] == [arn]
     assert former not in json.dumps(stands, default=str)
@@ -814,7 +814,7 @@ def test_a_lost_answer_that_botocore_retries_is_no_taken_name(
             client.meta.events.unregister("before-send", lose_first)
     assert lost == [operation]
     assert actions[step] in {"created", "adopted"}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize(
@@ -847,7 +847,7 @@ def test_a_create_whose_name_is_not_unique_is_not_retried_blind(
             client.meta.events.unregister("before-send", lose_all)
     assert sent == [operation]
     assert account.up()[step] == "adopted"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_throttled_creates_are_waited_out(account: Account) -> None:
@@ -862,7 +862,7 @@ def test_throttled_creates_are_waited_out(account: Account) -> None:
     with account.calls.watched(once_each):
         account.up()
     assert len(refused) >= 9
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> None:
@@ -874,7 +874,7 @@ def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> Non
 
     with account.calls.watched(refuse):
         account.up()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert 20 < account.time.now < 40
 
 
@@ -1218,7 +1218,7 @@ def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> N
     account.stands()
     stack_id = account.state().stack_id
     account.path().rename(account.folder / "elsewhere.json")
-    before = standing(account)
+    before = existing(account)
     with account.calls.watched() as calls, pytest.raises(StateError) as caught:
         account.up()
     assert stack_id in str(caught.value)
@@ -1226,7 +1226,7 @@ def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> N
     assert mutations(calls) == []
     # Nor does the new, empty state file let `down` delete the other's stack.
     account.down()
-    assert standing(account) == before
+    assert existing(account) == before
 
 
 def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> None:

@@ -291,14 +291,14 @@ def compared(integration: Any, authorizer: Any, *, live: Any, guard: Any) -> lis
             "methodIntegration": {"type": "MOCK", **live},
         },
     )
-    standing = {
+    authorizer = {
         "id": "a1",
         "name": "mine",
         "type": "TOKEN",
         "identitySource": "method.request.header.X-Auth",
         **guard,
     }
-    return pending(document, [method], [standing], authorization=True)
+    return pending(document, [method], [authorizer], authorization=True)
 
 
 @pytest.mark.parametrize(

@@ -925,11 +925,11 @@ class Neighbourhood:
                 )
             ),
         }
-        standing = [
+        existing = [
             *account.client("apigateway").get_rest_apis(limit=500)["items"],
             *account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"],
         ]
-        if {self.own_api, self.own_pool} <= {one.get("id") or one.get("Id") for one in standing}:
+        if {self.own_api, self.own_pool} <= {one.get("id") or one.get("Id") for one in existing}:
             # 'down' deletes the stack's own with all in it.
             found["what is in the stack's own"] = self.inside.described()
         return found

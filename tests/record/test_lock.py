@@ -236,7 +236,7 @@ def of(cli: Cli) -> LocalStack:
 
 
 def one_of_each(cli: Cli) -> bool:
-    world = of(cli).standing()
+    world = of(cli).existing()
     (pool,), (api,) = world[f"pool {of(cli).stack}"], world[f"api {of(cli).stack}"]
     inside = [pool["clients"], api["authorizers"], api["deployments"], api["stages"]]
     kinds = Counter(name.split()[0] for name, found in world.items() for _ in found)
@@ -270,7 +270,7 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
     assert now[0] == before[0]
     here.run("down", "--yes").must()
     assert files_in(here.folder) == []
-    assert of(here).standing() == {}
+    assert of(here).existing() == {}
 
 
 @pytest.mark.local
@@ -281,7 +281,7 @@ def test_with_a_lock_timeout_it_waits_and_then_goes_on(here: Cli) -> None:
         assert refused.ended() == 1
         assert "Another cogauth is at work" in refused.text
         assert not until(lambda: waiting.process.poll() is not None, A_WHILE)
-        assert of(here).standing() == {}
+        assert of(here).existing() == {}
     assert waiting.ended() == 0, waiting.text
     assert one_of_each(here)
     here.run("down", "--yes").must()
@@ -328,7 +328,7 @@ def test_a_full_disk_is_told_before_anything_is_made(here: Cli) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f".cogauth/{of(here).stack}.json can't be written: File too large" in done.stderr
-    assert of(here).standing() == {}
+    assert of(here).existing() == {}
     assert [path.name for path in here.folder.iterdir()] == ["tmp"]
 
 
@@ -358,7 +358,7 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
             assert text.count("stood already; nothing was changed") == 1
         assert one_of_each(here)
         here.run("down", "--yes").must()
-        assert of(here).standing() == {}
+        assert of(here).existing() == {}
         assert files_in(here.folder) == []
 
 
@@ -395,11 +395,11 @@ def check_winner(winner: Cli, loser: Cli, said: str) -> None:
     assert down.code == (1 if "There is no state file" in down.err else 0), down.err
     assert files_in(loser.folder) == []
     assert one_of_each(winner)
-    assert stack_id in json.dumps(of(winner).standing()[f"pool {of(winner).stack}"], default=str)
+    assert stack_id in json.dumps(of(winner).existing()[f"pool {of(winner).stack}"], default=str)
     winner.login("ann", PASSWORD).must()
     assert "stood already; nothing was changed" in winner.run("up").must().out
     winner.run("down", "--yes").must()
-    assert of(winner).standing() == {}
+    assert of(winner).existing() == {}
     assert files_in(winner.folder) == []
 
 
@@ -421,14 +421,14 @@ def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -
     if what == ALL:
         # Nothing of hers stands yet that Bob could see.
         bob.run("up").must()
-        before = json.dumps(of(bob).standing(), default=str)
+        before = json.dumps(of(bob).existing(), default=str)
         gate.verdict.set_result(True)
         assert late.ended() == 1
         # What she made is there beside his, which is as it was.
-        stands, name = of(bob).standing(), of(bob).stack
+        stands, name = of(bob).existing(), of(bob).stack
         assert len(stands[f"pool {name}"]) + len(stands[f"api {name}"]) > 2
         ann.run("down", "--yes", "--settle", "1").must()
-        assert json.dumps(of(bob).standing(), default=str) == before
+        assert json.dumps(of(bob).existing(), default=str) == before
         check_winner(bob, ann, late.text)
         return
     # Something of hers stands by now, and says whose it is.

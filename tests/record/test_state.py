@@ -377,7 +377,7 @@ def check_usable(state: State) -> None:
             assert isinstance(method["former"]["authorizationScopes"], list)
             assert method["ours"][-1]["authorizationType"]
     assert Settings.from_json(state.settings.to_json()) == state.settings
-    state.settings.with_choices({}, standing=True)
+    state.settings.with_choices({}, exists=True)
     assert type(state.settings.power_user) is bool
     for name in ("password_min_length", "sign_in_memory", "throttle_burst"):
         assert type(getattr(state.settings, name)) is int

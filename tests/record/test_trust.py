@@ -450,13 +450,13 @@ def test_a_local_aws_in_which_another_stack_stands_is_not_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     account.stands()
-    standing = account.left()
+    existing = account.left()
     harm(account.path())
     assert not is_ended(account, target)
     said = capsys.readouterr().err
     assert "The local AWS keeps running: a stack shop stands in it" in said
     assert "cogauth down --stack shop" in said
-    assert account.left() == standing
+    assert account.left() == existing
 
 
 @pytest.mark.parametrize("harm", [h for h in DAMAGE if h not in {a_folder_now, moved_away}])

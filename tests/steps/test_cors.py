@@ -19,7 +19,7 @@ from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_t
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import FAULTS, Fault, nth, run_with_fault
-from support.stacks import STACK, UNCHANGED, configuration, fact, stage, standing
+from support.stacks import STACK, UNCHANGED, configuration, existing, fact, stage
 from support.templates import render
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def answers(account: Account, resource: str, http_method: str) -> dict[str, Any]
     return found
 
 
-def standing_with(origins: tuple[str, ...]) -> list[str]:
+def existing_with(origins: tuple[str, ...]) -> list[str]:
     more = ["method OPTIONS /signin 200", "method OPTIONS /hello 200"] if origins else []
     if len(origins) == 1:
         more += [f"gateway response {name}" for name in RESPONSES]
@@ -185,7 +185,7 @@ def standing_with(origins: tuple[str, ...]) -> list[str]:
 
 def test_without_it_nothing_of_cors_is_set(account: Account) -> None:
     account.stands()
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert gateway_responses(account) == {}
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
         for answer in answers(account, resource, http_method).values():
@@ -198,7 +198,7 @@ def test_one_origin_is_a_fixed_header_everywhere(
     account: Account, origins: tuple[str, ...]
 ) -> None:
     account.up(cors_origins=origins)
-    assert standing(account) == standing_with(origins)
+    assert existing(account) == existing_with(origins)
     quoted = f"'{origins[0]}'"
     for resource, http_method in (("sign_in", "POST"), ("hello", "GET")):
         for answer in answers(account, resource, http_method).values():
@@ -242,7 +242,7 @@ def test_a_preflight_is_open_to_anyone_and_answers_by_itself(
 
 def test_of_several_origins_a_template_names_one_and_the_gateway_none(account: Account) -> None:
     account.up(cors_origins=SEVERAL)
-    assert standing(account) == standing_with(SEVERAL)
+    assert existing(account) == existing_with(SEVERAL)
     assert gateway_responses(account) == {}
     for resource, http_method in (
         ("sign_in", "POST"),
@@ -405,7 +405,7 @@ def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> No
     with account.calls.watched(after=land):
         engine.up(ctx, Silent())
     assert len(looked) >= 3
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert account.up() == UNCHANGED
 
 

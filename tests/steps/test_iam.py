@@ -28,7 +28,7 @@ from support.stacks import (
     SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
-    standing,
+    existing,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_a_stack_of_before_is_moved_over_in_place(before: Account) -> None:
         "PutRolePolicy",
         "UpdateFunctionConfiguration",
     ]
-    assert standing(before) == STACK
+    assert existing(before) == STACK
     assert runs_as(before) == OWN
     assert logs_of(before, ROLE) == [SIGN_IN_LOGS]
     assert before.up() == UNCHANGED
@@ -153,7 +153,7 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
         number += step
         if then == "up":
             account.up()
-            assert standing(account) == STACK
+            assert existing(account) == STACK
             assert runs_as(account) == OWN
             assert account.up() == UNCHANGED
         result = account.down()
@@ -175,7 +175,7 @@ def test_a_role_that_was_lost_takes_its_own_function_along(account: Account) -> 
     )
     assert actions["sign_in_function"] == "unchanged"
     assert [call.operation for call in calls].count("DeleteFunction") == 1
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_recover_finds_both_of_a_new_one_and_the_one_of_before(account: Account) -> None:
@@ -188,7 +188,7 @@ def test_recover_finds_both_of_a_new_one_and_the_one_of_before(account: Account)
     assert account.recover().record("auto_confirm_role") is None
     account.up()
     assert runs_as(account) == OWN
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def test_a_foreign_role_of_the_name_is_left_alone(before: Account) -> None:

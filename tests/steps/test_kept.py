@@ -16,7 +16,7 @@ from cogauth.errors import CogauthError
 from support.faults import StoppedError
 from support.local_aws import client
 from support.names import REGION
-from support.stacks import STACK, UNCHANGED, delete_pool, fact, shown, standing
+from support.stacks import STACK, UNCHANGED, delete_pool, existing, fact, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_an_authorizer_that_does_not_take_the_new_pool_is_made_anew(account: Acc
         assert {actions[step] for step in ("authorizer", "protected_method")} == {"updated"}
         # Not of an authorizer that is deployed is asked, but of the present one.
         assert actions["deployment"] in {"created", "updated"}
-        assert standing(account) == STACK
+        assert existing(account) == STACK
         guard = guarded_by(account)
         assert guard["providerARNs"] == [fact(account, "user_pool", "arn")]
         assert guard["id"] == fact(account, "authorizer") != former
@@ -99,7 +99,7 @@ def test_a_stop_at_any_call_of_the_making_anew_is_made_good(account: Account) ->
             up(account)
             break
     assert {"CreateAuthorizer", "UpdateMethod", "DeleteAuthorizer"} <= {one for one, _ in met}
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
     assert account.up() == UNCHANGED
     assert not account.down().problems
@@ -243,7 +243,7 @@ def test_an_authorizer_that_can_not_be_made_right_either_is_no_success(
         up(account)
     account.up()
     assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 @pytest.mark.local

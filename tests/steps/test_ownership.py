@@ -30,10 +30,10 @@ from support.stacks import (
     SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
+    existing,
     fact,
     mutations,
     pool,
-    standing,
     update_pool,
 )
 from support.world import described, lasting
@@ -316,13 +316,13 @@ def others(account: Account) -> Any:
 @pytest.mark.parametrize("key", ROOTS)
 def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
     account.up("shop2")
-    alone = others(account), standing(account)
+    alone = others(account), existing(account)
     account.up()
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
     result = account.down()
-    assert (others(account), standing(account)) == alone
+    assert (others(account), existing(account)) == alone
     assert result.not_ours == [{"step": ROOTS[key], "id": theirs["id"]}]
     assert any(theirs["id"] in words for words in result.left_alone)
     assert (result.remaining, result.problems) == ([], [])
@@ -331,7 +331,7 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     assert account.state().resources == {}
     assert account.down().clean
     assert not account.path().exists()
-    assert (others(account), standing(account)) == alone
+    assert (others(account), existing(account)) == alone
     assert account.up("shop2") == UNCHANGED
 
 
@@ -377,7 +377,7 @@ def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
-    before = others(account), standing(account)
+    before = others(account), existing(account)
     with account.calls.watched() as calls, pytest.raises(NotOwnedError) as caught:
         account.up(throttle_rate=3, tier="PLUS", sign_in_memory=512)
     assert mutations(calls) == []
@@ -389,21 +389,21 @@ def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed
     with account.calls.watched() as calls, pytest.raises(NotOwnedError):
         account.up(adopt=(theirs["id"],), confirm=lambda _question: None)
     assert mutations(calls) == []
-    assert (others(account), standing(account)) == before
+    assert (others(account), existing(account)) == before
 
 
 @pytest.mark.parametrize("key", [key for key in ROOTS if key not in {"user_pool", "rest_api"}])
 def test_up_goes_by_the_stacks_own_names_whatever_the_file_says(account: Account, key: str) -> None:
     account.up("shop2")
     account.up()
-    sound, before = account.state(), (others(account), standing(account))
+    sound, before = account.state(), (others(account), existing(account))
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
     with account.calls.watched() as calls:
         assert account.up() == UNCHANGED
     assert mutations(calls) == []
-    assert (others(account), standing(account)) == before
+    assert (others(account), existing(account)) == before
     assert account.state().fact(key, "id") == sound.fact(key, "id")
     assert account.state().fact(key, "arn") == sound.fact(key, "arn")
 
@@ -415,7 +415,7 @@ def test_what_is_deleted_to_be_recreated_is_the_stacks_own(
 ) -> None:
     account.up("shop2")
     account.up()
-    sound, before = account.state(), standing(account)
+    sound, before = account.state(), existing(account)
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     was = function(account, theirs["id"])
@@ -423,7 +423,7 @@ def test_what_is_deleted_to_be_recreated_is_the_stacks_own(
     record_another(account, key, {**theirs, "status": status, "since": since})
     account.up()
     assert function(account, theirs["id"]) == was
-    assert standing(account) == before
+    assert existing(account) == before
     assert account.state().fact(key, "id") == sound.fact(key, "id")
     assert account.up() == UNCHANGED
 
@@ -441,7 +441,7 @@ def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
     state = account.state()
     state.put("resources", "app_client", {"status": CREATING, "since": since, "former": "x"})
     assert account.up()["app_client"] == "adopted"
-    assert standing(account) == STACK
+    assert existing(account) == STACK
 
 
 def in_china(account: Account) -> str:
@@ -511,7 +511,7 @@ def test_adopt_asks_and_puts_the_tags_back(
     assert actions == {**UNCHANGED, key: "updated"}
     assert tags_now(account) == tagged
     assert [user["Username"] for user in cognito.list_users(**place)["Users"]] == ["ann"]
-    assert standing(account) == STACK
+    assert existing(account) == STACK
     # Once is enough; and to name what is the stack's anyway asks nothing.
     assert account.up() == account.up(adopt=(identifier,)) == UNCHANGED
     assert account.down().clean
@@ -608,12 +608,12 @@ def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
         record = theirs.record(key)
         assert record is not None
         state.put("resources", key, record)
-    before = others(account), standing(account)
+    before = others(account), existing(account)
     done = command(account, monkeypatch, "down", "--yes", "--settle", "0").must(1)
     assert f"user pool {theirs.fact('user_pool', 'id')}: isn't this stack's" in " ".join(
         done.err.split()
     )
-    assert (others(account), standing(account)) == before
+    assert (others(account), existing(account)) == before
     assert account.up("shop2") == UNCHANGED
 
 
@@ -713,7 +713,7 @@ def test_up_finds_its_own_again_where_the_file_names_somebodys(
 ) -> None:
     account.stands()
     sound, inside = account.state(), Inside(account)
-    before, world = inside.described(), standing(account)
+    before, world = inside.described(), existing(account)
     name_inside(account, inside, key, status)
     account.up(throttle_rate=3)
     assert inside.described() == before
@@ -722,7 +722,7 @@ def test_up_finds_its_own_again_where_the_file_names_somebodys(
         account.up()
     elif key != "deployment":
         assert fact(account, key) == sound.fact(key, "id")
-    assert standing(account) == world
+    assert existing(account) == world
     assert account.up() == UNCHANGED
     function = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
     assert fact(account, "app_client") in str(function["Environment"])
@@ -732,7 +732,7 @@ def test_up_finds_its_own_again_where_the_file_names_somebodys(
 def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
     account.stands()
     inside = Inside(account)
-    before, world = inside.described(), standing(account)
+    before, world = inside.described(), existing(account)
     state = account.state()
     sound = state.settings
     state.settings = replace(sound, stage="prod")
@@ -746,7 +746,7 @@ def test_up_takes_no_stage_of_somebodys(account: Account) -> None:
     state.drop("resources", "stage")
     account.up()
     assert inside.described() == before
-    assert standing(account) == world
+    assert existing(account) == world
     assert account.up() == UNCHANGED
 
 
@@ -759,7 +759,7 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
 ) -> None:
     account.up(cors_origins=("https://a.example",))
     inside = Inside(account)
-    before, world = inside.described(), standing(account)
+    before, world = inside.described(), existing(account)
     text = account.path().read_text()
     state = account.state()
     state.settings = replace(state.settings, path="/orders")
@@ -788,7 +788,7 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
     account.path().write_text(text)
     account.up()
     assert inside.described() == before
-    assert standing(account) == world
+    assert existing(account) == world
     assert account.up() == UNCHANGED
 
 
@@ -866,7 +866,7 @@ def test_recover_takes_none_of_several_unless_told_which(
     lost, mine = account.state().resources, fact(account, kind)
     account.path().unlink()
     describe = describe_pool if kind == "user_pool" else describe_api
-    before = describe(account, theirs), standing(account)
+    before = describe(account, theirs), existing(account)
 
     done = command(account, monkeypatch, "recover", "--json").must(1)
     assert f"{theirs} (made " in done.err
@@ -883,7 +883,7 @@ def test_recover_takes_none_of_several_unless_told_which(
     warned = Warned()
     engine.up(account.context(), warned)
     assert theirs in warned.warnings[0]
-    assert (describe(account, theirs), standing(account)) == before
+    assert (describe(account, theirs), existing(account)) == before
     assert account.up() == UNCHANGED
     assert ids(account.down().remaining) == [theirs]
     assert describe(account, theirs) == before[0]

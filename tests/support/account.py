@@ -132,7 +132,7 @@ class Account:
         if state is None:
             state = self.new_state(stack)
             state.save()
-        state.settings = state.settings.with_choices(choices, standing=bool(state.resources))
+        state.settings = state.settings.with_choices(choices, exists=bool(state.resources))
         return self.context_of(state)
 
     def context_of(self, state: State) -> Context:

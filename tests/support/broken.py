@@ -35,7 +35,7 @@ COMMANDS = {
 }
 
 
-def standing(cli: Cli, url: str) -> None:
+def record_whole_stack(cli: Cli, url: str) -> None:
     """Write a state file that says that a whole stack stands there."""
     State(
         path=cli.state,

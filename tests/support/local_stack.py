@@ -72,7 +72,7 @@ class LocalStack:
     def gateway(self) -> Any:
         return self.client("apigateway")
 
-    def standing(self) -> World:
+    def existing(self) -> World:
         """Describe all that has one of its names."""
         return described(self.client, self.stack)
 

@@ -55,7 +55,7 @@ TRUST = {
 OTHER_TRUST = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
 
 
-def standing(account: Account) -> list[str]:
+def existing(account: Account) -> list[str]:
     return inventory(account.client)
 
 

@@ -55,7 +55,7 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
         now=ctx.now(),
     )
     gateway, api = ctx.aws.apigateway, address.api
-    found = or_none(lambda: gateway.get_rest_api(restApiId=api), rest_apis.GONE)
+    found = or_none(lambda: gateway.get_rest_api(restApiId=api))
     if found is None:
         # It may be somebody else's: they get no token.
         return evidence
@@ -147,7 +147,7 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     try:
         live = or_none(
             lambda: ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=name),
-            "UserNotFoundException",
+            ("UserNotFoundException",),
         )
     except ClientError as error:
         return _not_seen(evidence, "the user", error)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from cogauth.aws.answers import deleted
+from cogauth.aws.answers import NOT_FOUND, deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.checks.verify.guard import GuardChecks
 from cogauth.checks.verify.subject import Row, Subject
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.settings import Settings
 
-GONE = ("UserNotFoundException", "ResourceNotFoundException")
 # One character at the least of each class that a policy may ask for; symbols that Cognito counts
 # as such, and none that a shell or JSON would need quoted.
 ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
@@ -204,5 +203,5 @@ def remove_users(ctx: Context, answered: str | None = None) -> None:
 def _delete(ctx: Context, name: str) -> bool:
     return deleted(
         lambda: ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=name),
-        *GONE,
+        (*NOT_FOUND, "UserNotFoundException"),
     )

@@ -108,12 +108,12 @@ def find_subject(
     # The new user signs in there, whichever API is meant.
     rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
-    standing = {"id": own} if api is None else rest_apis.find_api(ctx, api)
-    found, asked = str(standing["id"]), path
+    live = {"id": own} if api is None else rest_apis.find_api(ctx, api)
+    found, asked = str(live["id"]), path
     if found == own:
         path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
     stages = rest_apis.stages(ctx, found)
-    chosen_stage = rest_apis.choose_stage(standing, stages, stage, ctx.state.stages_of(found))
+    chosen_stage = rest_apis.choose_stage(live, stages, stage, ctx.state.stages_of(found))
     name = str(chosen_stage["stageName"])
     authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)

@@ -1,4 +1,4 @@
-"""AWS's latencies and moods as they are played here: the one table, and who plays by it.
+"""AWS's latencies and transient errors as they are played here, in one table, and who plays by it.
 
 Each row names its source. "Assumed" means that no figure was found; what was found is of single
 calls, from other people's networks. Nothing here was measured on AWS by this project.
@@ -138,18 +138,18 @@ class Conditions:
                 return row.seconds
         return 0.0
 
-    def refused_after(self, mood: str, operation: Operation) -> float:
+    def refused_after(self, awaits: str, operation: Operation) -> float:
         """Return how long a refusal takes: one by a rate as long as a read, others as the call.
 
         Source: https://github.com/aws/aws-sdk-js/issues/1014, where a CreateRestApi that was
         throttled took as long as a GetRestApis.
         """
         reads = [row.seconds for row in self.latencies if "Get" in row.names]
-        return reads[0] if mood == RATE and reads else self.latency(operation)
+        return reads[0] if awaits == RATE and reads else self.latency(operation)
 
 
 AWS = Conditions()
-# An account that answers at once and is never in a mood: where only the calls are counted.
+# An account that answers at once and refuses nothing: where only the calls are counted.
 QUIET = Conditions((), 0, 0, (), conflicts=False)
 
 ROLE, PENDING, RATE, CONFLICT = "role", "pending", "rate", "conflict"
@@ -166,7 +166,7 @@ NOT_WHILE_PENDING = (
 class Refusal:
     """What AWS answers instead of doing what it was asked; in REST-JSON, as all of these are."""
 
-    mood: str
+    awaits: str
     status: int
     code: str
     message: str
@@ -230,8 +230,8 @@ class Bucket:
         return mine and operation.service == "apigateway"
 
 
-class Moods:
-    """Plays an account's moods: what it refuses, and what it isn't done with yet."""
+class Account:
+    """Plays an account: what it refuses, and what it isn't done with yet."""
 
     def __init__(self, conditions: Conditions) -> None:
         """Begin with an account in which nothing was called for a while."""
@@ -288,8 +288,8 @@ class Moods:
         for key in STATES[operation.name]:
             shown = shown[key]
         shown.update(_state(pending=pending))
-        mood = PENDING if pending and operation.reads else None
-        return json.dumps(document).encode(), mood
+        awaits = PENDING if pending and operation.reads else None
+        return json.dumps(document).encode(), awaits
 
     def _is_pending(self, operation: Operation, now: float) -> bool:
         return now < self._active.get(_function(operation), now)
