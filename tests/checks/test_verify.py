@@ -323,6 +323,10 @@ def test_the_deployment_before_may_still_answer(checked: Checked) -> None:
     run.subject = replace(run.subject, deployed_at=0.0)
     row = run._call("no token", run.place, None, 401)
     assert (row.ok, len(run.sent)) == (False, 1)
+    # Nor does time bring a guard back that is off in the API itself.
+    run = Played(checked, (200, {}), (401, {}))
+    row = run._call("no token", run.guarded(pools=()), None, 401)
+    assert (row.ok, len(run.sent)) == (False, 1)
 
 
 @pytest.mark.local

@@ -127,11 +127,15 @@ def test_what_someone_adds_while_up_runs_is_kept_too(account: Account) -> None:
     """The description is read just before the update, not at the beginning of the run."""
 
     def meddle(call: Call) -> None:
-        if call.operation == "AddPermission":
+        # The trigger is set next; the other function's permission is given beside that.
+        if call.operation == "AddPermission" and b"cognito-idp" in call.sent["body"]:
             update(account, UserPoolTags={**account.context().tags, "team": "billing"})
+            met.append(call)
 
+    met: list[Call] = []
     with account.calls.watched(meddle):
         account.up()
+    assert met
     live = pool(account)
     assert live["UserPoolTags"] == {**account.context().tags, "team": "billing"}
     assert live["LambdaConfig"] == {"PreSignUp": function_arn(account)}
