@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, existing
+from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, record_whole_stack
 from support.commands import Cli, command_line
 from support.local_aws import free_port
 from support.names import PASSWORD, REGION
@@ -468,7 +468,7 @@ class Run:
             BROKEN[self.name](scene)
             env = {**cli.env, "AWS_ENDPOINT_URL": scene.url, **scene.env}
             cli.env = {name: value for name, value in env.items() if value is not None}
-            existing(cli, scene.url)
+            record_whole_stack(cli, scene.url)
             there = f"{scene.url}/restapis/id-of-rest_api/dev/_user_request_/hello"
             words = [there if word == "URL" else word for word in COMMANDS[self.command]]
             words += ["--json", *(["--debug"] if debug else [])]
@@ -520,7 +520,7 @@ def test_no_command_breaks_in_a_broken_environment(
 
 def test_an_answer_that_aws_would_not_give_is_said_to_be_so(cli: Cli, server: Fixed) -> None:
     """It is JSON, and says nothing that Cognito says: that can't be told from a new AWS."""
-    existing(cli, server.url)
+    record_whole_stack(cli, server.url)
     env = {"AWS_ENDPOINT_URL": server.url}
     name, url = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"{server.url}/json"
     done = cli.run("users", "--json", **env, **{name: url}).must(1)

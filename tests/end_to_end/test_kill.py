@@ -210,7 +210,7 @@ def test_a_create_that_lands_after_its_caller_was_killed_is_found(
     assert killed.ended() == -signal.SIGKILL
 
     here.proxy.seen.clear()
-    after = here.cli.spawn(ending, "--settle", "40", *(["--yes"] if ending == "down" else []))
+    after = here.cli.spawn(ending, "--settle", "20", *(["--yes"] if ending == "down" else []))
     after.see("waiting for the .* that an interrupted run may have made")
     gate.verdict.set_result(True)
     assert after.ended() == 0, after.text
