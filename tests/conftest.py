@@ -32,8 +32,8 @@ settings.load_profile("tests")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many as there are processors: many tests wait for a program of their own."""
-    return 2 * (os.cpu_count() or 1)
+    """Three for two processors: many tests wait for a program of their own."""
+    return (3 * (os.cpu_count() or 1) + 1) // 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

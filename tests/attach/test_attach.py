@@ -35,6 +35,9 @@ from support.attached import (
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 # ---- attach
 
 
@@ -863,7 +866,7 @@ def clean_run(accounts: Accounts) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("command", ["attach", "detach"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(4)
 def test_after_a_fault_at_any_call(
     accounts: Accounts, pytestconfig: pytest.Config, command: str, fault: str
 ) -> None:

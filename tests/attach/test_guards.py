@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Call
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 
 def look(account: Account, orders: Orders) -> guards.Comparison:
     found = guards.look(account.context(), orders.id)

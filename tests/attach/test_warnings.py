@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Before, Call
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 HEADER = "method.response.header."
 ORIGIN = "gatewayresponse.header.Access-Control-Allow-Origin"
 

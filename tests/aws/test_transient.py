@@ -30,6 +30,9 @@ from support.stacks import (
     fact,
 )
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 KMS = (
     "Lambda was unable to configure access to your environment variables because the KMS key is "
     "invalid for CreateGrant. Please check your KMS key settings. KMS Exception: "

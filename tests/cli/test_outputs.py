@@ -98,6 +98,7 @@ def options_variables() -> set[str]:
 
 
 @pytest.mark.parametrize("origins", [(), ("https://a.example", "https://b.example")])
+@pytest.mark.sample(2)
 def test_the_fields_are_those_of_up(
     account: Account, origins: tuple[str, ...], no_credentials: pytest.MonkeyPatch
 ) -> None:
@@ -421,6 +422,7 @@ def run_in(env: dict[str, str], *command: str) -> str:
 
 @pytest.mark.local
 @pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.sample(2)
 def test_evaluated_boto3_works_there(local: Stack, shell: str) -> None:
     cogauth = shlex.join(COGAUTH)
     boto3 = shlex.join([sys.executable, "-c", LIST_POOLS])
@@ -536,6 +538,7 @@ COMMANDS = {
 
 @pytest.mark.local
 @pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.sample(2)
 def test_cogauth_s_own_commands_work_in_that_shell(
     local: Stack, tmp_path: Path, *, elsewhere: bool
 ) -> None:

@@ -470,6 +470,7 @@ def test_the_next_command_can_be_pasted_whatever_the_path(made: Up, tmp_path: Pa
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 @pytest.mark.parametrize("made", ["endpoint"], indirect=True)
+@pytest.mark.sample(2)
 def test_what_an_encoding_cannot_show_is_replaced(made: Up, encoding: str) -> None:
     env = {"PYTHONIOENCODING": encoding}
     name = "Ωmega"

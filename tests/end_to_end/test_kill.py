@@ -198,7 +198,7 @@ def check_ending(here: Place, clean: Clean, ending: str, *, login: bool) -> None
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("what", ["CreateUserPool", "POST /restapis"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(4)
 def test_a_create_that_lands_after_its_caller_was_killed_is_found(
     what: str, ending: str, here: Place, clean: Clean
 ) -> None:
@@ -235,6 +235,7 @@ CREATES = [
 
 
 @pytest.mark.parametrize(("what", "number", "key"), CREATES, ids=[row[2] for row in CREATES])
+@pytest.mark.sample(2)
 def test_a_signal_lets_the_call_in_flight_end_and_nothing_begin(
     what: str, number: int, key: str, here: Place, clean: Clean
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_signal_lets_the_call_in_flight_end_and_nothing_begin(
         ),
     ],
 )
+@pytest.mark.sample(2)
 def test_a_signal_lets_the_deletion_in_flight_end_and_no_other_begin(
     what: str, number: int, key: str, after: set[str], here: Place
 ) -> None:
@@ -303,7 +305,7 @@ def says_how_to_go_on(text: str, here: Place) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)]
 )
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 def test_a_second_signal_ends_it_at_once(
     first: int, second: int, command: str, here: Place, clean: Clean
 ) -> None:

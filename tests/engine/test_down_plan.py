@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 AUDIT = json.dumps(
     {
         "Version": "2012-10-17",

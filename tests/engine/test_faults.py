@@ -148,7 +148,7 @@ def endings(config: pytest.Config, number: int, fault: str) -> tuple[str, ...]:
     """Return what follows a fault at the call of that number: both, or one in turn, or nothing."""
     if config.getoption("--all-faults"):
         return ("up", "down")
-    turn, rest = divmod(number, 2)
+    turn, rest = divmod(number, 3)
     if rest or list(FAULTS)[turn % len(FAULTS)] != fault:
         return ()
     return (("up", "down")[turn // len(FAULTS) % 2],)
@@ -256,7 +256,7 @@ CALLED = {
 @pytest.mark.parametrize("power_user", [False, True], ids=["least", "power user"])
 @pytest.mark.parametrize("killed", [False, True], ids=["in one run", "after a killed one"])
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.sample(3)
+@pytest.mark.sample(5)
 def test_what_was_just_made_may_be_unknown_to_all_that_follows(  # noqa: PLR0913 fixtures
     clean: Clean,
     power_user_world: Any,

@@ -18,6 +18,9 @@ from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
 from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, existing, fact, unrecorded
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:
     """Return what does something at each call of an operation."""

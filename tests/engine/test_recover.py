@@ -65,6 +65,7 @@ def recoverable(state: Path) -> Any:
 
 @pytest.mark.local
 @pytest.mark.parametrize("choices", [[], CHOICES, OTHERS], ids=["defaults", "choices", "others"])
+@pytest.mark.sample(3)
 def test_a_lost_state_file_comes_back_as_it_was(here: LocalStack, choices: list[str]) -> None:
     here.cli.run("up", *choices).must()
     lost = recoverable(here.path)
@@ -397,6 +398,7 @@ def steps_to_test(request: pytest.FixtureRequest, total: int) -> range:
 
 
 @pytest.mark.parametrize("ending", ["up", "down"])
+@pytest.mark.sample(2)
 def test_a_half_made_stack_is_recovered(
     account: Account, request: pytest.FixtureRequest, ending: str
 ) -> None:
@@ -420,6 +422,7 @@ def test_a_half_made_stack_is_recovered(
 
 
 @pytest.mark.parametrize("ending", ["up", "down"])
+@pytest.mark.sample(2)
 def test_what_a_cut_off_down_left_is_recovered(
     account: Account, pytestconfig: pytest.Config, ending: str
 ) -> None:

@@ -40,6 +40,9 @@ from support.stacks import (
 )
 from support.world import described, lasting
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 # ---- up
 
 
@@ -163,6 +166,7 @@ CHANGED_SETTINGS: list[
     CHANGED_SETTINGS,
     ids=[",".join(case[0]) for case in CHANGED_SETTINGS],
 )
+@pytest.mark.sample(2)
 def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: PLR0913, PLR0917 a table's row
     account: Account,
     choices: dict[str, Any],
@@ -487,6 +491,7 @@ def recorded_ids(account: Account) -> dict[str, str]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sample(2)
 def test_up_restores_what_was_changed_behind_its_back(
     account: Account, tamper: Callable[[Account], None], step: str, *, deployed: bool
 ) -> None:
@@ -580,6 +585,7 @@ def delete_stage(account: Account) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sample(2)
 def test_up_makes_again_what_was_deleted_behind_its_back(
     account: Account, delete: Callable[[Account], None], made: set[str]
 ) -> None:

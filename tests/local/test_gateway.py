@@ -227,6 +227,7 @@ def echo(world: World) -> str:
         ("del policies.EvalContext", "function core.iam_evaluator.EvalContext"),
     ],
 )
+@pytest.mark.sample(3)
 def test_a_ministack_without_what_is_replaced_or_called_doesnt_start(
     change: str, gone: str
 ) -> None:

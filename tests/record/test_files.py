@@ -394,6 +394,7 @@ def test_data_that_came_from_elsewhere_are_not_served(
 
 @pytest.mark.local
 @pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.sample(2)
 def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Path) -> None:
     """A clone may carry data under an id that was committed once."""
     with command_line(tmp_path) as cli:

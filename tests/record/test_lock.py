@@ -343,6 +343,7 @@ def test_a_failure_before_anything_stands_leaves_no_file_and_no_folder(
 
 @pytest.mark.local
 @pytest.mark.parametrize("patience", ["0", "30"])
+@pytest.mark.sample(2)
 def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> None:
     for _ in range(3 if patience == "0" else 1):
         both = [here.spawn("up", "--lock-timeout", patience) for _ in range(2)]
@@ -408,6 +409,7 @@ ALL = "all calls"
 
 @pytest.mark.local
 @pytest.mark.parametrize("what", [ALL, "CreateRole STACK-LambdaAuthRole"])
+@pytest.mark.sample(2)
 def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -> None:
     (ann, anns), (bob, _) = two()
     gate = Gate()

@@ -22,6 +22,9 @@ from support.account import Account
 from support.calls import Call, refusal
 from support.faults import stopped
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",
     "EmailVerificationMessage": "Your code: {####}",
@@ -126,13 +129,16 @@ def test_the_trigger_put_back_keeps_what_someone_else_set(account: Account) -> N
 def test_what_someone_adds_while_up_runs_is_kept_too(account: Account) -> None:
     """The description is read just before the update, not at the beginning of the run."""
 
+    account.stands()
+    update(account, LambdaConfig={})
+    met: list[Call] = []
+
     def meddle(call: Call) -> None:
-        # The trigger is set next; the other function's permission is given beside that.
-        if call.operation == "AddPermission" and b"cognito-idp" in call.sent["body"]:
+        # The trigger is set only after its function was looked at.
+        if call.operation == "GetFunction" and "autoConfirm" in call.sent["url_path"]:
             update(account, UserPoolTags={**account.context().tags, "team": "billing"})
             met.append(call)
 
-    met: list[Call] = []
     with account.calls.watched(meddle):
         account.up()
     assert met

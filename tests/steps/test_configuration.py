@@ -488,7 +488,7 @@ def test_arns_and_urls_are_of_the_partition(built: Built) -> None:
     for text in (sent, built.text, *urls):
         arns = re.findall(r"arn(?::|%3A)(aws[a-z-]*)(?::|%3A)", text)
         assert set(arns) <= {built.partition}
-        hosts = re.findall(r"([\w.-]+)\.(amazonaws\.com(?:\.cn)?)\b", text)
+        hosts = re.findall(r"(?<![\w.-])([\w.-]+)\.(amazonaws\.com(?:\.cn)?)\b", text)
         for name, suffix in hosts:
             principal = name in {"lambda", "cognito-idp", "apigateway"}
             assert suffix == ("amazonaws.com" if principal else built.suffix)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from support.commands import Cli
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 ONE = ("https://app.example",)
 OTHER = ("http://localhost:3000",)
 ANY = ("*",)
@@ -353,7 +356,7 @@ CORS_FAULTS: dict[str, Fault] = {
 @pytest.mark.parametrize(
     ("before", "later"), [("none", "one"), ("one", "none"), ("one", "several")]
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_after_a_fault_at_any_call_of_a_change(
     account: Account, pytestconfig: pytest.Config, before: str, later: str, fault: str
 ) -> None:
@@ -486,6 +489,7 @@ def let_all_read_refusals(account: Account) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sample(2)
 def test_up_restores_it(account: Account, tamper: Callable[[Account], None], step: str) -> None:
     account.up(cors_origins=ONE)
     before = configuration(account)
@@ -548,6 +552,7 @@ def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Acc
 
 
 @pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.sample(2)
 def test_recover_reads_the_origins_off_what_stands(account: Account, name: str) -> None:
     account.up(cors_origins=CHOICES[name], path="/enter")
     before = configuration(account)

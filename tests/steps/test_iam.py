@@ -34,6 +34,9 @@ from support.stacks import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 BOUNDARY, OTHER_BOUNDARY = (
     f"arn:aws:iam::123456789012:policy/{name}" for name in ("boundary", "path/to/other")
 )
@@ -139,7 +142,7 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
 
 @pytest.mark.parametrize("fault", ["stopped before", "stopped after", "answer lost", "denied"])
 @pytest.mark.parametrize("then", ["up", "down"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_move_that_is_cut_short_is_finished_or_taken_away(
     account: Account, pytestconfig: pytest.Config, fault: str, then: str
 ) -> None:

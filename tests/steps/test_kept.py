@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 
 def authorizers(account: Account) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = account.client("apigateway").get_authorizers(

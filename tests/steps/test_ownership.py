@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from support.commands import Cli, Running
     from support.forker import Result
 
+# Most cases run `up` more than once: plain `pytest` runs every other one.
+pytestmark = pytest.mark.sample(2)
+
 TAGS = ("cogauth:stack", "cogauth:stack-id")
 # What the others' pool and API are called: a name that tells nothing, and the stack's own.
 NAMES = ["theirs", "shop"]
@@ -228,6 +231,7 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
     [("CreateUserPool", "pool", "user_pool"), ("CreateRestApi", "api", "rest_api")],
 )
 @pytest.mark.parametrize("landed", [False, True])
+@pytest.mark.sample(2)
 def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     account: Account, operation: str, make: str, kind: str, *, landed: bool
 ) -> None:
@@ -313,11 +317,18 @@ def others(account: Account) -> Any:
     ]
 
 
-@pytest.mark.parametrize("key", ROOTS)
-def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
+def two_stacks(account: Account) -> Any:
+    """Make another stack and then one's own; return what there was of the other."""
     account.up("shop2")
     alone = others(account), existing(account)
     account.up()
+    return alone
+
+
+@pytest.mark.parametrize("key", ROOTS)
+@pytest.mark.sample(2)
+def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
+    alone = account.as_after(two_stacks)
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
@@ -372,8 +383,7 @@ def test_an_id_of_nobody_counts_as_gone(account: Account, key: str) -> None:
 def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed(
     account: Account, key: str
 ) -> None:
-    account.up("shop2")
-    account.up()
+    account.as_after(two_stacks)
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
@@ -393,9 +403,9 @@ def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed
 
 
 @pytest.mark.parametrize("key", [key for key in ROOTS if key not in {"user_pool", "rest_api"}])
+@pytest.mark.sample(2)
 def test_up_goes_by_the_stacks_own_names_whatever_the_file_says(account: Account, key: str) -> None:
-    account.up("shop2")
-    account.up()
+    account.as_after(two_stacks)
     sound, before = account.state(), (others(account), existing(account))
     theirs = account.state("shop2").record(key)
     assert theirs is not None
@@ -413,8 +423,7 @@ def test_up_goes_by_the_stacks_own_names_whatever_the_file_says(account: Account
 def test_what_is_deleted_to_be_recreated_is_the_stacks_own(
     account: Account, key: str, status: str
 ) -> None:
-    account.up("shop2")
-    account.up()
+    account.as_after(two_stacks)
     sound, before = account.state(), existing(account)
     theirs = account.state("shop2").record(key)
     assert theirs is not None
@@ -596,8 +605,7 @@ def test_only_what_is_recorded_can_be_adopted(
 def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account.up("shop2")
-    account.up()
+    account.as_after(two_stacks)
     theirs = account.state("shop2")
     account.client("cognito-idp").admin_create_user(
         UserPoolId=theirs.fact("user_pool", "id"), Username="ann"

@@ -164,9 +164,9 @@ class Account:
         key = self.region, make
         if key not in SNAPSHOTS:
             made = make(self)
-            SNAPSHOTS[key] = Snapshot(self.path()), made
+            SNAPSHOTS[key] = Snapshot(self.folder), made
         else:
-            SNAPSHOTS[key][0].put_back(self.path())
+            SNAPSHOTS[key][0].put_back(self.folder)
         kept: Made = SNAPSHOTS[key][1]
         return kept
 

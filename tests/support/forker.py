@@ -33,7 +33,7 @@ ESCAPE = "\x1b"
 FORKER = """
 import atexit, functools, gc, importlib, json, os, pkgutil, socket, sys, threading
 import boto3, cogauth
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from cogauth.cli import main
 for package in ("aws", "checks", "cli", "client", "engine"):
     path = [os.path.join(cogauth.__path__[0], package)]
@@ -42,6 +42,13 @@ for package in ("aws", "checks", "cli", "client", "engine"):
 load = JSONFileLoader.load_file
 loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
 JSONFileLoader.load_file = lambda self, path: loaded(path)
+listing, listed = Loader.list_available_services, {}
+def list_services(self, kind):
+    key = (kind, *self.search_paths)
+    if key not in listed:
+        listed[key] = listing(self, kind)
+    return listed[key]
+Loader.list_available_services = list_services
 session = boto3.Session("none", "none", region_name="us-east-1")
 for name in ("cognito-idp", "iam", "lambda", "apigateway", "logs", "sts"):
     session.client(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from botocore import useragent
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from joserfc import jwk
 from moto.apigateway.exceptions import (
     AuthorizerNotFoundException,
@@ -289,8 +289,8 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     """Let moto and botocore find out once what never changes.
 
     moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; what it answers
-    to requests, for all tests. botocore: a service's model, for all commands that are run in this
-    process; what the User-Agent may hold of each of its parts, for all calls.
+    to requests, for all tests. botocore: what services there are, and their models, for all
+    commands that are run in this process; what the User-Agent may hold of each of its parts.
     """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
@@ -298,6 +298,16 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     load = JSONFileLoader.load_file
     loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
     patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
+    listing = Loader.list_available_services
+    listed: dict[tuple[str, ...], list[str]] = {}
+
+    def list_services(self: Loader, type_name: str) -> list[str]:
+        key = (type_name, *self.search_paths)
+        if key not in listed:
+            listed[key] = listing(self, type_name)
+        return listed[key]
+
+    patch.setattr(Loader, "list_available_services", list_services)
     names = functools.cache(responses.method_names_from_class)
     patch.setattr(responses, "method_names_from_class", names)
     answers = functools.cache(models.CallbackResponse)

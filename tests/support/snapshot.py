@@ -16,9 +16,9 @@ SERVICES = ("cognito-idp", "iam", "lambda", "apigateway", "logs")
 
 
 class Snapshot:
-    """All that stands in moto, and a stack's state file."""
+    """All that exists in moto, and the state files of a folder."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self._backends = [
             (service, *found)
             for service in SERVICES
@@ -27,19 +27,21 @@ class Snapshot:
         # They refer to one another: that stays, and what they hold is copied.
         themselves = {id(backend): backend for *_, backend in self._backends}
         self._held = copy.deepcopy([b.__dict__ for *_, b in self._backends], themselves)
-        self._state, self._taken = state.read_text(), datetime.now(UTC)
+        self._states = {file.name: file.read_text() for file in folder.glob("*.json")}
+        self._taken = datetime.now(UTC)
 
-    def put_back(self, state: Path) -> None:
-        """Let the same stand in an account that nobody used; it is as new as it was then."""
+    def put_back(self, folder: Path) -> None:
+        """Let the same exist in an account that nobody used; it is as new as it was then."""
         assert not [service for service in SERVICES if get_backend(service)]
         live = [get_backend(service)[of][where] for service, of, where, _ in self._backends]
         themselves = {id(old): new for (*_, old), new in zip(self._backends, live, strict=True)}
         for backend, held in zip(live, copy.deepcopy(self._held, themselves), strict=True):
             backend.__dict__.update(held)
-        document = json.loads(self._state)
         age = datetime.now(UTC) - self._taken
-        for record in document["resources"].values():
-            since = datetime.fromisoformat(record["since"]) + age
-            record["since"] = since.isoformat()
-        state.parent.mkdir(parents=True, exist_ok=True)
-        state.write_text(json.dumps(document))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self._states.items():
+            document = json.loads(text)
+            for record in document["resources"].values():
+                since = datetime.fromisoformat(record["since"]) + age
+                record["since"] = since.isoformat()
+            (folder / name).write_text(json.dumps(document))
