@@ -961,9 +961,10 @@ def test_a_look_at_the_user_that_fails_says_so(process: Process) -> None:
     [
         error("UnexpectedLambdaException", "PreSignUp invocation failed due to error AccessDenied"),
         error("UnexpectedLambdaException", "PreSignUp invocation failed due to error"),
+        not_authorized("SignUp is not permitted for this user pool"),
     ],
 )
-def test_a_trigger_that_is_asked_before_the_name_hides_no_wrong_password(
+def test_a_refusal_that_may_come_before_the_name_hides_no_wrong_password(
     process: Process, reply: Reply
 ) -> None:
     """Else whoever waits until the trigger may be called would lock the user out meanwhile."""

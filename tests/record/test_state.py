@@ -1,5 +1,6 @@
 """The state file: read as it was written, replaced whole or not at all, refused when damaged."""
 
+import copy
 import json
 import os
 import re
@@ -498,3 +499,29 @@ def test_what_a_kill_left_of_a_write_goes_with_the_file(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     state.remove()
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("damage", [0.5, None, "\x1b[2K", "\u00b2", {"": 0.5}], ids=ascii)
+def test_what_is_damaged_is_called_by_its_place(path: Path, damage: Any) -> None:
+    sound, refused = text_of(path), 0
+    for place in inside(sound)[1:]:
+        content = copy.deepcopy(sound)
+        target: Any = content
+        for key in place[:-1]:
+            target = target[key]
+        target[place[-1]] = damage
+        path.write_text(json.dumps(content))
+        said = complaint(path)
+        known = [".".join(place), *(["settings: "] if place[0] == "settings" else [])]
+        assert place == ("version",) or not said or any(name in said for name in known), place
+        refused += bool(said)
+    assert refused > len(inside(sound)) / 2
+
+
+def complaint(path: Path) -> str:
+    """Return what is wrong with a file; empty if nothing is."""
+    try:
+        load(path)
+    except StateError as error:
+        return str(error)
+    return ""
