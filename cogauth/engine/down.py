@@ -235,7 +235,7 @@ class _Down:
     def _drop(self, resource: Resource) -> list[Entry]:
         parts = journal.forget_parts(self.ctx, resource)
         entries = [_entry(part, record["id"]) for part, record in parts if "id" in record]
-        self.ctx.state.drop("resources", resource.key)
+        journal.forget(self.ctx, resource)
         return entries
 
     def _delete(self, resource: Resource, facts: Record, *, recorded: bool = False) -> bool | None:

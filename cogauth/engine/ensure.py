@@ -202,7 +202,7 @@ class Ensure:
         journal.outdate(ctx, resource.outdates)
         self._tell("take it away")
         self._write(lambda: resource.delete(ctx, record))
-        ctx.state.drop("resources", resource.key)
+        journal.forget(ctx, resource)
 
     def _sweep(self, late: list[Live]) -> bool:
         """Delete what interrupted creates left, with nothing in it; return whether any went."""

@@ -74,12 +74,17 @@ def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable
     return lambda: ctx.state.put("resources", resource.key, former)
 
 
+def forget(ctx: Context, resource: Resource) -> None:
+    """Drop the record of a resource that is deleted, that was never created, or isn't ours."""
+    ctx.state.drop("resources", resource.key)
+
+
 def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]]:
     """Drop the records of all that is deleted together with a resource, and return them."""
     parts = []
     for resource in reversed(RESOURCES.values()):
         record = ctx.state.record(resource.key)
         if resource.parent == parent.key and record is not None:
-            ctx.state.drop("resources", resource.key)
+            forget(ctx, resource)
             parts.append((resource, record))
     return parts
