@@ -10,6 +10,48 @@ from base64 import urlsafe_b64decode
 # A token, or the beginning of one: "eyJ" is base64's text for '{"', as a JWT's header begins.
 TOKEN_LIKE = re.compile(r"eyJ[\w-]{8}[\w.-]*", re.ASCII)
 
+# The codes that ``--json`` gives errors: the whole set.
+CODES = {
+    "usage": "The command line or another input can't be used as given. Nothing was changed.",
+    "no_stack": "There is no state file for this stack here.",
+    "incomplete": "The stack, or its record, lacks something. `cogauth up` finishes it.",
+    "state": "The state file can't be read, or belongs to another stack, account or region.",
+    "state_damaged": "The state file is damaged. `cogauth recover` writes it again.",
+    "state_newer": "A newer cogauth wrote the state file.",
+    "locked": "Another cogauth is working on the same state file.",
+    "name_conflict": "A resource that isn't the stack's own has one of its names.",
+    "not_owned": "A recorded resource isn't the stack's own.",
+    "local_aws": "The local AWS isn't installed or didn't start.",
+    "login": "Signing in, or a check of it, failed.",
+    "declined": "You didn't confirm. Nothing was changed.",
+    "credentials": "AWS credentials are missing, incomplete, expired or refused.",
+    "permission": "The credentials don't have a permission that the command needs.",
+    "quota": "A quota of the AWS account is reached.",
+    "throttled": "AWS, or the stage, received too many requests.",
+    "unreachable": "AWS, or the API, can't be reached.",
+    "aws": "AWS refused a call for another reason.",
+    "file": "A file can't be read or written.",
+    "failed": "Something else failed; the message says what.",
+    "defect": "A defect of cogauth, or an answer that AWS would not give.",
+    "interrupted": "The command was interrupted. What it had done is recorded.",
+}
+# What a sentence that says what to do begins with.
+_REMEDY = re.compile(
+    r"(?<=[.!?])\s+(?=(?:Or |Please |If |Then )?'?(?:To \w+|Add|Call|Check|Choose|Copy|Delete"
+    r"|Attach|Get|Give|Install|Leave|Look|Make|Move|Pass|Put|Remove|Rename|Report|Restore|Run|Set|Sign"
+    r"|Retry|Take|Try|Unset|Update|Upgrade|Use|Wait|cogauth)\b)"
+    r"|:\s+(?=(?:give|run|set|unset|use|wait|sign|look|try|leave|delete|upgrade|choose)\b)"
+)
+
+
+def parted(text: str) -> tuple[str, str | None]:
+    """Return an error's text as what failed and why, and as what to do: None if it doesn't say."""
+    message, *rest = _REMEDY.split(text, maxsplit=1)
+    if not rest:
+        return text, None
+    hint = rest[0]
+    return message, hint[:1].upper() + hint[1:]
+
 
 def holds_token(text: str) -> bool:
     """Say whether there is a token in a text, or the beginning of one; not if it only looks so."""
@@ -23,9 +65,14 @@ def holds_token(text: str) -> bool:
 
 
 class CogauthError(Exception):
-    """Something failed; the text is for the user, an argument a line. Exit code 1."""
+    """Something failed; the text is for the user, an argument a line. Exit code 1.
+
+    Attributes:
+        code: one of CODES.
+    """
 
     exit_code = 1
+    code = "failed"
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -40,37 +87,77 @@ class UsageError(CogauthError):
     """The input can't be used as given; nothing was touched. Exit code 2."""
 
     exit_code = 2
+    code = "usage"
+
+
+class NoStackError(UsageError):
+    """There is no state file for this stack here."""
+
+    code = "no_stack"
+
+
+class IncompleteError(CogauthError):
+    """Something of the stack is missing, which ``up`` creates."""
+
+    code = "incomplete"
+
+
+class LockedError(CogauthError):
+    """Another cogauth is working on the same state file."""
+
+    code = "locked"
+
+
+class DeclinedError(CogauthError):
+    """The user didn't confirm."""
+
+    code = "declined"
 
 
 class StateError(CogauthError):
     """The state file is damaged, of another version, or belongs to another account or region."""
 
+    code = "state"
+
 
 class DamagedStateError(StateError):
     """The state file can be read and is none that a cogauth writes."""
+
+    code = "state_damaged"
 
 
 class NewerStateError(StateError):
     """The state file was written by a newer cogauth; it is as good as that one."""
 
+    code = "state_newer"
+
 
 class NameConflictError(CogauthError):
     """A resource has one of the stack's names but isn't the stack's own."""
+
+    code = "name_conflict"
 
 
 class NotOwnedError(CogauthError):
     """What the state file records isn't the stack's own, by what it says itself."""
 
+    code = "not_owned"
+
 
 class LocalAwsError(CogauthError):
     """The embedded local AWS is not installed, not running, or didn't start."""
+
+    code = "local_aws"
 
 
 class LoginError(CogauthError):
     """A check of ``cogauth test-login`` could not be made at all."""
 
+    code = "login"
+
 
 class Interrupted(CogauthError):  # noqa: N818 no error, and Python's InterruptedError differs
     """The user ended the command. Exit code 130."""
 
+    code = "interrupted"
     exit_code = 130

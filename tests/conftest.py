@@ -20,12 +20,15 @@ from support.account import (
 )
 from support.attached import Orders, pool_and_orders
 from support.commands import KEYS, Cli, command_line
+from support.forker import PYTHON
 from support.local_aws import someones_local_aws
 from support.names import REGION
 from support.sampling import sampled
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
+# Commands are printed as the shell finds them: in the tests, as those do who have activated it.
+os.environ["PATH"] = os.pathsep.join([str(Path(PYTHON).parent), os.environ.get("PATH", os.defpath)])
 # A busy machine is no reason to fail.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")

@@ -18,10 +18,11 @@ from cogauth.cli.demo import demo
 from cogauth.cli.detach import detach
 from cogauth.cli.down import down
 from cogauth.cli.explain import explain
+from cogauth.cli.failures import is_about_output
+from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.login import test_login
-from cogauth.cli.options import is_about_output
-from cogauth.cli.output import notice, print_json
+from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.recover import recover
 from cogauth.cli.token import decode, token
@@ -33,25 +34,25 @@ from cogauth.errors import holds_token
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
 \b
-With no AWS account, the whole story on an embedded local AWS:
+See everything once, without an AWS account, on an embedded local AWS:
   cogauth demo
 \b
-On AWS, with the credentials and the region of your AWS configuration:
+Create a stack on AWS, with the credentials and region of your AWS configuration:
   cogauth up
-  cogauth test-login --username ann
+  cogauth test-login ann
   cogauth down
 \b
-The same on the embedded local AWS, to look around in:
+Create one on the embedded local AWS, to look around in:
   cogauth up --local
 """
 EPILOG = """\b
-Each option that holds for more than one run is an environment variable too: --stack is
-COGAUTH_STACK.
-'cogauth COMMAND --help' shows a command's options and examples.
+'cogauth COMMAND --help' shows a command's options, the environment variables that
+set them, and examples.
 """
 
 
 @click.group(
+    cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=HELP,
     epilog=EPILOG,
@@ -77,12 +78,12 @@ def main() -> NoReturn:
     if any(map(holds_token, sys.argv[1:])):
         # Not to be shown by anything that quotes what it can't use.
         text = (
-            "There is a token on the command line, which others on this machine can read and the "
-            "shell keeps. Nothing was done. 'cogauth decode' reads one from stdin; 'token', 'call' "
-            "and 'curl' take the stored one."
+            "There is a token on the command line, where other users of this machine can read it "
+            "and the shell's history keeps it. Nothing was done. Give tokens on stdin: 'cogauth "
+            "decode' reads one from there; 'token', 'call' and 'curl' use the stored one."
         )
         if _wants_json():
-            print_json({"error": text})
+            print_error("usage", text)
         notice(f"Error: {text}")
         sys.exit(2)
     try:
@@ -90,7 +91,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except click.ClickException as error:
         if _wants_json():
-            print_json({"error": error.format_message()})
+            print_error("usage", error.format_message())
         _show(error)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):

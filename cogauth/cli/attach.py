@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from cogauth.cli import attached as shared
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options, writer_options
-from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.output import notice, print_json, say, show_table
 from cogauth.cli.stacks import require_state, where
 from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
+    from cogauth.cli.output import Cell
     from cogauth.context import Context
     from cogauth.engine import Attached, Plan
 
@@ -23,30 +26,35 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 
 @click.command(
-    short_help="Put the user pool in front of any REST API's methods.",
+    cls=Command,
+    short_help="Guard methods of any REST API by the user pool.",
     epilog="""\b
 Examples:
-  cogauth attach --api orders                       what guards each method; changes nothing
+  cogauth attach --api orders                       lists what guards each method
   cogauth attach --api orders --path '/orders*'     ID tokens; shows what changes, and asks
   cogauth attach --api orders --path '*' --method POST --stage prod --dry-run
   cogauth attach --api a1b2c3d4e5 --path /me --scope aws.cognito.signin.user.admin
 
-OPTIONS is never attached, nor ANY where it would answer OPTIONS, unless by --method ANY: browsers
-send preflights without a token. Clients see the change once the stage is deployed, which this
-does; 'cogauth detach' gives all of it back.
+OPTIONS is never attached, because browsers send preflights without a token. Neither is ANY where it
+would answer OPTIONS, unless you give --method ANY. The command deploys the stage, so that clients
+see the change. 'cogauth detach' undoes all of it.
 """,
 )
-@click.option("--api", required=True, envvar="COGAUTH_API", help="The REST API's id or name.")
-@click.option("--path", metavar="GLOB", help="Which paths. None: list the methods.")
-@click.option("--method", metavar="GLOB", help="Which HTTP methods.  [default: all]")
+@click.option("--api", required=True, envvar="COGAUTH_API", help="The REST API, by id or name.")
+@click.option(
+    "--path", metavar="GLOB", help="The paths to attach. Without it, the methods are listed."
+)
+@click.option("--method", metavar="GLOB", show_default="all", help="The HTTP methods to attach.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
-    help="Take access tokens with one of these scopes, not ID tokens; repeatable.",
+    help="Accept access tokens with one of these scopes, not ID tokens. Repeatable.",
 )
 @click.option(
-    "--stage", help="The stage to deploy to.  [default: the one attached to, or the only one]"
+    "--stage",
+    show_default="the one attached to, or the only one",
+    help="The stage to deploy to.",
 )
 @shared.change_options
 @writer_options
@@ -62,16 +70,19 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Put the stack's user pool in front of methods of any REST API in the account.
+    """Guard methods of any REST API in the account by the stack's user pool.
 
-    Makes an authorizer in that API, sets the chosen methods to it, and redeploys the stage. Shows
-    first what changes, and what else of that API such a deployment publishes.
+    Creates an authorizer in that API, sets the chosen methods to it, and redeploys the stage. Shows
+    first what changes, and which other changes in that API the deployment publishes.
+
+    The function behind a method finds the user's claims, such as sub and email, in
+    event["requestContext"]["authorizer"]["claims"]; every value is a string.
     """
     for scope in scopes:
         if not SCOPE.fullmatch(scope):
             raise UsageError(
                 f"--scope {scope!r} can't be used: give one scope, without spaces, such as "
-                "aws.cognito.signin.user.admin; for more than one give --scope again."
+                "aws.cognito.signin.user.admin; repeat --scope for more than one."
             )
     shared.check_given(api=api, path=path, method=method, stage=stage)
     require_state(target)
@@ -92,28 +103,48 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     if target.as_json:
         print_json({**_result(ctx, plan, scopes, done), "elapsed_s": target.elapsed})
     elif done is None:
-        notice("Nothing was changed: this was a dry run.")
+        notice("This was a dry run; nothing changed.")
     elif done.deployment is None:
-        say("Already attached; nothing changed.")
+        say("✓ Already attached; nothing changed.")
     else:
         say(
-            f"Attached {shared.counted(done.done)} to the stack {ctx.stack}, deployed to "
+            f"✓ Attached {shared.counted(done.done)} to the stack {ctx.stack}, deployed to "
             f"{', '.join(plan.stages)} ({target.elapsed:.1f} s)."
         )
+        _say_next(ctx, plan)
     return 0
+
+
+def _say_next(ctx: Context, plan: Plan) -> None:
+    """Say how to try a method that was attached, and what its function receives."""
+    from cogauth.gateway.rest_apis import verb_and_path
+
+    say(
+        'The function behind it finds the claims in event["requestContext"]["authorizer"]'
+        '["claims"]; every value is a string.'
+    )
+    names = [row.name for row in plan.rows if row.action == "attach"]
+    # One that can be called as it is, and changes nothing.
+    for name in sorted(names, key=lambda each: ("{" in each, not each.startswith("GET "))):
+        verb, path = verb_and_path(name)
+        verb = "GET" if verb == "ANY" else verb
+        words = f"call {verb} {shlex.quote(path)} --api {shlex.quote(plan.api.name)}"
+        words += f" --stage {shlex.quote(plan.stages[0])}" if len(plan.api.stages) > 1 else ""
+        say(f"Next: {ctx.state.command(words)}")
+        return
 
 
 def _say_tokens(scopes: tuple[str, ...]) -> None:
     from cogauth.attach.attach import SIGN_IN_SCOPE
 
     if not scopes:
-        notice("The methods take ID tokens: no --scope was given.")
+        notice("The methods accept ID tokens, because no --scope was given.")
         return
-    notice(f"The methods take access tokens with one of these scopes: {' '.join(scopes)}.")
+    notice(f"The methods accept access tokens with one of these scopes: {' '.join(scopes)}.")
     if SIGN_IN_SCOPE not in scopes:
         notice(
-            f"Warning: the access tokens of POST /signin carry {SIGN_IN_SCOPE} and no other "
-            "scope. They will be refused."
+            f"Warning: the access tokens of POST /signin have no scope but {SIGN_IN_SCOPE}, so "
+            "they will be refused."
         )
 
 
@@ -142,7 +173,7 @@ def _result(
 
 
 def _list(target: Target, wanted: str, method: str | None, stage: str | None) -> int:
-    """Show an API's methods and what guards each; and which were attached, and have lost that."""
+    """List an API's methods and what guards each, and which have lost what was attached."""
     from cogauth import engine
     from cogauth.attach import guards
     from cogauth.gateway.rest_apis import verb_and_path
@@ -173,16 +204,17 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
         print_json({**identity, "stages": stages, "methods": methods})
         return 0
     notice(f"REST API {api.name} ({api.id}) in {where(ctx)}, stages: {', '.join(stages) or 'none'}")
-    width = max(map(len, names))
+    rows: list[tuple[Cell, Cell, Cell]] = []
     for name in names:
         words = api.words(ctx, live[name]) if name in live else "gone"
-        mark = "  (attached)" if name in compared.held else ""
-        mark = "  (interrupted)" if name in interrupted else mark
-        mark = "  (lost)" if name in lost else mark
-        say(f"{name:<{width}}  {words}{mark}")
+        mark = ("✓ attached", "green") if name in compared.held else ("", "")
+        mark = ("… interrupted", "yellow") if name in interrupted else mark
+        mark = ("✗ lost", "red") if name in lost else mark
+        rows.append((name, words, mark))
+    show_table(rows)
     for one in (one for one in compared.findings if one.name in names):
         notice(f"Warning: {one.sentence}")
     if compared.unknown:
-        notice(f"Not known: {compared.unknown}.")
-    notice("Nothing was changed: --path says which of them to attach, as --path '*'.")
+        notice(f"Unknown: {compared.unknown}.")
+    notice("Nothing changed. To attach methods, choose them by --path, such as --path '*'.")
     return 0

@@ -1,4 +1,4 @@
-"""What ``attach`` and ``detach`` both do: show the plan, ask, and carry it out."""
+"""What ``attach`` and ``detach`` share: show the plan, ask, and carry it out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cogauth.cli.options import with_options
-from cogauth.cli.output import confirm, notice, say
+from cogauth.cli.options import with_options, yes_option
+from cogauth.cli.output import confirm, notice, say, show_table
 from cogauth.cli.stacks import connect, require_state, where
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import CogauthError, DeclinedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from cogauth.engine import Api, Change, Plan, Skip
 
 Result = TypeVar("Result")
+# So many methods that are open are named.
+LISTED = 10
 
 COMPARED = (
-    "Compared are the methods, who may call each, their integrations, and the authorizers that "
-    "they use. Gateway responses, the resource policy, binary media types, and the methods' "
-    "parameters, models and validators can't be: if they were changed, they go live too."
+    "cogauth compares the methods, their authorization, their integrations and the authorizers "
+    "that they use. It can't compare gateway responses, the resource policy, binary media types, "
+    "and the methods' parameters, models and validators: changes there go live too."
 )
 
 
 # Those of a command that changes an API that may be anybody's.
 change_options = with_options(
-    click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
-    click.option("--yes", is_flag=True, help="Don't ask."),
+    click.option(
+        "-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing."
+    ),
+    yes_option(),
 )
 
 
@@ -62,18 +66,38 @@ def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> Non
     tell = say if dry_run and not target.as_json else notice
     tell(f"REST API {plan.api.name} ({plan.api.id}) in {where(ctx)}")
     if plan.gone:
-        tell("  it was deleted: nothing to give back")
+        tell("  The API was deleted, so there is nothing to give back.")
         return
-    width = max((len(row.name) for row in plan.rows), default=0)
-    for row in plan.rows:
-        tell(f"  {row.name:<{width}}  {change_of(ctx, plan.api, row)}")
+    rows = [(row.name, (change_of(ctx, plan.api, row), _style(row))) for row in plan.rows]
+    show_table(rows, indent=2, err=tell is notice)
     if plan.point_authorizer:
-        tell("  The stack's authorizer there is set to the stack's present user pool.")
+        tell("  The stack's authorizer there will use the stack's present user pool.")
     if plan.stages:
-        tell(f"The stage {', '.join(plan.stages)} is redeployed; that publishes all of the API.")
+        tell(f"The stage {', '.join(plan.stages)} is redeployed, which publishes the whole API.")
         _show_pending(plan, tell)
+        if others := [str(one["stageName"]) for one in plan.api.stages]:
+            others = [name for name in others if name not in plan.stages]
+            if others:
+                tell(f"Warning: Other stages keep their old guard: {', '.join(others)}.")
     for warning in plan.warnings:
         tell(f"Warning: {warning}")
+
+
+def _style(row: Change | Skip) -> str:
+    return "yellow" if row.action in {"attach", "restore"} else ""
+
+
+def say_open(ctx: Context, plan: Plan, restored: list[str]) -> None:
+    """Name the methods that anyone may call, now that they have back what they had."""
+    opened = [
+        row.name
+        for row in plan.rows
+        if row.name in restored and row.after and plan.api.words(ctx, row.after) == "NONE"
+    ]
+    if opened:
+        which = f"{', '.join(opened[:LISTED])}{' …' if opened[LISTED:] else ''}"
+        verb = "is" if len(opened) == 1 else "are"
+        notice(f"Warning: {which} of the API {plan.api.name} {verb} open to anyone from now on.")
 
 
 def change_of(ctx: Context, api: Api, row: Change | Skip) -> str:
@@ -83,21 +107,21 @@ def change_of(ctx: Context, api: Api, row: Change | Skip) -> str:
         after = api.words(ctx, row.after)
         return f"{before}  →  {after}{': open to anyone' if after == 'NONE' else ''}"
     if row.action == "unchanged":
-        return f"{before}: stays so" + (f", {row.why}" if row.why else "")
+        return f"{before}: unchanged" + (f", {row.why}" if row.why else "")
     return f"{before}: {row.action}: {row.why}".removeprefix(": ")
 
 
 def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
     if plan.pending is None:
-        tell(f"Warning: what else goes live isn't known: {plan.unknown}.")
+        tell(f"Warning: unknown what else goes live: {plan.unknown}.")
         return
     if plan.pending:
-        tell("What else goes live, for it was changed since the last deployment:")
+        tell("These changes since the last deployment go live too:")
     for each in plan.pending:
         fields = f" ({', '.join(each.fields)})" if each.fields else ""
         tell(f"  {each.what}: {each.change}{fields}")
     if not plan.pending:
-        tell("Nothing else of it was changed since the last deployment, as far as can be seen.")
+        tell("No other change since the last deployment was found.")
     tell(f"{COMPARED}{f' On this endpoint {plan.unknown}.' if plan.unknown else ''}")
 
 
@@ -107,14 +131,16 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
         return plan
     if not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was changed: stdin is not a terminal to ask on. Give --yes, or --dry-run."
+            "Nothing was changed, because stdin is not a terminal to ask on. Give --yes or "
+            "--dry-run."
         )
-    if not confirm("Do it?"):
-        raise CogauthError("Nothing was changed.")
+    if not confirm("Make these changes?"):
+        raise DeclinedError("Nothing was changed.")
     now = again()
     if now.shown != plan.shown:
         raise CogauthError(
-            f"Someone changed the API {plan.api.name} meanwhile. Nothing was done: run it again."
+            f"Someone changed the API {plan.api.name} in the meantime. Nothing was changed. Run "
+            "the command again."
         )
     return now
 
@@ -127,8 +153,8 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
     bar = Bar(len(plan.changes))
     ctx.waiter.report = bar.waiting
     then = (
-        f"Nothing is lost: what was done is in {ctx.state.path}. The same again goes on, "
-        f"'{ctx.state.command(f'detach --api {plan.api.id}')}' gives all of it back."
+        f"Nothing is lost: {ctx.state.path} records what was done. Run the same command again to "
+        f"finish, or '{ctx.state.command(f'detach --api {plan.api.id}')}' to undo it."
     )
     with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, lambda: then):
         return work(ctx, plan, bar.report)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options, with_options
-from cogauth.cli.output import notice, print_data, print_json
+from cogauth.cli.output import notice, print_data, print_json, runnable
 from cogauth.cli.session import get_tokens, user_options
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
@@ -45,70 +45,76 @@ request_options = with_options(
     click.argument("path"),
     user_options("id", "access"),
     click.option(
+        "-d",
         "--data",
         metavar="JSON|@FILE|-",
-        help="JSON to send: as it is, from a file, or from stdin.",
+        help="The JSON to send: as it is, from a file, or from stdin.",
     ),
     click.option(
+        "-H",
         "--header",
         "headers",
         multiple=True,
         metavar="'NAME: VALUE'",
-        help="A header to send; can be given several times.",
+        help="A header to send. Repeatable.",
     ),
     click.option(
         "--api",
         envvar="COGAUTH_API",
         metavar="ID-OR-NAME",
-        help="Another REST API of the account.  [default: the stack's]",
+        show_default="the stack's own",
+        help="The REST API, by id or name.",
     ),
     click.option(
         "--stage",
-        help="A stage of the API.  [default: the stack's; of another API the one attached to, "
-        "or the only one]",
+        show_default="the stack's; for another API the one attached to, or the only one",
+        help="The stage of the API.",
     ),
     click.option("--no-token", is_flag=True, help="Send no token."),
 )
 
 
 @click.command(
-    short_help="Send a request with a user's token, and show the answer.",
+    cls=Command,
+    short_help="Send a request with a user's token and show the response.",
     epilog="""\b
 Examples:
   cogauth call GET /hello
-  cogauth call POST /orders --username ann --data '{"item": 7}'
-  cogauth call POST /orders --data @order.json --header 'Prefer: return=minimal'
+  cogauth call POST /orders -u ann -d '{"item": 7}'
+  cogauth call POST /orders -d @order.json -H 'Prefer: return=minimal'
   cogauth call GET /pets --api petstore --stage prod
-  cogauth call GET /hello --no-token              what those without a token get
-  cogauth call GET /hello --json | jq .elapsed_ms
+  cogauth call GET /hello --no-token              what a client without a token gets
+  cogauth call GET /hello --json | jq .elapsed_s
   cogauth call GET /hello --test-invoke           without the authorizer, with the execution log
 
-The body goes to stdout, all else to stderr. A redirect is shown and not followed.
+The body goes to stdout, everything else to stderr. Redirects are shown, not followed.
 """,
 )
 @request_options
 @click.option(
     "--test-invoke",
     is_flag=True,
-    help="Let API Gateway call the method itself, as the console's TEST does: no authorizer is "
-    "asked, what isn't deployed yet is called too, and the execution log is shown.",
+    help="Have API Gateway call the method, as the console's TEST does: it skips the authorizer, "
+    "uses the current method, even if it isn't deployed, and returns the execution log.",
 )
 @target_options
 def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -> int:
-    """Send a request with a user's token to a method of the API, and show the answer.
+    """Send a request with a user's token to a method of the API, and show the response.
 
-    The token is the one that 'cogauth token' prints. Exits with 1 if the answer's status is 400 or
-    above.
+    The token is the one that 'cogauth token' prints. The exit code is 1 if the response's status is
+    400 or above.
     """
     ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
 
     username = ""
     if test_invoke:
-        notice(f"{wanted.method} {wanted.path} by TestInvokeMethod: no authorizer, no token")
+        notice(f"{wanted.method} {wanted.path} by TestInvokeMethod, without authorizer and token")
         answer = calls.console_test(ctx, place, wanted)
         if answer.as_any:
-            notice("  as the path's ANY method: API Gateway chose what the function is told of it")
+            notice(
+                "  as the path's ANY method; API Gateway chose the HTTP method that it passes on"
+            )
     else:
         token = None
         if not no_token:
@@ -143,23 +149,24 @@ def _explain(state: State, url: str, options: dict[str, Any], username: str) -> 
 
 
 @click.command(
-    short_help="Print the curl command that sends such a request.",
+    cls=Command,
+    short_help="Print the curl command that sends the same request.",
     epilog="""\b
 Examples:
   cogauth curl GET /hello
   cogauth curl POST /orders --data @order.json
   eval "$(cogauth curl GET /hello)"               runs it at once
 
-curl must be 7.55 or later: it reads the header with the token from stdin, so that the token is
+It needs curl 7.55 or later, which reads the header with the token from stdin: so the token is
 neither in the shell's history nor in the list of processes.
 """,
 )
 @request_options
 @target_options
 def curl(target: Target, *, no_token: bool, **options: Any) -> None:
-    """Print the curl command that sends the request, to be pasted into a shell.
+    """Print the curl command that sends the request, to paste into a shell.
 
-    It takes what 'cogauth call' takes, and sends nothing.
+    It takes the options of 'cogauth call', and sends nothing.
     """
     if options["data"] in STDIN:
         raise UsageError(
@@ -173,20 +180,12 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
         name = shlex.quote(sessions.whose(ctx.state, options["username"]))
         # The type by its name: the shell that runs the line may have another in its environment.
         words = f"token --username {name} --type {options['kind']} --header"
-        token = _runnable(ctx.state.command(words))
+        token = runnable(ctx.state.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})
     else:
         print_data(line)
-
-
-def _runnable(command: str) -> str:
-    """Return a command of cogauth's that the shell finds, in a virtual environment or not."""
-    if shutil.which("cogauth"):
-        return command
-    # -P: it imports nothing from the folder that it is pasted in, which may be anyone's.
-    return shlex.join([sys.executable, "-P", "-m", "cogauth"]) + command.removeprefix("cogauth")
 
 
 def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Destination, Call]:
@@ -235,10 +234,10 @@ def _to_json(place: Destination, wanted: Call, answer: Response) -> dict[str, An
     return {
         "method": wanted.method,
         "path": wanted.path,
-        "api": place.api,
+        "rest_api_id": place.api,
         "stage": place.stage,
         "status": answer.status,
-        "elapsed_ms": answer.elapsed_ms,
+        "elapsed_s": answer.elapsed_ms / 1000,
         "headers": dict(answer.headers),
         "body": body,
         "log": answer.log,
@@ -247,12 +246,13 @@ def _to_json(place: Destination, wanted: Call, answer: Response) -> dict[str, An
 
 def _show(answer: Response) -> None:
     """Print the answer: JSON well, and all else as it came."""
-    notice(f"  {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
+    mark = "✗" if answer.status >= BAD else "✓"
+    notice(f"  {mark} {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
         if name.lower() in SHOWN:
             notice(f"  {name}: {value}")
     if answer.log:
-        notice("  The execution log:", *(f"    {line}" for line in answer.log.splitlines()))
+        notice("  Execution log:", *(f"    {line}" for line in answer.log.splitlines()))
     # Where both go to one terminal, in this order.
     sys.stderr.flush()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.interrupt import on_ending
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
@@ -22,46 +24,54 @@ if TYPE_CHECKING:
     from cogauth.aws.clients import Aws
     from cogauth.checks.login import LoginResult
 
+# Of what came back, in columns.
+TRIMMED = 75
+
 
 @dataclass
 class Story:
-    """The demo's chapters: each is told, done, and held against what it should come to."""
+    """The demo's chapters: each is told, done, and compared with what is expected."""
 
     silent: bool
     chapters: list[dict[str, Any]] = field(default_factory=list)
 
-    def tell(self, title: str, text: str) -> None:
-        """Begin a chapter."""
+    def tell(self, title: str, text: str, command: str = "") -> None:
+        """Begin a chapter; ``command`` is what a user would type for it."""
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
             say("", f"{len(self.chapters)}. {title}", f"   {text}")
+            if command:
+                say(f"   $ {command}")
 
-    def expect(self, expected: object, got: object) -> None:
-        """End the chapter with what came out."""
+    def expect(self, expected: object, got: object, shown: str = "") -> None:
+        """End the chapter with what came out; ``shown`` is what the command printed or got."""
         ok = expected == got
         self.chapters[-1].update(expected=expected, got=got, ok=ok)
         if not self.silent:
-            verdict = "as it should be" if ok else f"{expected} was expected"
-            say(f"   -> {got}: {verdict}")
+            if shown:
+                say(f"   < {shown if len(shown) <= TRIMMED else f'{shown[: TRIMMED - 2]} …'}")
+            say(f"   ✓ {got}" if ok else f"   ✗ {got}; expected {expected}")
 
 
 @click.command(
-    short_help="Play the whole story on an embedded local AWS.",
+    cls=Command,
+    short_help="Show everything once on an embedded local AWS.",
     epilog="""\b
 Examples:
   cogauth demo
   cogauth demo --json | jq .ok
 
-It runs in a temporary folder of its own: --state, --profile and --endpoint-url change nothing.
-Needs the embedded local AWS: pip install '.[local]'
+It runs in a temporary folder, so --state, --profile and --endpoint-url have no effect.
+It needs the embedded local AWS: pip install '.[local]'
 """,
 )
 @target_options
 def demo(target: Target) -> int:
-    """Play the whole story on an embedded local AWS; needs no AWS account.
+    """Show everything once on an embedded local AWS; you need no AWS account.
 
-    Up, a first login, a second one, a wrong password, the protected method without and with the
-    token, down, and what is left. Exits with 0 only if each came out as it should.
+    The demo creates a stack, signs a user in twice, tries a wrong password, calls the protected
+    method without and with the token, deletes the stack, and checks what is left. Each chapter
+    shows the command to type and what came back. The exit code is 0 only if everything worked.
     """
     story = Story(silent=target.as_json)
     with _temporary_folder() as folder:
@@ -72,12 +82,14 @@ def demo(target: Target) -> int:
     elif ok:
         say(
             "",
-            f"All of it came out as it should ({target.elapsed:.1f} s). Try it yourself:",
-            "  cogauth up --local       the same, to look around in",
-            "  cogauth up               on AWS",
+            f"✓ Everything worked ({target.elapsed:.1f} s). Try it yourself:",
+            "  cogauth up --local",
+            "    creates the same stack on a local AWS, to look around in",
+            "  cogauth up",
+            "    creates it on AWS",
         )
     else:
-        say("", "Not all of it came out as it should.")
+        say("", "✗ Not everything worked: see the chapters with ✗.")
     return 0 if ok else 1
 
 
@@ -115,54 +127,74 @@ def _play(target: Target, story: Story) -> None:
     from cogauth import engine
     from cogauth.checks.login import call_protected, check_login
     from cogauth.cli.progress import Progress
+    from cogauth.client.transport import request, session
     from cogauth.steps import STEPS
 
     user, password = "ann", f"Demo-{secrets.token_urlsafe(9)}-1a"
     story.tell(
         "cogauth up --local",
-        "A user pool with an app client, a role, two functions, an API with POST /signin, "
-        "and a guarded GET /hello.",
+        "Creates a user pool with an app client, roles, two functions, and a REST API with "
+        "POST /signin and a guarded GET /hello.",
+        "cogauth up --local",
     )
     ctx = new_stack(target, Settings(), local=True)
     progress = Progress(STEPS)
     with progress.live or nullcontext():
         created = [step for step in engine.up(ctx, progress) if step.action == "created"]
-    story.expect(f"{len(STEPS)} steps created", f"{len(created)} steps created")
+    url = ctx.url(PROTECTED_PATH)
+    shown = f"GET {url}"
+    story.expect(f"{len(STEPS)} steps created", f"{len(created)} steps created", shown)
 
     story.tell(
         f"First login of '{user}'",
-        "POST /signin with a name that the pool doesn't know: the function signs it up, the "
-        "trigger confirms it, and Cognito gives tokens.",
+        "The user pool doesn't know the name, so POST /signin signs the user up, the trigger "
+        "confirms the user, and Cognito issues tokens.",
+        f"cogauth test-login {user}",
     )
     first = check_login(ctx, user, password)
-    story.expect("HTTP 200, success, is_new true", _login(first))
+    story.expect("HTTP 200, success, is_new true", _login(first), _body(first))
 
-    story.tell("Second login", "The same name and password: one call to Cognito, and tokens.")
+    story.tell("Second login", "The same name and password.", f"cogauth test-login {user}")
     second = check_login(ctx, user, password)
-    story.expect("HTTP 200, success, is_new false", _login(second))
+    story.expect("HTTP 200, success, is_new false", _login(second), _body(second))
 
-    story.tell("A wrong password", "The name is known, the password isn't its own.")
+    story.tell("A wrong password", "A known name.", f"cogauth test-login {user}")
     wrong = check_login(ctx, user, f"{password}-not")
-    story.expect("HTTP 401, fail: The username or password is incorrect", _login(wrong))
+    expected = "HTTP 401, fail: The username or password is incorrect"
+    story.expect(expected, _login(wrong), _body(wrong))
 
-    url = ctx.url(PROTECTED_PATH)
-    for words, token, expected in (
-        ("without a token", None, 401),
-        ("with the ID token", second.tokens.get("id_token"), 200),
+    for words, token, status, option in (
+        ("without a token", None, 401, " --no-token"),
+        ("with the ID token", second.tokens.get("id_token"), 200, ""),
     ):
-        story.tell(f"GET {PROTECTED_PATH} {words}", "The authorizer decides before anything runs.")
-        story.expect(f"HTTP {expected}", f"HTTP {call_protected(ctx, url, token)}")
+        command = f"cogauth call GET {PROTECTED_PATH}{option}"
+        text = "The authorizer decides before the function behind it runs."
+        story.tell(f"GET {PROTECTED_PATH} {words}", text, command)
+        got = call_protected(ctx, url, token)
+        body = " ".join(request(session(url, ctx.aws), "GET", url, token=token).text.split())
+        story.expect(f"HTTP {status}", f"HTTP {got}", body)
 
-    story.tell("cogauth down", "All of it is deleted, each before what it needs.")
+    story.tell(
+        "cogauth down", "Deletes everything and checks that nothing is left.", "cogauth down"
+    )
     result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"   {line}"))
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",
+        f"{len(result.deleted)} resources deleted, in the order of their dependencies",
     )
 
-    story.tell("What is left", "Every pool, role, function, API and log group of this account.")
+    story.tell(
+        "What is left", "Every user pool, role, function, API and log group of this account."
+    )
     left = everything(ctx.aws)
     story.expect("nothing", ", ".join(left) or "nothing")
+
+
+def _body(result: LoginResult) -> str:
+    """Return the sign-in's answer, without its tokens."""
+    names = ("status", "code", "msg", "is_new", "user_id", "expires_in")
+    return json.dumps({n: value for n in names if (value := getattr(result, n)) is not None})
 
 
 def _login(result: LoginResult) -> str:
@@ -174,7 +206,7 @@ def _login(result: LoginResult) -> str:
 
 
 def everything(aws: Aws) -> list[str]:
-    """Return the names of all that an account holds of the kinds that cogauth makes."""
+    """Return the names of all resources in an account of the kinds that cogauth creates."""
     lists: tuple[tuple[Any, ...], ...] = (
         (aws.cognito, "list_user_pools", "UserPools", "Name"),
         (aws.iam, "list_roles", "Roles", "RoleName"),

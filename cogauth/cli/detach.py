@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cogauth.cli import attached as shared
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import notice, print_json, say
 from cogauth.cli.stacks import require_state
@@ -20,21 +21,24 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Give methods back what guarded them before 'attach'.",
+    cls=Command,
+    short_help="Undo attach: give methods back what guarded them before.",
     epilog="""\b
 Examples:
-  cogauth detach                                gives all methods of all APIs back, and asks
+  cogauth detach                                detaches all methods of all APIs, and asks
   cogauth detach --api orders --path '/me*'     some of them
   cogauth detach --dry-run
   cogauth detach --yes --json
 
-A method that someone changed since is left alone, and named. 'cogauth down' gives all of them back
-by itself, before it deletes the stack.
+Methods changed since 'attach' are reported, not touched. 'cogauth down' detaches all methods before
+it deletes the stack. A method that had no guard before is open to anyone from then on.
 """,
 )
-@click.option("--api", envvar="COGAUTH_API", help="The REST API's id or name.  [default: all]")
-@click.option("--path", metavar="GLOB", help="Which paths.  [default: all]")
-@click.option("--method", metavar="GLOB", help="Which HTTP methods.  [default: all]")
+@click.option(
+    "--api", envvar="COGAUTH_API", show_default="all", help="The REST API, by id or name."
+)
+@click.option("--path", metavar="GLOB", show_default="all", help="The paths to detach.")
+@click.option("--method", metavar="GLOB", show_default="all", help="The HTTP methods to detach.")
 @shared.change_options
 @writer_options
 @target_options
@@ -49,8 +53,8 @@ def detach(  # noqa: PLR0913 click passes each option by its name
 ) -> int:
     """Give methods back what guarded them before 'attach', and redeploy.
 
-    That is their authorization type, authorizer, scopes and API-key requirement. The stack's
-    authorizer in an API goes when no method there is left to it.
+    This restores their authorization type, authorizer, scopes and API-key requirement. The stack's
+    authorizer in an API is deleted when no method there uses it any more.
     """
     shared.check_given(api=api, path=path, method=method)
     require_state(target)
@@ -61,7 +65,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
         ctx = shared.context_of(target)
         apis = _detached_apis(ctx, api, path, method)
         for one in apis:
-            # Made only now: what came before may have taken minutes.
+            # Planned only now: what came before may have taken minutes.
             make = partial(engine.plan_detach, ctx, one, path=path, method=method)
             plan, result = make(), engine.Detached()
             shared.show_plan(target, ctx, plan, dry_run=dry_run)
@@ -80,6 +84,8 @@ def detach(  # noqa: PLR0913 click passes each option by its name
                 result = engine.Detached(problems=[f"{plan.api.name}: {error}"])
             done.append((plan, result))
     _show(target, done, dry_run=dry_run)
+    for plan, result in done:
+        shared.say_open(ctx, plan, result.restored)
     return 1 if any(result.problems or result.not_ours for _, result in done) else 0
 
 
@@ -125,10 +131,12 @@ def _show(target: Target, done: list[tuple[Plan, Detached]], *, dry_run: bool) -
         identity = {"stack": target.stack, "dry_run": dry_run}
         print_json({**identity, "apis": apis, "elapsed_s": target.elapsed})
     elif not done:
-        say(f"The stack {target.stack} is attached to no API: nothing to give back.")
+        say(f"The stack {target.stack} is attached to no API; nothing changed.")
     elif dry_run:
-        notice("Nothing was changed: this was a dry run.")
+        notice("This was a dry run; nothing changed.")
     else:
         for plan, result in done:
-            gone = " Its authorizer there was deleted." if result.authorizers else ""
-            say(f"Gave back {shared.counted(result.restored)} of the API {plan.api.name}.{gone}")
+            gone = " The stack's authorizer there was deleted." if result.authorizers else ""
+            mark = "✗" if result.problems or result.not_ours else "✓"
+            count = shared.counted(result.restored)
+            say(f"{mark} Detached {count} of the API {plan.api.name}.{gone}")

@@ -7,53 +7,69 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.local_stacks import local_users, search, stop_unused_local
-from cogauth.cli.options import Target, target_options, writer_options
-from cogauth.cli.output import ask, confirm, notice, print_json, say
+from cogauth.cli.options import Target, target_options, writer_options, yes_option
+from cogauth.cli.output import ask, confirm, notice, print_json, say, show_table
 from cogauth.cli.stacks import (
     connect,
     forget_lost_data,
     load_state,
     report_once,
     require_state,
+    stacks_here,
     where,
 )
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import CogauthError, DeclinedError, NoStackError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.engine import DownPlan
+    from cogauth.engine.down import DownResult
 
 # Of the result, those that are shown; some of them only if there is something in them.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
 AT_NEED = ("restored", "not_ours")
+# The mark and the colour of each; of one without entries as well.
+MARKS = {
+    "restored": ("✓", "green"),
+    "deleted": ("✓", "green"),
+    "already_gone": ("", "dim"),
+    "not_ours": ("✗", "yellow"),
+    "remaining": ("✗", "red"),
+    "": ("", ""),
+}
 
 
 @click.command(
-    short_help="Delete the stack, and see that nothing is left.",
+    cls=Command,
+    short_help="Delete the stack and check that nothing is left.",
     epilog="""\b
 Examples:
-  cogauth down                  says what goes, and asks
-  cogauth down --yes            for scripts
+  cogauth down                  lists what it will delete, and asks
+  cogauth down --yes            doesn't ask; use it in scripts
 """,
 )
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@yes_option()
 @writer_options
 @target_options
 def down(target: Target, *, yes: bool) -> int:
-    """Delete the stack with its users, and look whether anything remains.
+    """Delete the stack and its users, and check that nothing is left.
 
-    Only what carries the stack's own id is deleted. What the state file records and isn't the
-    stack's is left alone and forgotten. What nothing but its tag says to be the stack's, as a pool
-    with users that isn't recorded, --yes leaves alone: confirm it on a terminal. Without a state
-    file nothing is deleted: what stands in the account under the stack's name is shown. In all of
-    these cases the exit code is 1. The state file goes away when nothing remains.
+    Only resources that carry the stack's id are deleted. A recorded resource that isn't the
+    stack's is left alone and removed from the state file. A resource that only its tag assigns to
+    the stack, such as an unrecorded user pool with users, is deleted only if you confirm it on a
+    terminal: --yes leaves it alone. Without a state file nothing is deleted; what exists under the
+    stack's name is listed. In these cases the exit code is 1. The state file is deleted when
+    nothing is left.
+
+    Methods that were attached get back what guarded them before.
     """
     if load_state(target) is None:
         return _look(target, yes=yes)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was touched: stdin is not a terminal to ask on. Give --yes to delete "
+            "Nothing was touched, because stdin is not a terminal to ask on. Give --yes to delete "
             f"the stack {target.stack}."
         )
     from cogauth import engine
@@ -77,8 +93,8 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
 
     state = ctx.state
     then = (
-        f"What still stands is in {state.path}: '{state.command('down')}' goes on with it, "
-        f"'{state.command('up')}' makes it whole."
+        f"{state.path} records what still exists. Run '{state.command('down')}' to delete the "
+        f"rest, or '{state.command('up')}' to complete the stack again."
     )
     with gently(ctx.waiter.stop, None, lambda: then):
         result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
@@ -91,56 +107,80 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
             notice(f"  {left_alone}")
         if state.local_data is not None:
             _end_local(target, ctx, "this was its last stack")
-    _show(target, vars(result))
+    _say_open(ctx, plan, result)
+    _show(target, vars(result), plan)
     return 0 if result.clean else 1
+
+
+def _say_open(ctx: Context, plan: DownPlan, result: DownResult) -> None:
+    """Name the methods that nothing guards any more."""
+    from cogauth.cli.attached import say_open
+
+    restored = {one["id"] for one in result.restored}
+    for api, given_back in plan.attached.items():
+        if not isinstance(given_back, str):
+            rows = given_back.rows
+            say_open(ctx, given_back, [r.name for r in rows if f"{api} {r.name}" in restored])
 
 
 def _end_local(target: Target, ctx: Context, why: str) -> None:
     if stop_unused_local(target, ctx.state.local_data, ctx):
-        notice(f"  the local AWS was stopped, for {why}")
+        notice(f"  the local AWS was stopped, because {why}")
 
 
 def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     """Say what will be deleted, what each method gets back, and what is left alone."""
-    from cogauth.cli.attached import change_of
-
-    notice(f"cogauth down: the stack {ctx.stack} in {where(ctx)}")
+    notice(f"Stack {ctx.stack} in {where(ctx)}")
+    if plan.doomed:
+        count = len(plan.doomed)
+        notice(
+            f"{count} resource{'' if count == 1 else 's'} to delete, with all that they contain:"
+        )
+    rows = []
     for each in plan.doomed:
         why = "" if each.recorded else " (not in the state file)"
         if each.claimed:
-            why = ": only its tag says that it is the stack's; --yes leaves it alone"
-        notice(f"  {_title(each.resource.key)} {each.id}{why}")
+            why = ": only its tag assigns it to the stack; --yes leaves it alone"
+        rows.append((each.resource.key.replace("_", " "), f"{each.id}{why}"))
+    show_table(rows, indent=2, err=True)
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
-            f"  {_title(stranger.resource.key)} {stranger.id}: isn't this stack's "
-            f"({stranger.why}), is left alone and forgotten{way_on if stranger.adoptable else ''}"
+            f"  {stranger.resource.key.replace('_', ' ')} {stranger.id}: isn't this stack's "
+            f"({stranger.why}); it is left alone and removed from the state file"
+            f"{way_on if stranger.adoptable else ''}"
         )
-    for api, given_back in plan.attached.items():
-        what = f"  {'attached API':<22} {ctx.state.attachments[api]['name']} ({api})"
-        if isinstance(given_back, str):
-            notice(f"{what}: {given_back}")
-            continue
-        stages = ", ".join(given_back.stages)
-        publishes = f"the stage {stages} is redeployed, with all that is pending there; "
-        notice(
-            f"{what}: {publishes if stages else ''}our authorizer there is deleted, if no method "
-            "refers to it"
-        )
-        for row in [] if given_back.gone else given_back.rows:
-            notice(f"    {row.name}  {change_of(ctx, given_back.api, row)}")
+    _announce_attached(ctx, plan)
     local_data = ctx.state.local_data
     if local_data is not None and not local_users(target, local_data, ctx):
-        notice("  It is the last stack on the local AWS: that ends, with all else in it.")
+        notice(
+            "  This is the local AWS's last stack: it will stop, and everything else in it is "
+            "deleted."
+        )
     for each in plan.doomed:
         if each.users is not None:
             # Cognito's own figure is an estimate.
             users = f"{each.users} user{'' if each.users == 1 else 's'}"
-            notice(f"  The user pool {each.id} holds about {users}: lost with it.")
+            notice(f"  Warning: the user pool {each.id} is deleted with about {users}.")
 
 
-def _title(key: str) -> str:
-    return f"{key.replace('_', ' '):<22}"
+def _announce_attached(ctx: Context, plan: DownPlan) -> None:
+    """Say what each attached method gets back."""
+    from cogauth.cli.attached import change_of
+
+    for api, given_back in plan.attached.items():
+        what = f"  attached API {ctx.state.attachments[api]['name']} ({api})"
+        if isinstance(given_back, str):
+            notice(f"{what}: {given_back}")
+            continue
+        stages = ", ".join(given_back.stages)
+        publishes = f"the stage {stages} is redeployed with all pending changes; "
+        notice(
+            f"{what}: {publishes if stages else ''}the stack's authorizer there is deleted, unless "
+            "a method still uses it"
+        )
+        for row in [] if given_back.gone else given_back.rows:
+            notice(f"    {row.name}  {change_of(ctx, given_back.api, row)}")
 
 
 def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
@@ -148,22 +188,24 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
     from cogauth import engine
 
     if plan.users:
-        question = f"Type the stack's name, {target.stack}, to delete all of it"
+        question = f"Type the stack's name, {target.stack}, to delete it"
         agreed = ask(question) == target.stack
     else:
-        agreed = confirm("Delete all of it?")
+        agreed = confirm("Delete the stack?")
     if not agreed:
-        raise CogauthError("Nothing was deleted.")
+        raise DeclinedError("Nothing was deleted.")
     now = engine.plan_down(ctx)
     if now.shown != plan.shown:
-        raise CogauthError("What stands was changed meanwhile. Nothing was deleted: run it again.")
+        raise CogauthError(
+            "The stack was changed in the meantime. Nothing was deleted. Run the command again."
+        )
     return now
 
 
 def _look(target: Target, *, yes: bool) -> int:
-    """Without a state file: say what of the stack stands in the account, and delete nothing.
+    """Without a state file: say what exists of the stack in the account, and delete nothing.
 
-    A local AWS in which nothing stands is ended, if that was agreed to.
+    An empty local AWS is ended, if that was agreed to.
     """
     from cogauth import engine
     from cogauth.cli.demo import everything
@@ -171,9 +213,14 @@ def _look(target: Target, *, yes: bool) -> int:
     try:
         ctx = search(target)
     except CogauthError as error:
+        if error.lines[0].startswith("No AWS region is set"):
+            raise NoStackError(
+                f"No stack {target.stack} here: nothing to delete. {_others(target)}To look for "
+                "one in an AWS account, give --region."
+            ) from error
         raise type(error)(
-            f"There is no state file {target.state_path}. To look for a stack {target.stack} in an "
-            f"account: {error.lines[0]}",
+            f"No stack {target.stack} here ({target.state_path}): nothing to delete. "
+            f"{_others(target)}The account was not searched: {error.lines[0]}",
             *error.lines[1:],
         ) from error
     found = [
@@ -183,29 +230,43 @@ def _look(target: Target, *, yes: bool) -> int:
     ]
     if found:
         notice(
-            f"There is no state file {target.state_path}, but a stack {target.stack} stands in "
-            f"{where(ctx)}. Nothing was deleted. Run this where its state file is, or give "
-            f"--state; if it is lost, '{ctx.state.command('recover')}' writes it anew."
+            f"There is no state file {target.state_path}, but a stack {target.stack} exists in "
+            f"{where(ctx)}. Nothing was deleted. Run this command in the folder of the state file, "
+            f"or give --state. If the file was lost, run '{ctx.state.command('recover')}'."
         )
     else:
-        notice(f"There is no stack {target.stack} in {where(ctx)}: nothing to delete.")
+        notice(
+            f"No stack {target.stack} here or in {where(ctx)}: nothing to delete. "
+            f"{_others(target)}".rstrip()
+        )
         if yes and ctx.state.local_data is not None:
             if left := everything(ctx.aws):
-                notice(f"The local AWS keeps running: {', '.join(left)} stand in it.")
+                notice(f"The local AWS keeps running, because it has {', '.join(left)}.")
             else:
-                _end_local(target, ctx, "nothing stands in it")
+                _end_local(target, ctx, "it is empty")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found})
     return 1 if found else 0
 
 
-def _show(target: Target, result: dict[str, Any]) -> None:
+def _others(target: Target) -> str:
+    found = stacks_here(target)
+    return f"Stacks here: {', '.join(found)}. " if found else ""
+
+
+def _show(target: Target, result: dict[str, Any], plan: DownPlan | None = None) -> None:
     lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
         return
+    listed = {each.id for each in plan.doomed} if plan else set()
     for name, entries in lists.items():
-        say(f"{name.replace('_', ' ')}: {len(entries) or 'nothing'}")
+        count = len(entries)
+        if name == "deleted":
+            # Those that were listed before: what they contained went with them.
+            count = len({entry["id"] for entry in entries} & listed)
+        mark, style = MARKS[name if count else ""]
+        say(f"{mark} {name.replace('_', ' ')}: {count or 'nothing'}".lstrip())
         if name != "deleted":
-            for entry in entries:
-                say(f"  {entry['step']:<22} {entry['id']}")
+            rows = [(entry["step"].replace("_", " "), (entry["id"], style)) for entry in entries]
+            show_table(rows, indent=2)
     say(f"({target.elapsed:.1f} s)")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, is_typed, target_options
-from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.output import notice, print_json, say, show_table
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
 
@@ -19,33 +20,46 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Say why a call is refused, and what to do about it.",
+    cls=Command,
+    short_help="Explain why a call is refused and what to do about it.",
     epilog="""\b
 Examples:
+  cogauth explain /hello                           a path of the stack's own API
   cogauth explain https://abc.execute-api.eu-central-1.amazonaws.com/dev/hello
   pbpaste | cogauth explain URL --token-stdin      the token that your client sends
-  cogauth explain URL --no-token                   as a client that sends none
+  cogauth explain URL --no-token                   as a client that sends no token
   cogauth explain URL --method POST                looks, but doesn't make the call
   cogauth explain URL --json | jq -r .cause
 
-The token is the stored ID token ('cogauth test-login'), or comes on stdin as your client sends
-it, with 'Bearer ' before it if that does. It is sent to the URL's API alone, if that is in the
-stack's own account, and shown to nobody. Exits with 0 if the call is explained, or went through.
+The token is the stored ID token (see 'cogauth test-login'), or it comes on stdin as your client
+sends it, including any 'Bearer '. It is sent only to the URL's API, if that is in the stack's
+account, and it is never shown. The exit code is 0 if the call is explained or went through.
 """,
 )
-@click.argument("url")
+@click.argument("url", metavar="URL|PATH")
 @click.option(
-    "--method", default="GET", show_default=True, envvar="COGAUTH_METHOD", help="HTTP's method."
+    "-X",
+    "--method",
+    default="GET",
+    show_default=True,
+    envvar="COGAUTH_METHOD",
+    help="The HTTP method.",
 )
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
-@click.option("--no-token", is_flag=True, help="Send none.")
-@click.option("--username", envvar="COGAUTH_USERNAME", help="Whose stored token, if several are.")
+@click.option("--no-token", is_flag=True, help="Send no token.")
+@click.option(
+    "-u",
+    "--username",
+    envvar="COGAUTH_USERNAME",
+    show_default="the one stored user",
+    help="The user whose stored token to use.",
+)
 @click.option(
     "--header",
     default="Authorization",
     show_default=True,
     envvar="COGAUTH_HEADER",
-    help="The request header in which the client sends it.",
+    help="The request header in which the client sends the token.",
 )
 @target_options
 def explain(  # noqa: PLR0913 click passes each option by its name
@@ -58,25 +72,31 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     username: str | None,
     header: str,
 ) -> int:
-    """Say why a call to a REST API is refused, and what to do about it.
+    """Explain why a call to a REST API is refused, and what to do about it.
 
     Looks at what is deployed (not at what the console shows), at the token and its user, and at
-    the function's permission; makes the call once itself if it is a GET, HEAD or OPTIONS; and
-    names the one cause with its fix.
+    the function's permission. Makes the call once if it is a GET, HEAD or OPTIONS, and names the
+    one cause and its fix. The URL may be a path of the stack's own API, such as /hello.
     """
     if (token_stdin or no_token) and not is_typed("username"):
         # The one in the environment is for the commands that need one.
         username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
-        raise UsageError("--token-stdin, --no-token and --username exclude each other: give one.")
+        raise UsageError(
+            "--token-stdin, --no-token and --username exclude each other: give one of them."
+        )
     verb = _checked(method, header)
     state = require_state(target)
     from cogauth.checks.explain import explain as run
     from cogauth.checks.explain.address import parse_url
 
-    parse_url(state, url)
+    own = url.startswith("/")
+    if not own:
+        parse_url(state, url)
     text = None if no_token else _from_stdin() if token_stdin else _stored(state, username)
     ctx = complete_stack(target, state, "apigateway", "cognito", "lambda_")
+    if own:
+        url = ctx.url(url)
     diagnosis = run(ctx, url, verb, text, header)
     if target.as_json:
         print_json(_document(url, verb, diagnosis))
@@ -92,7 +112,9 @@ def _checked(method: str, header: str) -> str:
     if verb not in VERBS:
         raise UsageError(f"--method {method!r} can't be used: give one of {', '.join(VERBS)}.")
     if not (header.isascii() and header.replace("-", "").replace("_", "").isalnum()):
-        raise UsageError(f"--header {header!r} can't be used: give a header's name, as X-Token.")
+        raise UsageError(
+            f"--header {header!r} can't be used: give a header's name, such as X-Token."
+        )
     return verb
 
 
@@ -102,7 +124,7 @@ def _from_stdin() -> str:
     try:
         text = stdin.everything().strip()
     except UnicodeDecodeError as error:
-        raise UsageError("What is on stdin is not text: give a token.") from error
+        raise UsageError("stdin is not text: give a token.") from error
     if not text:
         raise UsageError("There is no token on stdin: give one, or --no-token.")
     # Whoever copies the whole header copies its name, too.
@@ -121,8 +143,8 @@ def _stored(state: State, username: str | None) -> str:
     which = f" of {name!r}" if name else ""
     others = f"; there are those of {', '.join(names)}" if names else ""
     raise UsageError(
-        f"No token{which} is stored{others}. Run '{state.command('test-login --username NAME')}', "
-        "or give your client's with --token-stdin, or --no-token."
+        f"No token{which} is stored{others}. Run '{state.command('test-login NAME')}', "
+        "or give your client's token with --token-stdin, or give --no-token."
     )
 
 
@@ -132,9 +154,9 @@ def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
         "url": url,
         "method": verb,
         "status": answer.status if answer else None,
-        "message": answer.message if answer else None,
+        "response_message": answer.message if answer else None,
         "cause": cause.code,
-        "sentence": cause.sentence,
+        "message": cause.sentence,
         "fix": cause.fix,
         "notes": list(diagnosis.notes),
         "facts": diagnosis.facts,
@@ -147,12 +169,12 @@ def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
     if answer is None:
         say("  not called")
     else:
-        say(f"  {answer.status}  {answer.message}".rstrip())
+        mark = "✓" if answer.passed else "✗"
+        say(f"  {mark} {answer.status} {answer.message}".rstrip())
     say("", f"Cause ({cause.code}):", f"  {cause.sentence}")
     if cause.fix:
         say("Fix:", f"  {cause.fix}")
     if diagnosis.notes:
-        say("Besides:", *(f"  - {note}" for note in diagnosis.notes))
-    say("", "What was found:")
-    for name, value in diagnosis.facts.items():
-        say(f"  {name:<16} {value}")
+        say("Also:", *(f"  - {note}" for note in diagnosis.notes))
+    say("", "Facts:")
+    show_table(list(diagnosis.facts.items()), indent=2)

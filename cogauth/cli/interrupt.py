@@ -49,7 +49,9 @@ def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterato
             return
         with suppress(OSError):
             # Not through Python's stderr: this may be in the middle of writing to that.
-            os.write(2, b"Stopping after the calls in flight; once more stops at once.\n")
+            os.write(
+                2, b"Stopping after the calls in flight. Press Ctrl-C again to stop at once.\n"
+            )
 
     try:
         with on_signals(handle):

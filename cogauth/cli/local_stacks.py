@@ -1,4 +1,4 @@
-"""Which stacks stand on an embedded local AWS, and when it may end."""
+"""Which stacks are on an embedded local AWS, and when it may end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def stop_unused_local(target: Target, served: str | None, ctx: Context | None = 
     for user in users:
         notice(f"The local AWS keeps running: {user}")
     if not users:
+        from cogauth.record.files import remove_empty
+
         target.local_aws.remove()
+        remove_empty(target.state_path.parent)
     return not users
 
 
@@ -42,26 +45,26 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
     for state in sound:
         known.add(state.stack)
         down = f"cogauth down --stack {state.stack} --state {shlex.quote(str(state.path))}"
-        said.append(f"the stack {state.stack} of {state.path} is on it. '{down}' deletes that.")
+        said.append(f"the stack {state.stack} of {state.path} is on it. Run '{down}' to delete it.")
     for path in damaged:
         its = f"--stack NAME --state {shlex.quote(str(path))}"
         said.append(
             f"{path} can't be read, or others can write to it; it may belong to a stack on the "
-            f"local AWS. If it does, 'cogauth recover {its}' writes it anew, and 'cogauth down "
-            f"{its}' then deletes that stack. If it doesn't, delete the file: 'cogauth down "
-            f"--yes{given}' then ends the local AWS."
+            f"local AWS. If it does, run 'cogauth recover {its}' to write it again, then 'cogauth "
+            f"down {its}' to delete that stack. If it doesn't, delete the file, then run 'cogauth "
+            f"down --yes{given}' to end the local AWS."
         )
     if ctx is not None:
         stacks, pools = _others_there(ctx)
         said += [
-            f"a stack {stack} stands in it. 'cogauth down --stack {shlex.quote(stack)}' deletes "
-            "that, with the --state that it was made with; if its state file is lost or damaged, "
-            "'cogauth recover' with the same options writes it anew."
+            f"a stack {stack} is on it. Run 'cogauth down --stack {shlex.quote(stack)}' with the "
+            "--state of that stack to delete it. If its state file is lost or damaged, run "
+            "'cogauth recover' with the same options first."
             for stack in sorted(stacks - known)
         ]
         said += [
-            f"the user pool {name} ({pool}) stands in it. Delete it at {ctx.aws.endpoint_url}, "
-            f"then 'cogauth down --yes{given}' ends the local AWS."
+            f"the user pool {name} ({pool}) is on it. Delete it at {ctx.aws.endpoint_url}, then "
+            f"run 'cogauth down --yes{given}' to end the local AWS."
             for pool, name in pools
         ]
     return said

@@ -6,44 +6,62 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
-from cogauth.cli.session import PASSWORD_STDIN, ask_password, given_password
-from cogauth.cli.stacks import complete_stack, require_state
+from cogauth.cli.session import NAME_ARGUMENT, PASSWORD_STDIN, ask_password, given_password, named
+from cogauth.cli.stacks import check_exists, complete_stack, require_state
 from cogauth.cli.token import show_claims
+from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
 
+UNAUTHORIZED = 401
+
 
 @click.command(
     "test-login",
-    short_help="Sign in at the deployed URL, and prove that it works.",
+    cls=Command,
+    short_help="Sign in at the deployed URL and check that it works.",
     epilog="""\b
 Examples:
-  cogauth test-login --username ann                      asks for the password
-  pass show ann | cogauth test-login --username ann --password-stdin
-  COGAUTH_PASSWORD=... cogauth test-login --username ann --json
+  cogauth test-login ann                      asks for the password
+  pass show ann | cogauth test-login ann --password-stdin
+  COGAUTH_PASSWORD=... cogauth test-login ann --json
 
-A name that the pool doesn't know is signed up with the given password.
+A name that the user pool doesn't know is signed up with the given password.
 """,
 )
-@click.option("--username", required=True, envvar="COGAUTH_USERNAME", help="Who signs in, or up.")
+@NAME_ARGUMENT
+@click.option(
+    "-u",
+    "--username",
+    envvar="COGAUTH_USERNAME",
+    help="The user to sign in, instead of NAME. A new name is signed up.",
+)
 @PASSWORD_STDIN
 @target_options
-def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
-    """Sign in at the deployed URL, check the token, and try the protected method.
+def test_login(
+    target: Target, *, name: str | None, username: str | None, password_stdin: bool
+) -> int:
+    """Sign in at the deployed URL, check the token, and call the protected method.
 
-    It is called without the token, which must be refused (401), and with it (200). The tokens are
-    kept beside the state file, readable by you alone. Exits with 0 only if all of it held.
+    The method must refuse a call without the token (401) and answer one with it (200). The tokens
+    are stored beside the state file, and only you can read them. The exit code is 0 only if every
+    check passed.
     """
+    username = named(name, username)
+    if username is None:
+        raise UsageError("No user is named: give NAME, as in 'cogauth test-login ann'.")
     state = require_state(target)
     password = given_password(from_stdin=password_stdin)
     from cogauth.checks import login
     from cogauth.client import token_store
 
-    ctx = complete_stack(target, state)
-    password = password or ask_password(ctx)
+    ctx = complete_stack(target, state, "apigateway", "cognito")
+    check_exists(ctx)
+    password = password or ask_password(ctx, username)
     result = login.check_login(ctx, username, password)
     if result.claims:
         token_store.store(ctx.state, username, result.tokens)
@@ -59,16 +77,20 @@ def test_login(target: Target, *, username: str, password_stdin: bool) -> int:
 def _show(result: LoginResult, url: str) -> None:
     say(f"POST {url}")
     if result.status != "success":
-        say(f"  {result.http_status}  {result.status}: {result.msg} ({result.code})")
+        say(f"  ✗ {result.http_status} {result.status}: {result.msg} ({result.code})")
         return
-    kind = "signed up and in: a new user" if result.is_new else "signed in: not a new user"
-    say(f"  {result.http_status}  {kind}, user_id {result.user_id}")
+    kind = "a new user, signed up and signed in" if result.is_new else "an existing user, signed in"
+    say(f"  ✓ {result.http_status} {kind}; user_id {result.user_id}")
     if result.claims:
-        say("  ID token: its signature was made by the pool. Its claims:")
-        show_claims(result.claims, indent="    ")
+        say("  ✓ ID token: signature valid. Claims:")
+        show_claims(result.claims, indent=4)
     if protected := result.protected:
-        say(f"GET  {protected['url']}")
+        say(f"GET {protected['url']}")
         for name, expected in (("without_token", 401), ("with_token", 200)):
-            status = protected[name]
-            verdict = "as it should be" if status == expected else f"{expected} was expected"
-            say(f"  {status}  {name.replace('_', ' ')}: {verdict}")
+            status, words = protected[name], name.replace("_", " ")
+            refused = "refused" if expected == UNAUTHORIZED else "accepted"
+            say(
+                f"  ✓ {status} {words}: {refused}"
+                if status == expected
+                else f"  ✗ {status} {words}: expected {expected}"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import math
 import shlex
@@ -16,17 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.output import notice, print_json, tell_error
-from cogauth.errors import CogauthError, UsageError
+from cogauth.cli.failures import as_ours, code_of
+from cogauth.cli.output import Place, notice, print_error, tell_error
+from cogauth.errors import UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
     from cogauth.local.process import LocalAws
 
 Command = Callable[..., Any]
-
-# A full disk, a spent quota, a broken device: what writing to stdout can meet.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class Target:
     settle: float = 15.0
     lock_timeout: float = 0.0
     begun: float = field(default_factory=time.monotonic)
+    thought: float = field(default_factory=lambda: Place.thinking)
 
     @property
     def state_path(self) -> Path:
@@ -60,8 +58,8 @@ class Target:
 
     @property
     def elapsed(self) -> float:
-        """How long the command has taken, in seconds."""
-        return round(time.monotonic() - self.begun, 3)
+        """How long the command has taken, in seconds, without the user's answers."""
+        return round(time.monotonic() - self.begun - (Place.thinking - self.thought), 3)
 
     def locked(self, command: str) -> AbstractContextManager[None]:
         """Return what holds the state file's lock."""
@@ -89,36 +87,40 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
 
 TARGET_OPTIONS = with_options(
     click.option(
+        "-s",
         "--stack",
         default=DEFAULT_STACK,
         show_default=True,
         envvar="COGAUTH_STACK",
-        help="The stack's name: the resources' names begin with it.",
+        help="The stack's name. The names of its resources begin with it.",
     ),
     click.option(
         "--state",
         type=click.Path(dir_okay=False, path_type=Path),
         envvar="COGAUTH_STATE",
-        help="The file that records what stands.  [default: .cogauth/STACK.json]",
+        show_default=".cogauth/STACK.json",
+        help="The state file: it records the resources that exist.",
     ),
-    click.option("--profile", envvar="COGAUTH_PROFILE", help="A profile of the AWS configuration."),
-    click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, as eu-central-1."),
+    click.option(
+        "--profile", envvar="COGAUTH_PROFILE", help="The profile of your AWS configuration to use."
+    ),
+    click.option("--region", envvar="COGAUTH_REGION", help="The AWS region, such as eu-central-1."),
     click.option(
         "--endpoint-url",
         envvar="COGAUTH_ENDPOINT_URL",
-        help="Another server than AWS's, such as a local AWS that runs already.",
+        help="Use this endpoint instead of AWS's, for example a local emulator.",
     ),
     click.option(
         "--allow-http",
         is_flag=True,
         envvar="COGAUTH_ALLOW_HTTP",
-        help="Let credentials, passwords and tokens go to another machine by plain HTTP.",
+        help="Allow plain HTTP to another machine for credentials, passwords and tokens.",
     ),
     click.option(
         "--trust-state",
         is_flag=True,
         envvar="COGAUTH_TRUST_STATE",
-        help="Take the state file as it is, whoever owns it and may write to it.",
+        help="Use the state file even if other users own it or can write to it.",
     ),
     click.option(
         "--json",
@@ -128,9 +130,14 @@ TARGET_OPTIONS = with_options(
         help="Print the result as one JSON document.",
     ),
     click.option(
-        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Show an error's traceback too."
+        "--debug", is_flag=True, envvar="COGAUTH_DEBUG", help="Also show the traceback of an error."
     ),
 )
+
+
+def yes_option(help_text: str = "Don't ask for confirmation.") -> Callable[[Command], Command]:
+    """Return what gives a command its --yes."""
+    return click.option("-y", "--yes", is_flag=True, help=help_text)
 
 
 def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
@@ -150,10 +157,10 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
                 return command(target, **options) or 0
         except (click.Abort, KeyboardInterrupt):
             if given["as_json"]:
-                print_json({"error": "Interrupted."})
+                print_error("interrupted", "Interrupted.")
             raise
         except Exception as error:
-            failure = _as_ours(error)
+            failure = as_ours(error)
             if failure is None:
                 raise
             if given["debug"]:
@@ -163,7 +170,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
                 lines = redact(traceback.format_exc()).rstrip().split("\n")
                 notice(*(f"| {line}" for line in lines))
             if given["as_json"]:
-                print_json({"error": "\n".join(failure.lines)})
+                print_error(code_of(error, failure), "\n".join(failure.lines))
             tell_error(failure)
             return failure.exit_code
 
@@ -190,43 +197,16 @@ def _followed(target: Target) -> Target:
     except OSError:
         return target  # Whoever opens it says what is wrong.
     if looped:
-        raise UsageError(f"--state {path} can't be used: the link leads to itself.")
+        raise UsageError(
+            f"--state {path} can't be used: the link leads to itself. Give another file."
+        )
     if target.state is None:
         raise UsageError(
-            f"{links[0]} is a link to {links[0].readlink()}, and was left as it is: a clone can "
-            "carry one, so none is followed where no --state is given. If it is yours, give what "
-            f"it leads to: --state {shlex.quote(str(end))}"
+            f"{links[0]} is a link to {links[0].readlink()}. It was not followed, because it may "
+            "have come with a clone. If it is yours, give the file that it leads to: "
+            f"--state {shlex.quote(str(end))}"
         )
     return replace(target, state=end)
-
-
-def _as_ours(error: Exception) -> CogauthError | None:
-    """Return the error as one of ours, or None if it is about our own output."""
-    if isinstance(error, CogauthError):
-        return error
-    if is_about_output(error):
-        return None
-    from cogauth.aws.errors import AWS_ERRORS, explain
-
-    if isinstance(error, AWS_ERRORS):
-        return CogauthError(explain(error))
-    from cogauth.aws.environment import in_force, redact
-
-    if isinstance(error, OSError) and error.filename is not None:
-        return CogauthError(f"{error.filename}: {error.strerror or error}.")
-    text = redact(f"{type(error).__name__}: {error}")
-    # It may be an answer that isn't AWS's: of those only the first one is checked.
-    return CogauthError(
-        f"This is a defect of cogauth, or nothing that AWS would answer: {text}. Please report it "
-        f"with what --debug shows. {in_force()}".rstrip()
-    )
-
-
-def is_about_output(error: Exception) -> bool:
-    """Say whether our output can't be written: its reader has gone, or a disk is full."""
-    if isinstance(error, BrokenPipeError):
-        return True
-    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
 class Seconds(click.FloatRange):
@@ -251,7 +231,7 @@ writer_options = with_options(
         default=15.0,
         show_default=True,
         envvar="COGAUTH_SETTLE",
-        help="Seconds after which what an interrupted run may have made is believed absent.",
+        help="How long to look for resources that an interrupted run may have created, in seconds.",
     ),
     click.option(
         "--lock-timeout",
@@ -259,6 +239,6 @@ writer_options = with_options(
         default=0.0,
         show_default=True,
         envvar="COGAUTH_LOCK_TIMEOUT",
-        help="Seconds to wait for another cogauth at work on the same state file.",
+        help="How long to wait while another cogauth uses the state file, in seconds.",
     ),
 )

@@ -2,37 +2,201 @@ r"""Where lines leave the program: every line for a person goes through here, an
 
 API, stage and user names, claims, AWS's messages and a state file are others' words. What a
 terminal would act on is escaped here and nowhere else, so no caller can forget it. A caller passes
-each line by itself: a line end inside one is somebody else's, and is shown as ``\n``.
+each line by itself: a line end inside one is somebody else's, and is shown as ``\n``. On a terminal
+it is wrapped here, and commands in it are written as this shell finds them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import shutil
 import sys
-from typing import TYPE_CHECKING
+import time
+import unicodedata
+from contextlib import contextmanager
+from itertools import compress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 
+from cogauth.cli.help import GROUPS
+from cogauth.errors import parted
 from cogauth.printable import json_text, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from rich.console import Console, OverflowMethod
     from rich.text import Text
 
     from cogauth.errors import CogauthError
 
+# A text, or one with its style.
+Cell = str | tuple[str, str]
+
+# A command of ours: in quotes, at a line's beginning, after a colon or a pipe.
+_COMMANDS = "|".join(name for names in GROUPS.values() for name in names)
+_OURS = re.compile(
+    rf"(?:(?<=['|] )|(?<=')|(?<=: )|(?<=^)|(?<=  )|(?<=\$ ))cogauth(?= (?:{_COMMANDS})\b)"
+)
+_AWS = re.compile(r"(?<=')aws(?= [a-z-]+ [a-z-]+)")
+# What is never broken: a command in quotes, or one that goes to the end of its line; a word.
+_UNIT = re.compile(
+    r"'(?=\S*(?:cogauth|aws|python[\d.]*) ).*?'(?=[\s.,;:)]|$)[.,;:)]*"
+    r"|(?<=: )\S*cogauth .*$|\S+"
+)
+_COMMAND_LINE = re.compile(
+    rf"\s*(?:\$ )?(?!')\S*(?:cogauth|python[\d.]* -P -m cogauth) (?:{_COMMANDS})\b.*"
+)
+
+
+class Place:
+    """Where the stack is that this run is about, as far as printed commands need it."""
+
+    endpoint_url: str | None = None
+    # Seconds that the user took to answer questions.
+    thinking = 0.0
+
+
+def program() -> str:
+    """Return the command that this shell finds cogauth by, in a virtual environment or not."""
+    typed, found = sys.argv[0], shutil.which("cogauth")
+    is_script = Path(typed).name == "cogauth" and os.sep in typed
+    if found and not (is_script and Path(typed).exists() and not Path(typed).samefile(found)):
+        return "cogauth"
+    if is_script:
+        return shlex.quote(typed)
+    # -P: it imports nothing from the folder that it is pasted in, which may be anyone's.
+    return shlex.join([sys.executable, "-P", "-m", "cogauth"])
+
+
+def runnable(text: str) -> str:
+    """Return a text whose commands run as they are printed."""
+    text = _OURS.sub(lambda _: program(), text)
+    if Place.endpoint_url and "--endpoint-url" not in text:
+        # Behind the service and the operation, where every option may be.
+        option = f" --endpoint-url {shlex.quote(Place.endpoint_url)}"
+        text = re.sub(rf"{_AWS.pattern}( [a-z-]+ [a-z-]+)", rf"aws\1{option}", text)
+    return text
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a line as lines of so many columns, broken between words.
+
+    A command or a URL is not broken: one that is too long for a line has one of its own. Lines
+    after the first are indented as the first is, and a little more.
+    """
+    if _width(text) <= width or _COMMAND_LINE.fullmatch(text):
+        return [text]
+    margin = text[: len(text) - len(text.lstrip())]
+    lines, line, at = [], margin, len(margin)
+    for unit in _UNIT.finditer(text):
+        gap, word = text[at : unit.start()], unit[0]
+        at = unit.end()
+        if not line.strip():
+            line += word
+        elif _width(line + gap + word) <= width:
+            line += gap + word
+        else:
+            lines.append(line)
+            indented = f"{margin}  {word}"
+            line = indented if _width(indented) <= width else word
+    return [*lines, line]
+
+
+def _width(text: str) -> int:
+    """Return how many columns a text takes."""
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def columns(stream: IO[str]) -> int | None:
+    """Return how wide the terminal is that a stream goes to; None if it goes to none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _echo(line: str, *, err: bool) -> None:
+    text = runnable(one_line(line))
+    width = columns(sys.stderr if err else sys.stdout)
+    for each in [text] if width is None else wrapped(text, width):
+        click.echo(_coloured(each) if width else each, err=err)
+
+
+def _coloured(line: str) -> str:
+    """Colour what a line begins with, if it says how things went."""
+    if "NO_COLOR" in os.environ:
+        return line
+    for mark, colour in _MARKS.items():
+        if line.lstrip().startswith(mark):
+            return line.replace(mark, click.style(mark, fg=colour, bold=True), 1)
+    return line
+
+
+_MARKS = {"Error:": "red", "Warning:": "yellow", "✓": "green", "✗": "red"}
+
 
 def say(*lines: str) -> None:
     """Print lines of the result, on stdout; without one, an empty line."""
     for line in lines or ("",):
-        click.echo(one_line(line))
+        _echo(line, err=False)
 
 
 def notice(*lines: str) -> None:
     """Tell the user something that is not the result: on stderr."""
     for line in lines:
-        click.echo(one_line(line), err=True)
+        _echo(line, err=True)
+
+
+def show_table(
+    rows: Iterable[Sequence[Cell]],
+    header: Sequence[str] = (),
+    *,
+    indent: int = 0,
+    err: bool = False,
+) -> None:
+    """Print a table: of rich's on a terminal where it fits, else as plain lines of columns."""
+    listed = [[(cell, "") if isinstance(cell, str) else cell for cell in row] for row in rows]
+    stream = sys.stderr if err else sys.stdout
+    texts = [list(header)] * bool(header) + [[one_line(text) for text, _ in row] for row in listed]
+    if not texts:
+        return
+    used = [any(cells) for cells in zip(*texts, strict=True)]
+    texts = [list(compress(cells, used)) for cells in texts]
+    sizes = [max(map(_width, cells)) for cells in zip(*texts, strict=True)]
+    available = columns(stream)
+    least = [
+        max(_width(word) for cell in cells for word in cell.split() or [""])
+        for cells in zip(*texts, strict=True)
+    ]
+    if available is None or indent + sum(least) + 2 * len(sizes) > available:
+        for cells in texts:
+            padded = [
+                cell + " " * (size - _width(cell)) for cell, size in zip(cells, sizes, strict=True)
+            ]
+            _echo(" " * indent + "  ".join(padded).rstrip(), err=err)
+        return
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
+    for name in compress(header, used) if header else [""] * len(sizes):
+        table.add_column(name)
+    for row in listed:
+        table.add_row(*(styled(text, style) for text, style in compress(row, used)))
+    console(stderr=err).print(Padding(table, (0, 0, 0, indent), expand=False))
+
+
+def print_error(code: str, text: str) -> None:
+    """Print an error as a document of JSON."""
+    message, hint = parted(text)
+    error = {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
+    print_json({"error": error})
 
 
 def tell_error(error: CogauthError) -> None:
@@ -41,19 +205,33 @@ def tell_error(error: CogauthError) -> None:
     notice(f"Error: {first}", *others)
 
 
+@contextmanager
+def _asking(question: str) -> Iterator[str]:
+    """Give a question's last line, with the lines before it printed; its time is nobody's."""
+    *lines, last = wrapped(runnable(one_line(question)), (columns(sys.stderr) or 10_000) - 8)
+    for line in lines:
+        click.echo(line, err=True)
+    begun = time.monotonic()
+    try:
+        yield last
+    finally:
+        Place.thinking += time.monotonic() - begun
+
+
 def confirm(question: str) -> bool:
     """Ask a question on the terminal, and say whether the answer is yes; no is the default."""
-    return click.confirm(one_line(question), err=True)
+    with _asking(question) as last:
+        return click.confirm(last, err=True)
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
     """Ask for a text on the terminal; ``hidden`` ones must not be empty."""
     default = None if hidden else ""
-    return str(
-        click.prompt(
-            one_line(question), default=default, hide_input=hidden, show_default=False, err=True
+    with _asking(question) as last:
+        answer = click.prompt(
+            last, default=default, hide_input=hidden, show_default=False, err=True
         )
-    )
+    return str(answer)
 
 
 def print_json(document: object, *, highlighted: bool = False) -> None:
@@ -95,6 +273,12 @@ def styled(text: str, style: str = "", *, cut: bool = False) -> Text:
 
     overflow: OverflowMethod | None = "ellipsis" if cut else None
     return Text(one_line(text), style, no_wrap=cut or None, overflow=overflow)
+
+
+def show_lines(shown: Console, line: str) -> None:
+    """Print a line above what is live on a console, wrapped as all others."""
+    lines = wrapped(runnable(one_line(line)), shown.width)
+    shown.print(stacked(*map(styled, lines)), soft_wrap=True)
 
 
 def stacked(*lines: Text) -> Text:

@@ -1,4 +1,4 @@
-"""``cogauth outputs``: the fields of ``up --json``, of a stack that stands."""
+"""``cogauth outputs``: the fields of ``up --json``, of an existing stack."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, is_typed, target_options
-from cogauth.cli.output import print_data, print_json, say
+from cogauth.cli.output import print_data, print_json, show_table
 from cogauth.cli.stacks import check_complete, connect, require_state
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import UsageError
 from cogauth.settings import PROTECTED_PATH
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command(
-    short_help="Print the ids and URLs of a stack that stands.",
+    cls=Command,
+    short_help="Print the ids and URLs of the stack.",
     epilog=f"""\b
 Examples:
   cogauth outputs
@@ -90,8 +92,8 @@ Examples:
   aws cognito-idp list-users --user-pool-id "$COGAUTH_USER_POOL_ID"
 
 \b
-The fields are those of 'up --json' but for elapsed_s and steps, which say
-what that run did:
+The fields are those of 'up --json', without elapsed_s and steps, which
+describe a run:
 {_LISTED}
 
 '--format env' gives user_pool_id as COGAUTH_USER_POOL_ID, and so on. It leaves out stack,
@@ -105,24 +107,24 @@ stack on the local AWS it also sets that one's keys, and unsets what would outra
     "--format",
     "form",
     type=click.Choice(("table", "json", "env")),
-    help="For people, for programs, or for a shell to evaluate.  [default: table; of one NAME the "
-    "bare value]",
+    show_default="table; for one NAME the bare value",
+    help="For people, for programs, or for a shell to evaluate.",
 )
 @_with_one_format
 @target_options
 def outputs(target: Target, *, name: str | None, form: str) -> None:
-    """Print the ids, ARNs and URLs of a stack that stands, or the value of one NAME.
+    """Print the ids, ARNs and URLs of the stack, or the value of one NAME.
 
-    They come from the state file; AWS is not asked. A local AWS that doesn't run is started.
+    They come from the state file; AWS is not asked. A local AWS is started if it doesn't run.
     """
     variables = _variables()
     if form == "env" and name is not None and name not in variables:
         raise UsageError(
-            f"{name} has no variable: {_variable(name)} would be taken for an option of cogauth. "
-            f"'cogauth outputs {name}' prints the value."
+            f"{name} has no variable, because cogauth would read {_variable(name)} as an option. "
+            f"Run 'cogauth outputs {name}' to print the value."
         )
     # Not a wrong command line: a script may well ask before there is a stack.
-    state = require_state(target, CogauthError)
+    state = require_state(target, exit_code=1)
     ctx = connect(target, state, ask=False)
     check_complete(ctx)
     # A URL's host takes the partition from what AWS says of the caller; here the file says it.
@@ -141,9 +143,7 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
     elif name is not None:
         print_data(os.fsencode(f"{_text(values[name])}\n"))
     else:
-        width = max(map(len, values))
-        for each, value in values.items():
-            say(f"{each:<{width}}  {_text(value) or '-'}")
+        show_table([(each, _text(value) or "-") for each, value in values.items()])
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
-from cogauth.cli.output import console, notice, styled
+from cogauth.cli.output import console, notice, show_lines, styled
 from cogauth.cli.stacks import report_once
 from cogauth.printable import one_line
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from cogauth.engine import StepResult
     from cogauth.steps.base import Step
+
+STYLES = {"created": "green", "updated": "yellow"}
+STOPPING = "Stopping after the calls in flight. Press Ctrl-C again to stop at once."
 
 
 class Progress:
@@ -86,7 +89,7 @@ class Progress:
         if self.live is None:
             notice(line)
         else:
-            self.live.console.print(styled(line))
+            show_lines(self.live.console, line)
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """Show what a step waits for, and for how long at the most."""
@@ -108,24 +111,28 @@ class Progress:
         table.add_column(min_width=10, no_wrap=True)
         table.add_column()  # The one that a narrow terminal cuts short.
         table.add_column(justify="right", no_wrap=True)
+        stopping = self.interrupted is not None and self.interrupted.is_set()
+        if stopping:
+            table.caption = styled(STOPPING, "yellow")
+            table.caption_justify = "left"
         for step in self.steps:
             result = self.done.get(step.name)
             if result is not None:
                 table.add_row(
                     styled("✓", "green"),
                     styled(step.title),
-                    styled(result.action),
+                    styled(result.action, STYLES.get(result.action, "")),
                     styled(result.id, "cyan", cut=True),
                     styled(f"{result.seconds:.1f} s", "dim"),
                 )
             elif step.name in self.running:
                 reason = self.reasons.get(step.name, "")
-                if self.interrupted and self.interrupted.is_set():
-                    reason = "stopping after the calls in flight; once more stops at once"
+                if stopping:
+                    reason = ""
                 table.add_row(
                     self.spinner,
                     styled(step.title),
-                    styled("running"),
+                    styled("finishing" if stopping else "running"),
                     styled(reason, "dim", cut=True),
                     styled(f"{time.monotonic() - self.running[step.name]:.1f} s", "dim"),
                 )
@@ -160,7 +167,7 @@ class Bar:
             notice(f"  {what} ({done}/{total})" if total else f"  {what}")
             return
         if self.interrupted and self.interrupted.is_set():
-            what = "stopping after the call in flight; once more stops at once"
+            what = STOPPING
         self.live.update(self.task, completed=done, description=one_line(what))
 
     def waiting(self, reason: str, seconds_left: float) -> None:

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.local_stacks import search
 from cogauth.cli.options import Target, target_options, writer_options
-from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.output import notice, print_json, say, show_table
 from cogauth.cli.stacks import load_state, where
 from cogauth.errors import DamagedStateError, UsageError
 
 
 @click.command(
-    short_help="Write a lost or damaged state file anew.",
+    cls=Command,
+    short_help="Write a lost or damaged state file again.",
     epilog="""\b
 Examples:
   cogauth recover                         finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
-  cogauth recover --take eu-central-1_AbCdEfGhI   where several user pools carry its tags
+  cogauth recover --take eu-central-1_AbCdEfGhI   if several user pools have its tags
 """,
 )
-@click.option("--stack-id", envvar="COGAUTH_STACK_ID", help="Which one, if several have the name.")
+@click.option(
+    "--stack-id", envvar="COGAUTH_STACK_ID", help="The id of the stack, if several have its name."
+)
 @click.option(
     "--take",
     multiple=True,
     metavar="ID",
-    help="Which user pool, or which REST API, if several carry the stack's tags; repeatable.",
+    help="The user pool or REST API to use, if several have the stack's tags. Repeatable.",
 )
 @writer_options
 @target_options
 def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> None:
-    """Write a lost or damaged state file anew, from what stands in the account.
+    """Write a lost or damaged state file again, from what exists in the account.
 
-    The stack is found by its names and its tags; nothing is changed in AWS. Where several user
-    pools or REST APIs carry them, all are listed, and you say which is the stack's. A damaged state
-    file is kept beside the new one. After it 'cogauth up' and 'cogauth down' work as before.
+    cogauth finds the stack by its names and tags, and changes nothing in AWS. If several user pools
+    or REST APIs have the tags, all are listed, and you choose. A damaged state file is kept beside
+    the new one. Afterwards, 'cogauth up' and 'cogauth down' work as before.
     """
     from cogauth import engine
     from cogauth.record.files import check_writable, keep
@@ -56,7 +60,7 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
             raise
         if kept:
             notice(f"The damaged state file was kept as {kept}.")
-    notice(f"cogauth recover: the stack {ctx.stack}, {ctx.state.stack_id}, in {where(ctx)}")
+    notice(f"Stack {ctx.stack}, id {ctx.state.stack_id}, in {where(ctx)}")
     found = [
         {"step": RESOURCES[key].step.name, "resource": key, "id": record["id"]}
         for key, record in ctx.state.resources.items()
@@ -65,20 +69,18 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
         notice(f"Warning: {line}")
     for api, attachment in ctx.state.attachments.items():
         notice(
-            f"Warning: the API {attachment['name']} ({api}) is attached to the stack, and what its "
-            "methods had before is lost. Give them another authorization yourself, then "
-            f"'{ctx.state.command('detach')}' takes the stack's authorizer away there."
+            f"Warning: the API {attachment['name']} ({api}) is attached to the stack, but the "
+            "record of what guarded its methods before is lost. Set their authorization yourself, "
+            f"then run '{ctx.state.command('detach')}' to delete the stack's authorizer there."
         )
     if target.as_json:
         identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id}
         print_json({**identity, "state_file": str(ctx.state.path), "found": found})
         return
-    for entry in found:
-        say(f"  {entry['resource'].replace('_', ' '):<22} {entry['id']}")
-    say(
-        f"Written to {ctx.state.path}. Next: {ctx.state.command('up')}, "
-        "which deploys the API once more, for nobody knows whether that is due."
-    )
+    show_table([(entry["resource"].replace("_", " "), entry["id"]) for entry in found], indent=2)
+    say(f"✓ Written to {ctx.state.path}.")
+    say(f"Next: {ctx.state.command('up')}")
+    say("  It redeploys the API once, in case changes are pending.")
 
 
 def _is_damaged(target: Target) -> bool:
@@ -91,6 +93,6 @@ def _is_damaged(target: Target) -> bool:
         return True
     if load_state(target) is not None:
         raise UsageError(
-            f"The state file {target.state_path} is there and sound: there is nothing to recover."
+            f"The state file {target.state_path} exists and is sound; there is nothing to recover."
         )
     return False

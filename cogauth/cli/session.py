@@ -1,4 +1,4 @@
-"""What the commands share that act as a user: whose token, and the password if there is none."""
+"""What commands share that act as a user: whose token to use, and the password without one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cogauth.cli import stdin
-from cogauth.cli.options import with_options
+from cogauth.cli.options import is_typed, with_options
 from cogauth.cli.output import ask, notice
 from cogauth.cli.stacks import complete_stack, where
 from cogauth.errors import UsageError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PASSWORD_STDIN = click.option(
     "--password-stdin",
     is_flag=True,
-    help="Read the password from stdin, its first line. Else: COGAUTH_PASSWORD, or a question.",
+    help="Read the password from the first line of stdin, instead of COGAUTH_PASSWORD or a prompt.",
 )
 
 
@@ -32,9 +32,11 @@ def user_options(*kinds: str) -> Callable[[Command], Command]:
     """Return what gives a command the options of whose token, and of which type."""
     return with_options(
         click.option(
+            "-u",
             "--username",
             envvar="COGAUTH_USERNAME",
-            help="Whose token.  [default: the only user's whose tokens are stored]",
+            show_default="the one stored user",
+            help="The user whose token to use.",
         ),
         click.option(
             "--type",
@@ -43,10 +45,22 @@ def user_options(*kinds: str) -> Callable[[Command], Command]:
             default=kinds[0],
             show_default=True,
             envvar="COGAUTH_TYPE",
-            help="Which token: methods without scopes take id, those with scopes access.",
+            help="The token to use: id for methods without scopes, access for methods with scopes.",
         ),
         PASSWORD_STDIN,
     )
+
+
+NAME_ARGUMENT = click.argument("name", required=False, metavar="[NAME]")
+
+
+def named(name: str | None, username: str | None) -> str | None:
+    """Return the user who is meant by NAME or by --username; NAME outranks COGAUTH_USERNAME."""
+    if name is not None and is_typed("username") and name != username:
+        raise UsageError(f"{name} and --username {username} exclude each other: give one of them.")
+    if "" in (name, username):
+        raise UsageError("The user's name is empty: give one.")
+    return name or username
 
 
 def get_tokens(
@@ -70,10 +84,10 @@ def get_tokens(
         notice(str(over))
     if found is not None:
         return found
-    password = given_password(from_stdin=from_stdin) or ask_password(ctx)
+    password = given_password(from_stdin=from_stdin) or ask_password(ctx, username)
     found, is_new = sessions.begin(ctx, username, password)
     if is_new:
-        notice(f"{username} was signed up: the pool didn't know the name.")
+        notice(f"{username} was signed up, because the user pool didn't know the name.")
     return found
 
 
@@ -86,18 +100,34 @@ def given_password(*, from_stdin: bool) -> str | None:
     if sys.stdin.isatty():
         return None
     raise UsageError(
-        "No password: stdin is not a terminal to ask on. Give --password-stdin and the "
-        "password on stdin, or set COGAUTH_PASSWORD."
+        "No password was given, and stdin is not a terminal to ask on. Give the password on stdin "
+        "with --password-stdin, or set COGAUTH_PASSWORD."
     )
 
 
-def ask_password(ctx: Context) -> str:
-    """Ask for the password, and say where it goes first."""
+def ask_password(ctx: Context, username: str) -> str:
+    """Ask for the password; say first where it goes, and to a new user what it needs."""
     settings = ctx.state.settings
-    notice(f"The password goes to POST {ctx.url(settings.path)}")
+    notice(f"The password is sent to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
-    notice(f"A new name is signed up; its password needs {settings.password_policy_text}.")
+    if not _is_known(ctx, username):
+        needs = settings.password_policy_text
+        notice(f"A new name is signed up. A new user's password needs {needs}.")
     return _checked(lambda: ask("Password", hidden=True))
+
+
+def _is_known(ctx: Context, username: str) -> bool:
+    """Say whether a user has signed in here, or is in the pool's list, as far as that is seen."""
+    from cogauth.aws.errors import AWS_ERRORS
+    from cogauth.client.token_store import stored_for
+    from cogauth.client.users import is_listed
+
+    if stored_for(ctx.state, username) is not None:
+        return True
+    try:
+        return is_listed(ctx, username)
+    except AWS_ERRORS:
+        return False  # Signing in needs no permission to list users.
 
 
 def _checked(read: Callable[[], str]) -> str:

@@ -1,13 +1,14 @@
-"""The stack that a command is about: its state file, and the account that it stands in."""
+"""The stack that a command is about: its state file, and the account that it is in."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cogauth.cli.output import notice
-from cogauth.errors import CogauthError, StateError, UsageError
+from cogauth.cli.output import Place, notice
+from cogauth.errors import CogauthError, IncompleteError, NoStackError, StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from cogauth.settings import Settings
 
 LOST = (
-    "The local AWS ended without saving its data, so nothing of the stack exists there any more, "
-    "nor do its users."
+    "The local AWS ended without saving its data, for example by kill -9. The stack and its users "
+    "don't exist there any more."
 )
 
 
@@ -49,18 +50,18 @@ def connect(
     if state.local_data is not None:
         started = _start_recorded(target, state)
         if started.data_id != state.local_data:
-            raise CogauthError(f"{LOST} Run '{state.command('up')}' to build it again.")
+            raise IncompleteError(f"{LOST} Run '{state.command('up')}' to recreate the stack.")
         return _context(target, state, _aws(target, state.region, started))
     aws = _aws(target, (_region(target) if creates else target.region) or state.region)
     _check_same(state, "region", state.region, aws.region)
     if state.endpoint_url is not None and aws.endpoint_url is None:
         raise UsageError(
             f"The state file {state.path} says that the stack is at {state.endpoint_url}, "
-            "which isn't AWS's own. Your credentials and passwords would go there, so a file's "
-            "word is not enough. If you know that endpoint, give it yourself: --endpoint-url "
-            f"{shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL). Nothing was touched."
+            "which isn't AWS's own. Your credentials and passwords would be sent there, so you "
+            "have to confirm it. Nothing was touched. If you know that endpoint, give it yourself: "
+            f"--endpoint-url {shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL)."
         )
-    remedy = "Give the same with --endpoint-url"
+    remedy = "Give that one with --endpoint-url"
     if state.endpoint_url is None:
         # No option names AWS's own.
         remedy = (
@@ -73,14 +74,20 @@ def connect(
     _check_same(state, "endpoint", recorded, present, remedy)
     if ask:
         aws.identify(*clients)
-        _check_same(state, "account", state.account, aws.account, "Give the same with --profile")
+        _check_same(
+            state,
+            "account",
+            state.account,
+            aws.account,
+            "Give credentials of that account, for example with --profile",
+        )
     return _context(target, state, aws)
 
 
 def new_context(
     target: Target, settings: Settings, started: Started | None, *clients: str
 ) -> Context:
-    """Return a stack of which nothing stands and nothing is on disk yet.
+    """Return a stack of which nothing exists and nothing is on disk yet.
 
     It is on the local AWS that was started, or in the account that the options and the environment
     name. ``clients`` are made while AWS is asked who is calling.
@@ -123,6 +130,7 @@ def _aws(target: Target, region: str | None, started: Started | None = None) -> 
 def _context(target: Target, state: State, aws: Aws) -> Context:
     from cogauth.context import Context
 
+    Place.endpoint_url = aws.endpoint_url
     return Context(aws, state, aws.waiter(), settle_s=target.settle)
 
 
@@ -162,8 +170,8 @@ def start_local(target: Target) -> Started:
     started = target.local_aws.start()
     if started.forgotten is not None:
         notice(
-            "The local AWS can't note that its data are yours, so it begins empty once it has "
-            f"ended: {started.forgotten}. Set XDG_STATE_HOME to a folder of your own."
+            "The local AWS can't record that its data are yours, so it will start empty the next "
+            f"time: {started.forgotten}. Set XDG_STATE_HOME to a folder of your own."
         )
     return started
 
@@ -178,7 +186,7 @@ def _check_same(
     if recorded != present:
         raise StateError(
             f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
-            f"touched. {remedy}, or give another --stack or --state."
+            f"touched. {remedy}, or use another --stack or --state."
         )
 
 
@@ -215,21 +223,63 @@ def check_complete(ctx: Context) -> None:
     from cogauth import engine
 
     if not engine.is_complete(ctx):
-        raise CogauthError(
+        raise IncompleteError(
             f"The stack {ctx.stack} is not complete: run '{ctx.state.command('up')}' first."
         )
 
 
-def require_state(target: Target, error: type[CogauthError] = UsageError) -> State:
-    """Return the stack's state; raise ``error`` if there is no state file."""
+def check_exists(ctx: Context) -> None:
+    """See that the stack's API and user pool exist, before a password is asked for.
+
+    Raises CogauthError if one doesn't, or isn't the stack's.
+    """
+    from contextlib import suppress
+
+    from cogauth.aws.errors import AWS_ERRORS
+    from cogauth.gateway.rest_apis import check_own
+    from cogauth.steps.lookup import check_pool
+
+    check_own(ctx)
+    # Signing in needs no permission on the pool, and says itself what else is wrong.
+    with suppress(*AWS_ERRORS):
+        check_pool(ctx)
+
+
+def require_state(target: Target, *, exit_code: int = 2) -> State:
+    """Return the stack's state; raise NoStackError if there is no state file."""
     state = load_state(target)
     if state is None:
-        raise error(
-            f"There is no stack here: the state file {target.state_path} doesn't exist. Run "
-            "'cogauth up' first, or run this where its state file is, or give --stack or --state. "
-            "If the file was lost: 'cogauth recover'."
+        others = stacks_here(target)
+        here = f"Stacks here: {', '.join(others)}. " if others else ""
+        error = NoStackError(
+            f"There is no stack here: the state file {target.state_path} doesn't exist. {here}Run "
+            "'cogauth up' first, or run this command in the folder of the state file, or give "
+            "--stack or --state. If the state file was lost, run 'cogauth recover'."
         )
+        error.exit_code = exit_code
+        raise error
     return state
+
+
+def stacks_here(target: Target) -> list[str]:
+    """Return the stacks whose state files are in the same folder, each with its options."""
+    from cogauth.record.files import is_beside, is_link
+    from cogauth.record.state import load
+
+    found = []
+    for path in sorted(target.state_path.parent.glob("*.json")):
+        if is_link(path) or is_beside(path):
+            continue
+        try:
+            state = load(path)
+        except CogauthError:
+            continue  # Nobody asked for it.
+        if state is not None:
+            options = f"--stack {state.stack}"
+            if path != Path(".cogauth", f"{state.stack}.json"):
+                options += f" --state {shlex.quote(str(path))}"
+            found.append(f"{state.stack} ({options})")
+    return found
 
 
 def where(ctx: Context) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli import stdin
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, is_typed, target_options
-from cogauth.cli.output import ask, print_data, print_json, say
-from cogauth.cli.session import get_tokens, user_options
+from cogauth.cli.output import ask, print_data, print_json, say, show_table
+from cogauth.cli.session import NAME_ARGUMENT, get_tokens, named, user_options
 from cogauth.cli.stacks import complete_stack, load_state, require_state
 from cogauth.errors import CogauthError, UsageError
 from cogauth.printable import moment_of
@@ -30,40 +31,46 @@ TIMES = ("auth_time", "iat", "nbf", "exp")
 
 
 @click.command(
+    cls=Command,
     short_help="Print a valid token of a user.",
     epilog="""\b
 Examples:
-  cogauth token --username ann                    the ID token, for a header of your own
-  cogauth token --username ann --header | curl -H @- https://...
-  cogauth token --username ann --decode           what it says
-  cogauth call GET /hello                         the same without a pipe
+  cogauth token ann                           the ID token, for a header of your own
+  cogauth token ann --header | curl -H @- https://...
+  cogauth token ann --decode                  the token's header and claims
+  cogauth call GET /hello                     the same call without a pipe
 
-It is the stored token, renewed when it has expired or is about to; only when that fails is the
-password asked for. 'cogauth curl' writes the line with curl for you.
+This is the stored token, renewed if it has expired or is about to. You are asked for the password
+only if renewing fails. 'cogauth curl' writes the curl command for you.
 """,
 )
+@NAME_ARGUMENT
 @user_options("id", "access", "refresh")
-@click.option("--header", is_flag=True, help="Print it as the header that 'curl -H @-' reads.")
-@click.option("--decode", "decoded", is_flag=True, help="Print what it says, as 'decode' does.")
+@click.option("-H", "--header", is_flag=True, help="Print it as a header for 'curl -H @-'.")
+@click.option(
+    "--decode", "decoded", is_flag=True, help="Print its header and claims, as 'decode' does."
+)
 @target_options
 def token(  # noqa: PLR0913 click passes each option by its name
     target: Target,
     *,
+    name: str | None,
     username: str | None,
     kind: str,
     password_stdin: bool,
     header: bool,
     decoded: bool,
 ) -> None:
-    """Print a valid token of a user, and sign in for it only if that is needed.
+    """Print a valid token of a user, and sign in only if necessary.
 
-    The tokens are kept beside the state file, readable by you alone.
+    The tokens are stored beside the state file, and only you can read them.
     """
     if header and decoded:
         raise UsageError("--header and --decode exclude each other: give one of them.")
     # The line that 'curl' prints has no --json: a COGAUTH_JSON of its shell is not meant.
     if header and target.as_json and is_typed("as_json"):
         raise UsageError("--header and --json exclude each other: give one of them.")
+    username = named(name, username)
     state = require_state(target)
     from cogauth.client import sessions
 
@@ -80,30 +87,31 @@ def token(  # noqa: PLR0913 click passes each option by its name
 
 
 @click.command(
-    short_help="Show what a token on stdin says.",
+    cls=Command,
+    short_help="Show the claims of a token on stdin.",
     epilog="""\b
 Examples:
   cogauth decode < token.txt
   pbpaste | cogauth decode                        from the clipboard; on Linux: xclip -o
   cogauth decode --json < token.txt | jq .verified
 
-A token is never taken from the command line, which others can read and the shell keeps. Without a
-stack the token is shown all the same, unverified.
+Tokens are never read from the command line, because other users can see it and the shell's history
+keeps it. Without a stack, the token is shown but not verified.
 """,
 )
 @target_options
 def decode(target: Target) -> None:
-    """Show what a token on stdin says, and whether the stack's pool has made it.
+    """Show the claims of a token on stdin, and whether the stack's user pool issued it.
 
-    Times are shown in local time, and how far they are away. The signature is never shown. Exits
-    with 0 whenever it could be read; '--json' says in "verified" whether it holds.
+    Times are shown in local time, with their distance from now. The signature is never shown. The
+    exit code is 0 if the token can be read; with --json, "verified" says whether it is valid.
     """
     if sys.stdin.isatty():
         text = ask("Token (not shown)", hidden=True)
         if len(text) >= TERMINAL_LINE:
             raise UsageError(
-                f"The terminal cut the token off after {TERMINAL_LINE} characters: give it by a "
-                "pipe or from a file, as in 'cogauth decode < token.txt'."
+                f"The terminal cut the token off after {TERMINAL_LINE} characters: give it through "
+                "a pipe or from a file, as in 'cogauth decode < token.txt'."
             )
     else:
         text = stdin.everything(LONGEST + 1, errors="replace")
@@ -122,24 +130,25 @@ def _show(target: Target, state: State | None, text: str) -> None:
         print_json({**said, "verified": reason is None, "reason": reason})
         return
     say("Header:")
-    show_claims(parts.header, indent="  ")
+    show_claims(parts.header, indent=2)
     say("Claims:")
-    show_claims(parts.claims, indent="  ")
+    show_claims(parts.claims, indent=2)
     say(
-        "Verified: the stack's pool made it, for the stack's app client, and it is in its time."
+        "✓ Verified: issued by the stack's user pool for its app client, and not expired."
         if reason is None
-        else f"Not verified: {reason.removesuffix('.')}."
+        else f"✗ Not verified: {reason.removesuffix('.')}."
     )
 
 
-def show_claims(claims: dict[str, Any], indent: str) -> None:
-    """Print a token's header or claims, one a line; times in local time."""
+def show_claims(claims: dict[str, Any], indent: int) -> None:
+    """Print a token's header or claims as a table, ``indent`` columns in; times in local time."""
     from cogauth.client.tokens import as_time
 
+    rows = []
     for name, value in claims.items():
         moment = as_time(value) if name in TIMES else None
-        text = _plain(value) if moment is None else moment_of(moment, time.time())
-        say(f"{indent}{name:<18} {text}")
+        rows.append((name, _plain(value) if moment is None else moment_of(moment, time.time())))
+    show_table(rows, indent=indent)
 
 
 def _plain(value: object) -> str:
@@ -152,11 +161,11 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
     from cogauth.client.transport import session
 
     if state is None:
-        return f"there is no stack here ({target.state_path}) whose pool could have made it"
+        return f"there is no stack here ({target.state_path}) to check it against"
     pool = (state.record("user_pool") or {}).get("id")
     issuer = _plain(parts.claims.get("iss"))
     if pool and not issuer.endswith(f"/{pool}"):
-        return f"it names another issuer, {issuer}; the stack's pool is {pool}"
+        return f"another issuer issued it, {issuer}; the stack's user pool is {pool}"
     try:
         ctx = complete_stack(target, state)
         http = session(ctx.jwks_url, ctx.aws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.interrupt import gently, interrupt, on_signals
 from cogauth.cli.local_stacks import stop_unused_local
-from cogauth.cli.options import Target, target_options, writer_options
-from cogauth.cli.output import confirm, notice, print_json, say
+from cogauth.cli.options import Target, target_options, writer_options, yes_option
+from cogauth.cli.output import confirm, notice, print_json, say, show_table
 from cogauth.cli.outputs import IDS, values_of
 from cogauth.cli.progress import Progress
 from cogauth.cli.stacks import (
@@ -20,12 +22,13 @@ from cogauth.cli.stacks import (
     forget_lost_data,
     load_state,
     new_context,
+    stacks_here,
     start_local,
     where,
 )
 from cogauth.context import refuse
-from cogauth.errors import CogauthError, UsageError
-from cogauth.settings import CHARACTER_CLASSES, Settings
+from cogauth.errors import DeclinedError, UsageError
+from cogauth.settings import CHARACTER_CLASSES, DEFAULT_STACK, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +53,7 @@ def _setting(
         option = f"{option}/--no-{option[2:]}"
     else:
         shown = (",".join(default) or "none") if isinstance(default, tuple) else default
-        help_text = f"{help_text}  [default: {shown}]"
-        attributes = {"type": type(default), **attributes}
+        attributes = {"type": type(default), "show_default": str(shown), **attributes}
     return click.option(option, name, default=None, envvar=variable, help=help_text, **attributes)
 
 
@@ -70,13 +72,14 @@ def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, .
 
 
 @click.command(
-    short_help="Make the stack, or finish one that was interrupted.",
+    cls=Command,
+    short_help="Create or update the stack, or finish an interrupted run.",
     epilog="""\b
 Examples:
-  cogauth up                          on AWS, by your AWS configuration
+  cogauth up                          on AWS, with your AWS configuration
   cogauth up --local                  on an embedded local AWS; needs no account
   cogauth up --stack shop --region eu-central-1
-  cogauth up --throttle-rate 5        changes the stack that stands, and only that
+  cogauth up --throttle-rate 5        changes this setting of an existing stack
   cogauth up --cors-origin https://app.example
                                       lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
@@ -86,60 +89,59 @@ Examples:
     "--local",
     is_flag=True,
     envvar="COGAUTH_LOCAL",
-    help="Use an embedded local AWS, started for you. Needs: pip install '.[local]'",
+    help="Use an embedded local AWS and start it. Needs: pip install '.[local]'. It saves its "
+    "data when it is stopped (SIGTERM), not when it is killed (kill -9).",
 )
 @_setting(
     "tier",
-    "The pool's feature plan: LITE, ESSENTIALS or PLUS. Not given, a higher one than the stack's "
-    "stays as it is.",
+    "The user pool's feature plan: LITE, ESSENTIALS or PLUS. If you don't give it, a higher plan "
+    "stays.",
 )
-@_setting("password_min_length", "A password's least length, in characters.")
+@_setting("password_min_length", "Minimum password length.")
 @_setting(
     "password_require",
-    f"What a password must have: some of {', '.join(CHARACTER_CLASSES)}; or none.",
+    f"What a password must contain: any of {', '.join(CHARACTER_CLASSES)}; or none.",
     type=str,
     callback=_classes,
     metavar="LIST",
 )
-@_setting("power_user", "Give the role AmazonCognitoPowerUser, not the least it needs.")
+@_setting("power_user", "Attach AmazonCognitoPowerUser to the role, not only what it needs.")
 @click.option(
     "--permissions-boundary",
     envvar="COGAUTH_PERMISSIONS_BOUNDARY",
     metavar="ARN",
-    help="A managed policy that bounds what both roles may do; none to take it back.",
+    help="A managed policy that limits what both roles may do; none removes it.",
 )
-@_setting("runtime", "Both functions' Lambda runtime.")
-@_setting("architecture", "Both functions' processor: arm64 or x86_64.")
+@_setting("runtime", "The Lambda runtime of both functions.")
+@_setting("architecture", "The processor of both functions: arm64 or x86_64.")
 @_setting("sign_in_memory", "The sign-in function's memory, in MB.")
 @_setting("sign_in_timeout", "The sign-in function's time limit, in seconds.")
 @_setting("auto_confirm_memory", "The auto-confirm function's memory, in MB.")
 @_setting("auto_confirm_timeout", "The auto-confirm function's time limit, in seconds.")
 @_setting("path", "The path of the sign-in method.")
 @_setting("stage", "The API's stage.")
-@_setting("throttle_rate", "Sign-ins a second, of all callers together.")
-@_setting("throttle_burst", "Sign-ins at once, of all callers together.")
+@_setting("throttle_rate", "Maximum sign-ins per second, for all callers together.")
+@_setting("throttle_burst", "Maximum sign-ins at once, for all callers together.")
 @_setting(
     "cors_origins",
-    "Whose pages may call the API from a browser, as https://app.example. May be given several "
-    "times; or once: '*' for any, none to take it back.",
+    "An origin whose pages may call the API from a browser, such as https://app.example. "
+    "Repeatable; '*' allows any origin, none removes all.",
     option="--cors-origin",
     type=str,
     multiple=True,
     callback=_origins,
     metavar="ORIGIN",
 )
-@click.option(
-    "--yes",
-    is_flag=True,
-    help="Don't ask: make a lost user pool anew, take the client's secret back from Secrets "
-    "Manager, adopt.",
+@yes_option(
+    "Don't ask: recreate a deleted user pool, remove the app client's secret from Secrets Manager, "
+    "adopt."
 )
 @click.option(
     "--adopt",
     multiple=True,
     metavar="ID",
-    help="Put the stack's tags back on its user pool or REST API, if someone took them off; asks. "
-    "Only what the state file records. Repeatable.",
+    help="Put the stack's tags back on its user pool or REST API if someone removed them. Asks. "
+    "Works only for ids that the state file records. Repeatable.",
 )
 @writer_options
 @target_options
@@ -151,10 +153,10 @@ def up(
     adopt: tuple[str, ...],
     **choices: Any,
 ) -> None:
-    """Make the stack: the user pool, the functions, the API and its guard.
+    """Create the stack: the user pool, the functions, the REST API and its guard.
 
-    Run again, it looks at each resource, makes what is missing, changes what differs, and says so.
-    What is made is recorded in the state file, so that an interrupted run can go on.
+    If the stack exists, create what is missing and change what differs. The state file records
+    every resource, so that you can run the command again after an interruption.
     """
     from cogauth.record.files import check_beside, check_writable
 
@@ -169,16 +171,19 @@ def up(
 
     with target.locked("up"):
         ctx = _prepare(target, choices, local=local)
-        notice(f"cogauth up: stack {ctx.stack} in {where(ctx)}")
+        notice(f"Stack {ctx.stack} in {where(ctx)}")
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
-            notice("The local AWS lacks AWS's managed policies: --power-user gets no login there.")
+            notice(
+                "Warning: the local AWS has no AWS managed policies, so nobody can sign in there "
+                "with --power-user."
+            )
         _say_cors(ctx)
         progress = Progress(STEPS)
         ctx.confirm = partial(_confirm, progress, yes=yes)
         goes_on, deletes = ctx.state.command("up"), ctx.state.command("down")
         then = (
-            f"Nothing is lost: what stands is in {ctx.state.path}. '{goes_on}' goes on, "
-            f"'{deletes}' takes it all away."
+            f"Nothing is lost: {ctx.state.path} records what exists. Run '{goes_on}' to finish, or "
+            f"'{deletes}' to delete everything."
         )
         ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:
@@ -194,19 +199,20 @@ def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...])
     known = [record["id"] for record in records if "id" in record]
     if unknown := [one for one in adopt if one not in known]:
         raise UsageError(
-            f"--adopt {' '.join(unknown)}: the state file {target.state_path} records no user pool "
-            f"or REST API of that id. It records: {', '.join(known) or 'none'}."
+            f"--adopt {' '.join(unknown)} can't be used: the state file {target.state_path} "
+            f"records no user pool or REST API with that id. It records: "
+            f"{', '.join(known) or 'none'}."
         )
 
 
 def _say_cors(ctx: Context) -> None:
     origins = ctx.state.settings.cors_origins
     if "*" in origins:
-        notice("Warning: --cors-origin '*' lets any web page call the API and read its answers.")
+        notice("Warning: --cors-origin '*' lets any web page call the API and read its responses.")
     if len(origins) > 1:
         notice(
-            "With several --cors-origin a page can't read what API Gateway refuses by itself, as "
-            "the guard's 401: there it can't choose among origins. With one it can."
+            "With several --cors-origin, a page can't read API Gateway's own refusals, such as the "
+            "guard's 401, because API Gateway can't choose among origins there. With one it can."
         )
 
 
@@ -228,8 +234,8 @@ def _say_lost_pools(ctx: Context) -> None:
         like_it = guards.options_of(attachment, stages, first) if first else "--path '*'"
         command = ctx.state.command(f"attach --api {api} {like_it}")
         notice(
-            f"Warning: the API {attachment['name']} ({api}) still asks for tokens of the user "
-            f"pool that was lost. '{command}' lets it ask the new one."
+            f"Warning: the API {attachment['name']} ({api}) still expects tokens of the user pool "
+            f"that was lost. Run '{command}' to make it use the new one."
         )
 
 
@@ -248,19 +254,19 @@ def _say_lost_guards(ctx: Context) -> None:
         try:
             compared = guards.look(ctx, api)
         except AWS_ERRORS as error:
-            notice(f"Warning: whether {which} is still guarded can't be seen: {explain(error)}")
+            notice(f"Warning: can't check whether {which} is still guarded: {explain(error)}")
             continue
         if compared is None:
             drop = ctx.state.command(f"detach --api {api}")
-            notice(f"Warning: {which} was deleted: run '{drop}' to drop it from the record.")
+            notice(f"Warning: {which} was deleted. Run '{drop}' to remove it from the state file.")
             continue
         if compared.unknown:
-            notice(f"Warning: of {which} it can't be seen {compared.unknown}.")
+            notice(f"Warning: {which}: unknown {compared.unknown}.")
         for each in compared.findings[:LISTED]:
             notice(f"Warning: {which}: {each.sentence}")
         if more := len(compared.findings[LISTED:]):
             listed = ctx.state.command(f"attach --api {api}")
-            notice(f"Warning: {which}: {more} more; '{listed}' lists them.")
+            notice(f"Warning: {which}: {more} more. Run '{listed}' to list them.")
 
 
 def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
@@ -270,7 +276,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
         refuse(question)
     with progress.paused(), on_signals(interrupt):
         if not confirm(question):
-            raise CogauthError("Nothing was touched.")
+            raise DeclinedError("Nothing was touched.")
 
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
@@ -282,10 +288,10 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
         return new_stack(target, DEFAULTS.with_choices(choices, exists=False), local=local)
     if local and state.local_data is None:
         raise UsageError(
-            f"The stack {state.stack} of {state.path} is not on a local AWS. For another one "
-            "that is, give --local with another --stack."
+            f"The stack {state.stack} of {state.path} is not on a local AWS. Use --local with "
+            "another --stack to create one there."
         )
-    # Before the local AWS is started; again once it is known what still stands there.
+    # Before the local AWS is started; again once it is known what still exists there.
     state.settings.with_choices(choices, exists=bool(state.resources))
     forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, exists=bool(state.resources))
@@ -302,7 +308,7 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
-    """Open the state file of a stack that is about to be made, after all that can be checked is."""
+    """Open the state file of a stack that is about to be created, after all possible checks."""
     from cogauth import engine
     from cogauth.record.files import check_writable
     from cogauth.steps.iam import check_boundary
@@ -311,6 +317,8 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     # One that was there before may hold a stack whose state file is elsewhere for now.
     unused = local and target.local_aws.endpoint_url is None
     started = None
+    if not local:
+        _say_lost_state(target)
     try:
         if local:
             notice("Starting the local AWS …")
@@ -326,6 +334,19 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
     return ctx
 
 
+def _say_lost_state(target: Target) -> None:
+    """Name ``recover`` if a local AWS is here, and no state file of a stack."""
+    if target.local_aws.endpoint_url is None or stacks_here(target):
+        return
+    given = f" --stack {target.stack}" if target.stack != DEFAULT_STACK else ""
+    given += f" --state {shlex.quote(str(target.state))}" if target.state else ""
+    notice(
+        f"There is a local AWS in {target.state_path.parent} but no state file. If the stack "
+        f"{target.stack} is on it, run 'cogauth recover{given}' to write its state file again; run "
+        f"'cogauth up --local{given}' to create a new one there."
+    )
+
+
 def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
     values = values_of(ctx)
     if target.as_json:
@@ -334,9 +355,9 @@ def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
         return
     unchanged = all(result.action == "unchanged" for result in results)
     say(
-        f"The stack {ctx.stack} stood already; nothing was changed."
+        f"✓ Stack {ctx.stack} is up to date; nothing changed."
         if unchanged
-        else f"The stack {ctx.stack} stands ({target.elapsed:.1f} s)."
+        else f"✓ Stack {ctx.stack} is ready ({target.elapsed:.1f} s)."
     )
     say("", f"  sign in    POST {values['sign_in_url']}")
     say(f"  protected  GET  {values['protected_url']}")
@@ -344,6 +365,5 @@ def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
         shown = "any origin" if "*" in origins else " ".join(origins)
         say(f"  browsers   pages of {shown}")
     say()
-    for name in (*IDS, "state_file"):
-        say(f"  {name:<26} {values[name]}")
-    say("", f"Next: {ctx.state.command('test-login --username NAME')}")
+    show_table([(name, values[name]) for name in (*IDS, "state_file")], indent=2)
+    say("", f"Next: {ctx.state.command('test-login NAME')}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.options import Target, target_options
-from cogauth.cli.output import confirm, notice, print_json, say
+from cogauth.cli.help import Command
+from cogauth.cli.options import Target, target_options, yes_option
+from cogauth.cli.output import confirm, notice, print_json, say, show_table
 from cogauth.cli.stacks import complete_stack, require_state
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import CogauthError, DeclinedError, UsageError
 from cogauth.printable import local_time
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="List the pool's users, or delete one.",
+    cls=Command,
+    short_help="List the user pool's users, or delete one.",
     epilog="""\b
 Examples:
   cogauth users
@@ -26,13 +28,13 @@ Examples:
   cogauth users --delete ann                      asks first
 """,
 )
-@click.option("--delete", metavar="NAME", help="Delete this user, for good.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--delete", metavar="NAME", help="Delete this user permanently.")
+@yes_option()
 @target_options
 def users(target: Target, *, delete: str | None, yes: bool) -> None:
-    """List the pool's users with their status and when they were made, or delete one.
+    """List the user pool's users with their status and creation time, or delete one.
 
-    Cognito's own list may lag behind a user who was just made or deleted.
+    Cognito's list may lag behind: a user who has just signed up may be missing from it.
     """
     state = require_state(target)
     if delete is None:
@@ -40,21 +42,28 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was deleted: stdin is not a terminal to ask on. Give --yes to delete the user "
-            f"{delete}."
+            "Nothing was deleted, because stdin is not a terminal to ask on. Give --yes to delete "
+            f"the user {delete}."
         )
     from cogauth.client.users import delete as delete_user
+    from cogauth.client.users import is_listed
 
     ctx = complete_stack(target, state, "cognito")
-    question = f"Delete the user {delete} from the pool {ctx.fact('user_pool')} for good?"
+    if not yes and not is_listed(ctx, delete):
+        raise CogauthError(
+            f"There is no user {delete!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
+            f"deleted. Run '{ctx.state.command('users')}' to list its users; if this one has just "
+            "signed up, wait a moment, or give --yes."
+        )
+    question = f"Permanently delete the user {delete} from the pool {ctx.fact('user_pool')}?"
     if not yes and not confirm(question):
-        raise CogauthError("Nothing was deleted.")
+        raise DeclinedError("Nothing was deleted.")
     delete_user(ctx, delete)
     if target.as_json:
         print_json({"deleted": delete})
     else:
         say(f"Deleted the user {delete}.")
-        notice("Tokens that it has stay good at the API until they expire, up to an hour.")
+        notice("Its ID and access tokens stay valid at the API until they expire, within an hour.")
 
 
 def _list(target: Target, ctx: Context) -> None:
@@ -67,11 +76,15 @@ def _list(target: Target, ctx: Context) -> None:
         ]
         print_json({"user_pool_id": ctx.fact("user_pool"), "users": users})
         return
-    count = 0
-    say(f"{'username':<24} {'status':<22} {'enabled':<8} made")
-    for user in listed(ctx):
-        count += 1
-        enabled = "yes" if user.enabled else "no"
-        made = local_time(user.created.timestamp())
-        say(f"{user.username:<24} {user.status:<22} {enabled:<8} {made}")
-    notice(f"{count} user{'' if count == 1 else 's'}")
+    rows = [
+        (
+            user.username,
+            (user.status, "green" if user.status == "CONFIRMED" else "yellow"),
+            "yes" if user.enabled else ("no", "red"),
+            local_time(user.created.timestamp()),
+        )
+        for user in listed(ctx)
+    ]
+    if rows:
+        show_table(rows, ("username", "status", "enabled", "created"))
+    notice(f"{len(rows)} user{'' if len(rows) == 1 else 's'}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options, writer_options
 from cogauth.cli.output import console, notice, print_json, say, stacked, styled
 from cogauth.cli.stacks import complete_stack, require_state
@@ -18,37 +20,47 @@ if TYPE_CHECKING:
 
     from cogauth.checks.verify.subject import Row
 
-VERDICTS = {True: "ok", False: "DIFFERS", None: "-"}
+# A mark, and the word that it stands for.
+VERDICTS = {True: "✓ ok", False: "✗ DIFFERS", None: "- skipped"}
+HTTP_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 STYLES = {True: "green", False: "bold red", None: "dim"}
 
 
 @click.command(
-    short_help="Check the guard by real calls.",
+    cls=Command,
+    short_help="Check the guard with real calls.",
     epilog="""\b
 Examples:
   cogauth verify                              the stack's own protected method
   cogauth verify --json | jq '.rows[] | select(.ok == false)'
-  cogauth verify --api shop                   every GET that the stack's user pool guards there
+  cogauth verify --api shop                   every GET that the user pool guards there
   cogauth verify --api shop --path '/orders*' some of them
   cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
 
-Methods other than GET and HEAD are not called: they could change something. A lost guard is
-seen without a call.
+Only GET and HEAD methods are called, because others could change something. A lost guard is found
+without a call.
 """,
 )
-@click.option("--api", envvar="COGAUTH_API", help="A REST API, by id or name.  [default: own]")
 @click.option(
-    "--path", envvar="COGAUTH_PATH", help="The path of its methods: a glob, or a real path."
+    "--api",
+    envvar="COGAUTH_API",
+    show_default="the stack's own",
+    help="The REST API, by id or name.",
 )
-@click.option("--stage", help="Its stage.  [default: the one attached to, or the only one]")
+@click.option(
+    "--path", envvar="COGAUTH_PATH", help="The path of the methods: a glob, or a real path."
+)
+@click.option(
+    "--stage", show_default="the one attached to, or the only one", help="The stage to call."
+)
 @writer_options
 @target_options
 def verify(target: Target, *, api: str | None, path: str | None, stage: str | None) -> int:
-    """Check the guard by real calls, with a user that is made for it and removed.
+    """Check the guard with real calls, by a user that is created for it and then deleted.
 
-    Without a token, with garbage, a tampered token, an ID token and an access token; the sign-up's
-    trigger, a wrong password, and what browsers ask. Exits with 1 if any row differs; a row that
-    could not be made says why and doesn't count.
+    The checks: a call without a token, with garbage, with a tampered token, an ID token and an
+    access token; the sign-up trigger, a wrong password, and the requests of browsers. The exit code
+    is 1 if a check fails. A check that can't be made says why and doesn't count.
     """
     require_state(target)
     from cogauth.checks.verify.run import verify as run
@@ -58,22 +70,22 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
     with target.locked("verify"):
         ctx = complete_stack(target, require_state(target), "apigateway", "cognito")
         checked = find_subject(ctx, api, path, stage)
-        notice(f"cogauth verify: the API {checked.api} at {checked.url}")
+        notice(f"REST API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
 
         def then() -> str:
-            removes = f"'{ctx.state.command('verify')}' removes its user."
-            return removes if ctx.state.throwaway_users else "Its user was removed."
+            removes = f"Run '{ctx.state.command('verify')}' to delete its user."
+            return removes if ctx.state.throwaway_users else "Its user was deleted."
 
         with gently(ctx.waiter.stop, None, then), table as report:
             result = run(ctx, checked, report)
     if target.as_json:
         document = {
             "ok": result.ok,
-            "api": checked.api,
+            "rest_api_id": checked.api,
             "stage": checked.stage,
             "url": checked.url,
-            "rows": [asdict(row) for row in result.rows],
+            "rows": [_to_json(row) for row in result.rows],
             "left": result.left,
             "elapsed_s": target.elapsed,
         }
@@ -81,13 +93,23 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
     else:
         made = [row for row in result.rows if row.ok is not None]
         differ = sum(row.ok is False for row in made)
-        all_fine = f"All {len(made)} are as they should be"
-        text = f"{differ} of {len(made)} differ" if differ else all_fine
+        passed = f"✓ All {len(made)} checks passed"
+        text = f"✗ {differ} of {len(made)} checks failed" if differ else passed
         skipped = len(result.rows) - len(made)
-        say(f"{text}; {skipped} not counted." if skipped else f"{text}.")
+        say(f"{text}; {skipped} could not be made." if skipped else f"{text}.")
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1
+
+
+def _to_json(row: Row) -> dict[str, Any]:
+    """Return a row, with HTTP statuses as numbers."""
+    numbers = {
+        name: int(text)
+        for name, text in (("expected", row.expected), ("got", row.got))
+        if HTTP_STATUS.fullmatch(text)
+    }
+    return {**asdict(row), **numbers}
 
 
 @contextmanager
@@ -99,27 +121,38 @@ def _shown() -> Iterator[Callable[[Row], None]]:
     from rich.live import Live
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("check", "expected", "got", ""):
-        table.add_column(name, no_wrap=True)
-    table.add_column("sent; what is to know", overflow="fold")
+    table = Table(box=None, pad_edge=False, title="The guard, checked with real calls")
+    table.title_justify = "left"
+    for name, fixed in (("verdict", True), ("check", True), ("call and result", False)):
+        table.add_column(name, no_wrap=fixed, overflow="fold")
+    notes = []
     with Live(table, console=console(), refresh_per_second=4, vertical_overflow="visible") as live:
 
         def add(row: Row) -> None:
-            notes = [styled(row.note, "dim")] if row.note else []
             table.add_row(
-                styled(row.check),
-                styled(row.expected),
-                styled(row.got),
                 styled(VERDICTS[row.ok], STYLES[row.ok]),
-                stacked(styled(row.sent), *notes),
+                styled(row.check),
+                stacked(*(styled(text, style) for text, style in _details(row))),
             )
             live.refresh()
+            if row.note:
+                notes.append(f"{row.check}: {row.note}")
 
         yield add
+    # Below the table, for they may hold commands and URLs, which a cell would break.
+    for note in dict.fromkeys(notes):
+        say(f"  {note}")
+
+
+def _details(row: Row) -> list[tuple[str, str]]:
+    """Return what was sent and what came of it; the table has columns for no more at 80."""
+    if row.ok:
+        return [(f"{row.sent}: {row.got}", "")]
+    result = f"expected {row.expected}, got {row.got}" if row.expected else "not made, see below"
+    return [(row.sent, ""), (result, STYLES[row.ok])]
 
 
 def _print(row: Row) -> None:
     got = f"expected {row.expected}, got {row.got}" if row.expected else "not made"
     note = f": {row.note}" if row.note else ""
-    say(f"{VERDICTS[row.ok]:<8}{row.check:<20} {got} ({row.sent}){note}")
+    say(f"{VERDICTS[row.ok]:<9} {row.check:<20} {got} ({row.sent}){note}")

@@ -47,6 +47,22 @@ def listed(ctx: Context) -> Iterator[User]:
             )
 
 
+def is_listed(ctx: Context, username: str) -> bool:
+    """Say whether a name is in Cognito's list, which lags as ``listed`` says.
+
+    Source: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
+    Raises CogauthError if the pool isn't the stack's.
+    """
+    check_pool(ctx)
+    if len(username) > LONGEST:
+        return False
+    quoted = username.replace("\\", "\\\\").replace('"', '\\"')
+    found = ctx.aws.cognito.list_users(
+        UserPoolId=ctx.fact("user_pool"), Filter=f'username = "{quoted}"'
+    )
+    return bool(found["Users"])
+
+
 def delete(ctx: Context, username: str) -> None:
     """Delete a user, and the stored tokens of that name.
 

@@ -21,6 +21,8 @@ from typing import IO, Any
 from cogauth.errors import CogauthError
 from cogauth.record.trust import HARD_LINK, READ_ONLY, check_place, is_trusted, others_may_write
 
+# Where state files are, if no --state is given.
+STATE_FOLDER, IGNORING, IGNORE_ALL = ".cogauth", ".gitignore", b"*\n"
 _IRREGULAR = "it is no regular file"
 
 
@@ -72,12 +74,36 @@ def make_folder(path: Path) -> list[Path]:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             made.append(folder)
+            _ignore(folder)
             # One that may be written to but not read can't be opened.
             with suppress(PermissionError):
                 _sync(folder.parent)
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
     return made
+
+
+def _ignore(folder: Path) -> None:
+    """Let Git ignore a folder of state files, which it would else offer to commit."""
+    if folder.name == STATE_FOLDER:
+        with suppress(OSError), (folder / IGNORING).open("xb") as file:
+            file.write(IGNORE_ALL)
+
+
+def remove_empty(folder: Path) -> None:
+    """Delete a folder of state files that has nothing in it but the .gitignore of ours."""
+    ignoring = folder / IGNORING
+    with suppress(OSError):
+        if folder.name != STATE_FOLDER or is_link(folder) or list(folder.iterdir()) != [ignoring]:
+            return
+        # An empty one, if a kill came between its creation and its writing.
+        if head(ignoring, len(IGNORE_ALL) + 1) not in {b"", IGNORE_ALL}:
+            return
+        ignoring.unlink()
+        try:
+            folder.rmdir()
+        except OSError:
+            _ignore(folder)  # Another cogauth has just begun to use it.
 
 
 def open_own(path: Path, flags: int) -> int:

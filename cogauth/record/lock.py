@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cogauth.errors import CogauthError
-from cogauth.record.files import beside, make_folder, open_own, read_own
+from cogauth.errors import CogauthError, LockedError
+from cogauth.record.files import beside, make_folder, open_own, read_own, remove_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def hold(
                 made += make_folder(path.parent)
                 continue
             if time.monotonic() >= end:
-                raise CogauthError(
+                raise LockedError(
                     f"Another cogauth is at work on {state}: {_holder(path)}. Wait until it has "
                     f"ended{advice}."
                 )
@@ -76,6 +76,7 @@ def hold(
             # waits on this file will see that it is no longer the one of this name, and open that.
             if _is_at(file, path):
                 path.unlink(missing_ok=True)
+            remove_empty(path.parent)
             with suppress(OSError):
                 for folder in reversed(made):
                     folder.rmdir()

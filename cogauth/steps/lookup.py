@@ -17,7 +17,7 @@ from cogauth.aws.transient import (
     is_not_found,
     passing,
 )
-from cogauth.errors import CogauthError, StateError
+from cogauth.errors import CogauthError, IncompleteError, StateError
 from cogauth.record.records import CREATED, OUTDATED, Record
 from cogauth.steps import RESOURCES, ROOTS
 from cogauth.steps.ownership import check_owner, conflict_error, owned, owner, words
@@ -243,7 +243,10 @@ def check_pool(ctx: Context) -> None:
     live = read(ctx, resource, record)
     up = f"'cogauth up{ctx.state.options}'"
     if live is None:
-        raise CogauthError(f"The user pool {record['id']} is gone: run {up} first.")
+        raise IncompleteError(
+            f"The user pool {record['id']} doesn't exist any more; its users are lost. Run {up} to "
+            "recreate it."
+        )
     check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(

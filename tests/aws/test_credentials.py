@@ -107,9 +107,9 @@ def test_what_is_on_stdin_is_no_mfa_code(role: Cli, sts: Sts, profile: str, comm
     words = [*WITH_PASSWORD[command], "--debug", "--json"]
     for typed in (f"{PASSWORD}\n", "902134\n"):
         done = role.run(*words, typed=typed, AWS_PROFILE=profile).must_fail()
-        assert DEVICE in done.document["error"]
-        assert "no terminal" in done.document["error"]
-        assert "export-credentials" in done.document["error"]
+        assert DEVICE in done.error
+        assert "no terminal" in done.error
+        assert "export-credentials" in done.error
         assert typed.strip() not in done.out + done.err
     assert sts.requests == []
 
@@ -206,9 +206,9 @@ def test_a_credential_that_cant_be_sent_is_named_and_not_shown(
 ) -> None:
     env = {**OWN_KEYS, name: damage.format(TOKEN)}
     done = cli.run("up", "--debug", "--json", AWS_ENDPOINT_URL=sts.url, **env).must_fail(2)
-    assert name in done.document["error"]
-    assert "line end" in done.document["error"]
-    assert "network" not in done.document["error"]
+    assert name in done.error
+    assert "line end" in done.error
+    assert "network" not in done.error
     assert TOKEN not in done.out + done.err
     assert sts.requests == []
 
@@ -467,8 +467,8 @@ def test_a_program_that_breaks_at_its_nth_run_is_an_error_in_words(
         record_whole_stack(cli, sts.url)
         done = cli.run("users", "--json").must(1)
     assert (tmp_path / "runs").read_text().count("\n") >= nth
-    assert "JSONDecodeError" in done.document["error"]
-    assert "credential_process" in done.document["error"]
+    assert "JSONDecodeError" in done.error
+    assert "credential_process" in done.error
     assert "defect" not in done.err
 
 

@@ -493,13 +493,23 @@ def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
     words = ("explain", lab.address("/hello"), "--token-stdin", "--stack", "why")
     done = lab.cli.run(*words, typed=f"Authorization: {token}\n").must()
     lines = done.out.splitlines()
-    assert lines[:4] == [f"GET {lab.address('/hello')}", "  401  Unauthorized", "", lines[3]]
+    assert lines[:4] == [f"GET {lab.address('/hello')}", "  ✗ 401 Unauthorized", "", lines[3]]
     assert lines[3] == "Cause (bad_signature):"
     assert token not in done.out + done.err
     assert token.split(".")[0] not in done.out + done.err
     document = lab.cli.run(*words, "--json", typed=f"\ufeff{token}").must().document
     assert list(document) == [
-        *("url", "method", "status", "message", "cause", "sentence", "fix", "notes", "facts")
+        *(
+            "url",
+            "method",
+            "status",
+            "response_message",
+            "cause",
+            "message",
+            "fix",
+            "notes",
+            "facts",
+        )
     ]
     assert (document["cause"], document["status"]) == ("bad_signature", 401)
 

@@ -144,19 +144,24 @@ def test_a_guard_that_guards(checked: Checked) -> None:
 def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> None:
     done = checked.cli.run("verify").must()
     assert done.out.count("\n") == len(CHECKS) + 1
-    assert "ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
-    assert done.out.endswith("All 7 are as they should be; 3 not counted.\n")
+    assert "✓ ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
+    assert done.out.endswith("✓ All 7 checks passed; 3 could not be made.\n")
     document = checked.cli.run("verify", "--json").must().document
-    assert list(document) == ["ok", "api", "stage", "url", "rows", "left", "elapsed_s"]
+    assert list(document) == ["ok", "rest_api_id", "stage", "url", "rows", "left", "elapsed_s"]
     assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
-    assert (document["ok"], document["api"]) == (True, checked.up["rest_api_id"])
+    assert (document["ok"], document["rest_api_id"]) == (True, checked.up["rest_api_id"])
+    rows = {row["check"]: row for row in document["rows"]}
+    assert (rows["no token"]["expected"], rows["no token"]["got"]) == (401, 401)
+    assert rows["wrong password"]["got"] == "wrong_credentials"
     assert document["left"] is None
     assert f"{document['url']}/hello" == checked.up["protected_url"]
     table = checked.cli.on_terminal("verify")
     assert table.ended() == 0
-    assert "All 7 are as they should be" in table.plain
+    assert "All 7 checks passed" in table.plain
     last = table.plain.rsplit("trigger fires", 1)[1]
     assert "tampered token" in last
+    # The verdict comes first, and is never cut.
+    assert "✓ ok       tampered token  GET /hello, tampered token: 401" in last
     assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
     assert checked.users() == []
 
@@ -176,7 +181,7 @@ def test_a_row_that_differs_is_exit_1(checked: Checked, monkeypatch: pytest.Monk
         assert not done.document["ok"]
         differ = {row["check"]: row["got"] for row in rows if row["ok"] is False}
         let_pass = ("no token", "garbage", "tampered token", "access token")
-        assert differ == dict.fromkeys(let_pass, "200")
+        assert differ == dict.fromkeys(let_pass, 200)
         url = checked.up["protected_url"]
         assert all(f"'cogauth explain {url}'" in r["note"] for r in rows if r["ok"] is False)
     finally:
@@ -743,7 +748,7 @@ def test_bad_input_is_refused_and_changes_nothing(checked: Checked, attached: st
                 find_subject(ctx, api, path, stage)
             assert said in str(caught.value)
         done = checked.cli.run("verify", "--api", "nothing", "--json").must(2)
-        assert done.document["error"].startswith("--api 'nothing': there is no REST API")
+        assert done.error.startswith("--api 'nothing': there is no REST API")
     finally:
         checked.gateway.delete_rest_api(restApiId=twin)
     assert checked.users() == []
@@ -823,7 +828,7 @@ def test_ctrl_c_removes_the_user(checked: Checked) -> None:
         running.see("Stopping after the calls in flight")
         gate.verdict.set_result(True)
         assert running.ended() == 130
-    assert "Its user was removed" in running.text
+    assert "Its user was deleted" in running.text
     assert "Traceback" not in running.text
     assert checked.users() == []
     assert checked.state.throwaway_users == {}
@@ -844,8 +849,8 @@ def test_ctrl_c_says_so_where_the_user_may_still_exist(checked: Checked) -> None
         running.see("Stopping after the calls in flight")
         gate.verdict.set_result(True)
         assert running.ended() == 130
-    assert "Its user was removed" not in running.text
-    assert "removes its user." in running.text
+    assert "Its user was deleted" not in running.text
+    assert "to delete its user." in running.text
     assert checked.users() == list(checked.state.throwaway_users) != []
     checked.cli.run("verify", "--settle", "0").must()
     assert checked.users() == []

@@ -118,7 +118,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
     assert (theirs.status("a"), theirs.status("a", token)) == (401, 200)
     assert theirs.status("a", method="OPTIONS") == 200
     assert theirs.status("b") == 200
-    assert "(attached)" in up.run("attach", "--api", theirs.id).must().out
+    assert "✓ attached" in up.run("attach", "--api", theirs.id).must().out
 
     again = up.run("attach", "--api", "orders", "--path", "/a", "--yes", "--json").must().document
     assert list(again) == ATTACH_FIELDS
@@ -188,7 +188,7 @@ def test_scopes_that_the_sign_in_never_gives_are_warned_of(
     words = ["attach", "--api", "scoped", "--path", "/a", "--scope", "a/read"]
     refused = up.run(*words).must(2)
     assert "access tokens" in refused.err
-    assert "They will be refused" in refused.err
+    assert "they will be refused" in refused.err
     assert theirs.guarded() == []
     up.run(*words, "--yes").must()
     assert theirs.guarded() == ["GET /a"]
@@ -226,12 +226,12 @@ def test_an_emulator_that_garbles_scopes_is_set_back(other: Cli) -> None:
 def test_on_a_terminal_it_asks_and_shows_how_far_it_is(up: Cli, endpoint: str) -> None:
     theirs = Theirs(endpoint, "asked", ["a", "b", "c"])
     no = up.on_terminal("attach", "--api", "asked", "--path", "*")
-    no.see(r"Do it\? \[y/N\]:")
+    no.see(r"Make these changes\? \[y/N\]:")
     no.type("n\n")
     assert no.ended() == 1
     assert theirs.guarded() == []
     yes = up.on_terminal("attach", "--api", "asked", "--path", "*")
-    yes.see(r"Do it\? \[y/N\]:")
+    yes.see(r"Make these changes\? \[y/N\]:")
     yes.type("y\n")
     assert yes.ended() == 0
     assert "3/3" in yes.plain
@@ -324,11 +324,11 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     forget = f"cogauth detach --api {theirs.id} --path /c --method GET {stack}"
     listed = run("attach", "--api", "redone").must()
     assert [" ".join(line.split()) for line in listed.out.splitlines()] == [
-        "GET /a NONE (lost)",
+        "GET /a NONE ✗ lost",
         "POST /a NONE",
-        "GET /b COGNITO_USER_POOLS of the stack attaching (attached)",
+        "GET /b COGNITO_USER_POOLS of the stack attaching ✓ attached",
         "OPTIONS /b NONE",
-        "GET /c gone (lost)",
+        "GET /c gone ✗ lost",
     ]
     document = run("attach", "--api", "redone", "--json").must().document
     shown = {f"{one['method']} {one['path']}": one for one in document["methods"]}
@@ -370,7 +370,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     assert (theirs.status("a"), theirs.status("a", token)) == (401, 200)
     run(*forget.split()[1:], "--yes").must()
     assert "Warning" not in run("up").must().err
-    assert "(lost)" not in run("attach", "--api", "redone").must().out
+    assert "✗ lost" not in run("attach", "--api", "redone").must().out
 
     # And what is given back names it.
     patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
@@ -390,13 +390,13 @@ def test_detaching_from_two_apis_tells_what_became_of_each(up: Cli, endpoint: st
         up.run("attach", "--api", each.id, "--path", "*", "--yes").must()
     asked = up.on_terminal("detach")
     for answer in ("y\n", "n\n"):
-        asked.see(r"Do it\? \[y/N\]:")
+        asked.see(r"Make these changes\? \[y/N\]:")
         asked.type(answer)
     assert asked.ended() == 1
     kept = json.loads((up.folder / ".cogauth" / "attaching.json").read_text())["attachments"]
     (still,) = kept
     done, left = (first, second) if still == second.id else (second, first)
-    assert f"Gave back 1 method of the API {done.name}" in asked.plain
+    assert f"Detached 1 method of the API {done.name}" in asked.plain
     assert f"Error: {left.name}: Nothing was changed." in asked.plain
     assert (done.guarded(), left.guarded()) == ([], ["GET /a"])
     up.run("detach", "--yes").must()

@@ -383,7 +383,7 @@ def test_a_state_file_s_stack(account: Account) -> None:
         words = (*command, "--stack", "shop", "--state", str(path))
         check(in_process(*words).must(1))
         # The error's text is for people: it shows the name as a terminal may show it.
-        assert FORGED in check(in_process(*words, "--json").must(1)).document["error"]
+        assert FORGED in check(in_process(*words, "--json").must(1)).error
 
 
 def test_a_file_s_name(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_a_message_of_aws_s() -> None:
     for command in (("up",), ("recover",), ("down",)):
         done = check(in_process(*command).must(1))
         assert "InvalidParameterException" in done.err
-        assert check(in_process(*command, "--json").must(1)).document["error"]
+        assert check(in_process(*command, "--json").must(1)).error
 
 
 @pytest.mark.usefixtures("answering")
@@ -476,12 +476,12 @@ def test_the_question_that_an_admin_answers(served: Cli) -> None:
     api = client("apigateway", served.env["AWS_ENDPOINT_URL"])
     found = next(one["id"] for one in api.get_rest_apis()["items"] if one["name"] == HOSTILE)
     asked = served.on_terminal("attach", "--api", found, "--path", "*")
-    asked.see(r"Do it\?")
+    asked.see(r"Make these changes\?")
     asked.type("y\n")
     assert asked.ended() == 0
     check(Result(0, asked.plain.replace("\r", ""), ""))
     asked = served.on_terminal("detach")
-    asked.see(r"Do it\?")
+    asked.see(r"Make these changes\?")
     asked.type("y\n")
     assert asked.ended() == 0
     check(Result(0, asked.plain.replace("\r", ""), ""))

@@ -201,7 +201,7 @@ def test_a_call_carries_the_stored_token_and_shows_the_answer(played: Played) ->
     assert (sent.method, sent.path, sent.body) == ("GET", f"{BASE}/hello", b"")
     assert sent.headers["Authorization"] == token_store.stored(played.state)["ann"]["id_token"]
     assert done.out == '{\n  "message": "Hello"\n}\n'
-    assert done.err.startswith(f"GET {played.server.url}{BASE}/hello\n  200 OK  ")
+    assert done.err.startswith(f"GET {played.server.url}{BASE}/hello\n  ✓ 200 OK  ")
     assert " ms\n" in done.err
 
 
@@ -256,11 +256,11 @@ def test_a_call_as_json_is_one_document(played: Played) -> None:
     )
     headers = document.pop("headers")
     assert headers["Content-Length"] == "20"
-    assert document.pop("elapsed_ms") >= 0
+    assert document.pop("elapsed_s") >= 0
     assert document == {
         "method": "GET",
         "path": "/items?page=2",
-        "api": "api1",
+        "rest_api_id": "api1",
         "stage": "dev",
         "status": 200,
         "body": {"message": "Hello"},
@@ -493,11 +493,11 @@ def test_the_consoles_test_finds_the_method_as_api_gateway_does(
         "stageVariables": {"table": "pets"},
     }
     assert done.out == '{\n  "a": 1\n}\n'
-    assert "by TestInvokeMethod: no authorizer, no token" in done.err
-    assert "  200  12 ms\n" in done.err
+    assert "by TestInvokeMethod, without authorizer and token" in done.err
+    assert "  ✓ 200  12 ms\n" in done.err
     assert "    Execution log for request 1\n    Method request path: {}\n" in done.err
     document = played.run(*words, "--json").document
-    assert (document["elapsed_ms"], document["log"]) == (12, LOG)
+    assert (document["elapsed_s"], document["log"]) == (0.012, LOG)
     assert document["headers"] == {"X": "1"}
 
 
@@ -511,7 +511,7 @@ def test_a_path_with_any_is_tested_as_that_where_the_method_itself_is_not_known(
         "POST",
         "ANY",
     ]
-    assert "API Gateway chose what the function is told" in done.err
+    assert "API Gateway chose the HTTP method" in done.err
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -533,7 +533,7 @@ def test_a_test_that_fails_exits_with_1(played: Played) -> None:
     found = {"status": 500, "body": "", "latency": 1, "log": LOG}
     played.gateway.tested = Answer(200, json.dumps(found))
     done = played.run("call", "GET", "/hello", "--test-invoke", code=1)
-    assert "  500  1 ms\n" in done.err
+    assert "  ✗ 500  1 ms\n" in done.err
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
@@ -648,7 +648,7 @@ def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played
     (sent,) = played.gateway.requests
     assert sent.headers["Authorization"] == token_store.stored(played.state)["ann"]["id_token"]
     refused = played.run("token", "--header", "--json", code=2).document
-    assert "--header and --json exclude each other" in refused["error"]
+    assert "--header and --json exclude each other" in refused["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -698,7 +698,9 @@ def test_whose_token_it_is_must_be_clear(played: Played) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"ann": {}}', '{"ann": "x"}', "[" * 99999])
 def test_a_damaged_file_of_tokens_is_as_good_as_none(played: Played, content: str) -> None:
     played.state.tokens_path.write_text(content)
-    played.refuse("token", "--username", "ann", says="No password: stdin is not a terminal")
+    played.refuse(
+        "token", "--username", "ann", says="No password was given, and stdin is not a terminal"
+    )
 
 
 def test_without_a_stack_there_is_no_token(
@@ -770,7 +772,7 @@ def test_whatever_a_token_says_is_shown_in_plain_lines(
     shown = decode(text)
     assert SIGNATURE not in shown
     assert shown.replace("\n", "").isprintable()
-    assert shown.splitlines()[-1].startswith("Not verified: there is no stack here")
+    assert shown.splitlines()[-1].startswith("✗ Not verified: there is no stack here")
     document = json.loads(decode(text, "--json"))
     assert document["header"] == json.loads(json.dumps(header))
     assert (document["verified"], document["reason"] is None) == (False, False)

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from cogauth.client import token_store, tokens
-from support.commands import KEYS, command_line, files_in, in_process
+from support.commands import KEYS, Running, command_line, files_in, in_process
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 
@@ -112,7 +112,7 @@ def test_the_first_token_takes_the_password_and_the_next_none(
     kit: Kit, no_credentials: pytest.MonkeyPatch
 ) -> None:
     done = in_process("token", "--username", "new").must()
-    assert done.err == "new was signed up: the pool didn't know the name.\n"
+    assert done.err == "new was signed up, because the user pool didn't know the name.\n"
     first = done.out.removesuffix("\n")
     assert kit.hello(first) == 200
     assert kit.state.tokens_path.stat().st_mode & 0o777 == 0o600
@@ -190,7 +190,7 @@ def test_a_session_that_is_over_asks_for_the_password(
         without.delenv("COGAUTH_PASSWORD")
         done = kit.run("token", "--username", ann, code=2)
         assert "The stored session of ann is over (refresh_refused): sign in again." in done.err
-        assert "No password: stdin is not a terminal to ask on." in done.err
+        assert "No password was given, and stdin is not a terminal to ask on." in done.err
     assert kit.hello(kit.token(ann)) == 200
 
 
@@ -246,7 +246,7 @@ def test_the_pools_tokens_are_verified(kit: Kit, ann: str) -> None:
         assert set(document) == {"header", "claims", "verified", "reason"}
     shown = kit.run("token", "--username", ann, "--decode").out
     assert re.search(r"^  exp +\d{4}-\d\d-\d\d .*, in (1 h|59 min.*)$", shown, re.MULTILINE)
-    assert shown.splitlines()[-1].startswith("Verified: the stack's pool made it")
+    assert shown.splitlines()[-1].startswith("✓ Verified: issued by the stack's user pool")
     both = kit.run("token", "--username", ann, "--decode", "--header", code=2)
     assert "exclude each other" in both.err
 
@@ -302,7 +302,7 @@ def test_users_are_listed_page_by_page(kit: Kit) -> None:
     )
     assert set(found["zoe"]) == {"username", "status", "enabled", "created"}
     lines = kit.run("users").out.splitlines()
-    assert lines[0].split() == ["username", "status", "enabled", "made"]
+    assert lines[0].split() == ["username", "status", "enabled", "created"]
     assert len(lines) == 1 + len(found)
     assert [line.split()[:3] for line in lines if line.startswith("user60")] == [
         ["user60", "FORCE_CHANGE_PASSWORD", "no"]
@@ -312,7 +312,7 @@ def test_users_are_listed_page_by_page(kit: Kit) -> None:
 def test_a_user_is_deleted_with_the_stored_tokens(kit: Kit) -> None:
     kit.token("del")
     said = kit.run("users", "--delete", "del", code=2).err
-    assert "Nothing was deleted: stdin is not a terminal to ask on. Give --yes" in said
+    assert "Nothing was deleted, because stdin is not a terminal to ask on. Give --yes" in said
     assert "del" in users(kit)
     done = kit.run("users", "--delete", "del", "--yes")
     assert done.out == "Deleted the user del.\n"
@@ -336,7 +336,41 @@ def test_a_deletion_is_asked_about(kit: Kit) -> None:
     words = ("users", "--delete", "joe", "--stack", "kit", "--state", str(kit.path))
     for answer, code in (("n\n", 1), ("y\n", 0)):
         running = kit.cli.on_terminal(*words)
-        running.see(r"Delete the user joe from the pool \S+ for good\? \[y/N\]: ")
+        running.see(r"Permanently delete the user joe from the pool \S+\? \[y/N\]: ")
         running.type(answer)
         assert running.ended() == code
         assert ("joe" in users(kit)) is (code == 1)
+
+
+def test_a_user_may_be_named_without_an_option(kit: Kit) -> None:
+    assert (
+        kit.run("token", "ann", secret=False).out
+        == kit.run("token", "--username", "ann", secret=False).out
+    )
+
+
+def test_a_path_of_the_stacks_own_api_is_explained(kit: Kit) -> None:
+    shown = kit.run("explain", "/hello", "--username", "ann").out
+    assert shown.splitlines()[0] == f"GET {kit.up['protected_url']}"
+
+
+def on_terminal(kit: Kit, *words: str) -> Running:
+    state = str(kit.path)
+    return kit.cli.on_terminal(*words, "--stack", "kit", "--state", state)
+
+
+def test_a_user_who_is_not_there_is_named_before_a_question(kit: Kit) -> None:
+    asked = on_terminal(kit, "users", "--delete", "zed")
+    assert asked.ended() == 1
+    assert "There is no user 'zed'" in asked.plain
+    assert "Permanently delete" not in asked.plain
+
+
+def test_the_passwords_rule_is_for_new_users(kit: Kit) -> None:
+    kit.run("test-login", "ann", "--password-stdin", typed=f"{PASSWORD}\n")
+    for name, shown in (("ann", False), ("newcomer", True)):
+        asked = on_terminal(kit, "test-login", name)
+        asked.see("Password: ")
+        assert ("A new user's password needs" in " ".join(asked.plain.split())) == shown
+        asked.press_ctrl_c()
+        assert asked.ended() == 130

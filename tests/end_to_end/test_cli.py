@@ -211,7 +211,7 @@ def test_up_again_changes_nothing_and_says_so(made: Up) -> None:
 @pytest.mark.parametrize("made", ["endpoint"], indirect=True)
 def test_up_reads_well(made: Up) -> None:
     words = made.cli.run("up", *made.words).must()
-    assert "The stack cogauth stood already; nothing was changed." in words.out
+    assert "Stack cogauth is up to date; nothing changed." in words.out
     assert made.up["sign_in_url"] in words.out
     assert made.up["protected_url"] in words.out
     given = f"--endpoint-url {made.url}"
@@ -250,11 +250,11 @@ def test_a_name_is_new_once_and_keeps_its_user_id(made: Up) -> None:
 def test_a_login_reads_well(made: Up) -> None:
     done = made.cli.login("ben", PASSWORD).must()
     assert f"POST {made.up['sign_in_url']}" in done.out
-    assert "200  signed up and in: a new user, user_id " in done.out
+    assert "200  a new user, signed up and signed in, user_id " in done.out
     assert re.search(r"cognito:username +ben\n", done.out)
     assert re.search(r"exp +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+, in (1 h|59 min.*)\n", done.out)
-    assert "401  without token: as it should be" in done.out
-    assert "200  with token: as it should be" in done.out
+    assert "✓ 401 without token: refused" in done.out
+    assert "✓ 200 with token: accepted" in done.out
     assert done.err == ""
 
 
@@ -369,14 +369,14 @@ def test_options_may_come_from_the_environment(made: Up, tmp_path: Path) -> None
     }
     assert made.cli.run("up", **shared).must().document["stack"] == "cogauth"
     other = made.cli.run("up", COGAUTH_STACK="other", **shared).must(1)
-    assert "of the stack cogauth, not of other" in other.document["error"]
+    assert "of the stack cogauth, not of other" in other.error
     said = made.cli.login("hal", PASSWORD, **shared).must().document
     assert said["claims"]["cognito:username"] == "hal"
     louder = made.cli.run("up", "--region", "eu-west-3", **shared).must(1)
-    assert "of region eu-central-1, not of eu-west-3" in louder.document["error"]
+    assert "of region eu-central-1, not of eu-west-3" in louder.error
     # So do AWS's own for what is made, and the state file knows the rest.
     aws = {"AWS_ENDPOINT_URL": made.url, "AWS_REGION": REGION}
-    assert "stood already" in made.cli.run("up", **aws).must().out
+    assert "is up to date" in made.cli.run("up", **aws).must().out
     there = made.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
     assert "a stack cogauth stands" in there.must(1).err
 
@@ -420,7 +420,7 @@ def test_down_on_a_terminal_takes_no_for_an_answer(made: Up) -> None:
     # Users would be lost, so a mere 'y' is not enough.
     for answer in ("n\n", "y\n", "cogaut\n", "\n", "\x03"):
         running = made.cli.on_terminal("down")
-        asked = running.see(r"Type the stack's name, cogauth, to delete all of it: ")
+        asked = running.see(r"Type the stack's name, cogauth, to delete it: ")
         assert f"account 000000000000, region {REGION} at {made.url}" in asked
         assert re.search(r"holds about \d+ users?: lost with it", asked)
         if answer == "\x03":
@@ -438,7 +438,7 @@ def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
-    assert "signed up and in: a new user" in running.text
+    assert "a new user, signed up and signed in" in running.text
     assert PASSWORD not in running.text
     made.cli.login("jan", PASSWORD).must()
 
@@ -616,7 +616,7 @@ def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Runn
     assert f".cogauth/{stack}.json" in said
     options = f"--stack {stack} --endpoint-url {cli.env['COGAUTH_ENDPOINT_URL']}"
     assert f"'cogauth up {options}' goes on" in said
-    assert f"'cogauth down {options}' takes it all away" in said
+    assert f"'cogauth down {options}' to delete everything" in said
     assert "Traceback" not in running.text
     assert not re.search("Deployment +created", running.plain)
     assert f"role {stack}-LambdaAuthRole" in described(at(endpoint))
@@ -653,7 +653,7 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
 
     down = cli.on_terminal("down")
-    down.see(r"Delete all of it\? \[y/N\]: ")
+    down.see(r"Delete the stack\? \[y/N\]: ")
     down.type("y\n")
     assert down.ended() == 0
     assert "remaining: nothing" in down.text
@@ -734,7 +734,7 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     # Nor is every file beside it one.
     (cli.state.parent / "notes.txt").write_text("The first is for the shop.")
     pid = pid_of_local_aws(cli)
-    last = "the last stack on the local AWS: that ends, with all else in it"
+    last = "the local AWS's last stack: it will stop"
     assert last not in cli.run("down", "--yes", "--stack", "first").must().err
     assert pid in processes_of(cli.folder)
     assert "pool second" in described(at(second["endpoint_url"]))
@@ -789,7 +789,7 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     assert until(lambda: pid not in processes_of(cli.folder))
     with socket.create_server(("127.0.0.1", port)):
         done = cli.login("ann", PASSWORD, "--json").must(1)
-        assert f"port {port} is taken by another program" in done.document["error"]
+        assert f"port {port} is taken by another program" in done.error
         assert "Nothing is lost" in done.err
     again = cli.login("ann", PASSWORD, "--json").must().document
     assert (again["is_new"], again["user_id"]) == (False, user["user_id"])

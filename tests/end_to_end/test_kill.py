@@ -225,7 +225,7 @@ def test_a_create_that_lands_after_its_caller_was_killed_is_found(
 # ---- SIGINT and SIGTERM
 
 
-HEARD = "Stopping after the calls in flight; once more stops at once"
+HEARD = r"Stopping\s+after\s+the\s+calls\s+in\s+flight"
 CREATES = [
     ("CreateUserPool", signal.SIGTERM, "user_pool"),
     ("CreateRole STACK-LambdaAuthRole", signal.SIGINT, "role"),

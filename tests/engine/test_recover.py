@@ -103,7 +103,7 @@ def test_down_right_after_recover_leaves_nothing(here: LocalStack) -> None:
     here.cli.run("up", "--path", "/enter").must()
     here.path.unlink()
     recovered = here.cli.run("recover").must()
-    assert f"cogauth recover: the stack {here.stack}, " in recovered.err
+    assert f"Stack {here.stack}, " in recovered.err
     assert re.search(rf"role +{re.escape(here.stack)}-LambdaAuthRole", recovered.out)
     assert f"Next: cogauth up --stack {here.stack}" in recovered.out
     assert here.cli.run("down", "--yes", "--json").must().document["remaining"] == []
@@ -134,7 +134,7 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
 def test_where_nothing_stands_it_says_so(here: LocalStack) -> None:
     failed = here.cli.run("recover", "--json").must(1)
     account = "Nothing in account 000000000000, region eu-central-1 carries the tag"
-    assert failed.document["error"].startswith(f"{account} cogauth:stack = {here.stack}")
+    assert failed.error.startswith(f"{account} cogauth:stack = {here.stack}")
     assert account in failed.err
     there = f"--stack {here.stack} --endpoint-url {here.url}"
     assert f"'cogauth up {there}' makes a stack" in failed.err
@@ -197,7 +197,7 @@ def test_a_sound_state_file_is_refused_and_untouched(here: LocalStack) -> None:
     before = here.path.read_bytes(), here.path.stat()
     world = here.existing()
     refused = here.cli.run("recover").must(2)
-    assert "is there and sound: there is nothing to recover" in refused.err
+    assert "exists and is sound; there is nothing to recover" in refused.err
     after = here.path.read_bytes(), here.path.stat()
     assert after[0] == before[0]
     assert (after[1].st_ino, after[1].st_mtime_ns) == (before[1].st_ino, before[1].st_mtime_ns)

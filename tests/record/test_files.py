@@ -215,7 +215,7 @@ def test_no_link_is_followed_at_the_default_place(
         *(["users"], ["token"], ["up", "--local", "--trust-state"]),
     ):
         said = in_process(*words).must(2).err
-        assert f"{link} is a link to {link.readlink()}, and was left as it is" in said
+        assert f"{link} is a link to {link.readlink()}. It was not followed" in said
         given = re.search(r"--state (\S+|'.*')\n?$", said)
         assert given is not None
         assert shlex.split(given[1]) == [str(target)]
@@ -549,7 +549,7 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         # Cut so early that it says nothing of what it is.
         other.write_bytes(other.read_bytes()[:40])
         said = cli.run("down", "--yes").must().err
-        assert "It is the last stack" not in said
+        assert "This is the local AWS's last stack" not in said
         assert "a stack other stands in it" in said
         shown = "--stack NAME --state '.cogauth/my other.json'"
         for words in (f"'cogauth recover {shown}'", f"'cogauth down {shown}'"):
@@ -593,7 +593,7 @@ def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path
         LocalAws(cli.local).stop()
         # It can't be known whose the data are, so it begins empty.
         said = cli.run("recover", XDG_STATE_HOME="/proc/nowhere").must(1).err
-        assert "The local AWS can't note that its data are yours" in said
+        assert "The local AWS can't record that its data are yours" in said
         LocalAws(cli.local).remove()
 
 

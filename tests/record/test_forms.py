@@ -676,10 +676,9 @@ def test_where_the_password_goes_is_said_before_it_is_asked_for(cli: Cli) -> Non
         for words in (["test-login", "--username", "ann"], ["token", "--username", "ann"]):
             running = cli.on_terminal(*words, COGAUTH_ENDPOINT_URL=aws.url)
             seen = running.see("Password:")
-            there = (
-                f"The password goes to POST {aws.url}/restapis/rest_api/dev/_user_request_/signin"
-            )
-            assert there in seen.replace("\n", "")
+            seen = " ".join(seen.split())
+            there = f"sent to POST {aws.url}/restapis/rest_api/dev/_user_request_/signin"
+            assert there in seen
             assert f"in account {ACCOUNT}, region {REGION} at {aws.url}" in seen
             assert not [one for one in aws.requests if one.method == "POST" and one.path != "/"]
             running.type(f"{PASSWORD}\n")

@@ -262,7 +262,7 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
             assert "Another cogauth is at work on .cogauth/" in refused.err
         of(here).path.write_bytes(before[1])
         here.login("ann", PASSWORD).must()
-        assert here.run("up", "--json").must(1).document["error"].startswith("Another cogauth")
+        assert here.run("up", "--json").must(1).error.startswith("Another cogauth")
     now = of(here).portrait(), of(here).path.read_bytes()
     assert now[1] == before[1]
     for world in (before[0], now[0]):
@@ -356,7 +356,7 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
             assert codes == [0, 0] or "Another cogauth is at work" in text
         else:
             assert codes == [0, 0], text
-            assert text.count("stood already; nothing was changed") == 1
+            assert text.count("is up to date; nothing changed") == 1
         assert one_of_each(here)
         here.run("down", "--yes").must()
         assert of(here).existing() == {}
@@ -398,7 +398,7 @@ def check_winner(winner: Cli, loser: Cli, said: str) -> None:
     assert one_of_each(winner)
     assert stack_id in json.dumps(of(winner).existing()[f"pool {of(winner).stack}"], default=str)
     winner.login("ann", PASSWORD).must()
-    assert "stood already; nothing was changed" in winner.run("up").must().out
+    assert "is up to date; nothing changed" in winner.run("up").must().out
     winner.run("down", "--yes").must()
     assert of(winner).existing() == {}
     assert files_in(winner.folder) == []

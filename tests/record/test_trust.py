@@ -492,7 +492,7 @@ def test_a_pool_of_no_stack_keeps_it_running(
     cognito = account.client("cognito-idp")
     pool = cognito.create_user_pool(PoolName="by hand")["UserPool"]["Id"]
     assert not is_ended(account, target)
-    assert f"the user pool by hand ({pool}) stands in it" in capsys.readouterr().err
+    assert f"the user pool by hand ({pool}) is on it" in capsys.readouterr().err
     cognito.delete_user_pool(UserPoolId=pool)
     assert is_ended(account, target)
 
@@ -506,7 +506,7 @@ def test_a_file_that_only_claims_to_be_on_it_does_not_keep_it_running(
     said = capsys.readouterr().err
     path = account.path("is-on-it")
     assert f"the stack other of {path} is on it" in said
-    assert f"'cogauth down --stack other --state {path}' deletes that" in said
+    assert f"'cogauth down --stack other --state {path}' to delete it" in said
     assert "zzz" not in said
     path.unlink()
     assert is_ended(account, target)

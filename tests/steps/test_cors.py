@@ -695,7 +695,7 @@ def test_the_command_says_what_it_lets_in_and_what_it_can_not(here: Cli) -> None
     origins = {"COGAUTH_CORS_ORIGIN": "https://b.example https://a.example https://a.example"}
     several = here.run("up", "--json", **origins).must()
     assert several.document["cors_origins"] == ["https://a.example", "https://b.example"]
-    assert "can't read what API Gateway refuses by itself" in several.err
+    assert "can't read API Gateway's own refusals" in several.err
 
     again = here.run("up", "--json").must()
     assert again.document["cors_origins"] == ["https://a.example", "https://b.example"]

@@ -1048,7 +1048,7 @@ def test_the_command_lists_what_only_a_tag_makes_ours_and_leaves_it_with_yes(
     theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
     done = command(account, monkeypatch, "down", "--yes", "--settle", "0").must(1)
     first = done.err.partition("deleting")[0]
-    assert f"{theirs}: only its tag says that it is the stack's; --yes leaves it alone" in first
+    assert f"{theirs}: only its tag assigns it to the stack; --yes leaves it alone" in first
     assert f"The user pool {theirs} holds about 2 users: lost with it." in first
     assert "remaining: 1" in done.out
     assert account.left() == ["pool shop"]
@@ -1091,8 +1091,8 @@ def pools_of(endpoint: str, stack: str) -> set[str]:
 
 def asked(cli: Cli, theirs: str) -> Running:
     running = cli.on_terminal("down")
-    text = running.see(r"Type the stack's name, claimed, to delete all of it: ")
-    assert f"{theirs}: only its tag says that it is the stack's" in " ".join(text.split())
+    text = running.see(r"Type the stack's name, claimed, to delete it: ")
+    assert f"{theirs}: only its tag assigns it to the stack" in " ".join(text.split())
     assert f"The user pool {theirs} holds about 1 user: lost with it." in " ".join(text.split())
     return running
 
@@ -1107,7 +1107,7 @@ def test_what_was_listed_goes_once_it_was_agreed_to(cli: Cli, endpoint: str) -> 
     second = tagged_pool(endpoint, "claimed", up["stack_id"])
     running.type("claimed\n")
     assert running.ended() == 1
-    assert "changed meanwhile. Nothing was deleted" in running.plain
+    assert "changed in the meantime. Nothing was deleted" in running.plain
     assert pools_of(endpoint, "claimed") == {up["user_pool_id"], theirs, second}
     client("cognito-idp", endpoint).delete_user_pool(UserPoolId=second)
     running = asked(cli, theirs)

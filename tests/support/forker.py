@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from cogauth.errors import CODES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -166,6 +168,14 @@ class Result:
     def document(self) -> Any:
         """What ``--json`` printed: one document, and nothing else."""
         return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The text of the error that ``--json`` printed: all of it."""
+        error = self.document["error"]
+        assert list(error) == ["code", "message", "hint"]
+        assert error["code"] in CODES
+        return " ".join(filter(None, [error["message"], error["hint"]]))
 
     def must(self, code: int = 0) -> Self:
         assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"

@@ -1,0 +1,69 @@
+"""The help pages: commands by what people want, options by how often they are needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+# By the name of the parameter. All others come first, under "Options".
+SECTIONS = {
+    "Settings of the user pool, the functions and the API": {
+        *("tier", "password_min_length", "password_require", "power_user", "permissions_boundary"),
+        *("runtime", "architecture", "sign_in_memory", "sign_in_timeout", "auto_confirm_memory"),
+        *("auto_confirm_timeout", "throttle_rate", "throttle_burst"),
+    },
+    "AWS": {"profile", "region", "endpoint_url", "allow_http"},
+    "Rare": {
+        "state",
+        "trust_state",
+        "settle",
+        "lock_timeout",
+        "adopt",
+        "take",
+        "stack_id",
+        "debug",
+    },
+}
+GROUPS = {
+    "The stack": ("up", "down", "recover", "outputs"),
+    "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
+    "Guard": ("attach", "detach", "verify", "explain"),
+}
+
+
+class Command(click.Command):
+    """A command whose help page has its commonest options first, and names their variables."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        for each in self.params:
+            if isinstance(each, click.Option):
+                each.show_envvar = True
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, in their sections."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        sections |= {title: [] for title in SECTIONS}
+        for each in self.get_params(ctx):
+            record = each.get_help_record(ctx)
+            if record is not None:
+                found = (title for title, names in SECTIONS.items() if each.name in names)
+                sections[next(found, "Options")].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class Program(click.Group):
+    """The program: its help page groups the commands by what people want."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, in their groups."""
+        del ctx
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(100)) for name in names]
+                )
