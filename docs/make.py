@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
-import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -74,13 +73,24 @@ def help_page(*words: str) -> str:
     return re.sub(r"[ \t]+$", "", page, flags=re.MULTILINE).rstrip() + "\n"
 
 
+def groups() -> dict[str, list[str]]:
+    """Return the commands as the program's help groups them, by the group's title."""
+    sections = re.findall(r"^(\S.*):\n((?:  .*\n)+)", help_page(), re.MULTILINE)
+    listed = {title: re.findall(r"^  ([a-z-]+) ", rows, re.MULTILINE) for title, rows in sections}
+    return {title: names for title, names in listed.items() if set(names) <= set(cli.commands)}
+
+
 def commands_page() -> str:
     """Return commands.md: the program's help, and that of each command."""
-    names = cli.list_commands(click.Context(cli))
-    links = ", ".join(f"[{name}](#cogauth-{name})" for name in names)
+    listed = groups()
+    links = [
+        f"- {title}: " + ", ".join(f"[{name}](#cogauth-{name})" for name in names)
+        for title, names in listed.items()
+    ]
     parts = [f"## cogauth\n\n```\n{help_page()}```\n"]
-    parts += [f"## cogauth {name}\n\n```\n{help_page(name)}```\n" for name in names]
-    return f"{INTRODUCTION}{links}\n\n" + "\n".join(parts)
+    for names in listed.values():
+        parts += [f"## cogauth {name}\n\n```\n{help_page(name)}```\n" for name in names]
+    return "\n".join([f"{INTRODUCTION}{chr(10).join(links)}\n", *parts])
 
 
 def error_codes() -> str:
