@@ -209,6 +209,8 @@ def test_only_what_changes_from_run_to_run_is_left_out(make: ModuleType) -> None
     one = "at http://127.0.0.1:28351, 7cb22816  0.1 s\nexp 2026-11-26 22:29:36 UTC, in 1 h"
     other = "exp  2027-01-01 00:00:00 UTC, in 59 min 3 s\nat http://127.0.0.1:1, b0233ae3 12.0 s"
     assert make.stable(one) == make.stable(other)
+    kids = ("eg8JIfBC2g08J8oe9jHThkdakFvZnWyMJeF8ac88hzg=", "/".join([26 * "a", 16 * "b"]) + "=")
+    assert make.stable(kids[0]) == make.stable(kids[1])
     assert make.stable(one) != make.stable(one.replace("at ", "on "))
 
 
@@ -429,3 +431,50 @@ def test_the_python_function_behind_the_guard_receives_the_users_claims(cli: Cli
         user_id = cli.login("ann", PASSWORD, "--json").must().document["user_id"]
         body = cli.run("call", "GET", "/", "--api", "whoami", "--json").must().document["body"]
     assert body == {"user_id": user_id, "name": "ann"}
+
+
+# JSON
+
+
+def documented_fields(row: str) -> set[str]:
+    """The fields that a row of the table of commands lists first."""
+    text = (DOCS / "json.md").read_text()
+    found = re.search(rf"^\| {row} \| `([^`]*)`", text, re.MULTILINE)
+    assert found, row
+    return set(found[1].split(", "))
+
+
+@pytest.mark.local
+def test_the_fields_of_json_are_those_that_are_listed(cli: Cli) -> None:
+    documents: dict[str, dict[str, Any]] = {}
+    error = cli.run("verify", "--json").document
+    up = cli.run("up", "--local", "--json").must().document
+    documents["`up`"] = up
+    documents["`test-login`"] = cli.login("ann", PASSWORD, "--json").must().document
+    for words in (
+        ("verify",),
+        ("explain", up["protected_url"]),
+        ("token",),
+        ("call", "GET", "/hello"),
+        ("curl", "GET", "/hello"),
+        ("users",),
+        ("attach", "--api", "cogauth"),
+        ("detach", "--yes"),
+    ):
+        name = "`attach` without `--path`" if words[0] == "attach" else f"`{words[0]}`"
+        documents[name] = cli.run(*words, "--json").must().document
+    token = documents["`token`"]["token"]
+    documents["`decode`"] = cli.run("decode", "--json", typed=token).must().document
+    outputs = cli.run("outputs", "--json").must().document
+    documents["`down`"] = cli.run("down", "--yes", "--json").must().document
+    assert {name: set(found) for name, found in documents.items()} == {
+        name: documented_fields(name) for name in documents
+    }
+    assert set(outputs) == set(up) - {"elapsed_s", "steps"}
+    assert set(error) == {"error"}
+    assert set(error["error"]) == {"code", "message", "hint"}
+    statuses = [row for row in documents["`verify`"]["rows"] if row["check"] == "no token"]
+    assert [(row["expected"], row["got"]) for row in statuses] == [(401, 401)]
+    for user in documents["`users`"]["users"]:
+        # https://www.rfc-editor.org/rfc/rfc3339#section-5.6
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", user["created"])
