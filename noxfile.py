@@ -7,7 +7,7 @@ Each session gets a virtual environment of its own. In one that has everything a
 import nox
 
 nox.options.sessions = ["lint", "types", "docs", "tests"]
-CODE = ("cogauth", "lambda_code", "benchmarks", "tests", "noxfile.py")
+CODE = ("cogauth", "lambda_code", "benchmarks", "tests", "docs", "noxfile.py")
 
 
 @nox.session
@@ -34,6 +34,6 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """See that the README shows the help pages, policies and figures as they are."""
+    """See that README and docs/ show the help pages, policies, outputs and figures as they are."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "-n", "0", "tests/test_readme.py", "tests/steps/test_permissions.py")
+    session.run("pytest", "-n", "0", "tests/test_docs.py", "tests/steps/test_permissions.py")

@@ -293,12 +293,9 @@ def test_with_power_user_the_inline_policy_keeps_to_logs(
     assert role_may(stack, "logs:PutLogEvents", stream)
 
 
-def documented(name: str = "policy", **values: str) -> list[dict[str, Any]]:
-    """A policy of the README's, with values in place of the words in capitals."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    block = re.search(rf"<!-- {name} -->\n```json\n(.*?)```", readme, re.DOTALL)
-    assert block
-    text = block[1]
+def documented(name: str = "deploy", **values: str) -> list[dict[str, Any]]:
+    """A policy of docs/policies/, with values in place of the words in capitals."""
+    text = (Path(__file__).parents[2] / "docs" / "policies" / f"{name}.json").read_text()
     for word, value in {"REGION": REGION, "ACCOUNT": DEFAULT_ACCOUNT_ID, **values}.items():
         text = re.sub(rf"\b{word}\b", value, text)
     statement: list[dict[str, Any]] = json.loads(text)["Statement"]
@@ -306,8 +303,8 @@ def documented(name: str = "policy", **values: str) -> list[dict[str, Any]]:
 
 
 def attach_policy(api: str) -> list[dict[str, Any]]:
-    """The README's policy for attaching, for one API."""
-    return documented("policy: attach", API=api)
+    """The documented policy for attaching, for one API."""
+    return documented("attach", API=api)
 
 
 # What whoever runs cogauth may do
@@ -386,7 +383,7 @@ def test_the_policy_allows_all_that_one_stack_asks_for_and_nothing_of_another(
 def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> None:
     policy = [
         *(one for one in documented(STACK="shop") if one["Sid"] != "Roles"),
-        *documented("policy: roles under a boundary", STACK="shop", BOUNDARY="bounding"),
+        *documented("roles-under-a-boundary", STACK="shop", BOUNDARY="bounding"),
     ]
     asked = ask_all(
         account,
@@ -417,7 +414,7 @@ def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> No
 
 
 def test_the_boundary_lets_the_roles_do_all_that_they_may(stack: Stack) -> None:
-    boundary = documented("policy: boundary")
+    boundary = documented("boundary")
     for statement in (*stack.role_policy, *stack.auto_confirm_role_policy):
         for action in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
