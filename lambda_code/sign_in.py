@@ -200,8 +200,7 @@ REFUSALS = (
 
 TRIGGER_FAULTS = {"trigger_failed", "trigger_denied"}
 # Refusals of a sign-up that an existing user can get too, so the function looks up the user.
-# Otherwise, a client that retries until a trigger is callable could lock out a user by repeating
-# one wrong password.
+# Otherwise, a client that repeats one wrong password until a trigger works could lock out a user.
 REFUSED_FOR_KNOWN_USERS_TOO = {
     "wrong_credentials",
     "password_policy",

@@ -50,8 +50,7 @@ def listed(ctx: Context) -> Iterator[User]:
 def delete(ctx: Context, username: str) -> None:
     """Delete a user and its stored tokens.
 
-    Raises UsageError if the name is too short or long, CogauthError if there is no such user or
-    the pool belongs to another stack.
+    Raises UsageError for an invalid name, CogauthError for an unknown user or another stack's pool.
     """
     if not 1 <= len(username) <= LONGEST:
         raise UsageError(f"The user name {username!r} is invalid: give 1 to {LONGEST} characters.")

@@ -20,8 +20,7 @@ from cogauth.local.hooks import Function
 EXECUTE = (
     "request api_id stage_name method path headers body query_params owner_account_id owner_region"
 )
-# The stores that ministack reads to serve a request. Stage settings are not copied: they take
-# effect at once.
+# The stores read to serve a request, without the stage settings, which take effect at once.
 _COPIED = ("_rest_apis", "_resources", "_authorizers_v1", "_models", "_request_validators")
 # The key of the copies in ministack's saved data.
 _SAVED = "cogauth_deployed"

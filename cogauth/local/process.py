@@ -75,9 +75,7 @@ class LocalAws:
         """Return its root's keys. Raises ``LocalAwsError`` if it was never started."""
         record = self._record()
         if record is None:
-            raise LocalAwsError(
-                f"No local AWS was started in {self._folder.path}. Run 'cogauth up --local'."
-            )
+            raise LocalAwsError(f"No local AWS was started in {self._folder.path}.")
         return record.keys
 
     def _record(self) -> Record | None:

@@ -119,8 +119,7 @@ def parse_json(text: str) -> Any:
 def find(value: Any, path: str) -> Any:
     """Return what a JSONPath finds; None if nothing.
 
-    It supports names, indices and wildcards. Raises TemplateError for anything else, such as
-    ``..``.
+    It supports names, indices and wildcards. Raises TemplateError for others, such as ``..``.
     """
     found, position, many = [value], 1, False
     while position < len(path):

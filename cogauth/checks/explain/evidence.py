@@ -141,8 +141,7 @@ class Evidence:
         api, stages, stage: as returned by GetRestApi and GetStages; the stage is the URL's.
         live, served: the API's current methods, and what is deployed to the stage.
         signed: whether the pool that the token names made its signature.
-        user: the state of the token's user in the stack's pool: ``present``, ``disabled`` or
-            ``deleted``.
+        user: the token's user in the stack's pool: ``present``, ``disabled`` or ``deleted``.
         revoked: whether Cognito itself refuses the token's session.
         function: its name or ARN, with the stage's variables filled in.
         issuer_type: ``ORIGINAL`` or ``UPDATED`` for the stack's own pool, if botocore knows.

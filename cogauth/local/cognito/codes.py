@@ -2,8 +2,7 @@
 
 Ministack always sends the same codes, so anyone who knows an app client's id could take over any
 user of the pool. Here each code is in the mail that ministack stores, and becomes invalid after
-some wrong guesses. AWS limits guesses too (TooManyFailedAttemptsException), but doesn't say to how
-many.
+some wrong guesses. AWS too limits guesses (TooManyFailedAttemptsException), to an unknown number.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ConfirmForgotPassword.html
 """
 
