@@ -1,1 +1,1 @@
-"""How fast cogauth is, beside the article's way, on AWS as it is played here: see README.md."""
+"""How fast cogauth is, compared with the article's way, on a simulated AWS: see README.md."""

@@ -19,39 +19,39 @@ def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="How fast cogauth is, beside the article's way, on a played AWS.",
+        description="How fast cogauth is, compared with the article's way, on a simulated AWS.",
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none is all of them"
+        "parts", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)} (default: all)"
     )
     parser.add_argument(
-        "--runs", type=int, default=3, help="of up and down, each way (default: %(default)s)"
+        "--runs", type=int, default=3, help="runs of up and down, each way (default: %(default)s)"
     )
     parser.add_argument(
         "--starts",
         type=int,
         default=21,
-        help="of each program for the start-up (default: %(default)s)",
+        help="starts of each program in the start-up part (default: %(default)s)",
     )
     parser.add_argument(
         "--interpreters",
         type=int,
         default=9,
-        help="fresh ones for each login handler (default: %(default)s)",
+        help="new interpreters for each login handler (default: %(default)s)",
     )
     parser.add_argument(
         "--install-aws",
         action="store_true",
-        help="install the AWS CLI for the start-up, into a folder that is deleted afterwards",
+        help="install the AWS CLI for the start-up part, into a temporary folder",
     )
     parser.add_argument(
         "--folder",
         type=Path,
         default=Path(__file__).parent,
-        help="where results.md, results.json and timeline.svg go (default: here)",
+        help="folder for results.md, results.json and timeline.svg (default: this one)",
     )
     parser.add_argument(
-        "--page", action="store_true", help="measure nothing: write results.md from results.json"
+        "--page", action="store_true", help="only write results.md from results.json"
     )
     chosen = parser.parse_args()
     if chosen.page:
@@ -84,14 +84,14 @@ def main() -> None:
 
 
 def write_page(folder: Path, results: dict[str, Any]) -> None:
-    """Write the page of some results."""
+    """Write results as a page."""
     (folder / "results.md").write_text(report.markdown(results))
     say(f"written: {folder / 'results.md'}")
 
 
 def say(what: str) -> None:
-    """Tell who runs it what goes on."""
-    print(what, file=sys.stderr, flush=True)  # noqa: T201 a program's own words
+    """Print progress."""
+    print(what, file=sys.stderr, flush=True)  # noqa: T201 a program's own output
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The article's way: its console steps as one plain boto3 script, one call after the other.
+"""The article's way: its console steps as one plain boto3 script, one call after another.
 
-As a good tutorial would have it: a fixed pause for the new role, boto3's own waiters for the
-functions, no state file, no second look. Run as a process of its own, beside cogauth:
+It works like a good tutorial: a fixed pause for the new role, boto3's own waiters for the
+functions, no state file, no final check. It runs in its own process, for comparison with cogauth:
 
-    python -P article.py up      makes the stack, and prints its ids as JSON
-    python -P article.py down    reads them from stdin, and takes the stack away
+    python -P article.py up      creates the stack, and prints its ids as JSON
+    python -P article.py down    reads the ids from stdin, and deletes the stack
 
-Endpoint, region and credentials are the environment's.
+Endpoint, region and credentials come from the environment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 
 NAME = "article"
-# What tutorials and scripts sleep; ours is given the same AWS, on which a role needs 8 s.
+# The usual pause in tutorials and scripts. On the simulated AWS, a role needs 8 s.
 PAUSE_FOR_THE_ROLE_S = 10
 RUNTIME = "python3.14"
 POLICY = "arn:aws:iam::aws:policy/AmazonCognitoPowerUser"
@@ -56,7 +56,7 @@ def _zip(source: str) -> bytes:
 
 
 def up() -> dict[str, str]:
-    """Make the stack; return its ids."""
+    """Create the stack; return its ids."""
     cognito, iam, lambda_, api = _clients()
     pool = cognito.create_user_pool(PoolName=NAME)["UserPool"]
     client = cognito.create_user_pool_client(
@@ -146,7 +146,7 @@ def _put_responses(api: Any, place: dict[str, str], templates: dict[str, str]) -
 
 
 def down(ids: dict[str, str]) -> None:
-    """Take the stack away."""
+    """Delete the stack."""
     cognito, iam, lambda_, api = _clients()
     api.delete_rest_api(restApiId=ids["rest_api"])
     lambda_.delete_function(FunctionName="autoConfirmUserFunction")

@@ -1,7 +1,7 @@
 """The article's sign-in function: boto3, and a sign-up at every login.
 
-It stands here to be measured beside ours. The article writes the ids into the code; here they come
-from the environment, which costs the same.
+It is measured for comparison with ours. The article hard-codes the ids; here they come from the
+environment, which takes the same time.
 """
 
 import base64

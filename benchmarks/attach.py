@@ -1,4 +1,4 @@
-"""Part 5: ``attach`` on many methods beside the bound that API Gateway's rates and turns set."""
+"""Part 5: ``attach`` on many methods, compared with the bound set by API Gateway's limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIZES = (10, 100, 300)
 AS_AWS, RATES_ALONE = "as AWS", "rates alone"
-# With no latency ten methods are within the burst: no rate bounds them.
+# Without latency, ten methods fit in the burst, so no rate limits them.
 WAYS: dict[str, tuple[Conditions, int]] = {
     AS_AWS: (AWS, 0),
     RATES_ALONE: (replace(AWS, latencies=()), 100),
@@ -25,7 +25,7 @@ WAYS: dict[str, tuple[Conditions, int]] = {
 
 
 def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Attach to APIs of so many methods, once as AWS answers and once where only rates bound."""
+    """Attach to APIs of these sizes, once with AWS's latencies and once with only its rates."""
     found: dict[str, dict[str, Any]] = {}
     with local_aws() as upstream, PlayedAws(upstream, QUIET) as aws, folder() as home:
         env = environment(home, aws.url)
@@ -49,7 +49,7 @@ def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[st
 
 
 def make(url: str, size: int) -> str:
-    """Make somebody's API with so many methods that anyone may call; return its id."""
+    """Create someone else's API with ``size`` open methods; return its id."""
     apis = client("apigateway", url)
     made = apis.create_rest_api(name="theirs")
     api = {"restApiId": made["id"]}
@@ -65,20 +65,20 @@ def make(url: str, size: int) -> str:
 
 
 def bound(size: int, conditions: Conditions) -> float:
-    """Return how short attaching could be: the calls that it can't do without, as early as allowed.
+    """Return the shortest possible time, in seconds: only the necessary calls, as early as allowed.
 
-    Who is calling comes first; what is read may be read at once; writes to one API take turns, for
-    API Gateway refuses two at once; and no call comes before its rates allow it.
+    The caller's identity is read first. Reads may overlap. Writes to one API take turns, because
+    API Gateway refuses concurrent ones. No call comes before the rates allow it.
 
     Args:
-        size: how many methods are set.
+        size: the number of methods to attach.
         conditions: the latencies and rates.
     """
     together = [
         ["sts:GetCallerIdentity"],
         ["apigateway:GetRestApis"],
         [f"apigateway:{n}" for n in ("GetResources", "GetAuthorizers", "GetStages")],
-        # It is asked for by the stage's name.
+        # It needs the stage's name.
         ["apigateway:GetExport"],
         ["apigateway:CreateAuthorizer"],
         *(["apigateway:UpdateMethod"] for _ in range(size)),
@@ -99,10 +99,10 @@ def bound(size: int, conditions: Conditions) -> float:
 
 
 def _allowed(buckets: Sequence[Bucket], operation: Operation, now: float) -> float:
-    """Take a token of each bucket that counts an operation; return when all had one."""
+    """Take a token from each bucket for the operation; return when all have one."""
     mine = [bucket for bucket in buckets if bucket.limits(operation)]
     while not all(bucket.has_one(now) for bucket in mine):
-        # In steps that no total of seconds shows.
+        # The steps are too short to show in the total.
         now += 0.001
     for bucket in mine:
         bucket.take()

@@ -1,7 +1,7 @@
-"""AWS's latencies and transient errors as they are played here, in one table, and who plays by it.
+"""The simulated AWS: one table of its latencies and transient errors, and an account that uses it.
 
-Each row names its source. "Assumed" means that no figure was found; what was found is of single
-calls, from other people's networks. Nothing here was measured on AWS by this project.
+Each row names its source. "Assumed" means that no figure was found. The figures found are for
+single calls, from other people's networks. This project has measured nothing on AWS.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Latency:
     source: str
 
 
-# The first row that fits counts.
+# The first match counts.
 LATENCIES = (
     Latency(
         "Lambda's CreateFunction",
@@ -78,12 +78,12 @@ LATENCIES = (
 
 @dataclass(frozen=True)
 class Rate:
-    """How often an account may make a call; API Gateway's, which can't be raised.
+    """One of API Gateway's rate limits for an account, which can't be raised.
 
     Attributes:
-        names: the operations that share it; empty is all of API Gateway's together.
-        per_second: how many calls a second, over time.
-        burst: how many at once, after a rest.
+        names: the operations that share it; empty means all of API Gateway's together.
+        per_second: the number of calls a second, over time.
+        burst: the number of calls at once, after a pause.
     """
 
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ class Rate:
     source: str = QUOTAS
 
 
-# "n requests in t seconds" is played as a bucket that holds n and is filled in t.
+# "n requests in t seconds" is simulated as a bucket that holds n and fills up in t.
 RATES = (
     Rate(("CreateRestApi",), 1 / 3, 1, f"{QUOTAS} (a regional API)"),
     Rate(("DeleteRestApi",), 1 / 30, 1),
@@ -106,10 +106,10 @@ RATES = (
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is played.
+    """The conditions to simulate.
 
     Attributes:
-        latencies: how long calls take; a call that no row fits takes as long as the local AWS.
+        latencies: how long calls take; a call without a row takes as long as the local AWS.
         role_assumable_s: after CreateRole's answer, until Lambda can assume the role.
             Source: "typically 2-5 s" (https://github.com/go-to-k/cdkd/pull/54), "a simple sleep 5
             works but seems unreliable" (https://github.com/aws/aws-cli/issues/7700), "15 seconds
@@ -139,17 +139,17 @@ class Conditions:
         return 0.0
 
     def refused_after(self, awaits: str, operation: Operation) -> float:
-        """Return how long a refusal takes: one by a rate as long as a read, others as the call.
+        """Return how long a refusal takes: throttling as long as a read, others like the call.
 
-        Source: https://github.com/aws/aws-sdk-js/issues/1014, where a CreateRestApi that was
-        throttled took as long as a GetRestApis.
+        Source: https://github.com/aws/aws-sdk-js/issues/1014, where a throttled CreateRestApi took
+        as long as a GetRestApis.
         """
         reads = [row.seconds for row in self.latencies if "Get" in row.names]
         return reads[0] if awaits == RATE and reads else self.latency(operation)
 
 
 AWS = Conditions()
-# An account that answers at once and refuses nothing: where only the calls are counted.
+# An account without delays or refusals, for counting calls only.
 QUIET = Conditions((), 0, 0, (), conflicts=False)
 
 ROLE, PENDING, RATE, CONFLICT = "role", "pending", "rate", "conflict"
@@ -164,7 +164,7 @@ NOT_WHILE_PENDING = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """What AWS answers instead of doing what it was asked; in REST-JSON, as all of these are."""
+    """AWS's refusal of a call, in the REST-JSON protocol of all services that refuse here."""
 
     awaits: str
     status: int
@@ -204,7 +204,7 @@ TWO_AT_ONCE = Refusal(
 
 
 class Bucket:
-    """A token bucket: full at first; each call takes a token, and time brings them back."""
+    """A token bucket: full at first; each call takes a token, and it refills over time."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
@@ -212,12 +212,12 @@ class Bucket:
         self._at = 0.0
 
     def has_one(self, now: float) -> bool:
-        """Say whether a call may be made."""
+        """Return whether a call may be made now."""
         self._tokens = min(
             self.rate.burst, self._tokens + max(0.0, now - self._at) * self.rate.per_second
         )
         self._at = max(now, self._at)
-        # A token that is whole but for the last bit of a float is whole.
+        # Allow for rounding errors of floats.
         return self._tokens > 1 - 1e-9
 
     def take(self) -> None:
@@ -225,30 +225,30 @@ class Bucket:
         self._tokens -= 1
 
     def limits(self, operation: Operation) -> bool:
-        """Say whether it counts an operation."""
+        """Return whether it limits an operation."""
         mine = not self.rate.names or operation.name in self.rate.names
         return mine and operation.service == "apigateway"
 
 
 class Account:
-    """Plays an account: what it refuses, and what it isn't done with yet."""
+    """Simulate an account: its refusals, and its unfinished operations."""
 
     def __init__(self, conditions: Conditions) -> None:
-        """Begin with an account in which nothing was called for a while."""
+        """Begin with a rested account."""
         self.conditions = conditions
         self._buckets = [Bucket(rate) for rate in conditions.rates]
-        # By role and by function: since when, in the clock's seconds, it can be used.
+        # By role and by function: the time from which it can be used, in the clock's seconds.
         self._assumable: dict[str, float] = {}
         self._active: dict[str, float] = {}
         self._being_written: set[str] = set()
 
     def begin(self, operation: Operation, now: float) -> Refusal | None:
-        """A request arrives: return why it is refused, or None.
+        """Begin a request: return why it is refused, or None.
 
-        Every one that isn't refused must ``end``.
+        Each request that isn't refused must ``end``.
         """
         buckets = [bucket for bucket in self._buckets if bucket.limits(operation)]
-        # Each is asked: a bucket is filled by the asking.
+        # Ask every bucket, because asking refills it.
         have_one = [bucket.has_one(now) for bucket in buckets]
         if not all(have_one):
             return TOO_MANY
@@ -271,7 +271,7 @@ class Account:
     def end(
         self, operation: Operation, status: int, body: bytes, begun: float, now: float
     ) -> tuple[bytes, str | None]:
-        """An answer goes out: return it as AWS gives it, and what its reader has to wait for."""
+        """End a request: return the answer as AWS gives it, and what its reader has to wait for."""
         self._being_written.discard(self._written(operation))
         if status >= FIRST_ERROR:
             return body, None
@@ -281,7 +281,7 @@ class Account:
             return body, None
         if operation.name == "CreateFunction":
             self._active[_function(operation)] = now + self.conditions.function_pending_s
-        # An answer tells what was so when it was asked for.
+        # An answer shows the state at the time of the request.
         pending = self._is_pending(operation, begun)
         document = json.loads(body)
         shown: dict[str, Any] = document
@@ -301,7 +301,7 @@ class Account:
 
 
 FIRST_ERROR = 400
-# The answers that tell a function's state, and where in them.
+# The answers that contain a function's state, and its place in them.
 STATES: dict[str, tuple[str, ...]] = {
     "CreateFunction": (),
     "GetFunctionConfiguration": (),
@@ -310,12 +310,12 @@ STATES: dict[str, tuple[str, ...]] = {
 
 
 def _function(operation: Operation) -> str:
-    """Return the name of the function that a call is about; it may be given as an ARN."""
+    """Return the name of the function in a call, which may be given as an ARN."""
     return operation.about.get("FunctionName", "").rpartition(":")[2]
 
 
 def _state(*, pending: bool) -> dict[str, Any]:
-    """Return a function's state in AWS's words, the local AWS's own one aside."""
+    """Return a function's state as AWS reports it, whatever the local AWS says."""
     reason = ("The function is being created.", "Creating") if pending else (None, None)
     return {
         "State": "Pending" if pending else "Active",

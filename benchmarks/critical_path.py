@@ -1,11 +1,11 @@
-"""How short a run could have been: the longest chain of its calls, each as long as it took.
+"""How short a run could have been: the longest chain of its calls, with their measured times.
 
-A resource's calls follow one another, and the first one follows all that the resource needs: those
-exist when they are created and set, whether or not a function among them is Active yet. What AWS
-makes one wait for is a need too: a function can be created only so long after its role, and is
-Active only so long after its creation. Refused calls don't count, nor do looks at what was Pending.
+A resource's calls are sequential, and the first one follows the resource's prerequisites. Those are
+complete when created and configured, even if a function among them isn't Active yet. AWS's own
+delays count too: a role can be used some time after its creation, and a function is Active some
+time after its own. Refused calls, and polls of a Pending function, don't count.
 
-This bound is on the low side: it lets writes to one API overlap, which API Gateway refuses.
+The bound is low, because it lets writes to one API overlap, which API Gateway refuses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESOURCES = {resource.key: resource for step in STEPS for resource in step.resou
 
 @dataclass(frozen=True)
 class Link:
-    """A link of the chain: a resource, and when it could have been done, in seconds."""
+    """A link of the chain: a resource, and when it could have been complete, in seconds."""
 
     what: str
     at: float
@@ -39,27 +39,27 @@ class Link:
 
 @dataclass(frozen=True)
 class Path:
-    """The chain that takes longest, from the first link to the last."""
+    """The longest chain, from the first link to the last."""
 
     seconds: float
     chain: tuple[Link, ...]
 
 
 def needs_of_up() -> Needs:
-    """Return what each resource needs to stand before it is made."""
+    """Return the prerequisites of each resource's creation."""
     return {key: set(resource.prerequisites) for key, resource in RESOURCES.items()}
 
 
 def needs_of_down() -> Needs:
-    """Return what must be gone before a resource is deleted: the same graph, transposed.
+    """Return what must be deleted before each resource: the same graph, transposed.
 
-    What is inside of another resource goes with that one, and has no say.
+    It leaves out resources that are deleted with their parent.
     """
     return {key: set(others) for key, others in deletion_needs().items()}
 
 
 def phases(calls: Sequence[Call], needs: Mapping[str, object]) -> dict[str, list[Call]]:
-    """Return the calls of each resource, and those before and after all of these, in order."""
+    """Return the calls of each resource, and those before and after them, in order."""
     ordered = sorted(calls, key=lambda call: call.begin)
     mine = [call for call in ordered if call.resource in needs]
     last = max((call.end for call in mine), default=0.0)
@@ -73,12 +73,12 @@ def phases(calls: Sequence[Call], needs: Mapping[str, object]) -> dict[str, list
 
 
 def critical_path(calls: Sequence[Call], needs: Needs, conditions: Conditions) -> Path:
-    """Return the chain of calls that takes longest.
+    """Return the longest chain of calls.
 
     Args:
-        calls: of one run; each says for which resource it was made.
-        needs: by resource, what must be done before.
-        conditions: what is played.
+        calls: the calls of one run, each with its resource.
+        needs: the prerequisites of each resource.
+        conditions: the simulated conditions.
     """
     found = phases([call for call in calls if call.awaits is None], needs)
     schedule = _Schedule(conditions)
@@ -106,26 +106,26 @@ def critical_path(calls: Sequence[Call], needs: Needs, conditions: Conditions) -
 
 
 class _Schedule:
-    """When each call could have ended, by the conditions."""
+    """When each call could have ended under the conditions."""
 
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
-        # By the role's name: since when, and which resource it is.
+        # By role name: the time from which it can be assumed, and its resource.
         self.assumable: dict[str, tuple[float, str]] = {}
-        # By the function's name: since when.
+        # By function name: the time from which it is Active.
         self.active: dict[str, float] = {}
 
     def is_look(self, call: Call) -> bool:
-        """Say whether a call only looks whether a function that was just made is Active."""
+        """Return whether a call only polls whether a new function is Active."""
         return call.operation.name in LOOKS and _function(call) in self.active
 
     def role_waited_for(self, call: Call, begin: float) -> str | None:
-        """Return the resource that is the role which a function's making has to wait for."""
+        """Return the role (as a resource) that a function's creation has to wait for."""
         since, resource = self._role_of(call)
         return resource if begin < since else None
 
     def end(self, call: Call, begin: float) -> float:
-        """Return when a call ends that could begin at a time, but for the conditions."""
+        """Return when a call could end; ``begin`` is its earliest start without the conditions."""
         name = call.operation.name
         begin = max(begin, self._role_of(call)[0])
         if name in {*LOOKS, *NOT_WHILE_PENDING}:
@@ -152,7 +152,7 @@ def _function(call: Call) -> str:
 
 
 def _before(calls: list[Call]) -> float:
-    """Who is calling comes first; then all else may be asked at once."""
+    """Return the time of the first reads: the caller's identity, then all others at once."""
     identity = [call.seconds for call in calls if call.operation.service == "sts"]
     others = [call.seconds for call in calls if call.operation.service != "sts"]
     return sum(identity) + max(others, default=0.0)

@@ -1,4 +1,4 @@
-"""Part 4: the calls of ``up`` and ``down`` in an account that is full of other people's things."""
+"""Part 4: the calls of ``up`` and ``down`` in an account full of other people's resources."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SIZES = (0, 10, 100, 500)
-# In bursts of as many as the local AWS takes well at once.
+# The number of concurrent calls that the local AWS handles well.
 AT_ONCE = 8
 OTHERS = "others"
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 
 def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Count the calls in an account that holds so many REST APIs, pools and functions of others."""
+    """Count the calls in an account with so many REST APIs, pools and functions of others."""
     found: dict[str, dict[str, Any]] = {}
     with local_aws() as url, folder() as home:
         existing = 0
@@ -39,7 +39,7 @@ def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[st
 
 
 def fill(url: str, existing: int, wanted: int) -> None:
-    """Make other people's things, until there are as many of each as wanted."""
+    """Create other people's resources until there are enough of each."""
     cognito, functions, apis = (client(n, url) for n in ("cognito-idp", "lambda", "apigateway"))
     code = package("auto_confirm")
 

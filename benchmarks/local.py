@@ -1,7 +1,7 @@
-"""How long the local AWS takes to start, to hold a stack, and to sign somebody in.
+"""How long the local AWS takes to start, to create a stack, and to sign in a user.
 
-``python -m benchmarks.local --beside PYTHON`` measures it beside another version of cogauth, that
-of another interpreter: both in turns, in one run.
+``python -m benchmarks.local --beside PYTHON`` compares it with the cogauth version installed for
+another interpreter, alternating between the two in one run.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ ANN = {"username": "ann", "password": "Correct-Horse-7"}
 
 
 def measure(ways: dict[str, str], runs: int) -> dict[str, dict[str, Times]]:
-    """Take the times of each way, in turns.
+    """Measure each way, in turns.
 
     Args:
-        ways: by their names, an interpreter for which cogauth is installed.
-        runs: how often.
+        ways: an interpreter with cogauth installed, by the name of the way.
+        runs: the number of runs.
 
     Returns:
-        The times, in seconds, by way and by what was done.
+        The times, in seconds, by way and step.
     """
     found: dict[str, dict[str, Times]] = {way: {} for way in ways}
-    # One more, the first, which finds nothing in the disk's cache.
+    # The first run isn't counted, because the disk cache is cold.
     for nth in range(runs + 1):
         for way, python in ways.items():
             for what, seconds in _one_run(python):
@@ -50,7 +50,7 @@ def _one_run(python: str) -> list[tuple[str, float]]:
                 begun = time.monotonic()
                 answer = client.post(up["sign_in_url"], json=ANN, timeout=60)
                 assert answer.json()["status"] == "success", answer.text  # noqa: S101
-                # The first makes the user.
+                # The first login creates the user.
                 if nth:
                     times.append(("POST /signin", time.monotonic() - begun))
             token = {"Authorization": answer.json()["id_token"]}
@@ -63,10 +63,10 @@ def _one_run(python: str) -> list[tuple[str, float]]:
 
 
 def main() -> None:
-    """Print a line for each thing that was done."""
+    """Print a line for each step."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.local", description=__doc__)
-    parser.add_argument("--beside", metavar="PYTHON", help="of another version of cogauth")
-    parser.add_argument("--runs", type=int, default=7, help="of each (default: %(default)s)")
+    parser.add_argument("--beside", metavar="PYTHON", help="interpreter with another cogauth")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each (default: %(default)s)")
     chosen = parser.parse_args()
     ways = {"this": sys.executable} | ({"other": chosen.beside} if chosen.beside else {})
     found = measure(ways, chosen.runs)

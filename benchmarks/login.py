@@ -1,4 +1,4 @@
-"""Part 3: one login, by our function's handler and by the article's, each on its own user pool."""
+"""Part 3: a login with our function's handler and the article's, each on its own user pool."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ ANSWERS = {
     RETURNING: {"status": "success", "is_new": "false"},
     REFUSED: {"status": "fail"},
 }
-# Of each outcome, in each interpreter.
+# For each outcome, in each interpreter.
 WARM_REQUESTS = 20
-# Our handler takes a wrong password for a younger user's twice: its two first logins may have met.
+# Our handler tries a wrong password twice if the user is younger: two first logins may overlap.
 JUST_MADE_S = 31
 
 
 @dataclass(frozen=True)
 class Handler:
-    """A handler, where its stack stands."""
+    """A handler with an existing stack."""
 
     file: Path
     name: str
     variables: dict[str, str]
 
     def run(self, home: Path, url: str, events: list[dict[str, str]]) -> dict[str, Any]:
-        """Hand it requests, in an interpreter of its own."""
+        """Send it requests, in its own interpreter."""
         command = [*PYTHON, str(HERE / "one_handler.py"), str(self.file), self.name]
         done = run(command, home, environment(home, url, **self.variables), json.dumps(events))
         answer: dict[str, Any] = json.loads(done.out)
@@ -61,17 +61,17 @@ class Handler:
 
 
 def measure(runs: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Count the calls of each outcome; then take the times, both handlers in turns.
+    """Count the calls of each outcome, then measure the times, both handlers in turns.
 
     Args:
-        runs: how many fresh interpreters each handler gets.
+        runs: the number of new interpreters for each handler.
         say: told what goes on.
     """
     known = [_name() for _ in range(WARM_REQUESTS)]
     with local_aws() as url, folder() as home, _stacks(url, home) as handlers:
         for handler in handlers.values():
             handler.run(home, url, [_event(name) for name in known])
-        say(f"login: waiting {JUST_MADE_S} s, for users that weren't made just now")
+        say(f"login: waiting {JUST_MADE_S} s until the users aren't new any more")
         time.sleep(JUST_MADE_S)
         calls = {way: _calls(handler, home, url, known[0]) for way, handler in handlers.items()}
         times: dict[str, dict[str, Times]] = {way: {} for way in handlers}
@@ -106,7 +106,7 @@ def _stacks(url: str, home: Path) -> Iterator[dict[str, Handler]]:
 
 
 def _variables(url: str, made: dict[str, Any]) -> dict[str, str]:
-    """Return the environment that our function was given."""
+    """Return our function's environment."""
     described = client("lambda", url).get_function(
         FunctionName=made["sign_in_function_arn"].rpartition(":")[2]
     )
@@ -122,7 +122,7 @@ def _name() -> str:
 
 
 def _calls(handler: Handler, home: Path, url: str, known: str) -> dict[str, dict[str, int]]:
-    """Count a warm function's Cognito calls, by outcome; and what a cold one asks beside them."""
+    """Count a warm function's Cognito calls by outcome, and the extra calls of a cold one."""
     events: dict[str, list[dict[str, str]]] = {
         "cold start": [],
         NEW: [_event(_name())],
@@ -133,7 +133,7 @@ def _calls(handler: Handler, home: Path, url: str, known: str) -> dict[str, dict
     with PlayedAws(url, QUIET) as aws:
         for outcome, these in events.items():
             aws.new_run()
-            # The first request, of a returning user, is the cold one.
+            # The first request is the cold one, by a returning user.
             handler.run(home, aws.url, [_event(known), *these])
             calls = count(aws.calls)
             found[outcome] = calls["write"] | calls["read"]
@@ -153,8 +153,8 @@ def _calls(handler: Handler, home: Path, url: str, known: str) -> dict[str, dict
 
 
 def _times(handler: Handler, home: Path, url: str, known: list[str]) -> Iterator[tuple[str, float]]:
-    """Yield what was measured in one fresh interpreter, in seconds."""
-    # Each wrong password follows a right one: five in a row would lock the user out.
+    """Yield the times measured in one new interpreter, in seconds."""
+    # A right password precedes each wrong one: five wrong ones in a row would lock out the user.
     events = {
         RETURNING: [_event(name) for name in known],
         REFUSED: [_event(name, WRONG) for name in known],
@@ -169,8 +169,8 @@ def _times(handler: Handler, home: Path, url: str, known: list[str]) -> Iterator
     for outcome in events:
         these, warm = warm[: len(known)], warm[len(known) :]
         if any(one["answer"] != ANSWERS[outcome] for one in these):
-            # Nothing else than what was asked for is worth a time.
-            raise BenchmarkError(f"{outcome}: a login came out otherwise")
+            # Only the expected outcome is worth measuring.
+            raise BenchmarkError(f"{outcome}: a login had another outcome")
         yield f"warm, {outcome}", Times([one["seconds"] for one in these]).median
         http = [one["seconds"] - one["in_http_s"] for one in these]
         yield f"warm, {outcome}: outside of HTTP", Times(http).median

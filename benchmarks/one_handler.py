@@ -1,8 +1,8 @@
-"""Runs one Lambda handler in an interpreter of its own, and prints as JSON how long it took.
+"""Run one Lambda handler in its own interpreter, and print its times as JSON.
 
     python -P one_handler.py FILE NAME < REQUESTS
 
-``REQUESTS`` is a list of events as JSON; the answer is
+``REQUESTS`` is a JSON list of events; the output is
 ``{"import_s": …, "requests": [{"seconds": …, "in_client_s": …, "in_http_s": …, "answer": …}, …]}``.
 """
 
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-# What a handler may have botocore do for it: a whole call, or the parts of one.
+# The botocore functions that a handler may use: for a whole call, or for parts of one.
 LIBRARY = (
     ("botocore.client", "BaseClient", "_make_api_call"),
     ("botocore.auth", "SigV4Auth", "add_auth"),
@@ -26,14 +26,14 @@ LIBRARY = (
 
 
 class Clock:
-    """Adds up the time that is spent in a function, not counting calls of it by itself."""
+    """Add up the time spent in a function, counting recursive calls once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._depth = 0
 
     def around(self, function: Any) -> Any:
-        """Return the function, measured."""
+        """Return the function with time measurement."""
 
         def measured(*words: Any, **named: Any) -> Any:
             begun = time.perf_counter()
@@ -49,7 +49,7 @@ class Clock:
 
 
 def main() -> None:
-    """Import the handler, hand it the requests, and print what it took."""
+    """Import the handler, send it the requests, and print the times."""
     file, name = sys.argv[1:]
     events = json.load(sys.stdin)
 
@@ -62,7 +62,7 @@ def main() -> None:
     handler = getattr(module, name)
     import_s = time.perf_counter() - begun
 
-    # Imported by the handler's own imports, or of no use to it: no import of ours is measured.
+    # Only patch modules that the handler has imported, so that our imports aren't measured.
     clients, http = Clock(), Clock()
     for module_name, class_name, method in LIBRARY:
         if module_name in sys.modules:
@@ -76,7 +76,7 @@ def main() -> None:
             pool.urlopen = http.around(pool.urlopen)
             patched = True
         clients.seconds = http.seconds = 0.0
-        # What a handler prints is Lambda's log.
+        # In Lambda, a handler's output goes to the log.
         with contextlib.redirect_stdout(io.StringIO()):
             begun = time.perf_counter()
             answer = handler(event, None)

@@ -1,4 +1,4 @@
-"""Which operation of AWS a request is, as it stands on the wire: by botocore's service models."""
+"""Find the AWS operation of a raw HTTP request, using botocore's service models."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import botocore.session
 
 READS = ("Get", "List", "Describe")
-# What a request is about: these of its names are kept, and never a password.
+# The parameters to record from a request; no passwords.
 NAMES = (
     *("RoleName", "PolicyName", "FunctionName", "StatementId", "Role"),
     *("logGroupName", "logGroupNamePrefix", "PoolName", "UserPoolId", "ClientName", "ClientId"),
     *("name", "pathPart", "stageName"),
 )
-# The services whose operation is in the HTTP method and path alone.
+# The services whose operation only depends on the HTTP method and path.
 REST = ("apigateway", "lambda")
-# Anyone may call some operations, such as SignUp, without a signature that names the service.
+# Operations such as SignUp need no signature, which would name the service.
 UNSIGNED = {"AWSCognitoIdentityProviderService": "cognito-idp"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """A client's HTTP request."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Operation:
-    """A call, by its service's name in the request's signature, and what it is about."""
+    """An AWS operation: the service's name as in signatures, and the recorded parameters."""
 
     service: str
     name: str
@@ -52,7 +52,7 @@ class Operation:
 
 
 def operation_of(request: Request) -> Operation | None:
-    """Return which operation a request is; None for one that is none of AWS's."""
+    """Return a request's operation; None if it isn't an AWS operation."""
     headers = {name.lower(): value for name, value in request.headers}
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", headers.get("authorization", ""))
     target, _, name = headers.get("x-amz-target", "").rpartition(".")

@@ -1,4 +1,4 @@
-"""Starts a local AWS, and programs against it, with nothing of the user's own environment."""
+"""Start a local AWS and run programs against it, without the user's own environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REGION = "eu-central-1"
 HERE = Path(__file__).parent
-# -P: the folder's modules are not for these programs to import by their short names.
+# -P keeps these programs from importing this folder's modules by their short names.
 PYTHON = [sys.executable, "-P"]
 COGAUTH = [*PYTHON, str(HERE / "traced.py")]
 ONE_AFTER_ANOTHER = [*COGAUTH, "--workers", "1"]
@@ -36,23 +36,23 @@ PATIENCE_S = 600
 
 
 class BenchmarkError(Exception):
-    """A program that is measured failed."""
+    """A measured program failed."""
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give a folder that is deleted in the end."""
+    """Yield a temporary folder."""
     with TemporaryDirectory(prefix="cogauth-benchmark-") as made:
         yield Path(made)
 
 
-# Of the local AWS that runs; all programs that are measured meanwhile get them.
+# The keys of the running local AWS, passed to all measured programs.
 keys_here: list[Keys] = []
 
 
 @contextmanager
 def local_aws() -> Iterator[str]:
-    """Run a local AWS of its own; give its URL."""
+    """Run a new local AWS; yield its URL."""
     with folder() as made:
         local = LocalAws(made / FOLDER)
         try:
@@ -73,7 +73,7 @@ def client(service: str, url: str) -> Any:
 
 
 def environment(home: Path, url: str | None = None, **more: str) -> dict[str, str]:
-    """Return all that a measured program gets of an environment."""
+    """Return the whole environment of a measured program."""
     where = {} if url is None else {"AWS_ENDPOINT_URL": url}
     for keys in keys_here:
         where |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
@@ -94,7 +94,7 @@ def environment(home: Path, url: str | None = None, **more: str) -> dict[str, st
 
 @dataclass(frozen=True)
 class Run:
-    """A program that ran to its end: how long, and what it printed."""
+    """A finished program: its time in seconds, and its output."""
 
     seconds: float
     out: str
@@ -104,7 +104,7 @@ def run(command: list[str], home: Path, env: dict[str, str], typed: str = "") ->
     """Run a program to its end.
 
     Raises:
-        BenchmarkError: it failed.
+        BenchmarkError: the program failed.
     """
     begun = time.monotonic()
     done = subprocess.run(  # noqa: S603 our own programs
@@ -125,18 +125,18 @@ def run(command: list[str], home: Path, env: dict[str, str], typed: str = "") ->
 
 @dataclass
 class Times:
-    """Measured times of one thing, in seconds."""
+    """The measured times of one step, in seconds."""
 
     all: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median, in seconds."""
         return round(median(self.all), 6)
 
 
 def count(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
-    """Count calls by operation: what changes, what only reads, and what was refused for a while."""
+    """Count calls by operation, separately for writes, reads and transient refusals."""
     kinds: dict[str, Counter[str]] = {"write": Counter(), "read": Counter(), "refused": Counter()}
     for call in calls:
         kinds[call.kind][str(call.operation)] += 1

@@ -1,6 +1,6 @@
-"""A proxy on 127.0.0.1 in front of a local AWS, that plays AWS's latencies and transient errors.
+"""A proxy on 127.0.0.1 in front of a local AWS that simulates latencies and transient errors.
 
-``PassThrough`` hands each request on as it came; ``PlayedAws`` takes as long over it as AWS does,
+``PassThrough`` passes on each request unchanged; ``PlayedAws`` takes as long as AWS does,
 refuses what AWS would refuse, and records every call.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
-# Added to a request by traced.py, for the record only: which of cogauth's resources it is for.
+# traced.py adds this header to a request, to record which of cogauth's resources it is for.
 RESOURCE_HEADER = "X-Cogauth-Resource"
 
 
@@ -37,18 +37,18 @@ class Answer:
 
 
 class PassThrough:
-    """Passes on all that it gets; a subclass may look at each request, and answer or refuse it."""
+    """Pass on every request; a subclass may inspect, answer or refuse it."""
 
     patience_s = 60.0
 
     def __init__(self, upstream: str) -> None:
-        """Describe it.
+        """Prepare without listening yet.
 
         Args:
             upstream: the URL of the server behind it.
         """
         self.upstream = upstream
-        # How many connections are open.
+        # The number of open connections.
         self._open = 0
         self._closed = threading.Condition()
 
@@ -96,7 +96,7 @@ class PassThrough:
                     proxy._closed.notify_all()
 
             def handle_error(self, *_: object) -> None:
-                """Say nothing of a client that was killed."""
+                """Print nothing about a killed client."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -110,12 +110,12 @@ class PassThrough:
         self._server.server_close()
 
     def drain(self) -> bool:
-        """Wait until clients that have ended are served: what they sent last is done by then.
+        """Wait until the last requests of ended clients are complete.
 
         Returns:
-            Whether they are, within this proxy's patience.
+            Whether that happened within this proxy's patience.
         """
-        # Connections are taken in their order: those that came before this one are open by then.
+        # Connections are accepted in order, so all earlier ones are open once this one is.
         last = HTTPConnection(urlsplit(self.url).netloc, timeout=self.patience_s)
         last.connect()
         last.close()
@@ -123,17 +123,17 @@ class PassThrough:
             return self._closed.wait_for(lambda: self._open == 0, self.patience_s)
 
     def handle(self, request: Request) -> Answer | None:
-        """Return what a request gets; None hangs up on it without an answer."""
+        """Return the answer to a request; None hangs up without one."""
         return self.ask(request)
 
     def ask(self, request: Request) -> Answer:
-        """Hand a request on, and return the server's answer."""
+        """Pass on a request, and return the server's answer."""
         server = HTTPConnection(urlsplit(self.upstream).netloc, timeout=self.patience_s)
         try:
             server.putrequest(
                 request.method, request.path, skip_host=True, skip_accept_encoding=True
             )
-            # The Host header as it came: the request's signature includes it.
+            # Keep the Host header, because the request's signature includes it.
             for name, value in request.headers:
                 if name.lower() not in HOP_BY_HOP:
                     server.putheader(name, value)
@@ -150,13 +150,13 @@ class Call:
     """A recorded call.
 
     Attributes:
-        operation: which, and what it is about.
+        operation: the operation and its recorded parameters.
         begin, end: seconds since the run's start.
-        status: HTTP's.
-        error: AWS's code of a refusal, or None.
+        status: the HTTP status.
+        error: AWS's error code, or None.
         awaits: what the caller has to wait for, or None: ``role``, ``pending``, ``rate`` or
             ``conflict``.
-        resource: which of cogauth's resources it was made for, as far as the caller said.
+        resource: the cogauth resource that it was made for, if the caller named one.
     """
 
     operation: Operation
@@ -169,18 +169,18 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its duration."""
         return self.end - self.begin
 
     @property
     def kind(self) -> str:
-        """``read``, ``write`` or ``refused``; a look at what isn't there yet is a read."""
+        """``read``, ``write`` or ``refused``; polling for something new is a read."""
         if self.awaits is not None and self.error is not None:
             return "refused"
         return "read" if self.operation.reads else "write"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as a JSON object."""
         return {
             "operation": str(self.operation),
             "about": self.operation.about,
@@ -194,7 +194,7 @@ class Call:
 
 
 class PlayedAws(PassThrough):
-    """A local AWS that is as slow as AWS and refuses what AWS would; it remembers all calls."""
+    """A local AWS that is as slow as AWS and refuses like AWS; it records all calls."""
 
     def __init__(
         self,
@@ -204,13 +204,13 @@ class PlayedAws(PassThrough):
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Describe it.
+        """Prepare without listening yet.
 
         Args:
             upstream: the local AWS's URL.
             conditions: the latencies and transient errors.
             now: the clock, in seconds.
-            sleep: lets the clock go on.
+            sleep: waits, in that clock's seconds.
         """
         super().__init__(upstream)
         self.conditions = conditions
@@ -219,13 +219,13 @@ class PlayedAws(PassThrough):
         self.new_run()
 
     def new_run(self) -> None:
-        """Forget what was called: an account that has rested, and seconds that begin now."""
+        """Forget all calls, and start again with a rested account and a new clock."""
         self.account = Account(self.conditions)
         self.calls: list[Call] = []
         self._begun = self._now()
 
     def handle(self, request: Request) -> Answer | None:
-        """Answer as late as AWS would, and as AWS would."""
+        """Answer like AWS, and as late as AWS."""
         begin = self._now()
         request, resource = _without_resource(request)
         operation = operation_of(request)
@@ -275,7 +275,7 @@ def _error_of(answer: Answer) -> str | None:
 
 
 def _code_in(body: bytes) -> str:
-    """Return the code that an error's JSON or XML names."""
+    """Return the error code in a JSON or XML body."""
     if body[:1] == b"{":
         document = json.loads(body)
         return str(document.get("__type") or document.get("code") or "").rpartition("#")[2]

@@ -1,4 +1,4 @@
-"""The results as a page of Markdown; their JSON is the same, as it was measured."""
+"""Write the results as a Markdown page; the JSON file has the raw measurements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PARTS = ("up_down", "startup", "login", "crowd", "attach")
-# What lists all of a kind in an account, page by page.
+# The operations that list all resources of a kind in an account, page by page.
 LISTS = {
     "apigateway:GetRestApis",
     "cognito-idp:ListUserPools",
@@ -52,7 +52,7 @@ CROWD = (
 
 
 def machine() -> dict[str, str | int]:
-    """Describe this machine and its programs; not whose it is, nor what it is called."""
+    """Describe this machine and its programs, without its owner or name."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "processor": _processor(),
@@ -75,14 +75,14 @@ def _processor() -> str:
 
 
 def where(results: Mapping[str, Any]) -> str:
-    """Say in a line on what machine it was measured, and when."""
+    """Return a line about the machine and the date of the measurements."""
     on = results["machine"]
     cores = "1 core" if on["cores"] == 1 else f"{on['cores']} cores"
     return f"{on['processor']}, {cores}, {on['system']}, Python {on['python']}; {results['date']}"
 
 
 def conditions() -> dict[str, Any]:
-    """Return the latencies and transient errors that were played, with their sources."""
+    """Return the simulated latencies and transient errors, with their sources."""
     return {
         "latencies": [
             {"what": row.what, "seconds": row.seconds, "source": row.source}
@@ -106,7 +106,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     """Return the page.
 
     Args:
-        results: what was measured, by part; a part that was left out has no section.
+        results: the measurements by part; missing parts get no section.
     """
     on = results["machine"]
     lines = [
@@ -127,10 +127,10 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """Return what the project's README shows of it: the goals, and the ways beside each other.
+    """Return the summary for the project's README: the goals, and a comparison of the ways.
 
     Args:
-        results: what was measured, all parts of it.
+        results: the measurements of all parts.
     """
     return "\n".join(
         [
@@ -149,7 +149,7 @@ def _all_goals(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Return a table; the columns behind the first are numbers."""
+    """Return a table whose columns after the first are numbers."""
     head = list(head)
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *([str(x) for x in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
@@ -217,7 +217,7 @@ def _up_down(found: Mapping[str, Any]) -> list[str]:
 
 
 def _ways(command: str, found: Mapping[str, Any]) -> list[str]:
-    """Return a table of the ways of ``up`` or ``down``, in seconds."""
+    """Return a table that compares the ways of ``up`` or ``down``, in seconds."""
     ways = found[command]
     article = ways[ARTICLE_WAY]["process_s"]
     rows = [
@@ -245,7 +245,7 @@ def _chain(ways: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def _calls(ways: Mapping[str, Any]) -> list[str]:
-    """Return a table of the calls of each way, those that change something apart from reads."""
+    """Return a table of each way's calls, with writes and reads apart."""
     rows: list[list[object]] = []
     titles = {"write": "change", "read": "read", "refused": "refused, tried again"}
     for kind, title in titles.items():
@@ -341,7 +341,7 @@ def _attach(found: Mapping[str, Any]) -> list[str]:
 
 
 def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return the operations whose number differs between the sizes, with the numbers."""
+    """Return the operations whose call count differs between sizes, with the counts."""
     flat = [
         {name: number for counts in each.values() for name, number in counts.items()}
         for each in sizes.values()

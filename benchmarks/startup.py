@@ -1,4 +1,4 @@
-"""Part 2: how long the command line takes to say its version, beside what Python itself takes."""
+"""Part 2: how long the command line takes to start, compared with Python itself."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CLICK, HELP = 'python -c "import click"', "cogauth --help"
 
 
 def measure(runs: int, say: Callable[[str], None], *, install_aws: bool) -> dict[str, Any]:
-    """Start each program in turns, so that a busy moment of the machine meets them all.
+    """Start the programs in turns, so that a busy moment of the machine affects them all.
 
     Args:
-        runs: how often.
-        say: told what goes on.
-        install_aws: install the AWS CLI into a virtual environment of its own, to compare with.
+        runs: the number of runs.
+        say: called with progress messages.
+        install_aws: whether to install the AWS CLI into its own virtual environment for comparison.
     """
     python = sys.executable
     cogauth = Path(python).with_name("cogauth")
@@ -40,7 +40,7 @@ def measure(runs: int, say: Callable[[str], None], *, install_aws: bool) -> dict
             programs["aws --version"] = [aws, "--version"]
         times: dict[str, Times] = {name: Times() for name in programs}
         say(f"start-up, {runs} runs of each")
-        # One more, the first, which finds nothing in the disk's cache.
+        # The first run isn't counted, because the disk cache is cold.
         for nth in range(runs + 1):
             for name, words in programs.items():
                 seconds = run(words, home, environment(home)).seconds
@@ -56,7 +56,7 @@ def measure(runs: int, say: Callable[[str], None], *, install_aws: bool) -> dict
 
 @contextmanager
 def _aws(say: Callable[[str], None], *, install: bool) -> Iterator[str | None]:
-    """Give the AWS CLI's program, if there is one."""
+    """Yield the path of the AWS CLI, if there is one."""
     if not install:
         yield _on_path()
         return
@@ -71,7 +71,7 @@ def _aws(say: Callable[[str], None], *, install: bool) -> Iterator[str | None]:
 def _on_path() -> str | None:
     found = shutil.which("aws")
     if found and Path(found).parent.name == "shims":
-        # pyenv's shim is a shell script that takes its own time to find the program.
+        # pyenv's shim is a shell script that takes time to find the program.
         pyenv = ["pyenv", "which", "aws"]
         done = subprocess.run(pyenv, capture_output=True, text=True, check=False)  # noqa: S603
         found = done.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""A picture of one ``up``: what ran when, and on what it waited. SVG, written by hand."""
+"""A picture of one ``up`` as SVG: what ran when, and what it waited for."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LEGEND = {"read": "reads", "write": "writes", "refused": "refused, tried again"}
 STEP_X, ROW_X, CHART_X, CHART_WIDTH, NOTE_WIDTH = 14, 160, 325, 640, 300
 WIDTH = CHART_X + CHART_WIDTH + NOTE_WIDTH
 TOP, LANE, GAP = 74, 15, 3
-# A wait that is shorter than this is our own program at work.
+# During a shorter wait, our own program is working.
 SHORT_S = 0.1
-# What a resource waits for beside its needs.
+# What a resource waits for besides its prerequisites.
 TURN = "its turn"
 WAITED_FOR = {ROLE: "role assumable", PENDING: "Active"}
 
@@ -46,7 +46,7 @@ class Row:
     since: float | None = None
 
     def lanes(self) -> list[list[Call]]:
-        """Return the calls in as many lanes as it takes for none to hide another."""
+        """Return the calls in lanes without overlaps."""
         lanes: list[list[Call]] = []
         for call in self.calls:
             free = next((lane for lane in lanes if lane[-1].end <= call.begin), None)
@@ -58,7 +58,7 @@ class Row:
 
 
 def rows_of(calls: Sequence[Call]) -> list[Row]:
-    """Return a row for each resource that was called for, in the console's order."""
+    """Return a row for each resource with calls, in the console's order."""
     needs = needs_of_up()
     found = phases(calls, needs)
     rows = [Row("Before", "who, and what stands", found[BEFORE])]
@@ -73,7 +73,7 @@ def rows_of(calls: Sequence[Call]) -> list[Row]:
 
 def _row(step: str, key: str, needs: set[str], found: dict[str, list[Call]]) -> Row:
     calls = found[key]
-    # What it needs may stand before its last call, if that only looks whether it is Active.
+    # A prerequisite may exist before its last call, if that only polls whether it is Active.
     stood = {need: _stood(found[need]) for need in needs if need in found}
     last = max(sorted(stood), key=lambda need: stood[need], default=None)
     since = stood[last] if last else None
@@ -87,7 +87,7 @@ def _row(step: str, key: str, needs: set[str], found: dict[str, list[Call]]) -> 
 
 
 def _stood(calls: list[Call]) -> float:
-    """Return when a resource stood: after its last call but those that look for a state."""
+    """Return when a resource existed: after its last call that isn't a poll of its state."""
     return max(
         (call.end for call in calls if not call.operation.name.startswith("GetFunction")),
         default=0.0,
@@ -111,7 +111,7 @@ def timeline(calls: Sequence[Call], title: str) -> str:
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif"',
         f'  viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
-        # GitHub's dark mode shows what has no background on black.
+        # GitHub's dark mode would show it on black without a background.
         f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
         _text(STEP_X, 24, title, size=14, weight="600"),
         *_legend(),

@@ -1,7 +1,7 @@
-"""Runs cogauth's command line as a process of its own, each request marked with its resource.
+"""Run cogauth's command line in its own process, with each request marked with its resource.
 
-A worker of cogauth bears the name of the resource that it works on; this puts the thread's name
-into a header of each request, after it was signed, for the proxy to record and take off again.
+A worker thread of cogauth has the name of its resource. This adds the thread's name to each request
+as a header, after signing, for the proxy to record and remove.
 
     python -P traced.py [--workers N] COGAUTH'S WORDS…
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import botocore
 
-RESOURCE_HEADER = "X-Cogauth-Resource"  # as in proxy.py, which this process has no use for
+RESOURCE_HEADER = "X-Cogauth-Resource"  # as in proxy.py, which this process doesn't import
 
 
 def _mark(**event: Any) -> None:
@@ -23,12 +23,12 @@ def _mark(**event: Any) -> None:
 
 
 def main() -> None:
-    """Run it; ``--workers`` is how many threads may be at work at once."""
+    """Run it; ``--workers`` is the number of worker threads."""
     botocore.register_initializer(lambda session: session.register("before-send", _mark))
     if sys.argv[1:2] == ["--workers"]:
         workers = int(sys.argv[2])
         del sys.argv[1:3]
-        # Only here: a run as shipped imports the engine when it needs it.
+        # Import only for --workers: normal runs import the engine when they need it.
         for name in ("cogauth.engine.graph", "cogauth.aws.parallel"):
             module: Any = importlib.import_module(name)
             module.WORKERS = workers

@@ -1,4 +1,4 @@
-"""Part 1: ``up`` and ``down`` beside their critical path, one after another, and the article."""
+"""Part 1: ``up`` and ``down``, compared with their critical path, one thread, and the article."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def measure(runs: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list
     """Run each way, in turns.
 
     Args:
-        runs: how often.
-        say: told what goes on.
+        runs: the number of runs.
+        say: called with progress messages.
 
     Returns:
-        What was measured, and the calls of one ``up`` of cogauth.
+        The measurements, and the calls of one ``up`` of cogauth.
     """
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"up": {}, "down": {}}
     drawn: list[Call] = []
@@ -81,7 +81,7 @@ def _measure(
 
 
 def _sum(several: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians of several runs, and all else of the one in the middle."""
+    """Return the median times of several runs, and the other values of the median run."""
     middle = sorted(several, key=lambda one: one["process_s"])[(len(several) - 1) // 2]
     times = [key for key in middle if key.endswith("_s")]
     summed = {key: Times([one[key] for one in several]).median for key in times}

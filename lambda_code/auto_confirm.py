@@ -1,6 +1,6 @@
-"""The pre-sign-up trigger: lets a user in at once, without a confirmation code.
+"""The auto-confirm function, a pre-sign-up trigger: confirms new users without a code.
 
-Otherwise who signs up can't sign in until a code from an e-mail or a text message was typed in.
+Without it, new users must enter a code from an e-mail or a text message before they can sign in.
 This project asks for a name and a password only, so nobody could receive one. Cognito waits five
 seconds for the answer and may call up to three times for one sign-up. So the function imports
 nothing, to start fast, and calling it again changes nothing.
@@ -10,10 +10,10 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-s
 
 
 def handler(event: dict[str, object], context: object) -> dict[str, object]:  # noqa: ARG001 - Lambda passes it
-    """Confirm whoever signs up, and give Cognito its event back.
+    """Confirm a user who signs up, and return the event to Cognito.
 
-    Users whom an administrator creates (PreSignUp_AdminCreateUser) or who come from another
-    identity provider (PreSignUp_ExternalProvider) pass as they are.
+    Users that an administrator creates (PreSignUp_AdminCreateUser) or that come from another
+    identity provider (PreSignUp_ExternalProvider) are left unchanged.
     """
     response = event["response"]
     if event["triggerSource"] == "PreSignUp_SignUp" and isinstance(response, dict):

@@ -1,33 +1,33 @@
-"""Signs a user in to Amazon Cognito, and up first if the name is new.
+"""The sign-in function: signs a user in to Amazon Cognito, and first signs up a new name.
 
-Takes `{"username": ..., "password": ...}`, or `{"username": ..., "refresh_token": ...}` for new
-tokens without the password, and answers with one of
+It takes `{"username": ..., "password": ...}`, or `{"username": ..., "refresh_token": ...}` for new
+tokens without the password, and returns one of
 
     {"status": "success", "id_token": ..., "access_token": ..., "refresh_token": ...,
      "expires_in": <seconds>, "user_id": ..., "is_new": "true" or "false"}
     {"status": "fail", "msg": <for people>, "code": <for programs, a key of MESSAGES>}
 
-Cognito is asked as little as possible (a pool takes 120 logins, but only 50 sign-ups a second):
+It calls Cognito as little as possible (a pool allows 120 logins, but only 50 sign-ups a second):
 
     a returning user    sign in
     a new user          sign in (refused), sign up, sign in
-    a wrong password    sign in (refused), sign up (refused: the name exists), look at the user
-    a refresh token     sign in by it; no user is made
+    a wrong password    sign in (refused), sign up (refused: the name exists), look up the user
+    a refresh token     sign in with it; no user is created
 
-Cognito gives an unknown name and a wrong password the same answer, on purpose. Only the sign-up
-can tell them apart, and it doesn't count towards the lockout after wrong passwords. If the user
-turns out to be seconds old, two first logins crossed (a double click): one more sign-in decides.
+Cognito deliberately answers an unknown name and a wrong password alike. Only a sign-up can tell
+them apart, and it doesn't count towards the lockout after wrong passwords. If the user is only
+seconds old, two first logins overlapped (a double click), so the function signs in once more.
 
-A connection is kept for the next request, and Lambda freezes the process in between. If a kept one
-ends before the head of an answer has come, nobody knows whether Cognito did what it was asked.
-SignUp is not sent again: the sign-in that follows tells whether it took effect, and the user is
-new, because the first sign-in was refused. Every other call is sent once more, on a fresh
-connection; one wrong password may so count twice towards the lockout. What fails on a fresh
-connection, or isn't answered in time, is not sent again.
+The function keeps its connection for the next request; Lambda freezes the process in between. If
+the kept connection closes before an answer begins, nobody knows whether Cognito acted on the call.
+The function doesn't repeat SignUp: the next sign-in shows whether it took effect, and the user is
+new, because the first sign-in was refused. It repeats every other call once, on a new connection,
+so one wrong password may count twice towards the lockout. It never repeats a call that failed on a
+new connection or timed out.
 
-What talks to Cognito may raise SignInError, `handler` never does. Read from the bottom up:
-`handler` is what Lambda calls, `sign_in_or_up` is the story. The environment has USER_POOL_ID,
-CLIENT_ID, COGNITO_ENDPOINT and PASSWORD_POLICY: the policy in plain English.
+Functions that call Cognito may raise SignInError; `handler` never raises. Read from the bottom up:
+Lambda calls `handler`, and `sign_in_or_up` has the main logic. The environment provides
+USER_POOL_ID, CLIENT_ID, COGNITO_ENDPOINT and PASSWORD_POLICY (the policy in plain English).
 """
 
 import base64
@@ -44,8 +44,8 @@ from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-# Cognito is asked by signed HTTP requests, made with parts of boto3's client: to import all of
-# boto3 and to read AWS's descriptions of its APIs takes more than half of a start.
+# This function sends its own signed HTTP requests, using parts of botocore: importing boto3 and
+# loading its API descriptions would take more than half of a cold start.
 # The protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 # The signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 from botocore.auth import SigV4Auth
@@ -58,26 +58,26 @@ USER_POOL_ID = os.environ["USER_POOL_ID"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 PASSWORD_POLICY = os.environ["PASSWORD_POLICY"]
 
-# Cognito's limits, in characters; and what its tokens are made of.
+# Cognito's limits, in characters, and the characters of its tokens.
 MAX_USERNAME, MAX_PASSWORD, MAX_TOKEN = 128, 256, 131072
 TOKEN = re.compile(r"[A-Za-z0-9_=.-]+")
 CONNECT_SECONDS, READ_SECONDS = 1, 3
-# What one Cognito call can take at worst, and a little for our own answer.
+# The longest time that one Cognito call can take, and a little for our own answer.
 CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
-# A user younger than this may have been made by another request of the same person.
-JUST_MADE_SECONDS = 30
-# How long a kept connection is believed in. AWS says of a frozen process only that "Lambda purges
+# An overlapping request of the same person may have created a user younger than this.
+JUST_CREATED_SECONDS = 30
+# How long to reuse an idle connection. About frozen processes, AWS only says that "Lambda purges
 # idle connections over time": https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html
 IDLE_SECONDS = 20
 
-# An emulator of AWS gives its own URL, in the variables that AWS's tools know.
+# An emulator sets its own URL in the variables that AWS's tools use.
 ENDPOINT = (
     os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
     or os.environ.get("AWS_ENDPOINT_URL")
     or os.environ["COGNITO_ENDPOINT"]
 )
-# The keys of the function's role, which Lambda gives each process: three fields are all that the
-# signer reads of botocore's Credentials, whose import would add a twelfth to the start.
+# Lambda gives each process the keys of the function's role. The signer only reads three fields, and
+# importing botocore's Credentials would make a cold start a twelfth longer.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 credentials: Any = SimpleNamespace(
     access_key=os.environ["AWS_ACCESS_KEY_ID"],
@@ -85,29 +85,29 @@ credentials: Any = SimpleNamespace(
     token=os.environ.get("AWS_SESSION_TOKEN"),
 )
 signer = SigV4Auth(credentials, "cognito-idp", os.environ["AWS_REGION"])
-# Set up as boto3's client does it. It makes one attempt: `send` decides what may be sent again.
+# Configured like boto3's client, but without retries: `send` decides what to repeat.
 make_session: Any = URLLib3Session  # Any: its published types are narrower than what it takes
 http: URLLib3Session = make_session(
     timeout=(CONNECT_SECONDS, READ_SECONDS),
     verify=os.environ.get("AWS_CA_BUNDLE") or True,
     proxies=get_environ_proxies(ENDPOINT),
-    # Nagle's algorithm holds a request's body back until its head is acknowledged, up to 40 ms.
+    # Nagle's algorithm would delay a body until its header is acknowledged, by up to 40 ms.
     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
 )
-# When the last answer came; empty: no connection is kept. The monotonic clock may stand still while
-# the process is frozen.
+# The wall-clock time of the last answer; empty if no connection is kept. The monotonic clock may
+# stop while the process is frozen.
 answered: dict[str, float] = {}
-# The app client's secret: in the environment, everyone who may look at the function could read it.
+# The app client's secret. In the environment, anyone who can view the function could read it.
 kept_secret: dict[str, str] = {}
 
 MESSAGES = {
     "bad_request": "Send a JSON object with username and either password or refresh_token",
-    "invalid_username": "username is needed: text of 1 to 128 characters, no spaces among them",
-    "invalid_password": "password is needed: text of 1 to 256 characters, with no space at an end",
-    "invalid_refresh_token": "refresh_token must be one that a sign-in has answered with",
+    "invalid_username": "username must be text of 1 to 128 characters, without spaces",
+    "invalid_password": "password must be text of 1 to 256 characters, with no space at either end",
+    "invalid_refresh_token": "refresh_token must be one that a sign-in returned",
     "password_policy": f"The password does not meet the policy: {PASSWORD_POLICY}",
     "wrong_credentials": "The username or password is incorrect",
-    "refresh_refused": "The refresh token is not valid any more, or not this user's: sign in again",
+    "refresh_refused": "The refresh token is no longer valid, or not this user's: sign in again",
     "user_disabled": "This user is disabled",
     "user_unconfirmed": "This user has not been confirmed yet",
     "password_reset_required": "The password must be reset before this user can sign in",
@@ -117,20 +117,20 @@ MESSAGES = {
     "sign_up_refused": "There is no such user, and new users are not accepted",
     "not_authorized": "This sign-in is not allowed",
     "throttled": "Too many requests: try again in a moment",
-    "locked_out": "Too many wrong passwords: wait, up to 15 minutes, and try again",
+    "locked_out": "Too many wrong passwords: wait up to 15 minutes and try again",
     "trigger_failed": "A function that the user pool calls has failed",
-    "trigger_denied": "The user pool is not allowed to call one of its functions, or not yet",
-    "client_secret_refused": "The user pool refuses the secret of its app client",
-    "client_secret_unreadable": "The user pool does not show the secret of its app client",
-    "access_denied": "The sign-in function is not allowed to use the user pool, or not yet",
+    "trigger_denied": "The user pool may not call one of its functions, or not yet",
+    "client_secret_refused": "The user pool refuses its app client's secret",
+    "client_secret_unreadable": "The user pool does not reveal its app client's secret",
+    "access_denied": "The sign-in function may not use the user pool, or not yet",
     "timeout": "The sign-in took too long: try again",
     "unavailable": "The sign-in service cannot be reached: try again in a moment",
     "internal_error": "The sign-in failed for an unexpected reason",
 }
 
-# The error's name, a pattern in its message, our code: the first line that fits counts. Every error
-# that AWS's description names for our four calls stands here. AWS's messages go no further: they
-# may hold the ids of pools, clients, functions and roles.
+# The error's name, a pattern in its message, and our code; the first match counts. The table has
+# every error that AWS documents for our four calls. Callers never see AWS's messages: they may
+# contain the ids of pools, clients, functions and roles.
 REFUSALS = (
     ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
     ("NotAuthorizedException", "User is disabled", "user_disabled"),
@@ -146,7 +146,7 @@ REFUSALS = (
     ("NotAuthorizedException", "", "not_authorized"),
     ("ForbiddenException", "", "not_authorized"),  # by a web application firewall
     ("UserNotFoundException", "", "wrong_credentials"),
-    ("UsernameExistsException", "", "wrong_credentials"),  # signing up follows a refused sign-in
+    ("UsernameExistsException", "", "wrong_credentials"),  # a sign-up follows a refused sign-in
     ("UserNotConfirmedException", "", "user_unconfirmed"),
     ("PasswordResetRequiredException", "", "password_reset_required"),
     ("MFAMethodNotFoundException", "", "mfa_required"),
@@ -157,14 +157,14 @@ REFUSALS = (
     ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
     ("InvalidParameterException", "", "internal_error"),
     # Lambda refuses the call: "PreSignUp invocation failed due to error AccessDeniedException."
-    # And formerly: "arn:… invocation failed with error User: … Error Code: AccessDeniedException".
-    # A function that was reached says of itself "PreSignUp failed with error …AccessDenied…".
+    # Formerly: "arn:… invocation failed with error User: … Error Code: AccessDeniedException".
+    # An error of the function itself: "PreSignUp failed with error …AccessDenied…".
     # Sources: https://repost.aws/knowledge-center/cognito-lambda-trigger-errors and
     # https://github.com/aws/aws-cli/issues/2256
     ("UserLambdaValidationException", "invocation failed.*AccessDenied", "trigger_denied"),
     ("UnexpectedLambdaException", "invocation failed.*AccessDenied", "trigger_denied"),
     ("UserLambdaValidationException", "invocation failed", "trigger_failed"),
-    # The function itself broke: "PreSignUp failed with error … Task timed out after 3.00 seconds."
+    # The function crashed: "PreSignUp failed with error … Task timed out after 3.00 seconds."
     ("UserLambdaValidationException", "Task timed out|Runtime exited", "trigger_failed"),
     ("UserLambdaValidationException", "PreSignUp", "sign_up_refused"),  # the trigger said no
     ("UserLambdaValidationException", "", "not_authorized"),  # another trigger said no
@@ -177,7 +177,7 @@ REFUSALS = (
     ("UnrecognizedClientException", "", "access_denied"),
     ("ExpiredTokenException", "", "access_denied"),
     ("InternalErrorException", "", "unavailable"),
-    # The pool, its app client or what sends its messages is not set up for this.
+    # The pool, its app client or its message delivery is misconfigured.
     ("CodeDeliveryFailureException", "", "internal_error"),
     ("FeatureUnavailableInTierException", "", "internal_error"),
     ("InvalidEmailRoleAccessPolicyException", "", "internal_error"),
@@ -187,7 +187,7 @@ REFUSALS = (
     ("OperationNotEnabledException", "", "internal_error"),
     ("ResourceNotFoundException", "", "internal_error"),
     ("UnsupportedOperationException", "", "internal_error"),
-    # botocore's own errors, where no answer came
+    # botocore's own errors, without an answer
     ("ConnectTimeoutError", "", "timeout"),
     ("ReadTimeoutError", "", "timeout"),
     ("EndpointConnectionError", "", "unavailable"),
@@ -199,8 +199,8 @@ REFUSALS = (
 )
 
 TRIGGER_FAULTS = {"trigger_failed", "trigger_denied"}
-# The answers to a sign-up after which the user must be looked at: it may exist. Else whoever waits
-# until a trigger may be called could lock a user out by one wrong password.
+# Refusals of a sign-up that an existing user can get too, so the function looks up the user.
+# Otherwise, a client that repeats one wrong password until a trigger works could lock out a user.
 REFUSED_FOR_KNOWN_USERS_TOO = {
     "wrong_credentials",
     "password_policy",
@@ -209,19 +209,19 @@ REFUSED_FOR_KNOWN_USERS_TOO = {
     *TRIGGER_FAULTS,
 }
 
-# The answers to a refresh token that isn't good for this user.
+# Refusals of a refresh token that isn't valid for this user.
 REFUSED_REFRESHES = {"client_secret_refused", "wrong_credentials", "refresh_refused"}
 
-# What Cognito may ask for instead of giving tokens. Anything else is challenge_required.
+# Challenges that Cognito may return instead of tokens. All others are challenge_required.
 CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
     ("SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"), "mfa_required"
 )
 
 
 class SignInError(Exception):
-    """No login; `code` is a key of MESSAGES, `cause` the name of the error behind it, if any.
+    """The login failed; `code` is a key of MESSAGES, `cause` the original error's name, if any.
 
-    `lost` is for a SignUp whose connection ended before the head of an answer came.
+    `lost` means that the connection of a SignUp closed before an answer began.
     """
 
     def __init__(self, code: str, cause: str | None = None, *, lost: bool = False) -> None:
@@ -230,7 +230,7 @@ class SignInError(Exception):
 
 
 class Login(NamedTuple):
-    """One request, by password or by refresh token; `deadline` is of time.monotonic()."""
+    """One request, with a password or a refresh token; `deadline` is a time.monotonic() value."""
 
     username: str
     password: str | None
@@ -239,12 +239,12 @@ class Login(NamedTuple):
 
 
 def is_text(value: Any, longest: int) -> bool:
-    """Whether it is text, of 1 to so many characters."""
+    """Return whether a value is text of 1 to `longest` characters."""
     return isinstance(value, str) and 1 <= len(value) <= longest
 
 
 def read_login(event: Any, deadline: float) -> Login:
-    """Check the input, the request's JSON."""
+    """Check the request's JSON; raise SignInError if it is invalid."""
     if not isinstance(event, dict):
         raise SignInError("bad_request")
     username: Any = event.get("username")
@@ -252,7 +252,7 @@ def read_login(event: Any, deadline: float) -> Login:
     token: Any = event.get("refresh_token")
     if password is not None and token is not None:
         raise SignInError("bad_request")
-    # Cognito's own limits. A name has letters, marks, symbols, numbers and punctuation.
+    # Cognito's limits. A name consists of letters, marks, symbols, numbers and punctuation.
     if not is_text(username, MAX_USERNAME) or any(
         unicodedata.category(character)[0] not in "LMSNP" for character in username
     ):
@@ -260,7 +260,7 @@ def read_login(event: Any, deadline: float) -> Login:
     if token is not None:
         if not (is_text(token, MAX_TOKEN) and TOKEN.fullmatch(token)):
             raise SignInError("invalid_refresh_token")
-    # JSON can spell half a character (a lone surrogate), which can't be sent on.
+    # JSON can contain a lone surrogate (half a character), which can't be encoded.
     elif not is_text(password, MAX_PASSWORD) or any(
         unicodedata.category(character) == "Cs" for character in password
     ):
@@ -269,7 +269,7 @@ def read_login(event: Any, deadline: float) -> Login:
 
 
 def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
-    """Make the HTTP request of a Cognito call."""
+    """Build the HTTP request for a Cognito call."""
     request = AWSRequest(
         method="POST",
         url=ENDPOINT.rstrip("/") + "/",
@@ -279,29 +279,29 @@ def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedReques
         },
         data=json.dumps(parameters).encode(),
     )
-    # Anyone may call SignUp who knows the app client; the others take the rights of the role.
+    # SignUp needs no signature; the other calls need the permissions of the role.
     if operation != "SignUp":
         signer.add_auth(request)
     return request.prepare()
 
 
 def error_in(response: AWSResponse) -> tuple[str, str]:
-    """Return the error's name, or else the HTTP status, and message, as boto3 reads them."""
+    """Return the error's name (or the HTTP status) and its message, as boto3 reads them."""
     try:
         body = json.loads(response.content)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        body = {}  # It is a proxy's, or a firewall's, not Cognito's.
-    # The name may be wrapped, as in "com.amazonaws.cognito#NAME" and "NAME:http://…".
+        body = {}  # It comes from a proxy or a firewall, not from Cognito.
+    # The name may be wrapped, such as "com.amazonaws.cognito#NAME" or "NAME:http://…".
     name = str(body.get("__type") or response.status_code)
     message = str(body.get("message") or body.get("Message") or "")
     return name.partition(":")[0].rpartition("#")[2], message
 
 
 def has_ended(error: BotoCoreError) -> bool:
-    """Whether a connection ended before the head of the answer came."""
-    # Inside of botocore's error is urllib3's, and in that is Python's, with a word about when.
+    """Return whether the connection closed before the answer began."""
+    # botocore's error wraps urllib3's, which wraps Python's and says when it happened.
     parts: tuple[Any, ...] = getattr(error.kwargs.get("error"), "args", ())
     ends = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
     in_the_body = bool(parts) and str(parts[0]).startswith("Connection broken")
@@ -309,16 +309,16 @@ def has_ended(error: BotoCoreError) -> bool:
 
 
 def send(login: Login, operation: str, parameters: dict[str, Any]) -> AWSResponse:
-    """Send one Cognito call, or twice if a kept connection has ended.
+    """Send one Cognito call, and repeat it if a kept connection has closed.
 
-    Raises SignInError if it could outlive the request, BotoCoreError if no answer came.
+    Raises SignInError if too little time is left for it, BotoCoreError if no answer came.
     """
-    # A wall clock can be set back, too.
+    # The age can be negative, because a wall clock can be set back.
     if answered and not 0 <= time.time() - answered["at"] <= IDLE_SECONDS:
         drop_connection()
     if login.deadline - time.monotonic() < CALL_SECONDS:
         raise SignInError("timeout")
-    # One that urllib3 saw to be closed, and replaced, counts as kept too: nothing tells of that.
+    # urllib3 silently replaces a connection that it knows to be closed; that counts as kept too.
     kept = bool(answered)
     try:
         response = http.send(request_for(operation, parameters))
@@ -332,13 +332,13 @@ def send(login: Login, operation: str, parameters: dict[str, Any]) -> AWSRespons
 
 
 def drop_connection() -> None:
-    """Let the next call begin with a fresh connection."""
+    """Make the next call use a new connection."""
     http.close()
     answered.clear()
 
 
 def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
-    """Make one Cognito call, unless it could outlive the request."""
+    """Make one Cognito call and return its answer; raise SignInError if that fails."""
     default, lost = "internal_error", False
     try:
         response = send(login, operation, parameters)
@@ -359,12 +359,12 @@ def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
 
 
 def secret_hash(login: Login) -> str:
-    """Show that the app client's secret is known, without sending it."""
+    """Return the hash that proves knowledge of the app client's secret, without sending it."""
     if CLIENT_ID not in kept_secret:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
         client = ask(login, "DescribeUserPoolClient", ids)["UserPoolClient"]
         if "ClientSecret" not in client:
-            # It was moved to AWS Secrets Manager, which this function has no right to read.
+            # The secret is in AWS Secrets Manager now, which this function may not read.
             raise SignInError("client_secret_unreadable")
         kept_secret[CLIENT_ID] = client["ClientSecret"]
     secret, text = kept_secret[CLIENT_ID], login.username + CLIENT_ID
@@ -378,20 +378,20 @@ def ask_with_hash(login: Login, operation: str, parameters: Callable[[str], dict
     except SignInError as refused:
         if refused.code != "client_secret_refused":
             raise
-    # The secret may have been replaced: read it again, once. A call with a refused hash has changed
-    # nothing and counts as no attempt, so repeating it is safe.
+    # The secret may have been replaced, so read it again, once. A call with a refused hash changes
+    # nothing and doesn't count as an attempt, so repeating it is safe.
     kept_secret.clear()
     return ask(login, operation, parameters(secret_hash(login)))
 
 
 def flow(name: str, **parameters: str | None) -> dict[str, Any]:
-    """Return what AdminInitiateAuth is sent."""
+    """Return the parameters of AdminInitiateAuth."""
     ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
     return {**ids, "AuthFlow": name, "AuthParameters": parameters}
 
 
 def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
-    """Ask for tokens by the password."""
+    """Get tokens with the password."""
     names = {"USERNAME": login.username, "PASSWORD": login.password}
     answer = ask_with_hash(
         login,
@@ -402,10 +402,10 @@ def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
 
 
 def refresh(login: Login) -> dict[str, Any]:
-    """Ask for tokens by the refresh token."""
-    # Here the hash must be of the name by which the pool knows the token's user. A pool that takes
-    # a name in any case shows it in lower case, so where the given one isn't it, that may be.
-    # GetTokensFromRefreshToken needs no hash, but is seen to refuse the tokens of
+    """Get tokens with the refresh token."""
+    # Here the hash must use the pool's own spelling of the user's name. A case-insensitive pool
+    # stores names in lower case, so try that if the given spelling fails.
+    # GetTokensFromRefreshToken needs no hash, but users report that it refuses the tokens of
     # AdminInitiateAuth: https://github.com/aws/aws-sdk-js-v3/issues/7162
     for name in dict.fromkeys((login.username, login.username.lower())):
         digest = secret_hash(login._replace(username=name))
@@ -419,26 +419,26 @@ def refresh(login: Login) -> dict[str, Any]:
             cause = refused.cause
             if refused.code != "client_secret_refused":
                 break
-    # A refused hash means another user's name here, rather than another secret, which isn't read
-    # again for that: anyone could cause it. The sign-in by password that follows does.
+    # Here a refused hash probably means another user's name, not a replaced secret. Anyone can
+    # cause it, so don't read the secret again; the next sign-in with a password does.
     raise SignInError("refresh_refused", cause)
 
 
 def success(
     answer: dict[str, Any], *, is_new: bool, refresh_token: str | None = None
 ) -> dict[str, Any]:
-    """Make the success answer of Cognito's."""
+    """Return our success answer for Cognito's; raise SignInError for a challenge."""
     if "ChallengeName" in answer:
         raise SignInError(CHALLENGES.get(answer["ChallengeName"], "challenge_required"))
     tokens = answer["AuthenticationResult"]
-    # The signature needs no check here: the token has come from Cognito itself, just now.
+    # No need to check the signature: the token just came from Cognito itself.
     claims = tokens["IdToken"].split(".")[1]
     user_id = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
     return {
         "status": "success",
         "id_token": tokens["IdToken"],
         "access_token": tokens["AccessToken"],
-        # For an old one Cognito gives no new one; each answer has all three.
+        # Cognito returns no new refresh token for an old one; our answer always has all three.
         "refresh_token": tokens.get("RefreshToken") or refresh_token,
         "expires_in": tokens["ExpiresIn"],
         "user_id": user_id,
@@ -447,13 +447,13 @@ def success(
 
 
 def sign_up(login: Login) -> None:
-    """Make the user. The pool's trigger, auto_confirm.py, confirms it."""
+    """Create the user. The pool's trigger, auto_confirm.py, confirms it."""
     names = {"ClientId": CLIENT_ID, "Username": login.username, "Password": login.password}
     ask_with_hash(login, "SignUp", lambda digest: {**names, "SecretHash": digest})
 
 
-def made_at(login: Login) -> float | None:
-    """When the user was made, in seconds since 1970, or None if there is no such user."""
+def created_at(login: Login) -> float | None:
+    """Return when the user was created, in seconds since 1970; None if there is no such user."""
     ids = {"UserPoolId": USER_POOL_ID, "Username": login.username}
     try:
         return float(ask(login, "AdminGetUser", ids)["UserCreateDate"])
@@ -464,11 +464,11 @@ def made_at(login: Login) -> float | None:
 
 
 def sign_in_after_lost_sign_up(login: Login, lost: SignInError) -> dict[str, Any]:
-    """Sign in, if the SignUp whose answer was lost has made the user."""
+    """Sign in, if the SignUp whose answer got lost has created the user."""
     try:
         return sign_in(login, is_new=True)
     except SignInError as refused:
-        if refused.code == "wrong_credentials" and made_at(login) is None:
+        if refused.code == "wrong_credentials" and created_at(login) is None:
             raise lost from None
         raise
 
@@ -487,33 +487,33 @@ def sign_in_or_up(login: Login) -> dict[str, Any]:
             return sign_in_after_lost_sign_up(login, refused)
         if refused.code not in REFUSED_FOR_KNOWN_USERS_TOO:
             raise
-        # Cognito doesn't say what it checks first, the name, the password, or whether new users
-        # are welcome. So each of these may be the answer to a wrong password of a known user.
-        made = made_at(login)
-        if made is None:
+        # Cognito doesn't document what it checks first: the name, the password, or whether anyone
+        # may sign up. So each of these may be the answer to an existing user's wrong password.
+        created = created_at(login)
+        if created is None:
             raise
-        just_made = time.time() - made <= JUST_MADE_SECONDS
-        if just_made and refused.code == "wrong_credentials":
+        just_created = time.time() - created <= JUST_CREATED_SECONDS
+        if just_created and refused.code == "wrong_credentials":
             return sign_in(login, is_new=False)
-        if just_made and refused.code in TRIGGER_FAULTS:
-            # A trigger that comes after the user was made, as PostConfirmation.
+        if just_created and refused.code in TRIGGER_FAULTS:
+            # A trigger that runs after the user is created, such as PostConfirmation.
             raise
         raise SignInError("wrong_credentials") from None
     return sign_in(login, is_new=True)
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Answer one request; never raise. Writes one line of JSON to the log, with no name in it."""
+    """Answer one request; never raise. Log one line of JSON, without any user name."""
     started, cause = time.monotonic(), None
     try:
-        # Without a context, outside Lambda, there are the 29 seconds that API Gateway waits.
+        # Outside Lambda there is no context; API Gateway waits 29 seconds.
         seconds = context.get_remaining_time_in_millis() / 1000 if context else 29
         login = read_login(event, started + seconds)
         answer = refresh(login) if login.refresh_token else sign_in_or_up(login)
     except SignInError as refused:
         answer, cause = failure(refused.code), refused.cause
     except Exception as error:  # noqa: BLE001 - Lambda would give the client a traceback
-        # The type only: the message may hold ids, or what the user typed.
+        # Log only the type: the message may contain ids or user input.
         answer, cause = failure("internal_error"), type(error).__name__
     line = {
         "outcome": answer["status"],
@@ -522,11 +522,11 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         "is_new": answer.get("is_new"),
         "duration_ms": round((time.monotonic() - started) * 1000),
     }
-    # What Lambda's function prints is its log.
+    # Lambda logs what a function prints.
     print(json.dumps({key: value for key, value in line.items() if value is not None}))  # noqa: T201
     return answer
 
 
 def failure(code: str) -> dict[str, Any]:
-    """Make the answer to a login that failed."""
+    """Return the answer for a failed login."""
     return {"status": "fail", "msg": MESSAGES[code], "code": code}

@@ -1,1 +1,1 @@
-"""``attach`` and ``detach``: methods of any REST API behind the stack's user pool, and back."""
+"""``attach`` guards methods of any REST API by the stack's user pool; ``detach`` undoes it."""

@@ -1,7 +1,7 @@
-"""``attach``: put methods of any REST API behind the stack's user pool.
+"""``attach``: guard methods of any REST API by the stack's user pool.
 
-Before a method is touched, what it had is on disk, and what it is given, and that a deployment is
-due. So a crash leaves what is needed to go on or back.
+Before it changes a method, it records the method's former authorization, the new one, and that a
+deployment is due. After a crash, the record is enough to go on or to go back.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from cogauth.gateway.rest_apis import LiveMethod
     from cogauth.record.records import Attachment, Authorization, Record
 
-# The one scope that the access tokens of POST /signin carry.
+# The only scope in the access tokens of POST /signin.
 # Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be attached, as the user says it.
+    """What the user asks to attach.
 
     Attributes:
         path, method: globs.
-        scopes: of which an access token must have one; none: ID tokens.
-        stage: to deploy to; None for the one attached to, or the API's only one.
+        scopes: an access token must have one of them; if empty, the methods accept ID tokens.
+        stage: the stage to deploy to; None means the attached stage, or the API's only one.
     """
 
     api: str
@@ -56,11 +56,11 @@ class Wanted:
 
 
 def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
-    """Say what attaching would do.
+    """Plan an attachment without changing anything.
 
     Raises:
-        UsageError: the input can't be used as given.
-        CogauthError: the recorded user pool is gone, or isn't the stack's.
+        UsageError: the input is wrong.
+        CogauthError: the recorded user pool was deleted, or belongs to another stack.
     """
     check_pool(ctx)
     api = model.read_api(ctx, wanted.api)
@@ -90,7 +90,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     others = [name for name in attached if name != stage]
     if others and plan.changes:
         plan.warnings.append(
-            f"Not deployed by this: {', '.join(others)}. Run it again with --stage for that."
+            f"Not deployed to: {', '.join(others)}. To deploy there, run this again with --stage."
         )
     if _is_due(ctx, plan, stage, pending):
         return plan
@@ -98,7 +98,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
 
 
 def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | None) -> bool:
-    """Return whether the stage lacks, or will lack, something of what is asked for."""
+    """Return whether the stage needs a deployment to serve what the user asked for."""
     record = ctx.state.attachments.get(plan.api.id)
     if plan.changes or plan.point_authorizer or record is None:
         return True
@@ -116,7 +116,7 @@ def _row(
     live, name = method.authorization, method.name
     known = ctx.state.attachments.get(api.id)
     recorded = known["methods"].get(name) if known else None
-    # ANY must be meant by its name, and not by a glob that happens to match it.
+    # The user must name ANY; a glob that happens to match it isn't enough.
     any_too = (wanted.method or "").upper() == "ANY" or recorded is not None
     if why := _left_out(ctx, api, method, any_too=any_too):
         return Skip(name, model.LEFT_OUT, why, live)
@@ -126,40 +126,43 @@ def _row(
         "authorizationScopes": sorted(set(wanted.scopes)),
         "apiKeyRequired": live["apiKeyRequired"],
     }
-    # What the record says isn't enough: only our authorizer there shows that it was attached.
+    # The record isn't proof: only our authorizer on the method shows that it was attached.
     if live["authorizerId"] not in {one["id"] for one in ours}:
         return Change(model.ATTACH, method, after, live)
     if recorded is None:
-        why = "it refers to our authorizer, but not by 'attach': what it had before isn't known"
+        why = (
+            "it uses this stack's authorizer, but 'attach' didn't set it: its former "
+            "authorization is unknown"
+        )
         action = model.UNCHANGED if same(live, after) else model.LEFT_OUT
         return Skip(name, action, why, live, after)
-    # An API key is nobody's but the API's owner's.
+    # Only the API's owner decides about API keys.
     former: Authorization = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
     return Change(model.ATTACH, method, after, former)
 
 
 def _left_out(ctx: Context, api: Api, method: LiveMethod, *, any_too: bool) -> str:
-    """Return why a method is never attached; empty if it may be."""
+    """Return why a method can't be attached; empty if it can."""
     if (kind := method.authorization["authorizationType"]) not in KNOWN_TYPES:
         return (
-            f"its authorization type {kind} isn't one that this cogauth knows, so it couldn't give "
-            f"it back for certain. It knows {', '.join(KNOWN_TYPES)}"
+            f"this cogauth doesn't know its authorization type {kind}, so it might not be able to "
+            f"restore it. It knows {', '.join(KNOWN_TYPES)}"
         )
     if method.http_method == "OPTIONS":
-        return "browsers send OPTIONS without a token before the request itself"
+        return "browsers send OPTIONS without a token, before the actual request"
     if _answers_preflights(api, method) and not any_too:
         return (
-            "it answers OPTIONS too, which browsers send without a token. Give the path an OPTIONS "
-            "method of its own; or, if no browser calls it, say --method ANY"
+            "it answers OPTIONS too, which browsers send without a token. Give the path its own "
+            "OPTIONS method or, if no browser calls it, pass --method ANY"
         )
     own = ctx.state.record("rest_api")
     if own and own.get("id") == api.id and method.name == f"POST {ctx.state.settings.path}":
-        return "it is where one gets a token"
+        return "it is the sign-in method: callers get their token there"
     return ""
 
 
 def _answers_preflights(api: Api, method: LiveMethod) -> bool:
-    """Return whether it is an ANY at a path that has no OPTIONS of its own."""
+    """Return whether it is an ANY method on a path without an OPTIONS method."""
     return method.http_method == "ANY" and "OPTIONS" not in {
         each.http_method for each in api.methods if each.path == method.path
     }
@@ -168,18 +171,18 @@ def _answers_preflights(api: Api, method: LiveMethod) -> bool:
 def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> Iterator[str]:
     for method in kept:
         if _answers_preflights(api, method):
-            yield f"{method.name} answers OPTIONS too: a browser's preflights get 401 then."
+            yield f"{method.name} answers OPTIONS too: browser preflights will get 401."
     canary = stage.get("canarySettings") or {}
     if canary.get("deploymentId"):
         yield (
             f"The stage {stage['stageName']} has a canary: {canary.get('percentTraffic', 0):g} % "
-            f"of the calls go to its deployment {canary['deploymentId']}, which stays as it is."
+            f"of the calls go to its deployment {canary['deploymentId']}, which doesn't change."
         )
 
 
 @dataclass
 class Attached:
-    """What attaching did: our authorizer's id, the changed methods, and the deployment, if any."""
+    """The outcome: our authorizer's id, the changed methods, and the deployment, if any."""
 
     authorizer: str
     deployment: str | None = None
@@ -187,11 +190,11 @@ class Attached:
 
 
 def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
-    """Put methods behind the stack's user pool, by a plan made a moment ago, and deploy.
+    """Carry out a fresh plan: guard its methods by the stack's user pool, and deploy.
 
     Raises:
-        CogauthError: AWS refused it; what was done is in the state file.
-        KeyboardInterrupt: the stop event was set; likewise.
+        CogauthError: AWS refused a call; the state file records what was done.
+        KeyboardInterrupt: the stop event was set; the state file records what was done.
     """
     try:
         if plan.stages:
@@ -205,8 +208,8 @@ def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
             f"Attaching to the API {plan.api.name} ({plan.api.id})",
             error,
             after=(
-                f"Nothing is lost: what was done is in {ctx.state.path}. Run the same again to go "
-                f"on, or 'cogauth detach --api {plan.api.id}{options}' to give all of it back."
+                f"Nothing is lost: {ctx.state.path} records what was done. Run the same command "
+                f"to go on, or 'cogauth detach --api {plan.api.id}{options}' to undo all of it."
             ),
         ) from error
 
@@ -233,26 +236,26 @@ def _attach(work: Work) -> Attached:
         result.done.append(change.name)
     result.deployment = work.deploy()
     record["outdated"] = [name for name in record["outdated"] if name not in work.plan.stages]
-    # What an interrupted detach had given back is published by this, too.
+    # The deployment has also published what an interrupted detach restored.
     record["methods"] = {
         name: one for name, one in record["methods"].items() if one["status"] != DETACHED
     }
     work.save()
     _note_unchanged(work.ctx, work.plan)
-    # All of it is live by now; that what is left over can't be deleted is no reason to redeploy.
+    # Everything is live by now. If the cleanup fails, there is no need to redeploy.
     _clean(work)
     return result
 
 
 def _clean(work: Work) -> None:
-    """Delete our deployments that are on no stage any more, and what a lost answer made twice."""
+    """Delete our unused deployments, and authorizers created twice because an answer got lost."""
     work.sweep()
     for extra in work.plan.api.ours(work.ctx)[1:]:
         work.delete_authorizer(extra["id"])
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
-    """Record what is so already, as an owner's new API key: 'detach' would leave it alone."""
+    """Record changes that the owner made, such as an API key; else 'detach' would skip them."""
     present = ctx.state.attachments[plan.api.id]
     record = copy.deepcopy(present)
     for row in plan.rows:
@@ -294,9 +297,9 @@ def _our_authorizer(work: Work) -> str:
         answered = work.at_pace(lambda: rest_api.update_authorizer(ctx, api.id, live))
         if rest_api.authorizer_patch(ctx, answered):
             raise CogauthError(
-                f"The authorizer in the API {api.name} was to ask the stack's present user pool, "
-                f"but {ctx.state.endpoint_url or 'AWS'} answered that it doesn't. 'cogauth detach "
-                f"--api {api.id}{ctx.state.options}' gives the methods back; then attach them anew."
+                f"{ctx.state.endpoint_url or 'AWS'} didn't switch the authorizer in the API "
+                f"{api.name} to the stack's current user pool. Run 'cogauth detach --api "
+                f"{api.id}{ctx.state.options}' to restore the methods, then attach them again."
             )
     record["authorizer"]["pool"] = ctx.fact("user_pool", "arn")
     work.save()
@@ -312,7 +315,7 @@ def _create_authorizer(work: Work) -> Live:
     except AWS_ERRORS as error:
         if not is_definite(error):
             raise
-        # A create whose answer was lost; AWS refuses a second one of the name.
+        # The answer to an earlier create got lost: AWS refuses a second authorizer of that name.
         if ours := work.by_name():
             return ours[0]
         if not work.record["methods"]:

@@ -1,4 +1,4 @@
-"""``detach``: give methods back what they had before they were attached."""
+"""``detach``: restore the authorization that methods had before ``attach``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
-    """Return the ids of the attached APIs that ``wanted`` means by id or name; None means all.
+    """Return the ids of the attached APIs with ``wanted`` as id or name; None means all.
 
     Raises:
-        UsageError: there is no such API, or several have the name, or nothing is attached to it.
+        UsageError: no attached API matches, or several have that name.
     """
     known = ctx.state.attachments
     if wanted is None or wanted in known:
@@ -42,7 +42,7 @@ def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
         there = shortened(f"{api} ({record['name']})" for api, record in known.items())
         raise UsageError(
             f"--api {wanted!r}: the stack {ctx.stack} isn't attached to such an API. "
-            + (f"It is to: {there}." if known else "It is to none.")
+            + (f"Attached APIs: {there}." if known else "It is attached to no API.")
         )
     return named
 
@@ -55,12 +55,12 @@ def plan_detach(
     method: str | None = None,
     compare: bool = True,
 ) -> Plan:
-    """Say what giving back the methods of an attached API would do.
+    """Plan how to restore the methods of an attached API, without changing anything.
 
-    ``path`` and ``method`` are globs; ``compare`` asks what else a deployment publishes.
+    ``path`` and ``method`` are globs; ``compare`` asks what else a deployment would publish.
 
     Raises:
-        UsageError: the globs match nothing that is attached.
+        UsageError: the globs match no attached method.
     """
     record = ctx.state.attachments[api_id]
     names = list(record["methods"])
@@ -73,7 +73,7 @@ def plan_detach(
     known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
     rows = [_row(ctx, api, known, name, live.get(name)) for name in chosen]
-    # A stage that is still on the deployment from before never had our authorizer.
+    # A stage that still has its old deployment never served our authorizer.
     changed = [
         stage["stageName"]
         for stage in api.stages
@@ -85,8 +85,8 @@ def plan_detach(
         model.check_deployable(api)
     raw, unknown = model.not_yet_deployed(ctx, api, stages) if compare else ([], "")
     warnings = [
-        f"The stage {name} was deployed since: it asks for the stack's tokens until it is "
-        "deployed again."
+        f"Someone has deployed to the stage {name} since: it asks for this stack's tokens until "
+        "you deploy to it again."
         for name in changed
         if name not in record["stages"]
     ]
@@ -96,14 +96,14 @@ def plan_detach(
 def _is_due(
     ctx: Context, api: Api, record: Attachment, name: str, rows: list[Change | Skip]
 ) -> bool:
-    """Return whether to deploy to a stage; that it is recorded as attached isn't enough."""
+    """Return whether to deploy to a stage; a record of it as attached isn't enough."""
     stage = next(one for one in api.stages if one["stageName"] == name)
     lacks = name in record["outdated"] or any(isinstance(row, Change) for row in rows)
     if lacks and stage.get("deploymentId") in api.deployments:
         return True
     if not lacks and not rows:
         return False
-    # What it serves may have our authorizer, whatever the API says by now.
+    # The stage may serve our authorizer even if the API no longer has it.
     document = deployed.export(ctx, api.id, name)
     if isinstance(document, str) or ctx.state.emulated:
         return True
@@ -117,30 +117,30 @@ def _row(
     former = record["former"]
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
     if method is None:
-        why = "; ".join(["the method was deleted", *(f"it is {one.found}" for one in lost)])
+        why = "; ".join(["the method was deleted", *(f"now {one.found}" for one in lost)])
         return Skip(name, model.DELETED, why, lost=lost)
     live = method.authorization
     if same(live, former):
-        why = "its guard was lost, and it has that already" if lost else ""
+        why = "it lost its guard, and has its former authorization again" if lost else ""
         return Skip(name, model.UNCHANGED, why, live, former, lost=lost)
     needs_ours = live["authorizerId"] in {one["id"] for one in api.ours(ctx)}
     if not any(same(live, one) for one in record["ours"]):
-        why = f"it was changed since, to {api.words(ctx, live)}"
+        why = f"someone has changed it to {api.words(ctx, live)}"
         if needs_ours:
             why += (
-                "; it still refers to our authorizer. Give it another authorization, or attach it "
-                "once more, then run this again"
+                ", and it still uses this stack's authorizer. Give it another authorization, or "
+                "attach it again, then run this again"
             )
         return Skip(name, model.LEFT_ALONE, why, live, None, needs_ours, lost)
     if not needs_ours:
-        # As the record says, and so says the record of anybody's method.
+        # It matches the record, but a forged record could name anyone's method.
         why = f"it has {api.words(ctx, live)}, which isn't the stack's authorizer"
         return Skip(name, model.LEFT_ALONE, why, live, foreign=True)
     authorizer = former["authorizerId"]
     if authorizer and authorizer not in {one["id"] for one in api.authorizers}:
         why = (
-            f"the authorizer {authorizer}, which it had before, was deleted since. Give it another "
-            "authorization, then run this again"
+            f"its former authorizer {authorizer} was deleted. Give it another authorization, then "
+            "run this again"
         )
         return Skip(name, model.LEFT_ALONE, why, live, former, needs_ours)
     return Change(model.RESTORE, method, former, former)
@@ -148,13 +148,13 @@ def _row(
 
 @dataclass
 class Detached:
-    """What giving back did in one API.
+    """What ``detach`` did in one API.
 
     Attributes:
-        left_alone: the methods that someone changed since, or deleted, in words.
-        not_ours: of those, the names of what was recorded as attached, and never was.
-        lost: those that the stack didn't guard any more, each with what does it again.
-        problems: what of ours had to stay, and why.
+        left_alone: a sentence for each method that someone changed or deleted since ``attach``.
+        not_ours: the names of those that the record wrongly calls attached.
+        lost: a sentence for each method that had lost its guard, with the command to guard it.
+        problems: what of ours couldn't be deleted, and why.
     """
 
     restored: list[str] = field(default_factory=list)
@@ -167,18 +167,16 @@ class Detached:
 
 
 def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
-    """Give methods back what they had, deploy, and delete our authorizer when none is left.
-
-    The ``plan`` was made a moment ago.
+    """Carry out a fresh plan: restore its methods, deploy, and delete our authorizer if unused.
 
     Raises:
-        CogauthError: AWS refused it; what was done is in the state file.
-        KeyboardInterrupt: the stop event was set; likewise.
+        CogauthError: AWS refused a call; the state file records what was done.
+        KeyboardInterrupt: the stop event was set; the state file records what was done.
     """
     name = f"the API {plan.api.name} ({plan.api.id})"
     if plan.gone:
         ctx.state.drop("attachments", plan.api.id)
-        return Detached(left_alone=[f"T{name[1:]} was deleted: nothing to give back."])
+        return Detached(left_alone=[f"T{name[1:]} was deleted: there is nothing to restore."])
     try:
         record = copy.deepcopy(ctx.state.attachments[plan.api.id])
         return _detach(Work(ctx, plan, record, report), name)
@@ -186,7 +184,7 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
         raise failure(
             f"Detaching from {name}",
             error,
-            after=f"Nothing is lost: what is left is in {ctx.state.path}. Run the same again.",
+            after=f"Nothing is lost: {ctx.state.path} records what is left. Run the same again.",
         ) from error
 
 
@@ -197,7 +195,7 @@ def _detach(work: Work, name: str) -> Detached:
         if (skip.action != model.UNCHANGED or skip.lost) and not skip.needs_ours:
             result.left_alone.append(f"{skip.name} of {name} was left alone: {skip.why}.")
         for one in skip.lost:
-            said = f"{skip.name} had lost its guard before: '{one.mend}' guards it again."
+            said = f"{skip.name} had already lost its guard: '{one.mend}' guards it again."
             result.lost.append(said)
     if plan.changes:
         record["outdated"] = record["stages"]
@@ -207,7 +205,7 @@ def _detach(work: Work, name: str) -> Detached:
     kept = {row.name for row in plan.skips if row.needs_ours}
     for change in work.changes("gave back"):
         if not _restore(work, change, result):
-            # The others are given back all the same.
+            # Go on with the others.
             kept.add(change.name)
     result.deployment = work.deploy()
     work.sweep()
@@ -221,13 +219,13 @@ def _detach(work: Work, name: str) -> Detached:
 
 
 def _restore(work: Work, change: Change, result: Detached) -> bool:
-    """Give a method back what it had; return whether that is settled."""
+    """Restore a method; return whether it needs no further call."""
     which = f"{change.name} of the API {work.plan.api.name}"
     try:
         work.update(change, change.after)
     except ClientError as error:
         if code_of(error) == REFUSED:
-            result.problems.append(f"Giving back {which} failed: {explain(error)}")
+            result.problems.append(f"Restoring {which} failed: {explain(error)}")
             return False
         if code_of(error) not in NOT_FOUND:
             raise
@@ -240,24 +238,24 @@ def _restore(work: Work, change: Change, result: Detached) -> bool:
 
 
 def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
-    """Delete our authorizer and forget the API, if nothing there is ours any more."""
+    """Delete our authorizer and drop the API's record, if no method needs them any more."""
     plan = work.plan
     result.problems += [
-        f"{row.name} of {name} still needs our authorizer there, so that stays: {row.why}."
+        f"The authorizer in {name} was kept, because {row.name} still uses it: {row.why}."
         for row in plan.skips
         if row.needs_ours
     ]
     if work.record["methods"]:
         return
     ours = plan.api.ours(work.ctx)
-    # AWS refuses to delete one that a method refers to; an emulator may not.
+    # AWS doesn't delete an authorizer that a method uses; an emulator may.
     given_back, ids = {row.name for row in plan.rows}, {one["id"] for one in ours}
     if others := [
         each.name
         for each in plan.api.methods
         if each.authorization["authorizerId"] in ids and each.name not in given_back
     ]:
-        result.problems.append(_stays(name, ", ".join(others)))
+        result.problems.append(_kept(name, ", ".join(others)))
         return
     if not ours and work.record["authorizer"]["status"] == CREATING:
         ours = work.left_by_a_crash()
@@ -266,16 +264,16 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
             if work.delete_authorizer(live["id"]):
                 result.authorizers.append(live["id"])
         except ClientError as error:
-            # AWS says which method refers to it: one that somebody else put behind it.
+            # Someone else used it for a method, which AWS's message names.
             if code_of(error) != "ConflictException":
                 raise
-            result.problems.append(_stays(name, f"a method that refers to it ({explain(error)})"))
+            result.problems.append(_kept(name, f"a method ({explain(error)})"))
     if not result.problems:
         work.ctx.state.drop("attachments", work.api)
 
 
-def _stays(name: str, because_of: str) -> str:
+def _kept(name: str, used_by: str) -> str:
     return (
-        f"Our authorizer in {name} stays because of {because_of}: what that had before isn't "
-        "known. Give it another authorization, then run this again."
+        f"The authorizer in {name} was kept, because {used_by} uses it, whose former "
+        "authorization is unknown. Give it another authorization, then run this again."
     )

@@ -1,6 +1,6 @@
-"""Guards that the stack attached and that are gone: its record, and what AWS says now.
+"""Find guards that were lost, by comparing the attachment record with AWS.
 
-They are compared by path and HTTP method: a path that its owner recreates has another id.
+Methods are matched by path and HTTP method, because a recreated path has another id.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Comparison:
     """What a comparison of the record with AWS found.
 
     Attributes:
-        lost: the methods that were attached, and that aren't guarded as they were, or are gone.
-        interrupted: those that an interrupted run was changing, and that aren't guarded.
-        undeployed: those that are guarded in the API itself, but not yet on a stage.
-        held: the names of those that are guarded.
-        unknown: what of it could not be seen.
+        lost: attached methods that were deleted or aren't guarded as recorded.
+        interrupted: unguarded methods that an interrupted run was changing.
+        undeployed: methods that are guarded in the API, but not yet on a stage.
+        held: the names of the guarded methods.
+        unknown: what couldn't be read.
     """
 
     lost: tuple[Finding, ...] = ()
@@ -43,14 +43,14 @@ class Comparison:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All that isn't as the record has it."""
+        """All differences from the record."""
         return self.lost + self.interrupted + self.undeployed
 
 
 def look(ctx: Context, api: str) -> Comparison | None:
-    """Read an API that is attached, and compare it; None if it doesn't exist any more.
+    """Read an attached API and compare it with its record; None if the API was deleted.
 
-    One in which nothing is attached isn't read. Raises what botocore does if one can't be read.
+    If no method is attached, it reads nothing. Raises botocore's error if the API can't be read.
     """
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
@@ -60,11 +60,11 @@ def look(ctx: Context, api: str) -> Comparison | None:
 
 
 def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
-    """Compare what was attached in an API with how it stands, and with what its stages serve.
+    """Compare the record of an API with the API itself, and with what its stages serve.
 
-    Other emulators serve the API as it stands, and their exports show few guards: there the stages
-    are not looked at. Else ``stage`` is, or without it all that were attached to. Raises what
-    botocore does if one can't be read.
+    ``stage`` limits it to one stage; None means all attached stages. Stages of other emulators are
+    not compared: they serve the API's current state, and their exports show few guards. Raises
+    botocore's error if a stage can't be read.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
@@ -95,7 +95,7 @@ def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
 def _served(
     ctx: Context, api: str, stages: Sequence[str]
 ) -> tuple[dict[str, dict[str, Guard]], str]:
-    """Return who may call what by each stage's deployment, and what of it can't be seen."""
+    """Return each stage's deployed guards, and which stages couldn't be read, with the reason."""
     if ctx.state.emulated:
         return {}, ""
     served, unseen = {}, []
@@ -109,7 +109,7 @@ def _served(
 
 
 class Recorded:
-    """What was attached in a REST API, beside the API as it stands."""
+    """The record of a REST API beside its current state."""
 
     def __init__(self, ctx: Context, api: Api) -> None:
         self.ctx = ctx
@@ -123,9 +123,9 @@ class Recorded:
         }
 
     def lost(self, name: str) -> list[Finding]:
-        """Return what there is in the place of a method's guard; nothing if it is there.
+        """Return what a method has instead of its guard; nothing if it has its guard.
 
-        Of a method that is gone it is what answers in its stead without that guard, or its own.
+        For a deleted method, return the methods that answer in its place without a guard.
         """
         if name in self.live:
             fault = self._fault(name, self.live[name])
@@ -135,28 +135,28 @@ class Recorded:
             like = answer if answer in self.record["methods"] else name
             if fault := self._fault(like, self.live[answer]):
                 now, mend = f"answered by {answer} ({fault})", self._attach(answer, like)
-                said = f"{name} was attached, and is {now}: '{mend}' guards that."
+                said = f"{name} was attached, and is now {now}: '{mend}' guards that."
                 found.append(Finding(name, now, mend, said))
         return found
 
     def gone(self, name: str) -> list[Finding]:
-        """Say that a method is gone; nothing if it isn't."""
+        """Return that a method was deleted; nothing if it exists."""
         if name in self.live:
             return []
         mend = self._detach(name)
         said = (
-            f"{name} was attached, and isn't there any more: run '{mend}' to drop it from the "
+            f"{name} was attached, and doesn't exist any more: run '{mend}' to drop it from the "
             "record."
         )
         return [Finding(name, "gone", mend, said)]
 
     def interrupted(self, name: str) -> list[Finding]:
-        """Return what there is in the place of the guard of a method that a run was changing."""
+        """Return what a method has instead of its guard, if an interrupted run was changing it."""
         method = self.record["methods"][name]
         doing, found = "attach", self.lost(name) or self.gone(name)
         if method["status"] == DETACHING:
             doing, now = "detach", self.methods.get(name)
-            # The former is what it was to be given back.
+            # The run was restoring the former authorization.
             restored = now is None or same(now.authorization, method["former"])
             found = [] if restored else [replace(one, mend=self._detach(name)) for one in found]
         return [
@@ -164,8 +164,8 @@ class Recorded:
                 one,
                 found=f"interrupted; now {one.found}",
                 sentence=(
-                    f"The run that was to {doing} {name} was interrupted, and it is now "
-                    f"{one.found}: run '{one.mend}'."
+                    f"A run to {doing} {name} was interrupted; it is now {one.found}: run "
+                    f"'{one.mend}'."
                 ),
             )
             for one in found
@@ -174,7 +174,7 @@ class Recorded:
     def on_stages(
         self, name: str, served: Mapping[str, Mapping[str, Guard]]
     ) -> tuple[list[Finding], list[Finding]]:
-        """Return the stages that lack a method's guard: that lost it, and that haven't it yet."""
+        """Return the stages that lost a method's guard, and those that don't have it yet."""
         lost, undeployed = [], []
         for stage, guards in served.items():
             guard = guards.get(name)
@@ -185,16 +185,14 @@ class Recorded:
             if stage in self.record["stages"] and stage not in self.record["outdated"]:
                 lost.append(self._lost(name, f"{fault} on the stage {stage}", mend))
                 continue
-            said = (
-                f"{name} is attached, but isn't deployed yet to the stage {stage}: '{mend}' does."
-            )
+            said = f"{name} is attached, but not yet deployed to the stage {stage}: run '{mend}'."
             undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said))
         return lost, undeployed
 
     def _fault(self, name: str, guard: Guard) -> str:
-        """Say what a guard is if it isn't as it was attached; empty if it is.
+        """Return what differs from the attached guard; empty if nothing does.
 
-        Any authorizer may ask the stack's pool, or the one that was lost; ours asks no other.
+        Any authorizer will do that asks the stack's pool, current or former; ours may ask no other.
         """
         words = f"{guard.type} {guard.authorizer or ''}".strip()
         present = self.ctx.state.record("user_pool") or {}
@@ -207,17 +205,17 @@ class Recorded:
             return f"{words} with the scopes {scopes}" if scopes else f"{words} without scopes"
         others = [pool for pool in guard.pools if pool not in pools]
         if others and guard.authorizer == our_name(self.ctx):
-            return f"{words}, which takes tokens of {', '.join(others)} too"
+            return f"{words}, which also accepts tokens of {', '.join(others)}"
         return ""
 
     def _lost(self, name: str, found: str, mend: str) -> Finding:
-        said = f"{name} was attached, and has lost its guard ({found}): '{mend}' guards it again."
+        said = f"{name} was attached, but lost its guard ({found}): '{mend}' guards it again."
         return Finding(name, found, mend, said)
 
     def _answering(self, name: str) -> list[str]:
-        """Return the methods that answer the requests to one that is gone."""
+        """Return the methods that answer the requests to a deleted one."""
         verb, path = verb_and_path(name)
-        # A preflight carries no token: what answers OPTIONS is open.
+        # A preflight carries no token, so a method that answers OPTIONS has to be open.
         verbs = [one for one in VERBS if one != "OPTIONS"] if verb == "ANY" else [verb]
         answers = [route(self.routes, one, path)[1] for one in verbs]
         return sorted({answer.name for answer in answers if answer})
@@ -240,16 +238,16 @@ def options_of(
     like: str | None = None,
     stage: str | None = None,
 ) -> str:
-    """Return the options of ``attach`` that attach a method as it was, or as ``like`` was.
+    """Return the options of ``attach`` that attach a method as before, or as ``like`` was.
 
-    Without ``stage`` it is the first that was attached to and is among the API's ``stages``.
+    The default ``stage`` is the first attached one that is among the API's ``stages``.
     """
     verb, path = verb_and_path(name)
     words = f"--path {shlex.quote(path)} --method {verb}"
     for scope in record["methods"][like or name]["ours"][-1]["authorizationScopes"]:
         words += f" --scope {shlex.quote(scope)}"
     known = [one for one in record["stages"] if one in stages]
-    # Of one alone 'attach' knows by itself; if none stands any more, it asks which one is meant.
+    # 'attach' finds a single one by itself. If none exists any more, it asks for --stage.
     if stage is None and known[1:]:
         stage = known[0]
     return words + (f" --stage {shlex.quote(stage)}" if stage else "")

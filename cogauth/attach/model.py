@@ -1,4 +1,4 @@
-"""A REST API as it stands, and what ``attach`` or ``detach`` would do to its methods."""
+"""A REST API's current state, and what ``attach`` or ``detach`` would do to its methods."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ LEFT_OUT, LEFT_ALONE, DELETED = "left out", "left alone", "gone"
 def our_name(ctx: Context) -> str:
     """Return the name of our authorizer in an API, and our deployments' description.
 
-    Neither can be tagged. In the stack's own API those of ``up`` have another name.
+    API Gateway can't tag either. In the stack's own API, ``up`` uses another name.
     """
     return f"{ctx.name_with_id}-attached"
 
 
 def new_record(name: str, authorizer: Record, found: dict[str, str]) -> Attachment:
-    """Return the record of an API, with each stage's deployment before anything is touched."""
+    """Return the record of an API, with the deployment that each stage has before any change."""
     return {
         "name": name,
         "stages": [],
@@ -53,14 +53,14 @@ def new_record(name: str, authorizer: Record, found: dict[str, str]) -> Attachme
 
 
 def same(one: Authorization, other: Authorization) -> bool:
-    """Return whether two authorizations are alike; the order of scopes means nothing."""
+    """Return whether two authorizations are equal, whatever the order of their scopes."""
     scopes = sorted(one["authorizationScopes"]) == sorted(other["authorizationScopes"])
     return scopes and one == {**other, "authorizationScopes": one["authorizationScopes"]}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A method that isn't guarded as recorded, what is found in its place, a command to mend it."""
+    """A method that isn't guarded as recorded, what it has instead, and a command to fix that."""
 
     name: str
     found: str
@@ -73,8 +73,8 @@ class Change:
     """A method that ``attach`` or ``detach`` is asked to change.
 
     Attributes:
-        after: who may call it then; its authorizer is None as long as ours isn't created.
-        former: what ``detach`` gives it back.
+        after: the authorization to set; its authorizer is None until ours is created.
+        former: the authorization that ``detach`` restores.
     """
 
     verb: str
@@ -86,30 +86,30 @@ class Change:
 
     @property
     def name(self) -> str:
-        """As ``GET /orders``."""
+        """Verb and path, such as ``GET /orders``."""
         return self.method.name
 
     @property
     def before(self) -> Authorization:
-        """Who may call it now."""
+        """The current authorization."""
         return self.method.authorization
 
     @property
     def action(self) -> str:
-        """``attach`` or ``restore``; ``unchanged`` if it is so already."""
+        """``attach`` or ``restore``; ``unchanged`` if there is nothing to do."""
         return UNCHANGED if same(self.before, self.after) else self.verb
 
 
 @dataclass(frozen=True)
 class Skip:
-    """A method that is asked for and not changed.
+    """A method that was asked for but won't be changed.
 
     Attributes:
         action: ``unchanged``, ``left out``, ``left alone`` or ``gone``.
-        before, after: who may call it now, and who was to, if that is known.
-        needs_ours: whether it refers to our authorizer, which must stay then.
-        lost: what there is in the place of its guard, if it was attached and has lost that.
-        foreign: whether the state file is wrong: it is so, but by an authorizer that isn't ours.
+        before, after: the authorization now, and the wanted one, if known.
+        needs_ours: whether it uses our authorizer, which must then be kept.
+        lost: what it has instead of its guard, if it was attached and lost that.
+        foreign: whether it has the recorded authorization, but by an authorizer that isn't ours.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Api:
-    """A REST API as it is now; ``deployments`` are the ids of ours."""
+    """A REST API's current state; ``deployments`` are the ids of ours."""
 
     id: str
     name: str
@@ -135,7 +135,7 @@ class Api:
     live: Live = field(default_factory=dict)
 
     def ours(self, ctx: Context) -> list[Live]:
-        """Return our authorizers, the recorded one first; a lost answer makes a second one."""
+        """Return our authorizers, the recorded one first; a lost answer can lead to a second."""
         recorded = ctx.state.attachments.get(self.id)
         known = recorded["authorizer"].get("id") if recorded else None
         name = our_name(ctx)
@@ -145,7 +145,7 @@ class Api:
         )
 
     def superseded(self, moved: Sequence[str]) -> list[str]:
-        """Return our deployments that no stage is on, nor a canary, once some stages have moved."""
+        """Return our deployments that no stage or canary will use once some stages have moved."""
         used = {
             holder.get("deploymentId")
             for stage in self.stages
@@ -155,7 +155,7 @@ class Api:
         return [one for one in self.deployments if one not in used]
 
     def words(self, ctx: Context, authorization: Authorization) -> str:
-        """Say who may call a method, the authorizer by its name; one not created yet is ours."""
+        """Describe an authorization, with its authorizer's name; one not created yet is ours."""
         text = authorization["authorizationType"]
         names = {one["id"]: one["name"] for one in self.authorizers}
         if text not in WITHOUT_AUTHORIZER:
@@ -171,13 +171,13 @@ class Api:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done in one REST API.
+    """The planned changes to one REST API.
 
     Attributes:
-        stages: those to deploy to; empty if no deployment is due.
-        pending: what else such a deployment publishes; None if that isn't known.
-        unknown: why it isn't known, or which part of it isn't compared.
-        make_authorizer, point_authorizer: whether ours is to be created, or to ask another pool.
+        stages: the stages to deploy to; empty if no deployment is due.
+        pending: what else the deployment publishes; None if unknown.
+        unknown: why that is unknown, or which part wasn't compared.
+        make_authorizer, point_authorizer: whether to create ours, or to switch it to another pool.
     """
 
     api: Api
@@ -192,17 +192,17 @@ class Plan:
 
     @property
     def changes(self) -> list[Change]:
-        """The methods that are not yet as they are to be."""
+        """The methods to change."""
         return [row for row in self.rows if isinstance(row, Change) and row.action != UNCHANGED]
 
     @property
     def skips(self) -> list[Skip]:
-        """The methods that no call is made for, each with its reason."""
+        """The methods left unchanged, each with its reason."""
         return [row for row in self.rows if isinstance(row, Skip)]
 
     @property
     def shown(self) -> tuple[Any, ...]:
-        """What a user saw of it before the question."""
+        """What the user sees of the plan before confirming it."""
         rows = [(row.name, row.action, row.before, row.after) for row in self.rows]
         authorizer = self.make_authorizer, self.point_authorizer
         return rows, self.stages, self.pending, self.unknown, self.warnings, authorizer
@@ -212,7 +212,7 @@ def read_api(ctx: Context, wanted: str) -> Api:
     """Find a REST API by its id or name, and read it.
 
     Raises:
-        UsageError: there is none, or several have the name.
+        UsageError: no API or several APIs match.
     """
     found = rest_apis.find_api(ctx, wanted)
     api = read(ctx, found["id"], found["name"])
@@ -222,7 +222,7 @@ def read_api(ctx: Context, wanted: str) -> Api:
 
 
 def read(ctx: Context, api: str, name: str, *, deployments: bool = True) -> Api | None:
-    """Read a REST API, with our deployments or without; None if it is gone."""
+    """Read a REST API, with our deployments or without; None if it doesn't exist."""
     reads = [rest_apis.methods, rest_apis.authorizers, rest_apis.stages]
     reads += [_our_deployments] if deployments else []
     found = or_none(lambda: parallel.each(partial(call, ctx, api) for call in reads))
@@ -235,7 +235,7 @@ def _our_deployments(ctx: Context, api: str) -> list[str]:
 
 
 def choose(names: Iterable[str], path: str | None, method: str | None) -> list[str]:
-    """Return the methods, as ``GET /orders``, that the globs match, or raise UsageError."""
+    """Return the names (such as ``GET /orders``) that the globs match, or raise UsageError."""
     names = list(names)
     chosen = []
     for name in names:
@@ -245,25 +245,25 @@ def choose(names: Iterable[str], path: str | None, method: str | None) -> list[s
     if not chosen:
         given = [] if path is None else [f"--path {path!r}"]
         given += [] if method is None else [f"--method {method!r}"]
-        known = f"There are: {shortened(names)}." if names else "There are none."
+        known = f"The methods are: {shortened(names)}." if names else "There are none."
         raise UsageError(f"{' '.join(given) or 'The API'} matches no method. {known}")
     return chosen
 
 
 def check_deployable(api: Api) -> None:
-    """Raise UsageError unless each method has an integration, without which AWS won't deploy."""
+    """Raise UsageError if a method lacks an integration: AWS then refuses to deploy the API."""
     if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
         raise UsageError(
-            f"The API {api.name} can't be deployed, for {shortened(bare)} has no integration. Give "
-            "it one, or delete it, and run this again."
+            f"The API {api.name} can't be deployed, because {shortened(bare)} has no integration. "
+            "Give it one, or delete it, and run this again."
         )
 
 
 def not_yet_deployed(
     ctx: Context, api: Api, stages: Iterable[str]
 ) -> tuple[list[Pending] | None, str]:
-    """Return what of the API isn't deployed, and what of that isn't known."""
-    # Emulators' exports leave most authorizations out.
+    """Return the changes not yet deployed (None if unknown), and what couldn't be compared."""
+    # The exports of emulators lack most authorizations.
     authorization = not ctx.state.emulated
     found: dict[str, Pending] = {}
     for stage in stages:
@@ -274,13 +274,13 @@ def not_yet_deployed(
             document, api.methods, api.authorizers, authorization=authorization
         )
         found |= {each.what: each for each in differences}
-    return list(found.values()), "" if authorization else "who may call what isn't compared"
+    return list(found.values()), "" if authorization else "authorizations were not compared"
 
 
 def of_others(
     ctx: Context, found: Sequence[Pending] | None, rows: Iterable[Change | Skip]
 ) -> list[Pending] | None:
-    """Return what is pending but for what the rows and our authorizer are about."""
+    """Return the pending changes, without those of the rows and of our authorizer."""
     if found is None:
         return None
     ours = {row.name for row in rows if row.action in {ATTACH, RESTORE, UNCHANGED}}

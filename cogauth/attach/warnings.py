@@ -1,4 +1,4 @@
-"""What will not work once methods are attached, as far as the API shows it beforehand."""
+"""Warnings before methods are attached: what won't work afterwards, as far as the API shows it."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 ALLOW_HEADERS = "Access-Control-Allow-Headers"
 TOKEN_HEADER = "authorization"  # noqa: S105 a header's name
-# The authorizer's 401, and what it inherits its headers from as long as nobody sets them.
+# The authorizer's 401, and the response whose headers it inherits until someone sets its own.
 UNAUTHORIZED, DEFAULT = "UNAUTHORIZED", "DEFAULT_4XX"
-# A fixed value of a header is written in quotes; anything else is a mapping.
+# A static header value is quoted; anything else is a mapping.
 FIXED = re.compile(r"'([^']*)'")
 
 
 def beforehand(ctx: Context, api: Api, methods: Sequence[LiveMethod]) -> Iterator[str]:
-    """Yield what a user should know before methods are attached, a sentence each."""
+    """Yield warnings about the methods to attach, as whole sentences."""
     if "PRIVATE" in (api.live.get("endpointConfiguration") or {}).get("types", []):
         yield (
-            f"The API {api.name} is private: it is reached only from a VPC, by an interface "
-            "endpoint. 'cogauth verify', 'call' and 'explain' can't call it from elsewhere."
+            f"The API {api.name} is private: only an interface endpoint in a VPC reaches it. "
+            "'cogauth verify', 'call' and 'explain' can't call it from elsewhere."
         )
     keyed = [each.name for each in methods if each.authorization["apiKeyRequired"]]
     if keyed and api.live.get("apiKeySource") == "AUTHORIZER":
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-key-source.html
         yield (
-            f"{shortened(keyed)} asks for an API key, which this API takes from its authorizer "
-            "(apiKeySource AUTHORIZER). Only a Lambda authorizer gives one, so every call will be "
-            "refused: set apiKeySource to HEADER, or turn 'API key required' off."
+            f"{shortened(keyed)} requires an API key, which this API takes from its authorizer "
+            "(apiKeySource AUTHORIZER). Only a Lambda authorizer returns one, so every call will "
+            "be refused: set apiKeySource to HEADER, or turn off 'API key required'."
         )
-    # A page of another origin that sends a token asks by OPTIONS before it does.
+    # Before a page of another origin sends a token, its browser sends OPTIONS.
     paths = {each.path for each in methods}
     asked = {each.path for each in api.methods if each.http_method in {"OPTIONS", "ANY"}}
     if unasked := [each.name for each in methods if each.path not in asked and _is_cors(each)]:
         yield (
-            f"{shortened(unasked)} answers pages of other origins, but its path has no OPTIONS: "
-            "browsers ask that before they send a token, and get 403. Add it, and deploy."
+            f"{shortened(unasked)} allows pages of other origins, but its path has no OPTIONS "
+            "method: browsers send OPTIONS before a token, and get 403. Add it, and deploy."
         )
     preflights = [
         each for each in api.methods if each.http_method == "OPTIONS" and each.path in paths
@@ -56,7 +56,7 @@ def beforehand(ctx: Context, api: Api, methods: Sequence[LiveMethod]) -> Iterato
     if without:
         yield (
             f"The preflight of {shortened(without)} doesn't allow the header Authorization, so "
-            f"browsers won't send the token from another origin: name it in the {ALLOW_HEADERS} "
+            f"browsers won't send the token from another origin: add it to {ALLOW_HEADERS} "
             "of OPTIONS ('*' doesn't cover it), and deploy."
         )
     if preflights:
@@ -69,7 +69,7 @@ def _answers(method: LiveMethod) -> list[Any]:
 
 
 def _header(answer: Mapping[str, Any], wanted: str) -> str | None:
-    """Return what a response sets a header to; names of headers have no case."""
+    """Return the value that a response gives a header, whose name may be in any case."""
     parameters = (answer.get("responseParameters") or {}).items()
     found = [v for name, v in parameters if name.rpartition(".")[2].lower() == wanted.lower()]
     return found[0] if found else None
@@ -80,7 +80,7 @@ def _is_cors(method: LiveMethod) -> bool:
 
 
 def _may_allow_the_token(preflight: LiveMethod) -> bool:
-    """Say whether a preflight allows the header Authorization, or may: a function can answer it.
+    """Return whether a preflight allows the header Authorization, or might, as a function can.
 
     Source: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
     """
@@ -105,7 +105,7 @@ def _unreadable(ctx: Context, api: Api) -> Iterator[str]:
     try:
         found: Any = ctx.aws.apigateway.get_gateway_responses(restApiId=api.id, limit=500)
     except ClientError as error:
-        yield f"Whether pages can read a 401 isn't known (GetGatewayResponses: {code_of(error)})."
+        yield f"Unknown: whether pages can read a 401 (GetGatewayResponses: {code_of(error)})."
         return
     by_type = {one["responseType"]: one for one in found.get("items", [])}
     answer = by_type.get(UNAUTHORIZED) or {}
@@ -114,6 +114,6 @@ def _unreadable(ctx: Context, api: Api) -> Iterator[str]:
     if not _header(answer, cors.ALLOW_ORIGIN):
         yield (
             f"The gateway's 401 carries no {cors.ALLOW_ORIGIN}, so pages of another origin see a "
-            "network error in its place: set that header in the API's gateway responses "
+            "network error instead: set that header in the API's gateway responses "
             f"{UNAUTHORIZED} and {DEFAULT}, and deploy."
         )

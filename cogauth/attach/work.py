@@ -1,7 +1,7 @@
-"""The calls to one attached API: at its pace, and each recorded before the next.
+"""The calls to one attached API: paced, and each recorded before the next.
 
-The API may be anybody's. Known as ours in it are an authorizer and deployments, by a name that
-carries the stack-id; only these are ever changed or deleted there, and methods' authorization.
+The API may belong to anyone. Ours in it are one authorizer, and deployments, whose names contain
+the stack id. We change or delete only these, and the authorization of methods.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from cogauth.record.records import Attachment, Authorization
 
 T = TypeVar("T")
-# Told what was done, how much of all that is, and how much all is.
+# Called with what was done, the number done so far, and the total.
 Report = Callable[[str, int, int], None]
 
 ATTACH_CLIENTS = ("apigateway", "apigateway_once", "cognito")
-# What AWS answers to a method's update that asks for no such authorizer, or is otherwise wrong.
+# AWS's error for a bad update of a method, such as one that names an unknown authorizer.
 REFUSED = "BadRequestException"
-# API Gateway's rate for an account's control calls, all together, is 10 a second with 40 at once:
-# some are left for what was read before, and for others.
+# API Gateway allows an account 10 control calls a second, with bursts of 40. This leaves some for
+# the reads before, and for other callers.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 PER_SECOND, AT_ONCE = 10, 30
-# After how many methods it is looked whether somebody has changed the others meanwhile.
+# After so many methods, check again whether someone has changed the others.
 LOOK_AGAIN = 25
 
 
 class Work:
-    """The calls to one API, one after the other: two writes at once to it are refused."""
+    """The calls to one API, one at a time, because AWS refuses concurrent writes to it."""
 
     def __init__(self, ctx: Context, plan: Plan, record: Attachment, report: Report) -> None:
         self.ctx = ctx
@@ -55,7 +55,7 @@ class Work:
         self.pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
 
     def at_pace(self, call: Callable[[], T]) -> T:
-        """Make a call once the API's pace allows it, again while AWS refuses it for a while."""
+        """Make a call when the pace allows it, and repeat it on transient errors."""
         self.pace.wait()
         return patiently(self.ctx, call)
 
@@ -64,9 +64,9 @@ class Work:
         self.ctx.state.put("attachments", self.api, self.record)
 
     def changes(self, done: str) -> Iterator[Change]:
-        """Yield the plan's changes, and report each as done once the next is asked for.
+        """Yield the plan's changes, and report each as done when the caller asks for the next.
 
-        Raises CogauthError if somebody changed a method meanwhile.
+        Raises CogauthError if someone has changed a method since the plan was made.
         """
         todo = self.plan.changes
         for nth, change in enumerate(todo, 1):
@@ -83,24 +83,24 @@ class Work:
             if now and not same(now, change.before):
                 raise CogauthError(
                     f"Someone changed {change.name} of the API {self.plan.api.name} meanwhile. It "
-                    f"was not touched; what was done is in {self.ctx.state.path}. Run the same "
-                    "again to see it as it is."
+                    f"was not touched; {self.ctx.state.path} records what was done. Run the same "
+                    "command again to see the new plan."
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
-        """Change who may call a method; if that fails, set it back and raise CogauthError."""
+        """Change a method's authorization; if that fails, restore it and raise CogauthError."""
         method, before = change.method, change.before
         answered = self.at_pace(lambda: self._update(method, before, after))
         if same(answered, after):
             return
         # Some emulators lose scopes.
         back = self.at_pace(lambda: self._update(method, answered, before))
-        outcome = "so it was set back" if same(back, before) else "and can't be set back"
+        outcome = "It was restored" if same(back, before) else "Restoring it failed too"
         state = self.ctx.state
         raise CogauthError(
-            f"{change.name} of the API {self.plan.api.name} was to get {_plain(after)}, but "
-            f"{state.endpoint_url or 'AWS'} answered that it has {_plain(answered)}, {outcome}. "
-            f"'cogauth detach --api {self.api}{state.options}' gives back what was attached before."
+            f"Changing {change.name} of the API {self.plan.api.name} failed: it should have "
+            f"{_plain(after)}, but {state.endpoint_url or 'AWS'} gave it {_plain(answered)}. "
+            f"{outcome}. Run 'cogauth detach --api {self.api}{state.options}' to undo the rest."
         )
 
     def _update(
@@ -116,7 +116,7 @@ class Work:
         try:
             return authorization_of(aws.update_method(**which, patchOperations=operations))
         except ClientError as error:
-            # A call whose answer was lost, and that botocore made again: its scopes are there.
+            # botocore repeated a call whose answer got lost: the scopes already exist.
             if code_of(error) != REFUSED:
                 raise
             live = or_none(lambda: aws.get_method(**which))
@@ -125,12 +125,12 @@ class Work:
             return after
 
     def delete_authorizer(self, authorizer: str) -> bool:
-        """Delete an authorizer of ours; return whether it was there."""
+        """Delete an authorizer of ours; return whether it existed."""
         delete = partial(rest_api.delete_authorizer, self.ctx, self.api, authorizer)
         return self.at_pace(delete)
 
     def deploy(self) -> str | None:
-        """Publish the API on the stages that are due, and leave all else of them as it is."""
+        """Deploy the API to the plan's stages, without changing anything else about them."""
         stages, number = self.plan.stages, len(self.plan.changes)
         if not stages:
             return None
@@ -146,15 +146,15 @@ class Work:
         return str(made["id"])
 
     def sweep(self) -> None:
-        """Delete our deployments that are on no stage any more."""
+        """Delete our deployments that no stage uses any more."""
         delete = self.ctx.aws.apigateway.delete_deployment
         for deployment in self.plan.api.superseded(self.plan.stages):
             call = partial(delete, restApiId=self.api, deploymentId=deployment)
-            # AWS refuses it if a stage was put on it meanwhile.
+            # AWS refuses if a stage has begun to use it.
             self.at_pace(partial(deleted, call, (*NOT_FOUND, REFUSED)))
 
     def by_name(self) -> list[Live]:
-        """Return the authorizers of the API that bear the name of ours: one, or none."""
+        """Return the API's authorizers that have our name: one, or none."""
         found = or_none(lambda: rest_apis.authorizers(self.ctx, self.api)) or []
         return [one for one in found if one["name"] == our_name(self.ctx)]
 
@@ -165,15 +165,14 @@ class Work:
 
 
 def patch(before: Authorization, after: Authorization) -> list[dict[str, str]]:
-    """Return the operations that change who may call a method, for one UpdateMethod.
+    """Return the patch operations that change a method's authorization in one UpdateMethod.
 
-    Scopes are added and removed one by one; ``replace`` is not for lists. Each operation leaves
-    what is valid by itself, but for the type and the authorizer, which AWS looks at together: with
-    another type than COGNITO_USER_POOLS and JWT scopes are refused, and with NONE an authorizer
-    means nothing.
+    Scopes are added and removed one by one: ``replace`` doesn't work on lists. Each operation
+    leaves a valid method, except that AWS checks type and authorizer together: only the types
+    COGNITO_USER_POOLS and JWT may have scopes, and NONE ignores the authorizer.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateMethod-Patch
-    and, for the order and the empty authorizer,
+    Source of the order and the empty authorizer:
     https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/apigateway/method.go
     """
     path = "/authorizationScopes"

@@ -1,1 +1,1 @@
-"""Whether it works: a test login, the guard by real calls, and why a call is refused."""
+"""Checks: a test login, real calls to guarded methods, and why a call is refused."""

@@ -1,4 +1,4 @@
-"""The article's test: sign in at the deployed URL, check the token, call the protected method."""
+"""The article's test: sign in at the deployed URL, check the token, call the guarded method."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ from cogauth.settings import PROTECTED_PATH
 if TYPE_CHECKING:
     from cogauth.context import Context
 
-# Said of an endpoint that refuses a login by the status 200: it can't be API Gateway.
+# For an endpoint that refuses a login with status 200, which API Gateway never does.
 WITHOUT_TEMPLATES = (
-    "{} gave that the HTTP status 200: it doesn't apply the API's mapping templates. An emulator "
-    "that hands the function a description of the request, as for a proxy integration, in place of "
-    "the request's JSON, signs nobody in. The local AWS of 'cogauth up --local' does as API "
-    "Gateway."
+    "{} answered with HTTP status 200, so it doesn't apply the API's mapping templates. Nobody can "
+    "sign in on an emulator that passes the function a proxy event instead of the request's JSON. "
+    "Use the local AWS ('cogauth up --local'), which behaves like API Gateway."
 )
 
 
 @dataclass(frozen=True)
 class LoginResult:
-    """What a test login showed.
+    """The result of a test login.
 
     Attributes:
-        expires_in: in seconds.
+        expires_in: the lifetime of the tokens, in seconds.
         tokens: by name; empty if the login failed.
-        claims: of the ID token, whose signature holds.
+        claims: the claims of the ID token; None if the token isn't valid.
         protected: ``url``, and the HTTP statuses ``without_token`` and ``with_token``.
-        problems: the checks that did not hold, in words.
+        problems: a sentence for each check that failed.
     """
 
     status: str
@@ -56,11 +55,11 @@ class LoginResult:
 
 
 def check_login(ctx: Context, username: str, password: str) -> LoginResult:
-    """Sign in as a client would, and see that the guard lets that token pass and none else.
+    """Sign in like a client, and call the guarded method with the token and without one.
 
     Raises:
-        LoginError: the API can't be reached, or what it answers is no answer of the sign-in's.
-        CogauthError: the recorded API is not the stack's.
+        LoginError: the API can't be reached, or doesn't answer like the sign-in function.
+        CogauthError: the recorded API belongs to another stack.
     """
     check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
@@ -81,7 +80,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     try:
         claims = tokens.verify(ctx, http, answer["id_token"])
     except jwt.PyJWTError as error:
-        problems.append(f"The ID token doesn't hold: {error}.")
+        problems.append(f"The ID token isn't valid: {error}.")
     url = ctx.url(PROTECTED_PATH)
     without_token, with_token = (
         call_protected(ctx, url, token) for token in (None, answer["id_token"])
@@ -104,11 +103,11 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
-    """Wait for the deployment; return the protected method's status, or raise LoginError."""
+    """Wait for the deployment; return the guarded method's status, or raise LoginError."""
     http = session(url, ctx.aws)
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,
         lambda status: status not in {FORBIDDEN, SERVER_ERROR},
-        reason="the protected method to answer",
+        reason="the guarded method to answer",
         timeout_s=READY_WITHIN_S,
     )

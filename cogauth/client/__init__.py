@@ -1,1 +1,1 @@
-"""What calls deployed APIs, as a client does."""
+"""Clients of deployed APIs: sign-in, tokens, calls and users."""

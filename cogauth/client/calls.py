@@ -1,4 +1,4 @@
-"""Requests to an API's methods: sent with a token, by API Gateway's own test, or told as curl."""
+"""Requests to an API's methods: sent with a token, by API Gateway's test, or shown as curl."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.gateway.rest_apis import LiveMethod
 
-# How an endpoint that isn't AWS's says that it has no such operation.
+# The statuses with which emulators refuse an unknown operation.
 NO_SUCH_OPERATION = {404, 405, 501}
-# Of the headers that a caller may not give: these frame the request, or send it elsewhere.
+# Headers that a caller may not set, because they frame the request or redirect it.
 CLIENTS_OWN = {
     *("connection", "content-length", "expect", "host", "proxy-authorization"),
     "transfer-encoding",
@@ -40,7 +40,7 @@ CLIENTS_OWN = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the user wants it, checked: a path below the stage, and JSON; but no token."""
+    """A checked request without its token: a path below the stage, headers, and a JSON body."""
 
     method: str
     path: str
@@ -51,48 +51,48 @@ class Call:
         """Check the path and the headers; raise UsageError."""
         if not self.path.startswith("/"):
             raise UsageError(
-                f"The path {self.path!r} can't be used: give it from the stage on, as /hello or "
-                "'/items?page=2'. Another API is chosen by --api and --stage, not by its URL."
+                f"The path {self.path!r} is invalid: give the part after the stage, such as "
+                "/hello or '/items?page=2'. To call another API, use --api and --stage, not a URL."
             )
         if not self.path.isprintable():
-            raise UsageError("The path can't be used: it holds a control character.")
+            raise UsageError("The path is invalid: it contains a control character.")
         parts = unquote(self.path.partition("?")[0]).split("/")
         if "#" in self.path or {".", ".."} & set(parts):
             raise UsageError(
-                f"The path {self.path!r} can't be used: '#' is for browsers alone, and '.' or '..' "
-                "as a part of it would lead out of the stage. Write a '#' of a value as %23."
+                f"The path {self.path!r} is invalid: '#' only means something to browsers, and a "
+                "part '.' or '..' would leave the stage. Write '#' in a value as %23."
             )
         if self.method == "HEAD" and self.body is not None:
             raise UsageError("HEAD takes no --data: leave it out, or give another method.")
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
-    """Return headers that were given as ``Name: value``; raise UsageError if one can't be sent."""
+    """Parse headers in the form ``Name: value``; raise UsageError if one can't be sent."""
     headers: dict[str, str] = {}
     for line in given:
         name, colon, value = line.partition(":")
         # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
         if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             shown = repr(name) if colon else "without a colon"
-            raise UsageError(f"The header {shown} can't be used: give it as 'Name: value'.")
+            raise UsageError(f"The header {shown} is invalid: give it as 'Name: value'.")
         value = value.strip(" \t")
         if name.lower() == "authorization":
             raise UsageError(
-                "The header Authorization is the token's: leave it out. --username and --type "
+                "The header Authorization carries the token: leave it out. --username and --type "
                 "choose the token, --no-token sends none."
             )
         if name.lower() in CLIENTS_OWN:
             raise UsageError(
-                f"The header {name} can't be given: it says how the request is sent and to whom, "
-                "which is the client's to say."
+                f"The header {name} can't be given: the client sets it, because it controls how "
+                "and where the request is sent. Leave it out."
             )
         if name.lower() in {known.lower() for known in headers}:
             raise UsageError(f"The header {name} was given twice: give it once.")
-        # A line's end would begin a header of its own.
+        # A line break would begin another header.
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not value.isascii():
             raise UsageError(
-                f"The value of the header {name} can't be used: it holds a line's end, another "
-                "control character, or one beyond ASCII, which clients send in different ways."
+                f"The value of the header {name} is invalid: it contains a control character, such "
+                "as a line break, or a non-ASCII character, which clients send in different ways."
             )
         headers[name] = value
     return headers
@@ -100,7 +100,7 @@ def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the methods are: an API and the stage that it is deployed to."""
+    """An API and the stage to call."""
 
     api: str
     stage: str
@@ -108,11 +108,11 @@ class Destination:
 
 
 def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destination:
-    """Return the stack's own API and stage, or others of the same account and region.
+    """Return the stack's own API and stage, or others in the same account and region.
 
-    ``api`` is an id or a name, None for the stack's own; no ``stage`` is the stack's own there,
-    elsewhere the one attached to, or the only one. Raises UsageError if there is none or more than
-    one, CogauthError if the recorded API is another's.
+    ``api`` is an id or a name; None means the stack's own. The default ``stage`` is the stack's
+    own, for other APIs the attached one or the only one. Raises UsageError if none or several
+    match, CogauthError if the recorded API belongs to another stack.
     """
     own, own_stage = ctx.fact("rest_api"), ctx.state.settings.stage
     if api is None:
@@ -128,12 +128,12 @@ def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destin
 
 @dataclass(frozen=True)
 class Response:
-    """What came back.
+    """The response to a call.
 
     Attributes:
-        elapsed_ms: until all of it was there; by API Gateway's own count for its test.
-        log: the execution log, of the test.
-        as_any: whether the test was of the resource's ANY, so that API Gateway chose the method.
+        elapsed_ms: the time until it was complete; for API Gateway's test, the latency it reports.
+        log: the test's execution log.
+        as_any: whether the test called the resource's ANY method, without a specific verb.
     """
 
     status: int
@@ -145,13 +145,13 @@ class Response:
     as_any: bool = False
 
     def document(self) -> Any:
-        """Return the body as JSON has it, or raise ValueError."""
+        """Parse the body as JSON, or raise ValueError."""
         return strict_json(self.body.decode())
 
 
 def url_of(ctx: Context, place: Destination, path: str) -> str:
-    """Return the URL of a path, with what a URL can't hold written as %XX."""
-    # As requests and urllib3 will send it, so that what is shown and what curl gets is the same.
+    """Return the URL of a path, percent-encoded where needed."""
+    # Encode it like requests and urllib3, so that the output and curl use the same URL.
     return parse_url(requote_uri(ctx.url(path, api=place.api, stage=place.stage))).url
 
 
@@ -169,24 +169,23 @@ def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Res
 def console_test(ctx: Context, place: Destination, call: Call) -> Response:
     """Let API Gateway call the method, as the console's TEST button does.
 
-    No authorizer is asked, and no token is sent; what is called is the method as it stands now,
-    deployed or not.
+    The test skips the authorizer, sends no token, and calls the current method, deployed or not.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
 
-    Raises UsageError if the API has no such method; CogauthError if the endpoint, which isn't
-    AWS's, has no such test; ClientError if AWS refused.
+    Raises UsageError if the API has no such method, CogauthError if an emulator doesn't support
+    the test, and ClientError if AWS refuses.
     """
     method = _find_method(ctx, place.api, call)
     invoke = partial(
-        # Once: what is called may have its effect although the answer is lost.
+        # Don't retry: the call may take effect even if its answer gets lost.
         ctx.aws.apigateway_once.test_invoke_method,
         restApiId=place.api,
         resourceId=method.resource_id,
         pathWithQueryString=call.path,
         headers=dict(call.headers),
         stageVariables=dict(place.variables),
-        # An empty one and none are the same to it.
+        # The API treats an empty body like none.
         body=(call.body or b"").decode(),
     )
     as_any = False
@@ -194,15 +193,15 @@ def console_test(ctx: Context, place: Destination, call: Call) -> Response:
         try:
             got = invoke(httpMethod=call.method)
         except ClientError as error:
-            # It isn't documented whether a resource's ANY answers for each method here.
+            # AWS doesn't document whether a resource's ANY covers each verb here.
             if method.http_method != "ANY" or not _is_no_such_method(error):
                 raise
             got, as_any = invoke(httpMethod="ANY"), True
     except (ClientError, ResponseParserError) as error:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
-                f"The endpoint {ctx.aws.endpoint_url} has no TestInvokeMethod, as AWS has "
-                f"({explain(error)}). Without --test-invoke the deployed stage is called."
+                f"The endpoint {ctx.aws.endpoint_url} doesn't support TestInvokeMethod "
+                f"({explain(error)}). Leave out --test-invoke to call the deployed stage."
             ) from error
         raise
     return Response(
@@ -238,16 +237,16 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     if method is None:
         there = rest_apis.shortened(each.name for each in methods)
         raise UsageError(
-            f"The API {api} has no {call.method} {path}; there are: {there or 'none'}."
+            f"The API {api} has no {call.method} {path}. Its methods: {there or 'none'}."
         )
     return method
 
 
 def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: str | None) -> str:
-    """Return the curl command that sends the request, for a POSIX shell; no token is in it.
+    """Return the curl command for the request, for a POSIX shell and without the token.
 
-    ``data`` follows ``--data-binary``: the JSON itself, or ``@`` and a file. ``token`` is the
-    command that prints the token's header, which curl reads. Each is None for none.
+    ``data`` is the argument of ``--data-binary``: JSON, or ``@`` and a file. ``token`` is the
+    command that prints the token's header for curl to read. Either may be None.
     """
     words = ["curl", "-sS"]
     usual = "GET" if data is None else "POST"
@@ -258,7 +257,7 @@ def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: 
     if token is not None:
         words += ["-H", "@-"]
     for name, value in call.headers.items():
-        # "Name:" would take curl's own header of the name away.
+        # "Name:" would remove curl's own header of that name.
         words += ["-H", f"{name}: {value}" if value else f"{name};"]
     if data is not None:
         words += ["--data-binary", data]
@@ -267,8 +266,8 @@ def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: 
 
 
 def read_json(data: bytes, source: str) -> bytes:
-    """Return a request's body; raise UsageError, with nothing of it, if it isn't JSON."""
-    # JSON that is sent must not begin with a byte order mark, which some editors write.
+    """Return a request's body; raise UsageError, without quoting it, if it isn't JSON."""
+    # JSON on the network must not begin with a byte order mark, which some editors write.
     # Source: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -281,5 +280,5 @@ def read_json(data: bytes, source: str) -> bytes:
         why = str(error)
     else:
         return data
-    # Not chained: the parser's error holds all that it was to read.
+    # Not chained, because the parser's error contains the whole text.
     raise UsageError(f"{source} isn't JSON: {why}.")

@@ -1,4 +1,4 @@
-"""A user's session: the stored tokens, renewed by the refresh token, or got by the password."""
+"""A user's session: stored tokens, renewed with the refresh token or the password."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.state import State
 
-# A token is handed out only if it is good for a call and a clock that is a little off.
+# The remaining lifetime that a token needs: enough for a call, and for clocks that differ a little.
 SPARE_S = 60
-# The codes by which the sign-in says that the password is needed. "invalid_password" is that of a
-# sign-in function from before it took refresh tokens.
+# The sign-in codes that mean the password is needed. Sign-in functions that are too old for refresh
+# tokens answer "invalid_password".
 OVER = {"refresh_refused", "invalid_refresh_token", "not_authorized", "invalid_password"}
 
 
@@ -27,22 +27,23 @@ class SessionOverError(LoginError):
 
 
 def whose(state: State, username: str | None) -> str:
-    """Return whose tokens are meant: the given name's, or those of the only user who has any."""
+    """Return the given name, or the only user with stored tokens; raise UsageError otherwise."""
     if username:
         return username
     names = sorted(token_store.stored(state))
     if len(names) == 1:
         return names[0]
-    more = "" if names else ", or sign in first with 'cogauth test-login --username NAME'"
-    found = f"there are those of {', '.join(names)}" if names else "there is none"
-    raise UsageError(f"Whose tokens? Of those stored, {found}. Give --username NAME{more}.")
+    if not names:
+        command = state.command("test-login --username NAME")
+        raise UsageError(f"Nobody is signed in yet. Run '{command}'.")
+    raise UsageError(f"Several users are signed in: {', '.join(names)}. Give --username NAME.")
 
 
 def kept(state: State, username: str) -> dict[str, str] | None:
-    """Return the stored tokens of a user if they are good for a while; no call is made.
+    """Return a user's stored tokens if they remain valid for a while, without any call.
 
-    They were stored by cogauth itself in a file of its user's own, so their signature is not
-    checked; that they are of this pool and app client is, for both may have been made anew.
+    It doesn't check signatures, because cogauth itself wrote the tokens to a private file. It does
+    check the pool and the app client, because either may have been recreated.
     """
     found = token_store.stored_for(state, username)
     if found is None:
@@ -58,15 +59,15 @@ def kept(state: State, username: str) -> dict[str, str] | None:
 
 
 def renew(ctx: Context, username: str) -> dict[str, str] | None:
-    """Get new tokens for the stored refresh token, and store them; None if none is stored.
+    """Get new tokens with the stored refresh token, and store them; None if none is stored.
 
-    Raises SessionOverError if that isn't good any more; CogauthError if the recorded API is not
-    the stack's, can't be reached, or refuses.
+    Raises SessionOverError if that is no longer valid, and CogauthError if the recorded API
+    belongs to another stack, can't be reached, or refuses.
     """
     found = token_store.stored_for(ctx.state, username)
     if found is None:
         return None
-    # What the pool calls the user; see the sign-in function about the case of names.
+    # The pool's own spelling of the name: see the sign-in function about case.
     name = str(_claims(found["id_token"]).get("cognito:username") or username)
     answer = _ask(ctx, {"username": name, "refresh_token": found["refresh_token"]})
     if answer["status"] != "success" and answer.get("code") in OVER:
@@ -77,9 +78,9 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
 
 
 def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
-    """Sign in, or up, by the password, and store the tokens; say as well whether the user is new.
+    """Sign in or up with the password, and store the tokens; also return whether the user is new.
 
-    Raises CogauthError if the recorded API is not the stack's, can't be reached, or refuses.
+    Raises CogauthError if the recorded API belongs to another stack, can't be reached, or refuses.
     """
     answer = _ask(ctx, {"username": username, "password": password})
     return _taken(ctx, username, answer), answer["is_new"] == "true"

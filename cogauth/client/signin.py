@@ -1,4 +1,4 @@
-"""One call of POST /signin: what is sent, and what its answer must be."""
+"""One call of POST /signin, and the check of its answer."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
 
-# How long a new deployment is waited for; AWS gives no figure, some seconds are usual.
+# How long to wait for a new deployment. AWS gives no figure; some seconds are usual.
 READY_WITHIN_S = 60
-# The codes of a stack that is seconds old: the policy of its role lags, or the permission by which
-# Cognito may call a trigger. To ask again is safe: a known user's wrong password is told at once.
+# The codes of a new stack whose role policy or trigger permission hasn't taken effect yet. Asking
+# again is safe: an existing user's wrong password gets another code at once.
 NOT_YET = {"access_denied", "trigger_denied"}
-# Those of an answer that are texts, if they are there; "message" is API Gateway's own.
+# The fields that must be text if present; "message" is API Gateway's own.
 TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
 
 def _is_readable(answer: dict[str, Any]) -> bool:
-    """Say whether what an answer has is of the kind that it must be; anybody may answer."""
+    """Return whether the fields have the right types; anyone could be answering."""
     texts = [answer[name] for name in TEXTS if answer.get(name) is not None]
-    # A token goes into a header, and is printed.
+    # Tokens are sent in a header and printed.
     kept = [answer[name] for name in tokens.NAMES if name in answer]
     return (
         all(isinstance(text, str) for text in texts)
@@ -41,11 +41,11 @@ def _is_readable(answer: dict[str, Any]) -> bool:
 def sign_in(
     ctx: Context, http: requests.Session, data: dict[str, str]
 ) -> tuple[int, dict[str, Any]]:
-    """Return the sign-in's HTTP status and answer, once the deployment answers at all.
+    """Wait for the deployment, and return the sign-in's HTTP status and answer.
 
-    ``data`` is sent there and nowhere else: a username, and a password or a refresh token. The
-    answer has a ``status``; if that is ``success``, all of SUCCESS_FIELDS. Raises LoginError if the
-    API can't be reached, or what it answers is no answer of the sign-in's.
+    ``data`` is sent only there: a username, and a password or a refresh token. The answer has a
+    ``status``, and with ``success`` all of SUCCESS_FIELDS. Raises LoginError if the API can't be
+    reached, or doesn't answer like the sign-in function.
     """
     url, options = ctx.url(ctx.state.settings.path), ctx.state.options
     last = ""
@@ -60,8 +60,8 @@ def sign_in(
         last = f"HTTP {response.status_code} {said}".strip()
         if "status" in answer and answer.get("code") not in NOT_YET:
             return response.status_code, answer
-        # A new deployment answers 403 or 500 by itself for some seconds, which has signed no one
-        # in either. So it may be asked again.
+        # For some seconds, a new deployment itself answers 403 or 500 without signing anyone in,
+        # so asking again is safe.
         if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
             return None
         if response.status_code == TOO_MANY_REQUESTS:
@@ -69,7 +69,10 @@ def sign_in(
                 f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
                 f"moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst …{options}'."
             )
-        raise LoginError(f"POST {url} answers {last}, which is no answer of the sign-in's.")
+        raise LoginError(
+            f"POST {url} answers {last}, which isn't an answer of the sign-in function. Run "
+            f"'cogauth up{options}' to repair the stack."
+        )
 
     try:
         status, answer = ctx.waiter.until(
@@ -78,12 +81,12 @@ def sign_in(
     except TimedOutError as error:
         raise LoginError(
             f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up{options}' "
-            "again: it mends what differs; the function's log group tells more."
+            "to repair the stack, or read the function's log."
         ) from error
     missing = [name for name in SUCCESS_FIELDS if name not in answer]
     if answer["status"] == "success" and missing:
         raise LoginError(
-            f"The sign-in's answer lacks {', '.join(missing)}: it is not that of cogauth's own "
-            f"function. Run 'cogauth up{options}' again: it mends what differs."
+            f"The answer of POST {url} lacks {', '.join(missing)}, so it isn't from cogauth's own "
+            f"sign-in function. Run 'cogauth up{options}' to repair the stack."
         )
     return status, answer

@@ -1,4 +1,4 @@
-"""The tokens that ``test-login`` got, kept beside the state file."""
+"""The tokens of ``test-login``, stored beside the state file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cogauth.record.lock import hold
 
 if TYPE_CHECKING:
     from cogauth.record.state import State
-# How long another command's write to the tokens' file is waited for.
+# How long to wait for another command that writes the token file.
 LOCK_S = 10.0
 
 
 def stored(state: State) -> dict[str, dict[str, str]]:
-    """Return the tokens that are kept, by username and then by their names."""
+    """Return the stored tokens by username, then by token name."""
     try:
         found = json.loads(read_own(state.tokens_path))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -31,28 +31,28 @@ def stored(state: State) -> dict[str, dict[str, str]]:
 
 
 def stored_for(state: State, username: str) -> dict[str, str] | None:
-    """Return the tokens that are kept of a user, whose name the pool takes in any case."""
+    """Return a user's stored tokens; like the pool, ignore the case of the name."""
     found = stored(state).items()
     return next((kept for name, kept in found if name.lower() == username.lower()), None)
 
 
 def store(state: State, username: str, tokens: dict[str, str]) -> None:
-    """Keep a user's tokens beside the state file, for later commands; mode 0600.
+    """Store a user's tokens beside the state file for later commands, with mode 0600.
 
-    The pool takes a name in any case, so "Ann" takes the place of "ann". Where the stack is gone
-    by now, nothing is kept.
+    The pool ignores the case of names, so "Ann" replaces "ann". If the stack has been deleted
+    meanwhile, store nothing.
     """
     _change(state, username, {username: tokens})
 
 
 def forget(state: State, username: str) -> None:
-    """Don't keep a user's tokens any longer; raise CogauthError if the file can't be written."""
+    """Delete a user's stored tokens; raise CogauthError if the file can't be written."""
     if state.tokens_path.exists():
         _change(state, username, {})
 
 
 def _change(state: State, username: str, entry: dict[str, dict[str, str]]) -> None:
-    # Two commands at once would each write what the other has not seen.
+    # Without the lock, concurrent commands would overwrite each other's changes.
     with hold(state.tokens_path, "token", LOCK_S, advice=""):
         if state.path.exists():
             found = stored(state).items()

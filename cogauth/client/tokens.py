@@ -26,29 +26,29 @@ LAST_TIME = 253402300800
 
 
 class FlawError(Exception):
-    """Why a text is no token that can be read; nothing of the text is in the message."""
+    """A text isn't a readable token; the message says why without quoting the text."""
 
 
 class EncryptedError(FlawError):
-    """Only Cognito can read the token: it is a refresh token."""
+    """The token is a refresh token, which only Cognito can read."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a token says, which anyone can have written until its signature is checked."""
+    """The content of a token, which anyone may have written until its signature is checked."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
 
 
 def take_apart(token: str) -> Parts:
-    """Return what a token says, without checking it; raise FlawError if it can't be read."""
+    """Decode a token without checking its signature; raise FlawError if that fails."""
     segments = token.split(".")
     if len(segments) == ENCRYPTED and all(map(BASE64URL.fullmatch, segments)):
-        raise EncryptedError("it is encrypted: a refresh token, which is for Cognito alone")
+        raise EncryptedError("it is an encrypted refresh token, which only Cognito can read")
     if len(segments) != SIGNED:
         parts = f"{len(segments)} part{'s' if segments[1:] else ''}"
-        raise FlawError(f"it has {parts} between dots, a JWT has three")
+        raise FlawError(f"it has {parts} separated by dots, but a JWT has three")
     found = []
     for name, segment in zip(("header", "payload"), segments, strict=False):
         part = _decoded(segment)
@@ -56,7 +56,7 @@ def take_apart(token: str) -> Parts:
             raise FlawError(f"its {name} can't be decoded to a JSON object")
         found.append(part)
     if not BASE64URL.fullmatch(segments[2]):
-        raise FlawError("its signature is no base64url text")
+        raise FlawError("its signature isn't base64url text")
     return Parts(*found)
 
 
@@ -70,18 +70,18 @@ def _decoded(segment: str) -> Any:
 
 
 def as_time(value: Any) -> float | None:
-    """Return a token's time, in seconds since the epoch; None if the value can be none."""
+    """Return a token's time, in seconds since the epoch; None if the value isn't a valid time."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     return float(value) if 0 <= value < LAST_TIME else None
 
 
 def read(text: str) -> tuple[str, Parts]:
-    """Take a token out of what a user gave, maybe with ``Authorization:`` or ``Bearer``, unchecked.
+    """Extract a token from user input, also after ``Authorization:`` or ``Bearer``, unchecked.
 
-    Raises UsageError if it can't be read; nothing of the text is in the message.
+    Raises UsageError if it can't be read; the message doesn't quote the text.
     """
-    # A byte order mark (U+FEFF) is an editor's.
+    # Some editors write a byte order mark (U+FEFF).
     token = re.sub(r"(?i)\A[\s\ufeff]*(authorization:)?\s*(bearer\s)?\s*", "", text).rstrip()
     if not token:
         raise UsageError("There is no token: the input is empty.")
@@ -89,20 +89,20 @@ def read(text: str) -> tuple[str, Parts]:
         return token, take_apart(token)
     except EncryptedError as error:
         raise UsageError(
-            "The token is encrypted (five parts), as Cognito's refresh tokens are: only the pool "
+            "The token is encrypted (five parts), like Cognito's refresh tokens: only the pool "
             "can read it. Give an ID token or an access token."
         ) from error
     except FlawError as flaw:
         raise UsageError(
-            f"That is not a token ({flaw}): a JWT is three parts of base64url text with dots "
-            "between, the first two JSON objects. Give a whole ID token or access token."
+            f"That is not a token ({flaw}): a JWT is three parts of base64url text separated by "
+            "dots, and the first two are JSON objects. Give a whole ID token or access token."
         ) from flaw
 
 
 def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any) -> str | None:
-    """Return why a token doesn't hold for the stack's pool; None if it does."""
+    """Return why a token isn't valid for the stack's pool; None if it is."""
     use = claims.get("token_use")
-    # It may be any JSON, and of that a list can be in no set.
+    # A tuple, because the claim may be any JSON, and a list can't be looked up in a set.
     if use not in ("id", "access"):
         return "its token_use is neither 'id' nor 'access'"
     try:
@@ -117,11 +117,11 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 
     Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 
-    The stack's pool must have made it; ``use`` is what it must be for: ``id`` or ``access``.
-    Raises jwt.PyJWTError if it doesn't hold, LoginError if the pool's keys can't be got.
+    The stack's pool must have issued it; ``use`` is its required use: ``id`` or ``access``.
+    Raises jwt.PyJWTError if it isn't valid, LoginError if the pool's keys can't be read.
     """
     key = _key_of(ctx, http, token)
-    # An ID token names the app client as its audience, an access token as its client_id.
+    # ID tokens name the app client in aud, access tokens in client_id.
     client = "aud" if use == "id" else "client_id"
     claims: dict[str, Any] = jwt.decode(
         token,
@@ -136,12 +136,12 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
     if claims.get("token_use") != use:
         raise jwt.InvalidTokenError(f"its token_use is {claims.get('token_use')!r}, not {use!r}")
     if claims[client] != ctx.fact("app_client"):
-        raise jwt.InvalidTokenError("it was made for another app client")
+        raise jwt.InvalidTokenError("it was issued for another app client")
     return claims
 
 
 def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
-    """Say whether a pool, whose keys are at the URL, made a token's signature, and only that."""
+    """Return whether a token's signature is by the pool whose keys are at the URL, nothing else."""
     try:
         jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
     except jwt.PyJWTError:
@@ -162,4 +162,4 @@ def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = 
     for key in keys:
         if key.key_id == key_id:
             return key
-    raise jwt.InvalidTokenError("it was signed with a key that is not the pool's")
+    raise jwt.InvalidTokenError("it wasn't signed with one of the pool's keys")

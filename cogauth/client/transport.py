@@ -1,4 +1,4 @@
-"""HTTP to the deployed API and to the pool's keys: never a password in the clear, no detours."""
+"""HTTP to the deployed API and the pool's keys, without redirects or passwords in the clear."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from cogauth.errors import LoginError
 if TYPE_CHECKING:
     from cogauth.aws.clients import Aws
 
-# To connect, and to read: API Gateway itself gives up on an integration after 29 s.
+# For connecting and reading. API Gateway itself gives up on an integration after 29 s.
 TIMEOUT_S = (10, 35)
 
 
 def session(url: str, aws: Aws) -> requests.Session:
-    """Return a session for an API's URL, which trusts what ``aws`` trusts.
+    """Return a session for an API's URL that trusts the same certificates as ``aws``.
 
-    Raises UsageError if it is plain HTTP to another machine, and ``aws`` doesn't allow that.
+    Raises UsageError if the URL is plain HTTP to another machine and ``aws`` doesn't allow that.
     """
     check_clear(url, "A password or a token", allowed=aws.allow_http)
     http = requests.Session()
-    # A proxy from the environment has no way to this machine's own loopback. And a .netrc would
-    # add an Authorization header of its own, which the guard would be asked about.
+    # A proxy from the environment can't reach this machine's loopback. And a .netrc would add its
+    # own Authorization header, which the guard would check.
     http.trust_env = not is_loopback(url)
     http.auth = lambda request: request
     http.verify = aws.ca_bundle or True
@@ -42,35 +42,34 @@ def request(  # noqa: PLR0913 as many as a request has parts
     data: dict[str, str] | bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> requests.Response:
-    """Send a request and return the answer, whatever its status.
+    """Send a request and return the response, whatever its status.
 
-    The token is sent as it is in the Authorization header, ``data`` as JSON, bytes as they are.
-    Raises LoginError if no answer came.
+    The token goes into the Authorization header unchanged, ``data`` is sent as JSON, bytes as they
+    are. Raises LoginError if there is no response.
     """
     try:
         return http.request(
             method,
             url,
             **({"data": data} if isinstance(data, bytes) else {"json": data}),
-            # The raw token: whether the authorizer takes "Bearer " is not documented.
+            # The token alone: AWS doesn't document whether the authorizer accepts "Bearer ".
             headers={**(headers or {}), **({"Authorization": token} if token else {})},
             timeout=TIMEOUT_S,
-            # A redirect would carry the password elsewhere.
+            # A redirect would send the password elsewhere.
             allow_redirects=False,
-            # The session's own would give way to REQUESTS_CA_BUNDLE.
+            # REQUESTS_CA_BUNDLE would override the session's own setting.
             verify=http.verify,
         )
     except requests.exceptions.InvalidHeader as error:
         raise LoginError(
-            f"{method} {url} can't be sent: a header has a character that none can have, such as a "
-            "line end."
+            f"{method} {url} can't be sent: a header contains an invalid character, such as a line "
+            "break."
         ) from error
-    # requests lets through what urllib3 says of a proxy that is none, and that a CA bundle is
-    # missing.
+    # requests doesn't wrap urllib3's errors about a bad proxy or a missing CA bundle.
     except (OSError, ValueError, HTTPError) as error:
-        # That there is no such CA bundle is a mere OSError.
+        # A missing CA bundle is a plain OSError.
         certificates = isinstance(error, requests.exceptions.SSLError) or "CA cert" in str(error)
-        why = ", which is about certificates" if certificates else ""
+        why = ", a certificate error" if certificates else ""
         text = (
             f"{method} {url} failed: {type(error).__name__}{why}. "
             "Check the network; if the stack is local, 'cogauth up' starts it again. "
@@ -79,7 +78,7 @@ def request(  # noqa: PLR0913 as many as a request has parts
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:
-    """Return the JSON object that a response holds; an empty one if it holds none."""
+    """Return the response's JSON object; an empty one if the body isn't an object."""
     try:
         answer = strict_json(response.content.decode())
     except ValueError:
@@ -88,10 +87,10 @@ def json_object(response: requests.Response) -> dict[str, Any]:
 
 
 def strict_json(text: str) -> Any:
-    """Return what a JSON text says, if it can be written as JSON again; else raise ValueError."""
+    """Parse a JSON text; raise ValueError if it is invalid or can't be written as JSON again."""
     try:
         found = json.loads(text)
-        # Somewhat deeper than it will be written.
+        # Output will nest it a few levels deeper.
         json.dumps([[[[found]]]], indent=2, allow_nan=False)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error

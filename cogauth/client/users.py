@@ -1,4 +1,4 @@
-"""The pool's users: listed, as the article looks them up in the console, and deleted."""
+"""List and delete the pool's users, as the article does in the console."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
 
-# Cognito's own limits: of a page, and of a name, in characters.
+# Cognito's limits: users on a page, and characters of a name.
 PAGE, LONGEST = 60, 128
 
 
 @dataclass(frozen=True)
 class User:
-    """A user of the pool; the status is Cognito's own word, as ``CONFIRMED``."""
+    """A user of the pool; the status is Cognito's, such as ``CONFIRMED``."""
 
     username: str
     status: str
@@ -30,11 +30,11 @@ class User:
 
 
 def listed(ctx: Context) -> Iterator[User]:
-    """Yield the users in Cognito's order, as its pages of 60 come.
+    """Yield the users in Cognito's order, reading pages of 60 as needed.
 
-    The list lags: a user who was just made or deleted may be missing or still be there. Source:
+    The list lags: it may lack a new user, or still show a deleted one. Source:
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
-    Raises CogauthError if the pool isn't the stack's.
+    Raises CogauthError if the pool belongs to another stack.
     """
     check_pool(ctx)
     pages = ctx.aws.cognito.get_paginator("list_users").paginate(
@@ -64,12 +64,12 @@ def is_listed(ctx: Context, username: str) -> bool:
 
 
 def delete(ctx: Context, username: str) -> None:
-    """Delete a user, and the stored tokens of that name.
+    """Delete a user and its stored tokens.
 
-    Raises CogauthError if there is no such user, or the pool isn't the stack's.
+    Raises UsageError for an invalid name, CogauthError for an unknown user or another stack's pool.
     """
     if not 1 <= len(username) <= LONGEST:
-        raise UsageError(f"No user can be named {username!r}: give 1 to {LONGEST} characters.")
+        raise UsageError(f"The user name {username!r} is invalid: give 1 to {LONGEST} characters.")
     check_pool(ctx)
     cognito, pool = ctx.aws.cognito, ctx.fact("user_pool")
     try:
@@ -78,6 +78,6 @@ def delete(ctx: Context, username: str) -> None:
         forget(ctx.state, username)
         raise CogauthError(
             f"There is no user {username!r} in the pool {pool}. Nothing was deleted; 'cogauth "
-            f"users{ctx.state.options}' lists them."
+            f"users{ctx.state.options}' lists the users."
         ) from error
     forget(ctx.state, username)

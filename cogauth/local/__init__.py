@@ -1,1 +1,1 @@
-"""The embedded local AWS: ministack, which refuses what AWS refuses, and serves its owner alone."""
+"""The embedded local AWS: ministack, which refuses what AWS refuses and serves only its owner."""

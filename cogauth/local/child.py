@@ -24,17 +24,17 @@ from cogauth.record.files import open_own, read_own
 if TYPE_CHECKING:
     import psutil
 
-# What the server runs. -P: a json.py in the user's folder is not for ministack to import.
+# What the server runs. -P keeps ministack from importing, say, a json.py in the user's folder.
 _RUN = ["-P", "-m", "cogauth.local.server"]
 _NEEDED = ("ministack", "airspeed", "cryptography", "psutil")
 _POLL_SECONDS = 0.05
 _LOG_LINES = 10
-# How closely the start of a process and the time of a file can be compared.
+# The precision of comparing a process's start time with a file's time.
 _CLOCK_STEP_SECONDS = 1.0
 
 
 class Server:
-    """The server's process: started, found again by ``alive`` and its pid file, ended."""
+    """Start the server's process, find it again by ``alive`` and its pid file, and stop it."""
 
     def __init__(self, folder: DataFolder, patience: float, sleep: Callable[[float], None]) -> None:
         self._folder = folder
@@ -44,10 +44,10 @@ class Server:
         self.log = folder.path / "ministack.log"
 
     def is_running(self) -> bool:
-        """Whether its process lives; it may still be starting."""
+        """Return whether its process exists; it may still be starting."""
         try:
             with os.fdopen(open_own(self.alive, os.O_RDONLY), "rb") as alive:
-                # Shared, so that two who ask at once don't take each other for the server.
+                # A shared lock, so that two concurrent checks don't mistake each other for it.
                 fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -56,13 +56,13 @@ class Server:
         return False
 
     def spawn(self, record: Record) -> None:
-        """Start it, and wait until it answers."""
+        """Start the process, and wait until it answers."""
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with (
             os.fdopen(open_own(self.alive, append), "ab") as alive,
             os.fdopen(open_own(self.log, append), "ab") as log,
         ):
-            fcntl.flock(alive, fcntl.LOCK_EX)  # Waits for nobody but is_running().
+            fcntl.flock(alive, fcntl.LOCK_EX)  # Only is_running() can hold it.
             child = subprocess.Popen(  # noqa: S603 the words are our own
                 [sys.executable, *_RUN],
                 cwd=self._folder.tmp,
@@ -74,12 +74,12 @@ class Server:
                 pass_fds=[alive.fileno()],
                 umask=0o077,
             )
-            child.returncode = 0  # It is meant to outlive us; Popen would warn of that.
+            child.returncode = 0  # Else Popen would warn that the process outlives us.
         if not self.comes_up(record):
             raise self._failed(record, "ended at once")
 
     def _environment(self, record: Record) -> dict[str, str]:
-        """Everything the server is given. It hands all of it on to its Lambda functions."""
+        """Return the server's whole environment, which it passes on to its Lambda functions."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -102,16 +102,16 @@ class Server:
             "STATE_DIR": str(self._folder.data(record)),
             "S3_DATA_DIR": str(self._folder.data(record) / "s3"),
             "LAMBDA_EXECUTOR": "local",
-            # It removes the containers of every other ministack when it finds a Docker.
+            # If ministack finds Docker, it removes the containers of every other ministack.
             "DOCKER_HOST": f"unix://{self._folder.tmp}/no-docker.sock",
             "LOG_LEVEL": "WARNING",
-            # Its health page shows this. The keys it reads from its record: functions are not to
-            # have them.
+            # Its health page shows this. It reads the keys from its record, because the
+            # environment would give them to the functions.
             "MINISTACK_EDITION": record.run,
         }
 
     def comes_up(self, record: Record) -> bool:
-        """Wait until it answers, or has ended: then return False."""
+        """Wait until it answers; return False if it has ended instead."""
         if not self.until(lambda: not self.is_running() or self._answers(record)):
             raise self._failed(record, f"gave no answer within {self._patience:g} s")
         return self.is_running()
@@ -135,12 +135,12 @@ class Server:
             connection.close()
 
     def end(self) -> None:
-        """End the server if it runs; the caller holds the folder's lock."""
-        # It writes its pid file a moment after it was started.
+        """Stop the server if it runs; the caller holds the folder's lock."""
+        # It writes its pid file a moment after it starts.
         self.until(lambda: not self.is_running() or self.process() is not None)
         process = self.process() if self.is_running() else None
         for send, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGKILL)):
-            # psutil knows by its start whether it is still the same process.
+            # psutil compares the start time to tell whether it is still the same process.
             if process and process.is_running():
                 with suppress(ProcessLookupError):
                     send(process.pid, number)
@@ -148,26 +148,26 @@ class Server:
                 break
         else:
             raise LocalAwsError(
-                f"The local AWS in {self._folder.path} doesn't end. "
-                f"'lsof {shlex.quote(str(self.alive))}' shows its process: end it and run the "
+                f"The local AWS in {self._folder.path} doesn't stop. "
+                f"'lsof {shlex.quote(str(self.alive))}' shows its process: kill it and run the "
                 "command again."
             )
         if process:
-            # A Lambda function of its may be at work for a moment more, in its process group.
+            # One of its Lambda functions may still be running, in its process group.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             with suppress(ChildProcessError):  # It is our own child only if we started it.
                 os.waitpid(process.pid, 0)
 
     def process(self) -> "psutil.Process | None":
-        """Return the server's process, if it is that for certain."""
+        """Return the server's process, if it is certain to be the server."""
         require_extra()
         import psutil  # noqa: PLC0415 of that extra
 
         for file in self._folder.pid_files():
             with suppress(OSError, CogauthError, ValueError, psutil.Error):
                 process = psutil.Process(int(read_own(file)))
-                # Of a pid that was given away since, the process began later than the file.
+                # If the pid was reused, the process is younger than the file.
                 older = process.create_time() <= file.lstat().st_mtime + _CLOCK_STEP_SECONDS
                 ours = process.cmdline()[1:] == _RUN and process.uids().effective == os.geteuid()
                 if older and ours and self._folder.tmp.samefile(process.cwd()):
@@ -175,7 +175,7 @@ class Server:
         return None
 
     def until(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
-        """Wait for something; say whether it came about in its time."""
+        """Wait for a condition; return whether it became true in time."""
         deadline = time.monotonic() + (self._patience if seconds is None else seconds)
         while not condition():
             if time.monotonic() > deadline:
@@ -185,8 +185,8 @@ class Server:
 
 
 def require_extra() -> None:
-    """See that the extra is installed. Raises ``LocalAwsError``."""
-    # airspeed-ext and airspeed are modules of one name.
+    """Raise ``LocalAwsError`` unless the extra is installed."""
+    # airspeed-ext and airspeed install modules of the same name.
     spec = importlib.util.find_spec
     if not (all(spec(name) for name in _NEEDED) and list(distributions(name="airspeed-ext"))):
         raise LocalAwsError(

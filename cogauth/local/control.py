@@ -1,4 +1,4 @@
-"""How API Gateway's control plane answers on the local AWS, where ministack's own isn't AWS's."""
+"""Make the API Gateway control plane of the local AWS answer like AWS where ministack doesn't."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from cogauth.local.hooks import Function
 MODULE = "services.apigateway_v1."
 STORE = "core.responses.AccountRegionScopedDict"
 EXPORT = "api_id stage_name export_type include_integrations include_authorizers"
-# What a patch adds to or takes from, one member at a time; and what it sets that is no text.
+# Lists that a patch changes one member at a time, and values that aren't text.
 # Source: https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 _LISTS = {"/authorizationScopes", "/providerARNs"}
 _TYPED: dict[str, Callable[[str], Any]] = {
@@ -17,13 +17,13 @@ _TYPED: dict[str, Callable[[str], Any]] = {
     "/authorizerResultTtlInSeconds": int,
 }
 
-# While a deployment is looked at, what an API has in these is what it has of that.
+# While a deployment is read, these return the deployed version.
 _resources = hooks.kept(f"{MODULE}_resources", STORE)
 _authorizers = hooks.kept(f"{MODULE}_authorizers_v1", STORE)
 
 
 def install() -> None:
-    """Put these answers in the place of ministack's. Raises HookError."""
+    """Replace ministack's answers. Raises HookError."""
     hooks.wrap(f"{MODULE}_apply_patch", "obj patch_ops", _patch)
     hooks.wrap(f"{MODULE}_build_api_summary", "api_id", _summarize)
     hooks.wrap(f"{MODULE}_build_api_export", EXPORT, _export)
@@ -52,7 +52,7 @@ def _methods(api: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _summarize(own: Function, api_id: str) -> Any:
-    # A deployment's summary says how each method is authorized.
+    # A deployment's summary contains the authorization type of each method.
     # Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
     found = own(api_id)
     for path, verb, method in _methods(api_id):
@@ -61,7 +61,7 @@ def _summarize(own: Function, api_id: str) -> Any:
 
 
 def _export(own: Function, api_id: str, stage_name: str, export_type: str, *include: bool) -> Any:
-    # An export shows the authorizers of user pools and the signatures that methods ask for.
+    # An export contains the Cognito authorizers and signatures that methods require.
     # Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
     # and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html
     document = own(api_id, stage_name, export_type, *include)
@@ -83,7 +83,7 @@ def _export(own: Function, api_id: str, stage_name: str, export_type: str, *incl
 def _asked(
     api: str, method: dict[str, Any], *, with_settings: bool
 ) -> tuple[str, dict[str, Any], list[str]] | None:
-    """Return what a method asks for that ministack leaves out: its name, it, and the scopes."""
+    """Return a security scheme that ministack leaves out: its name, the scheme, and the scopes."""
     if method.get("authorizationType") == "AWS_IAM":
         return "sigv4", _scheme("Authorization", "awsSigv4"), []
     authorizer = _authorizers().get(api, {}).get(str(method.get("authorizerId")))

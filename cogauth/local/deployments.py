@@ -1,7 +1,7 @@
-"""A stage serves what was deployed, and not what was changed since.
+"""Make stages serve what was deployed, without later changes.
 
-Ministack serves the API as it stands. Here each deployment keeps a copy, and ministack's own code
-finds that one while it serves a request. Of gateway responses it keeps copies itself.
+Ministack serves the API's current state. Here each deployment keeps a copy, which ministack's own
+code uses while it serves a request. Ministack itself keeps copies of gateway responses.
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
 """
 
@@ -20,13 +20,13 @@ from cogauth.local.hooks import Function
 EXECUTE = (
     "request api_id stage_name method path headers body query_params owner_account_id owner_region"
 )
-# What is read while a request is served, but for the stage's own settings, which act at once.
+# The stores read to serve a request, without the stage settings, which take effect at once.
 _COPIED = ("_rest_apis", "_resources", "_authorizers_v1", "_models", "_request_validators")
-# What a copy is saved as, beside what ministack saves.
+# The key of the copies in ministack's saved data.
 _SAVED = "cogauth_deployed"
 _CREATED = 201
 
-# While a request is served: the API's id, and the copies by the names of the stores.
+# While a request is served: the API's id, and the copies by store name.
 _served: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar("served", default=None)
 
 _new_store = hooks.called(STORE, "")
@@ -38,12 +38,12 @@ _error = hooks.called(f"{MODULE}_v1_error", "code message status")
 
 @cache
 def _copies() -> Any:
-    """Return the store of the copies, by the API's id and the deployment's."""
+    """Return the copies, by API id and deployment id."""
     return _new_store()
 
 
 def install() -> None:
-    """Put these answers in the place of ministack's. Raises HookError."""
+    """Replace ministack's answers. Raises HookError."""
     for name, store in _live.items():
         hooks.put(MODULE + name, _as_served(store(), name))
     for name, parameters, around in (
@@ -88,7 +88,7 @@ def _of_stage(own: Function, api_id: str, stage_name: str, *rest: Any) -> Any:
 
 
 def _policy(own: Function, resource_arn: str) -> Any:
-    """The API's resource policy: of a request's ARN, that of its stage."""
+    """Return the resource policy that the stage of a request's ARN serves."""
     api, stage, *_ = [*resource_arn.rpartition(":")[2].split("/"), ""]
     with _serving(api, stage):
         return own(resource_arn)
@@ -105,7 +105,7 @@ def _create_deployment(own: Function, api_id: str, data: Any) -> Any:
 
 
 def _create_stage(own: Function, api_id: str, data: Any) -> Any:
-    # A stage has a name of its own, and a deployment that is there.
+    # A stage needs a unique name and an existing deployment.
     # Sources: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateStage.html and
     # https://github.com/aws/chalice/pull/1839
     if data.get("stageName") in _stages().get(api_id, {}):
@@ -114,7 +114,7 @@ def _create_stage(own: Function, api_id: str, data: Any) -> Any:
 
 
 def _update_stage(own: Function, api_id: str, stage_name: str, data: Any) -> Any:
-    """A stage is put on a deployment that is there. Source: that of ``_create_stage``."""
+    """Refuse a deployment that doesn't exist. Source: see ``_create_stage``."""
     for one in data.get("patchOperations", []):
         if (one.get("op"), one.get("path")) == ("replace", "/deploymentId"):
             refused = _unless_unknown(api_id, one.get("value"))
@@ -131,7 +131,7 @@ def _unless_unknown(api: str, deployment: Any) -> Any:
 
 
 def _delete_deployment(own: Function, api_id: str, deployment_id: str) -> Any:
-    # AWS keeps one that a stage is on.
+    # AWS doesn't delete a deployment that a stage uses.
     # Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_deployment
     stages = _stages().get(api_id, {}).values()
     if deployment_id in {stage["deploymentId"] for stage in stages}:
@@ -161,7 +161,7 @@ def _reset(own: Function) -> None:
 
 
 def _as_served(live: Any, name: str) -> Any:
-    """Return a store which has, while a request is served, what was deployed."""
+    """Return a store that has the deployed version while a request is served."""
 
     class Served(type(live)):  # type: ignore[misc]
         __slots__ = ()
@@ -182,10 +182,10 @@ def _as_served(live: Any, name: str) -> Any:
 
 
 def _undeployable(resources: Any) -> str | None:
-    # AWS's words for an API that it doesn't deploy; None: it does.
+    # Return AWS's message for an API that it won't deploy; None if it can be deployed.
     # Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-apigateway-deployment.html
     # and https://github.com/hashicorp/terraform-provider-aws/issues/21210
-    if resources is None:  # There is no such API, which ministack says.
+    if resources is None:  # There is no such API: ministack itself answers that.
         return None
     methods = [one for each in resources.values() for one in each["resourceMethods"].values()]
     if not methods:

@@ -1,4 +1,4 @@
-"""The folder of a local AWS's data, and which data this user has made."""
+"""The data folder of a local AWS, and the record of which data this user created."""
 
 import json
 import os
@@ -19,27 +19,27 @@ MARKED = b"The data of cogauth's local AWS. cogauth deletes them with the last s
 
 
 class KnownData:
-    """Which data this user has made on this machine: a file for each, named by its id, in the home.
+    """The data that this user created on this machine: a file for each id, in the home folder.
 
-    Where: https://specifications.freedesktop.org/basedir-spec/latest/
+    Source of the location: https://specifications.freedesktop.org/basedir-spec/latest/
     """
 
     def __init__(self) -> None:
         base = os.environ.get("XDG_STATE_HOME", "")
         self._folder: Path | None = None
-        with suppress(RuntimeError):  # There is no home at all.
+        with suppress(RuntimeError):  # There is no home folder.
             home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
             self._folder = home / "cogauth" / "local-aws"
 
     def made_in(self, data_id: str) -> Path | None:
-        """Return the folder in which this user made these data; None: that isn't known."""
+        """Return the folder in which this user created these data; None if unknown."""
         with suppress(OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
             if self._folder is not None and _is_private(self._folder):
                 return Path(json.loads(read_own(self._folder / data_id))["folder"])
         return None
 
     def obstacle(self) -> str | None:
-        """Return why nothing can be noted, if so."""
+        """Return why nothing can be recorded; None if it can."""
         if self._folder is None:
             return "there is no home folder"
         try:
@@ -52,7 +52,7 @@ class KnownData:
             return f"{self._folder} can't be written to ({error.strerror})"
 
     def add(self, data_id: str, of: Path) -> str | None:
-        """Note data that are about to be made; return why that can't be done, if it can't."""
+        """Record data about to be created; return why that failed, if it did."""
         why = self.obstacle()
         if why is None and self._folder is not None:
             try:
@@ -62,7 +62,7 @@ class KnownData:
         return why
 
     def drop(self, data_id: str, of: Path) -> None:
-        """Forget data that were deleted; those in another folder are not."""
+        """Forget deleted data, but not those recorded for another folder."""
         if self._folder is not None and self.made_in(data_id) == of.resolve():
             with suppress(OSError):
                 (self._folder / data_id).unlink()
@@ -74,7 +74,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def is_own_folder(path: Path) -> bool:
-    """Whether it is a folder of this user's, and no link: ``rmtree`` would wait for a pipe."""
+    """Return whether it is this user's folder, not a link or a pipe (on which ``rmtree`` hangs)."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def is_own_folder(path: Path) -> bool:
 
 
 class DataFolder:
-    """The folder of one local AWS: cogauth's own, or it is left alone."""
+    """The folder of one local AWS. If it isn't cogauth's own, it is left alone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -92,30 +92,30 @@ class DataFolder:
         self.known = KnownData()
 
     def is_there(self) -> bool:
-        """Whether the folder is there. Raises ``LocalAwsError`` if it is not cogauth's own."""
+        """Return whether it exists. Raises ``LocalAwsError`` if it is not cogauth's own."""
         if not os.path.lexists(self.path):
             return False
         why = ""
         if not is_own_folder(self.path):
-            why = "it is a link, no folder, or another user's"
+            why = "it is a link, a file, or another user's"
         else:
             try:
                 inside = [(each.name, each.lstat().st_size) for each in self.path.iterdir()]
                 if not set(inside) - {(MARKER, 0)}:
-                    self._mark()  # A start was killed before it came to that.
+                    self._mark()  # A start was killed before it could do so.
                 if read_own(self.path / MARKER) != MARKED:
                     why = f"its {MARKER} is not what cogauth writes"
             except (OSError, CogauthError):
-                why = f"it has no {MARKER} of this user's, which marks cogauth's own"
+                why = f"it has no {MARKER} file of this user's, which marks cogauth's own folders"
         if why:
             raise LocalAwsError(
-                f"{self.path} is not the folder of cogauth's local AWS: {why}. It was left as "
-                "it is. Move it away, or give another place with --state FILE."
+                f"{self.path} is not the folder of cogauth's local AWS: {why}. It was left "
+                "unchanged. Move it away, or choose another place with --state FILE."
             )
         return True
 
     def make(self) -> None:
-        """Make it unless it is there, and let nobody else in."""
+        """Create the folder if needed, and let nobody else in."""
         if not self.is_there():
             make_folder(self.path)
             self._mark()
@@ -126,69 +126,69 @@ class DataFolder:
             file.write(MARKED)
 
     def read(self) -> Record | None:
-        """Return its record, if any. Raises ``LocalAwsError`` if that is damaged."""
+        """Return the record, if any. Raises ``LocalAwsError`` if it is damaged."""
         try:
             return Record(**json.loads(read_own(self.record_file)))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, RecursionError) as error:
             raise LocalAwsError(
-                f"{self.record_file} is damaged, or of an earlier cogauth. "
-                f"Delete it {self._and_begin_anew}"
+                f"{self.record_file} is damaged, or from an earlier cogauth. "
+                f"Delete it {self._and_start_over}"
             ) from error
 
     def write(self, record: Record) -> None:
-        """Set its record, on disk."""
+        """Write the record to disk."""
         write_private(self.record_file, asdict(record))
 
     def trusted(self, record: Record, is_served: Callable[[], bool]) -> Record | None:
-        """Return the record if its data are this user's; None: unknown. Raises if they are not."""
+        """Return the record if its data are this user's, None if unknown; raise if they aren't."""
         made_in = self.known.made_in(record.data_id)
-        # A process of this user's that serves them is proof as well.
+        # If a process of this user's serves them, that is proof too.
         if made_in == self.path.resolve() or is_served():
             return record
         if made_in is not None:
             raise LocalAwsError(
-                f"The local AWS's data in {self.path} were made in {made_in}, and are served "
-                "from there alone: they hold code that would run, and whoever knows their id could "
-                f"have put others here. If you moved the folder, move it back. "
-                f"Otherwise delete {self.record_file} {self._and_begin_anew}"
+                f"The local AWS's data in {self.path} were created in {made_in}, and are only "
+                "served from there: they contain code that would run, and anyone who knows their "
+                "id could have put other data here. If you moved the folder, move it back. "
+                f"Otherwise delete {self.record_file} {self._and_start_over}"
             )
         if self.known.obstacle() is not None:
-            # They may well be: nothing can be noted, so nothing was. It begins empty.
+            # They may be this user's, but nothing could be recorded. Start with empty data.
             self.record_file.unlink()
             return None
         raise LocalAwsError(
-            f"This user has not made the local AWS's data in {self.path} on this machine. They "
-            "hold code that would run, so they are not served. Look where they come from, and "
-            f"delete {self.record_file} {self._and_begin_anew}"
+            f"The local AWS's data in {self.path} were not created by this user on this machine. "
+            "They contain code that would run, so they are not served. Find out where they come "
+            f"from, and delete {self.record_file} {self._and_start_over}"
         )
 
     @property
-    def _and_begin_anew(self) -> str:
+    def _and_start_over(self) -> str:
         return (
             f"and the state files in {self.path.parent} whose stacks are on the local AWS; "
-            "'cogauth up --local' then deletes the data and builds a stack anew."
+            "'cogauth up --local' then deletes the data and creates a new stack."
         )
 
     def data(self, record: Record) -> Path:
-        """Return where the data of a record are."""
+        """Return the folder of a record's data."""
         return self.path / f"data-{record.data_id}"
 
     def saved(self, record: Record) -> int:
-        """Return the time (ns) at which the data were last saved; 0 if they never were."""
+        """Return when the data were last saved, in nanoseconds; 0 if never."""
         return max((f.stat().st_mtime_ns for f in self.data(record).glob("*.json")), default=0)
 
     def pid_files(self) -> Iterator[Path]:
-        """Return those that servers have written."""
+        """Return the pid files of servers."""
         return self.tmp.glob("ministack-*.pid")
 
     def delete_data(self, *, but: Record | None = None) -> None:
-        """Delete all data that are not those of a record, and forget them."""
+        """Delete and forget all data, except those of one record."""
         kept = self.data(but) if but else None
         for data in self.path.glob("data-*"):
             data_id = data.name.removeprefix("data-")
-            # Only cogauth gives such names.
+            # Only cogauth creates such names.
             if data != kept and DATA_ID.fullmatch(data_id) and is_own_folder(data):
                 shutil.rmtree(data, ignore_errors=but is None)
                 self.known.drop(data_id, self.path)

@@ -1,7 +1,7 @@
-"""How deployed REST APIs answer on the local AWS, where ministack's own answer isn't AWS's.
+"""Make deployed REST APIs of the local AWS answer like AWS where ministack doesn't.
 
-Ministack finds the method, asks its authorizer and checks what is to be checked. What a non-proxy
-Lambda integration and a MOCK one answer is ours, and who may invoke which function.
+Ministack finds the method, calls its authorizer and validates the request. This module answers for
+non-proxy Lambda and MOCK integrations, and checks who may invoke which function.
 """
 
 import json
@@ -31,12 +31,12 @@ _EVENT = (
     "api_id stage_name stage resource request_path method headers body query_params path_params "
     "binary_media_types authorizer_context caller_identity"
 )
-# Of a connection, not of an answer.
+# Headers of the connection, not of the response.
 _HOP = {"content-length", "transfer-encoding", "connection"}
 _log = logging.getLogger(__name__)
 
-# What ministack has found out of the call that it answers: ``request`` when it takes it, then by
-# the names of _AUTHORIZE what it is authorized by, and ``authorizer``, the context that this gave.
+# What ministack knows about the current call: first ``request``, then the parameters named in
+# _AUTHORIZE, and ``authorizer``, the authorizer's context.
 _call: ContextVar[SimpleNamespace] = ContextVar("call")
 
 _error = hooks.called(f"{MODULE}_gw_error", "response_type message")
@@ -47,7 +47,7 @@ _arn = hooks.called("core.arn.execute_api_arn", "region account_id api_id stage 
 
 
 def install() -> None:
-    """Put these answers in the place of ministack's. Raises HookError."""
+    """Replace ministack's answers. Raises HookError."""
     control.install()
     deployments.install()
     token_check = "authorizer method_obj headers query_params stage"  # noqa: S105 no secret
@@ -81,7 +81,7 @@ async def _authorize(own: Function, *given: Any) -> Any:
 
 
 async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) -> Any:
-    # A method without scopes takes ID tokens, one with scopes access tokens.
+    # A method without scopes accepts ID tokens, one with scopes accepts access tokens.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
     unauthorized = _error("UNAUTHORIZED", "Unauthorized")
     try:
@@ -97,13 +97,13 @@ async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) 
 async def _invoke_authorizer(
     own: Function, authorizer: Any, event: Any, account: str, region: str
 ) -> Any:
-    # The function of a Lambda authorizer must let the API invoke it.
+    # The policy of a Lambda authorizer's function must let the API invoke it.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html
     api = _call.get().request["api_id"]
     source = f"arn:aws:execute-api:{region}:{account}:{api}/authorizers/{authorizer['id']}"
     function = _function(authorizer["authorizerUri"])
     if not authorizer.get("authorizerCredentials") and not _may(function, source):
-        return None  # As if there were none: AUTHORIZER_CONFIGURATION_ERROR.
+        return None  # Like a missing authorizer: AUTHORIZER_CONFIGURATION_ERROR.
     return await own(authorizer, event, account, region)
 
 
@@ -117,7 +117,7 @@ async def _invoke_proxied(own: Function, integration: Any, *rest: Any, **named: 
 
 
 def _shape(own: Function, result: dict[str, Any]) -> Any:
-    # A proxied function that fails is answered for by API Gateway; its error is for its log.
+    # If a proxied function fails, API Gateway answers; the error is only logged.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
     answer, missing = (None, None) if result.get("error") else own(result)
     if answer is not None and _is_an_answer(answer):
@@ -128,7 +128,7 @@ def _shape(own: Function, result: dict[str, Any]) -> Any:
 
 
 def _word(own: Function, error: Any, request: Any) -> Any:
-    """Of gateway responses by DEFAULT_5XX ministack has one status."""
+    """Set the right status: ministack has only one for DEFAULT_5XX."""
     status, headers, body = own(error, request)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         status = int(getattr(error, "status", status))
@@ -173,10 +173,10 @@ async def _answer(integration: dict[str, Any], client: Client) -> Any:
 
 
 def _check_permission(integration: dict[str, Any]) -> None:
-    """See that the function lets this method invoke it; a role needs no leave. Raises Refused.
+    """Raise Refused unless the function's policy or a role lets this method invoke it.
 
-    The source has the path of the resource, and not the request's. Of a method ANY only a
-    permission for any fits it.
+    The source ARN has the resource's path, not the request's. For a method ANY, only a permission
+    for all verbs matches.
     Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
     https://github.com/aws/serverless-application-model/issues/540
     https://github.com/AdaCore/e3-aws/pull/236
@@ -190,7 +190,7 @@ def _check_permission(integration: dict[str, Any]) -> None:
 
 
 def _client(caller: dict[str, Any] | None) -> Client:
-    """Return what mappings may ask; ``$context`` is what a proxied function is told."""
+    """Return the input of mappings; ``$context`` is the same that a proxied function gets."""
     call = _call.get()
     event = _event(
         *(vars(call)[name] for name in _EVENT.split()[:10]),
@@ -198,7 +198,7 @@ def _client(caller: dict[str, Any] | None) -> Client:
         caller_identity=caller,
     )
     return Client(
-        # HTTP/2 sends names in lower case, and so does the server below ministack.
+        # Like HTTP/2, ministack's HTTP server passes on names in lower case.
         CaseInsensitive(event["headers"]),
         {name: values[-1] for name, values in (call.query_params or {}).items()},
         call.path_params or {},
@@ -213,7 +213,7 @@ def _client(caller: dict[str, Any] | None) -> Client:
 
 
 def _is_an_answer(answer: dict[str, Any]) -> bool:
-    """Whether what a proxied function gave can be sent; its length is the gateway's to say."""
+    """Return whether a proxied function's answer can be sent; drop its connection headers."""
     headers = answer.get("headers") or {}
     several = answer.get("multiValueHeaders") or {}
     if not isinstance(headers, dict) or not isinstance(several, dict):

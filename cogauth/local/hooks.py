@@ -1,10 +1,10 @@
-"""Puts functions of ours around ministack's, where it answers unlike AWS.
+"""Wrap functions of ministack where it doesn't answer like AWS.
 
-What is wrapped or called is looked for by its name and its parameters, so that a ministack that has
-changed is noticed when it starts and not when an answer is wrong: by a ``HookError``.
+Each function is looked up by name and parameters. So if ministack has changed, a ``HookError`` says
+so at the start, instead of wrong answers later.
 
-A ``name`` is one of ministack's with its module's before it, as ``services.cognito._sign_up``;
-``parameters`` are the names of all that a function takes, separated by spaces.
+A ``name`` starts with its module's, such as ``services.cognito._sign_up``; ``parameters`` are the
+names of all of a function's parameters, separated by spaces.
 """
 
 import inspect
@@ -21,11 +21,11 @@ _needed: list[Callable[[], object]] = []
 
 
 class HookError(Exception):
-    """Ministack hasn't got what we would replace or call."""
+    """Ministack lacks something that we replace or call."""
 
 
 def module(name: str) -> ModuleType:
-    """Return a module of ministack's, as ``services.cognito``. Raises HookError."""
+    """Return a module of ministack, such as ``services.cognito``. Raises HookError."""
     try:
         return import_module(f"ministack.{name}")
     except ModuleNotFoundError as error:
@@ -33,7 +33,7 @@ def module(name: str) -> ModuleType:
 
 
 def function(name: str, parameters: str) -> Function:
-    """Return a function or class of ministack's, which must look as it did once."""
+    """Return a function or class of ministack. Raises HookError if its parameters differ."""
     found = _find(name)
     if not inspect.isfunction(found) and not inspect.isclass(found):
         raise _gone(f"function {name}")
@@ -44,7 +44,7 @@ def function(name: str, parameters: str) -> Function:
 
 
 def called(name: str, parameters: str) -> Function:
-    """Return a function that calls one of ministack's as it is then; ``check`` looks for it."""
+    """Return a function that calls one of ministack's, looked up anew; ``check`` verifies it."""
     _needed.append(lambda: function(name, parameters))
 
     def call(*given: Any, **named: Any) -> Any:
@@ -54,9 +54,9 @@ def called(name: str, parameters: str) -> Function:
 
 
 def kept(name: str, kind: str | type) -> Callable[[], Any]:
-    """Return a function that gets what ministack keeps under a name; ``check`` looks for it.
+    """Return a function that gets a value of ministack by its name; ``check`` verifies it.
 
-    ``kind`` is the class that it must be of, or the name of one of ministack's.
+    ``kind`` is its required class, or the name of a class of ministack.
     """
 
     def check_kind() -> None:
@@ -71,13 +71,13 @@ def kept(name: str, kind: str | type) -> Callable[[], Any]:
 
 
 def check() -> None:
-    """See that ministack has all that is called or read here. Raises HookError."""
+    """Raise HookError unless ministack has everything that we call or read."""
     for look_for in _needed:
         look_for()
 
 
 def wrap(name: str, parameters: str, around: Function) -> None:
-    """Put ``around`` in the place of a function of ministack's; that is its first argument."""
+    """Replace a function of ministack by ``around``, which gets the original as first argument."""
     own = function(name, parameters)
 
     @wraps(own)
@@ -88,7 +88,7 @@ def wrap(name: str, parameters: str, around: Function) -> None:
 
 
 def put(name: str, new: object) -> None:
-    """Put something in the place of what ministack keeps under a name."""
+    """Replace a value of ministack by its name."""
     place, _, attribute = name.rpartition(".")
     setattr(module(place), attribute, new)
 
@@ -100,6 +100,6 @@ def _find(name: str) -> Any:
 
 def _gone(what: str) -> HookError:
     return HookError(
-        f"The ministack {version('ministack')} that is installed has no {what}. cogauth's local "
-        "AWS needs the version that its extra 'local' pins: install cogauth with it again."
+        f"The installed ministack {version('ministack')} has no {what}. cogauth's local AWS needs "
+        "the version that its extra 'local' pins: install cogauth with that extra again."
     )

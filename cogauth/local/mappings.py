@@ -1,4 +1,4 @@
-"""What API Gateway makes of a request before a non-proxy integration, and of its answer after it.
+"""Map requests to non-proxy integrations and back, as API Gateway does.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
 """
@@ -27,14 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 def misconfigured(why: str) -> Refused:
-    """Say in the server's log why the client gets a 500, as AWS does in an execution log."""
+    """Log why the client gets a 500, as AWS does in an execution log."""
     _log.warning("Execution failed due to configuration error: %s", why)
     return Refused("API_CONFIGURATION_ERROR")
 
 
 @dataclass(frozen=True)
 class Client:
-    """What mappings may ask of a client's request. ``context`` is what ``$context`` gives."""
+    """The parts of a client's request that mappings can use. ``context`` is ``$context``."""
 
     headers: CaseInsensitive
     query: Mapping[str, str]
@@ -54,10 +54,10 @@ class Client:
 
 
 def integration_request(integration: Mapping[str, Any], client: Client) -> str:
-    """Return what a client's request becomes for the integration: rendered, or as it is.
+    """Return the integration's request: the rendered template, or the client's body unchanged.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
-    Raises Refused if the template, or the lack of one, asks for another body.
+    Raises Refused if the body doesn't fit the template, or has no template and needs one.
     """
     made = _by_media_type(integration["requestTemplates"])
     template = made.get(_media_type(client.headers.get("content-type", _JSON)))
@@ -72,10 +72,10 @@ def integration_request(integration: Mapping[str, Any], client: Client) -> str:
 
 
 def mock_status(request: str) -> str:
-    """Return the status that a MOCK integration answers, of what ``integration_request`` returned.
+    """Return a MOCK integration's status, from the result of ``integration_request``.
 
-    API Gateway doesn't insist on JSON: ``{statusCode:200}`` is what the Serverless Framework sends,
-    and a comma may follow. Raises Refused if there is none.
+    API Gateway doesn't require valid JSON: the Serverless Framework sends ``{statusCode:200}``, and
+    a comma may follow. Raises Refused if there is no status.
     """
     try:
         asked = templates.parse_json(request)
@@ -92,7 +92,7 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
     """Return the integration response whose pattern matches the outcome, or the default one.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
-    ``outcome`` is a failed function's errorMessage or a status; None: success. Raises Refused.
+    ``outcome`` is a failed function's errorMessage or a status; None means success. Raises Refused.
     """
     responses: list[dict[str, Any]] = list((integration["integrationResponses"] or {}).values())
     for response in responses:
@@ -108,10 +108,9 @@ def choose(integration: Mapping[str, Any], outcome: str | None) -> Mapping[str, 
 def respond(
     response: Mapping[str, Any], client: Client, body: str, headers: Mapping[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return the status, the headers and the body that a client gets by an integration response.
+    """Return the status, headers and body that an integration response gives the client.
 
-    ``body`` and ``headers`` are the integration's. Raises Refused if the response asks for what
-    isn't there.
+    ``body`` and ``headers`` are the integration's. Raises Refused if a mapping can't be applied.
     """
     kind, template = _template_for(response, client)
     sent = {"content-type": ("Content-Type", kind)}
@@ -132,7 +131,7 @@ def respond(
 
 
 def can_be_sent(name: Any, value: Any) -> bool:
-    """Whether a header's name and value may be sent: https://www.rfc-editor.org/rfc/rfc9110#name-fields."""
+    """Return whether a header is valid: https://www.rfc-editor.org/rfc/rfc9110#name-fields."""
     named = isinstance(name, str) and _NAME.fullmatch(name) is not None
     return named and _VALUE.fullmatch(str(value)) is not None
 
@@ -140,7 +139,7 @@ def can_be_sent(name: Any, value: Any) -> bool:
 def _template_for(response: Mapping[str, Any], client: Client) -> tuple[str, str | None]:
     made = _by_media_type(response.get("responseTemplates"))
     accepted = map(_media_type, client.headers.get("accept", "").split(","))
-    # Who accepts none of them gets the first.
+    # A client that accepts none of them gets the first.
     kind = next((kind for kind in [*accepted, _JSON, *made] if kind in made), _JSON)
     return kind, made.get(kind)
 
@@ -168,7 +167,7 @@ def _matches(pattern: str, outcome: str) -> bool:
     try:
         return re.fullmatch(pattern, outcome) is not None
     except re.error:
-        _log.warning("The local AWS doesn't know the selection pattern %s", pattern)
+        _log.warning("The local AWS doesn't support the selection pattern %s", pattern)
         return False
 
 

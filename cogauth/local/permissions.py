@@ -1,6 +1,6 @@
-"""Whether an AWS service may invoke a function: what the function's resource policy says.
+"""Check whether a function's resource policy lets an AWS service invoke it.
 
-Ministack's own calls of functions never ask. Its evaluation of policies does the work here.
+Ministack never checks that for its own calls, but it has the policy evaluation used here.
 """
 
 from cogauth.local import hooks
@@ -19,16 +19,16 @@ _evaluate = hooks.called(
 
 
 def may_invoke(function_arn: str, principal: str, source_arn: str) -> bool:
-    """Return whether a service may invoke a function for a resource; False if there is none.
+    """Return whether a service may invoke a function for a resource; False for no such function.
 
-    AWS: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
-    ``function_arn`` has the qualifier of the version or alias that is invoked, if any: each has a
-    policy of its own. ``source_arn`` is of the resource that the service acts for.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
+    ``function_arn`` includes the version or alias, if any, because each has its own policy.
+    ``source_arn`` names the resource that the service acts for.
     """
     parts = function_arn.split(":")
     if len(parts) not in {7, 8}:
         return False
-    # Ministack keeps the policies of all versions and aliases with the function.
+    # Ministack stores the policies of all versions and aliases with the function.
     unqualified = ":".join(parts[:7])
     function, _, _ = _find_function(unqualified, account_id=parts[4], region=parts[3])
     if function is None:
@@ -38,7 +38,7 @@ def may_invoke(function_arn: str, principal: str, source_arn: str) -> bool:
         principal_type="Service",
         principal_account="",
         action="lambda:InvokeFunction",
-        # AddPermission takes no $LATEST: the function's own policy is that of $LATEST.
+        # AddPermission doesn't accept $LATEST: the function's own policy applies to it.
         resource_arn=function_arn.removesuffix(":$LATEST"),
         region=parts[3],
         service_context={

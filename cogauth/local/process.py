@@ -1,22 +1,22 @@
 """The embedded local AWS as a child process that outlives the command.
 
-Everything lives in one folder, which the command that starts or stops the server has locked:
+Everything is in one folder, which a command locks while it starts or stops the server:
 
-    .cogauth          marks the folder as cogauth's own: in no other is anything changed
-    alive             locked by the server itself, for as long as it lives
-    local.json        its port, which data it serves, and the keys of its account's root, which it
-                      takes from here; written before it is started
-    ministack.log     what it prints
-    data-<id>/        what it saves when it ends; another id whenever it begins empty
+    .cogauth          marks the folder as cogauth's own; no other folder is changed
+    alive             locked by the server itself, for as long as it runs
+    local.json        its port, the id of its data, and the keys of its account's root, which it
+                      reads from here; written before the server starts
+    ministack.log     its output
+    data-<id>/        the data that it saves when it stops; a new id whenever it starts empty
     tmp/              its pid file, and its Lambda functions' code
 
-The starter locks ``alive`` and the server inherits the lock; the kernel lets go of it when the
-server ends, however it ends. So no crash of a starter leaves a server that nobody finds. But anyone
-may have written its pid file, and pids are reused: a process is ended only if it is this user's,
+The starter locks ``alive`` and the server inherits the lock; the kernel releases it when the server
+ends for any reason. So a crashed starter never leaves a server that can't be found. But anyone may
+have written its pid file, and pids are reused: a process is killed only if it belongs to this user,
 runs ministack in this folder's ``tmp``, and is older than the pid file.
 
-The folder may have come with a clone, and its data hold code that runs once they are served. So
-data are served only if this user made them on this machine, in this folder (``KnownData``).
+The folder may have come with a git clone, and its data contain code that runs once they are served.
+So data are only served if this user created them on this machine, in this folder (``KnownData``).
 """
 
 import os
@@ -35,17 +35,17 @@ from cogauth.local.record import Record, choose_port, is_free
 from cogauth.record.files import remove_own
 from cogauth.record.lock import hold
 
-# Beside the state file; a name that nothing else has.
+# A folder beside the state file, with a unique name.
 FOLDER = "cogauth-local-aws"
 
 
 @dataclass(frozen=True)
 class Started:
-    """A local AWS that answers.
+    """A running local AWS.
 
-    ``data_id`` changes whenever it begins empty, as after it ended without saving (a ``kill -9``, a
-    power cut): a stack recorded with another id is gone.
-    ``forgotten``: why nobody will know these data again once the server has ended; else None.
+    ``data_id`` changes whenever it starts empty, for example after it ended without saving
+    (``kill -9``, a power cut): a stack recorded with another id no longer exists.
+    ``forgotten``: why these data can't be trusted again once the server has stopped; else None.
     """
 
     endpoint_url: str
@@ -55,12 +55,12 @@ class Started:
 
 
 class LocalAws:
-    """An embedded local AWS whose data live in one folder."""
+    """An embedded local AWS with its data in one folder."""
 
     def __init__(
         self, folder: Path, *, patience: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Describe it; it gets ``patience`` seconds to become ready, and to end."""
+        """Prepare without starting; ``patience`` is the time to start or to stop, in seconds."""
         self._folder = DataFolder(folder)
         self._server = Server(self._folder, patience, sleep)
         self._patience = patience
@@ -72,7 +72,7 @@ class LocalAws:
         return record.url if record else None
 
     def keys(self) -> Keys:
-        """Return its account's root's. Raises ``LocalAwsError`` if it was never started."""
+        """Return its root's keys. Raises ``LocalAwsError`` if it was never started."""
         record = self._record()
         if record is None:
             raise LocalAwsError(f"No local AWS was started in {self._folder.path}.")
@@ -82,17 +82,17 @@ class LocalAws:
         return self._folder.read() if self._folder.is_there() else None
 
     def is_running(self) -> bool:
-        """Whether its process lives; it may still be starting."""
+        """Return whether its process exists; it may still be starting."""
         return self._server.is_running()
 
     def start(self) -> Started:
-        """Start it unless it runs already, and wait until it answers.
+        """Start it unless it already runs, and wait until it answers.
 
-        Raises ``LocalAwsError`` if the extra isn't installed, its port is in use, it doesn't come
-        up, or the folder or its data are not this user's own; no process is left behind then.
+        Raises ``LocalAwsError`` if the extra isn't installed, its port is in use, it doesn't
+        start, or the folder or its data aren't this user's own. No process is left behind then.
         """
         folder, server = self._folder, self._server
-        folder.is_there()  # If it is somebody else's, not even a lock is left beside it.
+        folder.is_there()  # Raises before a lock is created beside someone else's folder.
         with self._one_at_a_time():
             folder.make()
             record, forgotten = folder.read(), None
@@ -111,7 +111,7 @@ class LocalAws:
             return Started(record.url, record.keys, record.data_id, forgotten)
 
     def stop(self) -> bool:
-        """End it, with its data saved; say whether it ran. Raises ``LocalAwsError``."""
+        """Stop it and save its data; return whether it ran. Raises ``LocalAwsError``."""
         if not self._folder.is_there():
             return False
         with self._one_at_a_time():
@@ -120,7 +120,7 @@ class LocalAws:
             return running
 
     def remove(self) -> None:
-        """End it if it runs, and delete its folder with all that is cogauth's in there."""
+        """Stop it if it runs, and delete everything in its folder that is cogauth's."""
         folder = self._folder
         if not folder.is_there():
             return
@@ -135,44 +135,44 @@ class LocalAws:
             server = self._server
             for file in (folder.record_file, server.log, server.alive, folder.path / MARKER):
                 remove_own(file)
-            with suppress(OSError):  # Somebody has put something of theirs into it.
+            with suppress(OSError):  # Someone has put other files into it.
                 folder.path.rmdir()
 
     def _one_at_a_time(self) -> AbstractContextManager[object]:
         return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")
 
     def _prepare(self, old: Record | None) -> tuple[Record, str | None]:
-        """Record the server about to be started; say why its data won't be known again, if so."""
+        """Record the server to start; also return why its data can't be trusted again, if so."""
         folder = self._folder
         for own in (folder.tmp, *([folder.data(old)] if old else [])):
             if os.path.lexists(own) and not is_own_folder(own):
                 raise LocalAwsError(
-                    f"{own} is not cogauth's own: it is no folder of this user's. It was left "
-                    "as it is. Look where it comes from, and move it away."
+                    f"{own} is not cogauth's own: it isn't a folder of this user's. It was left "
+                    "unchanged. Find out where it comes from, and move it away."
                 )
         if old is None:
-            # Without its record a server would be of no use: nobody knows its port.
+            # A server without a record is of no use, because its port is unknown.
             self._server.end()
             record = Record.new(choose_port())
         else:
             # A server killed a moment ago may lose its lock an instant before its port.
             if not self._server.until(lambda: is_free(old.port), seconds=2):
                 raise LocalAwsError(
-                    f"The local AWS's port {old.port} is taken by another program, and the "
-                    f"local stack's URLs contain it. See which one with 'lsof -i :{old.port}', "
-                    "end it and run the command again. Nothing is lost."
+                    f"Another program uses the local AWS's port {old.port}, which the local "
+                    f"stack's URLs contain. Find it with 'lsof -i :{old.port}', stop it and run "
+                    "the command again. Nothing is lost."
                 )
-            # Ministack saves when it ends and deletes its pid file after that. Data older than
-            # the last run are worse than none: what was deleted since would be back.
+            # Ministack saves when it stops, then deletes its pid file. Data older than the last
+            # run are worse than none: deleted resources would be back.
             data_lost = old.loaded is not None and (
                 any(folder.pid_files()) or folder.saved(old) in {0, old.loaded}
             )
             record = Record.new(old.port) if data_lost else old.again()
         forgotten = folder.known.add(record.data_id, folder.path)
-        # From here on the data are the new ones, should we be killed before the old are deleted.
+        # Write the record first, in case we are killed before the old data are deleted.
         folder.write(record)
         folder.delete_data(but=record)
-        # A Lambda function of a killed server may still be at work in there.
+        # A Lambda function of a killed server may still be running in there.
         shutil.rmtree(folder.tmp, ignore_errors=True)
         folder.tmp.mkdir(mode=0o700, exist_ok=True)
         return record, forgotten

@@ -1,4 +1,4 @@
-"""What ``local.json`` holds: where the server of some data listens, and by which keys."""
+"""The content of ``local.json``: the server's port, its data, and its keys."""
 
 import re
 import secrets
@@ -9,8 +9,8 @@ from cogauth.aws.environment import KEY_ID, SECRET, Keys
 from cogauth.errors import LocalAwsError
 
 HOST = "127.0.0.1"
-# Below the ports that Linux and macOS give to outgoing connections. One of those could be in use
-# at a restart, and a client that polls one before anybody listens can connect to itself.
+# Below the ports that Linux and macOS use for outgoing connections. Those could be in use at a
+# restart, and a client that polls one without a listener can connect to itself.
 PORTS = range(20000, 32000)
 DATA_ID = re.compile(r"[0-9a-f]{16}")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -18,11 +18,11 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Record:
-    """What ``local.json`` holds. Raises ``ValueError`` for what cogauth never writes.
+    """The content of ``local.json``. Raises ``ValueError`` for values that cogauth never writes.
 
-    ``run`` is told by the server that was started last, and by no other: it is known by that.
-    ``loaded`` is the time stamp (ns) of the saved data which the server had when it became ready,
-    0 for none: unless it has changed since, the server didn't save. None: it never became ready.
+    ``run`` identifies the server that was started last: only that one reports it.
+    ``loaded`` is the time (ns) of the saved data when the server became ready, 0 for no data: if it
+    hasn't changed since, the server didn't save. None means that it never became ready.
     """
 
     port: int
@@ -43,26 +43,26 @@ class Record:
 
     @classmethod
     def new(cls, port: int) -> "Record":
-        """Return that of data which begin empty; nobody else knows the keys to them."""
+        """Return a record for empty data, with new secret keys."""
         return cls(port, secrets.token_hex(8), *Keys.new(), secrets.token_hex(16))
 
     def again(self) -> "Record":
-        """Return that of the same data, for a server that is about to be started."""
+        """Return a record of the same data for a server about to start."""
         return replace(self, run=secrets.token_hex(16), loaded=None)
 
     @property
     def keys(self) -> Keys:
-        """Those of the account's root."""
+        """The keys of the account's root."""
         return Keys(self.access_key_id, self.secret_access_key)
 
     @property
     def url(self) -> str:
-        """The server's."""
+        """The server's URL."""
         return f"http://{HOST}:{self.port}"
 
 
 def is_free(port: int) -> bool:
-    """Say whether nobody listens at a port."""
+    """Return whether nothing listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""The process of the embedded local AWS. ``child.py`` starts it and says in what environment."""
+"""The process of the embedded local AWS. ``child.py`` starts it and sets its environment."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from cogauth.local.process import LocalAws
 
 
 def main() -> None:
-    """Serve until a SIGTERM, from within the folder ``tmp`` of the local AWS's own."""
+    """Serve until a SIGTERM; the working directory is the local AWS's own ``tmp``."""
     try:
         serve(LocalAws(Path.cwd().parent).keys())
     except (hooks.HookError, CogauthError) as error:
@@ -20,12 +20,12 @@ def main() -> None:
 
 
 def serve(keys: Keys) -> None:
-    """Serve with these keys of the account's root until a SIGTERM. Raises HookError."""
+    """Serve until a SIGTERM, with these keys for the account's root. Raises HookError."""
     install_keys(keys)
     gateway.install()
     cognito.install()
     run = hooks.function("app.main", "")
-    # It reads the application's name when it runs.
+    # It looks up the application by name when it runs.
     hooks.put("app.app", Gate(hooks.function("app.app", "scope receive send")))
     run()
 

@@ -1,7 +1,7 @@
-"""Renders mapping templates as API Gateway does, by airspeed-ext.
+"""Render mapping templates as API Gateway does, with airspeed-ext.
 
-airspeed-ext is Velocity as API Gateway speaks it: its authors recorded what AWS makes of each of
-its tests. What is AWS's own, ``$input``, ``$util`` and the overrides, is here.
+airspeed-ext implements API Gateway's dialect of Velocity: its authors recorded AWS's result for
+each of its tests. This module adds AWS's own ``$input``, ``$util`` and overrides.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 """
@@ -20,11 +20,11 @@ _STEP = re.compile(r"""\.([\w-]+)|\[(-?\d+)\]|\['([^']*)'\]|\["([^"]*)"\]|(\.\*|
 
 
 class TemplateError(Exception):
-    """A template can't be rendered. Nothing of the data is in the message."""
+    """A template can't be rendered. The message contains no data."""
 
 
 class Refused(Exception):  # noqa: N818 it is an answer
-    """The gateway answers by itself: by a gateway response of this kind, with this message."""
+    """The gateway itself answers, with a gateway response of this kind and this message."""
 
     def __init__(self, kind: str, message: str = "Internal server error") -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Refused(Exception):  # noqa: N818 it is an answer
 
 
 class BodyError(Refused):
-    """What should be JSON isn't. Nothing of it is in the message."""
+    """The body isn't JSON. The message doesn't quote it."""
 
     def __init__(self, message: str) -> None:
         super().__init__("BAD_REQUEST_BODY", message)
@@ -40,7 +40,7 @@ class BodyError(Refused):
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a template made: the text, and what it overrides in the response."""
+    """A rendered template: the text, and its overrides of the response."""
 
     text: str
     status: int | None
@@ -57,9 +57,9 @@ def render(
 ) -> Rendered:
     """Render a template of an integration's request or response for a body.
 
-    ``params`` is what ``$input.params()`` gives: the request's ``path``, ``querystring`` and
+    ``params`` is the result of ``$input.params()``: the request's ``path``, ``querystring`` and
     ``header``; ``context`` and ``stage_variables`` are ``$context`` and ``$stageVariables``. Raises
-    BodyError if the template asks for JSON that the body isn't, else TemplateError.
+    BodyError if the template needs JSON and the body isn't, TemplateError for other failures.
     """
     airspeed = _airspeed()
     override = _Once(header=_Once())
@@ -78,22 +78,22 @@ def render(
     except (airspeed.TemplateError, RecursionError) as error:
         if isinstance(error.__cause__, BodyError | TemplateError):
             raise error.__cause__ from None
-        # A syntax error quotes the template; another may quote the data.
+        # A syntax error quotes the template; other errors may quote the data.
         syntax = isinstance(error, airspeed.TemplateSyntaxError)
         why = str(error) if syntax else type(error.__cause__ or error).__name__
         raise TemplateError(f"The mapping template can't be rendered: {why}") from None
     status = override.get("status")
     headers = {name: text_of(value) for name, value in override["header"].items()}
-    # API Gateway ignores a status that isn't one.
+    # API Gateway ignores an invalid status.
     return Rendered(text, status if type(status) is int and status in _STATUSES else None, headers)
 
 
 @cache
 def _airspeed() -> Any:
-    """Return the library, which is imported only if there is a template."""
+    """Import the library, which only templates need."""
     import airspeed  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    # Velocity's methods, as size() and keySet(), which it gives to the class of a value.
+    # Give our classes Velocity's methods, such as size() and keySet().
     methods = airspeed.operators.__additional_methods__
     for kind in (_Object, CaseInsensitive, _Once, _List):
         methods[kind] = methods[list if kind is _List else dict]
@@ -102,30 +102,30 @@ def _airspeed() -> Any:
 
 @lru_cache(maxsize=128)
 def _parsed(template: str) -> Any:
-    """Return a template, which is parsed once: that takes longer than all the rest."""
+    """Parse a template, and cache it, because parsing takes longer than all the rest."""
     return _airspeed().Template(template)
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says, more strictly than Python's own. Raises BodyError."""
+    """Parse a JSON text more strictly than Python does. Raises BodyError."""
     try:
         return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        # Of a JSONDecodeError only what was expected, and where.
+        # A JSONDecodeError only says what it expected, and where.
         why = f": {error}" if isinstance(error, json.JSONDecodeError) else ""
         raise BodyError(f"Could not parse request body into json{why}") from None
 
 
 def find(value: Any, path: str) -> Any:
-    """Return what a JSONPath finds; None: nothing.
+    """Return what a JSONPath finds; None if nothing.
 
-    Names, indices and wildcards are known. Raises TemplateError at anything else, as ``..``.
+    It supports names, indices and wildcards. Raises TemplateError for others, such as ``..``.
     """
     found, position, many = [value], 1, False
     while position < len(path):
         step = _STEP.match(path, position) if path[0] == "$" else None
         if step is None:
-            raise TemplateError(f"The local AWS doesn't know the JSONPath {path}")
+            raise TemplateError(f"The local AWS doesn't support the JSONPath {path}")
         position = step.end()
         if step[5]:
             many = True
@@ -137,12 +137,12 @@ def find(value: Any, path: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as it is in a header or in a text: a string as it is, all else as JSON."""
+    """Return a value as text for a header or a template: strings unchanged, others as JSON."""
     return value if isinstance(value, str) else _json(value)
 
 
 class CaseInsensitive(dict[str, str]):
-    """Headers, which may be asked for in any spelling."""
+    """Headers by name, in any case."""
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -179,7 +179,7 @@ class _Input:
         try:
             value = parse_json(self.body)
         except BodyError:
-            # A form, say, is a string; but what begins like JSON should be it.
+            # Treat other bodies, such as forms, as strings, unless they begin like JSON.
             if self.body.lstrip()[:1] in {"{", "[", '"'}:
                 raise
             value = self.body
@@ -224,7 +224,7 @@ class _List(list[Any]):
 
 
 class _Once(dict[str, Any]):
-    """Overrides. AWS answers 5xx to a second one of the same.
+    """Overrides. AWS answers 5xx if a template sets one twice.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
     """

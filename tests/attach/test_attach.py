@@ -273,12 +273,12 @@ def test_a_type_that_isn_t_known_is_refused_by_name(account: Account, orders: Or
         found = plan(account, path="/[no]*")
         left = next(row for row in found.rows if row.name == "GET /newer")
         assert left.action == "left out"
-        assert "authorization type PASSKEY isn't one that this cogauth knows" in left.why
+        assert "this cogauth doesn't know its authorization type PASSKEY" in left.why
         assert left.before is not None
         assert left.before["authorizerId"] == orders.jwt
         assert found.api is not None
         assert found.api.words(account.context(), left.before) == "PASSKEY jwt"
-        with pytest.raises(UsageError, match=r"GET /newer: its authorization type PASSKEY"):
+        with pytest.raises(UsageError, match=r"GET /newer: this cogauth doesn't know its"):
             plan(account, path="/newer")
 
 
@@ -447,7 +447,7 @@ def test_some_methods_are_given_back(account: Account, orders: Orders) -> None:
         detach(account, path="/open", method="get")
     detach(account, "orders")
     assert orders.methods() == before
-    with pytest.raises(UsageError, match=r"attached to such an API\. It is to none"):
+    with pytest.raises(UsageError, match=r"attached to such an API\. It is attached to no API"):
         detach(account, "orders")
 
 
@@ -542,7 +542,7 @@ def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Accoun
     with account.calls.watched() as calls:
         result = account.down()
     # It looks by itself: an emulator would let the authorizer go.
-    assert "stays because of GET /open, POST /open: " in result.problems[0]
+    assert "was kept, because GET /open, POST /open uses it" in result.problems[0]
     assert [call for call in calls if call.mutating] == []
     assert (account.left(), orders.authorizers()) == (before, authorizers)
     for method in ("GET", "POST"):
@@ -653,7 +653,7 @@ def test_an_api_key_of_the_owners_is_taken_over_by_attaching_again(
 ) -> None:
     attach(account, path="/open", method="GET")
     orders.patch("GET", "/open", ("replace", "/apiKeyRequired", "true"))
-    assert "attach it once more" in detach(account)[0].problems[0]
+    assert "attach it again" in detach(account)[0].problems[0]
     assert attach(account, path="/open", method="GET").deployment is None
     result = detach(account)[0]
     assert (result.restored, result.problems) == (["GET /open"], [])
@@ -666,7 +666,9 @@ def test_each_stage_gets_what_was_changed_for_another(account: Account) -> None:
     orders = Orders(account, stages=("prod", "beta"))
     attach(account, path="/open", method="GET", stage="prod")
     second = plan(account, path="/iam", stage="beta")
-    assert second.warnings == ["Not deployed by this: prod. Run it again with --stage for that."]
+    assert second.warnings == [
+        "Not deployed to: prod. To deploy there, run this again with --stage."
+    ]
     attach(account, path="/iam", stage="beta")
     assert orders.security("GET", "/iam", "prod") == [{"sigv4": []}]
     attach(account, path="/iam", stage="prod")
@@ -704,7 +706,7 @@ def test_nothing_is_given_back_while_the_api_can_t_be_deployed(
     attach(account, path="/iam")
     orders.aws.put_method(**orders.at("GET", "/bare"), authorizationType="NONE")
     existing = orders.methods()
-    with pytest.raises(UsageError, match="can't be deployed, for GET /bare has no integration"):
+    with pytest.raises(UsageError, match="can't be deployed, because GET /bare has no integration"):
         detach(account)
     assert orders.methods() == existing
 
@@ -773,7 +775,10 @@ def test_an_authorizer_that_doesn_t_take_the_new_pool_is_told_of(
         live = orders.aws.get_authorizer(**api, authorizerId=ours_id)
         return AWSResponse("https://aws.invalid/", 200, {}, None), live
 
-    with account.calls.watched(keep), pytest.raises(CogauthError, match="answered that it doesn't"):
+    with (
+        account.calls.watched(keep),
+        pytest.raises(CogauthError, match="didn't switch the authorizer"),
+    ):
         attach(account, path="/iam")
 
 

@@ -265,7 +265,7 @@ def test_our_authorizer_that_takes_another_pool_too(account: Account, orders: Or
     authorizer = attach(account, path="/iam").authorizer
     patch = [{"op": "add", "path": "/providerARNs", "value": OTHER_POOL}]
     orders.aws.update_authorizer(**orders.place, authorizerId=authorizer, patchOperations=patch)
-    has = f"COGNITO_USER_POOLS {ours(account)}, which takes tokens of {OTHER_POOL} too"
+    has = f"COGNITO_USER_POOLS {ours(account)}, which also accepts tokens of {OTHER_POOL}"
     assert lost(account, orders) == {"GET /iam": has}
     mend(account, orders)
     assert lost(account, orders) == {}
@@ -520,7 +520,7 @@ def test_what_is_not_deployed_yet_is_no_check_of_the_guard(account: Account) -> 
     account.stands()
     orders = Orders(account, stages=("prod", "beta"))
     attach(account, path="/open", method="POST", stage="prod")
-    with pytest.raises(UsageError, match="isn't deployed yet to the stage beta"):
+    with pytest.raises(UsageError, match="but not yet deployed to the stage beta"):
         find_subject(account.context(), orders.id, stage="beta")
 
 
@@ -546,9 +546,9 @@ def test_up_names_what_is_lost(
     detaching = f"cogauth detach --api {orders.id} --path /open --method POST"
     options = f"{account.state().options} --profile work".strip()
     assert "\n".join(said(account, capsys)) == (
-        f"Warning: {api}: GET /open was attached, and has lost its guard (NONE): "
+        f"Warning: {api}: GET /open was attached, but lost its guard (NONE): "
         f"'{attaching} {options}' guards it again.\n"
-        f"Warning: {api}: POST /open was attached, and isn't there any more: "
+        f"Warning: {api}: POST /open was attached, and doesn't exist any more: "
         f"run '{detaching} {options}' to drop it from the record."
     )
     orders.aws.delete_rest_api(**orders.place)
@@ -654,7 +654,7 @@ def test_detach_names_what_was_lost(account: Account, orders: Orders, kind: str)
     (line,) = result.left_alone
     assert line.startswith(f"GET /open of the API orders ({orders.id}) was left alone: it")
     command = f"cogauth attach --api {orders.id} --path /open --method GET{options}"
-    assert result.lost == [f"GET /open had lost its guard before: '{command}' guards it again."]
+    assert result.lost == [f"GET /open had already lost its guard: '{command}' guards it again."]
     assert orders.methods()["GET /open"]["authorizationType"] == kind
     assert account.state().attachments == {}
     # What it was given back before is no loss.

@@ -93,7 +93,7 @@ def test_a_path_of_cors_without_a_preflight(account: Account, orders: Orders) ->
     """Without a token browsers asked nothing beforehand."""
     assert warned(account, "/iam") == ""
     answer(orders, "/iam", "GET", Access_Control_Allow_Origin="'*'")
-    assert "GET /iam answers pages of other origins, but its path has no" in warned(account, "/iam")
+    assert "GET /iam allows pages of other origins, but its path has no" in warned(account, "/iam")
     orders.put("ANY", "/iam", "NONE")
     assert "no OPTIONS" not in warned(account, "/iam")
 
@@ -153,7 +153,7 @@ def test_gateway_responses_that_can_not_be_read(account: Account, orders: Orders
             else None
         )
     ):
-        assert "isn't known (GetGatewayResponses: AccessDeniedException)" in warned(account)
+        assert "can read a 401 (GetGatewayResponses: AccessDeniedException)" in warned(account)
     assert orders.deployments() == before
 
 
@@ -173,7 +173,7 @@ def described(account: Account, orders: Orders, **api: Any) -> Before:
 def test_an_api_key_that_the_authorizer_would_have_to_give(
     account: Account, orders: Orders
 ) -> None:
-    said = "POST /open asks for an API key, which this API takes from its authorizer"
+    said = "POST /open requires an API key, which this API takes from its authorizer"
     with account.calls.watched(described(account, orders, apiKeySource="AUTHORIZER")):
         assert said in warned(account)
         assert "apiKeySource" not in warned(account, method="GET")
@@ -183,7 +183,9 @@ def test_an_api_key_that_the_authorizer_would_have_to_give(
 def test_a_private_api(account: Account, orders: Orders) -> None:
     configuration = {"types": ["PRIVATE"], "vpcEndpointIds": ["vpce-1"]}
     with account.calls.watched(described(account, orders, endpointConfiguration=configuration)):
-        assert "The API orders is private: it is reached only from a VPC" in warned(account, "/iam")
+        assert "The API orders is private: only an interface endpoint in a VPC" in warned(
+            account, "/iam"
+        )
     assert "private" not in warned(account, "/iam")
 
 

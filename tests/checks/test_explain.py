@@ -250,7 +250,7 @@ def test_wrong_header(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("hello", "it has 1 part between dots"),
+        ("hello", "it has 1 part separated by dots"),
         ("a.b", "it has 2 parts"),
         ("one two.three.four", "white space"),
         ("not.a.token", "its header can't be decoded"),
@@ -269,14 +269,14 @@ def test_not_a_jwt(lab: Lab, text: str, said: str) -> None:
 def test_a_refresh_token(lab: Lab) -> None:
     # The local AWS's refresh tokens are not encrypted, as Cognito's are; it refuses this alike.
     made = ".".join([part({"enc": "A256GCM", "alg": "RSA-OAEP"}), "a", "b", "c", "d"])
-    says(lab.explain("/hello", made), "refresh_token", 401, "for Cognito alone")
+    says(lab.explain("/hello", made), "refresh_token", 401, "only Cognito can read")
 
 
 @pytest.mark.local
 def test_wrong_pool(lab: Lab) -> None:
     found = lab.explain("/elsewhere", lab.tokens["id_token"])
     says(found, "wrong_pool", 401, f"{lab.up['user_pool_id']} (this stack's own)", "attach --api")
-    assert f"takes those of {lab.other_pool}" in found.cause.sentence
+    assert f"accepts those of {lab.other_pool}" in found.cause.sentence
 
 
 @pytest.mark.local
@@ -285,14 +285,14 @@ def test_a_foreign_token_is_named_by_its_own_word_and_its_keys_are_not_fetched(l
         token = changed(lab.tokens["id_token"], iss=f"{elsewhere.url}/{lab.up['user_pool_id']}")
         found = lab.explain("/hello", token)
         says(found, "wrong_pool", 401, elsewhere.url, "test-login --username NAME --stack why")
-        assert found.facts["signature"] == "not checked, for it is of another pool"
+        assert found.facts["signature"] == "not checked: the token is of another pool"
         assert elsewhere.requests == []
 
 
 @pytest.mark.local
 def test_tampered(lab: Lab) -> None:
     found = lab.explain("/hello", changed(lab.tokens["id_token"], sub="root"))
-    says(found, "bad_signature", 401, "changed after Cognito made it")
+    says(found, "bad_signature", 401, "the token was changed")
     assert found.facts["signature"] == "not made by the stack's pool"
 
 
@@ -333,19 +333,21 @@ def test_an_id_token_where_scopes_ask_for_an_access_token(lab: Lab) -> None:
 @pytest.mark.local
 def test_an_access_token_where_no_scope_is_asked_for(lab: Lab) -> None:
     found = lab.explain("/hello", lab.tokens["access_token"])
-    says(found, "access_token", 401, "takes an ID token")
+    says(found, "access_token", 401, "takes ID tokens")
 
 
 @pytest.mark.local
 def test_a_scope_is_missing(lab: Lab) -> None:
     found = lab.explain("/scoped", lab.tokens["access_token"])
-    says(found, "scope_missing", 401, "asks for the scope shop/read", f"carries {ADMIN_SCOPE}")
+    says(
+        found, "scope_missing", 401, "requires the scope shop/read", f"the token has {ADMIN_SCOPE}"
+    )
 
 
 @pytest.mark.local
 def test_bearer_is_no_cause_where_it_is_let_pass(lab: Lab) -> None:
     found = lab.explain("/hello", f"Bearer {lab.tokens['id_token']}")
-    says(found, "none", 200, "is not documented", "without 'Bearer '")
+    says(found, "none", 200, "AWS doesn't document", "without 'Bearer '")
     assert found.facts["token"] == "Bearer eyJhbGciOi…"
 
 
@@ -353,7 +355,7 @@ def test_bearer_is_no_cause_where_it_is_let_pass(lab: Lab) -> None:
 def test_bearer_where_the_call_is_refused_and_nothing_else_is_wrong(lab: Lab) -> None:
     """It is the function that refuses here, in the gateway's name: that takes 'Bearer ' there."""
     found = lab.explain("/forbids", f"Bearer {lab.tokens['id_token']}")
-    says(found, "bearer", 403, "is not documented")
+    says(found, "bearer", 403, "AWS doesn't document")
 
 
 @pytest.mark.local
@@ -386,7 +388,7 @@ def test_a_path_that_is_not_deployed(lab: Lab) -> None:
 @pytest.mark.parametrize("path", ["/helo", "/Hello", "/hello/x", "/"])
 def test_wrong_path(lab: Lab, path: str) -> None:
     found = lab.explain(path, lab.tokens["id_token"])
-    says(found, "wrong_path", 403, "'Missing Authentication Token'", "neither is about the token")
+    says(found, "wrong_path", 403, "'Missing Authentication Token'", "the token is not the cause")
     assert "/hello" in found.cause.fix or path == "/"
 
 
@@ -396,7 +398,7 @@ def test_wrong_stage(lab: Lab) -> None:
     says(found, "wrong_stage", 403, "no stage 'prod'; it has dev", "/dev/")
     # Left out: the path's first part is taken for it.
     found = explaining.explain(lab.context(), lab.address("", "hello"), "GET", None)
-    says(found, "wrong_stage", 403, "The URL lacks it", "/dev/hello")
+    says(found, "wrong_stage", 403, "The URL lacks the stage", "/dev/hello")
 
 
 @pytest.mark.local
@@ -417,7 +419,7 @@ def test_an_api_that_is_not_in_the_account_gets_no_token(lab: Lab) -> None:
 @pytest.mark.local
 def test_a_post_is_looked_at_and_not_sent(lab: Lab) -> None:
     found = lab.explain("/signin", lab.tokens["id_token"], verb="POST")
-    says(found, "not_sent", None, "could change something")
+    says(found, "not_sent", None, "could change data")
     assert found.facts["permission"] == "API Gateway may call it"
 
 
@@ -428,7 +430,7 @@ def test_an_api_key_is_asked_for(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_throttled(lab: Lab) -> None:
-    says(lab.explain("/busy"), "throttled", 429, "faster than is allowed", "--throttle-rate")
+    says(lab.explain("/busy"), "throttled", 429, "too many calls", "--throttle-rate")
 
 
 @pytest.mark.local
@@ -460,7 +462,7 @@ def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_an_authorizer_that_is_gone(lab: Lab) -> None:
-    says(lab.explain("/broken", lab.tokens["id_token"]), "authorizer_broken", 500, "(it is gone)")
+    says(lab.explain("/broken", lab.tokens["id_token"]), "authorizer_broken", 500, "(deleted)")
 
 
 @pytest.mark.local
@@ -527,7 +529,7 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     lab.sign_up("bob")
     assert lab.cli.run(*words, COGAUTH_USERNAME="ann").must().document["cause"] == "none"
     several = lab.cli.run(*words).must(2)
-    assert "those of ann, bob" in several.err
+    assert "are signed in: ann, bob" in several.err
     # The pool takes a name in any case, and so does each command.
     for command in (words, ("call", "GET", "/hello", "--stack", "why", "--json")):
         lab.cli.run(*command, "--username", "Ann").must()
@@ -685,7 +687,7 @@ def test_a_regular_expression_of_an_api_owner_is_not_run(pattern: str) -> None:
     assert [note for note in found.notes if note.startswith("Not checked: ") and pattern in note]
     passed = diagnose(evidence(200, "", guard=replace(GUARD, audience=pattern), token=token))
     assert not [note for note in passed.notes if note.startswith("Not checked")]
-    assert not [note for note in (*found.notes, *passed.notes) if "doesn't mind" in note]
+    assert not [note for note in (*found.notes, *passed.notes) if "doesn't check that" in note]
 
 
 @given(
@@ -713,7 +715,7 @@ def test_on_aws_an_answer_without_the_gateways_mark_is_not_the_gateways(status: 
     # Nor is it a new deployment's.
     served = Deployed(routes(GUARD), "d2", datetime.fromtimestamp(NOW - 5, UTC))
     found = diagnose(evidence(answer=Got(status, "no"), served=served))
-    says(found, "integration_answered", status, "what stands behind the method")
+    says(found, "integration_answered", status, "the method's backend")
 
 
 def test_an_api_key_is_the_cause_only_where_nothing_else_is() -> None:
@@ -748,7 +750,7 @@ def test_behind_the_guard_a_user_that_is_gone_is_why() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("MissingAuthenticationTokenException", "not about the token"),
+        ("MissingAuthenticationTokenException", "The token is not the cause"),
         ("ForbiddenException", "AWS WAF"),
     ],
 )
@@ -761,7 +763,7 @@ def test_a_403_that_is_not_about_the_token(error: str, words: str) -> None:
 
 
 def test_too_many_calls_by_the_gateways_own_word() -> None:
-    says(diagnose(evidence(429, "Too Many Requests")), "throttled", 429, "faster")
+    says(diagnose(evidence(429, "Too Many Requests")), "throttled", 429, "too many calls")
     quota = Got(429, "Limit Exceeded", "LimitExceededException")
     says(diagnose(evidence(answer=quota)), "throttled", 429, "quota")
 
@@ -879,7 +881,7 @@ def test_a_private_api_that_is_not_reached() -> None:
         _with_answer(cast("Any", OurPool), seen)
     private = {**(seen.api or {}), "endpointConfiguration": {"types": ["PRIVATE"]}}
     found = diagnose(_with_answer(cast("Any", OurPool), replace(seen, api=private)))
-    says(found, "private_api", None, "reached only from a VPC", "api1-VPCE_ID")
+    says(found, "private_api", None, "only an interface endpoint", "api1-VPCE_ID")
 
 
 def test_a_url_without_a_stage() -> None:
@@ -947,12 +949,12 @@ def test_a_crash_that_lambda_hands_over_as_a_success() -> None:
 def test_on_aws_what_went_through_is_not_wrong() -> None:
     """Whatever cogauth thought of it; its doubt is worth a word."""
     access = read_token(a_token(token_use="access"))
-    says(diagnose(evidence(200, "", token=access)), "none", 200, "takes an ID token")
+    says(diagnose(evidence(200, "", token=access)), "none", 200, "takes ID tokens")
 
 
 def test_where_something_could_not_be_looked_at_it_says_so() -> None:
     found = diagnose(evidence(unknown=("the user: AccessDeniedException",), user=None))
-    says(found, "unexplained", 401, "Not known: the user: AccessDeniedException", "AWS WAF")
+    says(found, "unexplained", 401, "Unknown: the user: AccessDeniedException", "AWS WAF")
 
 
 def test_every_cause_has_a_check_and_every_check_a_description() -> None:
@@ -991,19 +993,34 @@ JWT_GUARD = Guard(
     ("claims", "status", "code", "words"),
     [
         # A scope that is missing is 403 there, and all else 401.
-        ({}, 403, "scope_missing", "carries none. POST /signin's access tokens carry aws.cog"),
-        ({"scope": "shop/write"}, 403, "scope_missing", "answers 403 to that"),
+        ({}, 403, "scope_missing", "has none. Access tokens of POST /signin have only aws.cog"),
+        ({"scope": "shop/write"}, 403, "scope_missing", "answers that with 403"),
         ({"scope": "shop/write"}, None, "scope_missing", "shop/write"),
         ({"scope": "shop/write"}, 401, "unexplained", "an algorithm or a claim"),
         ({"exp": 1}, 401, "expired", "ago"),
         ({"exp": 1, "scope": "shop/read"}, 403, "unexplained", "AWS WAF"),
-        ({"iss": "https://id.example/"}, 401, "wrong_issuer", f"trusts {ISSUER}, https://id."),
-        ({"iss": "https://id.example"}, 401, "wrong_audience", "for client1 (aud)"),
+        (
+            {"iss": "https://id.example/"},
+            401,
+            "wrong_issuer",
+            f"trusts only exactly {ISSUER}, https://id.",
+        ),
+        ({"iss": "https://id.example"}, 401, "wrong_audience", "(aud) is client1"),
         ({"iss": "https://id.example", "aud": ["x", "shop"]}, 401, "unexplained", "algorithm"),
-        ({"aud": None, "client_id": "other"}, 401, "wrong_audience", "access tokens have no aud"),
+        (
+            {"aud": None, "client_id": "other"},
+            401,
+            "wrong_audience",
+            "access tokens have an aud only on request",
+        ),
         # Whether client_id stands in for it isn't documented.
-        ({"aud": None, "client_id": "client1"}, 401, "wrong_audience", "nobody by name"),
-        ({"aud": None, "client_id": "client1", "scope": "shop/read"}, None, "not_sent", "no aud"),
+        ({"aud": None, "client_id": "client1"}, 401, "wrong_audience", "(aud) is not named"),
+        (
+            {"aud": None, "client_id": "client1", "scope": "shop/read"},
+            None,
+            "not_sent",
+            "an aud only",
+        ),
         # It takes either kind, and either name of the claim.
         ({"token_use": "access", "scp": ["a", "shop/read"]}, None, "not_sent", "was not made"),
         ({"token_use": "id", "scope": "shop/read"}, 200, "none", "answered 200"),
@@ -1048,7 +1065,7 @@ UPDATED = ISSUER.replace("https://", "https://issuer-")
 def test_a_token_of_the_updated_issuer() -> None:
     token = read_token(a_token(iss=UPDATED))
     found = diagnose(evidence(token=token, issuer_type="UPDATED"))
-    says(found, "updated_issuer", 401, UPDATED, "back to ORIGINAL", "resets what it isn't given")
+    says(found, "updated_issuer", 401, UPDATED, "back to ORIGINAL", "resets missing ones")
     assert found.facts["signature"] == "made by the stack's pool"
     # With a botocore that doesn't know the setting.
     says(diagnose(evidence(token=token)), "updated_issuer", 401, "type JWT")
@@ -1118,7 +1135,7 @@ def test_an_aws_signature(lab: Lab) -> None:
 
 def test_an_aws_signature_where_one_is_asked_for() -> None:
     seen = evidence(403, "no", guard=Guard("AWS_IAM"), token=read_token(SIGNATURE))
-    says(diagnose(seen), "iam_authorization", 403, "the one request that it was made for")
+    says(diagnose(seen), "iam_authorization", 403, "valid for a single request")
     says(diagnose(evidence(guard=JWT_GUARD, token=read_token(SIGNATURE))), "aws_signature", 401)
 
 

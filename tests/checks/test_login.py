@@ -244,8 +244,11 @@ def test_the_pools_second_key_is_as_good_as_its_first(ctx: Context, api: Api) ->
 
 BAD_TOKENS: dict[str, tuple[Callable[[], str], str]] = {
     "another key under the pool's name": (lambda: token(key=OTHER_KEY), "Signature verification"),
-    "a key that is not the pool's": (lambda: token(key=OTHER_KEY, kid="key9"), "not the pool's"),
-    "no name of a key": (lambda: token(kid=None), "not the pool's"),
+    "a key that is not the pool's": (
+        lambda: token(key=OTHER_KEY, kid="key9"),
+        "one of the pool's keys",
+    ),
+    "no name of a key": (lambda: token(kid=None), "one of the pool's keys"),
     "another client": (lambda: token(aud="client2"), "Audience doesn't match"),
     "another pool": (lambda: token(iss=f"{ISSUER}2"), "Invalid issuer"),
     "expired": (lambda: token(iat=1, exp=int(time.time()) - 60), "Signature has expired"),
@@ -275,7 +278,7 @@ def test_a_token_that_does_not_hold_is_a_problem(ctx: Context, api: Api, name: s
     api.sign_in = [success(make())]
     result = login(ctx)
     (problem,) = result.problems
-    assert problem.startswith("The ID token doesn't hold: ")
+    assert problem.startswith("The ID token isn't valid: ")
     assert said in problem
     assert result.claims is None
 
@@ -289,7 +292,7 @@ def test_the_command_fails_over_a_token_that_does_not_hold(cli: Cli, api: Api, n
     done = cli.login("ann", PASSWORD, "--json").must(1)
     assert done.document["status"] == "success"
     assert done.document["claims"] is None
-    assert f"Error: The ID token doesn't hold: {said}" in done.err
+    assert f"Error: The ID token isn't valid: {said}" in done.err
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,7 @@ def test_the_protected_method_is_waited_for_too(ctx: Context, api: Api, told: li
     api.without_token = [NOT_DEPLOYED, GATEWAY_FAILS, Answer(401)]
     api.with_token = [GATEWAY_FAILS, Answer(200)]
     assert login(ctx).problems == ()
-    assert set(told) == {"the protected method to answer"}
+    assert set(told) == {"the guarded method to answer"}
 
 
 def test_the_command_says_once_that_it_waits(cli: Cli, api: Api) -> None:
@@ -415,7 +418,7 @@ def test_the_wait_ends(ctx: Context, api: Api, fake: FakeTime) -> None:
     api.sign_in = [NOT_DEPLOYED]
     said = refusal(ctx)
     assert "still answers HTTP 403 Missing Authentication Token after 60 s" in said
-    assert f"Run 'cogauth up{ctx.state.options}' again" in said
+    assert f"Run 'cogauth up{ctx.state.options}' to repair" in said
     assert "--state" in ctx.state.options
     assert READY_WITHIN_S <= fake.now < READY_WITHIN_S + 10
     api.sign_in, api.with_token = [success(token())], [GATEWAY_FAILS]
@@ -450,7 +453,9 @@ def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
 def test_a_redirect_is_not_followed(ctx: Context, api: Api, status: int) -> None:
     with Fixed(lambda _: success(token())) as elsewhere:
         api.sign_in = [Answer(status, "", {"Location": f"{elsewhere.url}/signin"})]
-        assert f"answers HTTP {status}, which is no answer of the sign-in's" in refusal(ctx)
+        assert f"answers HTTP {status}, which isn't an answer of the sign-in function" in refusal(
+            ctx
+        )
         assert elsewhere.requests == []
     assert len(api.sent("/signin")) == 1
 
@@ -493,7 +498,7 @@ def test_what_is_no_answer_of_the_sign_in_is_an_error(
 ) -> None:
     api.sign_in = [answer]
     said = refusal(ctx)
-    assert "no answer of the sign-in's" in said or "answer lacks" in said
+    assert "isn't an answer of the sign-in" in said or "lacks " in said
     assert len(api.sent("/signin")) == 1
 
 

@@ -132,7 +132,7 @@ def test_a_guard_that_guards(checked: Checked) -> None:
         "ID token": "200",
         "access token": "401",
     }
-    assert "AWS refuses an access token" in rows["access token"].note
+    assert "AWS refuses access tokens" in rows["access token"].note
     for name in ("expired token", "OPTIONS", "CORS headers"):
         assert (rows[name].got, rows[name].ok) == ("", None)
         assert rows[name].note
@@ -341,7 +341,7 @@ def test_an_api_key_that_it_does_not_have(checked: Checked) -> None:
     for place in (keyed, replace(keyed, own=True)):
         row = run._id_token(place, "eyJ")
         assert (row.ok, row.got) == (None, "")
-        assert "an API key as well" in row.note
+        assert "requires an API key" in row.note
     run.origins = (ORIGIN,)
     (row,) = (r for r in run._cors(replace(keyed, own=True), "eyJ") if r.check.endswith("200"))
     assert row.ok is None
@@ -358,7 +358,7 @@ def test_a_refusal_from_behind_the_guard(checked: Checked) -> None:
         run = Played(checked, (status, {}))
         row = run._id_token(run.guarded(), "eyJ")
         assert row.ok
-        assert f"what is behind it answered {status} itself" in row.note
+        assert f"the backend answered {status}" in row.note
         run.emulated = True
         assert run._id_token(run.guarded(), "eyJ").ok is False
         run = Played(checked, (status, {"x-amzn-errortype": "AccessDeniedException"}))
@@ -720,7 +720,7 @@ def test_what_can_not_be_called_is_not_said_to_be_guarded(
     checked: Checked, attached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "_guarded", lambda *_: [method("POST", "/orders")])
-    said = r"Nothing that can be called asks the guard. POST /orders: it could change something"
+    said = r"No guarded method can be called. POST /orders: it could change something"
     with pytest.raises(UsageError, match=said):
         find_subject(checked.context(), attached)
 
@@ -734,10 +734,10 @@ def test_bad_input_is_refused_and_changes_nothing(checked: Checked, attached: st
             ("nothing", None, None, "'nothing': there is no REST API with that id or name"),
             ("orders", None, None, "'orders': 2 REST APIs have that name"),
             (attached, None, "beta", "has no such stage. There are: live"),
-            (attached, "/x*", None, "fits no method"),
+            (attached, "/x*", None, "matches no method"),
             (attached, "/open", None, "give one such as /orders"),
             # A real path leads to one method, and this one isn't guarded.
-            (attached, "/orders/mine", None, "fits no method"),
+            (attached, "/orders/mine", None, "matches no method"),
             # A glob is not a real path.
             (attached, "/orders/*", None, "GET /orders/{id}: its path has a parameter"),
             (twin, None, None, "has no stage, so nobody can call it"),
@@ -883,7 +883,7 @@ def test_who_may_not_remove_a_user_makes_none(checked: Checked) -> None:
     name = "before-call.cognito-identity-provider.AdminDeleteUser"
     events.register(name, denied)
     try:
-        with pytest.raises(CogauthError, match=r"cognito-idp:AdminDeleteUser.*None was made"):
+        with pytest.raises(CogauthError, match=r"cognito-idp:AdminDeleteUser.*None was created"):
             verify(ctx, find_subject(ctx), lambda _row: None)
     finally:
         events.unregister(name, denied)
@@ -912,7 +912,7 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(checked: Checked, *, fails
     try:
         if fails:
             # An error of the run's own doesn't hide it.
-            with pytest.raises(CogauthError, match="Looking at the throwaway user") as caught:
+            with pytest.raises(CogauthError, match="Looking up the throwaway user") as caught:
                 verify(ctx, find_subject(ctx), lambda _row: None)
             left = str(caught.value)
         else:
@@ -922,7 +922,7 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(checked: Checked, *, fails
     finally:
         for name, handler in handlers.items():
             events.unregister(name, handler)
-    assert f"Removing the throwaway user {checked.users()[0]} failed" in left
+    assert f"Deleting the throwaway user {checked.users()[0]} failed" in left
     assert "The next 'cogauth verify --stack checked --state" in left
     assert checked.users() == list(checked.state.throwaway_users)
     checked.verify()
@@ -1002,10 +1002,10 @@ def test_a_sign_up_without_an_answer_is_told(checked: Checked) -> None:
 
     with Fixed(no_answer) as elsewhere:
         ctx.state.endpoint_url = elsewhere.url
-        with pytest.raises(LoginError, match="no answer of the sign-in's") as caught:
+        with pytest.raises(LoginError, match="isn't an answer of the sign-in") as caught:
             verify(ctx, target, lambda _row: None)
     (left,) = checked.state.throwaway_users
-    assert f"Whether the throwaway user {left} was made isn't known" in str(caught.value)
+    assert f"The throwaway user {left} may exist, because" in str(caught.value)
     assert left.startswith("cogauth-verify-")
     later = replace(checked.context(), now=lambda: time.time() + 60)
     later.state.endpoint_url = checked.up["endpoint_url"]

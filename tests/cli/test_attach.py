@@ -139,7 +139,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
         (["--api", "nowhere", "--path", "*"], "'nowhere'"),
         (
             ["--api", "inputs", "--path", "/nowhere"],
-            "'/nowhere' matches no method. There are: GET /a",
+            "'/nowhere' matches no method. The methods are: GET /a",
         ),
         (["--api", "inputs", "--path", "*", "--method", "OPTIONS"], "None of these methods"),
         (["--api", "inputs", "--path", "*", "--stage", "beta"], "There are: prod"),
@@ -216,8 +216,8 @@ def test_an_emulator_that_garbles_scopes_is_set_back(other: Cli) -> None:
     theirs = Theirs(other.env["COGAUTH_ENDPOINT_URL"], "scoped", ["a"])
     words = ["attach", "--api", "scoped", "--path", "/a", "--scope", "a/read"]
     result = other.run(*words, "--yes").must(1)
-    assert "answered that it has" in result.err
-    assert "set back" in result.err
+    assert "it should have authorizationType" in result.err
+    assert "It was restored" in result.err
     assert theirs.guarded() == []
     other.run("detach", "--api", "scoped", "--yes").must()
     assert state_of(other)["attachments"] == {}
@@ -362,7 +362,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     for command, text in told.items():
         assert command == "detach" or f"{again}'" in text, command
         assert command == "detach" or f"{forget}'" in text, command
-    assert "its guard was lost" in told["detach"]
+    assert "it lost its guard" in told["detach"]
     assert warned.err.count("Warning") == 2
 
     # What they name is what mends it.
@@ -379,7 +379,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     done = run("detach", "--yes", "--json").must()
     (gave,) = done.document["apis"]
     assert f"GET /a of the API redone ({theirs.id}) was left alone" in done.err
-    assert gave["lost"] == [f"GET /a had lost its guard before: '{again}' guards it again."]
+    assert gave["lost"] == [f"GET /a had already lost its guard: '{again}' guards it again."]
     assert f"Warning: {gave['lost'][0]}" in done.err
     assert theirs.guarded() == []
 

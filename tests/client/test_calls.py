@@ -376,23 +376,23 @@ def test_an_api_or_stage_that_is_not_there_is_named(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("GET", "hello"), "The path 'hello' can't be used"),
-        (("GET", "https://example.com/"), "Another API is chosen by --api and --stage"),
-        (("GET", "/a\nb"), "it holds a control character"),
+        (("GET", "hello"), "The path 'hello' is invalid"),
+        (("GET", "https://example.com/"), "To call another API, use --api and --stage"),
+        (("GET", "/a\nb"), "it contains a control character"),
         (("FETCH", "/"), "'FETCH' is not one of"),
-        (("GET", "/", "--header", "authorization:x"), "The header Authorization is the token's"),
-        (("GET", "/", "--header", "X: a\r\nAuthorization: b"), "The value of the header X can't"),
-        (("GET", "/", "--header", "X: \u20ac"), "one beyond ASCII"),
-        (("GET", "/", "--header", "X: \u00e9"), "one beyond ASCII"),
+        (("GET", "/", "--header", "authorization:x"), "The header Authorization carries the token"),
+        (("GET", "/", "--header", "X: a\r\nAuthorization: b"), "The value of the header X is"),
+        (("GET", "/", "--header", "X: \u20ac"), "a non-ASCII character"),
+        (("GET", "/", "--header", "X: \u00e9"), "a non-ASCII character"),
         (("GET", "/", "--header", "Content-Length: 5"), "The header Content-Length can't be given"),
         (("GET", "/", "--header", "host: evil.example"), "The header host can't be given"),
-        (("GET", "/../beta/x"), "would lead out of the stage"),
-        (("GET", "/%2e%2E/beta/x"), "would lead out of the stage"),
-        (("GET", "/a%2f..%2f..%2fb"), "would lead out of the stage"),
-        (("GET", "/hello#x"), "'#' is for browsers alone"),
+        (("GET", "/../beta/x"), "would leave the stage"),
+        (("GET", "/%2e%2E/beta/x"), "would leave the stage"),
+        (("GET", "/a%2f..%2f..%2fb"), "would leave the stage"),
+        (("GET", "/hello#x"), "'#' only means something to browsers"),
         (("HEAD", "/", "--data", "{}"), "HEAD takes no --data: leave it out"),
-        (("GET", "/", "--header", "no colon"), "The header without a colon can't be used"),
-        (("GET", "/", "--header", "a b: c"), "The header 'a b' can't be used"),
+        (("GET", "/", "--header", "no colon"), "The header without a colon is invalid"),
+        (("GET", "/", "--header", "a b: c"), "The header 'a b' is invalid"),
         (("GET", "/", "--header", "X: 1", "--header", "x: 2"), "The header x was given twice"),
         (("POST", "/", "--data", "{'a': 1}"), "--data isn't JSON: Expecting property name"),
         (("POST", "/", "--data", "NaN"), "--data isn't JSON"),
@@ -526,7 +526,7 @@ def test_a_method_that_was_deleted_meanwhile_is_no_missing_operation(played: Pla
     played.gateway.missing = ("/methods/GET",)
     done = played.run("call", "GET", "/hello", "--test-invoke", code=1)
     assert "Invalid Method identifier specified" in done.err
-    assert "has no TestInvokeMethod" not in done.err
+    assert "doesn't support TestInvokeMethod" not in done.err
 
 
 def test_a_test_that_fails_exits_with_1(played: Played) -> None:
@@ -540,11 +540,11 @@ def test_a_test_that_fails_exits_with_1(played: Played) -> None:
 def test_an_endpoint_without_the_consoles_test_is_told_of(played: Played, status: int) -> None:
     played.gateway.tested = Answer(status, "<html>")
     done = played.run("call", "GET", "/hello", "--test-invoke", code=1)
-    assert f"The endpoint {played.server.url} has no TestInvokeMethod" in done.err
+    assert f"The endpoint {played.server.url} doesn't support TestInvokeMethod" in done.err
 
 
 def test_a_method_that_is_not_there_is_not_tested(played: Played) -> None:
-    said = "The API api1 has no POST /hello; there are: GET /hello."
+    said = "The API api1 has no POST /hello. Its methods: GET /hello."
     played.refuse("call", "POST", "/hello", "--test-invoke", says=said)
 
 
@@ -690,9 +690,9 @@ def test_times_are_local(played: Played) -> None:
 def test_whose_token_it_is_must_be_clear(played: Played) -> None:
     token_store.store(played.state, "ben", session())
     for command in (("call", "GET", "/hello"), ("curl", "GET", "/hello"), ("token",)):
-        played.refuse(*command, says="there are those of ann, ben. Give --username NAME.")
+        played.refuse(*command, says="Several users are signed in: ann, ben. Give --username NAME.")
     played.state.tokens_path.unlink()
-    played.refuse("token", says="Of those stored, there is none. Give --username NAME, or")
+    played.refuse("token", says="Nobody is signed in yet. Run ")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"ann": {}}', '{"ann": "x"}', "[" * 99999])
@@ -788,7 +788,7 @@ def test_a_header_is_taken_for_the_token_in_it(before: str) -> None:
     [
         ("", "There is no token: the input is empty"),
         ("Authorization: ", "There is no token: the input is empty"),
-        ("a.b.c.d.e", "is encrypted (five parts), as Cognito's refresh tokens are"),
+        ("a.b.c.d.e", "is encrypted (five parts), like Cognito's refresh tokens"),
         ("a" * 70000, "it is longer than 65536 bytes"),
         (f"{segment([])}.{segment({})}.x", "That is not a token"),
         (f"{token()}\n{token()}", "That is not a token"),

@@ -693,8 +693,8 @@ def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
         cli.run("up").must()
         done = cli.login("ann", PASSWORD).must(1)
         assert "doesn't apply the API's mapping templates" in done.err
-        assert "signs nobody in" in done.err
-        assert "'cogauth up --local' does as API Gateway" in done.err
+        assert "Nobody can sign in" in done.err
+        assert "('cogauth up --local'), which behaves like API Gateway" in done.err
         assert "eyJ" not in done.out
         document = cli.login("ann", PASSWORD, "--json").must(1).document
         assert (document["status"], document["http_status"]) == ("fail", 200)
@@ -789,7 +789,7 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     assert until(lambda: pid not in processes_of(cli.folder))
     with socket.create_server(("127.0.0.1", port)):
         done = cli.login("ann", PASSWORD, "--json").must(1)
-        assert f"port {port} is taken by another program" in done.error
+        assert f"Another program uses the local AWS's port {port}" in done.error
         assert "Nothing is lost" in done.err
     again = cli.login("ann", PASSWORD, "--json").must().document
     assert (again["is_new"], again["user_id"]) == (False, user["user_id"])

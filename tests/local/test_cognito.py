@@ -301,7 +301,7 @@ for name in sys.argv[1:]:
         try:
             cognito.install()
         except hooks.HookError as error:
-            print(name in str(error) and "install cogauth with it again" in str(error))
+            print(name in str(error) and "install cogauth with that extra again" in str(error))
         setattr(module, attribute, theirs)
 cognito.install()
 """

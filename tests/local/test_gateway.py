@@ -249,7 +249,7 @@ except hooks.HookError as error:
     )
     assert done.returncode == 1
     assert f"has no {gone}" in done.stderr
-    assert "install cogauth with it again" in done.stderr
+    assert "install cogauth with that extra again" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -116,7 +116,7 @@ def test_without_the_extra_the_message_says_how_to_install_it(
 def test_a_damaged_record_is_said_to_be_damaged(aws: LocalAws, folder: Path) -> None:
     ours(folder)
     (folder / "local.json").write_text('{"port"')
-    with pytest.raises(LocalAwsError, match=r"is damaged, or of an earlier cogauth\. Delete it"):
+    with pytest.raises(LocalAwsError, match=r"is damaged, or from an earlier cogauth\. Delete it"):
         aws.start()
 
 
@@ -218,7 +218,9 @@ def test_a_port_taken_meanwhile_is_named(aws: LocalAws) -> None:
     aws.stop()
     port = int(first.endpoint_url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(LocalAwsError, match=f"port {port} is taken by another program"):
+        with pytest.raises(
+            LocalAwsError, match=f"Another program uses the local AWS's port {port}"
+        ):
             aws.start()
         assert not aws.is_running()
     assert aws.start() == first

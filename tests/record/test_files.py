@@ -349,7 +349,7 @@ def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
         try:
             pid_file.write_text(str(foreign.pid))
             # The server lives, so its lock is held; but which process it is isn't known any more.
-            with pytest.raises(LocalAwsError, match="doesn't end"):
+            with pytest.raises(LocalAwsError, match="doesn't stop"):
                 local.stop()
             assert foreign.poll() is None
             # Nor is one ended that runs the same, but elsewhere.
@@ -357,7 +357,7 @@ def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
             other.start()
             (its_file,) = (tmp_path / "other" / FOLDER).glob("tmp/ministack-*.pid")
             pid_file.write_text(its_file.read_text())
-            with pytest.raises(LocalAwsError, match="doesn't end"):
+            with pytest.raises(LocalAwsError, match="doesn't stop"):
                 local.stop()
             assert other.is_running()
             other.remove()
@@ -379,7 +379,7 @@ def test_data_that_came_from_elsewhere_are_not_served(
     # As on another machine, or as another user.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another-home"))
     before = portrait(clone)
-    with pytest.raises(LocalAwsError, match="has not made the local AWS's data"):
+    with pytest.raises(LocalAwsError, match="were not created by this user"):
         LocalAws(clone).start()
     assert portrait(clone) == before
     # Where nothing can be noted, nothing is known: it begins empty, and says so.
@@ -411,7 +411,7 @@ def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Pat
         state = ("--state", str(there / "cogauth.json"))
         for words in (("up", "--local"), ("down", "--yes"), ("users",)):
             said = cli.run(*words, *state).must(1).err
-            assert f"were made in {cli.local}, and are served from there alone" in said
+            assert f"were created in {cli.local}, and are only served from there" in said
         assert not processes_of(tmp_path)
         assert (portrait(there / FOLDER), portrait(home)) == before
         if moved:
@@ -461,7 +461,7 @@ def test_foreign_data_are_at_no_instant_noted_as_ones_own(
     former = sys.gettrace()
     sys.settrace(watch)
     try:
-        with pytest.raises(LocalAwsError, match="has not made the local AWS's data"):
+        with pytest.raises(LocalAwsError, match="were not created by this user"):
             elsewhere.start()
     finally:
         sys.settrace(former)

@@ -340,7 +340,7 @@ def test_what_is_no_folder_of_ours_stops_a_start(
     assert known.add(SERVED, folder) is None
     plant(folder / name, victim)
     before = portrait(tmp_path)
-    with pytest.raises(LocalAwsError, match=f"{name} is not cogauth's own: it is no folder"):
+    with pytest.raises(LocalAwsError, match=f"{name} is not cogauth's own: it isn't a folder"):
         LocalAws(folder).start()
     assert portrait(tmp_path) == before
     known.drop(SERVED, folder)

@@ -1,4 +1,4 @@
-"""Why a call is refused: what is deployed, what the token says, and the one cause of it."""
+"""Find out why a call is refused, from what is deployed, the token, and the answer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.gateway.rest_apis import Method
 
-# API Gateway's error where nothing is deployed.
+# API Gateway's error for a path or method that isn't deployed.
 NO_PATH = "MissingAuthenticationTokenException"
-# Seconds by which two clocks may differ without a word.
+# A smaller difference between two clocks, in seconds, isn't reported.
 CLOCKS_AGREE_S = 60
 
 
@@ -30,8 +30,8 @@ CLOCKS_AGREE_S = 60
 class Diagnosis:
     """Why a call is refused, and what was found.
 
-    The cause's code is ``none`` if it went through, ``unexplained`` if nothing known explains it,
-    ``not_sent`` if nothing is wrong and the call was not made.
+    The cause's code is ``none`` if the call went through, ``unexplained`` if no known cause fits,
+    ``not_sent`` if no cause was found and the call was not made.
     """
 
     cause: Cause
@@ -43,30 +43,30 @@ class Diagnosis:
 def explain(
     ctx: Context, url: str, verb: str, text: str | None, header: str = "Authorization"
 ) -> Diagnosis:
-    """Find out why a call is refused; only a call by GET, HEAD or OPTIONS is made itself.
+    """Find out why a call is refused. It makes the call only for GET, HEAD or OPTIONS.
 
     Args:
-        ctx: a stack that stands.
-        url: of a REST API's stage, in the stack's account and region.
+        ctx: a complete stack.
+        url: a URL of a REST API's stage, in the stack's account and region.
         verb: the HTTP method.
-        text: the token as the client sends it; None for none.
-        header: in which it sends it.
+        text: the token as the client sends it; None for no token.
+        header: the header that carries it.
 
     Raises:
-        UsageError: the URL is none of an API Gateway of this stack's region or endpoint.
-        ClientError, BotoCoreError: the API can't be looked at.
+        UsageError: the URL doesn't belong to an API of this stack's region or endpoint.
+        ClientError, BotoCoreError: the API can't be read.
         LoginError: the API gives no answer.
     """
     return diagnose(gather(ctx, parse_url(ctx.state, url), verb, text, header))
 
 
 def diagnose(e: Evidence) -> Diagnosis:
-    """Name the one cause; nothing is asked of AWS any more."""
+    """Name the cause from the evidence alone, without further calls."""
     found, doubts = _first_cause(e)
     notes = [*(f"{doubt.sentence} {doubt.fix}" for doubt in doubts), *_notes(e)]
     if e.answer is not None and e.answer.passed:
         if found and found.certain and e.emulated:
-            notes.insert(0, f"This endpoint let it pass ({e.status}): it is kinder than AWS.")
+            notes.insert(0, f"This endpoint allowed the call ({e.status}), but AWS wouldn't.")
         else:
             if found:
                 notes.insert(0, f"{found.sentence} {found.fix}")
@@ -75,9 +75,9 @@ def diagnose(e: Evidence) -> Diagnosis:
 
 
 def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
-    """Return the first cause that a check knows; and those that are worth a word only.
+    """Return the first cause that a check finds, and the doubtful ones before it.
 
-    A call that wasn't made wasn't refused: what AWS isn't known to refuse is no cause of that.
+    If the call wasn't made, a cause counts only if AWS is certain to refuse the call.
     """
     doubts: list[Cause] = []
     for check in CHECKS:
@@ -92,28 +92,28 @@ def _no_cause(e: Evidence) -> Cause:
     if e.answer is None:
         return Cause(
             "not_sent",
-            f"Nothing known refuses the call. It was not made: {e.verb} could change something.",
-            "Make it yourself, and look at the status.",
+            f"No reason to refuse was found. The call was not made: {e.verb} could change data.",
+            "Make the call yourself, and look at the status.",
         )
     if e.answer.error_type == NO_PATH:
         return Cause(
             "unexplained",
-            f"The gateway says that it has no {e.verb} {e.address.path}, but that is deployed: the "
-            "deployment may not have reached all of the gateway yet, or a canary lacks the method. "
-            "It is not about the token.",
-            "Call again after a minute; if it stays so, deploy once more.",
+            f"The gateway says that it has no {e.verb} {e.address.path}, although it is deployed: "
+            "the deployment may not have reached all gateway hosts yet, or a canary lacks the "
+            "method. The token is not the cause.",
+            "Call again after a minute; if nothing changes, deploy again.",
         )
-    log = "The stage's execution log (console, the stage, Logs and tracing) tells."
+    log = "Read the stage's execution log (console, the stage, Logs and tracing)."
     if e.method and e.method.guard.type == JWT and e.answer.status == UNAUTHORIZED:
-        by = "what else its authorizer asks for, as an algorithm or a claim, may"
+        by = "another requirement of its authorizer, such as an algorithm or a claim,"
     elif e.answer.error_type or not e.method or e.method.guard.type in {COGNITO, JWT}:
-        by = "a web application firewall (AWS WAF), mutual TLS or a resource policy may"
+        by = "a web application firewall (AWS WAF), mutual TLS or a resource policy"
     else:
-        by, log = "what stands behind the method may", "Look at the log of what answers the method."
+        by, log = "the method's backend", "Read the log of the backend."
     return Cause(
         "unexplained",
-        f"The call was answered {e.status}, and nothing that can be looked at explains it; "
-        f"{by} have refused it.",
+        f"The call was answered {e.status}, and nothing that cogauth can see explains it; "
+        f"{by} may have refused it.",
         log,
     )
 
@@ -126,31 +126,29 @@ def _notes(e: Evidence) -> Iterable[str]:
     if e.token and e.token.original_issuer == e.issuer:
         client = e.token.claims.get("aud") or e.token.claims.get("client_id")
         if client != e.client:
-            about = "" if validation else "; the authorizer doesn't mind"
-            yield (
-                f"The token was made for another app client ({client}) than the stack's own{about}."
-            )
+            about = "" if validation else "; the authorizer doesn't check that"
+            yield f"The token is for another app client ({client}) than the stack's own{about}."
     refused = e.answer is None or not e.answer.passed
     if e.token and validation and refused and audience_matches(validation, "") is None:
         yield (
-            f"Not checked: whether the authorizer's token validation {validation!r} takes the "
+            f"Not checked: whether the authorizer's token validation {validation!r} matches the "
             f"token's app client (aud), {e.token.claims.get('aud')}. It is a regular expression, "
-            "and only a list of app clients is compared here."
+            "and explain only compares lists of app clients."
         )
     now = e.live_method
     if e.method and now and (changes := differences(e.method.guard, now.guard)):
-        yield f"The method's guard was changed since it was deployed: {'; '.join(changes)}."
+        yield f"The method's guard has changed since it was deployed: {'; '.join(changes)}."
     if e.issuer_type == "UPDATED" and not (e.token and e.token.updated):
         yield (
-            "The stack's user pool has the IssuerConfiguration UPDATED: the tokens that it makes "
-            "now are refused by Cognito authorizers."
+            "The stack's user pool has the IssuerConfiguration UPDATED: Cognito authorizers refuse "
+            "the tokens that it issues now."
         )
     for unknown in e.unknown:
-        yield f"Not known: {unknown}."
+        yield f"Unknown: {unknown}."
 
 
 def _facts(e: Evidence) -> dict[str, str]:
-    """Return what was found, by its name; no secret is in it."""
+    """Return the facts by name, without secrets."""
     found = [*_facts_of_api(e), *_facts_of_token(e)]
     if e.method:
         found += _facts_of_function(e.method, permitted=e.permitted)
@@ -162,14 +160,14 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
     if e.stage is None or e.served is None:
         return
     yield "stage", e.address.stage
-    made = f", made {moment_of(e.served.made.timestamp(), e.now)}" if e.served.made else ""
+    made = f", created {moment_of(e.served.made.timestamp(), e.now)}" if e.served.made else ""
     yield "deployment", f"{e.served.deployment}{made}"
     if e.served.unseen:
-        yield "as_it_is_now", f"{e.served.unseen}: as deployed, this endpoint doesn't show it"
+        yield "as_it_is_now", f"{e.served.unseen}: this endpoint doesn't show the deployed state"
     canary = e.stage.get("canarySettings", {})
     if canary:
         share = canary.get("percentTraffic", 0)
-        yield "canary", f"{canary.get('deploymentId')}, {share} % of the calls: not looked at"
+        yield "canary", f"{canary.get('deploymentId')}, {share} % of the calls: not examined"
     if e.method is None:
         return
     guard = e.method.guard
@@ -180,7 +178,7 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
         yield "identity_source", f"header {guard.header}"
         yield "user_pools", ", ".join(pool.rpartition("/")[2] for pool in guard.pools)
         yield "issuers", ", ".join(map(str, guard.issuers or ()))
-        none = "none: ID tokens are taken" if guard.type == COGNITO else "none"
+        none = "none: the method accepts ID tokens" if guard.type == COGNITO else "none"
         yield "scopes", ", ".join(guard.scopes) or none
         yield "token_validation", guard.audience or ""
     yield "api_key", "required" if guard.api_key else ""
@@ -199,7 +197,7 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
         yield f"token_{name}", str(token.header.get(name, ""))
     own = token.original_issuer == e.issuer
     whose = "the stack's pool" if own else "the pool that it names"
-    unchecked = "not checked" if own else "not checked, for it is of another pool"
+    unchecked = "not checked" if own else "not checked: the token is of another pool"
     made = {True: f"made by {whose}", False: f"not made by {whose}", None: unchecked}
     yield "signature", made[e.signed]
     for name in ("iss", "token_use", "aud", "client_id", "scope", "cognito:username", "username"):
@@ -216,6 +214,6 @@ def _facts_of_function(method: Method, *, permitted: bool | None) -> Iterable[tu
     yield "integration", method.integration
     yield "function", method.function or ""
     may, may_not = "API Gateway may call it", "API Gateway may not call it"
-    permission = {True: may, False: may_not, None: "not known"}[permitted]
+    permission = {True: may, False: may_not, None: "unknown"}[permitted]
     if method.function:
         yield "permission", f"by the role {method.role}" if method.role else permission

@@ -1,4 +1,4 @@
-"""Where a URL leads: to which API and stage, and whether the host is AWS's own."""
+"""Parse an API Gateway URL: its API and stage, and whether its host is AWS's own."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from cogauth.aws.clients import Aws
     from cogauth.record.state import State
 
-# The dual-stack hosts' suffix, in the partition aws: the other is the partition's own.
+# The suffix of dual-stack hosts in the partition aws. Other hosts have the partition's own suffix.
 DUAL_STACK = "api.aws"
 _HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.([a-z0-9-]+)\.([a-z.]+)")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where an API Gateway URL leads.
+    """The parts of an API Gateway URL.
 
     Attributes:
         stage: empty if the URL names none.
-        path: below the stage, percent-decoded but for its encoded slashes.
-        suffix: of the host, as ``amazonaws.com``; None at an endpoint that isn't AWS's own.
+        path: below the stage, percent-decoded except for encoded slashes.
+        suffix: the end of the host, such as ``amazonaws.com``; None for an endpoint other than AWS.
     """
 
     url: str
@@ -36,18 +36,18 @@ class Address:
 
 
 def parse_url(state: State, url: str) -> Address:
-    """Take an API Gateway URL of the stack's region or endpoint apart.
+    """Parse an API Gateway URL of the stack's region or endpoint.
 
-    It is ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``; at an emulator
+    Its form is ``https://API.execute-api.REGION.SUFFIX/STAGE/PATH``, or, for an emulator,
     ``ENDPOINT/restapis/API/STAGE/_user_request_/PATH``.
 
     Raises:
-        UsageError: it is neither, or leads to another region.
+        UsageError: the URL has another form, or another region.
     """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
-        # A port that is none raises here.
+        # An invalid port raises ValueError here.
         plain = parts.port in {None, 443} and not (parts.username or parts.password)
     except ValueError:
         raise _no_url(state, url) from None
@@ -65,29 +65,29 @@ def parse_url(state: State, url: str) -> Address:
     if region != state.region:
         raise UsageError(
             f"The URL's API is in the region {region}, the stack {state.stack} in {state.region}: "
-            "only APIs of the stack's own region can be looked at."
+            "give a URL in the stack's own region."
         )
     stage, _, path = parts.path.removeprefix("/").partition("/")
     if path and not stage:
-        # Two slashes at once: what the stage is meant to be can't be told.
+        # Two slashes in a row: the stage is ambiguous.
         _path(parts.path)
     return Address(whole, api, unquote(stage), _path(f"/{path}"), suffix)
 
 
 def _path(text: str) -> str:
-    """Return a path percent-decoded, unless it would be changed on the way."""
+    """Return a path percent-decoded; raise UsageError if a client would change it."""
     parts = [unquote(part) for part in text.split("/")]
-    # requests takes the dots out; what API Gateway makes of two slashes isn't documented.
+    # requests removes the dots; how API Gateway handles two slashes isn't documented.
     if {".", ".."} & {*parts} or "" in parts[1:-1]:
         raise UsageError(
-            f"The URL's path has a part '.', '..' or none ('//'): {text!r}. Clients change such "
-            "paths before they send them: give the one that is called."
+            f"The URL's path contains '.', '..' or '//': {text!r}. Clients change such paths "
+            "before they send them: give the path as it is sent."
         )
     return "/".join(part.replace("/", "%2F") for part in parts)
 
 
 def check_suffix(address: Address, aws: Aws) -> None:
-    """Raise UsageError if the URL's host isn't AWS's own: a token is about to be sent there."""
+    """Raise UsageError if the URL's host isn't AWS's own, because the token would be sent there."""
     if address.suffix not in {None, aws.dns_suffix, DUAL_STACK}:
         raise UsageError(
             f"The host of {address.url} is not AWS's own: it should end with {aws.dns_suffix}. "
@@ -102,6 +102,6 @@ def _no_url(state: State, url: str) -> UsageError:
     return UsageError(
         f"{url!r} is no URL of a REST API's stage: give "
         f"https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's Stages page "
-        "shows it (https only). If it is a custom domain: give the URL of the stage that it is "
-        "mapped to; 'aws apigateway get-base-path-mappings --domain-name NAME' shows which."
+        "shows it (https only). For a custom domain, give the URL of the stage that it is mapped "
+        "to: 'aws apigateway get-base-path-mappings --domain-name NAME' shows it."
     )

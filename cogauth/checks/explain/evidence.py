@@ -1,4 +1,4 @@
-"""What can be known of a refused call: where it leads, its token, and what it was answered."""
+"""The evidence about a refused call: its address, its token, and its answer."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 OK_FROM, REFUSED_FROM = 200, 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
 BROKEN_FROM, TIMED_OUT = 500, 504
-SHOWN = 10  # characters of a token's header, which are no secret
+SHOWN = 10  # characters of a token's header, which isn't secret
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
-# What an AWS signature in the Authorization header begins with. Source:
+# The beginning of an AWS signature in the Authorization header. Source:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
 AWS_SIGNATURE = re.compile(r"AWS4-(?:HMAC|ECDSA-P256)-SHA256\b")
-# Straight ones, and those that word processors and chats make of them.
+# Straight quotes, and the curly ones of word processors and chats.
 QUOTES = "\"'`\u2018\u2019\u201c\u201d"
-# A pool's issuer, by its IssuerConfiguration ORIGINAL and UPDATED. Source:
+# How a pool's issuer begins, for the IssuerConfiguration ORIGINAL and UPDATED. Source:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
 ORIGINAL_ISSUER, UPDATED_ISSUER = "https://cognito-idp.", "https://issuer-cognito-idp."
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a call is refused, and what to do about it; ``certain`` if AWS is known to refuse it."""
+    """Why a call is refused, and how to fix it; ``certain`` if AWS is known to refuse it."""
 
     code: str
     sentence: str
@@ -45,11 +45,11 @@ class Cause:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the call was answered with; no token is in it.
+    """The answer to the call, without any token.
 
     Attributes:
-        error_type: API Gateway's own errors carry one, as ``UnauthorizedException``.
-        failed: whether it is what Lambda hands over for a function that crashed.
+        error_type: the type of API Gateway's own errors, such as ``UnauthorizedException``.
+        failed: whether it is Lambda's answer for a function that crashed.
         at: the server's clock, in seconds since the epoch.
     """
 
@@ -67,12 +67,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Token:
-    """A token, taken apart; nothing of it is believed before its signature is checked.
+    """The parts of a token, untrusted until its signature is checked.
 
     Attributes:
-        raw: what the client sends; it is shown to nobody.
-        kind: of a flaw, as the cause's code: ``not_a_jwt``; ``refresh_token`` if only Cognito can
-            read it; ``aws_signature`` of a request; ``quoted`` if but for its quotes it is fine.
+        raw: what the client sends; never shown.
+        kind: the cause's code for a flaw: ``not_a_jwt``; ``refresh_token`` if only Cognito can
+            read it; ``aws_signature``; ``quoted`` if the quotes around it are its only flaw.
     """
 
     raw: str = field(repr=False)
@@ -84,12 +84,12 @@ class Token:
 
     @property
     def use(self) -> str:
-        """What it is for: ``id`` or ``access``."""
+        """The claim ``token_use``: ``id`` or ``access``."""
         return str(self.claims.get("token_use"))
 
     @property
     def issuer(self) -> str:
-        """The URL of the pool that it says it is from."""
+        """The issuer that it claims: a pool's URL."""
         return str(self.claims.get("iss"))
 
     @property
@@ -99,17 +99,17 @@ class Token:
 
     @property
     def updated(self) -> bool:
-        """Whether its issuer has the form that comes of the IssuerConfiguration UPDATED."""
+        """Whether its issuer has the form of the IssuerConfiguration UPDATED."""
         return self.issuer.startswith(UPDATED_ISSUER)
 
     @property
     def scopes(self) -> list[str]:
-        """The scopes that it carries; other issuers than Cognito may call the claim ``scp``."""
+        """Its scopes; issuers other than Cognito may call the claim ``scp``."""
         return _several(self.claims.get("scope") or self.claims.get("scp"))
 
     @property
     def audiences(self) -> list[str]:
-        """For whom it is."""
+        """Its audiences (``aud``)."""
         found = self.claims.get("aud")
         return [found] if isinstance(found, str) else _several(found)
 
@@ -124,29 +124,29 @@ class Token:
 
     @property
     def bare(self) -> str:
-        """The token alone, without ``Bearer``."""
+        """The token without ``Bearer``."""
         return BEARER.sub("", self.raw, count=1)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found out about a call; None is what doesn't exist, or wasn't looked at.
+    """Everything known about a call; None for what doesn't exist or wasn't checked.
 
     Attributes:
         issuer, client: the stack's own.
-        options: by which a command line means the stack, each behind a space.
-        endpoint: None for AWS's own.
-        emulated: whether that may be kinder than AWS, as the embedded local AWS is not.
+        options: the command-line options that select the stack, each after a space.
+        endpoint: None for AWS.
+        emulated: whether the endpoint may allow what AWS refuses; False for the local AWS.
         here, now: this machine's clock, and the server's, in seconds since the epoch.
-        api, stages, stage: as GetRestApi and GetStages describe them; the stage is the URL's.
-        live, served: the API's methods as they are now, and what the stage has deployed.
+        api, stages, stage: as returned by GetRestApi and GetStages; the stage is the URL's.
+        live, served: the API's current methods, and what is deployed to the stage.
         signed: whether the pool that the token names made its signature.
-        user: of the token, in the stack's pool: ``present``, ``disabled`` or ``deleted``.
+        user: the token's user in the stack's pool: ``present``, ``disabled`` or ``deleted``.
         revoked: whether Cognito itself refuses the token's session.
-        function: its name or ARN, with the stage's variables in it.
-        issuer_type: of the stack's own pool: ``ORIGINAL`` or ``UPDATED``, if botocore tells.
-        unreached: the API gave no answer, and is private.
-        unknown: what could not be looked at, and why.
+        function: its name or ARN, with the stage's variables filled in.
+        issuer_type: ``ORIGINAL`` or ``UPDATED`` for the stack's own pool, if botocore knows.
+        unreached: whether a private API gave no answer.
+        unknown: what couldn't be read, and why.
     """
 
     address: Address
@@ -189,7 +189,7 @@ class Evidence:
 
     @property
     def live_method(self) -> Method | None:
-        """The method as it is now."""
+        """The current method, deployed or not."""
         return routing.route(self.live, self.verb, self.address.path)[1]
 
     @property
@@ -215,31 +215,31 @@ class Evidence:
 
     @property
     def broke(self) -> bool:
-        """Whether the call failed on the server's side, or may have."""
+        """Whether the call failed on the server's side, or may fail there."""
         if self.answer is None or self.answer.passed:
             return True
         return self.answer.status >= BROKEN_FROM and self.by_gateway
 
     @property
     def by_gateway(self) -> bool:
-        """Whether the gateway itself answered, and not what stands behind it; or may have.
+        """Whether the gateway itself, not the backend, answered or may have answered.
 
-        AWS marks each error of its own by a type; an emulator needn't, so there anything may be.
+        AWS marks its own errors with a type. Emulators may not, so any answer may be theirs.
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
         """
         return self.answer is None or self.emulated or bool(self.answer.error_type)
 
     @property
     def led_nowhere(self) -> bool:
-        """Whether the call found no API, stage or method; or may not have.
+        """Whether the call found no API, stage or method, or may not have found one.
 
-        What serves may be ahead of what is found, as with a canary; an emulator serves more.
+        A stage may serve more than its deployment shows, as with a canary or on an emulator.
         """
         refused = self.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway
         return self.answer is None or self.emulated or refused
 
     def refused_by(self, *error_types: str) -> bool:
-        """Say whether the call may have got 401 or 403 by one of these errors of the gateway's."""
+        """Return whether one of these gateway errors can explain the call's 401 or 403."""
         if self.answer is None or self.answer.passed:
             return True
         refused = self.answer.status in {UNAUTHORIZED, FORBIDDEN}
@@ -251,12 +251,12 @@ class Evidence:
 
     @property
     def signs_in(self) -> str:
-        """The command that signs in anew."""
+        """The command that signs in again."""
         return self.command("test-login --username NAME")
 
     @property
     def attaches(self) -> str:
-        """The command that puts this stack's pool before methods of the URL's API."""
+        """The command that guards methods of the URL's API by this stack's pool."""
         return self.command(f"attach --api {self.address.api}")
 
     @property
@@ -265,23 +265,23 @@ class Evidence:
         return f"'{self.command('token --username NAME')}' prints one."
 
     def aws(self, words: str) -> str:
-        """Return a command of the AWS CLI, for the endpoint that the URL is of."""
+        """Return an AWS CLI command for the URL's endpoint."""
         endpoint = f"--endpoint-url {shlex.quote(self.endpoint)} " if self.endpoint else ""
         return f"aws {endpoint}{words}"
 
 
 def read_token(text: str) -> Token:
-    """Take a token apart, as a client sends it: with or without ``Bearer`` before it."""
+    """Parse a token as a client sends it, with or without ``Bearer``."""
     raw = text.strip()
     bare = BEARER.sub("", raw, count=1)
     if AWS_SIGNATURE.match(raw):
         return Token(raw, "it is an AWS signature (SigV4)", kind="aws_signature")
     within = BEARER.sub("", raw.strip(QUOTES), count=1).strip(QUOTES)
     if within != bare and read_token(within).flaw is None:
-        return Token(raw, "there are quotes around it", kind="quoted")
+        return Token(raw, "it has quotes around it", kind="quoted")
     bearer = BEARER.match(raw) is not None
     if re.search(r"\s", bare):
-        flaw = "there is white space in it, as where a long line was wrapped"
+        flaw = "it contains white space, perhaps from a wrapped line"
         return Token(raw, flaw, bearer=bearer)
     try:
         parts = take_apart(bare)
@@ -292,12 +292,12 @@ def read_token(text: str) -> Token:
 
 
 def _several(claim: Any) -> list[str]:
-    """Return what a claim holds that is a list, or a text with spaces between."""
+    """Return the values of a claim that is a list or a space-separated text."""
     return list(map(str, claim)) if isinstance(claim, list) else str(claim or "").split()
 
 
 def issuer_like(ours: str, arn: str) -> str:
-    """Return the issuer of the tokens of a pool, by its ARN and our own pool's issuer."""
+    """Return the issuer of the pool with this ARN; ``ours`` is our own pool's issuer."""
     region = arn.split(":")[3] if arn.count(":") > 3 else ""  # noqa: PLR2004 an ARN's fourth part
     suffix = urlsplit(ours).netloc.split(".", 2)[2]
     return f"https://cognito-idp.{region}.{suffix}/{arn.rpartition('/')[2]}"

@@ -1,4 +1,4 @@
-"""Looks at the API, the token, its user and the function, and makes the call once itself."""
+"""Gather the evidence: read the API, the token, its user and the function, and make the call."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from cogauth.gateway.rest_apis import Method
     from cogauth.record.state import State
 
-# Sent without being asked to: they change nothing.
+# Methods that explain calls itself, because they change nothing.
 HARMLESS = ("GET", "HEAD", "OPTIONS")
 LONGEST_MESSAGE = 300
-# What GetPolicy says of a function that has none.
+# GetPolicy's message for a function without a policy.
 NO_POLICY = "The resource you requested does not exist"
 
 
 def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:
-    """Look at the API, the token and the function, and make the call."""
+    """Read the API, the token, its user and the function, and make the call."""
     check_suffix(address, ctx.aws)
     ctx.aws.make_clients("apigateway", "cognito", "lambda_")
     evidence = Evidence(
@@ -57,7 +57,7 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
     gateway, api = ctx.aws.apigateway, address.api
     found = or_none(lambda: gateway.get_rest_api(restApiId=api))
     if found is None:
-        # It may be somebody else's: they get no token.
+        # The API may be someone else's, so send it no token.
         return evidence
     stages = tuple(rest_apis.stages(ctx, api))
     stage = next((one for one in stages if one["stageName"] == address.stage), None)
@@ -70,7 +70,7 @@ def gather(ctx: Context, address: Address, verb: str, text: str | None, header: 
 
 
 def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
-    """Make the call, if it changes nothing and its token can be sent in a header at all."""
+    """Make the call, if it changes nothing and its token can be sent in a header."""
     token = evidence.token
     sendable = token is None or (token.raw.isascii() and token.raw.isprintable() and token.raw)
     if evidence.verb not in HARMLESS or not sendable:
@@ -98,12 +98,12 @@ def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _redacted(text: str, token: Token | None) -> str:
-    """Take the token out of what the gateway said: for a wrong path it repeats the header."""
+    """Remove the token from the gateway's message: for a wrong path it repeats the header."""
     secrets = [token.raw, token.bare] if token else []
     if token and token.kind == "aws_signature":
         parts = re.findall(r"(?:Credential|Signature)=([^,\s]+)", token.raw)
         secrets += [*parts, *(part.partition("/")[0] for part in parts)]
-    # The longest first: one may be in another.
+    # The longest first, because one may contain another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "(the token)")
     return TOKEN_LIKE.sub("(a token)", text)
@@ -117,7 +117,7 @@ def _date(text: str | None) -> float | None:
 
 
 def _with_issuer(ctx: Context, evidence: Evidence) -> Evidence:
-    """See in which form the stack's pool issues tokens, where the method takes that pool's."""
+    """Read the stack's pool's IssuerConfiguration, if the method accepts that pool's tokens."""
     method, pool = evidence.method, ctx.fact("user_pool")
     if method is None or ctx.fact("user_pool", "arn") not in method.guard.pools:
         return evidence
@@ -129,7 +129,7 @@ def _with_issuer(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
-    """Check the signature by its pool's keys, and look for the user if that is the stack's."""
+    """Check the signature with its pool's keys, and look up the user in the stack's pool."""
     token = evidence.token
     url = _url_of_keys(ctx, evidence)
     if token is None or token.flaw or url is None:
@@ -140,7 +140,7 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
     evidence = replace(evidence, signed=signed)
-    # An ID token names its user in another claim than an access token.
+    # ID tokens and access tokens name the user in different claims.
     name = token.claims.get("cognito:username") or token.claims.get("username")
     if not signed or not isinstance(name, str) or token.original_issuer != evidence.issuer:
         return evidence
@@ -156,22 +156,22 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _url_of_keys(ctx: Context, evidence: Evidence) -> str | None:
-    """Return where the keys are of the pool that the token names, if the authorizer takes it.
+    """Return the URL of the keys of the token's pool, if the authorizer accepts that pool.
 
-    Those of an emulator's other pools are elsewhere than their issuer says.
+    On an emulator, only the stack's own pool has a known URL.
     """
     # Both forms of a pool's issuer have the same keys.
     issuer = evidence.token.original_issuer if evidence.token else None
     if issuer == evidence.issuer:
         return ctx.jwks_url
     pools = evidence.method.guard.pools if evidence.method and not evidence.endpoint else ()
-    # What a stage variable stands for isn't known.
+    # The value of a stage variable is unknown.
     taken = [issuer_like(evidence.issuer, pool) for pool in pools if "$" not in pool]
     return f"{issuer}/.well-known/jwks.json" if issuer in taken else None
 
 
 def _is_revoked(ctx: Context, token: Token) -> bool | None:
-    """Ask Cognito about the token's session: by the token, or by the access token kept beside it.
+    """Ask Cognito about the token's session, with the token or the access token stored with it.
 
     The error is Cognito's own: "Access Token has been revoked". Source:
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_GlobalSignOut.html
@@ -182,7 +182,7 @@ def _is_revoked(ctx: Context, token: Token) -> bool | None:
     try:
         ctx.aws.cognito.get_user(AccessToken=access.bare)
     except ClientError as error:
-        # Whatever else is wrong with it, as its age, says nothing of that.
+        # Other errors, such as an expired token, don't show whether it was revoked.
         return True if "revoked" in message_of(error) else None
     return False
 
@@ -199,7 +199,7 @@ def _beside(state: State, token: Token) -> Token | None:
 def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
     method = evidence.method
     if method is None or method.function is None or method.role is not None:
-        # With a role of its own the integration needs no permission of the function's.
+        # An integration with a role needs no permission in the function's policy.
         return evidence
     variables = (evidence.stage or {}).get("variables") or {}
     name = re.sub(
@@ -217,7 +217,7 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
         if code_of(error) != "ResourceNotFoundException":
             return _not_seen(evidence, "the function's permission", error)
         gone = "function not found" in message_of(error).lower()
-        # The same error comes for a function in another region.
+        # A function in another region causes the same error.
         if not (gone or evidence.endpoint or NO_POLICY in message_of(error)):
             return _not_seen(evidence, "the function's permission", error)
         return replace(evidence, permitted=False, function_gone=gone)
@@ -238,9 +238,9 @@ def _any_parameter(path: str) -> str:
 
 
 def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[str]:
-    """Yield the ARNs under which a statement may permit the call.
+    """Yield the source ARNs that a statement may permit for the call.
 
-    What API Gateway fills in for a path's parameter isn't documented, so each form counts.
+    AWS doesn't document what API Gateway inserts for a path parameter, so each form counts.
     """
     stage = f"{evidence.address.api}/{evidence.address.stage}"
     for path in {method.path, _any_parameter(method.path), evidence.address.path}:
@@ -249,7 +249,7 @@ def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[s
 
 
 def _permits(statement: Mapping[str, Any], arn: str) -> bool:
-    """Say whether a statement of the function's policy lets API Gateway call it for a method."""
+    """Return whether a statement of the function's policy lets API Gateway call it."""
     principal = statement.get("Principal", {})
     services = "*" if principal == "*" else principal.get("Service", principal.get("AWS", ""))
     for_gateway = {"*", SERVICE_PRINCIPALS["apigateway"]} & set(_several(services))

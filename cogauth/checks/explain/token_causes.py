@@ -1,4 +1,4 @@
-"""What an authorizer refuses: the header, and the token in it."""
+"""Why an authorizer refuses a token or its header."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cogauth.checks.explain.evidence import FORBIDDEN, UNAUTHORIZED, Cause, Evid
 from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
 from cogauth.printable import length, local_time
 
-# What is said of a signature where a method asks for one.
+# The errors of a method that requires a signature.
 OF_A_SIGNATURE = (
     *OF_A_TOKEN,
     "MissingAuthenticationTokenException",
@@ -18,7 +18,7 @@ OF_A_SIGNATURE = (
     "UnrecognizedClientException",
 )
 
-# A regular expression that does no more than list app clients, by their ids.
+# A regular expression that only lists the ids of app clients.
 CLIENTS = re.compile(
     r"(?P<start>\^)?(?P<group>\((?:\?:)?)?(?P<names>[\w-]+(?:\|[\w-]+)*)(?(group)\))(?P<end>\$)?",
     re.ASCII,
@@ -26,14 +26,14 @@ CLIENTS = re.compile(
 
 
 def unreadable(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """The client sends no token where the authorizer looks for one, or none that can be read."""
+    """The client sends no token in the authorizer's header, or an unreadable one."""
     if not e.sent.raw:
         yield Cause(
             "no_header",
             f"No token was sent: the authorizer looks for one in the header {guard.header}.",
             f"Send the header {guard.header} with the token as its value: {e.prints_one}",
         )
-    # HTTP's names of headers have no case.
+    # HTTP header names are case-insensitive.
     if e.header.lower() != guard.header.lower():
         yield Cause(
             "wrong_header",
@@ -47,53 +47,53 @@ def unreadable(e: Evidence, guard: Guard) -> Iterator[Cause]:
     if e.sent.kind == "aws_signature":
         yield Cause(
             "aws_signature",
-            "What was sent is an AWS signature (SigV4); this method takes a token in the header "
+            "The client sent an AWS signature (SigV4), but this method takes a token in the header "
             f"{guard.header}.",
-            f"Send a token, and don't let the client sign: {e.prints_one} If the request should "
-            "be signed, set the method's authorization to AWS_IAM and deploy.",
+            f"Send a token, and don't let the client sign: {e.prints_one} For signed requests, "
+            "set the method's authorization to AWS_IAM and deploy.",
         )
     elif e.sent.kind == "quoted":
         yield Cause(
             "quoted",
-            "The token was sent with quotes around it, as JSON and shells write it.",
-            "Take them off where the client reads the token: jq does with -r, and in a shell's "
-            "single quotes no further ones are needed.",
+            "The token was sent with quotes around it, as written in JSON or a shell.",
+            "Remove them where the client reads the token: jq does so with -r, and within a "
+            "shell's single quotes the token needs no others.",
         )
     elif e.sent.kind == "refresh_token":
         yield Cause(
             "refresh_token",
-            "This is a refresh token: it is for getting new tokens from Cognito, no API takes it.",
+            "This is a refresh token: it gets new tokens from Cognito, but no API accepts it.",
             f"Send an ID or access token: {e.prints_one}",
         )
     else:
         yield Cause(
             "not_a_jwt",
-            f"What was sent is no JWT: {e.sent.flaw}.",
-            "Send the whole token, as Cognito gave it, three parts with two dots and nothing "
-            f"around them: {e.prints_one}",
+            f"The client sent something that is no JWT: {e.sent.flaw}.",
+            "Send the whole token as Cognito returned it: three parts with two dots between them, "
+            f"and nothing else. {e.prints_one}",
         )
 
 
 def wrong_pool(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """It is of a user pool that the authorizer doesn't take, or names it in the newer form."""
-    # An ARN that has a stage variable in it could be any pool's.
+    """The authorizer doesn't accept the token's user pool, or the newer form of its issuer."""
+    # An ARN with a stage variable in it could be any pool's.
     known = [pool for pool in guard.pools if "$" not in pool]
     taken, certain = [pool.rpartition("/")[2] for pool in known], len(known) == len(guard.pools) > 0
     issuers = {issuer_like(e.issuer, pool) for pool in known}
     own = e.sent.original_issuer == e.issuer
     if e.sent.updated and (e.sent.original_issuer in issuers or not certain):
         said = (
-            f"The token's issuer is {e.sent.issuer}, as user pools with the IssuerConfiguration "
-            "UPDATED name themselves. API Gateway's Cognito authorizers don't take such tokens."
+            f"The token's issuer is {e.sent.issuer}, from a user pool with the IssuerConfiguration "
+            "UPDATED. API Gateway's Cognito authorizers don't accept such tokens."
         )
         fix = (
-            "Set the pool's issuer back to ORIGINAL (send UpdateUserPool all else as well: it "
-            "resets what it isn't given) and sign in again. Or put an authorizer of type JWT that "
-            "trusts this issuer before the method, and deploy."
+            "Set the pool's issuer back to ORIGINAL (pass all other settings to UpdateUserPool "
+            "too: it resets missing ones) and sign in again. Or give the method an authorizer of "
+            "type JWT that trusts this issuer, and deploy."
         )
         if own and e.issuer_type == "ORIGINAL":
             said = f"{said} The pool is ORIGINAL again."
-            fix = f"Sign in again: '{e.signs_in}' does to this stack's pool."
+            fix = f"Sign in again: '{e.signs_in}' uses this stack's pool."
         yield Cause("updated_issuer", said, fix)
     elif certain and e.sent.issuer not in issuers:
         of = e.sent.claims.get("iss")
@@ -101,9 +101,9 @@ def wrong_pool(e: Evidence, guard: Guard) -> Iterator[Cause]:
         whose += " (this stack's own)" if own else ""
         yield Cause(
             "wrong_pool",
-            f"The token says that it is of {whose}, but the authorizer takes those of "
+            f"The token says that it is of {whose}, but the authorizer accepts those of "
             f"{', '.join(taken)}.",
-            f"Sign in to that pool: '{e.signs_in}' does to this stack's."
+            f"Sign in to this stack's pool: '{e.signs_in}'."
             if e.issuer.rpartition("/")[2] in taken
             else f"Sign in to the pool {taken[0]}, or give the API an authorizer of this stack's "
             f"pool: '{e.attaches}'.",
@@ -111,24 +111,24 @@ def wrong_pool(e: Evidence, guard: Guard) -> Iterator[Cause]:
 
 
 def wrong_issuer(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """It is of an issuer that an authorizer of type JWT doesn't trust."""
+    """An authorizer of type JWT doesn't trust the token's issuer."""
     if guard.issuers and e.sent.issuer not in {one.url for one in guard.issuers}:
         yield Cause(
             "wrong_issuer",
             f"The token's issuer (iss) is {e.sent.claims.get('iss', 'not named')}, but the "
-            f"authorizer {guard.authorizer or ''} trusts {', '.join(map(str, guard.issuers))}, to "
-            "the letter.",
+            f"authorizer {guard.authorizer or ''} trusts only exactly "
+            f"{', '.join(map(str, guard.issuers))}.",
             "Send a token of such an issuer, or add the token's to the authorizer and deploy.",
         )
 
 
 def not_valid(e: Evidence, _guard: Guard) -> Iterator[Cause]:
-    """It was changed or made by somebody else, or it isn't its time."""
+    """The token was changed or forged, has expired, or isn't valid yet."""
     if e.signed is False:
         yield Cause(
             "bad_signature",
-            "The token's signature doesn't hold: it was changed after Cognito made it, was not "
-            "copied whole, or was made by somebody else.",
+            "The token's signature isn't valid: the token was changed, not copied completely, or "
+            "issued by someone else.",
             f"Get a new one: {e.prints_one}",
         )
     end = e.sent.time("exp")
@@ -144,50 +144,51 @@ def not_valid(e: Evidence, _guard: Guard) -> Iterator[Cause]:
         if begin is not None and begin > e.now + 1:
             yield Cause(
                 "not_valid_yet",
-                f"The token is valid only from {local_time(begin)} on ({name}), in "
-                f"{length(begin - e.now)}: a clock is wrong, the signer's or the one here.",
-                "Set this machine's clock (by NTP) or wait; if it is the signer's, sign in anew.",
+                f"The token isn't valid before {local_time(begin)} ({name}), in "
+                f"{length(begin - e.now)}: the signer's clock or the one here is wrong.",
+                "Set this machine's clock (by NTP) or wait; if the signer's was wrong, sign in "
+                "again.",
             )
 
 
 def wrong_kind(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """It is an ID token where an access token is wanted, or the reverse.
+    """It is an ID token where an access token is needed, or the reverse.
 
     Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
     """
     if guard.scopes and e.sent.use == "id":
         yield Cause(
             "id_token",
-            f"This is an ID token, but the method asks for the scope {' or '.join(guard.scopes)}: "
-            "that takes an access token.",
+            f"This is an ID token, but the method requires the scope {' or '.join(guard.scopes)}, "
+            "so it takes access tokens.",
             f"Send the access token: '{e.command('token --username NAME --type access')}' prints "
-            "it. Or take the scopes off the method and deploy.",
+            "it. Or remove the method's scopes and deploy.",
         )
     if not guard.scopes and e.sent.use == "access":
         yield Cause(
             "access_token",
-            "This is an access token, but the method asks for no scope: that takes an ID token.",
+            "This is an access token, but the method requires no scope, so it takes ID tokens.",
             f"Send the ID token: '{e.command('token --username NAME --type id')}' prints it. Or "
-            "give the method a scope that the access token carries, and deploy.",
+            "give the method a scope that the access token has, and deploy.",
         )
 
 
 def scope_missing(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """The access token carries none of the method's scopes."""
+    """The access token has none of the method's scopes."""
     if guard.scopes and not set(guard.scopes) & set(e.sent.scopes):
         yield Cause(
             "scope_missing",
-            f"The method asks for the scope {' or '.join(guard.scopes)}; the token carries "
-            f"{', '.join(e.sent.scopes) or 'none'}. POST /signin's access tokens carry "
-            "aws.cognito.signin.user.admin alone."
-            + (" An authorizer of type JWT answers 403 to that." if guard.type == JWT else ""),
-            "Get the token from Cognito's own pages (OAuth 2.0) with that scope, or change the "
+            f"The method requires the scope {' or '.join(guard.scopes)}; the token has "
+            f"{', '.join(e.sent.scopes) or 'none'}. Access tokens of POST /signin have only "
+            "aws.cognito.signin.user.admin."
+            + (" An authorizer of type JWT answers that with 403." if guard.type == JWT else ""),
+            "Get a token with that scope from Cognito's own pages (OAuth 2.0), or change the "
             "method's scopes and deploy.",
         )
 
 
 def wrong_jwt_audience(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """It is for nobody whom an authorizer of type JWT knows of its issuer.
+    """An authorizer of type JWT doesn't accept the token's audience for its issuer.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtIssuer.html
     """
@@ -196,18 +197,18 @@ def wrong_jwt_audience(e: Evidence, guard: Guard) -> Iterator[Cause]:
         client = str(e.sent.claims.get("client_id", ""))
         yield Cause(
             "wrong_audience",
-            f"The token is for {', '.join(e.sent.audiences) or 'nobody by name'} (aud), and the "
-            f"authorizer {guard.authorizer or ''} takes those for {', '.join(taken)}. Cognito's "
-            "access tokens have no aud, but where one was asked for.",
-            "Send a token with that audience (of Cognito's, the ID token), or change the "
+            f"The token's audience (aud) is {', '.join(e.sent.audiences) or 'not named'}, but the "
+            f"authorizer {guard.authorizer or ''} accepts {', '.join(taken)}. Cognito's access "
+            "tokens have an aud only on request.",
+            "Send a token with that audience (with Cognito, the ID token), or change the "
             "authorizer's audiences and deploy.",
-            # HTTP APIs take client_id for a missing aud; of REST APIs that isn't documented.
+            # HTTP APIs use client_id if aud is missing; AWS doesn't document it for REST APIs.
             certain=bool(e.sent.audiences) or client not in taken,
         )
 
 
 def wrong_audience(e: Evidence, guard: Guard) -> Iterator[Cause]:
-    """The authorizer takes only some app clients, by its token validation.
+    """The authorizer's token validation accepts only some app clients.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html
     """
@@ -217,15 +218,15 @@ def wrong_audience(e: Evidence, guard: Guard) -> Iterator[Cause]:
             "wrong_audience",
             f"The token's app client (aud) is {given or 'not named'}, which the authorizer's token "
             f"validation {guard.audience!r} doesn't match.",
-            "Sign in by an app client that it takes, or change the validation and deploy.",
+            "Sign in with an app client that matches, or change the validation and deploy.",
         )
 
 
 def audience_matches(pattern: str, audience: str) -> bool | None:
-    """Say whether an authorizer's token validation takes an audience; None if it isn't known.
+    """Return whether an authorizer's token validation matches an audience; None if unknown.
 
-    The pattern is an API owner's, and one that backtracks could keep Python's ``re`` busy for
-    years. So it isn't run: one that only lists app clients is compared, as text.
+    The pattern comes from the API's owner, and backtracking could keep Python's ``re`` busy for
+    years. So it isn't run: only a plain list of app clients is compared, as text.
     """
     found = CLIENTS.fullmatch(pattern)
     if found is None:
@@ -233,7 +234,7 @@ def audience_matches(pattern: str, audience: str) -> bool | None:
     names = found["names"].split("|")
     anchored = found["start"], found["end"]
     if anchored != (None, None) and names[1:] and not found["group"]:
-        return None  # The anchors are the first name's and the last one's.
+        return None  # Each anchor applies to only one of the names.
     taken = {
         ("^", "$"): audience in names,
         ("^", None): audience.startswith(tuple(names)),
@@ -252,38 +253,38 @@ TOKEN_CHECKS: tuple[Check, ...] = (
     scope_missing,
     wrong_audience,
 )
-# Of an authorizer of type JWT, which asks for no kind of token. It answers 401 to these, and 403
-# to a token without the method's scope. Source:
+# An authorizer of type JWT accepts any kind of token. It answers 401 to these causes, and 403 to a
+# token without the method's scope. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-methods.html
 JWT_CHECKS: tuple[Check, ...] = (unreadable, wrong_issuer, not_valid, wrong_jwt_audience)
 
 
 def token_cause(e: Evidence, guard: Guard) -> Cause | None:
-    """Say why a guard would refuse the token, or that it wouldn't."""
+    """Return why a guard would refuse the token; None if it wouldn't."""
     if guard.type == IAM and e.sent.kind == "aws_signature":
         return Cause(
             "iam_authorization",
-            "The method takes signed requests (AWS_IAM), and what was sent is such a signature. It "
-            "holds for the one request that it was made for, so that explain's own call is refused "
+            "The method takes signed requests (AWS_IAM), and the client sent such a signature. A "
+            "signature is valid for a single request, so the refusal of explain's own call "
             "says nothing about your client's.",
-            "Look at what your client itself is answered: the message names what is wrong with "
-            "its signature or its permission execute-api:Invoke.",
+            "Look at the answer that your client gets: its message says what is wrong with the "
+            "signature or the permission execute-api:Invoke.",
             certain=False,
         )
     if guard.type == IAM:
         return Cause(
             "iam_authorization",
-            "The method takes requests that are signed with AWS credentials (AWS_IAM), no tokens. "
-            "What it says about the Authorization header is about such a signature.",
+            "The method takes requests signed with AWS credentials (AWS_IAM), not tokens. Its "
+            "message about the Authorization header is about such a signature.",
             "Sign the request (SigV4), or set the method's authorization to a Cognito authorizer: "
             f"'{e.attaches}'.",
         )
     if guard.type == CUSTOM:
         return Cause(
             "custom_authorizer",
-            f"A Lambda authorizer ({guard.authorizer or 'unnamed'}) decides about this method, "
-            "by code of its own; cogauth can't tell what it wants.",
-            "Look at the log of the authorizer's function.",
+            f"A Lambda authorizer ({guard.authorizer or 'unnamed'}) guards this method with its "
+            "own code; cogauth can't know what it requires.",
+            "Read the log of the authorizer's function.",
             certain=False,
         )
     checks = {COGNITO: TOKEN_CHECKS, JWT: _jwt_checks(e)}.get(guard.type, ())
@@ -299,13 +300,13 @@ def _jwt_checks(e: Evidence) -> tuple[Check, ...]:
 
 
 def bearer(e: Evidence) -> Iterator[Cause]:
-    """The token is sent behind ``Bearer``, of which AWS's documentation says nothing."""
+    """The token is sent after ``Bearer``, which AWS doesn't document."""
     cognito = e.method and e.method.guard.type == COGNITO
     if cognito and e.sent.bearer and e.refused_by(*OF_A_TOKEN):
         yield Cause(
             "bearer",
-            "The token was sent behind 'Bearer '. Whether a REST API's Cognito authorizer takes it "
-            "so is not documented.",
+            "The token was sent after 'Bearer '. AWS doesn't document whether a REST API's Cognito "
+            "authorizer accepts that.",
             "Send the token alone, without 'Bearer '.",
             certain=False,
         )

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 GARBAGE = "not-a-token"
-# API Gateway's own errors have it, and a backend's don't. Source:
+# The header that only API Gateway's own errors have. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 OF_GATEWAY = "x-amzn-ErrorType"
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
-# What AWS answers to a token of the wrong kind or scope isn't documented.
+# AWS doesn't document its answer to a token of the wrong kind or scope.
 REFUSED = f"{UNAUTHORIZED}, or the gateway's {FORBIDDEN}"
 REDIRECTION, CLIENT_ERROR = 300, 400
-NEEDS_API_KEY = "not counted: it asks for an API key as well, which verify doesn't have"
-# Of the origins that may read the answers so many are tried.
+NEEDS_API_KEY = "not counted: it also requires an API key, which verify doesn't have"
+# How many of the allowed origins to try.
 ORIGINS_TRIED = 3
 
 
@@ -43,13 +43,13 @@ class GuardChecks:
         self.ctx = ctx
         self.subject = subject
         self.http = session(ctx.url("/"), ctx.aws)
-        # Another emulator's word on what AWS refuses counts for nothing.
+        # Other emulators don't refuse everything that AWS refuses.
         self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins
         self.several_origins = len(self.origins) > 1
 
     def rows(self, place: GuardedMethod, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
-        """Make all checks of a method, by the new user's tokens and expired ones, by name."""
+        """Make all checks of a method, with the new user's tokens and expired ones."""
         identity, access = got.get("id_token"), got.get("access_token")
         yield self._call("no token", place, None, UNAUTHORIZED)
         yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
@@ -68,11 +68,11 @@ class GuardChecks:
     def _id_token(self, place: GuardedMethod, token: str) -> Row:
         if not place.guard.scopes:
             return self._call("ID token", place, token, OK if place.own else None)
-        note = f"its scopes ({', '.join(place.guard.scopes)}) ask for an access token"
+        note = f"its scopes ({', '.join(place.guard.scopes)}) require an access token"
         return self._call("ID token", place, token, UNAUTHORIZED, note, or_forbidden=True)
 
     def _access_token(self, place: GuardedMethod, token: str) -> Row:
-        """Without scopes a method takes ID tokens; with some, an access token that has one.
+        """Without scopes, a method accepts ID tokens; with scopes, access tokens with one of them.
 
         Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
         """
@@ -83,16 +83,16 @@ class GuardChecks:
         if place.guard.scopes:
             note = f"it carries {', '.join(carried) or 'no scope'}, not {place.guard.scopes[0]}"
             return self._call("access token", place, token, UNAUTHORIZED, note, or_forbidden=True)
-        note = "AWS refuses an access token where no scope is asked for"
+        note = "AWS refuses access tokens for a method without scopes"
         return self._call("access token", place, token, UNAUTHORIZED, note, aws_only=True)
 
     def _expired(self, place: GuardedMethod, old: dict[str, str]) -> Row:
-        # One of the other kind is refused for its kind.
+        # A token of the other kind would be refused anyway.
         name, kind = ("access_token", "access") if place.guard.scopes else ("id_token", "ID")
         if name not in old:
             why = (
-                "the app client's tokens live for an hour, and no stored one of "
-                "'cogauth test-login' has expired"
+                "tokens live for an hour, and none that 'cogauth test-login' has stored "
+                "has expired yet"
             )
             return not_made("expired token", str(place), why)
         sent = f"expired {kind} token"
@@ -101,9 +101,9 @@ class GuardChecks:
     def _preflight(self, place: GuardedMethod) -> Row:
         sent, own = f"OPTIONS {place.path}", place.own and bool(self.origins)
         if not (own or place.preflight):
-            why = "the path has no OPTIONS method, so browsers can't call from elsewhere"
+            why = "the path has no OPTIONS method, so browsers can't call it from other origins"
             return not_made("OPTIONS", sent, why)
-        # As a browser asks; what it gets for that in somebody else's API is their affair.
+        # Ask like a browser. In other APIs, any status below 400 will do.
         origin = self._own_origins()[0] if own else FOREIGN
         headers = {"Origin": origin, "Access-Control-Request-Method": place.verb}
         least, expected = (REDIRECTION, "2xx") if own else (CLIENT_ERROR, "below 400")
@@ -114,23 +114,23 @@ class GuardChecks:
             if status in {UNAUTHORIZED, FORBIDDEN}:
                 note = "a browser's preflight carries no token: OPTIONS must not be guarded"
             elif status >= least:
-                note = f"'cogauth explain {place.url} --method OPTIONS' tells more"
+                note = f"run 'cogauth explain {place.url} --method OPTIONS'"
             return Row("OPTIONS", sent, expected, str(status), status < least, note)
 
         return self._settled(place, attempt)
 
     def _cors(self, place: GuardedMethod, token: str | None) -> Iterator[Row]:
-        """See that a page of an origin that is let in can read both answers, and no other page."""
+        """Check that pages of allowed origins can read both answers, and other pages can't."""
         if not (place.own and self.origins):
             why = "CORS is off ('cogauth up --cors-origin' turns it on)"
             if not place.own:
-                why = "what the API does about CORS is its own affair"
+                why = "verify doesn't check the CORS headers of other APIs"
             yield not_made("CORS headers", str(place), why)
             return
         if place.guard.api_key:
             token = None
         if self.several_origins:
-            why = "API Gateway's own answers can't choose among several origins, so they name none"
+            why = "with several origins, API Gateway's own answers can't name the right one"
             yield not_made("CORS headers on 401", str(place), why)
         for origin in self._own_origins():
             if not self.several_origins:
@@ -148,7 +148,7 @@ class GuardChecks:
     def _cors_row(
         self, place: GuardedMethod, token: str | None, origin: str, *, foreign: bool = False
     ) -> Row:
-        """See whether a page of an origin may read the answer, or, of a foreign one, may not."""
+        """Check that a page of an origin can read the answer; with ``foreign``, that it can't."""
         got = self._send(place.verb, place, token, {"Origin": origin}).headers.get(ALLOW_ORIGIN)
         name, expected = f"CORS headers on {OK if token else UNAUTHORIZED}", f"{origin} or *"
         ok: bool | None = (got in {origin, ANY}) is not foreign
@@ -156,7 +156,7 @@ class GuardChecks:
         if foreign:
             name = "CORS, other origin"
         elif not ok and self.emulated and self.several_origins:
-            note = "not counted: AWS's mapping template names the origin, this endpoint has none"
+            note = "not counted: this endpoint doesn't apply the mapping template for the origin"
             ok = None
         expected = f"not {expected}" if foreign else f"{ALLOW_ORIGIN}: {expected}"
         return Row(name, f"{place}, Origin: {origin}", expected, got or "none", ok, note)
@@ -173,10 +173,10 @@ class GuardChecks:
         aws_only: bool = False,
         or_forbidden: bool = False,
     ) -> Row:
-        """Call a method; ``expected`` is None where any answer will do that is not the guard's.
+        """Call a method; ``expected`` None allows any answer that isn't the guard's refusal.
 
-        With ``aws_only`` an emulator's other answer is no fault; with ``or_forbidden`` the
-        authorizer's own 403 will do.
+        With ``aws_only``, a different answer of an emulator doesn't count; ``or_forbidden`` also
+        allows the authorizer's own 403.
         """
         wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:
@@ -187,29 +187,29 @@ class GuardChecks:
             status, about = answer.status_code, note
             ok = status == expected
             if expected is None:
-                # API Gateway names the kind of its own refusals; an emulator may not.
+                # API Gateway marks its own refusals; an emulator may not.
                 by_gateway = self.emulated or OF_GATEWAY in answer.headers
                 ok = status not in {UNAUTHORIZED, FORBIDDEN} or not by_gateway
             if or_forbidden and status == FORBIDDEN:
-                # One from behind the guard would mean that the token was let pass; another of the
-                # gateway's, as for a path that isn't deployed yet, says nothing of the token.
+                # A 403 from the backend means that the token passed. Other 403s of the gateway,
+                # such as for an undeployed path, say nothing about the token.
                 kind = answer.headers.get(OF_GATEWAY, "")
                 ok = kind.partition(":")[0] in OF_A_TOKEN
             row = Row(name, f"{place}, {sent or name}", wanted, str(status), ok)
             if not ok and aws_only and self.emulated:
                 return replace(row, ok=None, note=f"not counted: {note}, this endpoint doesn't")
             if not ok:
-                about = f"{f'{note}; ' if note else ''}'cogauth explain {place.url}' tells more"
+                about = f"{f'{note}; ' if note else ''}run 'cogauth explain {place.url}'"
             elif expected is None and status != OK:
-                about = f"the guard let it pass; what is behind it answered {status} itself"
+                about = f"the guard let it pass; the backend answered {status}"
             return replace(row, note=about)
 
         return self._settled(place, attempt)
 
     def _settled(self, place: GuardedMethod, make: Callable[[], Row]) -> Row:
-        """Make a check again while it differs: a new deployment takes some seconds to answer.
+        """Repeat a check until it passes: a new deployment takes some seconds to take effect.
 
-        Nothing better is coming for a method that doesn't ask the pool in the API itself.
+        There is no point in waiting for a method that isn't guarded in the API itself.
         """
         patience = self.subject.deployed_at + READY_WITHIN_S - self.ctx.now()
         if self.ctx.fact("user_pool", "arn") not in place.guard.pools:
@@ -233,7 +233,7 @@ class GuardChecks:
 
 
 def _tampered(token: str) -> str:
-    """Return a token with another claim under the old signature."""
+    """Return the token with a changed claim and its old signature."""
     header, payload, signature = token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     claims["sub"] = "00000000-0000-0000-0000-000000000000"

@@ -1,6 +1,7 @@
-"""A live check of the guard, with a user that is made for it and removed at the end.
+"""A live check of the guard, with a throwaway user that it deletes at the end.
 
-The user is in the state file before it is made: a later ``verify`` or ``down`` removes it as well.
+The state file records the user before it is created, so a later ``verify`` or ``down`` can delete
+it too.
 """
 
 from __future__ import annotations
@@ -29,35 +30,35 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.settings import Settings
 
-# One character at the least of each class that a policy may ask for; symbols that Cognito counts
-# as such, and none that a shell or JSON would need quoted.
+# A password has a character of each class that a policy can require. The symbols count as such for
+# Cognito, and need no quoting in a shell or in JSON.
 ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
 PASSWORD_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of the guard showed; ``left`` is why its user could not be removed, if so."""
+    """The result of a check; ``left`` says why the throwaway user wasn't deleted, if so."""
 
     rows: tuple[Row, ...]
     left: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether no row differs, and nothing was left behind."""
+        """Whether every check passed, and nothing was left behind."""
         return self.left is None and all(row.ok is not False for row in self.rows)
 
 
 def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Verification:
-    """Check the guard, and leave nothing behind; ``report`` is told each row.
+    """Check the guard, leave nothing behind, and pass each row to ``report``.
 
     Raises:
-        CogauthError: the check can't be made; its user was removed, or the message says not.
-        KeyboardInterrupt: the stop event was set from elsewhere; likewise.
+        CogauthError: the check failed; the message says so if its user couldn't be deleted.
+        KeyboardInterrupt: the stop event was set.
     """
     ctx.aws.make_clients("cognito", "apigateway")
     run = _Run(ctx, subject, report)
-    # Users are made and deleted in it.
+    # The run creates and deletes a user in the pool.
     check_pool(ctx)
     user = new_user(ctx)
     failed: CogauthError | None = None
@@ -67,7 +68,7 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
         failed = error
         raise
     finally:
-        # Nothing new begins after a Ctrl-C but this.
+        # Even after a Ctrl-C, delete the user.
         stopped = ctx.waiter.stop.is_set()
         ctx.waiter.stop.clear()
         left = _tidy(ctx, user, answered=run.answered)
@@ -82,12 +83,12 @@ def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:
     try:
         remove_users(ctx, user if answered else None)
     except AWS_ERRORS as error:
-        why = failure(f"Removing the throwaway user {user}", error)
-        return f"{why} The next 'cogauth verify{ctx.state.options}' removes it."
+        why = failure(f"Deleting the throwaway user {user}", error)
+        return f"{why} The next 'cogauth verify{ctx.state.options}' deletes it."
     if user in ctx.state.throwaway_users:
         return (
-            f"Whether the throwaway user {user} was made isn't known: its sign-up was not "
-            f"answered. The next 'cogauth verify{ctx.state.options}' removes it."
+            f"The throwaway user {user} may exist, because its sign-up got no answer. "
+            f"The next 'cogauth verify{ctx.state.options}' deletes it."
         )
     return None
 
@@ -118,7 +119,7 @@ class _Run:
         self.report(row)
 
     def _sign_up(self, user: str, password: str) -> dict[str, str]:
-        """See that the trigger fires and that a wrong password is refused; return the tokens."""
+        """Check that the trigger fires and a wrong password is refused; return the tokens."""
         ctx, path = self.ctx, self.ctx.state.settings.path
         self.answered = False
         _, answer = sign_in(ctx, self.http, {"username": user, "password": password})
@@ -145,10 +146,10 @@ class _Run:
         except cognito.exceptions.UserNotFoundException:
             return "no such user"
         except AWS_ERRORS as error:
-            raise failure(f"Looking at the throwaway user {user}", error) from error
+            raise failure(f"Looking up the throwaway user {user}", error) from error
 
     def _expired_tokens(self) -> dict[str, str]:
-        """Return a stored ID token and an access token that the pool made, and that expired."""
+        """Return an expired ID token and access token of the pool, if any are stored."""
         http = session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in token_store.stored(self.ctx.state).values():
@@ -164,7 +165,7 @@ class _Run:
 
 
 def new_password(settings: Settings) -> str:
-    """Return a random password that any policy takes which the settings may ask for."""
+    """Return a random password that meets every policy that the settings allow."""
     size = max(PASSWORD_LENGTH, settings.password_min_length)
     characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
     characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
@@ -173,24 +174,24 @@ def new_password(settings: Settings) -> str:
 
 
 def new_user(ctx: Context) -> str:
-    """Return a new user's name, once it is known that it may be removed, and is on disk."""
+    """Return a new user's name, after checking the permission to delete it and recording it."""
     name = f"{THROWAWAY}{secrets.token_hex(16)}"
     try:
-        # IAM decides before Cognito looks: that there is no such user yet is no matter.
+        # IAM decides before Cognito looks up the user, so this works before the user exists.
         _delete(ctx, name)
     except AWS_ERRORS as error:
-        doing = "Trying whether a throwaway user may be removed again"
-        raise failure(doing, error, after="None was made.") from error
+        doing = "Checking that a throwaway user may be deleted"
+        raise failure(doing, error, after="None was created.") from error
     ctx.state.put("throwaway_users", name, ctx.timestamp())
     return name
 
 
 def remove_users(ctx: Context, answered: str | None = None) -> None:
-    """Remove the throwaway users that may stand, this run's and those that a crash left.
+    """Delete the throwaway users that may exist, this run's and those that a crash left.
 
-    A sign-up whose answer was lost may still land: that there is no such user is believed only
-    when the settling time since the intent is over, and no sign-in runs so long; that of the user
-    ``answered`` can't land any more. If Cognito refuses, what stands is still on disk.
+    A sign-up whose answer got lost may still take effect. So a missing user stays on record until
+    both the settling time and the sign-in's timeout are over, except the user ``answered``, whose
+    sign-up has ended. If Cognito refuses, the users stay on record.
     """
     lasts = max(ctx.settle_s, ctx.state.settings.sign_in_timeout)
     for name, since in list(ctx.state.throwaway_users.items()):

@@ -1,4 +1,4 @@
-"""Which API, stage and methods a verification is about."""
+"""Which API, stage and methods to verify."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 CALLED = ("GET", "HEAD")
-# A path that has one of these is no real path.
+# A path with one of these is a glob.
 GLOB = re.compile(r"[*?\[]")
-# An origin that is nobody's: the top-level domain is reserved for that.
+# An origin that can't exist: its top-level domain is reserved.
 FOREIGN = "https://cogauth.invalid"
 
 
@@ -32,9 +32,9 @@ class Row:
     """One check.
 
     Attributes:
-        sent: as ``GET /hello, no token``.
+        sent: for example ``GET /hello, no token``.
         expected, got: empty if the check was not made.
-        ok: None if the check was not made, or is the emulator's word against AWS's.
+        ok: None if the check was not made, or an emulator may differ from AWS in it.
     """
 
     check: str
@@ -52,11 +52,11 @@ def not_made(check: str, sent: str, why: str) -> Row:
 
 @dataclass(frozen=True)
 class GuardedMethod:
-    """A guarded method that is called.
+    """A guarded method to call.
 
     Attributes:
         preflight: whether its path has an OPTIONS method.
-        own: whether it is the stack's own protected method, of which the answer is known.
+        own: whether it is the stack's own guarded method, whose answer is known.
     """
 
     url: str
@@ -72,12 +72,12 @@ class GuardedMethod:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked.
+    """The API, stage and methods to check.
 
     Attributes:
-        deployed_at: when the stage was changed last, in seconds since the epoch.
-        called, not_called: the guarded methods that are called, and those that aren't.
-        lost: what the stack was attached to, and doesn't guard as recorded.
+        deployed_at: when the stage last changed, in seconds since the epoch.
+        called, not_called: the guarded methods to call, and those not to call.
+        lost: attached methods that aren't guarded as recorded.
     """
 
     api: str
@@ -92,20 +92,20 @@ class Subject:
 def find_subject(
     ctx: Context, api: str | None = None, path: str | None = None, stage: str | None = None
 ) -> Subject:
-    """Find the methods that the stack's user pool guards; nothing is called yet.
+    """Find the methods that the stack's user pool guards, without calling them.
 
     Args:
-        ctx: a stack that stands.
-        api: a REST API's id or name; None for the stack's own.
-        path: of the methods: a glob as ``/orders*``, or a real path as ``/orders/7``; None for
-            all (of the stack's own API: the protected method).
-        stage: its name; None for the stack's own, or for the one attached to, or the only one.
+        ctx: a complete stack.
+        api: a REST API's id or name; None means the stack's own.
+        path: a glob such as ``/orders*``, or a real path such as ``/orders/7``; None means all
+            methods (in the stack's own API: the guarded method).
+        stage: its name; None means the stack's own, the attached one, or the only one.
 
     Raises:
-        UsageError: there is no such API, stage or guarded method, or several stages; or none of
-            the methods can be called, and none is known to have lost its guard.
+        UsageError: no API, stage or guarded method matches, or several stages do; or no method can
+            be called and none has lost its guard.
     """
-    # The new user signs in there, whichever API is meant.
+    # The new user signs in at the stack's own API, whichever API is checked.
     rest_apis.check_own(ctx)
     own = ctx.fact("rest_api")
     live = {"id": own} if api is None else rest_apis.find_api(ctx, api)
@@ -140,23 +140,23 @@ def find_subject(
     if compared.unknown:
         not_called.append(not_made("guard as deployed", name, compared.unknown))
     if not called and not is_lost:
-        # All else that is checked says nothing about the guard.
+        # The other checks say nothing about the guard.
         listed = "; ".join(f"{row.sent}: {row.note}" for row in (*lost, *not_called))
-        raise UsageError(f"Nothing that can be called asks the guard. {listed}.")
+        raise UsageError(f"No guarded method can be called. {listed}.")
     url, at = ctx.url("", api=found, stage=name), chosen_stage.get("lastUpdatedDate")
     deployed_at = at.timestamp() if at else 0.0
     return Subject(found, name, url, deployed_at, tuple(called), tuple(not_called), lost)
 
 
 def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
-    """Return a row for each method that isn't guarded as recorded, as far as it is asked for."""
+    """Return a row for each method that matches the path and isn't guarded as recorded."""
     return tuple(
         Row(
             "guard",
             each.name,
             "the stack's user pool",
             each.found,
-            # What was never deployed to a stage was not lost there.
+            # A guard that was never deployed to the stage can't be lost there.
             ok=None if each in compared.undeployed else False,
             note=each.sentence,
         )
@@ -166,14 +166,14 @@ def _lost_rows(compared: Comparison, path: str | None) -> tuple[Row, ...]:
 
 
 def _fits(template: str, path: str) -> bool:
-    """Say whether a glob, or a call of a real path, may mean a resource's path."""
+    """Return whether a glob or a real path matches a resource's path."""
     return fnmatchcase(template, path) if GLOB.search(path) else routing.matches(template, path)
 
 
 def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
-    """Return the methods that the stack's pool guards, or that it should."""
+    """Return the methods that the stack's pool guards, or should guard."""
     pool = ctx.fact("user_pool", "arn")
-    # What was put behind the guard, whatever has become of it.
+    # Attached methods, even if they have lost their guard.
     recorded = ctx.state.attachments.get(api, {"methods": {}})["methods"]
     ours = {name for name, method in recorded.items() if method["status"] == ATTACHED}
     if api == ctx.fact("rest_api"):
@@ -186,41 +186,41 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     ]
     if not guarded:
         raise UsageError(
-            f"The stack's user pool guards no method of the API {api}. "
-            f"'cogauth attach{ctx.state.options} --api {api}' puts it before some."
+            f"The stack's user pool guards no method of the API {api}. Run "
+            f"'cogauth attach{ctx.state.options} --api {api}' to guard some."
         )
     wanted = [method for method in guarded if path is None or _is_meant(routes, method, path)]
     if not wanted:
         paths = {method.path: {method.http_method: method} for method in guarded}
         raise UsageError(
-            f"--path {path!r} fits no method of the API {api} that the stack's user pool guards: "
-            f"give one such as {', '.join(nearest(paths, path or ''))}."
+            f"--path {path!r} matches no method of the API {api} that the stack's user pool "
+            f"guards: give one such as {', '.join(nearest(paths, path or ''))}."
         )
     return wanted
 
 
 def _is_meant(routes: Routes, method: Method, path: str) -> bool:
-    """Say whether a glob fits a method's path, or a call of a real path leads to the method."""
+    """Return whether a glob matches a method's path, or a call of a real path gets to it."""
     if GLOB.search(path):
         return fnmatchcase(method.path, path)
     return route(routes, _verb(routes, method), path)[1] == method
 
 
 def _verb(routes: Routes, method: Method) -> str:
-    """Return how a method is called: ``ANY`` by what has no method of its own at that path."""
+    """Return the verb to call a method with; for ``ANY``, one without its own method there."""
     if method.http_method != "ANY":
         return method.http_method
     return next((verb for verb in CALLED if verb not in routes[method.path]), "ANY")
 
 
 def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
-    """Return the path by which a method can be called, or why it isn't."""
+    """Return the path to call a method at, or a row that says why it isn't called."""
     real = method.path if path is None or GLOB.search(path) else path
     if verb not in CALLED:
-        why = "it could change something, should the guard let it pass"
+        why = "it could change something if the guard let it pass"
     elif "{" in real:
         example = re.sub(r"\{[^}]*\}", "1", real)
-        why = f"its path has a parameter: give a real path, as --path {example}"
+        why = f"its path has a parameter: give a real path, such as --path {example}"
     else:
         return real
     return not_made("not called", method.name, why)

@@ -1,15 +1,15 @@
-"""How user pools answer on the local AWS, where ministack's own answer isn't AWS's.
+"""Make user pools of the local AWS answer like AWS where ministack doesn't.
 
-Each file is a behaviour of AWS's, with its source; the table says which of ministack's functions it
-changes. What AWS doesn't document, and others have seen, is said to be so.
+Each file reproduces one behaviour of AWS, with its source; the table lists the functions of
+ministack that it changes. Behaviour that only others have observed is marked as such.
 """
 
 from cogauth.local import hooks
 from cogauth.local.cognito import challenges, codes, names, triggers, updates, validation
 from cogauth.local.hooks import Function
 
-# Ministack's functions that are wrapped, what they take, and by what. Where one is wrapped twice,
-# the later one is outside.
+# The wrapped functions of ministack, their parameters, and our wrappers. If a function is wrapped
+# twice, the later wrapper is the outer one.
 _PRE_SIGN_UP = "pool_id client_id username user_attrs trigger_source"
 _WITH_CLAIMS = (
     "pool_id claims token_type trigger_source client_id username user_attrs groups client_metadata "
@@ -60,13 +60,13 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_forgot_password", "data", codes.ask_for_code),
     ("_resend_confirmation_code", "data", codes.ask_for_code),
     ("_run_idp_handler", "handler action data", validation.run_handler),
-    # By the model a client's secret has letters and digits alone.
+    # In AWS's model, a client secret only has letters and digits.
     ("_client_secret", "", validation.new_client_secret),
 )
 
 
 def install() -> None:
-    """Put these answers in the place of ministack's. Raises HookError."""
+    """Replace ministack's answers. Raises HookError."""
     hooks.check()
     for name, parameters, around in _REPLACED:
         hooks.wrap(f"services.cognito.{name}", parameters, around)

@@ -3,11 +3,11 @@
 "Your user pool native user must respond to each authentication challenge before the session
 expires": AuthSessionValidity in
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
-A session is good for one right answer. After a wrong code it is as it was, as others have seen;
-that a weak password leaves it alone too is a guess. AWS's words are those that others have met:
-https://github.com/amazon-archives/amazon-cognito-identity-js/issues/365 (there is none),
-https://github.com/aws-amplify/amplify-js/issues/5834 (it isn't good for this),
-https://github.com/aws-amplify/docs/issues/8309 (it was used).
+A session is valid for one right answer. Others have observed that a wrong code leaves it valid;
+that a weak password does too is a guess. AWS's messages are those that others have reported:
+https://github.com/amazon-archives/amazon-cognito-identity-js/issues/365 (no session),
+https://github.com/aws-amplify/amplify-js/issues/5834 (not valid for this challenge),
+https://github.com/aws-amplify/docs/issues/8309 (already used).
 """
 
 import json
@@ -27,11 +27,11 @@ from cogauth.local.cognito.ministacks import (
 )
 from cogauth.local.hooks import Function
 
-# Ministack looks after the sessions of the other challenges itself. Two of these it never gives;
-# their answers got tokens all the same.
+# Ministack handles the sessions of the other challenges itself. It never issues two of these, but
+# would still give tokens for their answers.
 _CHALLENGES = {"NEW_PASSWORD_REQUIRED", "SOFTWARE_TOKEN_MFA", "SMS_MFA", "MFA_SETUP"}
 _INVALID = "Invalid session for the user"
-# A user whose password is for one use.
+# The status of a user with a temporary password.
 _TEMPORARY = "FORCE_CHANGE_PASSWORD"
 _answering = threading.Lock()
 
@@ -51,25 +51,25 @@ def password_auth_result(
     *rest: Any,
     **more: Any,
 ) -> Any:
-    """Note the session of each challenge that a right password is answered with."""
+    """Record the session of each challenge that follows a right password."""
     # AWS: "Amazon Cognito returns the username attribute in USER_ID_FOR_SRP instead of any …
-    # alias", and the answer must name the user so:
+    # alias", and the answer must use that name:
     # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
     answer = own(pool, pid, cid, user, user["Username"], *rest, **more)
     challenge = json.loads(answer[2])
     if "ChallengeName" in challenge:
         token, session = _create(pid, cid, user["Username"])
-        # It lasts as long as the app client's AuthSessionValidity says.
+        # Its lifetime is the app client's AuthSessionValidity.
         session["challenge"] = challenge["ChallengeName"]
         _sessions()[challenge["Session"]] = _sessions().pop(token)
     return answer
 
 
 def respond(own: Function, data: dict[str, Any]) -> Any:
-    """Take the answer to a challenge only with the session that came with it, and once."""
+    """Accept the answer to a challenge only with the challenge's session, and only once."""
     session = _sessions().get(data.get("Session")) or {}
     if pool_for_client(data.get("ClientId"))[0] is None:
-        return own(data)  # That refuses it; the session stays as it is.
+        return own(data)  # Ministack refuses it; the session stays valid.
     answer: Any = None
     with _answering:
         if refused := _check(data, session):
@@ -83,14 +83,14 @@ def respond(own: Function, data: dict[str, Any]) -> Any:
 
 
 def _check(data: dict[str, Any], session: dict[str, Any]) -> Any:
-    """Raise RefusalError, or return ministack's own refusal, of an answer that isn't taken."""
+    """Raise RefusalError, or return ministack's own refusal; None if the answer is acceptable."""
     challenge, client = data.get("ChallengeName"), data.get("ClientId")
-    # Not the pool that the request names, if any: who sends none is free to send one.
+    # Don't trust the pool that the request names, which the caller can choose.
     pool, pool_id = pool_for_client(client)
     if pool is None:
-        return None  # Ministack says that there is no such app client.
+        return None  # Ministack answers that there is no such app client.
     if challenge not in _CHALLENGES:
-        # Ministack would take one of ours for one of its own.
+        # Ministack would mistake one of our sessions for its own.
         if "challenge" in session:
             raise RefusalError(f"{_INVALID}.")
         return None
@@ -106,7 +106,7 @@ def _check(data: dict[str, Any], session: dict[str, Any]) -> Any:
     _check_session(session, (pool_id, client, user["Username"], challenge))
     if not is_new_password:
         return None
-    # Another session, or an administrator, may have set a lasting password meanwhile.
+    # Another session or an administrator may have set a permanent password meanwhile.
     if user["UserStatus"] != _TEMPORARY:
         raise RefusalError(f"{_INVALID}.")
     return _validate_password(pool, responses["NEW_PASSWORD"])

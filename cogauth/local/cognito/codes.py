@@ -1,8 +1,8 @@
-"""The codes that a pool sends are random, and few: nobody else is to know them.
+"""Make a pool's codes random and limit their number, so that nobody can guess them.
 
-Ministack's are always the same ones: whoever knows an app client's id could take over any user of
-the pool. Here each stands in the mail that ministack keeps, and is void after some wrong guesses.
-AWS limits those too, by TooManyFailedAttemptsException, but doesn't say to how many.
+Ministack always sends the same codes, so anyone who knows an app client's id could take over any
+user of the pool. Here each code is in the mail that ministack stores, and becomes invalid after
+some wrong guesses. AWS too limits guesses (TooManyFailedAttemptsException), to an unknown number.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ConfirmForgotPassword.html
 """
 
@@ -20,10 +20,10 @@ from cogauth.local.hooks import Function
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
 _GUESSES = 5
 _CODES, _CODES_WITHIN_S = 5, 3600
-# When codes were asked for, by app client and name; and of how many names that is kept.
+# The times of requests for codes, by app client and name, and the maximum number of names.
 _asked_at: dict[tuple[Any, str], list[float]] = {}
 _ASKED = 10_000
-# What ministack notes as a user's code, whether it is sent or not.
+# The codes that ministack records for a user, sent or not.
 _NEVER_SENT = {"123456", "654321"}
 _mailing = threading.Lock()
 _PAGES_CODE = "services.cognito._EMAIL_OTP_CODE"
@@ -38,7 +38,7 @@ def _new_code() -> str:
 def send_mail(
     own: Function, pool: Pool, username: str, *given: Any, attribute_name: str = "email"
 ) -> Any:
-    """Send a random code in the place of ministack's own."""
+    """Send a random code instead of ministack's own."""
     attributes, code = given
     user, _ = resolve_user(pool, username)
     if user is not None:
@@ -50,12 +50,12 @@ def send_mail(
 
 
 def code_error(own: Function, issued: str | None, code: Any) -> Any:
-    """Take no code that was never sent."""
+    """Refuse codes that were never sent."""
     return own(None if issued in _NEVER_SENT else issued, code)
 
 
 def confirmation_code_error(own: Function, action: str, data: dict[str, Any]) -> Any:
-    """Make a code void after some wrong guesses."""
+    """Invalidate a code after some wrong guesses."""
     error = own(action, data)
     if error is not None and json.loads(error[2])["__type"] == "CodeMismatchException":
         user, _ = resolve_user(pool_for_client(data["ClientId"])[0], data["Username"])
@@ -67,12 +67,12 @@ def confirmation_code_error(own: Function, action: str, data: dict[str, Any]) ->
 
 
 def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
-    """Let a user be sent few codes: each gives as many guesses again.
+    """Limit the number of codes for a user, because each allows new guesses.
 
     AWS: between 5 and 20 an hour, "Attempt limit exceeded, please try after some time."
     https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html
     """
-    # Counted by the name that is given, whether or not there is such a user: it tells nothing.
+    # Count by the given name, so that the limit doesn't reveal whether the user exists.
     now, asked = time.time(), (data.get("ClientId"), str(data.get("Username")).lower())
     for one, times in list(_asked_at.items()):
         _asked_at[one] = [at for at in times if now - at < _CODES_WITHIN_S]
@@ -88,7 +88,7 @@ def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
 
 
 def begin_user_auth(own: Function, *given: Any) -> Any:
-    """Have the managed login's page send a random code; it is a constant of the module's."""
+    """Make the managed login page send a random code, which is a constant in its module."""
     with _mailing:
         hooks.put(_PAGES_CODE, _new_code())
         return own(*given)

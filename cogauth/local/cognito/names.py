@@ -1,10 +1,10 @@
-"""User names in any case.
+"""Case-insensitive user names.
 
-"If you do not specify a value, CaseSensitive defaults to true." In a pool where it is false,
-names that differ in case are one user's, so are "preferred_username and email", and "Mixed-case
+"If you do not specify a value, CaseSensitive defaults to true." In a pool where it is false, names
+that differ only in case mean the same user, as do "preferred_username and email", and "Mixed-case
 attribute values in case-insensitive user pools are flattened to lowercase in user pool text
-output", in "input events to Lambda triggers" as well. Here that is done for the user's name; the
-other two are found in any case and shown as they were given.
+output", also in "input events to Lambda triggers". Here only the user's name is converted; the
+other two match in any case and are shown as given.
 https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html
 """
 
@@ -16,9 +16,9 @@ from cogauth.local.hooks import Function
 
 
 class UsersInAnyCase(dict[str, User]):
-    """A pool's users, by their names in lower case.
+    """A pool's users by lower-case name.
 
-    What a secret hash was made of is none of its business: it is over the name as it was sent.
+    It doesn't affect secret hashes, which use the name as it was sent.
     """
 
     @staticmethod
@@ -32,7 +32,7 @@ class UsersInAnyCase(dict[str, User]):
         return dict.__getitem__(self, self._key(name))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the user of a name in any case."""
+        """Return a user by name, in any case."""
         return dict.get(self, self._key(name), default)
 
     def __setitem__(self, name: str, user: User) -> None:
@@ -43,7 +43,7 @@ class UsersInAnyCase(dict[str, User]):
         dict.__delitem__(self, self._key(name))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, User]:
-        """Return what is saved: no server needs this class to read it."""
+        """Return a plain dict, so that saved data don't need this class."""
         return copy.deepcopy(dict(self), memo)
 
 
@@ -52,16 +52,16 @@ def _takes_any_case(pool: Pool) -> bool:
 
 
 def known_name(pool: Pool, name: Any) -> Any:
-    """Return the name by which the pool knows, or will know, who gives this one."""
+    """Return the pool's own spelling of a name."""
     return name.lower() if _takes_any_case(pool) and isinstance(name, str) else name
 
 
 def keep_users(own: Function, data: Any) -> Any:
-    """Do as ministack does, then see to the users of the pools that it made or restored."""
+    """Create or restore pools as ministack does, then make their users case-insensitive."""
     answer = own(data)
     for pool in all_pools().all_values():
         if _takes_any_case(pool) and not isinstance(pool.get("_users"), UsersInAnyCase):
-            # What was saved has its names in lower case already.
+            # Saved names are already in lower case.
             pool["_users"] = UsersInAnyCase(pool.get("_users") or {})
     return answer
 
@@ -78,6 +78,6 @@ def resolve_alias(own: Function, pool: Pool, username: Any) -> Any:
         for attribute in user.get("Attributes", [])
         if attribute["Name"] in aliases and attribute["Value"].lower() == username.lower()
     }
-    # Ministack knows which of them may be signed in with: some only once they are verified.
+    # Ministack decides which of them can sign in: some only after verification.
     known = (own(pool, spelling) for spelling in sorted(spellings))
     return next((one for one in known if one[0] is not None), found)

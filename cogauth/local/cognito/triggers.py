@@ -1,13 +1,13 @@
-"""Triggers: which function a pool may call, and what its faults come out as.
+"""Triggers: which function a pool may call, and the errors that its failures cause.
 
-A pool may call a function only if the function's policy lets it. If not, or if there is no such
-function any more, the message is "PreSignUp invocation failed due to error
-AccessDeniedException." https://repost.aws/knowledge-center/cognito-lambda-trigger-errors
+A pool may call a function only if the function's policy allows it. Otherwise, or if the function
+doesn't exist, the message is "PreSignUp invocation failed due to error AccessDeniedException."
+https://repost.aws/knowledge-center/cognito-lambda-trigger-errors
 AWS doesn't document the error's name; the logs of others show UnexpectedLambdaException, as for
-any call of Lambda that fails.
-A function that raises an error refuses: UserLambdaValidationException, "PreSignUp failed with
-error …", https://github.com/aws-amplify/amplify-cli/issues/8506. What isn't the event with a
-response in it is InvalidLambdaResponseException, "Unrecognizable lambda output",
+any failed Lambda call.
+If a function raises an error, the result is UserLambdaValidationException, "PreSignUp failed with
+error …", https://github.com/aws-amplify/amplify-cli/issues/8506. If it doesn't return the event
+with a response, the result is InvalidLambdaResponseException, "Unrecognizable lambda output",
 https://github.com/amazon-archives/amazon-cognito-identity-js/issues/633.
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html
 """
@@ -40,12 +40,12 @@ def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | N
     if not isinstance(named, dict):
         named = {"LambdaArn": named}
     if source == "TokenGeneration_ClientCredentials" and named.get("LambdaVersion") != "V3_0":
-        return None  # The older ones aren't called when a machine gets its token.
+        return None  # Older versions aren't called for client credentials.
     return named.get("LambdaArn")
 
 
 def if_permitted(trigger: str) -> Function:
-    """Return what checks that a function's policy lets the pool call it for a trigger."""
+    """Return a wrapper that checks whether a function's policy lets the pool call it."""
 
     def call(own: Function, *args: Any, **kwargs: Any) -> Any:
         bound = inspect.signature(own).bind(*args, **kwargs)
@@ -61,9 +61,9 @@ def if_permitted(trigger: str) -> Function:
 
 
 def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
-    """Have the faults of the function that ``SignUp`` calls come out as on AWS."""
+    """Report failures of the function that ``SignUp`` calls as AWS does."""
     named = _function_of(all_pools().get(pool_id) or {}, "PreSignUp")
-    # The rest ends with the trigger's source, where one is given.
+    # The last argument is the trigger's source, if given.
     if named is None or rest[-1] != "PreSignUp_SignUp":
         return own(pool_id, *rest)
     event = _build_event(pool_id, *rest)

@@ -1,14 +1,14 @@
-"""Updates reset what they are not given.
+"""Make updates reset missing values to their defaults.
 
-"If you don't provide a value for an attribute, Amazon Cognito sets it to its default value", say
-both operations of themselves:
+"If you don't provide a value for an attribute, Amazon Cognito sets it to its default value", says
+the documentation of both operations:
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
-Others have measured it for a pool's AutoVerifiedAttributes and tags. They have measured that
-Policies and MfaConfiguration stay as they are, so here they do:
+Others have observed that for a pool's AutoVerifiedAttributes and tags, but also that Policies and
+MfaConfiguration don't change, so here they don't:
 https://github.com/go-to-k/cdkd/pull/1982, https://github.com/aws/aws-cli/issues/3302.
-The documentation used to except UserPoolTier, and doesn't any more: nobody has measured it, and
-ministack keeps it. A name has no default. The rest is reset by the documentation's word alone.
+The documentation no longer excepts UserPoolTier; nobody has measured that, and ministack keeps it.
+A name has no default. All other resets follow the documentation alone.
 """
 
 import copy
@@ -32,7 +32,7 @@ _POOL_DEFAULTS: dict[str, Any] = {
     "SmsVerificationMessage": "",
     "UserPoolTags": {},
 }
-# These a pool doesn't have at all, unless they were given.
+# A pool only has these if they were given.
 _POOL_EXTRAS = (
     "DeviceConfiguration",
     "UserAttributeUpdateSettings",
@@ -68,7 +68,7 @@ _CLIENT_DEFAULTS: dict[str, Any] = {
 
 
 def update_pool(own: Function, data: dict[str, Any]) -> Any:
-    """Reset what an update of a pool doesn't give."""
+    """Reset values missing from a pool's update."""
     answer = own({**copy.deepcopy(_POOL_DEFAULTS), **data})
     if answer[0] == HTTPStatus.OK:
         pool = all_pools().get(data["UserPoolId"])
@@ -78,5 +78,5 @@ def update_pool(own: Function, data: dict[str, Any]) -> Any:
 
 
 def update_client(own: Function, data: dict[str, Any]) -> Any:
-    """Reset what an update of an app client doesn't give."""
+    """Reset values missing from an app client's update."""
     return own({**copy.deepcopy(_CLIENT_DEFAULTS), **data})

@@ -1,8 +1,8 @@
-"""What the Cognito operations that need no signature are given: by strangers, so it is checked.
+"""Validate the input of Cognito operations that need no signature, because anyone may send it.
 
-AWS checks every parameter by its API's model before it does anything, and an attribute by the
-pool's schema. Ministack keeps what it is given: an attribute named ``cognito:groups`` became a
-claim, and a value that is no text broke the saved data.
+AWS first checks every parameter against its API's model, and attributes against the pool's schema.
+Ministack stores any input: an attribute named ``cognito:groups`` became a claim, and a value that
+wasn't text broke the saved data.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_
 from cogauth.local.hooks import Function
 
 _INVALID = "InvalidParameterException"
-# AWS's words for what isn't as the model says:
+# AWS's messages for input that doesn't match the model:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
 _TYPES: dict[str, Any] = {
     "string": str,
@@ -28,7 +28,7 @@ _TYPES: dict[str, Any] = {
     "map": dict,
     "list": list,
 }
-# The patterns that Python can't read: letters, marks, symbols, numbers, punctuation, and these.
+# Patterns that Python can't parse: letters, marks, symbols, numbers, punctuation, and more.
 _LETTERS = r"\p{L}\p{M}\p{S}\p{N}\p{P}"
 _BY_CATEGORY = {f"[{_LETTERS}]+": "", rf"[{_LETTERS}\t\n\r ]+": "\t\n\r "}
 _NOT_THEIRS = {"sub", "email_verified", "phone_number_verified"}
@@ -47,22 +47,22 @@ _is_signed = of_cognito("_signature_valid", "token")
 
 
 def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any:
-    """Check what was given, and let ministack act on it."""
+    """Validate the input, and let ministack handle it."""
     try:
         _check(action, data)
         return own(handler, action, data)
     except RefusalError as error:
         refused = error
     except RecursionError:
-        # A token's JSON may be nested more deeply than Python reads.
+        # A token's JSON may be nested too deeply for Python.
         refused = RefusalError("1 validation error detected: it is nested too deeply", _INVALID)
     return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
 
 
 def sign_up(own: Function, data: dict[str, Any]) -> Any:
-    """Refuse a sign-up in a pool that only administrators may add users to."""
-    # What AWS checks first isn't documented. Here such a pool says nothing of its users.
-    # AWS's words: https://github.com/pmill/aws-cognito/issues/37, and the setting:
+    """Refuse a sign-up in a pool where only administrators may create users."""
+    # AWS doesn't document what it checks first. Here such a pool reveals nothing about its users.
+    # AWS's message: https://github.com/pmill/aws-cognito/issues/37, and the setting:
     # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
     pool, _ = pool_for_client(data.get("ClientId"))
     if ((pool or {}).get("AdminCreateUserConfig") or {}).get("AllowAdminCreateUserOnly"):
@@ -71,7 +71,7 @@ def sign_up(own: Function, data: dict[str, Any]) -> Any:
 
 
 def new_client_secret(_own: Function) -> str:
-    """Return a secret of letters and digits alone."""
+    """Return a secret of letters and digits only."""
     return secrets.token_hex(26)
 
 
@@ -81,19 +81,19 @@ def _check(action: str, data: Any) -> None:
         shape = model["operations"][action]["input"]["shape"]
         for flaw in _flaws(model["shapes"], shape, data, ""):
             raise RefusalError(f"1 validation error detected: {flaw}", _INVALID)
-        # No signature says which region it is for; what else it says does.
+        # Without a signature, the input determines the region.
         _pin(data)
         if action in _OF_TOKENS:
             _check_token(data[_OF_TOKENS[action]], data)
     if action == "SignUp" and data.get("Password") is None:
-        # The model lets it out, for sign-ups without one, which ministack doesn't have.
+        # It is optional in the model, but ministack doesn't support sign-ups without it.
         raise RefusalError("Missing required parameter Password", _INVALID)
     if action in {"SignUp", "UpdateUserAttributes"}:
         _check_attributes(action, data)
 
 
 def _check_attributes(action: str, data: dict[str, Any]) -> None:
-    """An attribute must be in the pool's schema, and be the user's to write.
+    """Refuse attributes that aren't in the pool's schema or that the user may not write.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
     """
@@ -103,7 +103,7 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
         pool = _get_pool(_pool_of_token(data["AccessToken"]))
         client_id = _claims(data["AccessToken"]).get("client_id")
     if pool is None:
-        return  # Ministack says that.
+        return  # Ministack itself reports that.
     schema = {one["Name"]: one for one in pool["SchemaAttributes"]}
     writable = (pool["_clients"].get(client_id) or {}).get("WriteAttributes") or list(schema)
     for given in data.get("UserAttributes") or []:
@@ -112,14 +112,14 @@ def _check_attributes(action: str, data: dict[str, Any]) -> None:
         if name not in schema:
             message = f"{name}: Attribute does not exist in the schema.\n"
             raise RefusalError(f"Attributes did not conform to the schema: {message}", _INVALID)
-        # Whether an address is a user's is found out by a code.
+        # Only a code can verify a user's address.
         fixed = action == "UpdateUserAttributes" and not schema[name].get("Mutable", True)
         if fixed or name in _NOT_THEIRS or name not in writable or name.startswith("dev:"):
             raise RefusalError("A client attempted to write unauthorized attribute")
 
 
 def _check_token(token: str, data: dict[str, Any]) -> None:
-    # A refresh token is taken from its own app client, which shows its secret.
+    # Only a refresh token's own app client may use it, with its secret.
     # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RevokeToken.html
     try:
         is_ours = _is_signed(token)
@@ -141,7 +141,7 @@ def _check_token(token: str, data: dict[str, Any]) -> None:
 
 
 def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterator[str]:
-    """Yield what of a value isn't as the model says, in AWS's words, without the value."""
+    """Yield how a value violates the model, in AWS's words, without the value."""
     shape = shapes[name]
     if type(value) is not _TYPES[shape["type"]]:
         yield f"Value at '{place}' failed to satisfy constraint: Member must be {shape['type']}"
@@ -159,7 +159,7 @@ def _flaws(shapes: dict[str, Any], name: str, value: Any, place: str) -> Iterato
 def _members(
     shape: dict[str, Any], value: Any, place: str
 ) -> Iterator[tuple[dict[str, Any], Any, str]]:
-    """Yield what is inside of a value: its shape, itself, and where it is."""
+    """Yield the parts of a value: shape, value and place."""
     if shape["type"] == "structure":
         for member, inner in shape["members"].items():
             if value.get(member) is not None:
@@ -174,7 +174,7 @@ def _members(
 
 
 def _inside(place: str, member: str) -> str:
-    # AWS names members in lower camel case.
+    # AWS uses lower camel case for members.
     name = member[:1].lower() + member[1:]
     return f"{place}.{name}" if place else name
 

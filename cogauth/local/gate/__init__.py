@@ -1,8 +1,8 @@
-"""Who may come in to the local AWS: its owner, by a signature; everyone, where AWS asks for none.
+"""Let in to the local AWS only its owner, by signature, except where AWS needs no signature.
 
-Functions there run as the user, so whoever may make one runs code as the user. Few requests need no
-signature (``rules.is_open`` lists them). The gate checks all others: ministack itself takes any
-signature made with its account's own key, and some of its paths ask for none.
+Its functions run as the user, so anyone who may create one can run code as the user. Few requests
+need no signature (``rules.is_open`` lists them). The gate checks all others: ministack itself
+accepts any signature with its account's own key, and some of its paths need none.
 """
 
 import logging
@@ -20,8 +20,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# The most that an unsigned body may have, in bytes: API Gateway's own limit, and more than any of
-# Cognito's unsigned operations needs.
+# The maximum sizes of unsigned bodies, in bytes: API Gateway's limit for calls of deployed APIs,
+# and more than any of Cognito's unsigned operations needs.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_CALL, MAX_OPEN = 10 << 20, 256 << 10
 LOGGED = 200
@@ -44,7 +44,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            # Nothing of cogauth's needs one.
+            # cogauth needs no WebSockets.
             logger.warning("Refused: a WebSocket")
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -59,13 +59,13 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _admit(self, request: Request, receive: Receive, send: Send) -> tuple[Receive, Send]:
-        """Return the ways in which a request that may come in is served. Raises RefusedError."""
+        """Check a request, and return how to receive and send for it. Raises RefusedError."""
         check_host(request)
         if request.calls_api:
             return _again(await _body(receive, MAX_CALL), receive), send
         send = _without_cors(send)
         if rules.is_open(request):
-            # A small body can be inflated to any size.
+            # A small compressed body can expand to any size.
             if "content-encoding" in request.headers:
                 raise RefusedError(None, "a compressed body needs a signature")
             body = await _body(receive, MAX_OPEN)
@@ -97,7 +97,7 @@ class Gate:
 
 
 def _without_cors(send: Send) -> Send:
-    """Return a way to send that drops what lets web pages read: ministack lets them read all."""
+    """Wrap ``send`` to drop CORS headers, because ministack lets web pages read everything."""
 
     async def without(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""The keys that ministack knows: the account's own, and those of its roles' functions."""
+"""The keys that ministack accepts: the account's root's, and those of its functions' roles."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _register = hooks.called("services.sts.register_session", "access_key session")
 
 
 def install(keys: Keys) -> None:
-    """Let ministack know the keys of the account's root, and take no others for them."""
+    """Make ministack accept these keys, and no others, for the account's root."""
 
     def make_known() -> None:
-        # A session that never ends is one more key whose signatures are checked everywhere.
+        # Register the keys as an endless session, because ministack checks its signatures.
         session = {
             "Arn": f"arn:aws:iam::{ACCOUNT}:root",
             "UserId": ACCOUNT,
@@ -29,8 +29,8 @@ def install(keys: Keys) -> None:
         make_known()
 
     def execution_credentials(own: Function, config: dict[str, Any]) -> Any:
-        # Ministack makes the credentials of a function's role of the function's and the role's ARN,
-        # which anyone can guess. It still reads account and region from the ARN's beginning.
+        # Ministack derives a function's credentials from the ARNs of the function and its role,
+        # which anyone can guess. The changed ARN still starts with account and region.
         arn = f"{config.get('FunctionArn', '')}:{keys.secret_access_key}"
         return own({**config, "FunctionArn": arn})
 
@@ -48,10 +48,10 @@ def install(keys: Keys) -> None:
 
 
 def _is_empty(_own: Function, access_key_id: str) -> bool:
-    """Of root's keys ministack checks no signature. Without a key is what AWS serves unsigned."""
+    """Only count a missing key as root's: ministack doesn't check the signatures of root's keys."""
     return not access_key_id
 
 
 def _account_of(own: Function, access_key_id: str) -> Any:
-    """Return which account a key acts in; ministack takes a number for the account itself."""
+    """Return a key's account; ministack alone would read a number as an account's id."""
     return "" if access_key_id.isdecimal() else own(access_key_id)

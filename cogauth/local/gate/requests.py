@@ -1,4 +1,4 @@
-"""A request as the gate reads it: in one way only."""
+"""A request as the gate reads it, without ambiguity."""
 
 import ipaddress
 import json
@@ -10,16 +10,16 @@ from urllib.parse import parse_qs
 
 # A deployed API, as ministack and LocalStack spell its URL.
 API_CALL = re.compile(r"/restapis/[^/]+/[^/]+/_user_request_(/.*)?", re.DOTALL)
-# If one of these came twice, the gate and ministack could take different ones.
+# If a request had one of these twice, the gate and ministack could use different ones.
 SINGLE = ("host", "authorization", "origin", "x-amz-date", "x-amz-security-token", "x-amz-target")
-# A part of a query that is, or may be taken for, somebody's credentials.
+# Query parameters that are credentials, or could be mistaken for them.
 QUERY_CREDENTIALS = re.compile(r"x-amz-(algorithm|credential|signature)|awsaccesskeyid|signature")
 
 
 class RefusedError(Exception):
-    """A request that may not come in.
+    """The gate refuses a request.
 
-    ``code`` is AWS's for a failed authentication; where AWS has none, the answer has the status.
+    ``code`` is AWS's error code for failed authentication; without one, ``status`` is the answer.
     """
 
     def __init__(self, code: str | None, why: str, status: int = 403) -> None:
@@ -40,7 +40,7 @@ class Request:
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> "Request":
-        """Read one. Raises RefusedError if it could be read in two ways."""
+        """Read a request. Raises RefusedError if it is ambiguous."""
         headers: dict[str, str] = {}
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -57,23 +57,23 @@ class Request:
 
     @property
     def calls_api(self) -> bool:
-        """Whether it is for a deployed API, which says itself what it asks for."""
+        """Whether it is for a deployed API, which has its own authorization."""
         return API_CALL.fullmatch(self.path) is not None
 
     def parameter(self, name: str) -> str:
-        """Return a parameter of the query; empty if it isn't there."""
+        """Return a query parameter; empty if it is missing."""
         return next(iter(self.query.get(name, [])), "")
 
     @property
     def has_credentials(self) -> bool:
-        """Whether anything in it may be taken for a signature."""
+        """Whether anything in it could be read as a signature."""
         return "authorization" in self.headers or any(
             QUERY_CREDENTIALS.fullmatch(name.lower()) for name in self.query
         )
 
 
 def check_object(body: bytes) -> None:
-    """See that a body is a JSON object. Raises RefusedError."""
+    """Raise RefusedError unless a body is a JSON object."""
     try:
         is_object = isinstance(json.loads(body), dict)
     except (ValueError, RecursionError):
@@ -83,10 +83,10 @@ def check_object(body: bytes) -> None:
 
 
 def check_host(request: Request) -> None:
-    """Let in what was sent to this machine by its own name.
+    """Raise RefusedError unless the Host header is a local name or address.
 
-    A page whose name was bound to 127.0.0.1 after it was loaded (DNS rebinding) has the name in
-    Host, and no Origin in what it reads from there. Raises RefusedError.
+    After DNS rebinding, a web page whose name now points to 127.0.0.1 sends that name as Host, and
+    no Origin when it reads.
     """
     name = re.sub(r":\d+\Z", "", request.headers.get("host", "")).lower()
     if name == "localhost":

@@ -1,4 +1,4 @@
-"""Who may send which request to the local AWS: by ministack's own pools, keys and signing.
+"""Decide who may send which request to the local AWS, with ministack's pools, keys and signing.
 
 Signatures: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -18,9 +18,9 @@ WELL_KNOWN = re.compile(r"/([\w-]+)/\.well-known/(jwks\.json|openid-configuratio
 SHA256, TIME = re.compile("[0-9a-f]{64}"), re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 NOT_NORMAL = re.compile(r"//|/\.{1,2}(/|\Z)")
 FORM = "x-www-form-urlencoded"
-# What ministack serves before it asks IAM.
+# Paths that ministack serves without asking IAM.
 OWN_PAGES = re.compile(r"/(_[^/]*|oauth2|login|logout|saml2|health|latest|\.well-known)(/|\Z)")
-# The longest that a signed URL may be good for, in seconds.
+# The maximum lifetime of a signed URL, in seconds.
 MAX_EXPIRES = 604800
 
 _get_pool = hooks.called("services.cognito._get_pool_unscoped", "pool_id")
@@ -47,7 +47,7 @@ _find_action = hooks.called(
 
 
 class Signer(NamedTuple):
-    """Who says to have signed a request: the parts of the signature, and the key's own."""
+    """The claimed signer of a request: the parts of the signature, and the key's credential."""
 
     parsed: Any
     credential: Any
@@ -55,12 +55,12 @@ class Signer(NamedTuple):
 
 
 def service_of(request: Request, parameters: dict[str, Any]) -> Any:
-    """Return the name of the service that ministack gives it to."""
+    """Return the name of the service that ministack routes a request to."""
     return _detect_service(request.method, request.path, request.headers, parameters)
 
 
 def is_open(request: Request) -> bool:
-    """Whether AWS asks for no signature; a request that has one anyway is not open."""
+    """Return whether AWS needs no signature, and the request has none."""
     if request.has_credentials:
         return False
     if request.method == "GET":
@@ -77,7 +77,7 @@ def is_open(request: Request) -> bool:
 
 
 def find_signer(request: Request) -> Signer:
-    """Return who says to have signed a request. Raises RefusedError if nobody can have."""
+    """Return the claimed signer of a request. Raises RefusedError if the signature is unusable."""
     if not request.has_credentials:
         raise RefusedError("MissingAuthenticationToken", "Missing Authentication Token")
     presigned = "authorization" not in request.headers
@@ -88,7 +88,7 @@ def find_signer(request: Request) -> Signer:
         algorithm, _, _ = request.headers["authorization"].partition(" ")
         token = request.headers.get("x-amz-security-token", "")
     if algorithm != ALGORITHM:
-        raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is taken here.")
+        raise RefusedError("UnsupportedSignature", f"Only {ALGORITHM} is supported.")
     parsed = _parse_query(dict(request.query)) if presigned else _parse_header(request.headers)
     if isinstance(parsed, tuple):
         raise RefusedError(*parsed)
@@ -98,7 +98,7 @@ def find_signer(request: Request) -> Signer:
 
 
 def check_signature(request: Request, signer: Signer, body: bytes) -> None:
-    """Check a request's signature, and what others than the root may do. Raises RefusedError."""
+    """Check a request's signature, and the action unless it is root's. Raises RefusedError."""
     failure = _signature_failure(
         signer.parsed,
         signer.credential.secret_access_key,
@@ -119,10 +119,10 @@ def check_signature(request: Request, signer: Signer, body: bytes) -> None:
 
 
 def _check_action(request: Request, body: bytes) -> None:
-    """See that ministack will ask IAM about this: it lets pass what it can't name.
+    """Raise RefusedError unless ministack will ask IAM, because it allows unknown actions.
 
-    It looks for an action in a form first, whatever else the request says, and in a query. So a
-    form is sent where forms are, and a query names none. Raises RefusedError.
+    It looks for an action first in a form, whatever else the request contains, and in the query. So
+    forms are only allowed where AWS uses them, and a query may not name an action.
     """
     denied = RefusedError("AccessDenied", "Only the account's root may send this request.")
     if OWN_PAGES.match(request.path):
@@ -155,13 +155,13 @@ def _check_time(request: Request, parsed: Any, *, presigned: bool) -> None:
         else:
             failure = None
     except (ValueError, OverflowError):
-        failure = "SignatureDoesNotMatch", "Its time is none."
+        failure = "SignatureDoesNotMatch", "Its time is invalid."
     if failure:
         raise RefusedError(*failure)
 
 
 def _resolve(key: str, token: str) -> Any:
-    """Return a key's credential, and have it act in the account that is its own."""
+    """Return a key's credential, and switch to the key's account."""
     why = "The security token included in the request is invalid."
     unknown = RefusedError("UnrecognizedClientException", why)
     if not key:
@@ -172,16 +172,16 @@ def _resolve(key: str, token: str) -> Any:
         raise unknown from None
     found = _credential(key, _get_account(), token)
     if not hasattr(found, "secret_access_key"):
-        # AWS takes a session's key without its token for an unknown one.
+        # AWS treats a session's key without its token as unknown.
         raise RefusedError(found.code, found.message) if token else unknown
     return found
 
 
 def _check_signed(request: Request, parsed: Any) -> None:
-    """See that what was signed can be read in one way, and that all that matters was signed.
+    """Raise RefusedError if the signature is ambiguous or doesn't cover everything that matters.
 
-    AWS too wants Host and every x-amz- header to be signed; else they could be changed, or given to
-    a request that was caught. The path must be in normal form, except for S3. Raises RefusedError.
+    Like AWS, require Host and every x-amz- header to be signed; otherwise someone could change them
+    or add them to a captured request. Except for S3, the path must be in normal form.
     """
     wrong = None
     signed = parsed.signed_headers.lower().split(";")
