@@ -1,4 +1,4 @@
-"""What every step is handed: the clients, the stack's names and tags, its settings and state."""
+"""The context that every step receives: clients, names, tags, settings and state of the stack."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cogauth.aws.waiting import Waiter
     from cogauth.record.state import State
 
-# Of a service that acts on our resources. These are the same in every partition, unlike the
-# hosts' suffix: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+# Principals of the services that act on the stack's resources. Unlike host names, they are the
+# same in every partition: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 SERVICE_PRINCIPALS = {
     "lambda": "lambda.amazonaws.com",
     "cognito-idp": "cognito-idp.amazonaws.com",
@@ -26,20 +26,20 @@ SERVICE_PRINCIPALS = {
 
 
 def refuse(question: str) -> None:
-    """Refuse to do what can't be made good without the user's word, and say what it was."""
-    raise UsageError(f"{question} Nothing was touched. For yes, give --yes.")
+    """Refuse an irreversible action that the user hasn't agreed to; quote the question."""
+    raise UsageError(f"{question} Nothing was touched. To answer yes, give --yes.")
 
 
 @dataclass
 class Context:
-    """A stack in an account: what a step needs to know, and nothing of how it is shown.
+    """A stack in an account: everything a step needs to know, and nothing about the output.
 
     Attributes:
-        waiter: of ``aws.waiter()``, so that one event ends calls and waits.
-        settle_s: seconds after which what an interrupted create may have made is believed absent.
-        now: the time, in seconds since the epoch.
-        confirm: asked a question before something is done that can't be made good; raises
-            CogauthError if the answer isn't yes.
+        waiter: from ``aws.waiter()``, so that one event ends both calls and waits.
+        settle_s: how long to look for a resource that an interrupted run may have created, seconds.
+        now: returns the time, in seconds since the epoch.
+        confirm: asks a question before an irreversible action; raises CogauthError unless the
+            answer is yes.
         made: the keys of the resources that this run recorded as created.
     """
 
@@ -58,17 +58,17 @@ class Context:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that every taggable resource carries; they say whose it is."""
+        """The tags that mark every taggable resource as this stack's."""
         return {"cogauth:stack": self.state.stack, "cogauth:stack-id": self.state.stack_id}
 
     @property
     def name_with_id(self) -> str:
-        """A name for what can't be tagged: it carries the stack-id."""
+        """The name of a resource that can't be tagged: it carries the stack id."""
         return f"{self.state.stack}-{self.state.stack_id}"
 
     def owns(self, tags: dict[str, str]) -> bool:
-        """Say whether these tags are this very stack's."""
-        # Not the id alone: a state file could give another stack's with a name of its own.
+        """Return whether these tags are this stack's."""
+        # The id alone isn't enough: a state file could pair another stack's id with its own name.
         return self.tags.items() <= tags.items()
 
     def arn(self, service: str, resource: str) -> str:
@@ -77,30 +77,30 @@ class Context:
         return f"arn:{aws.partition}:{service}:{aws.region}:{aws.account}:{resource}"
 
     def fact(self, resource: str, name: str = "id") -> str:
-        """Return a fact of a resource that stands: what its record says."""
+        """Return a fact from the record of a resource that exists."""
         return self.state.fact(resource, name)
 
     def url(self, path: str, *, api: str | None = None, stage: str | None = None) -> str:
-        """Return the URL of a path of a deployed API: the stack's own, unless it is given."""
+        """Return the URL of a path in a deployed API; the default is the stack's own API."""
         api, stage = api or self.fact("rest_api"), stage or self.state.settings.stage
         if self.state.endpoint_url:
-            # The form that the local AWS emulators share.
+            # Local AWS emulators share this form.
             return f"{self.state.endpoint_url}/restapis/{api}/{stage}/_user_request_{path}"
         host = f"{api}.execute-api.{self.aws.region}.{self.aws.dns_suffix}"
         return f"https://{host}/{stage}{path}"
 
     def timestamp(self) -> str:
-        """Return the time as records have it."""
+        """Return the current time in the form that records use."""
         return datetime.fromtimestamp(self.now(), UTC).isoformat()
 
     @property
     def cognito_endpoint(self) -> str:
-        """AWS's own URL of Cognito user pools in this region, wherever the stack stands."""
+        """AWS's own URL for Cognito user pools in this region, even for a stack on an emulator."""
         return f"https://cognito-idp.{self.aws.region}.{self.aws.dns_suffix}"
 
     @property
     def issuer(self) -> str:
-        """The URL that the pool's tokens name as their issuer (source: see ``tokens.verify``)."""
+        """The issuer URL in the pool's tokens (source: see ``tokens.verify``)."""
         return f"{self.cognito_endpoint}/{self.fact('user_pool')}"
 
     @property

@@ -1,13 +1,13 @@
-"""The errors a user meets, and the exit code of each.
+"""The errors that users meet, and the exit code of each.
 
-Every message says what failed, why, and what to do next. Whoever raises one of these has made
-sure that nothing is lost: what was made in AWS stands in the state file.
+Every message says what failed, why, and what to do next. Code that raises one of these has made
+sure that nothing is lost: the state file records whatever was created in AWS.
 """
 
 import re
 from base64 import urlsafe_b64decode
 
-# A token, or the beginning of one: "eyJ" is base64's text for '{"', as a JWT's header begins.
+# A token, or the beginning of one: a JWT's header starts with '{"', which is "eyJ" in base64.
 TOKEN_LIKE = re.compile(r"eyJ[\w-]{8}[\w.-]*", re.ASCII)
 
 # The codes that ``--json`` gives errors: the whole set.
@@ -54,10 +54,10 @@ def parted(text: str) -> tuple[str, str | None]:
 
 
 def holds_token(text: str) -> bool:
-    """Say whether there is a token in a text, or the beginning of one; not if it only looks so."""
+    """Return whether a text contains a token or the beginning of one, not just a lookalike."""
     for match in TOKEN_LIKE.finditer(text):
         head = match[0].partition(".")[0]
-        # A JWT's header is JSON, which is plain text; a name such as eyJohnnyboys isn't in base64.
+        # A JWT's header decodes to JSON, which is plain text; a name such as eyJohnnyboys doesn't.
         decoded = urlsafe_b64decode(head[: len(head) // 4 * 4])
         if decoded.isascii() and decoded.decode().isprintable():
             return True
@@ -65,7 +65,7 @@ def holds_token(text: str) -> bool:
 
 
 class CogauthError(Exception):
-    """Something failed; the text is for the user, an argument a line. Exit code 1.
+    """Something failed. Each argument is one line of the message to the user. Exit code 1.
 
     Attributes:
         code: one of CODES.
@@ -76,7 +76,7 @@ class CogauthError(Exception):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The text's lines. A line end inside one is not ours, and begins no new one."""
+        """The message's lines. A line end inside one is quoted text and starts no new line."""
         return tuple(map(str, self.args))
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class CogauthError(Exception):
 
 
 class UsageError(CogauthError):
-    """The input can't be used as given; nothing was touched. Exit code 2."""
+    """The input can't be used; nothing was touched. Exit code 2."""
 
     exit_code = 2
     code = "usage"
@@ -115,19 +115,19 @@ class DeclinedError(CogauthError):
 
 
 class StateError(CogauthError):
-    """The state file is damaged, of another version, or belongs to another account or region."""
+    """The state file is damaged, has another version, or belongs to another account or region."""
 
     code = "state"
 
 
 class DamagedStateError(StateError):
-    """The state file can be read and is none that a cogauth writes."""
+    """The state file can be read, but no cogauth writes such a file."""
 
     code = "state_damaged"
 
 
 class NewerStateError(StateError):
-    """The state file was written by a newer cogauth; it is as good as that one."""
+    """A newer cogauth wrote the state file; the file itself may be sound."""
 
     code = "state_newer"
 
@@ -139,7 +139,7 @@ class NameConflictError(CogauthError):
 
 
 class NotOwnedError(CogauthError):
-    """What the state file records isn't the stack's own, by what it says itself."""
+    """A resource that the state file records isn't the stack's own, judging by the resource."""
 
     code = "not_owned"
 
@@ -151,7 +151,7 @@ class LocalAwsError(CogauthError):
 
 
 class LoginError(CogauthError):
-    """A check of ``cogauth test-login`` could not be made at all."""
+    """``cogauth test-login`` could not run a check at all."""
 
     code = "login"
 

@@ -1,4 +1,4 @@
-"""What a user may choose about a stack, and the bounds of each choice."""
+"""The settings that a user can choose for a stack, and the bounds of each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cogauth import cors
 from cogauth.errors import UsageError
 
 DEFAULT_STACK = "cogauth"
-# Cognito's feature plans, each with all that the ones before it have.
+# Cognito's feature plans. Each includes the ones before it.
 TIERS = ("LITE", "ESSENTIALS", "PLUS")
-# Takes a permissions boundary back.
+# Removes a permissions boundary.
 NO_BOUNDARY = "none"
-# In every partition. Source: the patterns of IAM's policyPathType and policyNameType, and
+# For every partition. Source: the patterns of IAM's policyPathType and policyNameType, and
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
 POLICY_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/([\w.,+@=-]{1,512}/)*[\w+=,.@-]{1,128}", re.ASCII
@@ -30,9 +30,9 @@ CHARACTER_CLASSES = {
 
 
 def check_stack_name(name: str) -> str:
-    """Return the stack's name, or raise UsageError: 40 characters leave room for suffixes.
+    """Return the stack's name; raise UsageError if it is invalid.
 
-    Lambda allows 64 characters for a function's name; ``-autoConfirmUserFunction`` takes 24.
+    Lambda allows function names of 64 characters, and ``-autoConfirmUserFunction`` takes 24.
     """
     if not STACK_NAME.fullmatch(name):
         raise UsageError(
@@ -47,31 +47,31 @@ def _between(low: float, high: float, unit: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Settings:
-    """A stack's settings. They are kept in the state file; ``up`` merges new ones over them.
+    """A stack's settings. The state file keeps them; ``up`` merges new choices into them.
 
     Attributes:
         tier: the user pool's feature plan, Cognito's ``UserPoolTier``.
-        tier_given: whether ``tier`` was chosen for the run that goes on, or for one that did not
-            end well: only then is a pool's tier lowered to it.
+        tier_given: whether the user chose ``tier`` for this run, or for an earlier one that
+            failed; only then does ``up`` lower a pool's tier.
         password_min_length: in characters.
-        password_require: the character classes that a password must have.
+        password_require: the character classes that a password must contain.
         power_user: attach AmazonCognitoPowerUser instead of the least privileges.
-        permissions_boundary: the ARN of a managed policy that bounds what both roles may do;
-            NO_BOUNDARY to take it back in this run; None to leave whichever they have.
-        runtime, architecture: of both functions, in Lambda's own words.
+        permissions_boundary: the ARN of a managed policy that limits both roles; NO_BOUNDARY
+            removes the boundary in this run; None leaves it as it is.
+        runtime, architecture: of both functions, as Lambda names them.
         sign_in_memory, auto_confirm_memory: in MB.
         sign_in_timeout, auto_confirm_timeout: in seconds.
-        path: of the sign-in method, one segment.
+        path: the sign-in method's path, one segment.
         stage: the API's stage, part of its URL.
-        throttle_rate: of the sign-in method, in requests a second, over all callers.
-        throttle_burst: of the sign-in method, in requests at once.
-        cors_origins: whose pages may call the API from a browser; ``*`` alone for any.
+        throttle_rate: limit of the sign-in method for all callers together, in requests a second.
+        throttle_burst: limit of the sign-in method for a burst, in requests.
+        cors_origins: the origins whose pages may call the API; ``*`` alone allows any.
     """
 
     tier: str = "LITE"
-    # A pool's tier may be raised elsewhere, which costs money and has its reasons: a default, or a
-    # choice of long ago, is none to take that back. But a run that was to lower it and was
-    # interrupted is finished by the next one, so the choice is kept until a run has ended well.
+    # Someone may have raised the pool's tier on purpose, and pays for it: neither a default nor an
+    # old choice may lower it. But the next run must finish an interrupted one that was to lower it,
+    # so the choice is kept until a run succeeds.
     tier_given: bool = False
     password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
     password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
@@ -80,8 +80,8 @@ class Settings:
     runtime: str = "python3.14"
     architecture: str = "arm64"
     sign_in_memory: int = field(default=512, metadata=_between(128, 10240, "MB"))
-    # A first login makes four calls, and none is begun with less than 4.25 s left (sign_in.py).
-    # API Gateway gives up after 29 s.
+    # A first login makes four calls, and the function starts none with less than 4.25 s left
+    # (sign_in.py). API Gateway gives up after 29 s.
     sign_in_timeout: int = field(default=10, metadata=_between(9, 29, "seconds"))
     auto_confirm_memory: int = field(default=128, metadata=_between(128, 10240, "MB"))
     # Cognito waits 5 s for a trigger.
@@ -93,7 +93,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every value; raise UsageError that names the option and the remedy."""
+        """Check every value; raise a UsageError that names the option and the remedy."""
         for setting in fields(self):
             if not setting.metadata:
                 continue
@@ -101,19 +101,19 @@ class Settings:
             value = getattr(self, setting.name)
             kinds = (int, float) if isinstance(setting.default, float) else (int,)
             number = isinstance(value, kinds) and not isinstance(value, bool)
-            # Written so that NaN, which compares to nothing, is refused too.
+            # This form refuses NaN too, for which every comparison is false.
             if not (number and low <= value <= high):
                 raise UsageError(
-                    f"{_option(setting.name)} {value!r} can't be used: {low} to {high} {unit}."
+                    f"{_option(setting.name)} {value!r} can't be used: give {low} to {high} {unit}."
                 )
         for name, pattern, wanted in (
             ("tier", "|".join(TIERS), "LITE, ESSENTIALS or PLUS"),
-            ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Python runtime of Lambda from 3.11 on"),
+            ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Lambda Python runtime, 3.11 or later"),
             ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
             (
                 "path",
-                # Clients take '.' and '..' out of a URL.
+                # Clients remove '.' and '..' from URLs.
                 r"/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}",
                 "a '/' and one segment of letters, digits, '.', '_' or '-', such as /signin",
             ),
@@ -128,7 +128,7 @@ class Settings:
                 )
         self._check_boundary()
         if self.path == PROTECTED_PATH:
-            raise UsageError(f"--path {self.path} is taken by the protected method: give another.")
+            raise UsageError(f"--path {self.path} is the protected method's path: give another.")
         unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]
         if unknown:
             raise UsageError(
@@ -149,7 +149,7 @@ class Settings:
 
     @property
     def password_policy_text(self) -> str:
-        """The password policy as a phrase: ``at least 8 characters, with a digit``."""
+        """The password policy as a phrase, such as ``at least 8 characters, with a digit``."""
         text = f"at least {self.password_min_length} characters"
         classes = [
             words for name, words in CHARACTER_CLASSES.items() if name in self.password_require
@@ -160,10 +160,10 @@ class Settings:
         return text
 
     def with_choices(self, choices: dict[str, Any], *, exists: bool) -> Settings:
-        """Return these settings with a user's choices over them; None means not chosen.
+        """Return these settings with a user's choices merged in; None means not chosen.
 
         Raises:
-            UsageError: a value can't be used, or would move a stack that ``exists``.
+            UsageError: a value can't be used, or would change the URL of a stack that ``exists``.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
         if "tier" in chosen:
@@ -172,28 +172,28 @@ class Settings:
         for name in ("path", "stage"):
             if exists and getattr(changed, name) != getattr(self, name):
                 raise UsageError(
-                    f"{_option(name)} can't be changed while the stack stands "
-                    f"(it is {getattr(self, name)!r}): its URL would change under its callers. "
-                    "Take another --stack, or 'cogauth down' first."
+                    f"{_option(name)} can't be changed while the stack exists (it is "
+                    f"{getattr(self, name)!r}): the URL that callers use would change. Use another "
+                    "--stack, or run 'cogauth down' first."
                 )
         return changed
 
     def carried_out(self) -> Settings:
-        """Return these settings after a run that ended well: without what is done once.
+        """Return these settings after a successful run, without the choices that apply only once.
 
-        A tier that is raised elsewhere from now on stays, and so does a boundary that is set.
+        From now on, a tier raised or a boundary set elsewhere stays.
         """
         kept = None if self.permissions_boundary == NO_BOUNDARY else self.permissions_boundary
         return replace(self, tier_given=False, permissions_boundary=kept)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON's types."""
+        """Return the settings as JSON types."""
         lists = {name: list(getattr(self, name)) for name in ("password_require", "cors_origins")}
         return {**asdict(self), **lists}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:
-        """Read what to_json gave; raise UsageError, TypeError or KeyError for anything else."""
+        """Read what to_json returned; raise UsageError, TypeError or KeyError if it is invalid."""
         lists = {
             "password_require": tuple(data["password_require"]),
             "cors_origins": tuple(data.get("cors_origins", ())),

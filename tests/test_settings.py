@@ -106,7 +106,7 @@ def test_words_that_are_taken_and_that_are_refused(
 
 
 def test_the_protected_path_is_taken() -> None:
-    with pytest.raises(UsageError, match="--path /hello is taken"):
+    with pytest.raises(UsageError, match="--path /hello is the protected method's path"):
         Settings(path="/hello")
 
 

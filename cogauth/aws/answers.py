@@ -1,4 +1,4 @@
-"""What AWS answers: resources as it describes them, its errors' codes, and whether it is AWS's."""
+"""AWS's answers: resources as it describes them, error codes, and whether AWS answered at all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 READS = ("Get", "List", "Describe")
-# HTTP's first status that is no success; and how much of an answer that is none is shown, in bytes.
+# The first HTTP status that isn't a success; how many bytes of an invalid answer an error shows.
 ERROR, SHOWN = 300, 100
 
 
 def code_of(error: ClientError) -> str:
-    """Return AWS's error code, as ``AccessDeniedException``."""
+    """Return AWS's error code, such as ``AccessDeniedException``."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -27,15 +27,15 @@ def message_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
-# What API Gateway, Cognito, Lambda, CloudWatch Logs and IAM say of a resource that isn't there.
+# The error codes of API Gateway, Cognito, Lambda, CloudWatch Logs and IAM for a missing resource.
 NOT_FOUND = ("NotFoundException", "ResourceNotFoundException", "NoSuchEntity")
 
-# A resource as AWS describes it: what a Describe, Get or Create call answered.
+# A resource as AWS describes it in the answer to a Describe, Get or Create call.
 Live = Mapping[str, Any]
 
 
 def or_none(call: Callable[[], Any], absent: Collection[str] = NOT_FOUND) -> Any:
-    """Return what a call answers, or None when its error code says that there is no such thing."""
+    """Return a call's answer, or None if its error code says that the resource doesn't exist."""
     try:
         return call()
     except ClientError as error:
@@ -45,14 +45,14 @@ def or_none(call: Callable[[], Any], absent: Collection[str] = NOT_FOUND) -> Any
 
 
 def deleted(call: Callable[[], object], absent: Collection[str] = NOT_FOUND) -> bool:
-    """Make a deleting call; say whether there was such a thing."""
+    """Make a deleting call; return whether the resource existed."""
     return or_none(lambda: call() or True, absent) is not None
 
 
 def differing(live: Live, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the wanted values that the live ones differ from.
+    """Return the wanted values that differ from the live ones.
 
-    A nested mapping is compared only in the keys that are wanted: AWS adds more of its own.
+    In a nested mapping only the wanted keys are compared: AWS adds more of its own.
     """
     return {key: value for key, value in wanted.items() if not _holds(live.get(key), value)}
 
@@ -68,9 +68,9 @@ def _holds(live: Any, wanted: Any) -> bool:
 def check_answer(
     operation_model: OperationModel, response_dict: dict[str, Any], **_answer: Any
 ) -> None:
-    """See that the answer to a read is of AWS's kind: botocore takes a web page for an empty one.
+    """Check that AWS answered a read: botocore takes a web page for an empty answer.
 
-    Raises ResponseParserError if it isn't.
+    Raises ResponseParserError if it didn't.
     """
     service, output = operation_model.service_model, operation_model.output_shape
     reads = operation_model.name.startswith(READS) and response_dict["status_code"] < ERROR
@@ -93,10 +93,10 @@ def check_answer(
 def note_action(
     parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_call: Any
 ) -> None:
-    """Keep the IAM action that a call asks for, and its region, for an error to name.
+    """Note the IAM action that a call needs, and its region, so that an error can name them.
 
-    API Gateway's actions are named for the HTTP method: ``apigateway:POST``. The tagging API's
-    have another prefix than its endpoint.
+    API Gateway names its actions after the HTTP method: ``apigateway:POST``. The tagging API's
+    action prefix differs from its endpoint's.
     """
     service = model.service_model.service_name
     operation = str(model.http["method"]) if service == "apigateway" else model.name

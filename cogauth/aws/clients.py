@@ -1,4 +1,4 @@
-"""One AWS account and region: its clients, how they retry, and what may be sent to whom."""
+"""One AWS account and region: its clients, their retries, and which data may go where."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ RETRIED = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=10,
     read_timeout=60,
-    # As many as there may be calls to one service at once.
+    # The most calls that one service may get at once.
     max_pool_connections=20,
 )
-# For a create whose name is not unique: a blind retry after a lost response would leave a second
-# one that nobody recorded.
+# For creates whose name is not unique: a blind retry after a lost response would leave a second
+# resource that nobody recorded.
 ONCE = RETRIED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-# Where a profile's credentials come from, if they don't stand in it.
+# The profile's keys that say where its credentials come from, if it doesn't contain them.
 SOURCES = (
     *("role_arn", "credential_process", "sso_session", "sso_start_url", "login_session"),
     "web_identity_token_file",
@@ -63,19 +63,18 @@ SOURCES = (
 
 
 def _made(service: str, config: Config = RETRIED) -> Any:
-    """Return an attribute of Aws: a client, made when it is first used."""
+    """Return an attribute of Aws: a client, created on first use."""
     return cached_property(lambda aws: aws._client(service, config))  # noqa: SLF001 Aws's own
 
 
 class Aws:
-    """One AWS account and region (or an emulator of it): its clients, made when first used.
+    """One AWS account and region (or an emulator of it): its clients, created on first use.
 
     Attributes:
         allow_http: whether calls, passwords and tokens may go to another machine by plain HTTP.
-        local_keys: those of the embedded local AWS; None of any other: they are the user's.
-        ca_bundle: the file of the certificates that every request trusts; None for those that come
-            with certifi.
-        stop: set by whoever wants no further call, and no wait of ``waiter()``, to begin.
+        local_keys: the embedded local AWS's keys; None if the credentials are the user's.
+        ca_bundle: the file with the certificates that every request trusts; None means certifi's.
+        stop: once set, no further call begins, and no wait of ``waiter()``.
     """
 
     def __init__(
@@ -87,18 +86,18 @@ class Aws:
         local: Keys | None = None,
         allow_http: bool = False,
     ) -> None:
-        """Prepare; no call is made yet.
+        """Prepare, without making a call.
 
         Args:
-            profile: of the shared AWS configuration; None for AWS_PROFILE or the default.
+            profile: in the shared AWS configuration; None for AWS_PROFILE or the default.
             region: None for AWS's own variables or the profile's.
-            endpoint_url: of another server than AWS's; None for AWS_ENDPOINT_URL or the profile's.
-            local: the keys of the embedded local AWS, if it is that; nothing of the user's own AWS
-                configuration, nor a proxy, is read for it.
+            endpoint_url: used instead of AWS's; None for AWS_ENDPOINT_URL or the profile's.
+            local: the embedded local AWS's keys, to use that; the user's AWS configuration and
+                proxies are then ignored.
             allow_http: see the class.
 
         Raises:
-            ProfileNotFound, CogauthError: the configuration, or what is given here, can't be used.
+            ProfileNotFound, CogauthError: the configuration or an argument can't be used.
         """
         self.local_keys = local
         self.allow_http = allow_http
@@ -111,18 +110,18 @@ class Aws:
             self.region = self._check_region(region or self._botocore.get_config_variable("region"))
             configured = None if local else self._configured_endpoint()
             self.endpoint_url = _check_url(endpoint_url or configured)
-            # Given to a client it would outrank AWS_ENDPOINT_URL_<SERVICE>; what botocore finds by
-            # itself is left to it.
+            # Passed to a client, an endpoint outranks AWS_ENDPOINT_URL_<SERVICE>; so botocore is
+            # left to find the configured one itself.
             self._given_endpoint = None if self.endpoint_url == configured else self.endpoint_url
             self.ca_bundle: str | None = None
-            # Plain HTTP leads to an emulator.
+            # Plain HTTP means an emulator.
             if not (self.endpoint_url or "").startswith("http:"):
                 profile_config = self._botocore.get_scoped_config()
                 self.ca_bundle = ca_bundle(profile_config.get("ca_bundle"))
         self.stop = Event()
         events = self._botocore.get_component("event_emitter")
         events.register("before-call", self._check_stop)
-        # Of every client, those included that botocore itself makes to get credentials.
+        # For every client, including those that botocore itself creates to get credentials.
         events.register("before-send", self._check_clear)
         events.register("before-parse", check_answer)
         events.register("after-call", note_action)
@@ -130,15 +129,15 @@ class Aws:
         if not local:
             with self._understood():
                 providers = self._botocore.get_component("credential_provider")
-                # botocore has no public way to choose who asks; its own asks on stdin if there is
-                # no terminal, where a password may stand.
+                # botocore has no public way to replace its prompt, which without a terminal reads
+                # stdin, where a password may be.
                 providers.get_provider("assume-role")._prompter = ask_mfa_code  # noqa: SLF001
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Let what the user's AWS configuration makes botocore raise be an error in words.
+        """Turn whatever botocore raises over the user's AWS configuration into a readable error.
 
-        botocore lets ValueError, KeyError and OSError through: of a number that is none, say.
+        botocore lets ValueError, KeyError and OSError through, for example for an invalid number.
         """
         try:
             yield
@@ -173,12 +172,11 @@ class Aws:
                 "'cogauth up --local'."
             )
         try:
-            # Its pattern takes a line end.
+            # Its pattern accepts a line end.
             self._botocore.get_partition_for_region(region if region == region.strip() else "")
         except UnknownRegionError as error:
             raise UsageError(
-                f"The region {region!r} is none of AWS's: give one such as eu-central-1 "
-                "with --region."
+                f"Unknown AWS region {region!r}: give one such as eu-central-1 with --region."
             ) from error
         return region
 
@@ -189,30 +187,30 @@ class Aws:
         return os.environ.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
 
     def waiter(self) -> Waiter:
-        """Return one whose waits end when no further call may begin."""
+        """Return a waiter whose waits end when no further call may begin."""
         return Waiter(stop=self.stop)
 
     def make_clients(self, *names: str) -> None:
-        """Make clients, by their attributes' names, before threads share them.
+        """Create clients, by their attributes' names, before threads share them.
 
-        Clients are safe there, sessions are not, so whatever else is read from it is read now:
+        Clients are thread-safe, sessions are not, so the session is read only now:
         https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
         """
         for name in (*names, "dns_suffix"):
             getattr(self, name)
 
     def identify(self, *clients: str) -> None:
-        """Ask who is calling, and make clients until the answer comes: each costs a moment.
+        """Ask AWS who is calling; create clients until it answers, because each takes a moment.
 
         Raises:
-            BotoCoreError, ClientError: no credentials, or none that AWS takes.
-            CogauthError: they can't be got or sent, or what answers isn't AWS.
+            BotoCoreError, ClientError: there are no credentials, or AWS refuses them.
+            CogauthError: the credentials can't be got or sent, or AWS isn't what answers.
         """
-        _ = self.sts  # Made before threads share the session.
+        _ = self.sts  # Created before threads share the session.
         credentials = self._botocore.get_credentials()
         if credentials is not None:
-            # Some are only got when they are first used, by the session and so not in a thread,
-            # and by a question on the terminal, where nothing else may be shown or asked yet.
+            # Some are fetched only on first use. That needs the session, so no thread may do it;
+            # and it may ask on the terminal, so it comes before any other output or question.
             self._check_credentials(credentials)
         pool = ThreadPoolExecutor(1)
         try:
@@ -221,11 +219,11 @@ class Aws:
                 getattr(self, name)
             asked.result()
         finally:
-            # A Ctrl-C doesn't wait for an answer that may take long to fail.
+            # Ctrl-C doesn't wait for an answer that may take long to fail.
             pool.shutdown(wait=False)
 
     def _check_credentials(self, credentials: Credentials) -> None:
-        """Check that the credentials can be sent: the error of a sender would quote them."""
+        """Check that the credentials can be sent: a sender's error would quote them."""
         with self._understood():
             frozen = credentials.get_frozen_credentials()
         understand_refresh(credentials)
@@ -245,7 +243,7 @@ class Aws:
     def _client(self, service: str, config: Config) -> Any:
         make: Any = self._session.client  # its overloads ask for a literal name
         make = partial(make, service, endpoint_url=self._given_endpoint)
-        # A proxy has no way to this machine itself, and must not get what was signed in clear text.
+        # A proxy can't reach this machine, and must not get signed requests in clear text.
         direct = config.merge(Config(proxies={}))
         with self._understood():
             if self.local_keys or _is_near(self.endpoint_url):
@@ -254,7 +252,7 @@ class Aws:
             # A service may have an endpoint of its own.
             return make(config=direct) if _is_near(client.meta.endpoint_url) else client
 
-    # Those without a retry are for creates.
+    # The clients without retries are for creates.
     sts: cached_property[STSClient] = _made("sts")
     cognito: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp")
     cognito_once: cached_property[CognitoIdentityProviderClient] = _made("cognito-idp", ONCE)
@@ -269,13 +267,13 @@ class Aws:
     def identity(self) -> tuple[str, str]:
         """The caller's account and partition (``aws``, ``aws-cn``, …): ``sts:GetCallerIdentity``.
 
-        The first call of a run: it fails when there are no credentials, or expired ones.
+        This is the first call of a run: it fails if there are no credentials or they have expired.
         """
         answer = self.sts.get_caller_identity()
         try:
             return answer["Account"], answer["Arn"].split(":")[1]
         except (KeyError, IndexError) as error:
-            raise CogauthError(f"What answers is not AWS's STS. {endpoint_advice()}") from error
+            raise CogauthError(f"The answer isn't from AWS STS. {endpoint_advice()}") from error
 
     @property
     def account(self) -> str:
@@ -289,7 +287,7 @@ class Aws:
 
     @cached_property
     def dns_suffix(self) -> str:
-        """The partition's suffix of hosts, as ``amazonaws.com``."""
+        """The partition's host name suffix, such as ``amazonaws.com``."""
         partitions = self._botocore.get_data("partitions")["partitions"]
         suffixes = {each["id"]: each["outputs"]["dnsSuffix"] for each in partitions}
         if self.partition not in suffixes:

@@ -1,4 +1,4 @@
-"""What botocore asks of a user, or raises, to get credentials."""
+"""botocore's questions and errors while it gets credentials."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def understand_refresh(credentials: Credentials) -> None:
-    """Let a later renewal of credentials raise nothing but botocore's errors and ours.
+    """Make a later refresh of the credentials raise only botocore's errors and ours.
 
-    A credential_process may break between two runs of it, and JSON's own error comes through.
+    A credential_process may break between two of its runs, and botocore lets JSON's error through.
     """
     refresh = getattr(credentials, "_refresh_using", None)
     if refresh is None:
@@ -41,11 +41,11 @@ def understand_refresh(credentials: Credentials) -> None:
 
 
 def ask_mfa_code(prompt: str) -> str:
-    """Ask for the code of an MFA device, on the terminal and nowhere else.
+    """Ask for an MFA device's code, only on the terminal.
 
     Raises:
-        CogauthError: there is no terminal, or what was typed is no such code.
-        KeyboardInterrupt: the question was ended with Ctrl-D.
+        CogauthError: there is no terminal, or the input isn't such a code.
+        KeyboardInterrupt: the user pressed Ctrl-D.
     """
     device = prompt.removeprefix("Enter MFA code for ").rstrip(": ")
     if not (_has_terminal() or sys.stdin.isatty()):
@@ -58,10 +58,10 @@ def ask_mfa_code(prompt: str) -> str:
         code = getpass.getpass(one_line(prompt)).strip()
     except EOFError as error:
         raise KeyboardInterrupt from error
-    # A password that was typed here by mistake goes nowhere.
+    # A password typed here by mistake is not sent.
     if not re.fullmatch("[0-9]{6}", code):
         raise CogauthError(
-            f"That is no code of the MFA device {device}: it has six digits. Run this again."
+            f"That is not a code of the MFA device {device}: a code has six digits. Run this again."
         )
     return code
 

@@ -1,6 +1,6 @@
-"""What the user's environment says of every request: endpoints, proxies, CA bundles.
+"""The environment's settings for every request: endpoints, proxies, CA bundles.
 
-And the last line of defence: whatever is quoted to the user, no credential is in it.
+Also the last line of defence: nothing that is quoted to the user contains a credential.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-# Of a credential's characters; a line end or a blank comes of copying.
+# The characters of a credential; a line end or a blank comes from copying.
 SENDABLE = re.compile(r"[!-~]+")
 CREDENTIALS = {
     "access_key": ("AWS_ACCESS_KEY_ID",),
     "secret_key": ("AWS_SECRET_ACCESS_KEY",),
-    # botocore takes the first that is set.
+    # botocore uses the first that is set.
     "token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
 }
 _SECRET = (*CREDENTIALS["secret_key"], *CREDENTIALS["token"], "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _HIDDEN = "(not shown)"
-# A password of fewer characters is hidden where it stands as one, and not wherever they occur.
+# A shorter password is hidden only in its place in a URL, not wherever its characters occur.
 SHORTEST_HIDDEN = 4
 _QUOTED_SECRETS = (
-    # http.client, urllib3 and requests quote a header that can't be sent: the whole of it.
+    # http.client, urllib3 and requests quote the whole of a header that can't be sent.
     (re.compile(r"(header value:?|header part) .*", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (re.compile(r"(AWS4-[A-Z0-9-]+) Credential.*"), rf"\1 {_HIDDEN}"),
     # configparser quotes the line that it can't read.
     (re.compile(r"(\[line +\d+\]:|, line: \d+\n).*"), rf"\1 {_HIDDEN}"),
-    # STS and IAM quote the parameter that doesn't fit.
+    # STS and IAM quote an invalid parameter.
     (re.compile(r"Value '[^']*'(?= at 'tokenCode')"), f"Value {_HIDDEN}"),
-    # SignatureDoesNotMatch comes with all that was to be signed.
+    # SignatureDoesNotMatch quotes everything that was to be signed.
     (
         re.compile(
             r"(aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
@@ -58,9 +58,9 @@ _KEY_LIKE = re.compile(r"[A-Za-z0-9/+]{40,}={0,2}")
 
 
 def redact(text: str) -> str:
-    """Return the text without what is, or may be, a credential.
+    """Return the text without anything that is, or may be, a credential.
 
-    It is for what others wrote: AWS, botocore, requests, a traceback.
+    For text that others wrote: AWS, botocore, requests, a traceback.
     """
     for name in _SECRET:
         for part in re.findall(r"[!-~]{8,}", os.environ.get(name, "")):
@@ -78,10 +78,10 @@ def _without_password(text: str, url: str) -> str:
     if user is None:
         return text
     password = user[1].partition(":")[2]
-    # As it was written, and as it is quoted; the whole comes first.
+    # As written, and as quoted; the longest comes first.
     for secret in (user[1], quote(user[1]), unquote(user[1]), password, unquote(password)):
         for written in (secret, repr(secret)[1:-1]):
-            # Of a mere letter or two anything could be hidden.
+            # Hiding one or two letters would hide them in every word.
             if len(written) >= SHORTEST_HIDDEN:
                 text = text.replace(written, _HIDDEN)
     return text.replace(f"{user[1]}@", f"{_HIDDEN}@")
@@ -94,7 +94,7 @@ def _urls() -> list[str]:
 
 
 def _without_key(match: re.Match[str]) -> str:
-    """Hide what looks like a secret key or a session token: all kinds of characters, no path."""
+    """Hide text that looks like a secret key or a session token: mixed characters, not a path."""
     text = match[0]
     kinds = all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
     return _HIDDEN if kinds and text.count("/") * 9 <= len(text) else text
@@ -107,16 +107,16 @@ def unsendable() -> list[str]:
 
 
 def in_force(*, certificates: bool = False, proxies: bool = True) -> str:
-    """Name the variables that decide where requests go; "" if none is set.
+    """Name the variables that decide where requests go; return "" if none is set.
 
-    ``certificates``: those of CA bundles, too. ``proxies``: AWS itself may not have answered.
+    ``certificates`` adds those for CA bundles. Without ``proxies`` only endpoints are named.
     """
     names = [name for name in _urls() if proxies or "ENDPOINT" in name]
     return _named([*names, *(_BUNDLES if certificates else ())])
 
 
 def mentioned(text: str) -> str:
-    """Name the AWS variables whose values an error's text quotes; "" if it quotes none."""
+    """Name the AWS variables whose values an error's text quotes; return "" if it quotes none."""
     names = [name for name in sorted(os.environ) if name.startswith("AWS_") and name not in _SECRET]
     return _named(
         name
@@ -131,7 +131,7 @@ def _named(names: Iterable[str]) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether a URL leads to this machine itself."""
+    """Return whether a URL leads to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -142,28 +142,28 @@ def is_loopback(url: str) -> bool:
 
 
 def crosses_in_clear(url: str) -> bool:
-    """Say whether others can read what is sent to a URL: it is plain HTTP to another machine."""
+    """Return whether others can read data sent to a URL: plain HTTP to another machine."""
     return urlsplit(url).scheme != "https" and not is_loopback(url)
 
 
 def check_clear(url: str, what: str, *, allowed: bool) -> None:
-    """See that nothing which others may not read crosses the network in clear text.
+    """Check that ``what``, which is confidential, isn't sent over the network in clear text.
 
-    Raises UsageError if it would, unless the user has ``allowed`` it; ``what`` is to be sent.
+    Raises UsageError if it would be, unless the user has ``allowed`` it.
     """
     if not allowed and crosses_in_clear(url):
         raise UsageError(
             f"{what} would cross the network in clear text to {urlsplit(url).hostname}. Use an "
-            "https endpoint, or one on this machine. If nobody else is on the way there: "
+            "https endpoint, or one on this machine. If nobody else can read that traffic, give "
             "--allow-http."
         )
 
 
 def ca_bundle(configured: str | None) -> str | None:
-    """Return the file of the certificates to trust; None for those that come with certifi.
+    """Return the file with the certificates to trust; None means certifi's.
 
-    botocore takes the first of the two variables and the profile's ``ca_bundle`` (``configured``)
-    in this order, and requests knows the last alone. Raises UsageError if it can't be used.
+    botocore uses the first of these three (``configured`` is the profile's ``ca_bundle``), requests
+    only the last. Raises UsageError if the file can't be used.
     """
     for where, path in (
         ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
@@ -180,17 +180,17 @@ def _check_bundle(where: str, path: str) -> None:
     try:
         ssl.create_default_context(cafile=path.strip() or os.devnull)
     except OSError as error:
-        why = "no certificate is in it" if isinstance(error, ssl.SSLError) else error.strerror
+        why = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise UsageError(
             f"The CA bundle {path!r} ({where}) can't be used: {why}. Give a file with certificates "
-            "in PEM form, or set none."
+            "in PEM form, or unset it."
         ) from error
 
 
 def as_endpoint(text: Any) -> str | None:
-    """Return a URL as an endpoint is kept: scheme and host in small letters, no slash at the end.
+    """Return a URL in the form of a stored endpoint: lower-case scheme and host, no final slash.
 
-    None for what is none: it must be http or https, with a host, no user and no query.
+    Return None unless it is an http or https URL with a host and without a user and a query.
     """
     # urlsplit drops a line end.
     if not isinstance(text, str) or not re.fullmatch(r"[!-~]+", text):
@@ -215,7 +215,7 @@ SECRET = re.compile(r"[\w-]{40}", re.ASCII)
 
 
 class Keys(NamedTuple):
-    """The key pair of the root of a local AWS's account: whoever has it may do all there."""
+    """The root key pair of a local AWS's account: it allows everything there."""
 
     access_key_id: str
     secret_access_key: str
@@ -225,7 +225,7 @@ class Keys(NamedTuple):
 
     @classmethod
     def new(cls) -> Keys:
-        """Make one that nobody knows."""
+        """Return a new random pair."""
         return cls(
             "AKIA" + "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(16)),
             secrets.token_urlsafe(30),

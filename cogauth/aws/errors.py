@@ -1,4 +1,4 @@
-"""AWS's and botocore's errors in words for a user: what failed, why, and what to do next."""
+"""AWS's and botocore's errors in plain words: what failed, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cogauth.errors import CogauthError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Services spell one thing differently: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+# Services name the same error differently: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 INVALID = {
     "InvalidClientTokenId",
@@ -35,13 +35,13 @@ INVALID = {
     "RequestTimeTooSkewed",
     "RequestInTheFuture",
 }
-# What a wrong clock leads to. SignatureDoesNotMatch and InvalidSignatureException say so in words:
+# Errors from a wrong clock. SignatureDoesNotMatch and InvalidSignatureException say so in words:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 SKEW = re.compile(r"Signature (expired|not yet current)")
-# Of partitions whose accounts are their own.
+# Regions of the partitions that have accounts of their own.
 APART = re.compile(r"(cn|us-gov|us-iso[bf]?|eu-isoe|eusc)-")
-# All others are off until the account turns them on:
+# All other regions are disabled until the account enables them:
 # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
 ENABLED_BY_DEFAULT = {
     *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
@@ -49,36 +49,36 @@ ENABLED_BY_DEFAULT = {
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation"}
-# What may be allowed under the condition of a role's permissions boundary.
+# Actions that a policy may allow only for roles with a permissions boundary.
 BOUNDED = {"iam:CreateRole", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}
 THROTTLED = {"TooManyRequestsException", "Throttling", "ThrottlingException"}
 QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededException"}
 
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, TimedOutError)
-# In every partition.
+# AWS's hosts in every partition.
 AWS_HOST = re.compile(r"\.amazonaws\.[a-z.]+$|\.aws$|\.gov$|\.adc-e\.uk$")
-# Of others' words in an error, in characters.
+# The most that an error quotes of others' text, in characters.
 LONGEST = 800
 
 
 def is_definite(error: Exception) -> bool:
-    """Say whether a call that ended with this error certainly took no effect.
+    """Return whether a call that ended with this error certainly had no effect.
 
-    A refusal is definite; a server's error, a time-out or a lost connection is not.
+    A refusal is definite; a server error, a time-out or a lost connection is not.
     """
     if not isinstance(error, ClientError):
         return False
     metadata = error.response.get("ResponseMetadata", {})
     if metadata.get("RetryAttempts"):
-        # botocore tried again by itself, after an error of which nobody knows.
+        # botocore retried by itself, after an error that may have left an effect.
         return False
     status = metadata.get("HTTPStatusCode", 500)
-    # 408 is a time-out, like those of the client: nobody knows how far the call got.
+    # 408 is a time-out, like the client's own: nobody knows how far the call got.
     return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 
 
 def explain(error: Exception) -> str:
-    """Return why AWS refused or could not be reached, and the remedy; never a credential."""
+    """Return why AWS refused or can't be reached, and the remedy; never quote a credential."""
     if isinstance(error, (CogauthError, TimedOutError)):
         return str(error)
     if isinstance(error, ClientError):
@@ -94,21 +94,21 @@ def explain(error: Exception) -> str:
 
 
 def unexpected(error: Exception) -> tuple[str, str]:
-    """Return what an error says that has no words of ours, and the variables that it quotes."""
+    """Return the text of an error that we have no words for, and the variables that it quotes."""
     words = f"{type(error).__name__}: {_words(error)}"
     return words, mentioned(words)
 
 
 def endpoint_advice() -> str:
-    """Say what to do about an answer that isn't AWS's."""
+    """Return what to do about an answer that isn't AWS's."""
     return (
-        "Whoever answers isn't AWS, or a proxy is in between: look at --endpoint-url, "
-        "AWS_ENDPOINT_URL and endpoint_url in the profile, and at the network. " + in_force()
+        "The server isn't AWS, or a proxy is in between: check --endpoint-url, AWS_ENDPOINT_URL, "
+        "endpoint_url in the profile, and the network. " + in_force()
     ).rstrip()
 
 
 def _words(error: Exception | str) -> str:
-    """Return what others say of an error: short, in one line, and without a credential."""
+    """Return others' text of an error: short, in one line, and without a credential."""
     text = " ".join(redact(str(error)).split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
@@ -116,10 +116,10 @@ def _words(error: Exception | str) -> str:
 def _explain_network(error: Exception) -> str:
     cause = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
     if isinstance(cause, UnicodeEncodeError) or "header value" in str(cause):
-        where = " and ".join(unsendable()) or "the profile, and at its source_profile"
+        where = " and ".join(unsendable()) or "the profile and its source_profile"
         return (
-            "The AWS credentials have a character that can't be sent, such as a line end (they are "
-            f"not shown here): look at {where}, and set them anew."
+            "The AWS credentials contain a character that can't be sent, such as a line end (they "
+            f"are not shown here): check {where}, and set them again."
         )
     text = (
         f"AWS can't be reached ({_words(error).removesuffix('.')}). Check the network, a proxy, "
@@ -128,13 +128,13 @@ def _explain_network(error: Exception) -> str:
     certificates = isinstance(error, botocore_errors.SSLError)
     if certificates:
         text += (
-            " If a proxy here reads what is encrypted, its certificate belongs into a file that "
-            "AWS_CA_BUNDLE names."
+            " If a proxy here decrypts the traffic, put its certificate into a file and set "
+            "AWS_CA_BUNDLE to it."
         )
     url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
     if url and not AWS_HOST.search(urlsplit(url).hostname or ""):
         text += (
-            " Another endpoint than AWS's is named by --endpoint-url, the state file, "
+            " The endpoint isn't AWS's: it comes from --endpoint-url, the state file, "
             "AWS_ENDPOINT_URL, or endpoint_url in the profile."
         )
     return " ".join(filter(None, [text, in_force(certificates=certificates)]))
@@ -147,31 +147,31 @@ def _explain_answer(error: ClientError) -> str:
     after = ""
     if code in EXPIRED:
         text = (
-            f"The AWS credentials have expired ({code}). Get new ones ('aws sso login', or as you "
-            "got these) and run the same command again: it goes on where it stopped."
+            f"The AWS credentials have expired ({code}). Get new ones ('aws sso login', or the way "
+            "you got these) and run the same command again: it continues where it stopped."
         )
         if code == "RequestExpired":
             text += f" Or {_explain_clock(metadata)}"
     elif code in SKEWED or SKEW.match(message):
-        text = f"AWS doesn't take the signature's time ({code}): {_explain_clock(metadata)}"
+        text = f"AWS rejects the signature's time ({code}): {_explain_clock(metadata)}"
     elif code in INVALID:
         text = _explain_invalid(code, metadata.get("Region") or "")
         after = in_force(proxies=False)
     elif code in DENIED:
         text = _explain_denied(code, message, metadata.get("Action", operation))
     elif code in QUOTA:
-        text = f"A quota of the account is reached at {operation} ({code})."
-        after = "Delete what you don't need, or ask for more in the console's Service Quotas."
+        text = f"{operation} reached a quota of the account ({code})."
+        after = "Delete what you don't need, or request more in the console's Service Quotas."
     elif code in THROTTLED:
-        text = f"AWS answers that it is called too often ({code}). Wait a minute and try again."
+        text = f"AWS limits the rate of such calls ({code}). Wait a minute and try again."
     elif not code or code.isdigit():
-        # AWS's own services give each error a name.
+        # AWS's own services name each error.
         text = f"HTTP {metadata.get('HTTPStatusCode')} at {operation}."
         after = endpoint_advice()
     else:
         advice = [*_advice(operation, message)]
         if operation == "GetCallerIdentity":
-            # Which needs no permission, and which AWS answers to whoever signs well.
+            # It needs no permission: AWS answers every call with a valid signature.
             advice.append(in_force())
         return " ".join(filter(None, [f"{code}: {message}.", *advice]))
     said = f"AWS says: {message}." if message else ""
@@ -180,18 +180,18 @@ def _explain_answer(error: ClientError) -> str:
 
 def _explain_denied(code: str, message: str, action: str) -> str:
     if "MultiFactorAuthentication" in message:
-        return f"AWS doesn't take the MFA code ({code}). Run the command again with a new one."
-    # AWS's message names the action, and not always the operation's own: iam:PassRole.
+        return f"AWS rejects the MFA code ({code}). Run the command again with a new one."
+    # AWS's message names the action, which may differ from the operation's own: iam:PassRole.
     named = re.search(r"perform: ([\w-]+:\w+)", message)
     lacking = named.group(1) if named else action
     text = (
-        f"{code} ({lacking}). These credentials don't have that permission; the README lists all "
-        "that cogauth needs."
+        f"{code} ({lacking}). These credentials lack that permission; the README lists all that "
+        "cogauth needs."
     )
     if lacking in BOUNDED:
         text += (
-            " They may have it only for roles with a permissions boundary, as many organisations "
-            "demand: then run the same command with --permissions-boundary ARN."
+            " If your organisation allows it only for roles with a permissions boundary, run the "
+            "same command with --permissions-boundary ARN."
         )
     return text
 
@@ -200,7 +200,7 @@ def _explain_clock(metadata: dict[str, Any]) -> str:
     date = metadata.get("HTTPHeaders", {}).get("date")
     now = format_datetime(datetime.now(UTC), usegmt=True)
     clocks = f" (AWS: {date}; here: {now})" if date else ""
-    return f"the clock of this machine differs from AWS's by minutes{clocks}: set it."
+    return f"this machine's clock differs from AWS's by minutes{clocks}: set it."
 
 
 def _explain_invalid(code: str, region: str) -> str:
@@ -211,36 +211,34 @@ def _explain_invalid(code: str, region: str) -> str:
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
     )
     if APART.match(region):
-        return (
-            f"{text} The region {region} has accounts of its own, which no other credentials open."
-        )
+        return f"{text} The region {region} needs an account of its own partition."
     if region and region not in ENABLED_BY_DEFAULT:
-        # AWS answers the same to good credentials there.
+        # AWS gives the same answer to valid credentials there.
         return f"{_not_enabled(region)}, or {text}"
     return text
 
 
 def _not_enabled(region: str) -> str:
     return (
-        f"The region {region} may not be enabled for the account (the console's account page and "
-        "'aws account list-regions' list those that are)"
+        f"The region {region} may not be enabled for the account (see the console's account page "
+        "or 'aws account list-regions')"
     )
 
 
 def _advice(operation: str, message: str) -> Iterator[str]:
-    """Yield what an option can do about an error, if it is what AWS speaks of."""
+    """Yield the options that may help against an error, judging by AWS's message."""
     if operation in {"CreateFunction", "UpdateFunctionCode"} and re.search(
         "arm64|architecture", message, re.IGNORECASE
     ):
-        yield "With --architecture x86_64 'cogauth up' goes on: not each region has arm64."
+        yield "Run 'cogauth up' with --architecture x86_64: not every region has arm64."
     if operation == "PutRolePermissionsBoundary" or "Scope ARN" in message:
-        yield "Give a managed policy that stands in this account with --permissions-boundary."
+        yield "Give --permissions-boundary a managed policy that exists in this account."
 
 
 NETWORK = (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)
 _BAD_CONFIG = "The AWS configuration can't be read: {error}"
 _SSO_OVER = (
-    "The AWS SSO session has expired or was never begun ({error}). Run 'aws sso login' "
+    "The AWS SSO session has expired or was never started ({error}). Run 'aws sso login' "
     "with the same profile, then this command again."
 )
 _BOTOCORE: dict[type[Exception], str] = {
@@ -257,24 +255,24 @@ _BOTOCORE: dict[type[Exception], str] = {
     botocore_errors.SSOError: _SSO_OVER,
     botocore_errors.TokenRetrievalError: _SSO_OVER,
     botocore_errors.MissingDependencyException: (
-        "A profile that 'aws login' made needs one more package, of 13 MB: pip install "
-        "'.[login]' where cogauth's source is ({error})."
+        "A profile created by 'aws login' needs one more package, of 13 MB ({error}). In cogauth's "
+        "source folder run: pip install '.[login]'"
     ),
     botocore_errors.LoginError: (
-        "The session of 'aws login' has expired or was never begun ({error}). Run 'aws login' "
+        "The session of 'aws login' has expired or was never started ({error}). Run 'aws login' "
         "with the same profile, then this command again."
     ),
     botocore_errors.RefreshWithMFAUnsupportedError: (
-        "The session of a role that asks for MFA ends, and the next one takes another code "
-        "({error}). Run the same command again: it goes on where it stopped. With a longer "
-        "duration_seconds in the profile it happens later."
+        "The session of a role that requires MFA is ending, and a new one needs a new code "
+        "({error}). Run the same command again: it continues where it stopped. For longer sessions "
+        "set duration_seconds in the profile."
     ),
     botocore_errors.CredentialRetrievalError: (
-        "The AWS credentials could not be got ({error}). 'custom-process' is the profile's "
-        "credential_process."
+        "Getting the AWS credentials failed ({error}). Check the profile; 'custom-process' means "
+        "its credential_process."
     ),
     botocore_errors.ProfileNotFound: (
-        "{error}. 'aws configure list-profiles' lists those that there are."
+        "{error}. Give one that 'aws configure list-profiles' lists."
     ),
     botocore_errors.ConfigParseError: _BAD_CONFIG,
     botocore_errors.ConfigNotFound: _BAD_CONFIG,
@@ -282,8 +280,8 @@ _BOTOCORE: dict[type[Exception], str] = {
 
 
 def failure(what: str, error: Exception, *, after: str = "") -> CogauthError:
-    """Return the error that tells a user that ``what`` (as ``Creating the authorizer``) failed.
+    """Return the error that says that ``what`` (such as ``Creating the authorizer``) failed.
 
-    ``after`` says what holds now and how to go on. Chain it with ``from``.
+    ``after`` says what the state is now and how to continue. Chain the error with ``from``.
     """
     return CogauthError(" ".join(filter(None, [f"{what} failed: {explain(error)}", after])))

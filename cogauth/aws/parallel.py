@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As many as a stack has resources, and more: one that waits holds nobody up.
+# More than a stack has resources, so that a call that waits delays no other.
 WORKERS = 32
 
 
 def each(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Return what calls that only read return, in their order; all are made at once.
+    """Make read-only calls all at once; return their results in order.
 
-    Raises what the first of those that failed raised; KeyboardInterrupt at once: nobody waits for
-    the calls in flight, which change nothing.
+    Raises the first error among them. KeyboardInterrupt is raised at once, without waiting for the
+    calls in flight, which change nothing.
     """
     pool = ThreadPoolExecutor(WORKERS)
     patient = True

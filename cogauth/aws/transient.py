@@ -1,4 +1,4 @@
-"""The refusals that pass by themselves, each by its name. Nothing else is retried."""
+"""Transient errors: refusals that pass by themselves, each by name. Nothing else is retried."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from cogauth.aws.waiting import Wait
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-# How long one is waited out. API Gateway allows one API to be deleted in 30 s, an account over; a
-# role has been seen to need half a minute until Lambda can assume it.
+# How long to retry. API Gateway lets an account delete one API in 30 s; a role has been seen to
+# need half a minute until Lambda can assume it.
 PASSES_WITHIN_S = 120
-# How long what was just made may be unknown to the calls that follow.
+# How long later calls may not know a resource that was just created.
 KNOWN_WITHIN_S = 30
-UNKNOWN = Wait("what was just made to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
+UNKNOWN = Wait("the new resource to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
 
-# API Gateway says this of what a call refers to by an id beside those in its path: the
-# authorizer of a method or of a deployment, the deployment of a stage.
+# API Gateway's words for a missing resource whose id isn't in the call's path: the authorizer of a
+# method or of a deployment, the deployment of a stage.
 # https://github.com/aws/chalice/issues/304 https://github.com/aws/chalice/pull/1839
 REFERS_TO_NOTHING = ("identifier specified", "invalid authorizer id", "id does not exist")
-# IAM's words for a managed policy, which the stack doesn't make.
+# IAM's words for a missing managed policy, which the stack doesn't create.
 NO_SUCH_POLICY = "does not exist or is not attachable"
 
 
 @dataclass(frozen=True)
 class Transient:
-    """A refusal that took no effect and passes.
+    """A refusal that had no effect and passes.
 
     Attributes:
         code: AWS's error code.
-        reason: what is waited for, for the user.
-        words: in AWS's message, of which any one tells this refusal from others with its code.
-        share: of the time waited so far, for the next pause.
+        reason: what cogauth waits for, as the user is told.
+        words: any of these in AWS's message tells this refusal from others with the same code.
+        share: the next pause, as a share of the time waited so far.
     """
 
     code: str
@@ -50,15 +50,15 @@ TRANSIENT = (
         (
             "cannot be assumed",
             "execution role does not have permissions",
-            # Lambda grants the role the use of the key of the environment variables, and KMS
-            # doesn't know the role yet, even when Lambda can assume it already.
+            # Lambda grants the role the use of the environment variables' key, but KMS may not know
+            # the role yet, even if Lambda can already assume it.
             # https://github.com/hashicorp/terraform-provider-aws/issues/4633
             "kms key is invalid for creategrant",
         ),
-        # All else is done by the time that this ends, so nothing is to be lost of it.
+        # Everything else is done before this ends, so a long pause would delay the whole run.
         share=1 / 40,
     ),
-    # The same code says that a name or a statement id is taken, which waiting doesn't cure.
+    # The same code says that a name or a statement id exists, which waiting doesn't cure.
     Transient(
         "ResourceConflictException",
         "another update of the function to end",
@@ -70,7 +70,7 @@ TRANSIENT = (
     Transient("ConcurrentModificationException", "another change of the same resource to end"),
     Transient("ConcurrentModification", "another change of the role to end"),
     Transient("OperationAbortedException", "another change of the log group to end"),
-    # IAM's own copies lag: a policy that was just deleted may still be counted.
+    # IAM's own copies lag: it may still count a policy that was just deleted.
     Transient("DeleteConflict", "IAM to see that the role's policies are gone"),
     Transient(
         "TooManyRequestsException",
@@ -82,7 +82,7 @@ TRANSIENT = (
 
 
 def is_not_found(error: ClientError) -> bool:
-    """Say whether a refusal says that something isn't there which a stack makes."""
+    """Return whether a refusal says that a resource of the stack's kinds doesn't exist."""
     message = message_of(error).lower()
     if NO_SUCH_POLICY in message:
         return False
@@ -93,7 +93,7 @@ def is_not_found(error: ClientError) -> bool:
 
 
 def passing(error: ClientError) -> Wait | None:
-    """Return what is to be waited for, or None if the refusal won't pass by itself."""
+    """Return what to wait for, or None if the refusal won't pass by itself."""
     code, message = code_of(error), message_of(error).lower()
     for one in TRANSIENT:
         if code == one.code and any(words in message for words in one.words):

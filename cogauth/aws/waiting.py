@@ -1,6 +1,6 @@
-"""The one helper that waits: bounded, on a named condition, on a clock that is passed in.
+"""The one helper that waits: with a time limit, for a named condition, on a given clock.
 
-botocore's waiters poll at a fixed interval and can be given neither a clock nor a way to stop.
+botocore's waiters poll at a fixed interval and accept neither a clock nor a stop event.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 
 class TimedOutError(Exception):
-    """What was waited for did not come about in its time."""
+    """The condition did not come true in time."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Something that is not so yet.
+    """A condition that isn't true yet.
 
     Attributes:
-        reason: what is waited for, for the user.
-        share: how long the next pause is, as a share of the time waited so far: what comes soon is
-            seen soon, and what takes long costs few calls.
-        within_s: seconds from when it was first met after which nobody waits for it any more.
+        reason: what cogauth waits for, as the user is told.
+        share: the next pause, as a share of the time waited so far: a short wait ends promptly,
+            and a long one costs few calls.
+        within_s: how long to wait for it, in seconds since it was first met.
     """
 
     reason: str
@@ -43,15 +43,15 @@ class Wait:
 
 @dataclass
 class Waiter:
-    """Waits between tries: 0.1 s at first, then a share of the time gone, 5 s at the most.
+    """Waits between attempts: 0.1 s at first, then a share of the time so far, at most 5 s.
 
-    The pauses have jitter: two cogauths that collided don't collide again.
+    The pauses have jitter, so that two cogauths that collided don't collide again.
 
     Attributes:
-        clock: seconds that only go forward; the tests' clock runs as they like.
-        stop: set from elsewhere to end every wait at once, with KeyboardInterrupt.
-        report: told why is waited, and for how many seconds at the most.
-        over: told that a wait has ended.
+        clock: returns monotonic seconds; tests pass a clock of their own.
+        stop: once set, ends every wait at once with KeyboardInterrupt.
+        report: called with the reason for a wait and the seconds left.
+        over: called when a wait has ended.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -62,12 +62,12 @@ class Waiter:
     longest_s: float = 5.0
 
     def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
-        """Call ``probe`` at once and after growing pauses, until it returns something but None.
+        """Call ``probe`` at once and after growing pauses, until it doesn't return None.
 
         Args:
             probe: asks once.
-            reason: what is waited for, for the user.
-            timeout_s: seconds after which no further try is begun.
+            reason: what cogauth waits for, as the user is told.
+            timeout_s: seconds after which no further attempt begins.
 
         Raises:
             TimedOutError: the time is up.
@@ -83,7 +83,7 @@ class Waiter:
     def settle(
         self, probe: Callable[[], T], good: Callable[[T], bool], *, reason: str, timeout_s: float
     ) -> T:
-        """As ``until``, but until the result is ``good``; the last one if ``timeout_s`` is up."""
+        """Like ``until``, until the result is ``good``; return the last one after ``timeout_s``."""
         last: list[T] = []
 
         def attempt() -> bool | None:
@@ -101,15 +101,15 @@ class Waiter:
         passing: Callable[[ClientError], Wait | None],
         timeout_s: float,
     ) -> T:
-        """Return what a call returns, made again while AWS refuses it for reasons that pass.
+        """Return a call's result; repeat the call while AWS refuses it with transient errors.
 
         Args:
-            call: the call; a refusal must have taken no effect.
-            passing: says of a refusal what is waited for, or None if it won't pass.
+            call: the call; a refused one must have had no effect.
+            passing: returns what to wait for after a refusal, or None if it won't pass.
             timeout_s: seconds after which the last refusal is raised.
 
         Raises:
-            ClientError: another error, at once; a passing one when the time is up.
+            ClientError: any other error, at once; a transient one when the time is up.
             KeyboardInterrupt: the stop event was set.
         """
         last: ClientError | None = None
@@ -154,16 +154,16 @@ class Waiter:
 
 
 class Pace:
-    """Keeps calls to a rate, so that a service needn't refuse them: a token bucket of our own."""
+    """A client-side token bucket: keeps calls below the rate at which a service refuses them."""
 
     def __init__(self, waiter: Waiter, *, per_second: float, burst: int) -> None:
-        """Begin after a rest. At most ``burst`` calls go at once, and ``per_second`` over time."""
+        """Start full: at most ``burst`` calls go at once, and ``per_second`` over time."""
         self._waiter = waiter
         self._per_second, self._burst = per_second, burst
         self._left, self._at = float(burst), waiter.clock()
 
     def wait(self) -> None:
-        """Return when the next call may be made. Raises KeyboardInterrupt at the stop event."""
+        """Wait until the next call may be made. Raises KeyboardInterrupt at the stop event."""
         now = self._waiter.clock()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second) - 1
         self._at = now

@@ -1,4 +1,4 @@
-"""What the commands call: ``up``, ``down``, ``recover``, and ``attach`` and ``detach``."""
+"""The commands' interface: ``up``, ``down``, ``recover``, ``attach`` and ``detach``."""
 
 from cogauth.attach.attach import Attached, Wanted, attach, plan_attach
 from cogauth.attach.detach import Detached, attached_apis, detach, plan_detach

@@ -1,4 +1,4 @@
-"""One creating call: its intent is on disk before it, and its outcome after it."""
+"""One creating call: the intent is on disk before it, the outcome after it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def create(
     ctx: Context, resource: Resource, turn: Lock, former: str | None = None
 ) -> tuple[Live, str]:
-    """Create a resource, or adopt it after an answer was lost; return it, and which of the two.
+    """Create a resource, or adopt it if an answer was lost; return it and what was done.
 
-    ``turn`` is held meanwhile: AWS refuses two writes at once to one parent. ``former`` is the
-    version of the one that was deleted for it.
+    ``turn`` is held meanwhile, because AWS refuses concurrent writes to one parent. ``former`` is
+    the version of the resource that was deleted to be recreated.
 
     Raises:
         NameConflictError: something that isn't the stack's has its name.
@@ -55,7 +55,7 @@ def create(
                 check_case(ctx, resource, error)
                 for live in _of_the_name(ctx, resource, former, error):
                     check_owner(ctx, resource, live)
-                    # A create whose answer was lost, and that was called again.
+                    # The answer to a create was lost, and the create was repeated.
                     return live, ADOPTED
                 raise
 
@@ -63,7 +63,7 @@ def create(
             wait = passing_of(ctx, resource, error)
             if wait or not is_conflict(error, resource) or ctx.waiter.stop.is_set():
                 return wait
-            # Nothing of the name can be found. It can take AWS a while to free a name.
+            # Nothing has the name. AWS can take a while to free one.
             return Wait(f"the name of the {words(resource)} to be free")
 
         try:
@@ -88,13 +88,13 @@ def _of_the_name(
     try:
         return without_former(resource, former, find(ctx, resource))
     except KeyboardInterrupt:
-        # Something else failed meanwhile, and nothing is looked up any more.
+        # Something else failed meanwhile, so lookups have ended.
         return []
 
 
 def without_former(resource: Resource, former: str | None, found: list[Live]) -> list[Live]:
-    """Leave out what was deleted to be recreated; AWS may show it for a while."""
+    """Omit the resource that was deleted to be recreated; AWS may show it for a while."""
     if former is None or resource.recreate is not Recreate.DELETE_FIRST:
-        # A state file may give any resource a former version.
+        # A state file may claim a former version for any resource.
         return found
     return [live for live in found if resource.version(live) != former]

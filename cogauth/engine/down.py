@@ -1,4 +1,4 @@
-"""``down``: take the stack away against its needs, and look whether anything remains."""
+"""``down``: delete the stack in reverse order of its dependencies, and check that it is gone."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from cogauth.engine.down_plan import DownPlan, Stranger
     from cogauth.steps.base import Resource
 
-# What AWS says when something is protected from deletion, or still in use.
+# AWS's errors for a resource that is protected from deletion or still in use.
 OBSTRUCTED = {
     *("InvalidParameterException", "BadRequestException", "ConflictException"),
     *("ValidationException", "DeleteConflict"),
 }
-# A thing as down's result names it: {"step": …, "id": …}.
+# A resource in down's result: {"step": …, "id": …}.
 Entry = dict[str, str]
 
 
@@ -52,38 +52,38 @@ class DownResult:
 
     deleted: list[Entry] = field(default_factory=list)
     already_gone: list[Entry] = field(default_factory=list)
-    # Recorded, but not the stack's: it was left alone, and its record dropped.
+    # Recorded, but not the stack's: left alone, and the record dropped.
     not_ours: list[Entry] = field(default_factory=list)
     remaining: list[Entry] = field(default_factory=list)
-    # Methods of other APIs that have back what they had.
+    # Methods of other APIs that were restored.
     restored: list[Entry] = field(default_factory=list)
-    # What isn't the stack's, and methods of other APIs that someone changed since.
+    # Resources that aren't the stack's, and methods of other APIs that someone changed since.
     left_alone: list[str] = field(default_factory=list)
-    # Why something could not be deleted or given back.
+    # Why something could not be deleted or restored.
     problems: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether all that was recorded was the stack's, and nothing of it is left."""
+        """Whether everything recorded was the stack's, and nothing of it is left."""
         return not (self.remaining or self.problems or self.not_ours)
 
 
 def down(
     ctx: Context, plan: DownPlan, report: Callable[[str], None], *, claimed: bool = False
 ) -> DownResult:
-    """Delete the stack, go on past what can't be deleted, and look again.
+    """Delete the stack, continue after failed deletions, and look again.
 
-    Nothing is deleted as long as methods of other APIs could not be given back: without the pool
-    nobody could call them.
+    Nothing is deleted unless all methods of other APIs could be restored: without the pool nobody
+    could call them.
 
-    What isn't in the ``plan``, made a moment ago, is deleted only if a record, an intent or a
-    computed name of the stack explains it. What nothing but its tag says to be the stack's is
-    deleted only with ``claimed``. ``report`` is told each deletion, from several threads.
+    A resource outside the ``plan``, made a moment ago, is deleted only if a record, an intent or a
+    computed name of the stack explains it. A resource that is the stack's only by its tag is
+    deleted only with ``claimed``. ``report`` is called for each deletion, from several threads.
 
     Raises:
-        CogauthError: the account can't be looked at, so nothing is known of what remains.
-        KeyboardInterrupt: the stop event was set from elsewhere; its arguments say what could not
-            be deleted until then.
+        CogauthError: the account can't be read, so it is unknown what remains.
+        KeyboardInterrupt: the stop event was set; its arguments say what could not be deleted
+            until then.
     """
     work = _Down(ctx, plan, report, claimed=claimed)
     try:
@@ -101,14 +101,14 @@ class _Down:
         self.report = report
         self.result = DownResult()
         self.roots = {resource.key: resource for resource in roots()}
-        # By root, what became of it and all in it, and in which of the result's lists that goes.
+        # By root: the result's list that it and its parts belong to, and their entries.
         self.outcomes: dict[str, tuple[list[Entry], list[Entry]]] = {}
-        # The ids that AWS refuses to delete; it is asked once.
+        # The ids that AWS refuses to delete; they are tried once.
         self.refused: set[str] = set()
-        # The ids of what nothing but its tag says to be the stack's, and nobody agreed to.
+        # The ids of resources that are the stack's only by their tag, and nobody agreed to.
         self.unexplained: set[str] = set()
         self.strangers = {each.resource.key: each for each in plan.strangers}
-        # What was recorded at the beginning, to be read once more at the end.
+        # The records at the beginning, whose resources are read once more at the end.
         self.recorded = {
             key: record
             for key in self.roots
@@ -132,14 +132,14 @@ class _Down:
                 _entry(self.roots[key], record["id"]) for key, record in self.recorded.items()
             ]
             return self.result
-        failed = graph.run(deletion_needs(), self._take_away, ctx.waiter.stop)
-        # A defect before an interruption, which may have come of it.
+        failed = graph.run(deletion_needs(), self._work, ctx.waiter.stop)
+        # A defect goes before an interruption, which it may have caused.
         for error in sorted(failed.values(), key=lambda each: isinstance(each, KeyboardInterrupt)):
             raise error
         if ctx.waiter.stop.is_set():
             raise KeyboardInterrupt
         for key in self.roots:
-            # In one order, whichever ended first.
+            # In a fixed order, whichever ended first.
             outcome, entries = self.outcomes.get(key, ([], []))
             outcome += entries
         try:
@@ -153,7 +153,7 @@ class _Down:
         return self.result
 
     def _look_first(self) -> None:
-        """Note what AWS would refuse to delete: nothing goes if not all can."""
+        """Find what AWS would refuse to delete: ``down`` deletes everything or nothing."""
         looks = [
             partial(self._obstacles, self.roots[key], facts)
             for (key, _), facts in self.agreed.items()
@@ -169,18 +169,18 @@ class _Down:
         try:
             return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, facts)))
         except AWS_ERRORS:
-            # As without the permission to look: then AWS refuses the deletion itself, if it must.
+            # For example no permission to look: then AWS may refuse the deletion itself.
             return []
 
     def _give_back(self) -> None:
-        """Give methods of other APIs back what they had, while the pool still stands."""
+        """Restore the methods of other APIs while the pool still exists."""
         for api, plan in self.plan.attached.items():
             name = self.ctx.state.attachments[api]["name"]
 
             def report(what: str, *_: int, name: str = name) -> None:
                 self.report(f"{what} of {name}")
 
-            failed = f"Giving back the methods of {name} failed"
+            failed = f"Restoring the methods of {name} failed"
             if isinstance(plan, str):
                 self.result.problems.append(f"{failed}: {plan}")
                 continue
@@ -195,7 +195,7 @@ class _Down:
             self.result.left_alone += [*done.left_alone, *plan.warnings]
             self.result.problems += done.problems
 
-    def _take_away(self, key: str, _stands: Callable[[], None]) -> None:
+    def _work(self, key: str, _done: Callable[[], None]) -> None:
         ctx, result = self.ctx, self.result
         resource, record = self.roots[key], ctx.state.record(key)
         if record is None:
@@ -205,8 +205,8 @@ class _Down:
             return
         try:
             if record["status"] == CREATING:
-                # A create that may have taken effect. Only what is as it left it is deleted here;
-                # what holds more is deleted at the end, if the user agreed.
+                # The create may have succeeded. Only what is as it left it is deleted here; what
+                # holds more is deleted at the end, if the user agreed.
                 made, _ = find_after_crash(ctx, resource, record)
                 ids, outcome = [resource.facts(ctx, live) for live in made], result.deleted
                 if None in [self._delete(resource, one) for one in ids]:
@@ -229,7 +229,7 @@ class _Down:
         self.outcomes[resource.key] = self.result.not_ours, [_entry(resource, stranger.id)]
         self.result.left_alone.append(
             f"The {words(resource)} {stranger.id}, which the state file recorded, isn't this "
-            f"stack's ({stranger.why}). It was left alone, and forgotten."
+            f"stack's ({stranger.why}). It was left alone, and its record was dropped."
         )
 
     def _drop(self, resource: Resource) -> list[Entry]:
@@ -239,15 +239,14 @@ class _Down:
         return entries
 
     def _delete(self, resource: Resource, facts: Record, *, recorded: bool = False) -> bool | None:
-        """Delete one resource; say whether it was there, or None if AWS didn't let it.
+        """Delete one resource; return whether it existed, or None if AWS refused.
 
-        If it is recorded, the intent is on disk before, and taken back if nothing was deleted.
+        For a recorded one the intent is on disk before, and is withdrawn if nothing was deleted.
         """
         ctx, patience_s = self.ctx, 0
         take_back: Callable[[], None] | None = None
         if recorded:
-            # That a fresh one isn't there is believed only when there was time to know it
-            # everywhere.
+            # A fresh one counts as gone only after AWS had time to know it everywhere.
             patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
             take_back = journal.intend_deletion(ctx, resource, facts)
         self.report(f"deleting {words(resource)} {facts['id']}")
@@ -270,15 +269,15 @@ class _Down:
         problem = f"Deleting the {words(resource)} failed: {explain(error)}"
         if isinstance(error, ClientError) and code_of(error) in OBSTRUCTED:
             problem += (
-                " What stands in its way, such as deletion protection or a custom domain, must go "
-                f"first; then run 'cogauth down{self.ctx.state.options}' again."
+                " First remove the obstacle, such as deletion protection or a custom domain; then "
+                f"run 'cogauth down{self.ctx.state.options}' again."
             )
         self.result.problems.append(problem)
 
     def _look_again(self) -> None:
         """Read every recorded id and search by names and tag, until nothing of ours is left.
 
-        A create may have landed late, or a function's last lines brought its log group back.
+        A create may have succeeded late, or a function's last lines recreated its log group.
         """
 
         def look() -> bool | None:
@@ -303,7 +302,7 @@ class _Down:
             )
 
     def _may_go(self, resource: Resource, identifier: str, live: Live) -> bool:
-        """Say whether what is there may be deleted; if nobody agreed to it, tell of it once."""
+        """Return whether a resource may be deleted; if nobody agreed to it, report it once."""
         ctx, key = self.ctx, resource.key
         if identifier in self.refused | self.unexplained:
             return False
@@ -315,17 +314,17 @@ class _Down:
             return True
         self.unexplained.add(identifier)
         self.result.problems.append(
-            f"The {words(resource)} {described(ctx, resource, live)} carries this stack's tag, and "
-            "nothing else says that it is the stack's, so it was not deleted. If it is, run "
+            f"The {words(resource)} {described(ctx, resource, live)} was not deleted: only its tag "
+            "says that it is this stack's. If it is, run "
             f"'cogauth down{ctx.state.options}' on a terminal, without --yes, and confirm it. If "
-            "it isn't, take the tags cogauth:stack and cogauth:stack-id off it."
+            "it isn't, remove its tags cogauth:stack and cogauth:stack-id."
         )
         return False
 
     def _still_there(self) -> dict[str, dict[str, Live]]:
-        """Return, by root and id, what is there of ours: all is asked for at once."""
+        """Return our resources that still exist, by root and id, with all calls at once."""
         ctx = self.ctx
-        # By their ids as well: AWS's lists lag.
+        # By their ids as well, because AWS's lists lag.
         recorded = [key for key in self.recorded if self.roots[key].name(ctx) is None]
         calls: list[Callable[[], Any]] = [
             *(partial(find_ours, ctx, resource) for resource in self.roots.values()),

@@ -1,8 +1,8 @@
-"""What ``down`` would do: all is found and told here, and nothing changed.
+"""``down``'s plan: it finds everything that ``down`` would do, and changes nothing.
 
-A record alone doesn't make a thing the stack's, for the state file may be anybody's: the thing
-itself must bear the stack's tag, and its name where that is unique. Nor does a tag alone, for
-whoever may tag a thing can claim it.
+A record alone doesn't make a resource the stack's, because the state file may be anybody's: the
+resource itself must carry the stack's tag, and its name if that is unique. A tag alone isn't enough
+either, because anyone who may tag a resource can claim it.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 
 @dataclass(frozen=True)
 class Doomed:
-    """What ``down`` would delete by a call of its own."""
+    """A resource that ``down`` would delete by a call of its own."""
 
     resource: Resource
     # Its id, and what its deletion needs; None: an interrupted run may have created it.
     facts: Record | None
-    # About how many are lost with it; None: it is nothing that holds any.
+    # About how many users are lost with it; None: it can't hold any.
     users: int | None = None
-    # Whether nothing but its tag says that it is the stack's.
+    # Whether only its tag says that it is the stack's.
     claimed: bool = False
-    # Whether the state file has it.
+    # Whether the state file records it.
     recorded: bool = True
 
     @property
@@ -56,23 +56,23 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Stranger:
-    """What the state file records, and isn't the stack's by its own account."""
+    """A recorded resource that isn't the stack's, judging by the resource."""
 
     resource: Resource
     id: str
-    # How that is seen.
+    # The evidence.
     why: str
-    # Whether its tags may have been taken off, so that ``up`` can put them back.
+    # Whether its tags may have been removed, so that ``up`` can restore them.
     adoptable: bool = False
 
 
 @dataclass(frozen=True)
 class DownPlan:
-    """What ``down`` would do: delete, in this order; leave alone and forget; give back."""
+    """What ``down`` would delete, in this order, leave alone and forget, and restore."""
 
     doomed: list[Doomed]
     strangers: list[Stranger]
-    # By the id of each API whose methods are given back: the plan, or why there is none.
+    # By the id of each API whose methods are restored: the plan, or why there is none.
     attached: dict[str, Plan | str]
 
     @property
@@ -82,7 +82,7 @@ class DownPlan:
 
     @property
     def shown(self) -> tuple[Any, ...]:
-        """What a user saw of it before the question; a pool's users come and go."""
+        """The parts that the user is shown before the question, without the number of users."""
         attached = [
             (api, plan.shown if isinstance(plan, Plan) else plan)
             for api, plan in self.attached.items()
@@ -92,22 +92,22 @@ class DownPlan:
 
 
 def plan_down(ctx: Context) -> DownPlan:
-    """Find what ``down`` would delete, leave alone, and give back.
+    """Find what ``down`` would delete, leave alone and restore.
 
     Raises:
-        CogauthError: the account can't be looked at.
+        CogauthError: the account can't be read.
     """
     ctx.aws.make_clients(*DOWN_CLIENTS)
     try:
         doomed, strangers = _found(ctx)
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
-        raise failure("Looking for what is the stack's", error, after=nothing) from error
+        raise failure("Looking for the stack's resources", error, after=nothing) from error
     own = {each.id for each in doomed if each.resource.key == "rest_api" and not each.claimed}
     attached: dict[str, Plan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
-            continue  # Its methods go with it.
+            continue  # Its methods are deleted with it.
         try:
             attached[api] = plan_detach(ctx, api, compare=False)
         except (*AWS_ERRORS, CogauthError) as error:
@@ -116,17 +116,17 @@ def plan_down(ctx: Context) -> DownPlan:
 
 
 def roots() -> list[Resource]:
-    """Return what is deleted by a call of its own, in order; all else goes with one of these."""
-    # What others depend on goes after them, and what AWS takes long over goes first.
+    """Return the resources with a deletion call of their own, in order; they include the others."""
+    # Dependents go before their dependencies, and what AWS deletes slowly goes first.
     order = list(TopologicalSorter(deletion_needs()).static_order())
     return sorted(ROOTS, key=lambda root: (not root.urgent, order.index(root.key)))
 
 
 def deletion_needs() -> dict[str, list[str]]:
-    """Return for each root those that are deleted before it: they depend on it, or a part of it.
+    """Return for each root the roots to delete before it: they depend on it or a part of it.
 
-    What a root's parts depend on is left out, or there would be a circle: a pool's trigger needs
-    the function, whose permission needs the pool.
+    The dependencies of a root's parts are omitted, or there would be a cycle: a pool's trigger
+    depends on the function, whose permission depends on the pool.
     """
     return {
         root.key: [
@@ -185,10 +185,10 @@ def _doomed(ctx: Context, resource: Resource, live: Live, *, recorded: bool = Tr
 
 
 def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
-    """Say whether more than its tag says that something without a record is the stack's.
+    """Return whether more than its tag shows that an unrecorded resource is the stack's.
 
-    That is: a unique name; that it is as an interrupted create of ours leaves it; or a part that
-    bears the stack's id, unless users would be lost. What is gone by now counts as well.
+    That is a unique name, the state in which our interrupted create leaves it, or a part that
+    carries the stack's id, unless users would be lost. A resource that is gone counts as well.
     """
     if resource.name(ctx) is not None or is_untouched(ctx, resource, live):
         return True
@@ -202,15 +202,15 @@ def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:
 def renamed_ones(
     ctx: Context, resource: Resource, tagged: Collection[str], known: Collection[str]
 ) -> list[Live]:
-    """Return what is there under another name by now, but for the ids that are known.
+    """Return our resources that have another name now, except those with known ids.
 
-    ``tagged`` are the ARNs of all that carries the stack's tag, as the tagging API knows it.
+    ``tagged`` are the ARNs of all resources with the stack's tag, from the tagging API.
     """
     found = []
     prefix = resource.arn_prefix(ctx)
     for arn in tagged:
         identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
-        # A stage's ARN begins as its API's does.
+        # A stage's ARN starts with its API's.
         if identifier and "/" not in identifier and identifier not in known:
             live = resource.read(ctx, {"id": identifier, "arn": arn})
             if live is not None and owned(ctx, resource, live):
@@ -219,7 +219,7 @@ def renamed_ones(
 
 
 def tagged_arns(ctx: Context) -> list[str]:
-    """Return the ARNs of all that carries the stack's id, whatever its name is by now."""
+    """Return the ARNs of all resources that carry the stack's id, whatever their names are now."""
     pages = ctx.aws.tagging.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": name, "Values": [value]} for name, value in ctx.tags.items()]
     )

@@ -39,14 +39,14 @@ T = TypeVar("T")
 
 @dataclass
 class Run:
-    """What the resources of one ``up`` share."""
+    """The state that the resources of one ``up`` share."""
 
     reporter: Reporter
-    # By root, held while it or a part of it is written: AWS refuses two writes at once.
+    # By root, held while it or a part of it is written: AWS refuses concurrent writes.
     turns: Mapping[str, Lock]
-    # Those that were read before anything was touched; None is one that is gone.
+    # Resources that were read before anything was touched; None means gone.
     known: dict[str, Live | None] = field(default_factory=dict)
-    # Those whose adoption the user agreed to.
+    # Resources whose adoption the user agreed to.
     adopted: set[str] = field(default_factory=set)
 
 
@@ -65,7 +65,7 @@ class Ensure:
     def run(self, exists: Callable[[], None]) -> str:
         """Find, create, change or delete it; return what was done.
 
-        ``exists`` is called as soon as those that depend on it may begin.
+        ``exists`` is called as soon as its dependents may start.
         """
         ctx, resource = self.ctx, self.resource
         record = ctx.state.record(resource.key)
@@ -85,7 +85,7 @@ class Ensure:
 
         changes = patiently(ctx, differences, resource)
         if not changes:
-            # Others need its facts only, which are on disk by now.
+            # Others need only its facts, which are on disk now.
             exists()
             wait_until_ready()
             return action
@@ -111,14 +111,14 @@ class Ensure:
             return None, CREATED
         status = record["status"]
         if status != records.CREATED and resource.recreate is Recreate.SNAPSHOT:
-            # Whatever is in use stays: the stage lets go of it later.
+            # The one in use stays until the stage has a new one.
             self._delete(find_ours(ctx, resource))
             return None, CREATED
         if status == records.CREATING:
             return self._left_by_a_crash(record)
         live = self._recorded(record)
         if live is not None:
-            # The name may be another's by now, and the id may never have been ours.
+            # Another owner may have the name now, and the id may never have been ours.
             if resource.key not in self.shared.adopted:
                 check_owner(ctx, resource, live)
             record = journal.correct(ctx, resource, record, live)
@@ -129,18 +129,18 @@ class Ensure:
         if live is None:
             return self._in_its_place(status)
         if status == records.DELETING:
-            # It is kept, with the users or logs in it: whoever wants it gone runs 'down' again.
+            # Keep it, with its users or logs; running 'down' again deletes it.
             journal.created(ctx, resource, live)
         if not resource.repeatable:
             return live, UNCHANGED
-        # A create whose answer was lost may have landed late, after another was created.
+        # A create whose answer was lost may have succeeded late, after another was created.
         ours = find_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)
         return live, UPDATED if self._sweep(late) else UNCHANGED
 
     def _recorded(self, record: Record) -> Live | None:
-        """Return the recorded one, or None if it is gone or is to be left behind."""
+        """Return the recorded one, or None if it is gone or will be replaced."""
         if self.resource.key in self.shared.known:
             return self.shared.known[self.resource.key]
         if record["status"] == records.DELETING:
@@ -151,7 +151,7 @@ class Ensure:
         return read(self.ctx, self.resource, record)
 
     def _in_its_place(self, status: str) -> tuple[Live | None, str]:
-        """Adopt another part of our parent that bears the stack's id: the recorded one is gone."""
+        """The recorded one is gone: adopt another part of our parent with the stack's id."""
         resource = self.resource
         if status != records.OUTDATED and resource.parent and resource.repeatable:
             for live in find_ours(self.ctx, resource):
@@ -178,38 +178,38 @@ class Ensure:
             return
         ctx = self.ctx
         raise NotOwnedError(
-            f"An interrupted run may have made the {self.words}, but what carries this "
-            "stack's tags holds more than such a run puts into it:",
+            f"An interrupted run may have created the {self.words}, but this one with the "
+            "stack's tags contains more than such a run puts into it:",
             *(f"  {described(ctx, self.resource, live)}" for live in claimed),
-            f"It was left alone. If it is the stack's: move {ctx.state.path} away, and run "
-            f"'cogauth recover{ctx.state.options} --take ID'. If it isn't: take the tags "
-            "cogauth:stack and cogauth:stack-id off it, and run this again.",
+            f"It was left alone. If it is the stack's, move {ctx.state.path} away and run "
+            f"'cogauth recover{ctx.state.options} --take ID'. If it isn't, remove its tags "
+            "cogauth:stack and cogauth:stack-id, and run this again.",
         )
 
     def _leave(self, claimed: list[Live]) -> None:
         for live in claimed:
             self.shared.reporter.warn(
                 f"The {self.words} {described(self.ctx, self.resource, live)} carries this "
-                "stack's tags as well. It was left alone: take them off it if it isn't the "
-                f"stack's; if it is, 'cogauth down{self.ctx.state.options}' lists it, and asks."
+                "stack's tags as well. It was left alone. If it isn't the stack's, remove its "
+                f"tags; if it is, 'cogauth down{self.ctx.state.options}' lists it and asks."
             )
 
     def _remove(self, record: Record) -> None:
         ctx, resource = self.ctx, self.resource
         if record["status"] == records.CREATING:
-            # A create whose caller is gone may still land: not after it was deleted.
+            # A create whose caller died may still succeed; it must not do so after the deletion.
             find_after_crash(ctx, resource, record)
         journal.outdate(ctx, resource.outdates)
-        self._tell("take it away")
+        self._tell("delete it")
         self._write(lambda: resource.delete(ctx, record))
         journal.forget(ctx, resource)
 
     def _sweep(self, late: list[Live]) -> bool:
-        """Delete what interrupted creates left, with nothing in it; return whether any went."""
+        """Delete the empty leftovers of interrupted creates; return whether there were any."""
         gone = self._delete(late)
         for live in gone:
             name = self.resource.facts(self.ctx, live)["id"]
-            self._tell(f"delete {name}, which an interrupted run left")
+            self._tell(f"delete {name}, left by an interrupted run")
         return bool(gone)
 
     def _delete(self, surplus: list[Live]) -> list[Live]:
@@ -217,11 +217,11 @@ class Ensure:
         gone = []
         for live in surplus:
             if self._write(partial(resource.delete, ctx, resource.facts(ctx, live))):
-                gone.append(live)  # noqa: PERF401 a deletion is no filter
+                gone.append(live)  # noqa: PERF401 a deletion is not a filter
         return gone
 
     def _change(self, changes: list[Change], *, new: bool) -> None:
-        """Make the changes; recreate it if AWS doesn't keep one, unless it is new."""
+        """Make the changes; recreate an existing resource if AWS doesn't keep one."""
         try:
             for change in changes:
                 self._write(change.call)
@@ -233,7 +233,7 @@ class Ensure:
             self._recreate()
 
     def _recreate(self) -> None:
-        """Create it beside the former one, which goes once nothing refers to it any more."""
+        """Create it beside the former one, which is deleted once nothing refers to it."""
         journal.outdate(self.ctx, [self.resource.key])
         self._tell("recreate it, because it didn't keep the change")
         live, _ = create(self.ctx, self.resource, self.turn)
@@ -252,10 +252,10 @@ class Ensure:
             return True if live is not None and self._is_kept(live) else None
 
         try:
-            # What was read before may be read once more: AWS's copies lag.
+            # The old value may be read once more, because AWS's copies lag.
             ctx.waiter.until(
                 lambda: patiently(ctx, is_kept, resource),
-                reason=f"AWS to show the {self.words} as it was changed",
+                reason=f"AWS to show the change of the {self.words}",
                 timeout_s=KNOWN_WITHIN_S,
             )
         except TimedOutError as error:
@@ -265,7 +265,7 @@ class Ensure:
         state = self.ctx.state
         return NotKeptError(
             f"The {self.words} was changed, but {state.endpoint_url or 'AWS'} still shows the old "
-            f"value. Run 'cogauth up{state.options}' again. If that doesn't help, the stack can "
-            f"only be made anew: 'cogauth down{state.options}' deletes it first, with the user "
-            "pool and all its users."
+            f"value. Run 'cogauth up{state.options}' again. If that doesn't help, recreate the "
+            f"stack: first 'cogauth down{state.options}', which also deletes the user pool and all "
+            "its users."
         )

@@ -1,4 +1,4 @@
-"""Work along a graph: each task begins as soon as its prerequisites exist, several at once."""
+"""A task graph: each task starts as soon as its prerequisites are done, several at once."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ Work = Callable[[str, Callable[[], None]], None]
 def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str, BaseException]:
     """Do every task, each after its prerequisites; return when all have ended.
 
-    What is raised in this thread meanwhile, as by a signal's handler, sets ``stop`` and is raised
-    once the tasks in flight have ended.
+    An exception in this thread meanwhile, for example from a signal handler, sets ``stop`` and is
+    raised once the running tasks have ended.
 
     Args:
         needs: for each task, its prerequisites. Tasks that become ready together start in this
             order.
-        work: does a task, in a thread of that name. Its dependents begin when it calls what it is
-            handed, or when it returns.
-        stop: once it is set, nothing begins any more.
+        work: does a task, in a thread with the task's name. Its dependents start when it calls its
+            second argument, or when it returns.
+        stop: once it is set, no further task starts.
 
     Returns:
-        What was raised, by task. The dependents of such a task have not begun.
+        The exceptions, by task. The dependents of a failed task have not started.
     """
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     order = list(needs)
-    # What a worker has to say: that its piece stands, or that its work has ended, and how.
+    # A worker's messages: its task, whether the work has ended, and the exception if it failed.
     said: SimpleQueue[tuple[str, bool, BaseException | None]] = SimpleQueue()
 
-    def do(piece: str) -> None:
-        threading.current_thread().name = piece
+    def do(task: str) -> None:
+        threading.current_thread().name = task
         error = None
         try:
-            work(piece, lambda: said.put((piece, False, None)))
-        except BaseException as raised:  # noqa: BLE001 it is handed to whoever called
+            work(task, lambda: said.put((task, False, None)))
+        except BaseException as raised:  # noqa: BLE001 it is returned to the caller
             error = raised
-        said.put((piece, True, error))
+        said.put((task, True, error))
 
     running = 0
     finished: set[str] = set()
@@ -56,18 +56,18 @@ def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str
         try:
             while True:
                 if not stop.is_set():
-                    for piece in sorted(sorter.get_ready(), key=order.index):
-                        pool.submit(do, piece)
+                    for task in sorted(sorter.get_ready(), key=order.index):
+                        pool.submit(do, task)
                         running += 1
                 if not running:
                     return errors
-                piece, ended, error = said.get()
+                task, ended, error = said.get()
                 running -= ended
                 if error is not None:
-                    errors[piece] = error
-                elif piece not in finished:
-                    finished.add(piece)
-                    sorter.done(piece)
+                    errors[task] = error
+                elif task not in finished:
+                    finished.add(task)
+                    sorter.done(task)
         except BaseException:
             stop.set()
             raise

@@ -1,8 +1,8 @@
-"""The journal: what is on disk before and after each call that creates or deletes.
+"""The journal: the records on disk before and after each call that creates or deletes.
 
 A resource's record in the state file says ``creating`` before its creating call, ``created`` with
-its id after it, ``deleting`` before ``down`` deletes it, and is gone after that. ``outdated`` is a
-resource that exists and must be recreated. So after a crash the next run knows what may exist.
+its id after it, ``deleting`` before ``down`` deletes it, and is gone after that. ``outdated`` means
+that it exists and must be recreated. So after a crash the next run knows what may exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def intend(ctx: Context, resource: Resource, former: str | None) -> None:
-    """Record that a resource is about to be created, in place of a former version or of none."""
+    """Record that a resource is about to be created, possibly replacing a former version."""
     record = {"status": CREATING, "since": ctx.timestamp()}
     if former is not None:
         record["former"] = former
@@ -39,7 +39,7 @@ def created(ctx: Context, resource: Resource, live: Live) -> None:
 
 
 def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Record:
-    """Overwrite a root's record by what AWS says, because a file may say anything; return it."""
+    """Correct a root's record with AWS's facts, because a file may say anything; return it."""
     facts = resource.facts(ctx, live)
     if resource.parent is not None or facts.items() <= record.items():
         return record
@@ -49,7 +49,7 @@ def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Rec
 
 
 def outdate(ctx: Context, keys: Iterable[str]) -> None:
-    """Record that resources must be recreated, before what they depend on is touched."""
+    """Record that resources must be recreated, before their dependencies are touched."""
     for key in keys:
         record = ctx.state.record(key)
         if record and record["status"] == CREATED:
@@ -57,17 +57,17 @@ def outdate(ctx: Context, keys: Iterable[str]) -> None:
 
 
 def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable[[], None]:
-    """Record that a resource is about to be deleted, with what AWS says of it.
+    """Record that a resource is about to be deleted, with AWS's facts about it.
 
     Returns:
-        Takes the intent back; to be called if nothing was deleted, for certain.
+        A function that withdraws the intent; call it if certainly nothing was deleted.
     """
     record = ctx.state.resources[resource.key]
     intent = {**record, **facts, "status": DELETING, "since": ctx.timestamp()}
     former = record
     if record["status"] == DELETING and not settling(ctx, record):
-        # Nothing of the earlier intent can land any more. Why it was to be recreated isn't known
-        # by now, so what can be recreated is.
+        # The earlier deletion can't happen any more. Whether the resource was outdated before is
+        # lost, so it is recreated if it can be.
         status = OUTDATED if resource.recreate is Recreate.DELETE_FIRST else CREATED
         former = {**record, "status": status}
     ctx.state.put("resources", resource.key, intent)
@@ -80,7 +80,7 @@ def forget(ctx: Context, resource: Resource) -> None:
 
 
 def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]]:
-    """Drop the records of all that is deleted together with a resource, and return them."""
+    """Drop and return the records of the parts that are deleted together with a resource."""
     parts = []
     for resource in reversed(RESOURCES.values()):
         record = ctx.state.record(resource.key)

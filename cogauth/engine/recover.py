@@ -1,4 +1,4 @@
-"""``recover``: write a lost state file anew, from what carries the stack's tags in the account."""
+"""``recover``: rewrite a lost state file from the resources with the stack's tags."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
 
 
 def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = ()) -> list[str]:
-    """Fill the stack's state from the account; nothing is changed there, nor written to disk.
+    """Fill the stack's state from the account; change nothing there, write nothing to disk.
 
     Args:
-        ctx: a stack of which nothing is recorded.
-        stack_id: which one, if several have the name.
-        take: the ids of the user pool and the REST API to take, if there are several.
+        ctx: a stack without records.
+        stack_id: the stack's id, if several stacks have the name.
+        take: the ids of the user pool and the REST API to use, if there are several.
 
     Returns:
-        What could not be taken over, each in a sentence.
+        A sentence for each setting that could not be used.
 
     Raises:
-        CogauthError: there is no such stack, or more than one; or several pools or APIs of it.
-        UsageError: nothing of the stack has an id that is to be taken.
+        CogauthError: no stack or several have the name; or the stack has several pools or APIs.
+        UsageError: no resource of the stack has an id in ``take``.
     """
     named = [one.tags for one in survey(ctx) if one.tags.get("cogauth:stack") == ctx.stack]
-    # Anybody may write a tag: what is no id is nobody's.
+    # Anybody may write a tag; ignore values that aren't an id.
     ids = {tags.get("cogauth:stack-id", "") for tags in named}
     found = sorted(one for one in ids if re.fullmatch(forms.UUID, one))
     if stack_id is not None:
         found = [one for one in found if one == stack_id]
     if not found:
-        way_on = f". '{ctx.state.command('up')}' makes a stack."
+        way_on = f". '{ctx.state.command('up')}' creates a stack."
         raise CogauthError(
             f"Nothing in account {ctx.aws.account}, region {ctx.aws.region} carries the tag "
             f"cogauth:stack = {ctx.stack}"
@@ -71,12 +71,12 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
         try:
             ours = chosen.get(resource.key) or find_ours(ctx, resource)
         except KeyError:
-            # It refers to something else that is missing, so it can't be ours as it stands.
+            # It refers to a missing resource, so it can't be ours.
             continue
         if ours:
             snapshot = resource.recreate is Recreate.SNAPSHOT
             live = (max if snapshot else min)(ours, key=made_at)
-            # Whether the API was changed since it was deployed isn't known any more.
+            # Nobody knows whether the API was changed after it was deployed.
             status = OUTDATED if snapshot else CREATED
             state.resources[resource.key] = {"status": status, **resource.facts(ctx, live)}
             left += _take_settings(ctx, resource, live)
@@ -85,7 +85,7 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
 
 
 def _take_settings(ctx: Context, resource: Resource, live: Live) -> list[str]:
-    """Take the settings that a resource shows; return what was set to what no stack can have."""
+    """Use the settings that a resource shows; return a sentence for each invalid one."""
     left = []
     for name, value in resource.observed(ctx, live).items():
         try:
@@ -93,18 +93,18 @@ def _take_settings(ctx: Context, resource: Resource, live: Live) -> list[str]:
         except UsageError:
             kept = getattr(ctx.state.settings, name)
             left.append(
-                f"The {words(resource)} has another {name.replace('_', ' ')} than cogauth takes: "
-                f"{value!r}. 'cogauth up{ctx.state.options}' sets it to {kept!r}."
+                f"The {words(resource)} has a setting that --{name.replace('_', '-')} doesn't "
+                f"accept: {value!r}. 'cogauth up{ctx.state.options}' sets it to {kept!r}."
             )
     return left
 
 
 def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
-    """Return, by resource, the one with the stack's name and tags that is to be taken, if any."""
+    """Return, by resource key, the one to use of those with the stack's name and tags, if any."""
     chosen: dict[str, list[Live]] = {}
     listed: list[str] = []
     known: set[str] = set()
-    # Names that can be used only once leave no choice.
+    # Unique names leave no choice.
     for resource in [one for one in ROOTS if one.name(ctx) is None]:
         ours = find_ours(ctx, resource)
         known |= {resource.facts(ctx, live)["id"] for live in ours}
@@ -117,22 +117,22 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
     if unknown := sorted(set(take) - known):
         raise UsageError(
             f"--take {' '.join(unknown)}: no user pool or REST API with the name and the tags of "
-            f"the stack {ctx.stack} has that id. There are: {', '.join(sorted(known)) or 'none'}."
+            f"the stack {ctx.stack} has that id. Found: {', '.join(sorted(known)) or 'none'}."
         )
     if listed:
         raise CogauthError(
-            f"Several have the name and the tags of the stack {ctx.stack}, and whoever may tag a "
-            "thing can claim it:",
+            f"Several resources have the name and the tags of the stack {ctx.stack}, and anyone "
+            "who may tag a resource can claim it:",
             *listed,
-            "Say which is the stack's with --take ID, once for each kind. Nothing was written.",
+            "Name the stack's with --take ID, once for each kind. Nothing was written.",
         )
     return chosen
 
 
 def _recover_attachments(ctx: Context) -> None:
-    """Note the APIs that hold an authorizer of ours: what their methods had before is lost.
+    """Record the APIs that contain our authorizer; what their methods had before is lost.
 
-    As long as a method refers to one, AWS refuses to delete it, and 'down' deletes nothing.
+    While a method refers to that authorizer, AWS refuses to delete it, and 'down' deletes nothing.
     """
     pace = Pace(ctx.waiter, per_second=PER_SECOND, burst=AT_ONCE)
     for api in rest_apis.all_apis(ctx):

@@ -1,4 +1,4 @@
-"""What ``up`` tells while several resources go on at once, and what became of each step."""
+"""``up``'s progress while it works on several resources at once, and each step's result."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from cogauth.steps.base import Resource, Step
 
 
-# What became of a resource, or of a step.
+# The results of a resource or of a step.
 CREATED, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
 
 
 class Reporter(Protocol):
-    """Shows what the engine does.
+    """Shows the engine's progress.
 
-    Steps report from their own threads, ``begin`` and ``end`` one at a time.
+    Steps report from their own threads, but ``begin`` and ``end`` are called one at a time.
     """
 
     def begin(self, step: Step) -> None:
-        """A step begins, or goes on."""
+        """A step starts or continues."""
 
     def change(self, step: Step, what: str) -> None:
-        """Something that stood before is about to be changed."""
+        """An existing resource is about to be changed."""
 
     def warn(self, what: str) -> None:
         """Something was left as it is, and the user should know."""
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
-        """A step waits, so many seconds at the most; None: for another step of the stack."""
+        """A step waits for at most so many seconds; None means for another step of the stack."""
 
     def end(self, result: StepResult) -> None:
         """A step is done."""
@@ -44,17 +44,17 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of a step: its name, its main resource's id, and an action as above."""
+    """A step's result: its name, its main resource's id, and one of the actions above."""
 
     step: str
     action: str
     id: str
-    # From the beginning of its first resource to the end of its last.
+    # From the start of its first resource to the end of its last.
     seconds: float
 
 
 class Steps:
-    """What the steps have come to, for the reporter: their resources go on in several threads."""
+    """The steps' progress for the reporter; their resources are worked on in several threads."""
 
     def __init__(self, ctx: Context, reporter: Reporter, concerned: Mapping[str, Resource]) -> None:
         self.ctx = ctx
@@ -63,12 +63,12 @@ class Steps:
         self.results: dict[str, StepResult] = {}
         self._lock = Lock()
         self._begun: dict[str, float] = {}
-        # By resource: the step that it is of, and what was done.
+        # By resource: its step while it is worked on, and then its result.
         self._working: dict[str, str] = {}
         self._actions: dict[str, str] = {}
 
     def begin(self, resource: Resource) -> None:
-        """Tell that a resource is begun."""
+        """Report that work on a resource starts."""
         step = resource.step
         with self._lock:
             self._working[resource.key] = step.name
@@ -76,7 +76,7 @@ class Steps:
             self.reporter.begin(step)
 
     def end(self, resource: Resource, action: str) -> None:
-        """Tell what became of a step, if this was its last resource; else what it waits for."""
+        """Report the step's result after its last resource; before that, what it waits for."""
         step = resource.step
         with self._lock:
             del self._working[resource.key]

@@ -1,4 +1,4 @@
-"""``up``: make the stack, or what is missing of it, several resources at once."""
+"""``up``: create the stack, or its missing parts, several resources at once."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ UP_CLIENTS = (*CLIENTS, "cognito_once", "apigateway_once")
 
 
 def up(ctx: Context, reporter: Reporter, adopt: Collection[str] = ()) -> list[StepResult]:
-    """Make the stack, or what is missing of it; return what became of each step, in order.
+    """Create the stack, or its missing parts; return each step's result, in order.
 
     Args:
-        ctx: the stack; its settings are saved unless a question is refused.
-        reporter: told what is done.
-        adopt: ids of recorded user pools and REST APIs whose tags are to be put back.
+        ctx: the stack; its settings are saved unless the user answers no to a question.
+        reporter: receives the progress.
+        adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
 
     Raises:
-        CogauthError: a step failed, or several; what exists is in the state file.
-        KeyboardInterrupt: the stop event was set from elsewhere; likewise.
+        CogauthError: one or more steps failed; the state file records what exists.
+        KeyboardInterrupt: the stop event was set; the state file records what exists.
     """
     return _Up(ctx, reporter, adopt).run()
 
@@ -61,13 +61,13 @@ class _Up:
         ctx = self.ctx
         ctx.aws.make_clients(*UP_CLIENTS)
         self._raise(self._ask_first(), "Nothing was touched: run the same command again.")
-        # The settings: now it is certain that they are wanted, and nothing was changed yet.
+        # Save the settings now: the user has agreed to them, and nothing was changed yet.
         ctx.state.save()
         options = ctx.state.options
         self._raise(
             graph.run(self._needs(), self._work, ctx.waiter.stop),
-            f"Nothing is lost: what stands is in {ctx.state.path}. Run 'cogauth up{options}' "
-            f"again to go on, or 'cogauth down{options}' to take it all away.",
+            f"Nothing is lost: {ctx.state.path} records what exists. Run 'cogauth up{options}' "
+            f"again to continue, or 'cogauth down{options}' to delete everything.",
         )
         if len(self.steps.results) < len(STEPS):
             raise KeyboardInterrupt
@@ -77,7 +77,7 @@ class _Up:
         return [self.steps.results[step.name] for step in STEPS]
 
     def _needs(self) -> Mapping[str, list[str]]:
-        """Return what each resource needs, in the console's order but for what can't wait."""
+        """Return each resource's prerequisites, urgent ones first, else in the console's order."""
         resources = sorted(self.concerned.values(), key=lambda resource: not resource.urgent)
         # Create one uniquely named resource first. If two 'up's race, the loser fails at once
         # instead of each holding a name the other needs.
@@ -91,7 +91,7 @@ class _Up:
         }
 
     def _ask_first(self) -> dict[str, BaseException]:
-        """Before anything is touched: ask about what can't be made good. Return what failed.
+        """Ask about irreversible changes before anything is touched; return the errors.
 
         Resources without a unique name are read first, too: a recorded id may be anybody's.
         """
@@ -103,7 +103,7 @@ class _Up:
             if not first or record is None or record["status"] == CREATING:
                 continue
             if resource.parent is not None and self.shared.known.get(resource.parent) is None:
-                continue  # It is gone with what it was inside of, or that isn't ours.
+                continue  # It is gone with its parent, or the parent isn't ours.
             deleting = record["status"] == DELETING
             look = outlived if deleting else read
             try:
@@ -111,9 +111,9 @@ class _Up:
                 if live is not None:
                     questions += self._adoption(resource, live)
                 if record["status"] == OUTDATED:
-                    continue  # It is left behind, whatever it is like.
+                    continue  # It will be replaced, whatever its state.
                 self.shared.known[key] = live
-                # That this stack was deleting what is gone was asked about by 'down'.
+                # If it is gone because 'down' deleted it, 'down' has already asked.
                 if not deleting or live is not None:
                     questions += resource.questions(ctx, record, live)
             except (*AWS_ERRORS, CogauthError) as error:
@@ -123,7 +123,7 @@ class _Up:
         return failed
 
     def _adoption(self, resource: Resource, live: Live) -> list[str]:
-        """Return what is to be asked before a recorded thing without our tags is adopted."""
+        """Return the question to ask before a recorded resource without our tags is adopted."""
         name, tags = resource.facts(self.ctx, live)["id"], resource.tags(live) or {}
         if owned(self.ctx, resource, live):
             return []
@@ -132,19 +132,19 @@ class _Up:
         self.shared.adopted.add(resource.key)
         question = (
             f"The {words(resource)} {described(self.ctx, resource, live)} doesn't carry this "
-            f"stack's tags ({owner(tags)}). Put them on it, so that 'up' changes it and 'down' "
-            "deletes it?"
+            f"stack's tags ({owner(tags)}). Add them, so that 'up' changes it and 'down' deletes "
+            "it?"
         )
         return [question]
 
-    def _work(self, key: str, stands: Callable[[], None]) -> None:
+    def _work(self, key: str, exists: Callable[[], None]) -> None:
         resource = self.concerned[key]
         try:
             self.steps.begin(resource)
             ensured = Ensure(self._at(resource.step), resource, self.shared)
-            self.steps.end(resource, ensured.run(stands))
+            self.steps.end(resource, ensured.run(exists))
         except BaseException:
-            # The calls in flight end and are recorded, the waits end, nothing new begins.
+            # Calls in flight end and are recorded, waits end, and nothing new starts.
             self.ctx.waiter.stop.set()
             raise
 
@@ -153,11 +153,11 @@ class _Up:
         return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report, over=over))
 
     def _raise(self, failed: Mapping[str, BaseException], after: str) -> None:
-        """Raise what the user is to know, if anything went wrong: all of it, and how to go on."""
+        """Raise the errors for the user, if there are any: all of them, and how to continue."""
         wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
         told = {k: e for k, e in wrong.items() if isinstance(e, (*AWS_ERRORS, CogauthError))}
         errors = list(told.values())
-        # One cause, as credentials that have expired, may have met several steps at once.
+        # One cause, such as expired credentials, may have stopped several steps at once.
         titles: dict[str, list[str]] = {}
         for key, error in told.items():
             why = explain(error)

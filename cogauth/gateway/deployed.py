@@ -1,4 +1,4 @@
-"""What a stage of a REST API has deployed, and how it differs from the API as it stands."""
+"""What a stage of a REST API serves: its deployment's methods and their guards."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
 
-# As OpenAPI spells a method that takes every verb; API Gateway itself says ANY.
+# OpenAPI's name for a method that takes every verb; API Gateway itself says ANY.
 ANY_METHOD = "x-amazon-apigateway-any-method"
 AUTHORIZATION = "authorization"
-# An export's word for a template that passes a body on as it is. The live API has none or null.
+# An export's name for a template that passes a body through. The live API has none or null.
 # Source: https://github.com/awslabs/aws-apigateway-importer/issues/173
 PASS_THROUGH = "__passthrough__"  # noqa: S105 no secret
-# What an export may leave out, compared only where it doesn't: by API Gateway's name, and a user's.
+# Fields that an export may omit, compared only where it has them: API Gateway's name, and ours.
 SETTINGS = {
     "passthroughBehavior": "passthrough behavior",
     "timeoutInMillis": "timeout",
@@ -55,8 +55,8 @@ class Deployed:
     """What a stage serves.
 
     Attributes:
-        made: when its deployment was made; None if that isn't there any more.
-        unseen: what of it the endpoint doesn't show, so that what the API says now was taken.
+        made: when its deployment was created; None if the deployment is gone.
+        unseen: the parts that the endpoint doesn't show; there the API's present state is used.
     """
 
     routes: Routes
@@ -66,14 +66,14 @@ class Deployed:
 
 
 def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> Deployed:
-    """Return what a stage, as GetStages describes it, serves.
+    """Return what a stage serves; ``stage`` is as GetStages describes it.
 
-    The deployment's summary says of each method its authorization type and whether it takes an API
-    key; the export, which is of the deployment too, says which authorizer and scopes. Sources:
+    The deployment's summary has each method's authorization type and whether it needs an API key;
+    the deployment's export has the authorizer and the scopes. Sources:
     https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html and
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-api.html
-    Another emulator than the embedded local AWS shows less: there what the API says now is taken,
-    ``live``.
+    Emulators other than the embedded local AWS show less: there the API's present state, ``live``,
+    is used instead.
     """
     identifier = str(stage.get("deploymentId", ""))
     get = partial(ctx.aws.apigateway.get_deployment, restApiId=api, deploymentId=identifier)
@@ -95,7 +95,7 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
 
 
 def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[Guard, str | None]:
-    """Return a deployed guard from its summary, its export and how it is now; and what it lacks."""
+    """Return a guard from summary, export and present state, and which parts weren't shown."""
     kind, api_key = said.get("authorizationType"), bool(said.get("apiKeyRequired"))
     if kind is None:
         return replace(now, api_key=api_key), "the authorization of its methods"
@@ -110,7 +110,7 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
 def _exported(
     ctx: Context, api: str, stage: str
 ) -> tuple[dict[str, dict[str, Method]], str | None]:
-    """Return the methods that the stage's export shows; and, if it can't be had, what is unseen."""
+    """Return the methods in the stage's export; if there is no export, also what isn't shown."""
     try:
         document = export(ctx, api, stage)
     except ClientError as error:
@@ -127,9 +127,9 @@ def _exported(
 
 
 def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
-    """Return what is deployed to a stage, as OpenAPI 3.0; or why that can't be had.
+    """Return a stage's deployed API as OpenAPI 3.0, or why there is no export.
 
-    Source for the two extensions at once: https://github.com/aws/aws-cli/issues/3133
+    Source for both extensions in one call: https://github.com/aws/aws-cli/issues/3133
     """
     try:
         answer = ctx.aws.apigateway.get_export(
@@ -143,20 +143,20 @@ def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
     except ClientError as error:
         if code_of(error) in DENIED | EXPIRED | INVALID | THROTTLED:
             raise
-        # AWS itself can't export an API whose bodies aren't JSON; an emulator may lack it.
+        # AWS can't export an API whose bodies aren't JSON; an emulator may not support exports.
         return f"{code_of(error)}: {message_of(error)}"
     except ValueError as error:
-        return f"its answer is no JSON ({error})"
+        return f"its answer isn't JSON ({error})"
     paths = document.get("paths") if isinstance(document, dict) else None
     if not isinstance(paths, dict) or not all(isinstance(one, dict) for one in paths.values()):
-        return "its answer is no OpenAPI document"
+        return "its answer isn't an OpenAPI document"
     return document  # type: ignore[no-any-return]
 
 
 def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
-    """Return who may call each method of a stage's export, by the method's name.
+    """Return each method's guard in a stage's export, by the method's name.
 
-    Emulators' exports leave most authorizations out.
+    Emulators' exports omit most authorizations.
     """
     return {
         f"{verb} {path}": exported_guard(operation, document)
@@ -165,12 +165,12 @@ def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
 
 
 def schemes(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the authorizations that an export's methods ask for, by name: authorizers mostly."""
+    """Return the security schemes in an export, by name; most are authorizers."""
     return document.get("components", {}).get("securitySchemes") or {}
 
 
 def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the methods of an export: each one's HTTP method, path, and what is said of it."""
+    """Yield the methods of an export: HTTP method, path and OpenAPI operation."""
     for path, item in document["paths"].items():
         for key, operation in item.items():
             verb = "ANY" if key == ANY_METHOD else key.upper()
@@ -179,7 +179,7 @@ def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[
 
 
 def exported_guard(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Guard:
-    """Return who may call a method of an export."""
+    """Return the guard of a method in an export."""
     guard = Guard()
     for requirement in operation.get("security", []):
         for name, scopes in requirement.items():
@@ -198,7 +198,7 @@ def exported_guard(operation: Mapping[str, Any], document: Mapping[str, Any]) ->
 
 
 def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
-    # The first is the user's own word for it, and only sometimes AWS's: "jwt" is anyone's.
+    # ``kind`` is the user's own text, only sometimes AWS's: anyone may write "jwt" there.
     if "cognito_user_pools" in {kind, authorizer.get("type")}:
         return COGNITO
     shown = str(authorizer.get("type") or "token").upper()
@@ -206,7 +206,7 @@ def _exported_type(kind: str | None, authorizer: Mapping[str, Any]) -> str:
 
 
 def exported_header(scheme: Mapping[str, Any]) -> str | None:
-    """Return in which header an exported authorizer looks for the token; None if it isn't shown."""
+    """Return the header in which an exported authorizer expects the token; None if not shown."""
     shown = scheme.get("x-amazon-apigateway-authorizer") or {}
     source = str(shown.get("identitySource") or "").removeprefix(HEADER)
     return scheme.get("name") or source or None

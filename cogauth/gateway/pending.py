@@ -1,4 +1,4 @@
-"""What a deployment would publish: how an API differs from what its stage serves."""
+"""The changes that a deployment would publish: how an API differs from what its stage serves."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pending:
-    """A difference between what is deployed and what stands in the API.
+    """A difference between a stage's deployment and the API's present state.
 
     Attributes:
-        what: a method, as ``GET /orders``, or an authorizer, as ``authorizer jwt``.
+        what: a method, such as ``GET /orders``, or an authorizer, such as ``authorizer jwt``.
         change: ``new``, ``deleted`` or ``changed``.
-        fields: what of it changed.
+        fields: the changed fields.
     """
 
     what: str
@@ -49,7 +49,7 @@ def pending(
     """Compare a stage's export with the API's live methods and the authorizers that they use.
 
     Gateway responses, the resource policy, models, request validators and documentation are not
-    compared; nor is who may call what without ``authorization``: emulators' exports lack it mostly.
+    compared. Guards are compared only with ``authorization``: most emulators' exports lack them.
     """
     deployed = {f"{verb} {path}": shown for verb, path, shown in operations_of(document)}
     by_id = {one["id"]: one for one in present}
@@ -64,10 +64,11 @@ def pending(
         if authorization and guard.of_the_method != guard_of(live, by_id).of_the_method:
             fields.append(AUTHORIZATION)
         shown = operation.get("x-amazon-apigateway-integration") or {}
-        stands = live.live.get("methodIntegration") or {}
-        before, after = _integration(shown), _live_integration(stands)
+        integration = live.live.get("methodIntegration") or {}
+        before, after = _integration(shown), _live_integration(integration)
         changed = [key for key in after if before[key] != after[key]]
-        fields += [f"integration's {key}" for key in changed + _differing(SETTINGS, shown, stands)]
+        changed += _differing(SETTINGS, shown, integration)
+        fields += [f"integration's {key}" for key in changed]
         if fields:
             found.append(Pending(live.name, "changed", tuple(fields)))
     found += [Pending(name, "deleted") for name in deployed]
@@ -79,7 +80,7 @@ def pending(
 def _differing(
     names: Mapping[str, str], shown: Mapping[str, Any], live: Mapping[str, Any]
 ) -> list[str]:
-    """Return what differs of what an export shows; its words of a list are in lower case."""
+    """Return the exported settings that differ; an export writes enum values in lower case."""
     return [
         word
         for name, word in names.items()
@@ -89,7 +90,7 @@ def _differing(
 
 def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        # An export writes what is a word of a list in lower case.
+        # An export writes enum values in lower case.
         "type": str(shown.get("type") or "").lower(),
         "URI": shown.get("uri") or None,
         "HTTP method": shown.get("httpMethod") or None,
@@ -103,7 +104,7 @@ def _integration(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _live_integration(live: Mapping[str, Any]) -> dict[str, Any]:
-    # An export knows an answer by the pattern that chooses it, the live API by its status.
+    # An export keys a response by its selection pattern, the live API by its status.
     responses = {
         answer.get("selectionPattern") or "default": answer
         for answer in (live.get("integrationResponses") or {}).values()
@@ -120,20 +121,20 @@ def _answer(answer: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _templates(given: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Return templates without those that pass a body on, which are written in several ways."""
+    """Return templates without those that pass a body through, which have several spellings."""
     return {
         kind: text for kind, text in (given or {}).items() if text not in {None, "", PASS_THROUGH}
     }
 
 
 def _pending_authorizers(schemes: Mapping[str, Any], present: Iterable[Live]) -> list[Pending]:
-    """Compare the authorizers that deployed methods use: an export shows no others."""
+    """Compare the authorizers of deployed methods; an export shows no others."""
     by_name = {one["name"]: one for one in present}
     found = []
     for name, scheme in schemes.items():
         shown = scheme.get("x-amazon-apigateway-authorizer")
         if not shown or name not in by_name:
-            # No authorizer; or one that is gone, which the methods show.
+            # It isn't an authorizer; or it is gone, which the methods show.
             continue
         live = by_name[name]
         fields = []

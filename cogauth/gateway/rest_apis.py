@@ -1,6 +1,6 @@
-"""REST APIs as they stand, the stack's own or another: which there are, and who may call what.
+"""The present state of REST APIs, the stack's own or others: their methods, guards and stages.
 
-All here reads; ``steps`` changes. What a stage has deployed of it is in ``deployed``.
+This module only reads; ``steps`` changes APIs. ``deployed`` returns what a stage serves.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 COGNITO, CUSTOM, JWT = "COGNITO_USER_POOLS", "CUSTOM", "JWT"
 IAM, OPEN = "AWS_IAM", "NONE"
-# Of API Gateway's authorization types these have no authorizer of the API's. One that is newer
-# than this code may have one, and so it is kept.
+# API Gateway's authorization types without an authorizer. A type newer than this code may have one,
+# so its authorizer is kept.
 WITHOUT_AUTHORIZER = (IAM, OPEN)
 KNOWN_TYPES = (COGNITO, CUSTOM, JWT, *WITHOUT_AUTHORIZER)
-# The gateway's errors about a token. What else it answers 403 to is no token's fault:
-# MissingAuthenticationTokenException an unknown path, ForbiddenException an API key, a web
-# application firewall or mutual TLS. Source:
+# The gateway's errors about a token. Its other 403 errors have other causes:
+# MissingAuthenticationTokenException means an unknown path; ForbiddenException means an API key, a
+# web application firewall or mutual TLS. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 HEADER = "method.request.header."
-# The most that API Gateway gives in a page.
+# API Gateway's largest page.
 PAGE_SIZE = 500
-# A list of what there is stays readable.
+# The longest list in a message, so that it stays readable.
 LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 
 
 def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:
-    """Return all that a list of API Gateway's has, by the client's method, as ``get_rest_apis``.
+    """Return all items of an API Gateway list; ``operation`` is for example ``get_rest_apis``.
 
-    Raises ClientError if AWS refuses it: ``NotFoundException`` if there is no such API, here and in
-    all below that read one.
+    Raises ClientError if AWS refuses the call. Here and in all functions below that read an API, it
+    is ``NotFoundException`` if the API doesn't exist.
     """
     client: Any = ctx.aws.apigateway
     pages = client.get_paginator(operation).paginate(
@@ -72,15 +72,15 @@ def deployments(ctx: Context, api: str) -> list[Any]:
 
 
 def stages(ctx: Context, api: str) -> list[Any]:
-    """Return an API's stages, which come in one page."""
+    """Return an API's stages; AWS returns them in one page."""
     return list(ctx.aws.apigateway.get_stages(restApiId=api).get("item", []))
 
 
 def check_own(ctx: Context) -> None:
-    """See that the API which the state file names is the stack's own, by AWS's word.
+    """Check with AWS that the API in the state file is the stack's own.
 
-    A password or a token is about to be sent there, and a file may name an API of anybody's.
-    Raises CogauthError if it isn't in the account or doesn't carry the stack's tags.
+    A password or a token is about to be sent there, and the file may name anybody's API.
+    Raises CogauthError if the API isn't in the account or doesn't carry the stack's tags.
     """
     api = ctx.fact("rest_api")
     live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api))
@@ -88,21 +88,22 @@ def check_own(ctx: Context) -> None:
         return
     tags = " and ".join(f"{name} = {value}" for name, value in ctx.tags.items())
     why = (
-        f"there is none in account {ctx.aws.account}, region {ctx.aws.region}"
+        f"it doesn't exist in account {ctx.aws.account}, region {ctx.aws.region}"
         if live is None
         else f"it doesn't carry the tags {tags}"
     )
     raise CogauthError(
-        f"The API {api} that the state file {ctx.state.path} names is not this stack's: {why}. No "
-        f"password and no token was sent there. 'cogauth up{ctx.state.options}' mends a stack "
-        "whose API is gone; if the file is not your own, 'cogauth recover' writes it anew."
+        f"The API {api} in the state file {ctx.state.path} is not this stack's: {why}. No password "
+        "or token was sent to it. If the API was deleted, "
+        f"'cogauth up{ctx.state.options}' recreates it; if the file is not your own, 'cogauth "
+        "recover' rewrites it."
     )
 
 
 def find_api(ctx: Context, wanted: str) -> Live:
-    """Return the REST API of an id or a name, as GetRestApis describes it.
+    """Return the REST API with an id or a name, as GetRestApis describes it.
 
-    Raises UsageError if there is none, or several have the name.
+    Raises UsageError if there is none, or if several have the name.
     """
     apis = all_apis(ctx)
     found = [api for api in apis if api["id"] == wanted]
@@ -116,21 +117,20 @@ def find_api(ctx: Context, wanted: str) -> Live:
         )
     near = difflib.get_close_matches(wanted, [api["name"] for api in apis], 5, 0.5)
     shown = [api for api in apis if api["name"] in near] if near else apis
-    lead = "Near it are" if near else "There are"
-    there = shortened(f"{api['id']} ({api['name']})" for api in shown) or "none at all"
+    lead = "Similar names" if near else "REST APIs there"
+    there = shortened(f"{api['id']} ({api['name']})" for api in shown) or "none"
     raise UsageError(
-        f"--api {wanted!r}: there is no REST API with that id or name in account "
-        f"{ctx.aws.account}, region {ctx.aws.region}. {lead}: {there}. "
-        "HTTP and WebSocket APIs are others, and can't be used here."
+        f"--api {wanted!r}: no REST API has that id or name in account {ctx.aws.account}, region "
+        f"{ctx.aws.region}. {lead}: {there}. HTTP and WebSocket APIs can't be used here."
     )
 
 
 def _made(api: Live) -> str:
-    return f" (made {api['createdDate']:%Y-%m-%d %H:%M})" if "createdDate" in api else ""
+    return f" (created {api['createdDate']:%Y-%m-%d %H:%M})" if "createdDate" in api else ""
 
 
 def shortened(items: Iterable[str]) -> str:
-    """Return a list in one line, cut where it gets too long."""
+    """Return a list as one line, cut if it is too long."""
     items = list(items)
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(items[:LISTED]) + more
@@ -139,10 +139,10 @@ def shortened(items: Iterable[str]) -> str:
 def choose_stage(
     api: Live, stages: Sequence[Live], wanted: str | None, attached: Iterable[str] = ()
 ) -> Live:
-    """Return the stage that is wanted of an API, or the one attached to, or its only one.
+    """Return the wanted stage of an API, or the one attached stage, or the only stage.
 
-    Of its ``stages`` the stack was attached to ``attached``, by its state file. Raises
-    UsageError if there is no such stage, or none at all, or it isn't said which of several.
+    ``attached`` are the stages that the state file has as attached. Raises UsageError if there is
+    no such stage, or no stage at all, or several and the user has named none.
     """
     by_name = {str(stage["stageName"]): stage for stage in stages}
     name = api.get("name", api["id"])
@@ -156,25 +156,21 @@ def choose_stage(
     if wanted is None and len(known) == 1:
         wanted = known[0]
     if wanted is None and len(by_name) > 1:
-        raise UsageError(
-            f"The API {name} has several stages: {there}. Say which one is meant with --stage."
-        )
+        raise UsageError(f"The API {name} has several stages: {there}. Give one with --stage.")
     if wanted is not None and wanted not in by_name:
-        raise UsageError(
-            f"--stage {wanted!r}: the API {name} has no such stage. There are: {there}."
-        )
+        raise UsageError(f"--stage {wanted!r}: the API {name} has no such stage. It has: {there}.")
     return by_name[wanted or next(iter(by_name))]
 
 
 def verb_and_path(name: str) -> tuple[str, str]:
-    """Take a method's name, as ``GET /orders``, apart."""
+    """Split a method's name, such as ``GET /orders``."""
     verb, _, path = name.partition(" ")
     return verb, path
 
 
 @dataclass(frozen=True)
 class LiveMethod:
-    """A method as it stands in the API, deployed or not."""
+    """A method's present state in the API, deployed or not."""
 
     resource_id: str
     path: str
@@ -193,11 +189,11 @@ class LiveMethod:
 
 
 def authorization_of(live: Live) -> Authorization:
-    """Return who may call a method, of what PutMethod, UpdateMethod or GetResources answered."""
+    """Return who may call a method, from PutMethod's, UpdateMethod's or GetResources's answer."""
     kind = live.get("authorizationType") or OPEN
     return {
         "authorizationType": kind,
-        # One that is left from before means nothing with another type.
+        # An authorizer left over from another type has no effect.
         "authorizerId": None if kind in WITHOUT_AUTHORIZER else live.get("authorizerId") or None,
         "authorizationScopes": list(live.get("authorizationScopes") or []),
         "apiKeyRequired": bool(live.get("apiKeyRequired")),
@@ -205,7 +201,7 @@ def authorization_of(live: Live) -> Authorization:
 
 
 class Issuer(NamedTuple):
-    """Whose tokens an authorizer of type ``JWT`` takes: their ``iss``, and one of their ``aud``."""
+    """An issuer whose tokens a ``JWT`` authorizer accepts: ``iss``, and one of their ``aud``."""
 
     url: str
     audiences: tuple[str, ...] = ()
@@ -219,17 +215,17 @@ class Guard:
     """Who may call a method.
 
     Attributes:
-        type: ``NONE``, ``AWS_IAM``, ``CUSTOM``, ``COGNITO_USER_POOLS`` or ``JWT``; or one that is
+        type: ``NONE``, ``AWS_IAM``, ``CUSTOM``, ``COGNITO_USER_POOLS`` or ``JWT``; or a type
             newer than this code.
-        api_key: whether an API key is asked for as well.
-        scopes: one of which an access token must carry; none: an ID token is asked for, or with
-            ``JWT`` either.
-        authorizer: the authorizer's name; None if it has none, or if it doesn't exist.
-        pools: the ARNs of the user pools whose tokens the authorizer takes.
-        header: the request header in which it looks for the token.
+        api_key: whether an API key is required as well.
+        scopes: an access token must carry one of these; if empty, an ID token is required (with
+            ``JWT``, either token).
+        authorizer: the authorizer's name; None if there is none or it doesn't exist.
+        pools: the ARNs of the user pools whose tokens the authorizer accepts.
+        header: the request header in which it expects the token.
         audience: a regular expression that a token's ``aud`` must match, or None.
-        issuers: those that an authorizer of type ``JWT`` trusts; None for another, or if it isn't
-            known: an older botocore doesn't hand them over.
+        issuers: the issuers that a ``JWT`` authorizer trusts; None for other types, or if unknown:
+            an older botocore doesn't return them.
     """
 
     type: str = OPEN
@@ -242,7 +238,7 @@ class Guard:
     issuers: tuple[Issuer, ...] | None = None
 
     def by(self, authorizer: Live) -> Guard:
-        """Return it with what an authorizer says, as GetAuthorizers describes one."""
+        """Return the guard with an authorizer's settings, as GetAuthorizers describes them."""
         return replace(
             self,
             authorizer=authorizer.get("name"),
@@ -254,18 +250,18 @@ class Guard:
 
     @property
     def of_the_method(self) -> tuple[Any, ...]:
-        """What of it is the method's own, and not the authorizer's."""
+        """The method's own part, without the authorizer's."""
         return self.type, self.authorizer, sorted(self.scopes), self.api_key
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method of a REST API: its guard, and what answers it.
+    """A method of a REST API: its guard and its integration.
 
     Attributes:
-        integration: the type of what answers it, as ``AWS_PROXY``; empty if it has none.
-        function: the ARN of the Lambda function that answers it, or None.
-        role: of an integration that calls the function with a role of its own, or None.
+        integration: the integration's type, such as ``AWS_PROXY``; empty if there is none.
+        function: the ARN of the integration's Lambda function, or None.
+        role: the role with which the integration calls the function, or None.
     """
 
     http_method: str
@@ -286,7 +282,7 @@ Routes = dict[str, dict[str, Method]]
 
 
 def methods(ctx: Context, api: str) -> list[LiveMethod]:
-    """Return an API's methods by path; AWS is asked once for 500 resources."""
+    """Return an API's methods, sorted by path, with one call for every 500 resources."""
     found = [
         LiveMethod(one["id"], one["path"], verb, live)
         for one in resources(ctx, api)
@@ -301,7 +297,7 @@ def routes(ctx: Context, api: str) -> Routes:
 
 
 def routes_of(live_methods: Iterable[LiveMethod], present: Iterable[Live]) -> Routes:
-    """Return methods by their path, with the guard of each, of all of the API's authorizers."""
+    """Return methods by path, each with its guard; ``present`` are all the API's authorizers."""
     by_id = {one["id"]: one for one in present}
     found: Routes = {}
     for live in live_methods:
@@ -312,7 +308,7 @@ def routes_of(live_methods: Iterable[LiveMethod], present: Iterable[Live]) -> Ro
 
 
 def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Method:
-    """Return a method with what its integration says."""
+    """Return a method with its integration's settings."""
     kind, role = integration.get("type", ""), integration.get("credentials")
     function = _LAMBDA_URI.search(integration.get("uri") or "")
     return Method(verb, path, guard, kind, function[1] if function else None, role)
@@ -327,14 +323,14 @@ def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:
 
 
 def header_of(authorizer: Live) -> str:
-    """Return the request header in which an authorizer looks for the token."""
+    """Return the request header in which an authorizer expects the token."""
     # API Gateway's default is the Authorization header.
     source = authorizer.get("identitySource") or f"{HEADER}Authorization"
     return str(source).removeprefix(HEADER)
 
 
 def issuers_of(authorizer: Live) -> tuple[Issuer, ...] | None:
-    """Return whose tokens an authorizer of type ``JWT`` takes; None if it doesn't say.
+    """Return the issuers that a ``JWT`` authorizer trusts; None if it doesn't say.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_JwtConfiguration.html
     """

@@ -18,10 +18,10 @@ M = TypeVar("M")
 def route(
     by_path: Mapping[str, Mapping[str, M]], verb: str, path: str
 ) -> tuple[str | None, M | None]:
-    """Return where API Gateway takes a request: its resource's path and its method, or None.
+    """Return the resource path and the method to which API Gateway routes a request, or None.
 
-    A literal part goes before ``{name}``, that before ``{name+}``; where a resource lacks the
-    method, one with ``{name+}`` that has it answers. ``path`` is below the stage.
+    A literal part wins over ``{name}``, and that over ``{name+}``. If the best resource lacks the
+    method, one with ``{name+}`` that has it answers. ``path`` excludes the stage.
     """
     templates = sorted(filter(lambda each: matches(each, path), by_path), key=_vagueness)
     for template in templates:
@@ -32,7 +32,7 @@ def route(
 
 
 def matches(template: str, path: str) -> bool:
-    """Say whether a resource's path, as ``/pets/{id}``, is that of a request."""
+    """Return whether a resource's path, such as ``/pets/{id}``, matches a request's."""
     parts, given = _parts(template), _parts(path)
     if parts and parts[-1].endswith("+}"):
         head = parts[:-1]
@@ -56,7 +56,7 @@ def _vagueness(template: str) -> list[int]:
 
 
 def nearest(routes: Routes, path: str) -> list[str]:
-    """Return the paths that are most like one that isn't there; the first ones if none is."""
+    """Return the paths most similar to one that doesn't exist; the first ones if none is."""
     by_case = {each.lower(): each for each in routes}
     near = difflib.get_close_matches(path.lower(), by_case, 3, 0.6)
     return [by_case[each] for each in near] or sorted(routes)[:5]

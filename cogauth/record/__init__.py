@@ -1,1 +1,1 @@
-"""What is on disk: the state file, its lock, and who else may write there."""
+"""The files on disk: the state file, its lock, and checks of who else may write to them."""

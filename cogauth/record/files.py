@@ -1,7 +1,7 @@
-"""cogauth's own files, in folders that others may have filled: a clone, a shared folder, a home.
+"""cogauth's own files, in folders where others may write too: a clone, a shared folder, a home.
 
-A name proves nothing there. What is opened is a regular file of this user with one name, never a
-link; what is deleted has a name that only cogauth gives, as ``.shop.json.cogauth-lock``.
+A name proves nothing there. cogauth opens only regular files of this user with one name, never
+links; it deletes only files whose name only cogauth gives, such as ``.shop.json.cogauth-lock``.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from cogauth.record.trust import HARD_LINK, READ_ONLY, check_place, is_trusted, 
 
 # Where state files are, if no --state is given.
 STATE_FOLDER, IGNORING, IGNORE_ALL = ".cogauth", ".gitignore", b"*\n"
-_IRREGULAR = "it is no regular file"
+_IRREGULAR = "it is not a regular file"
 
 
 def beside(path: Path, what: str) -> Path:
-    """Return the name of a file of ours beside another: its ``lock``, its ``tokens``."""
+    """Return the path of a file's companion: its ``lock``, its ``tokens``."""
     return path.with_name(f".{path.name}.cogauth-{what}")
 
 
 def is_beside(path: Path) -> bool:
-    """Say whether a name is one that ``beside`` gives."""
+    """Return whether a name is one that ``beside`` gives."""
     return re.fullmatch(r"\..+\.cogauth-[a-z]+", path.name) is not None
 
 
 def keep(path: Path) -> Path:
-    """Copy a damaged file, so that it can be written anew; return the copy's path.
+    """Copy a damaged file, so that it can be rewritten; return the copy's path.
 
-    The file itself stays until a sound one takes its place: after a kill in between it still says
-    that there is a stack.
+    The file itself stays until a sound one replaces it: if cogauth is killed in between, the file
+    still shows that there is a stack.
 
     Raises:
         CogauthError: the copy can't be written.
@@ -53,15 +53,15 @@ def keep(path: Path) -> Path:
 
 
 def is_kept(path: Path) -> bool:
-    """Say whether a name is one that ``keep`` gives."""
+    """Return whether a name is one that ``keep`` gives."""
     return re.fullmatch(r".+\.damaged-\d{8}T\d{6}\.\d{6}", path.name, re.ASCII) is not None
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Make a folder and its parents, each for its owner alone; return those made, outermost first.
+    """Create a folder and its parents with mode 0700; return the created ones, outermost first.
 
     Raises:
-        OSError: one can't be made, or what is there is no folder.
+        OSError: a folder can't be created, or the path is not a folder.
     """
     missing = []
     for folder in (path, *path.parents):
@@ -70,12 +70,12 @@ def make_folder(path: Path) -> list[Path]:
         missing.append(folder)
     made = []
     for folder in reversed(missing):
-        # Another cogauth may be as quick.
+        # Another cogauth may create it first.
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             made.append(folder)
             _ignore(folder)
-            # One that may be written to but not read can't be opened.
+            # A folder that is writable but not readable can't be opened.
             with suppress(PermissionError):
                 _sync(folder.parent)
     if not path.is_dir():
@@ -107,16 +107,16 @@ def remove_empty(folder: Path) -> None:
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a file of ours and return its descriptor; it is made with mode 0600 if ``flags`` say so.
+    """Open our own file and return its descriptor; if ``flags`` create it, it gets mode 0600.
 
-    Don't truncate it by ``flags``: first it must be known whose file it is.
+    ``flags`` must not truncate: first we must know whose file it is.
 
     Raises:
-        CogauthError: it is a link, no regular file, another user's, or has a second name.
+        CogauthError: it is a link, not a regular file, another user's, or has a second name.
         OSError: it can't be opened.
     """
     try:
-        # Not to hang where somebody made a pipe of that name.
+        # O_NONBLOCK, because opening a pipe of that name would hang.
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if is_link(path):
@@ -133,20 +133,20 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def read_own(path: Path) -> bytes:
-    """Return what a file of ours holds; the errors are those of ``open_own``."""
+    """Return the content of our own file; raise as ``open_own`` does."""
     with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def is_link(path: Path) -> bool:
-    """Say whether a name is a symbolic link, whatever it leads to."""
+    """Return whether a path is a symbolic link, wherever it leads."""
     with suppress(OSError):
         return stat.S_ISLNK(path.lstat().st_mode)
     return False
 
 
 def check_own(path: Path, found: os.stat_result) -> None:
-    """Raise CogauthError for what isn't a regular file of this user alone, with one name."""
+    """Raise CogauthError unless it is a regular file with one name, which only this user writes."""
     if not stat.S_ISREG(found.st_mode):
         raise _foreign(path, _IRREGULAR)
     if not is_trusted(path):
@@ -154,20 +154,20 @@ def check_own(path: Path, found: os.stat_result) -> None:
             raise _foreign(path, f"it belongs to another user (uid {found.st_uid})")
         if others_may_write(found):
             raise _foreign(path, "others may write to it")
-    # None: its last user has just deleted it.
+    # 0 names: its last user has just deleted it.
     if found.st_nlink > 1:
         raise _foreign(path, HARD_LINK)
 
 
 def _foreign(path: Path, why: str) -> CogauthError:
     return CogauthError(
-        f"{path} is not cogauth's own file: {why}. It was left as it is. Look where it comes from, "
-        "and move it away; or use another folder, with --state FILE."
+        f"{path} is not cogauth's own file: {why}. It was left as it is. Find out where it comes "
+        "from and move it away, or use another folder with --state FILE."
     )
 
 
 def write_private(path: Path, data: Any) -> None:
-    """Write JSON to a file that only its owner may read, whole or not at all.
+    """Write JSON atomically to a file that only its owner may read.
 
     Raises:
         CogauthError: it can't be written.
@@ -176,7 +176,7 @@ def write_private(path: Path, data: Any) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Let the names in a folder survive a power cut, as their content does."""
+    """Make a folder's file names survive a power cut, as the files' content does."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -204,9 +204,9 @@ def _write_whole(path: Path, source: IO[bytes]) -> None:
 
 
 def remove_private(path: Path) -> list[str]:
-    """Delete a file that ``write_private`` wrote, and what a kill left of its writing.
+    """Delete a file that ``write_private`` wrote, and any half-written files from killed runs.
 
-    Return what bears the names and was left alone, each with the reason.
+    Return the files with such names that were left alone, each with the reason.
     """
     half = re.compile(re.escape(_half(path)) + r"[a-z0-9_]{8}\.tmp")
     halves: list[Path] = []
@@ -216,7 +216,7 @@ def remove_private(path: Path) -> list[str]:
 
 
 def remove_own(path: Path) -> str | None:
-    """Delete a file of ours; return what it is if it was left alone, because it isn't."""
+    """Delete our own file; if it isn't ours, leave it alone and return the reason."""
     try:
         found = path.lstat()
         why = None
@@ -236,7 +236,7 @@ def remove_own(path: Path) -> str | None:
 
 
 def check_beside(path: Path) -> None:
-    """See that a state file's companions are our own, or absent; else raise as ``open_own``."""
+    """Check that a state file's companions are ours or absent; else raise as ``open_own`` does."""
     tokens = beside(path, "tokens")
     for each in (tokens, beside(tokens, "lock")):
         with suppress(FileNotFoundError):
@@ -244,7 +244,7 @@ def check_beside(path: Path) -> None:
 
 
 def head(path: Path, size: int) -> bytes:
-    """Return the beginning of a regular file, whoever owns it; b"" for anything else."""
+    """Return the first bytes of a regular file, whoever owns it; b"" for anything else."""
     with os.fdopen(os.open(path, READ_ONLY), "rb") as file:
         return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
@@ -254,10 +254,10 @@ def _half(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """See that a state file can be written, and leave nothing behind.
+    """Check that a state file can be written, and leave nothing behind.
 
     Raises:
-        CogauthError: it can't; or others may put something of theirs in its place.
+        CogauthError: it can't be written, or others may replace it.
     """
     check_place(path)
     folder = path.absolute().parent
@@ -273,5 +273,5 @@ def check_writable(path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> CogauthError:
     return CogauthError(
         f"{path} can't be written: {error.strerror}. "
-        "Give a writable place with --state FILE, or make room."
+        "Give a writable place with --state FILE, or free some disk space."
     )

@@ -1,8 +1,8 @@
-"""What form each id, name and ARN has that a state file records.
+"""The form of each id, name and ARN in a state file.
 
-A state file may come from a clone, a shared folder or an editor, and what it says ends up in URLs,
-in ARNs and in calls. Nothing of botocore is imported here, so that a file is read at once; a test
-holds these forms to botocore's models.
+A state file may come from a clone, a shared folder or an editor, and its values end up in URLs,
+ARNs and calls. This module doesn't import botocore, so that files load fast; a test compares these
+forms with botocore's models.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# API Gateway's model has no pattern for its ids. AWS's own have ten characters, emulators' more.
+# API Gateway's model has no pattern for its ids. AWS's ids have ten characters, emulators' more.
 ID = r"[A-Za-z0-9_-]{1,128}"
-# As the models of cognito-idp, IAM, Lambda and CloudWatch Logs have them, and somewhat longer where
-# an emulator's are.
+# From the models of cognito-idp, IAM, Lambda and CloudWatch Logs; longer where an emulator's ids
+# are longer.
 POOL_ID = r"[\w-]{1,53}_[0-9a-zA-Z]{1,64}"
 CLIENT_ID = r"[\w+]{1,128}"
 CLIENT_NAME = r"[\w\s+=,.@-]{1,128}"
@@ -22,34 +22,34 @@ POLICY_NAME = r"[\w+=,.@-]{1,128}"
 FUNCTION_NAME = r"[a-zA-Z0-9-_]{1,64}"
 STATEMENT_ID = r"[a-zA-Z0-9-_]{1,100}"
 LOG_GROUP_NAME = r"[.\-_/#A-Za-z0-9]{1,512}"
-# Of any resource, whoever's.
+# The ARN of any resource, whoever owns it.
 ANY_ARN = (
     r"arn:[\w+=/,.@-]+:[\w+=/,.@-]+:([\w+=/,.@-]*)?:[0-9]+:[\w+=/,.@-]+"
     r"(:[\w+=/,.@-]+)?(:[\w+=/,.@-]+)?"
 )
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 ACCOUNT = r"\d{12}"
-# A part of hosts' names, as of ARNs. Whether AWS has such a region, botocore knows.
+# Part of host names and ARNs. botocore knows whether AWS has such a region.
 REGION = r"[a-z0-9]+(-[a-z0-9]+)+"
 PARTITION = r"aws(-[a-z]+)*"
 AUTHORIZATION_TYPE = r"[A-Z][A-Z0-9_]{0,63}"
-# As ``GET /orders/{id}``. API Gateway has fewer characters in paths, emulators more.
+# Such as ``GET /orders/{id}``. Emulators allow more characters in paths than API Gateway.
 METHOD = r"(GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE|ANY) /[!-~]{0,2048}"
 PATH = r"/[A-Za-z0-9._-]{1,100}"
-# Whatever AWS takes, for it is given back as it was.
+# Anything that AWS accepts: it is restored as it was.
 SCOPE = r".+"
 NAME = r".+"
-# The data of the local AWS, and where it serves them.
+# The local AWS's data, and the URL where it serves them.
 DATA_ID = r"[0-9a-f]{16}"
 LOCAL_URL = r"http://127\.0\.0\.1:\d{1,5}"
 # In UTC, as cogauth writes it.
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00"
 
-# When Lambda says that a function was set last.
+# The time of a function's last change, as Lambda gives it.
 VERSION = r"[\w:.+-]{1,64}"
 
 _POOL_ARN = "arn:<partition>:cognito-idp:<region>:<account>:userpool/"
-# Of an authorizer that somebody changed, 'recover' notes what it finds; it is only compared.
+# 'recover' records what it finds, even if somebody changed the authorizer; it is only compared.
 ATTACHED_POOL = rf"{_POOL_ARN}{POOL_ID}|{ANY_ARN}|{ID}"
 _ROLE = {"id": ROLE_NAME, "arn": "arn:<partition>:iam::<account>:role/<id>"}
 _FUNCTION = {
@@ -63,8 +63,8 @@ _LOG_GROUP = {
 _API_ARN = "arn:<partition>:apigateway:<region>::/restapis/"
 _API_RESOURCE = {"id": ID, "path": PATH}
 
-# The facts that the record of each resource has, each with its form. What stands in angle brackets
-# is the state file's own, and ``<id>`` the record's own.
+# The facts in each resource's record, with their forms. Names in angle brackets stand for the state
+# file's own values, ``<id>`` for the record's.
 FACTS: dict[str, dict[str, str]] = {
     "user_pool": {"id": POOL_ID, "arn": f"{_POOL_ARN}<id>"},
     "app_client": {"id": CLIENT_ID, "name": CLIENT_NAME},
@@ -81,7 +81,7 @@ FACTS: dict[str, dict[str, str]] = {
     "auto_confirm_log_group": _LOG_GROUP,
     "auto_confirm_function": _FUNCTION,
     "trigger_permission": {"id": STATEMENT_ID},
-    # Somebody may have pointed it to another function.
+    # Somebody may have pointed the trigger to another function.
     "trigger": {"id": POOL_ID, "arn": ANY_ARN},
     "rest_api": {"id": ID, "arn": f"{_API_ARN}<id>", "root": ID},
     "sign_in_resource": _API_RESOURCE,
@@ -99,7 +99,7 @@ FACTS: dict[str, dict[str, str]] = {
     "protected_integration": {"id": METHOD},
     "hello_preflight": {"id": METHOD},
     "deployment": {"id": ID},
-    # An API that was recreated has another id than the stage that is still recorded.
+    # A recreated API has another id than the one in the ARN of the stage that is still recorded.
     "stage": {"id": ID, "arn": f"{_API_ARN}{ID}/stages/<id>"},
 }
 
@@ -107,7 +107,7 @@ _SHOWN = 80
 
 
 def check_showable(data: Any, where: str = "") -> None:
-    """Raise ValueError if a text in a JSON document has what a terminal acts on or hides."""
+    """Raise ValueError if a text in a JSON document has characters that a terminal acts on."""
     if isinstance(data, dict):
         for key, value in data.items():
             check_showable(key, f"a name in {where or 'it'}")
@@ -116,13 +116,13 @@ def check_showable(data: Any, where: str = "") -> None:
         for value in data:
             check_showable(value, where)
     elif isinstance(data, str) and not data.isprintable():
-        raise ValueError(f"{where} holds what can't be printed: {shown(data)}")
+        raise ValueError(f"{where} has characters that can't be printed: {shown(data)}")
 
 
 def check_text(where: str, value: Any, form: str, **known: str) -> str:
-    """Return a text that has the form, a regular expression, or raise ValueError.
+    """Return the text if it matches the form, a regular expression; else raise ValueError.
 
-    ``known`` is what stands in it in angle brackets.
+    ``known`` gives the values for the names in angle brackets.
     """
     for name, text in known.items():
         form = form.replace(f"<{name}>", re.escape(text))
@@ -133,10 +133,10 @@ def check_text(where: str, value: Any, form: str, **known: str) -> str:
 
 
 def check(where: str, value: Any, form: Any) -> None:
-    """Raise ValueError if a value hasn't a form.
+    """Raise ValueError if a value doesn't have the form.
 
-    That is a regular expression, or ``bool``; a list of its items' form; an object of all its
-    fields' forms; or a tuple of a form and None, for either.
+    A form is a regular expression or ``bool``; a list with the items' form; an object with the form
+    of every field; or a tuple of a form and None, which allows either.
     """
     if isinstance(form, dict):
         for name in check_fields(where, value, set(form), set()):
@@ -154,7 +154,7 @@ def check(where: str, value: Any, form: Any) -> None:
 
 
 def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:
-    """Return an object with all needed fields and no unknown ones, or raise ValueError."""
+    """Return an object that has all needed fields and no unknown ones; else raise ValueError."""
     if not isinstance(data, dict):
         raise ValueError(f"{where} can't be {shown(data)}")  # noqa: TRY004 all damage is one kind
     for name in sorted(needed - data.keys()):
@@ -165,6 +165,6 @@ def check_fields(where: str, data: Any, needed: set[str], optional: set[str]) ->
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is quoted in an error: short, and nothing that a terminal acts on."""
+    """Return a value as errors quote it: short, and without characters that a terminal acts on."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

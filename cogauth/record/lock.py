@@ -1,4 +1,4 @@
-"""One writer at a time, across processes: of a state file, or of a folder of ours."""
+"""A lock across processes: one writer at a time for a state file or a folder of ours."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def hold(
     timeout_s: float,
     advice: str = ", or give --lock-timeout SECONDS to wait here",
 ) -> Iterator[None]:
-    """Hold the lock of a state file, or of something else that is kept.
+    """Hold the lock of a state file or of something else on disk.
 
-    The lock is on a file of its own, because the state file is replaced at every write. The kernel
-    lets go of it when its holder ends. What is written into the file is for people only.
+    The lock has a file of its own, because the state file is replaced at every write. The kernel
+    releases it when its holder ends. The file's content is only for people.
 
     Args:
-        state: what is locked; it need not exist.
-        command: what holds the lock, as ``up``.
+        state: the path to lock; it need not exist.
+        command: the command that holds the lock, such as ``up``.
         timeout_s: seconds to wait for another holder; 0 fails at once.
-        advice: what else can be done about another holder than to wait for its end.
+        advice: an alternative to waiting for the other holder, for the error.
 
     Raises:
-        CogauthError: another process holds it, it can't be written, or isn't a file of ours.
+        CogauthError: another process holds the lock, or its file can't be written or isn't ours.
     """
     path = beside(state, "lock")
     stays = os.path.lexists(path)
@@ -48,12 +48,12 @@ def hold(
     try:
         while (file := _try(path)) is None:
             if not path.parent.exists():
-                # There never was one; or the last holder took it away just now.
+                # The folder never existed, or the last holder has just deleted it.
                 made += make_folder(path.parent)
                 continue
             if time.monotonic() >= end:
                 raise LockedError(
-                    f"Another cogauth is at work on {state}: {_holder(path)}. Wait until it has "
+                    f"Another cogauth is using {state}: {_holder(path)}. Wait until it has "
                     f"ended{advice}."
                 )
             time.sleep(POLL_S)
@@ -64,7 +64,7 @@ def hold(
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder = {"pid": os.getpid(), "since": since, "command": command}
-        # On a full disk nobody learns who holds it; the state file's own write says what is wrong.
+        # On a full disk the holder stays unknown; writing the state file reports the cause.
         with suppress(OSError):
             os.ftruncate(file, 0)
             os.write(file, json.dumps(holder).encode())
@@ -72,8 +72,8 @@ def hold(
         stays = True
     finally:
         if not (stays and state.exists()):
-            # Nothing is left to be locked, or nothing came of it and the file is our own. Whoever
-            # waits on this file will see that it is no longer the one of this name, and open that.
+            # Nothing is left to lock, or the command wrote nothing and the lock file is its own. A
+            # process waiting on this file will see that the name has another one, and open that.
             if _is_at(file, path):
                 path.unlink(missing_ok=True)
             remove_empty(path.parent)
@@ -84,14 +84,14 @@ def hold(
 
 
 def _try(path: Path) -> int | None:
-    """Return a descriptor of the locked file; None if another has the lock, or had until now."""
+    """Return the locked file's descriptor; None if another process has the lock or just had it."""
     try:
         file = open_own(path, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError:
         return None
     with suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # It may have been removed by its last holder between the two calls.
+        # Its last holder may have deleted it between the two calls.
         if _is_at(file, path):
             return file
     os.close(file)
@@ -109,4 +109,4 @@ def _holder(path: Path) -> str:
         holder = json.loads(read_own(path))
         return f"'cogauth {holder['command']}', process {holder['pid']}, since {holder['since']}"
     except (OSError, CogauthError, ValueError, KeyError, TypeError, RecursionError):
-        return "its process is not known"
+        return "its process is unknown"

@@ -1,4 +1,4 @@
-"""What a state file holds, record by record, and the check that a document is such a file."""
+"""The records in a state file, and the check that a document is a state file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 CREATING = "creating"
 CREATED = "created"
-# Created, and to be recreated: a deployment after which the API was changed.
+# Created, and to be recreated, such as a deployment after the API was changed.
 OUTDATED = "outdated"
-# Its deletion began; it may stand or be gone.
+# Its deletion has begun; it may still exist or be gone.
 DELETING = "deleting"
-# Of a method that is attached or given back: it may have been changed; it was.
+# For a method that is attached or detached: the change may have happened; it has happened.
 ATTACHING, ATTACHED = "attaching", "attached"
 DETACHING, DETACHED = "detaching", "detached"
 
-# What the users that ``verify`` makes for a moment are called; the rest is random.
+# The prefix of ``verify``'s temporary users; the rest of their names is random.
 THROWAWAY = "cogauth-verify-"
-# What every state file has besides its version.
+# The fields of every state file besides its version.
 FIELDS = (
     *("stack", "stack_id", "account", "region", "endpoint_url", "local_data"),
     *("settings", "resources", "throwaway_users", "attachments"),
@@ -44,29 +44,29 @@ class Authorization(TypedDict):
 
 
 class AttachedMethod(TypedDict):
-    """A method that was put behind the stack's user pool, in whoever's API."""
+    """A method, in any API, that was attached to the stack's user pool."""
 
     status: str
-    # Of its path at that time: one that was recreated has another id.
+    # The path's id when the method was attached: a recreated path has another id.
     resource_id: str
-    # What it had before, to be given back.
+    # What the method had before, to be restored.
     former: Authorization
-    # What it was given: the last is wanted; one before it may still be there after a crash.
+    # What it was set to: the last is wanted, but after a crash it may still have an earlier one.
     ours: list[Authorization]
 
 
 class Attachment(TypedDict):
-    """What the stack did in a REST API."""
+    """The stack's changes in a REST API."""
 
     name: str
-    # Those that are deployed to, and those of them that lack what was changed.
+    # The stages that are deployed to, and those of them that lack the changes.
     stages: list[str]
     outdated: list[str]
     # Each stage's deployment before anything was touched.
     found: dict[str, str]
-    # The record of ours there, with the ARN of its ``pool``.
+    # The record of our authorizer there, with the ARN of its ``pool``.
     authorizer: Record
-    # By their name, as ``GET /orders``.
+    # By name, such as ``GET /orders``.
     methods: dict[str, AttachedMethod]
 
 
@@ -87,8 +87,7 @@ _METHOD = {
 def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
     """Return a document of version 1 in the present form, or raise KeyError or ValueError.
 
-    There a step grouped the records of its resources; a document from before ``verify`` existed
-    has no throwaway users.
+    Version 1 groups the records by step; a document older than ``verify`` has no throwaway users.
     """
     forms.check_showable(data)
     resources: dict[str, Any] = {}
@@ -101,7 +100,7 @@ def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_document(data: Any) -> None:
-    """Raise ValueError, which names the field, if a document isn't one that cogauth writes."""
+    """Raise a ValueError that names the field if cogauth doesn't write such a document."""
     forms.check_showable(data)
     forms.check_fields("", data, {"version", *FIELDS}, set())
     known = {"region": data["region"], "account": data["account"]}
@@ -127,7 +126,7 @@ def check_document(data: Any) -> None:
     for name, record in _items("resources", data["resources"], forms.FACTS):
         _check_record(f"resources.{name}", record, forms.FACTS[name], known)
     for name, since in _items("throwaway_users", data["throwaway_users"]):
-        # They are deleted without a question: none but verify's own.
+        # cogauth deletes these without asking, so only verify's own may be here.
         forms.check_text("a name in throwaway_users", name, rf"{THROWAWAY}[0-9a-f]{{32}}")
         _check_moment(f"throwaway_users.{name}", since)
     for api, attachment in _items("attachments", data["attachments"]):
@@ -148,20 +147,20 @@ def _check_moment(where: str, text: Any) -> None:
 def _check_record(
     where: str, record: Any, facts: dict[str, str], known: dict[str, str], *always: str
 ) -> None:
-    """Check a resource's record; ``always`` are facts that it has before it is created, too."""
-    # ``former`` is of the one that a create takes the place of; see Resource.version.
+    """Check a resource's record; it has the facts in ``always`` even before it is created."""
+    # ``former`` is the version of the resource that a create replaces; see Resource.version.
     forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
     statuses = f"{CREATING}|{CREATED}|{OUTDATED}|{DELETING}"
     forms.check_text(f"{where}.status", status, statuses)
     if status != CREATING:
         forms.check_fields(where, record, {"status", *facts}, {"since"})
-    # A state file that was written before this was noted of what stands lacks it there.
+    # State files from before ``since`` was recorded for existing resources lack it there.
     if status in {CREATING, DELETING} or "since" in record:
         _check_moment(f"{where}.since", record.get("since"))
     if "former" in record:
         forms.check_text(f"{where}.former", record["former"], forms.VERSION)
-    # The id first, for the others may be made of it.
+    # The id first, because others may contain it.
     for name in sorted(facts.keys() & record.keys(), key=lambda name: (name != "id", name)):
         own = {"id": record["id"]} if name != "id" and "id" in record else {}
         forms.check_text(f"{where}.{name}", record[name], facts[name], **known, **own)

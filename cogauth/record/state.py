@@ -1,7 +1,7 @@
-"""The state file: what of a stack stands in AWS, one record per resource.
+"""The state file: one record for each resource of a stack that exists in AWS.
 
-The file is replaced whole at each write, so a reader finds the former or the present one, never
-half of one. No secret is in it.
+Each write replaces the whole file, so a reader finds the old or the new one, never half of one. It
+contains no secret.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Records = Literal["resources", "throwaway_users", "attachments"]
 VERSION = 2
 # More than any state file has, in bytes.
 LONGEST = 16_000_000
-# Within so many bytes one names its version and its stack's id.
+# A state file names its version and its stack's id within so many bytes.
 BEGINNING = 4096
 
 
 @dataclass
 class State:
-    """A stack's state file in memory; every change to a record is on disk when it returns.
+    """A stack's state file in memory; methods that change a record return once it is on disk.
 
-    Threads may share it: one writes at a time, and reads see no half-made change.
+    Threads may share it: one writes at a time, and reads never see half a change.
     """
 
     path: Path
@@ -46,17 +46,16 @@ class State:
     region: str
     endpoint_url: str | None
     settings: Settings
-    # Which data of the embedded local AWS the stack stands in; None: it isn't on that.
+    # The embedded local AWS's data that contains the stack; None if the stack is elsewhere.
     local_data: str | None = None
     stack_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # By the resource's key.
     resources: dict[str, Record] = field(default_factory=dict)
-    # Users of ``verify``'s that may stand in the pool, by name: since when.
+    # ``verify``'s temporary users that may exist in the pool, by name: since when.
     throwaway_users: dict[str, str] = field(default_factory=dict)
     # By the REST API's id.
     attachments: dict[str, Attachment] = field(default_factory=dict)
-    # Of the AWS configuration, by which this run came here; the command lines that are shown have
-    # it, the file doesn't.
+    # The AWS profile of this run; printed command lines name it, the file doesn't.
     profile: str | None = field(default=None, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
@@ -64,12 +63,12 @@ class State:
         """Write the file.
 
         Raises:
-            CogauthError: it can't be written; or it could not be read again, because AWS answered
-                with something that has no such form.
+            CogauthError: it can't be written; or it could not be read again, because a value in
+                AWS's answer has an unknown form.
         """
         with self._lock:
             for attachment in self.attachments.values():
-                # Whoever may name an API can name it anything, and it is only shown.
+                # An API's name can contain anything, and it is only shown.
                 attachment["name"] = one_line(attachment["name"])
             data = {"version": VERSION, **{name: getattr(self, name) for name in FIELDS}}
             data["settings"] = self.settings.to_json()
@@ -77,8 +76,8 @@ class State:
                 check_document(data)
             except ValueError as error:
                 raise CogauthError(
-                    f"What {self.endpoint_url or 'AWS'} answered can't be kept in {self.path}: "
-                    f"{error}. The file was left as it is, and what was to be done next was not."
+                    f"{self.path} can't record the answer of {self.endpoint_url or 'AWS'}: "
+                    f"{error}. The file was left as it is, and the next change was not made."
                 ) from error
             write_private(self.path, data)
 
@@ -88,67 +87,67 @@ class State:
             return self.resources.get(resource)
 
     def fact(self, resource: str, name: str) -> str:
-        """Return a fact of a resource's record, as its ``id``; raise KeyError if there is none."""
+        """Return a fact of a resource's record, such as its ``id``; raise KeyError if missing."""
         with self._lock:
             return self.resources[resource][name]
 
     def put(self, kind: Records, key: str, record: Any) -> None:
-        """Set a record, on disk."""
+        """Set a record and save the file."""
         with self._lock:
             getattr(self, kind)[key] = record
             self.save()
 
     def drop(self, kind: Records, key: str) -> None:
-        """Remove a record, on disk."""
+        """Remove a record and save the file."""
         with self._lock:
             getattr(self, kind).pop(key, None)
             self.save()
 
     def stages_of(self, api: str) -> list[str]:
-        """Return the stages of a REST API that were attached to."""
+        """Return the attached stages of a REST API."""
         with self._lock:
             attachment = self.attachments.get(api)
             return list(attachment["stages"]) if attachment else []
 
     @property
     def emulated(self) -> bool:
-        """Whether it is on an emulator that may be kinder than AWS: not the embedded local AWS."""
+        """Whether the stack is on an emulator that may be laxer than AWS and the local AWS."""
         return self.endpoint_url is not None and self.local_data is None
 
     @property
     def options(self) -> str:
-        """The options by which a command line means this stack, each behind a space."""
+        """The options with which a command line addresses this stack, each after a space."""
         options = f" --stack {self.stack}" if self.stack != DEFAULT_STACK else ""
         if self.path != Path(".cogauth", f"{self.stack}.json"):
             options += f" --state {shlex.quote(str(self.path))}"
         if self.profile:
             options += f" --profile {shlex.quote(self.profile)}"
         if self.endpoint_url and self.local_data is None:
-            # The state file's word alone is not taken for it.
+            # Commands don't accept an endpoint from the state file alone.
             options += f" --endpoint-url {shlex.quote(self.endpoint_url)}"
             if crosses_in_clear(self.endpoint_url):
                 options += " --allow-http"
         return options + (" --trust-state" if is_trusted(self.path) else "")
 
     def command(self, words: str) -> str:
-        """Return a command line for this stack, to be shown to the user."""
+        """Return a command line for this stack, to show to the user."""
         return f"cogauth {words}{self.options}"
 
     @property
     def tokens_path(self) -> Path:
-        """The file of the tokens that ``test-login`` got, beside the state file."""
+        """The file beside the state file with the tokens from ``test-login``."""
         return beside(self.path, "tokens")
 
     def remove(self) -> list[str]:
-        """Delete the file and the tokens; return what was left alone, each with the reason."""
+        """Delete the file and the tokens; return the files left alone, each with the reason."""
         lock = remove_own(beside(self.tokens_path, "lock"))
         left = [*remove_private(self.tokens_path), *([lock] if lock else [])]
-        # Last: after a kill in between it still says that there is something.
+        # The state file goes last: after a kill in between it still shows that there is a stack.
         return [*left, *remove_private(self.path)]
 
 
 def is_of_cogauth(path: Path) -> bool:
-    """Say whether a regular file may be a state file, sound or not."""
+    """Return whether a regular file may be a state file, sound or damaged."""
     if any(os.path.lexists(beside(path, what)) for what in ("lock", "tokens")):
         return True
     if path.suffix != ".json":
@@ -166,7 +165,7 @@ def load(path: Path) -> State | None:
     Raises:
         DamagedStateError: the file is damaged.
         StateError: it can't be read, or a newer cogauth wrote it.
-        CogauthError: others than this user may have written it.
+        CogauthError: other users may have written it.
     """
     try:
         text = read_input(path, LONGEST + 1)
@@ -174,15 +173,15 @@ def load(path: Path) -> State | None:
         return None
     except OSError as error:
         raise StateError(
-            f"The state file {path} can't be read: {error.strerror}. Nothing was touched. Look "
-            "what it is, and move it away; or give another place with --state FILE."
+            f"The state file {path} can't be read: {error.strerror}. Nothing was touched. Find out "
+            "what it is and move it away, or give another place with --state FILE."
         ) from error
     try:
         if len(text) > LONGEST:
             raise ValueError(f"it has more than {LONGEST} bytes")  # noqa: TRY301 damage like any
         data = json.loads(text)
         if not isinstance(data, dict):
-            raise ValueError("it holds no JSON object")  # noqa: TRY301, TRY004 damage like any
+            raise ValueError("it isn't a JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
         if type(version) is not int or version < 1:
             raise ValueError(f"version can't be {forms.shown(version)}")  # noqa: TRY301 as above
@@ -197,10 +196,10 @@ def load(path: Path) -> State | None:
         raise DamagedStateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
             "touched in AWS. Restore it from a copy, or run 'cogauth recover' with the same "
-            "--stack and --state: it keeps this one beside a new one, written from what stands in "
-            "the account."
+            "--stack and --state: it keeps a copy of this file, and writes a new one from what "
+            "exists in the account."
         ) from error
     raise NewerStateError(
-        f"The state file {path} is of version {forms.shown(version)}; this cogauth reads version "
-        f"{VERSION}. A newer cogauth wrote it: upgrade this one, or use that one."
+        f"The state file {path} has version {forms.shown(version)}, but this cogauth reads up to "
+        f"version {VERSION}. A newer cogauth wrote it: upgrade this one, or use the newer one."
     )

@@ -1,4 +1,4 @@
-"""Who else may write to a file or a folder that cogauth is to believe."""
+"""Checks that only trusted users can write to the files and folders that cogauth relies on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-# The folders in which owners and modes mean nothing, for the user said so.
+# Folders in which owners and modes mean nothing: the user said so.
 _trusted: set[Path] = set()
 
 
 @contextmanager
 def trusting(folder: Path) -> Iterator[None]:
-    """Take what lies in a folder as it is, whoever owns it and may write to it: ``--trust-state``.
+    """Trust a folder's files, whoever owns them and may write to them: ``--trust-state``.
 
-    Some file systems show one owner and mode for every file. Folders below it are not meant.
+    Some file systems show one owner and mode for every file. Folders below it are not included.
     """
     folder = folder.resolve()
     _trusted.add(folder)
@@ -35,7 +35,7 @@ def trusting(folder: Path) -> Iterator[None]:
 
 
 def is_trusted(path: Path) -> bool:
-    """Say whether the file lies in a folder that is taken as it is."""
+    """Return whether the file is in a folder that the user trusts."""
     return bool(_trusted) and path.parent.resolve() in _trusted
 
 
@@ -46,14 +46,14 @@ def read_input(path: Path, limit: int) -> bytes:
         CogauthError: others may have written it, or may put another file or folder in its place.
         OSError: it can't be read.
     """
-    # By descriptors: of a name it isn't known what it will be of in the next moment.
+    # By descriptors: a name may belong to another file in the next moment.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         file = os.open(path.name, READ_ONLY, dir_fd=folder)
         try:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "It is no regular file", str(path))
+                raise OSError(errno.EINVAL, "It is not a regular file", str(path))
             if not is_trusted(path):
                 _check_ours_alone(path, found)
                 _check_folder(path.parent, os.fstat(folder))
@@ -71,21 +71,21 @@ def _check_ours_alone(path: Path, found: os.stat_result) -> None:
         raise _untrusted(
             path,
             f"it belongs to another user (uid {found.st_uid})",
-            f"Run this as that user; or, if you know what it says: {_chown(path)}",
+            f"Run this as that user; or, if you know its content: {_chown(path)}",
         )
     if others_may_write(found):
-        remedy = f"Look at it, then: chmod go-w {shlex.quote(str(path))}"
+        remedy = f"Check its content, then run: chmod go-w {shlex.quote(str(path))}"
         raise _untrusted(path, "others may write to it", remedy)
-    # In a sticky folder anyone can give another's file a name. None: it was just replaced.
+    # In a sticky folder anyone can add a name to another's file. 0 names: it was just replaced.
     if found.st_nlink > 1:
         name = shlex.quote(str(path))
-        remedy = f"If it is the right one, put a copy in its place: cp {name} {name}.copy && mv "
+        remedy = f"If it is the right file, replace it with a copy: cp {name} {name}.copy && mv "
         remedy += f"{name}.copy {name}"
         raise _untrusted(path, HARD_LINK, remedy)
 
 
 def check_place(path: Path) -> None:
-    """Raise CogauthError if others can put something in the place of a file or its folders."""
+    """Raise CogauthError if others can replace a file or one of its folders."""
     if is_trusted(path):
         return
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -96,20 +96,20 @@ def check_place(path: Path) -> None:
 def _check_folder(folder: Path, found: os.stat_result) -> None:
     own = "Give a file in a folder of your own with --state FILE; or "
     if found.st_uid not in _owners():
-        remedy = f"run this as that user; or, if you know what is in it: {_chown(folder)}"
+        remedy = f"run this as that user; or, if you know its content: {_chown(folder)}"
         why = f"the folder belongs to another user (uid {found.st_uid})"
         raise _untrusted(folder, why, own + remedy)
-    # In a sticky one, as /tmp, nobody but its owner replaces another's file.
+    # In a sticky folder, such as /tmp, only a file's owner can replace it.
     if others_may_write(found) and not found.st_mode & stat.S_ISVTX:
-        remedy = f"look at what is in it, then: chmod go-w {shlex.quote(str(folder))}"
+        remedy = f"check its content, then run: chmod go-w {shlex.quote(str(folder))}"
         raise _untrusted(folder, "others may write to the folder", own + remedy)
 
 
 def _check_way(folder: Path) -> None:
-    """Check each folder above: who may write to one can put another folder in the place of ours.
+    """Check each folder above: anyone who may write to one can replace our folder.
 
-    As sshd does (StrictModes): each belongs to this user or to root. Root itself also works in
-    other users' folders, as in a container where the checkout is another's.
+    As with sshd's StrictModes, each must belong to this user or to root. Root itself may also work
+    in other users' folders, such as a checkout in a container.
     """
     pending, seen = [folder.absolute()], {folder.absolute()}
     while pending:
@@ -117,7 +117,7 @@ def _check_way(folder: Path) -> None:
             try:
                 found = each.lstat()
             except OSError:
-                continue  # It isn't there yet; or whoever opens it says what is wrong.
+                continue  # It doesn't exist yet, or opening it will report the error.
             theirs = found.st_uid not in _owners()
             if theirs and os.geteuid() != 0:
                 why = f"the folder belongs to another user (uid {found.st_uid})"
@@ -128,7 +128,7 @@ def _check_way(folder: Path) -> None:
                     pending.append(target)
                     seen.add(target)
                 continue
-            # Of whoever trusts another user, that user's groups are as good.
+            # Trust in another user includes that user's groups.
             shared = found.st_mode & stat.S_IWOTH if theirs else others_may_write(found)
             if shared and not found.st_mode & stat.S_ISVTX:
                 sudo = "" if found.st_uid == os.geteuid() else "sudo "
@@ -137,15 +137,15 @@ def _check_way(folder: Path) -> None:
 
 
 _ELSEWHERE = (
-    "Work below a folder of your own, or give a file there with --state FILE ('cogauth demo': a "
-    "folder by TMPDIR)"
+    "Work in a folder of your own, or give a file there with --state FILE (for 'cogauth demo' set "
+    "TMPDIR to a folder)"
 )
 
 
 def _owners() -> set[int]:
-    """Return whose folders are as good as one's own: this user's and root's.
+    """Return the users whose folders are trusted: this user and root.
 
-    Where root has another number, as in a user namespace, the root folder shows it.
+    Where root has another uid, as in a user namespace, the root folder shows it.
     """
     return {os.geteuid(), 0, Path("/").stat().st_uid}
 
@@ -156,14 +156,14 @@ def _chown(path: Path) -> str:
 
 def _untrusted(path: Path, why: str, remedy: str) -> CogauthError:
     return CogauthError(
-        f"{path} is not taken: {why}, and whoever can write to it decides what is deleted and "
+        f"{path} is not trusted: {why}, and whoever can write to it decides what is deleted and "
         f"where your passwords and credentials go. Nothing was touched. {remedy}. On a file system "
-        "that keeps no owners and modes: --trust-state (COGAUTH_TRUST_STATE=1)."
+        "without owners and modes, give --trust-state (COGAUTH_TRUST_STATE=1)."
     )
 
 
 def others_may_write(found: os.stat_result) -> bool:
-    """Return whether a file's mode lets others than its owner write to it."""
+    """Return whether a file's mode lets anyone but its owner write to it."""
     mode = stat.S_IMODE(found.st_mode)
     if mode & stat.S_IWOTH:
         return True
@@ -171,7 +171,7 @@ def others_may_write(found: os.stat_result) -> bool:
 
 
 def _is_private_group(group: int, user: int) -> bool:
-    """Say whether a group is a user's own, as useradd makes it: of the same name, and no others."""
+    """Return whether a group is a user's private group, as useradd creates: no other members."""
     try:
         account, found = pwd.getpwuid(user), grp.getgrgid(group)
     except KeyError:
@@ -180,6 +180,6 @@ def _is_private_group(group: int, user: int) -> bool:
     return account.pw_gid == group and found.gr_name == name and set(found.gr_mem) <= {name}
 
 
-# To read a file: neither a link, nor hanging where somebody made a pipe of that name.
+# For reading a file: don't follow links, and don't hang on a pipe of that name.
 READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 HARD_LINK = "it has a second name (a hard link)"

@@ -1,4 +1,4 @@
-"""The steps in the console's order. The engine goes by what each resource depends on."""
+"""The steps in the console's order. The engine follows the resources' dependencies instead."""
 
 from cogauth.steps.base import Step
 from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
@@ -17,7 +17,7 @@ from cogauth.steps.rest_api import ApiResource, Authorizer, RestApi, sign_in_sou
 COGNITO = Caller(
     "cognito-idp", "user_pool", lambda ctx: ctx.fact("user_pool", "arn"), same_account=True
 )
-# It waits for the path: a statement that names another path tells whose that one is.
+# It depends on the path: a statement that names another path shows who owns that one.
 API_GATEWAY = Caller("apigateway", "sign_in_resource", sign_in_source_arn)
 
 STEPS = (
@@ -58,5 +58,5 @@ STEPS = (
     Step("deployment", "Deployment", (Deployment(), Stage())),
 )
 RESOURCES = {resource.key: resource for step in STEPS for resource in step.resources}
-# Those that are deleted by a call of their own; all others are deleted with one of them.
+# Resources that are deleted by a call of their own; all others are deleted with one of them.
 ROOTS = [resource for resource in RESOURCES.values() if resource.parent is None]

@@ -1,4 +1,4 @@
-"""What the engine asks of a resource, and how resources group into the console's steps."""
+"""The interface between the engine and a resource, and the console's steps as resource groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NotKeptError(CogauthError):
-    """A change was taken, and what was asked for isn't so all the same."""
+    """AWS accepted a change, but the resource doesn't have the requested value."""
 
 
 @dataclass(frozen=True)
@@ -27,51 +27,52 @@ class Change:
 
     what: str
     call: Callable[[], object]
-    # It decides who may call what: it is read again, and must be as asked for.
+    # Whether it decides who may call a method: then it is read back and must have been kept.
     guards: bool = False
 
 
 class Recreate(Enum):
-    """How a resource is recreated whose record says ``outdated``."""
+    """How to recreate a resource whose record says ``outdated``."""
 
-    # It is changed in place.
+    # Change it in place instead.
     NEVER = "never"
-    # Its name is unique: the former one is deleted before.
+    # Delete the former one first, because the name is unique.
     DELETE_FIRST = "delete first"
-    # Beside the former one, which is deleted once nothing refers to it.
+    # Create it beside the former one, which is deleted once nothing refers to it.
     BESIDE = "beside"
-    # As BESIDE, but one that an interrupted create left is deleted: it may lack later changes.
+    # Like BESIDE, but delete what an interrupted create left: it may lack later changes.
     SNAPSHOT = "snapshot"
 
 
 class Resource(ABC):
     """One AWS resource: how it is created, found, compared and deleted, side by side.
 
-    The engine keeps the journal, decides what to call, and refuses what isn't the stack's.
+    The engine keeps the journal, decides what to call, and refuses resources of others.
 
-    What a second create does decides what the engine does after an interrupted one. First it looks
-    for what that may have created, as long as it may still land:
+    After an interrupted create the engine looks for what it may have created, as long as that may
+    still appear. Then it does what fits the effect of a second create:
 
     ============  ==============  ========================  =====================================
     ``conflict``  ``repeatable``  a second create           after an interrupted create
     ============  ==============  ========================  =====================================
-    an error      False           is refused by that error  the one of the name is kept
+    an error      False           fails with that error     the one with the name is kept
     None          True            creates a second one      the oldest is kept, younger deleted
     None          False           is a put: no change       what was put is kept
     ============  ==============  ========================  =====================================
 
-    Only what is ours and as a create leaves it is kept or deleted. If there is none, it is created.
+    Only what is ours and as a create leaves it is kept or deleted. If nothing is found, the engine
+    creates the resource.
 
     Attributes:
         key: the name of its record in the state file.
-        step: the console's step that it is part of.
+        step: the console's step that it belongs to.
         parent: the resource whose deletion deletes this one too.
-        depends_on: the resources, beside the parent, that must exist before it is created.
-        conflict: the error by which AWS says that the name exists; None if no create is refused so.
-        repeatable: whether a second create makes a second one.
-        recreate: how it is recreated.
+        depends_on: the resources, besides the parent, that must exist before it is created.
+        conflict: AWS's error code for a name that exists; None if names needn't be unique.
+        repeatable: whether a second create creates a second one.
+        recreate: how to recreate it.
         outdates: the resources to recreate once this one is created or changed.
-        urgent: whether it starts before others that are ready, because AWS takes long over it.
+        urgent: whether it starts before others that are ready, because AWS is slow with it.
     """
 
     key: str
@@ -91,101 +92,101 @@ class Resource(ABC):
 
     @property
     def prerequisites(self) -> tuple[str, ...]:
-        """What must exist before it is created, its parent included."""
+        """The resources that must exist before it is created, including its parent."""
         return (*self.depends_on, self.parent) if self.parent else self.depends_on
 
     def wanted(self, ctx: Context) -> bool:
-        """Say whether the stack's settings ask for it."""
+        """Return whether the stack's settings require it."""
         return True
 
     @abstractmethod
     def create(self, ctx: Context) -> Live:
-        """Call the one creating operation; all else that it needs is a change."""
+        """Call the one creating operation; everything else it needs is a change."""
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
-        """Return all that might be it, by name or parent; the one of a known id may be left out."""
+        """Return all candidates, by name or parent; the one with a known id may be omitted."""
         live = self.read(ctx, {})
         return [] if live is None else [live]
 
     def name(self, ctx: Context) -> str | None:
-        """Return its name, where that is its id and can be used only once; or None."""
+        """Return its name if that is its id and unique, else None."""
         return None
 
     @abstractmethod
     def read(self, ctx: Context, record: Record) -> Live | None:
-        """Return the recorded one as it stands now, or None if it is gone."""
+        """Return the recorded one's present state, or None if it is gone."""
 
     @abstractmethod
     def facts(self, ctx: Context, live: Live) -> Record:
-        """Return what the record keeps: the id, and what later steps and deletion need."""
+        """Return the facts for the record: the id, and what later steps and deletion need."""
 
     def arn_prefix(self, ctx: Context) -> str | None:
-        """Return what its ARN says before its id, for one that could be renamed; or None."""
+        """Return its ARN up to the id if it can be renamed, else None."""
         return None
 
     def version(self, live: Live) -> str:
-        """Return what tells it from an earlier one of its name. Only for DELETE_FIRST."""
+        """Return what distinguishes it from an earlier one with its name. Only for DELETE_FIRST."""
         raise NotImplementedError(self.key)
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        """Return the settings that it shows, for a state file that is written anew."""
+        """Return the settings that it shows, for ``recover``."""
         return {}
 
     def tags(self, live: Live) -> dict[str, str] | None:
-        """Return its tags, or None if it has none because it is part of a parent that is ours."""
+        """Return its tags, or None for an untagged part of a parent that is ours."""
         return None
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether it has the name that the stack gives it, where that says whose it is."""
+        """Return whether it has the stack's name for it, if that name shows who owns it."""
         return True
 
     def users(self, live: Live) -> int | None:
-        """Return about how many users it holds, or None if it is nothing that holds any."""
+        """Return about how many users it holds, or None if it can't hold any."""
         return None
 
     def holds_users(self, ctx: Context, live: Live) -> bool:
         return False
 
     def untouched(self, ctx: Context, live: Live) -> bool:
-        """Say whether it is as its creating call leaves it, so that nothing is lost with it.
+        """Return whether it is as its creating call leaves it, so that deleting it loses nothing.
 
-        Anyone can tag a thing. Only this tells what an interrupted create of ours may have made.
+        Anyone can tag a resource. Only this shows what our interrupted create may have created.
         """
         return True
 
     def marked(self, ctx: Context, live: Live) -> bool:
-        """Say whether a part of it bears the stack's id, which takes more than to tag it."""
+        """Return whether a part of it carries the stack's id, which takes more than tagging."""
         return True
 
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
-        """Wait until what was just created can be used or changed; its facts can be used before."""
+        """Wait until the new resource can be used or changed; its facts are usable before that."""
 
     def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
         """Return the resources to recreate once this one is created, and only then."""
         return ()
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
-        """Yield what the user must agree to before anything is touched; ``live`` is None if gone.
+        """Yield questions to ask before anything is touched; ``live`` is None if it is gone.
 
         Raises:
-            CogauthError: ``up`` can't go on, whatever the answer.
+            CogauthError: ``up`` can't continue, whatever the answer.
         """
         yield from ()
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Yield what differs from what the stack wants, each with the call that mends it."""
+        """Yield the differences from the wanted state, each with the call that corrects it."""
         yield from ()
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Yield what earlier runs may have left beside one that stood already."""
+        """Yield the deletions of what earlier runs may have left beside an existing one."""
         yield from ()
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        """Yield why AWS would refuse to delete it, each with what ends that."""
+        """Yield why AWS would refuse to delete it, each with the remedy."""
         yield from ()
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete it, and say whether it was there. A part needs this only if it can go alone."""
+        """Delete it; return whether it existed. Parts need this only if they can go alone."""
         raise NotImplementedError(self.key)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-# A character class that a password may have to have, and the policy's key for it.
+# The password policy's key for each character class.
 POLICY_KEYS = {
     "upper": "RequireUppercase",
     "lower": "RequireLowercase",
@@ -37,14 +37,14 @@ POLICY_KEYS = {
 CLIENT_SETTINGS: dict[str, Any] = {
     # ALLOW_ADMIN_USER_PASSWORD_AUTH is the present name of ADMIN_NO_SRP_AUTH.
     "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-    # An unknown name and a wrong password get the same answer.
+    # Unknown names and wrong passwords get the same answer.
     "PreventUserExistenceErrors": "ENABLED",
     "EnableTokenRevocation": True,
 }
 
 
 class UserPool(Resource):
-    """The directory of users: they sign in by username only, and nothing of theirs is verified."""
+    """The user directory: users sign in by username only, and no attribute is verified."""
 
     key = "user_pool"
     repeatable = True
@@ -53,10 +53,10 @@ class UserPool(Resource):
         try:
             return ctx.aws.cognito_once.create_user_pool(
                 PoolName=ctx.stack,
-                # Without this, "Ann" and "ann" are two users: it can only be chosen now.
+                # Without this, "Ann" and "ann" are two users. It can't be changed later.
                 UsernameConfiguration={"CaseSensitive": False},
-                # Anyone may sign up: the sign-in function does it for a name it doesn't know.
-                # Whoever closes the pool later, or asks for a second factor, is not overruled.
+                # Anyone may sign up: the sign-in function does it for an unknown name. 'up' doesn't
+                # overrule someone who closes the pool later or requires a second factor.
                 AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
                 MfaConfiguration="OFF",
                 **_pool_settings(ctx),
@@ -67,8 +67,8 @@ class UserPool(Resource):
             tier, options = ctx.state.settings.tier, ctx.state.options
             others = [other for other in TIERS if other != tier]
             raise CogauthError(
-                f"AWS refuses to make a user pool of the tier {tier} ({code_of(error)}): "
-                f"{message_of(error).removesuffix('.')}. Choose {' or '.join(others)}, such as by "
+                f"AWS refuses to create a user pool with the tier {tier} ({code_of(error)}): "
+                f"{message_of(error).removesuffix('.')}. Choose {' or '.join(others)}, for example "
                 f"'cogauth up{options} --tier {others[0]}'."
             ) from error
 
@@ -106,7 +106,7 @@ class UserPool(Resource):
         return int(live.get("EstimatedNumberOfUsers", 0))
 
     def holds_users(self, ctx: Context, live: Live) -> bool:
-        """Look whether it holds any user: the estimate alone could lag.
+        """Return whether it holds any user; the estimate alone could lag.
 
         Source: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html
         """
@@ -123,15 +123,13 @@ class UserPool(Resource):
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
         if live is None:
-            yield (
-                f"The user pool {record['id']} is gone, and all its users with it. Make it anew?"
-            )
+            yield (f"The user pool {record['id']} is gone, and all its users with it. Recreate it?")
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         wanted = differing(live, _pool_settings(ctx))
         settings = ctx.state.settings
         present = live.get("UserPoolTier", settings.tier)
-        # A tier that we don't know yet is none to be left either.
+        # An unknown tier counts as higher.
         is_higher = present not in TIERS[: TIERS.index(settings.tier) + 1]
         if is_higher and not settings.tier_given:
             wanted.pop("UserPoolTier", None)
@@ -142,7 +140,7 @@ class UserPool(Resource):
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        """Look for a deletion protection, and for domains of its sign-in pages.
+        """Look for deletion protection and for domains of its sign-in pages.
 
         Source: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-deletion-protection.html
         """
@@ -150,15 +148,15 @@ class UserPool(Resource):
         of_pool = f"--user-pool-id {pool} --region {ctx.aws.region}"
         if live.get("DeletionProtection") == "ACTIVE":
             yield (
-                f"The user pool {pool} is protected from deletion. Deactivate that in the console "
-                "(Cognito, User pools, the pool, Settings, Deletion protection), or by 'aws "
+                f"The user pool {pool} is protected from deletion. Turn that off in the console "
+                "(Cognito, User pools, the pool, Settings, Deletion protection), or with 'aws "
                 f"cognito-idp update-user-pool {of_pool} --deletion-protection INACTIVE', which "
-                "also resets every other setting of the pool that it isn't given."
+                "also resets every other pool setting that you don't pass."
             )
         for domain in filter(None, (live.get("Domain"), live.get("CustomDomain"))):
             yield (
                 f"The user pool {pool} has the domain {domain}. Delete that in the console "
-                "(Cognito, User pools, the pool, Domain, Actions), or by 'aws cognito-idp "
+                "(Cognito, User pools, the pool, Domain, Actions), or with 'aws cognito-idp "
                 f"delete-user-pool-domain {of_pool} --domain {domain}'."
             )
 
@@ -173,7 +171,7 @@ def _pool_settings(ctx: Context) -> dict[str, Any]:
         "UserPoolTags": ctx.tags,
         "UserPoolTier": settings.tier,
         "Policies": {
-            # Written out: what is left out follows the console's defaults of the day.
+            # All are given, because omitted ones get AWS's defaults of the day.
             "PasswordPolicy": {
                 "MinimumLength": settings.password_min_length,
                 **{key: name in required for name, key in POLICY_KEYS.items()},
@@ -183,9 +181,9 @@ def _pool_settings(ctx: Context) -> dict[str, Any]:
 
 
 class UserPoolClient(Resource):
-    """The app client: what the sign-in function is, to the pool. Its secret stays in Cognito.
+    """The app client that the sign-in function uses. Its secret stays in Cognito.
 
-    The console can move it to AWS Secrets Manager, where the function has no right to read it.
+    The console can move the secret to AWS Secrets Manager, where the function may not read it.
     """
 
     key = "app_client"
@@ -195,7 +193,7 @@ class UserPoolClient(Resource):
     def create(self, ctx: Context) -> Live:
         return ctx.aws.cognito_once.create_user_pool_client(
             UserPoolId=ctx.fact("user_pool"),
-            # A client can't be tagged: its name says whose it is.
+            # A client can't be tagged: its name shows who owns it.
             ClientName=ctx.name_with_id,
             GenerateSecret=True,
             **CLIENT_SETTINGS,
@@ -226,20 +224,20 @@ class UserPoolClient(Resource):
             return
         unreadable = (
             f"The app client {record['id']} has its secret in AWS Secrets Manager, where the "
-            "sign-in function can't read it: until it is back in Cognito nobody can sign in."
+            "sign-in function can't read it: nobody can sign in until it is back in Cognito."
         )
         if not knows_publish(ctx):
-            # Nor does such a botocore show where the secret is, only that it isn't there.
+            # Such a botocore doesn't show either where the secret is, only that Cognito lacks it.
             raise CogauthError(
-                f"{unreadable} 'cogauth up' can take it back with boto3 {PUBLISH_SINCE} or later; "
-                f"installed is {botocore.__version__}. Update it with pip install --upgrade boto3, "
-                "in an environment without cogauth's extra [local], which needs an older one. "
+                f"{unreadable} 'cogauth up' can move it back with boto3 {PUBLISH_SINCE} or later; "
+                f"{botocore.__version__} is installed. Run 'pip install --upgrade boto3' in an "
+                "environment without cogauth's extra [local], which needs an older one. "
                 "Nothing was touched."
             )
         if "ClientSecretArn" in live:
             yield (
-                f"{unreadable} AWS then deletes {live['ClientSecretArn']} at once and for good, "
-                "whoever else reads it. Take the secret back?"
+                f"{unreadable} Moving it back makes AWS delete {live['ClientSecretArn']} at once "
+                "and for good, whoever else reads it. Move the secret back?"
             )
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
@@ -249,7 +247,7 @@ class UserPoolClient(Resource):
         if wanted:
             place = {"UserPoolId": live["UserPoolId"], "ClientId": live["ClientId"]}
             request = {**echoed(live, CLIENT_ECHO), **CLIENT_SETTINGS, **wanted, **place}
-            what = "take its secret back" if PUBLISH in wanted else "set its flows"
+            what = "move its secret back" if PUBLISH in wanted else "set its flows"
             if live.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED":
                 what += ", turn off the rotation of refresh tokens"
             yield Change(what, lambda: ctx.aws.cognito.update_user_pool_client(**request))
@@ -267,7 +265,7 @@ def _clients(ctx: Context, pool: str) -> list[Any]:
 
 
 class PreSignUpTrigger(Resource):
-    """The pool's PreSignUp trigger: the auto-confirm function, asked at each sign-up."""
+    """The pool's PreSignUp trigger: Cognito calls the auto-confirm function at each sign-up."""
 
     key = "trigger"
     parent = "user_pool"

@@ -1,4 +1,4 @@
-"""UpdateUserPool and UpdateUserPoolClient, which reset what they are not given."""
+"""UpdateUserPool and UpdateUserPoolClient, which reset parameters that are not passed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-# What Cognito says to a tier that a user pool can't have.
+# Cognito's errors for a tier that a user pool can't have.
 TIER_REFUSED = {"FeatureUnavailableInTierException", "TierChangeNotAllowedException"}
 # The parameter by which a client's secret moves to AWS Secrets Manager and back, and the first
 # botocore that knows it.
 PUBLISH, PUBLISH_SINCE = "PublishSecretsInAWSSecretsManager", "1.44.7"
 
 
-# What UpdateUserPool is sent back of DescribeUserPool's answer, which it would reset otherwise.
-# That is documented for all members; https://github.com/go-to-k/cdkd/pull/1982 measured it for
-# AutoVerifiedAttributes, and no reset of Policies and MfaConfiguration. AWS refuses some members
-# that a newer botocore knows, and others change their meaning. So what isn't in this list isn't
-# sent, and the tests on the newest botocore fail until each new member is in it. Source:
+# The members of DescribeUserPool's answer to send back to UpdateUserPool, which would otherwise
+# reset them. AWS documents that for all members; https://github.com/go-to-k/cdkd/pull/1982 measured
+# it for AutoVerifiedAttributes, and no reset of Policies and MfaConfiguration. AWS refuses some
+# members that a newer botocore knows, and others change their meaning. So members outside this list
+# aren't sent, and the tests on the newest botocore fail until each new member is in it. Source:
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
 Echo = Callable[[Any], Any]
 
@@ -38,7 +38,7 @@ def _never(_value: Any) -> None:
 
 
 def _one_email_body(template: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the body that isn't in use: both are described, and both at once refused."""
+    """Omit the unused body: AWS describes both, but refuses both at once."""
     unused = "EmailMessage" if _by_link(template) else "EmailMessageByLink"
     return {key: value for key, value in template.items() if key != unused}
 
@@ -48,7 +48,7 @@ def _by_link(template: Mapping[str, Any]) -> bool:
 
 
 def _own_names(levels: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Leave out the default names, which are described too: to name any takes ESSENTIALS."""
+    """Omit the default names, which AWS describes too: passing any name requires ESSENTIALS."""
     return {
         level: named
         for level, named in levels.items()
@@ -61,19 +61,19 @@ POOL_ECHO: dict[str, Echo] = {
     **dict.fromkeys(
         (
             "AccountRecoverySetting",
-            # But for the older name of a setting that Policies has too; see update_user_pool.
+            # Without the older name of a setting that Policies has too; see update_user_pool.
             "AdminCreateUserConfig",
             "AutoVerifiedAttributes",
             "DeletionProtection",
             "DeviceConfiguration",
             "EmailConfiguration",
-            # "No longer used", and still described: an older name of the template's EmailMessage,
-            # so not sent beside EmailMessageByLink; see update_user_pool.
+            # "No longer used", but still described: an older name of the template's EmailMessage,
+            # so it isn't sent with EmailMessageByLink; see update_user_pool.
             "EmailVerificationMessage",
             "EmailVerificationSubject",
             "LambdaConfig",
             "MfaConfiguration",
-            # But for what the tier LITE doesn't have; see update_user_pool.
+            # Without the features that the tier LITE lacks; see update_user_pool.
             "Policies",
             "SmsAuthenticationMessage",
             "SmsConfiguration",
@@ -87,13 +87,13 @@ POOL_ECHO: dict[str, Echo] = {
     ),
     "VerificationMessageTemplate": _one_email_body,
     "AcrConfiguration": _own_names,
-    # Kept when it is left out. Sent back without EnableStatus it is turned on.
+    # AWS keeps it if it is omitted, but turns it on if it is sent without EnableStatus.
     "DcrConfiguration": _never,
-    # The defaults of these two are described as well, and need no echo.
+    # AWS describes these two's defaults as well; they needn't be sent back.
     "KeyConfiguration": lambda key: key if key.get("KeyType") == "CUSTOMER_MANAGED_KEY" else None,
     "IssuerConfiguration": lambda issuer: issuer if issuer.get("Type") != "ORIGINAL" else None,
 }
-# Likewise for UpdateUserPoolClient.
+# The same for UpdateUserPoolClient.
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
 CLIENT_ECHO: dict[str, Echo] = {
     **dict.fromkeys(
@@ -121,27 +121,27 @@ CLIENT_ECHO: dict[str, Echo] = {
         ),
         _as_it_is,
     ),
-    # Off: "You can't authenticate with REFRESH_TOKEN_AUTH in app clients with refresh token
-    # rotation enabled", and that is how the sign-in function refreshes.
+    # Off, because the sign-in function refreshes with REFRESH_TOKEN_AUTH: "You can't authenticate
+    # with REFRESH_TOKEN_AUTH in app clients with refresh token rotation enabled".
     # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
     "RefreshTokenRotation": lambda _rotation: {"Feature": "DISABLED"},
-    # Not described; where the secret is stays as it is when this is left out.
+    # Not described; if it is omitted, AWS leaves the secret where it is.
     PUBLISH: _never,
 }
 
 
 def echoed(live: Mapping[str, Any], rules: Mapping[str, Echo]) -> dict[str, Any]:
-    """Return what an update is sent so that all stays as it is."""
+    """Return the parameters of an update that changes nothing."""
     echo = {key: rules[key](value) for key, value in live.items() if key in rules}
-    # What is empty was never set, and the update takes no empty value for it.
+    # Empty values were never set, and the update accepts none.
     return {key: value for key, value in echo.items() if value not in (None, "", [], {})}
 
 
 def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
     """Change some of a pool's settings and keep all others.
 
-    ``UpdateUserPool`` resets what it isn't given, so the whole pool is described, merged and sent
-    back, tags included. ``wanted`` is in the operation's own form.
+    ``UpdateUserPool`` resets omitted parameters, so the whole pool is described, merged and sent
+    back, including tags. ``wanted`` has the operation's own form.
 
     Raises:
         CogauthError: AWS refuses the wanted tier.
@@ -152,14 +152,13 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
     policies = request.get("Policies", {})
     passwords = policies.get("PasswordPolicy", {})
     if "TemporaryPasswordValidityDays" in passwords:
-        # The description has it under its older name too, but the update takes only one.
+        # The description has it under its older name too, but the update accepts only one.
         request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
     if _by_link(request.get("VerificationMessageTemplate", {})):
         request.pop("EmailVerificationMessage", None)
     if request.get("UserPoolTier") == "LITE":
-        # A pool of this tier may be described with features that it doesn't have. One that is
-        # to become LITE has them: those in use are sent, so that AWS refuses, for it isn't ours to
-        # turn them off.
+        # AWS may describe a LITE pool with features that it lacks. A pool that is to become LITE
+        # has them: those in use are sent, so that AWS refuses, because we must not turn them off.
         has_them = live.get("UserPoolTier") != "LITE"
         if not has_them or policies.get("SignInPolicy") == {
             "AllowedFirstAuthFactors": ["PASSWORD"]
@@ -176,13 +175,13 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
         raise CogauthError(
             f"AWS refuses to change the user pool's tier from {present} to "
             f"{wanted['UserPoolTier']} ({code_of(error)}): {message_of(error).removesuffix('.')}. "
-            f"'cogauth up{options} --tier {present}' leaves the tier as it is. For the other one, "
-            "turn off in the console's Cognito page what AWS names, first."
+            f"'cogauth up{options} --tier {present}' leaves the tier as it is. To change it, first "
+            "turn off what AWS names, on the console's Cognito page."
         ) from error
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the values of ``over``, nested mappings merged likewise."""
+    """Return ``base`` updated with ``over``, merging nested mappings."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

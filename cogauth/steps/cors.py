@@ -1,4 +1,4 @@
-"""The console's "Enable CORS": what answers a browser's preflights, and the gateway's refusals."""
+"""The console's "Enable CORS": preflight methods and headers on the gateway's refusals."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-# How long a browser may go by a preflight's answer, in seconds: so long a change may take to reach
-# a page. Chromium takes 7200 at the most.
+# How long a browser may cache a preflight's answer, in seconds; a change takes as long to reach a
+# page. Chromium's limit is 7200.
 MAX_AGE_S = 600
 ORIGIN_HEADER = f"gatewayresponse.header.{cors.ALLOW_ORIGIN}"
-# What API Gateway answers with unless somebody says otherwise.
+# API Gateway's default responses.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 DEFAULT_STATUS = {"UNAUTHORIZED": "401", "ACCESS_DENIED": "403"}
 DEFAULT_TEMPLATES: dict[str, str] = {JSON: '{"message":$context.error.messageString}'}
 
 
 class Preflight(Method):
-    """OPTIONS of a path, answered by API Gateway itself; browsers ask it without a token."""
+    """A path's OPTIONS method: browsers call it without a token, and API Gateway answers it."""
 
     http_method = "OPTIONS"
 
@@ -63,7 +63,7 @@ class Preflight(Method):
 
 
 class PreflightAnswer(Integration):
-    """What answers a preflight: nothing but headers."""
+    """A preflight's integration: it answers only with headers."""
 
     method: Preflight
 
@@ -77,10 +77,10 @@ class PreflightAnswer(Integration):
 
 
 class GatewayResponse(Resource):
-    """The gateway's own answer of one kind, as the guard's 401: a page may read it, too.
+    """One type of the gateway's own responses, such as the guard's 401, made readable for pages.
 
-    Only a header is set. Its value can be a fixed one or the request's own Origin, which would let
-    in any page; so with several origins there is none.
+    Only a header is set. Its value is either fixed or the request's Origin, which would admit every
+    page; so with several origins it isn't set.
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
     """
 
@@ -98,7 +98,7 @@ class GatewayResponse(Resource):
         return {"restApiId": ctx.fact("rest_api"), "responseType": self.type}
 
     def _live(self, ctx: Context) -> dict[str, Any]:
-        """Return it as somebody set it; empty as long as it is API Gateway's own, or inherited."""
+        """Return it as somebody set it; empty if it is API Gateway's default or inherited."""
         live = present(ctx.aws.apigateway.get_gateway_response, **self._place(ctx))
         return {} if live is None or live.get("defaultResponse") else dict(live)
 
@@ -130,7 +130,7 @@ class GatewayResponse(Resource):
             yield Change("set the origin", lambda: self.create(ctx))
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Take the header away, and all of it if nothing else was set by somebody."""
+        """Remove the header; delete the whole response if nobody set anything else in it."""
         live = self._live(ctx)
         if not live:
             return False

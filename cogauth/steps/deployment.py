@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Deployment(Resource):
-    """A snapshot of the API. Changes of the API reach clients only with a new one."""
+    """A snapshot of the API. Changes to the API reach clients only with a new one."""
 
     key = "deployment"
     parent = "rest_api"
-    # CreateDeployment asks for an integration of each method, and looks up the authorizers that
-    # they refer to; the rest is what it publishes.
+    # CreateDeployment requires an integration for each method and the authorizers that the methods
+    # refer to; the other resources are what it publishes.
     depends_on = (
         "authorizer",
         "sign_in_integration",
@@ -66,7 +66,7 @@ class Deployment(Resource):
 class Stage(Resource):
     """The stage: a deployment under a URL, with a throttle on the sign-in method.
 
-    An open sign-up must not be free to hammer: Cognito's own quotas are the account's.
+    Without one, the open sign-up could use up Cognito's quotas, which the whole account shares.
     """
 
     key = "stage"
@@ -78,7 +78,7 @@ class Stage(Resource):
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
 
     def create(self, ctx: Context) -> Live:
-        """Make the stage on the deployment; only this call takes tags, CreateDeployment doesn't."""
+        """Create the stage on the deployment; this call accepts tags, CreateDeployment doesn't."""
         return ctx.aws.apigateway.create_stage(
             **self._place(ctx), deploymentId=ctx.fact("deployment"), tags=ctx.tags
         )
@@ -91,7 +91,7 @@ class Stage(Resource):
         return {"id": live["stageName"], "arn": arn}
 
     def tags(self, live: Live) -> dict[str, str]:
-        """Return its tags: whoever owns the API may have stages of their own in it."""
+        """Return its tags: the API's owner may have added other stages."""
         return live.get("tags") or {}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
@@ -105,7 +105,7 @@ class Stage(Resource):
             ("throttlingBurstLimit", "burstLimit", settings.throttle_burst),
         ):
             if throttle.get(key) != value:
-                # A '/' inside a path's part is written '~1': the part is the method's full path.
+                # The patch path contains the method's full path, in which '~1' stands for '/'.
                 path = f"/{settings.path.replace('/', '~1')}/POST/throttling/{option}"
                 patch.append({"op": "replace", "path": path, "value": str(value)})
         if patch:
@@ -130,18 +130,18 @@ class Stage(Resource):
 
 
 def _is_later(ctx: Context, stage: Live) -> bool:
-    """Say whether somebody else deployed the API after us, and so has more in it than we have."""
+    """Return whether somebody else deployed the API after us, and so may have published more."""
     made = {one["id"]: one for one in rest_apis.deployments(ctx, ctx.fact("rest_api"))}
     served = made.get(stage["deploymentId"])
     if served is None or served.get("description") == ctx.name_with_id:
         return False
-    # One that the list doesn't have yet was made just now.
+    # If ours is missing from the list, it was created just now.
     ours = made.get(ctx.fact("deployment"))
     return bool(ours and served["createdDate"] >= ours["createdDate"])
 
 
 def _throttle(stage: Live, method: str) -> Live:
-    """Return a method's settings: AWS writes the key with or without its leading slash."""
+    """Return a method's settings: AWS writes their key with or without a leading slash."""
     for key, settings in stage.get("methodSettings", {}).items():
         if key.replace("~1", "/").strip("/") == method.strip("/"):
             return settings  # type: ignore[no-any-return]

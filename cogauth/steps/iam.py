@@ -1,4 +1,4 @@
-"""The console's IAM page: the role that each function runs as, with the least that it needs."""
+"""The console's IAM page: each function's role, with the least privileges that it needs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ TRUST_POLICY = {
 
 
 class Role(Resource):
-    """A role: Lambda may assume it, no one else."""
+    """A role that only Lambda may assume."""
 
     conflict = "EntityAlreadyExists"
-    # Some seconds pass until Lambda can assume it; whatever doesn't need it is made meanwhile.
+    # Lambda can assume it only after some seconds; other resources are created meanwhile.
     urgent = True
 
     def __init__(self, function: FunctionSpec) -> None:
@@ -60,10 +60,10 @@ class Role(Resource):
         return {**role, "PermissionsBoundary": {"PermissionsBoundaryArn": boundary}}
 
     def outdates_when_made(self, ctx: Context) -> tuple[str, ...]:
-        """Return the function, if it was made with a former role of this name.
+        """Return the function, if it was created with a former role of this name.
 
-        Lambda keeps a grant to the very role that a function was made with; another role of the
-        same name and ARN doesn't have it. One that runs as another role yet is given this one.
+        Lambda keeps a grant to the role that a function was created with; a new role with the same
+        name and ARN doesn't have it. A function that runs as some other role is given this one.
         Source: https://github.com/hashicorp/terraform-provider-aws/issues/9703
         """
         function = self.function
@@ -100,7 +100,7 @@ class Role(Resource):
         if ctx.state.settings.permissions_boundary == NO_BOUNDARY and _boundary(live):
             delete = ctx.aws.iam.delete_role_permissions_boundary
             yield Change(
-                "take its permissions boundary back",
+                "remove its permissions boundary",
                 lambda: or_none(lambda: delete(RoleName=name)),
             )
         if _document(live["AssumeRolePolicyDocument"]) != TRUST_POLICY:
@@ -115,13 +115,13 @@ class Role(Resource):
         return recorded and PowerUserAttachment.parent == self.key
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        """Look for policies that somebody else gave it: with one left IAM deletes no role."""
+        """Look for others' policies on the role: IAM refuses to delete a role that has any."""
         live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
         if live is None or not ctx.owns(self.tags(live)):
             return
         ours = {POLICY_NAME}
         if self._has_power_user(ctx):
-            # An interrupted attaching left only an intent, without the ARN.
+            # An interrupted attach left only an intent, without the ARN.
             ours.add(_power_user_arn(ctx))
         policies = [
             (each["PolicyArn"], f"policy {each['PolicyName']}", "detach-role-policy", "arn")
@@ -133,13 +133,13 @@ class Role(Resource):
         for identifier, what, command, option in policies:
             if identifier not in ours:
                 yield (
-                    f"The role {role} has the {what}, which isn't this stack's. Remove it in the "
-                    f"console (IAM, Roles, the role), or by 'aws iam {command} "
+                    f"The role {role} has the {what}, which isn't this stack's. Delete it in the "
+                    f"console (IAM, Roles, the role), or with 'aws iam {command} "
                     f"--role-name {role} --policy-{option} {identifier}'."
                 )
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete the role and what is ours in it: with a policy left IAM answers DeleteConflict."""
+        """Delete our policies, then the role: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
         or_none(lambda: iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME))
         if self._has_power_user(ctx):
@@ -148,7 +148,7 @@ class Role(Resource):
 
 
 class RolePolicy(Resource):
-    """A role's inline policy: its function's log group, and for the sign-in the pool."""
+    """A role's inline policy: access to its function's log group, and for sign-in to the pool."""
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -177,7 +177,7 @@ class RolePolicy(Resource):
 
 
 class PowerUserAttachment(Resource):
-    """With ``--power-user``: the article's managed policy, in place of the Cognito statements."""
+    """The article's managed policy, which ``--power-user`` uses instead of Cognito statements."""
 
     key = "power_user_attachment"
     parent = "role"
@@ -219,8 +219,8 @@ def check_boundary(ctx: Context, settings: Settings) -> None:
     _, partition, _, _, account, _ = str(boundary).split(":", 5)
     if partition != ctx.aws.partition or account not in {"aws", ctx.aws.account}:
         raise UsageError(
-            f"--permissions-boundary {boundary} can't be used: it is of another account than "
-            f"{ctx.aws.account} (partition {ctx.aws.partition}). Give a policy of that, or of AWS."
+            f"--permissions-boundary {boundary} can't be used: it is in another account, not "
+            f"{ctx.aws.account} (partition {ctx.aws.partition}). Give a policy of that or of AWS."
         )
 
 
@@ -242,8 +242,8 @@ def _least_privileges(ctx: Context, function: FunctionSpec) -> dict[str, Any]:
         {
             "Sid": "WriteLogs",
             "Effect": "Allow",
-            # No logs:CreateLogGroup: the groups are made beforehand, and a late log line must not
-            # bring one back after it was deleted.
+            # No logs:CreateLogGroup: cogauth creates the groups beforehand, and a late log line
+            # must not recreate a deleted one.
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": [ctx.arn("logs", f"log-group:/aws/lambda/{function.name(ctx)}:*")],
         }
@@ -253,7 +253,7 @@ def _least_privileges(ctx: Context, function: FunctionSpec) -> dict[str, Any]:
             {
                 "Sid": "SignIn",
                 "Effect": "Allow",
-                # SignUp is not in the list: Cognito lets anyone call it who knows the client.
+                # SignUp is not in the list: anyone who knows the client may call it.
                 "Action": [
                     "cognito-idp:AdminGetUser",
                     "cognito-idp:AdminInitiateAuth",

@@ -1,4 +1,4 @@
-"""The console's Lambda pages: two functions, their log groups, and who may call them."""
+"""The console's Lambda pages: two functions, their log groups and their callers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ LOG_RETENTION_DAYS = 30
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """What tells one function and its role from the other.
+    """The differences between the two functions and their roles.
 
-    ``role`` is the key of the role's record. Each suffix follows the stack's name in a name.
+    ``role`` is the key of the role's record. A name is the stack's name and a suffix.
     """
 
     key: str
     suffix: str
-    # In ``lambda_code/``, without ``.py``; its handler is called ``handler``.
+    # The file in ``lambda_code/``, without ``.py``; its handler is called ``handler``.
     module: str
     role: str
     role_suffix: str
-    # None is a secret: anyone who may read the function's configuration reads them.
+    # It contains no secret: anyone who may read the function's configuration can read it.
     environment: Callable[[Context], dict[str, str]]
-    # The resources whose facts the environment has.
+    # The resources whose facts the environment contains.
     depends_on: tuple[str, ...] = ()
     signs_in: bool = False
 
@@ -65,13 +65,13 @@ SIGN_IN = FunctionSpec(
         "USER_POOL_ID": ctx.fact("user_pool"),
         "CLIENT_ID": ctx.fact("app_client"),
         "PASSWORD_POLICY": ctx.state.settings.password_policy_text,
-        # On an emulator too: there the function finds AWS_ENDPOINT_URL, and prefers it.
+        # Also on an emulator, where the function prefers AWS_ENDPOINT_URL.
         "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },
     depends_on=("user_pool", "app_client"),
     signs_in=True,
 )
-# Cognito hands it every sign-up of anyone's: its role may write its log, and nothing else.
+# Cognito passes it everyone's sign-ups, so its role may write its log and do nothing else.
 AUTO_CONFIRM = FunctionSpec(
     key="auto_confirm_function",
     suffix="autoConfirmUserFunction",
@@ -83,12 +83,12 @@ AUTO_CONFIRM = FunctionSpec(
 
 
 def package(module: str) -> bytes:
-    """Return the zip that Lambda gets: one file, and the same bytes from the same file always."""
+    """Return the zip for Lambda: one file; the same file always gives the same bytes."""
     here = Path(__file__).parents[1]
-    # An installed cogauth carries the folder; in a checkout it stands beside the package.
+    # An installed cogauth contains the folder; in a checkout it is beside the package.
     folder = next(f for f in (here / "lambda_code", here.parent / "lambda_code") if f.is_dir())
     entry = zipfile.ZipInfo(f"{module}.py", date_time=(1980, 1, 1, 0, 0, 0))
-    entry.create_system = 3  # Unix, wherever this runs
+    entry.create_system = 3  # Unix, on every system
     entry.external_attr = 0o644 << 16
     buffer = io.BytesIO()
     # Stored, not deflated: compressed bytes differ between versions of zlib.
@@ -98,7 +98,7 @@ def package(module: str) -> bytes:
 
 
 class LogGroup(Resource):
-    """A function's log group, made beforehand: Lambda's own would keep its logs for ever."""
+    """A function's log group, created beforehand: Lambda's own would keep its logs forever."""
 
     conflict = "ResourceAlreadyExistsException"
 
@@ -148,7 +148,7 @@ class LogGroup(Resource):
         if live and ctx.owns(self.tags(live)) and live.get("deletionProtectionEnabled"):
             yield (
                 f"The log group {name} is protected from deletion. Turn that off in the console "
-                "(CloudWatch, Log groups, the group, Actions), or by 'aws logs "
+                "(CloudWatch, Log groups, the group, Actions), or with 'aws logs "
                 f"put-log-group-deletion-protection --log-group-identifier {name} "
                 f"--no-deletion-protection-enabled --region {ctx.aws.region}'."
             )
@@ -166,7 +166,7 @@ class Function(Resource):
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
         self.key = function.key
-        # The log group comes before its first line, and is deleted after its last.
+        # The log group must exist before the function's first line and until after its last.
         self.depends_on = (function.role, function.log_group, *function.depends_on)
 
     def name(self, ctx: Context) -> str:
@@ -201,12 +201,12 @@ class Function(Resource):
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         answer = or_none(lambda: ctx.aws.lambda_.get_function(FunctionName=self.name(ctx)))
-        # A deletion takes a while, and one that is in progress can't be taken back.
+        # Deletion takes a while, and can't be undone once it has begun.
         if answer is None or answer["Configuration"].get("State") == "Deleting":
             return None
         if "TagsError" in answer:
-            # Without lambda:ListTags the function comes without its tags, which looks as if it
-            # were somebody else's.
+            # Without lambda:ListTags the answer lacks the tags, as if the function were somebody
+            # else's.
             raise CogauthError(
                 f"The tags of the function {self.name(ctx)} can't be read: "
                 f"{answer['TagsError'].get('Message')} Its owner is unknown, so it was left alone. "
@@ -244,17 +244,17 @@ class Function(Resource):
             now = first.pop() if first else get(FunctionName=name)
             if "Failed" in (now.get("State"), now.get("LastUpdateStatus")):
                 reason = now.get("StateReason") or now.get("LastUpdateStatusReason")
-                raise CogauthError(f"Lambda could not make the function {name}: {reason}")
+                raise CogauthError(f"Lambda could not create the function {name}: {reason}")
             busy = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
             return None if busy else True
 
         ctx.waiter.until(ready, reason=f"{name} to be active", timeout_s=120)
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Compare code and configuration; each update is waited for, or the next is refused."""
+        """Compare code and configuration; wait for each update, or Lambda refuses the next."""
         name, client = self.name(ctx), ctx.aws.lambda_
         wanted = differing(live, self._configuration(ctx))
-        # An empty environment is left out of the description; a variable too many is a difference.
+        # The description omits an empty environment; an extra variable is a difference.
         variables = live.get("Environment", {}).get("Variables", {})
         if variables == self.function.environment(ctx):
             wanted.pop("Environment", None)
@@ -286,21 +286,21 @@ class Function(Resource):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who may call a function: a service, a key of SERVICE_PRINCIPALS, on behalf of a resource."""
+    """Who may call a function: ``service`` (see SERVICE_PRINCIPALS) on behalf of a resource."""
 
     service: str
     resource: str
-    # As the statement names the resource.
+    # The resource's ARN in the statement.
     arn: Callable[[Context], str]
-    # Whether to ask as well that the resource be of this account.
+    # Whether to require as well that the resource is in this account.
     same_account: bool = False
 
 
 class Permission(Resource):
     """A statement of a function's resource policy: which service may call it, on whose behalf.
 
-    It is tried while the function is still Pending: cdkd (github.com/go-to-k/cdkd), which doesn't
-    wait either, says in its source that AWS takes it then. If not, that error is transient.
+    It is added while the function is still Pending: cdkd (github.com/go-to-k/cdkd), which doesn't
+    wait either, says in its source that AWS accepts that. If not, the error is transient.
     """
 
     conflict = "ResourceConflictException"
@@ -346,7 +346,7 @@ class Permission(Resource):
         return {"id": live["Sid"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        """Replace a statement that says something else; Lambda has no call to change one."""
+        """Replace a statement that differs; Lambda has no call to change one."""
         if differing(live, self._statement(ctx)):
             yield Change("replace the statement", lambda: self._replace(ctx))
 

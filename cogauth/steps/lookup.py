@@ -1,4 +1,4 @@
-"""Finding the stack's resources: by their records, by their names, and after a crash."""
+"""Lookup of the stack's resources: by record, by name, and after a crash."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CLIENTS = ("cognito", "iam", "lambda_", "logs", "apigateway")
-# A resource is known to its creator before it is known everywhere: so many seconds after it was
-# recorded, an answer that there is no such thing may be early.
+# AWS doesn't know a new resource everywhere at once: for so many seconds after it was recorded, a
+# "not found" may be premature.
 FRESH_S = 60
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the account under one of the stack's names; its tags say whose it is."""
+    """A resource in the account with one of the stack's names; its tags show who owns it."""
 
     resource: Resource
     id: str
@@ -50,7 +50,7 @@ class Finding:
 
 
 def survey(ctx: Context) -> Iterator[Finding]:
-    """Yield all in the account that has one of the stack's names, whoever's it is."""
+    """Yield every resource in the account with one of the stack's names, whoever owns it."""
     ctx.aws.make_clients(*CLIENTS)
     found = parallel.each(partial(find, ctx, root) for root in ROOTS)
     for root, all_live in zip(ROOTS, found, strict=True):
@@ -59,7 +59,7 @@ def survey(ctx: Context) -> Iterator[Finding]:
 
 
 def check_names(ctx: Context) -> None:
-    """Check before anything is created that nothing else has the stack's names.
+    """Check, before anything is created, that nothing else has the stack's names.
 
     Raises:
         StateError: the stack exists in the account, but this state file doesn't know it.
@@ -70,18 +70,18 @@ def check_names(ctx: Context) -> None:
             continue
         if found.tags.get("cogauth:stack") == ctx.stack:
             raise StateError(
-                f"A stack named {ctx.stack} stands in account {ctx.aws.account}, region "
-                f"{ctx.aws.region} already ({found.resource.step.name} {found.id}, "
-                f"{owner(found.tags)}), but the state file {ctx.state.path} is not of it. Run "
-                "cogauth where its own is, give that with --state, or write it anew: cogauth "
-                f"recover{ctx.state.options}. For a stack beside it, take another --stack."
+                f"A stack named {ctx.stack} already exists in account {ctx.aws.account}, region "
+                f"{ctx.aws.region} ({found.resource.step.name} {found.id}, {owner(found.tags)}), "
+                f"but {ctx.state.path} is not its state file. Run cogauth where that file is, give "
+                f"it with --state, or rewrite it with 'cogauth recover{ctx.state.options}'. For "
+                "another stack beside it, use another --stack."
             )
         if found.resource.conflict is not None:
             raise conflict_error(found.resource, found.id, found.tags)
 
 
 def is_complete(ctx: Context) -> bool:
-    """Say whether all of the stack was made, as far as its state file knows."""
+    """Return whether the whole stack was created, according to its state file."""
     return all(
         (ctx.state.record(resource.key) or {}).get("status") in {CREATED, OUTDATED}
         for resource in RESOURCES.values()
@@ -90,32 +90,32 @@ def is_complete(ctx: Context) -> bool:
 
 
 def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
-    """Make a call, again while AWS refuses it with a transient error, which took no effect.
+    """Make a call; repeat it while AWS refuses it with a transient error, which had no effect.
 
-    ``about`` is the resource that it is made for, if what that needs may not be known everywhere.
+    ``about`` is the call's resource, if AWS may not know it or its prerequisites everywhere yet.
     """
     passes = passing if about is None else partial(passing_of, ctx, about)
     return ctx.waiter.retry(call, passing=passes, timeout_s=PASSES_WITHIN_S)
 
 
 def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | None:
-    """Return what is to be waited for when a call for a resource is refused, or None.
+    """Return what to wait for after the refusal of a call for a resource, or None.
 
-    Besides transient errors: that there is no such thing, as long as the resource or one of its
-    prerequisites is so new that not all of AWS may know it.
+    Besides transient errors this is "not found", while the resource or a prerequisite is so new
+    that AWS may not know it everywhere.
     """
     if wait := passing(error):
         return wait
     if not is_not_found(error):
         return None
     about = {resource.key, *resource.prerequisites}
-    # About anything else, as a policy of AWS's own, it is an error.
+    # For anything else, such as one of AWS's own policies, it is an error.
     fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
     return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
 
 
 def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
-    """Say whether a message names something, and none of the fresh resources."""
+    """Return whether a message names a resource, but none of the fresh ones."""
     named = {
         resource.key
         for resource in RESOURCES.values()
@@ -127,21 +127,21 @@ def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
 
 
 def is_fresh(ctx: Context, resource: Resource) -> bool:
-    """Say whether a resource was created in this run, or not long before it."""
+    """Return whether a resource was created in this run or shortly before it."""
     if ctx.state.local_data is not None:
-        # The embedded local AWS is one process: all of it knows at once what was made.
+        # The embedded local AWS is one process, which knows a new resource at once.
         return False
     if resource.key in ctx.made:
         return True
     since, outer = _since(ctx, resource.key), _since(ctx, resource.root_key)
     if since is None or abs(ctx.now() - since) > FRESH_S:
         return False
-    # A record that is older than the parent's is of another parent's part.
+    # A record older than the parent's belongs to a part of an earlier parent.
     return outer is None or outer <= since
 
 
 def _since(ctx: Context, key: str) -> float | None:
-    """Return since when a recorded resource exists, in seconds since the epoch, if it's known."""
+    """Return when a recorded resource was created, in seconds since the epoch; None if unknown."""
     record = ctx.state.record(key) or {}
     if record.get("status") not in {CREATED, OUTDATED} or "since" not in record:
         return None
@@ -153,10 +153,10 @@ def _moment(record: Record) -> float:
 
 
 def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
-    """Return a recorded resource as it stands now, or None if it is gone.
+    """Return a recorded resource's present state, or None if it is gone.
 
-    That a fresh one isn't there is believed only when there was time to know it everywhere. What
-    doesn't bear the stack's name counts as gone: a record may name anything.
+    A fresh one counts as gone only after AWS had time to know it everywhere. A resource without the
+    stack's name counts as gone, because a record may name anything.
     """
     patience_s = KNOWN_WITHIN_S if is_fresh(ctx, resource) else 0
     look = partial(patiently, ctx, partial(resource.read, ctx, record), resource)
@@ -165,21 +165,21 @@ def read(ctx: Context, resource: Resource, record: Record) -> Live | None:
 
 
 def find(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
-    """Return all that might be the resource, but for a known id; nothing if its parent is gone."""
+    """Return all candidates for a resource, except a known id; none if its parent is gone."""
     look = partial(resource.find, ctx, known)
     found = or_none(lambda: patiently(ctx, look, resource)) or []
     return [one for one in found if not known or resource.facts(ctx, one)["id"] != known]
 
 
 def find_ours(ctx: Context, resource: Resource, known: str = "") -> list[Live]:
-    """Return all that ``find`` does and that carries the stack's own id."""
+    """Return all that ``find`` returns and that carry the stack's id."""
     return [live for live in find(ctx, resource, known) if owned(ctx, resource, live)]
 
 
 def find_after_crash(
     ctx: Context, resource: Resource, record: Record
 ) -> tuple[list[Live], list[Live]]:
-    """Return what an interrupted create may have made, and what only carries the stack's id."""
+    """Return what an interrupted run may have created, and what merely carries the stack's id."""
     others: list[Live] = []
 
     def look() -> list[Live]:
@@ -193,14 +193,14 @@ def find_after_crash(
 def look_after_crash(
     ctx: Context, record: Record, what: str, look: Callable[[], list[Live]]
 ) -> list[Live]:
-    """Look until something is found, or the settling time since the record's intent is over.
+    """Look until something is found or the settling time since the record's intent is over.
 
-    AWS's lists lag, and a create whose caller is gone may still land. ``what`` is for the user.
+    AWS's lists lag, and a create whose caller died may still succeed. ``what`` is for the user.
     """
     return ctx.waiter.settle(
         look,
         bool,
-        reason=f"the {what} that an interrupted run may have made",
+        reason=f"the {what} that an interrupted run may have created",
         timeout_s=settling(ctx, record),
     )
 
@@ -208,36 +208,36 @@ def look_after_crash(
 def by_explanation(
     ctx: Context, resource: Resource, ours: list[Live]
 ) -> tuple[list[Live], list[Live]]:
-    """Tell what an interrupted create may have made from what only its tag claims."""
+    """Split into what an interrupted run may have created, and what is ours only by its tags."""
     made = [live for live in ours if is_untouched(ctx, resource, live)]
     return made, [live for live in ours if live not in made]
 
 
 def is_untouched(ctx: Context, resource: Resource, live: Live) -> bool:
-    """Say whether nothing is lost with it; what is still listed but gone counts as well."""
+    """Return whether deleting it loses nothing; true also for one still listed but gone."""
     untouched = partial(resource.untouched, ctx, live)
     return or_none(lambda: patiently(ctx, untouched)) is not False
 
 
 def outlived(ctx: Context, resource: Resource, record: Record) -> Live | None:
-    """Return what still exists when the settling time since its deletion's intent is over."""
+    """Return the resource if it still exists at the end of its deletion's settling time."""
     live = ctx.waiter.settle(
         partial(patiently, ctx, partial(resource.read, ctx, record)),
         lambda live: live is None,
-        reason=f"the {words(resource)} to go, whose deletion was interrupted",
+        reason=f"the interrupted deletion of the {words(resource)}",
         timeout_s=settling(ctx, record),
     )
     return live if live is not None and resource.is_named(ctx, live) else None
 
 
 def settling(ctx: Context, record: Record) -> float:
-    """Return how many seconds the end of what a record intends may still be unknown."""
-    # Never longer than the settling time, whatever the clock did since.
+    """Return how long the outcome of a record's intent may still be unknown, in seconds."""
+    # Never longer than the settling time, even if the clock was changed.
     return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
 
 
 def check_pool(ctx: Context) -> None:
-    """Raise CogauthError unless the recorded user pool is the stack's own, by AWS's word."""
+    """Check with AWS that the recorded user pool is the stack's own; else raise CogauthError."""
     resource = RESOURCES["user_pool"]
     record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)
@@ -250,6 +250,6 @@ def check_pool(ctx: Context) -> None:
     check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(
-            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS has. {up} "
-            "sets it right."
+            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS. Run {up} "
+            "to correct it."
         )

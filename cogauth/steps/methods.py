@@ -1,4 +1,4 @@
-"""The console's Method Execution pages: methods, their integrations, and what those answer."""
+"""The console's Method Execution pages: methods, their integrations and responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.records import Record
 
-# The sign-in function knows codes; here, at the edge to HTTP, each gets its status.
+# The sign-in function returns codes; API Gateway maps each to an HTTP status.
 STATUS_BY_CODE = {
     "bad_request": 400,
     "invalid_username": 400,
@@ -44,13 +44,13 @@ STATUS_BY_CODE = {
     "unavailable": 500,
     "internal_error": 500,
 }
-# An integration with nothing behind it.
+# An integration without a back end.
 MOCK: dict[str, Any] = {
     "type": "MOCK",
     "requestTemplates": {JSON: '{"statusCode": 200}'},
     "passthroughBehavior": "NEVER",
 }
-# What a client gets when the function crashed or ran out of time: nothing of the stack trace.
+# The response when the function crashed or timed out, without its stack trace.
 FUNCTION_FAILED = json.dumps(
     {
         "status": "fail",
@@ -61,10 +61,10 @@ FUNCTION_FAILED = json.dumps(
 
 
 def response_template() -> str:
-    """Return the template of the function's answer: the body as it is, the status by its code.
+    """Return the template for the function's answer: it keeps the body and sets the status by code.
 
-    An answer that is neither a success nor carries a known code is no answer of the function's:
-    API Gateway hands an error over as a 200 with a stack trace, so it is replaced.
+    An answer that isn't a success and has no known code doesn't come from the function's code: API
+    Gateway passes an error on as a 200 with a stack trace, so the template replaces it.
     """
     by_status: dict[int, list[str]] = {}
     for code, status in STATUS_BY_CODE.items():
@@ -82,7 +82,7 @@ def response_template() -> str:
 
 
 class Method(Resource):
-    """A method and the statuses that it may answer with; a subclass says which."""
+    """A method and its possible statuses; subclasses define them."""
 
     parent = "rest_api"
     conflict = "ConflictException"
@@ -102,7 +102,7 @@ class Method(Resource):
         }
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
-        """Return who may call the method, in PutMethod's words; each says so itself."""
+        """Return who may call the method, as PutMethod's parameters."""
         raise NotImplementedError
 
     def create(self, ctx: Context) -> Live:
@@ -116,7 +116,7 @@ class Method(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         api, place = ctx.aws.apigateway, self.place(ctx)
-        # One that 'attach' put behind an authorizer of its own keeps that.
+        # A method that was attached keeps the authorizer from 'attach'.
         name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
         attachment = ctx.state.attachments.get(place["restApiId"])
         attached = attachment is not None and name in attachment["methods"]
@@ -134,7 +134,7 @@ class Method(Resource):
         declared = {f"{cors.PARAMETER}{name}": False for name in self.headers}
         for status in self.statuses:
             existing = live.get("methodResponses", {}).get(status)
-            # Asked of a response that stands only where they are to be set.
+            # An existing response needs them only if they will be set.
             needed = declared.keys() if ctx.state.settings.cors_origins else set()
             if existing is None:
                 yield Change(
@@ -144,7 +144,7 @@ class Method(Resource):
                     ),
                 )
             elif missing := needed - (existing.get("responseParameters") or {}).keys():
-                # A response that stands can't be put again: API Gateway answers with a conflict.
+                # An existing response can't be put again: API Gateway answers with a conflict.
                 patch: Any = [
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
                     for name in sorted(missing)
@@ -158,22 +158,22 @@ class Method(Resource):
 
 
 class Integration(Resource):
-    """What answers a method, and how its answer becomes HTTP's; a subclass says which."""
+    """A method's integration and its responses; subclasses define them."""
 
     parent = "rest_api"
     outdates = ("deployment",)
     method: Method
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        """Return what answers the method, in PutIntegration's words: API Gateway itself."""
+        """Return the integration as PutIntegration's parameters; the default is a mock."""
         return dict(MOCK)
 
     def responses(self) -> dict[str, dict[str, Any]]:
-        """Return what becomes of the integration's answer, by HTTP status; without the origin."""
+        """Return the integration's responses by HTTP status, without the CORS origin."""
         raise NotImplementedError
 
     def create(self, ctx: Context) -> Live:
-        """Put the integration; a present one is replaced, with its responses."""
+        """Put the integration; this replaces an existing one and its responses."""
         return ctx.aws.apigateway.put_integration(
             **self.method.place(ctx), **self.wanted_integration(ctx)
         )
@@ -188,20 +188,20 @@ class Integration(Resource):
         api, place = ctx.aws.apigateway, self.method.place(ctx)
         wanted = self.wanted_integration(ctx)
         if "integrationHttpMethod" in wanted:
-            # What PutIntegration calls integrationHttpMethod is httpMethod in the answers.
+            # PutIntegration's integrationHttpMethod is called httpMethod in answers.
             wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
         existing = live.get("integrationResponses", {})
         if differing(live, wanted):
-            yield Change("set what answers it", lambda: self.create(ctx))
+            yield Change("set its integration", lambda: self.create(ctx))
             existing = {}
         for status, bare in self.responses().items():
             response = cors.with_origin(bare, ctx.state.settings.cors_origins, JSON)
             present = existing.get(status, {})
-            # A header that is set and no longer wanted is a difference, too.
+            # An extra header is a difference, too.
             same = cors.sent(present) == cors.sent(response)
             if not present or not same or differing(present, response):
                 yield Change(
-                    f"set the answer for {status}",
+                    f"set the response for {status}",
                     lambda status=status, response=response: api.put_integration_response(  # type: ignore[misc]
                         **place, statusCode=status, **response
                     ),
@@ -209,7 +209,7 @@ class Integration(Resource):
 
 
 class SignInMethod(Method):
-    """POST /signin, open to anyone: it is where one gets a token."""
+    """POST /signin, open to anyone: clients get their tokens here."""
 
     key = "sign_in_method"
     resource = "sign_in_resource"
@@ -222,7 +222,7 @@ class SignInMethod(Method):
 
 
 class SignInIntegration(Integration):
-    """What answers POST /signin: the function, through a template."""
+    """The integration of POST /signin: the sign-in function, with a response template."""
 
     key = "sign_in_integration"
     depends_on = ("sign_in_method", "sign_in_function")
@@ -232,9 +232,9 @@ class SignInIntegration(Integration):
         function = ctx.fact("sign_in_function", "arn")
         aws = ctx.aws
         return {
-            # Non-proxy: the request's JSON is its event, its return value the body.
+            # Non-proxy: the request's JSON is the event, and the return value is the body.
             "type": "AWS",
-            # Lambda is always called by POST, whatever the method is.
+            # API Gateway always calls Lambda with POST.
             "integrationHttpMethod": "POST",
             "uri": (
                 f"arn:{aws.partition}:apigateway:{aws.region}:lambda:path/2015-03-31"
@@ -246,8 +246,8 @@ class SignInIntegration(Integration):
     def responses(self) -> dict[str, dict[str, Any]]:
         return {
             "200": {"responseTemplates": {JSON: response_template()}},
-            # The pattern is matched against errorMessage, which only a failed function has. A
-            # plain ".*" would stop at a line's end.
+            # API Gateway matches this against errorMessage, which only a failed function returns.
+            # A plain ".*" would stop at a line end.
             "500": {
                 "selectionPattern": r"[\s\S]+",
                 "responseTemplates": {JSON: FUNCTION_FAILED},
@@ -256,7 +256,7 @@ class SignInIntegration(Integration):
 
 
 class ProtectedMethod(Method):
-    """GET /hello, the dummy API, for those that the authorizer lets pass."""
+    """GET /hello, the example API, guarded by the authorizer."""
 
     key = "protected_method"
     resource = "hello_resource"
@@ -275,13 +275,13 @@ class ProtectedMethod(Method):
             return
         if former := [one for one in Authorizer().find(ctx) if one["id"] != ours]:
             yield Change(
-                "delete the authorizer that it had",
+                "delete its former authorizer",
                 lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
             )
 
 
 class ProtectedIntegration(Integration):
-    """What answers GET /hello: a fixed text."""
+    """The integration of GET /hello: a fixed text."""
 
     key = "protected_integration"
     depends_on = ("protected_method",)

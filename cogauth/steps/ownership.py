@@ -1,4 +1,4 @@
-"""Whose a resource is, by its own account, and what a user is told if it isn't the stack's."""
+"""Who owns a resource, judging by the resource, and the errors if it isn't the stack."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 def made_at(live: Live) -> float:
-    """Return when a resource was made, by the name that its service gives to that."""
+    """Return when a resource was created; each service has another name for that field."""
     made = live.get("CreationDate") or live.get("CreateDate") or live.get("createdDate")
     return made.timestamp() if isinstance(made, datetime) else 0.0
 
 
 def owned(ctx: Context, resource: Resource, live: Live) -> bool:
-    """Say whether a resource is this very stack's: by its tags, or by its name in what is ours."""
+    """Return whether a resource is this stack's: by its tags, or by its name in our parent."""
     tags = resource.tags(live)
     return resource.is_named(ctx, live) if tags is None else ctx.owns(tags)
 
 
 def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
-    """Raise NameConflictError or NotOwnedError for what isn't the stack's own."""
+    """Raise NameConflictError or NotOwnedError if a resource isn't the stack's own."""
     if owned(ctx, resource, live):
         return
     if resource.tags(live) is None:
@@ -43,31 +43,31 @@ def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
         recorded = (ctx.state.record(resource.key) or {}).get("id") == name
         if recorded and may_be_adopted(ctx, tags):
             lost = " and ".join(f"{key} = {value}" for key, value in ctx.tags.items())
-            error.args = (f"{error} If it is the stack's own, put its tags back: {lost}.",)
+            error.args = (f"{error} If it is the stack's own, restore its tags: {lost}.",)
         raise error
     options = ctx.state.options
-    way_on = f"'cogauth down{options}' leaves it alone, and forgets it."
+    way_on = f"'cogauth down{options}' leaves it alone and forgets it."
     if may_be_adopted(ctx, tags):
         way_on = (
-            f"If it is the stack's, and its tags were taken off: 'cogauth up{options} --adopt "
-            f"{name}' asks, and puts them back. If it isn't: {way_on}"
+            f"If it is the stack's and lost its tags, 'cogauth up{options} --adopt {name}' asks "
+            f"and restores them. If it isn't, {way_on}"
         )
     raise NotOwnedError(
-        f"The {words(resource)} {name}, which {ctx.state.path} records, isn't this stack's by its "
-        f"tags ({owner(tags)}). It was left alone. {way_on}"
+        f"The {words(resource)} {name}, which {ctx.state.path} records, isn't this stack's, "
+        f"judging by its tags ({owner(tags)}). It was left alone. {way_on}"
     )
 
 
 def may_be_adopted(ctx: Context, tags: dict[str, str]) -> bool:
-    """Say whether tags may be an owner's who took the stack's off: no other stack has it."""
+    """Return whether the stack's tags may have been removed: no other stack's are there."""
     return all(tags.get(name, value) == value for name, value in ctx.tags.items())
 
 
 def conflict_error(resource: Resource, name: str, tags: dict[str, str]) -> NameConflictError:
-    """Return the error that names what has one of the stack's names, and its owner."""
+    """Return the error for another owner's resource with one of the stack's names."""
     return NameConflictError(
-        f"The name {name} ({resource.step.name}) is taken by something that is not this stack's "
-        f"({owner(tags)}). It was left alone. Take another --stack, or remove it yourself."
+        f"{name} ({resource.step.name}) already exists and isn't this stack's ({owner(tags)}). It "
+        "was left alone. Use another --stack, or delete it yourself."
     )
 
 
@@ -75,23 +75,23 @@ def _part_error(ctx: Context, resource: Resource, live: Live) -> NameConflictErr
     outer, facts = RESOURCES[resource.root_key], resource.facts(ctx, live)
     return NameConflictError(
         f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "
-        f"belongs to somebody else, judging by what is in it. It was left alone. If the state "
-        f"file {ctx.state.path} isn't your own, move it away: 'cogauth "
-        f"recover{ctx.state.options}' writes it anew. Else remove it yourself."
+        f"belongs to somebody else, judging by its content. It was left alone. If the state file "
+        f"{ctx.state.path} isn't your own, move it away and run 'cogauth "
+        f"recover{ctx.state.options}' to rewrite it. Otherwise delete it yourself."
     )
 
 
 def is_conflict(error: BaseException, resource: Resource) -> TypeGuard[ClientError]:
-    """Say whether AWS says that a resource's name exists; a transient error may have its code."""
+    """Return whether an error says that a resource's name exists, not a transient one's code."""
     if not isinstance(error, ClientError):
         return False
     return code_of(error) == resource.conflict and passing(error) is None
 
 
 def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
-    """Raise NameConflictError for a refusal by what has the name but for its case.
+    """Raise NameConflictError if a create failed over a name that differs only in case.
 
-    IAM's names are not distinguished by case when they are given, but are when they are looked up.
+    IAM ignores case when it creates names, but not when it looks them up.
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
     """
     name = resource.name(ctx)
@@ -99,39 +99,39 @@ def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
         return
     if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
         raise NameConflictError(
-            f"The name {name} ({resource.step.name}) is taken by {found[0]}, which differs "
-            f"from it only in case. It was left alone. {_words_and_remedy(error)}"
+            f"{name} ({resource.step.name}) can't be created: {found[0]} exists, and differs only "
+            f"in case. It was left alone. {_words_and_remedy(error)}"
         )
 
 
 def check_unseen(ctx: Context, resource: Resource, error: BaseException) -> None:
-    """Raise NameConflictError for a refusal by what has the name and was looked for in vain."""
+    """Raise NameConflictError if a create failed over a name, but nothing with it was found."""
     name = resource.name(ctx)
     if name is not None and is_conflict(error, resource):
         raise NameConflictError(
-            f"The name {name} ({resource.step.name}) is taken, but nothing of that name is "
-            "shown. Its name may differ only in case; or it was just deleted, and it can "
-            f"take AWS a while to free a name. {_words_and_remedy(error)}"
+            f"{name} ({resource.step.name}) can't be created: AWS says that the name exists, but "
+            "shows nothing with it. The name may differ only in case; or it was just deleted, and "
+            f"AWS can take a while to free a name. {_words_and_remedy(error)}"
         )
 
 
 def _words_and_remedy(error: ClientError) -> str:
     words = message_of(error).removesuffix(".")
-    return f"AWS says: {words}. Take another --stack, or remove it yourself."
+    return f"AWS says: {words}. Use another --stack, or delete it yourself."
 
 
 def owner(tags: dict[str, str]) -> str:
-    """Say whose something is, by its tags."""
+    """Return a phrase that says who owns a resource with these tags."""
     names = [name for name in ("stack", "stack-id") if f"cogauth:{name}" in tags]
     found = ", ".join(f"{name} {tags[f'cogauth:{name}']}" for name in names)
     return found or "it carries no cogauth tag"
 
 
 def described(ctx: Context, resource: Resource, live: Live) -> str:
-    """Return a thing's id, with what helps to tell it from others of its kind."""
+    """Return a resource's id with details that distinguish it from others."""
     made, users, details = made_at(live), resource.users(live), []
     if made:
-        details.append(f"made {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
+        details.append(f"created {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
     if users is not None:
         # The figure is Cognito's estimate.
         details.append(f"about {users} user{'' if users == 1 else 's'}")
@@ -140,5 +140,6 @@ def described(ctx: Context, resource: Resource, live: Live) -> str:
 
 
 def words(resource: Resource) -> str:
-    """Return what a resource is called in a sentence."""
-    return resource.key.replace("_", " ")
+    """Return a resource's name for use in a sentence."""
+    text = resource.key.replace("sign_in", "sign-in").replace("auto_confirm", "auto-confirm")
+    return text.replace("rest_api", "REST API").replace("_", " ")

@@ -25,23 +25,23 @@ JSON = "application/json"
 
 
 def present(get: Callable[..., Any], **place: Any) -> Live | None:
-    """Return what is at a place in API Gateway, or None."""
+    """Return what API Gateway's ``get`` finds at a place, or None."""
     found: Live | None = or_none(lambda: get(**place))
     return found
 
 
 class RestApi(Resource):
-    """The API itself: REGIONAL, for API Gateway's own default is EDGE."""
+    """The API itself: REGIONAL, because API Gateway's default is EDGE."""
 
     key = "rest_api"
     repeatable = True
-    # API Gateway lets one API be deleted in 30 s, an account over.
+    # API Gateway lets an account delete one API in 30 s.
     urgent = True
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.apigateway_once.create_rest_api(
             name=ctx.stack,
-            description="A Cognito login in front of an API, made by cogauth",
+            description="A Cognito login in front of an API, created by cogauth",
             endpointConfiguration={"types": ["REGIONAL"]},
             tags=ctx.tags,
         )
@@ -65,7 +65,7 @@ class RestApi(Resource):
             for resource in rest_apis.resources(ctx, live["id"])
             if "POST" in resource.get("resourceMethods", {})
         }
-        # Its owner may have more in the API. Ours may have nothing behind it yet.
+        # Its owner may have added methods. Ours may have no integration yet.
         paths = [path for path, post in posts.items() if _asks_us(ctx, post)] or [
             path
             for path, post in posts.items()
@@ -97,7 +97,7 @@ class RestApi(Resource):
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        """Look for custom domains that lead to it: AWS deletes no API that has a mapping.
+        """Look for custom domains mapped to it: AWS refuses to delete an API with a mapping.
 
         Source: https://github.com/glomex/gcdt/issues/373
         """
@@ -105,7 +105,7 @@ class RestApi(Resource):
             name, words = domain["domainName"], f"--domain-name {domain['domainName']}"
             place: dict[str, Any] = {"domainName": name}
             if identifier := domain.get("domainNameId"):
-                # Of private ones there may be several of a name.
+                # Several private domains may have the same name.
                 place["domainNameId"] = identifier
                 words += f" --domain-name-id {identifier}"
             for mapping in rest_apis.listed(ctx, "get_base_path_mappings", **place):
@@ -114,8 +114,8 @@ class RestApi(Resource):
                 path = mapping.get("basePath") or "(none)"
                 yield (
                     f"The custom domain {name} leads to the API {record['id']} (base path {path}). "
-                    "Remove that mapping in the console (API Gateway, Custom domain names, the "
-                    "domain, API mappings), or by 'aws apigateway delete-base-path-mapping "
+                    "Delete that mapping in the console (API Gateway, Custom domain names, the "
+                    "domain, API mappings), or with 'aws apigateway delete-base-path-mapping "
                     f'{words} --base-path "{path}" --region {ctx.aws.region}\'.'
                 )
 
@@ -124,13 +124,13 @@ class RestApi(Resource):
 
 
 def _asks_us(ctx: Context, method: Live) -> bool:
-    """Say whether the stack's sign-in function answers a method."""
+    """Return whether a method's integration is the stack's sign-in function."""
     uri = (method.get("methodIntegration") or {}).get("uri") or ""
     return f":function:{SIGN_IN.name(ctx)}/invocations" in uri
 
 
 def _may_ask_us(ctx: Context) -> bool:
-    """Say whether the sign-in function's policy lets the sign-in's path call it."""
+    """Return whether the sign-in function's policy lets the sign-in method call it."""
     call = ctx.aws.lambda_.get_policy
     answer = or_none(lambda: call(FunctionName=SIGN_IN.name(ctx)))
     return answer is not None and f'"{sign_in_source_arn(ctx)}"' in answer["Policy"]
@@ -165,13 +165,13 @@ class ApiResource(Resource):
         return present(get, restApiId=api, resourceId=record["id"], embed=["methods"])
 
     def is_named(self, ctx: Context, live: Live) -> bool:
-        """Say whether it is the path that the stack asks for, and holds nobody else's sign-in."""
+        """Return whether it is the stack's path and doesn't hold somebody else's sign-in."""
         if live["path"] != self._path(ctx):
             return False
         post = live.get("resourceMethods", {}).get("POST")
         if self.key == "hello_resource" or post is None or not post.get("methodIntegration"):
             return True
-        # Whoever changed what answers its POST may have left the function's policy as it was.
+        # Someone may have changed the integration of POST but not the function's policy.
         return _asks_us(ctx, post) or _may_ask_us(ctx)
 
     def facts(self, ctx: Context, live: Live) -> Record:
@@ -179,7 +179,7 @@ class ApiResource(Resource):
 
 
 class Authorizer(Resource):
-    """The authorizer: it checks a request's token against the pool before anything is called."""
+    """The authorizer: it checks a request's token against the pool before the integration runs."""
 
     key = "authorizer"
     parent = "rest_api"
@@ -189,9 +189,9 @@ class Authorizer(Resource):
     recreate = Recreate.BESIDE
 
     def create(self, ctx: Context) -> Live:
-        """Make the authorizer; it can't be tagged, so its name says whose it is.
+        """Create the authorizer; it can't be tagged, so its name shows who owns it.
 
-        In an API the names are unique, and former ones stay as long as methods refer to them.
+        Names are unique in an API, and former authorizers stay as long as methods refer to them.
         Source: https://github.com/aws/aws-cdk/issues/13711
         """
         api = ctx.fact("rest_api")
@@ -232,10 +232,10 @@ class Authorizer(Resource):
     def _update(self, ctx: Context, live: Live) -> None:
         answered = update_authorizer(ctx, ctx.fact("rest_api"), live)
         if "providerARNs" in differing(answered, authorizer_settings(ctx)):
-            raise NotKeptError("The authorizer was to ask the stack's user pool, and doesn't.")
+            raise NotKeptError("AWS didn't set the authorizer to the stack's user pool.")
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        """Delete an authorizer that is one too many, unless a method still refers to it."""
+        """Delete a surplus authorizer, unless a method still refers to it."""
         try:
             return delete_authorizer(ctx, ctx.fact("rest_api"), record["id"])
         except ClientError as error:
@@ -245,7 +245,7 @@ class Authorizer(Resource):
 
 
 def authorizer_settings(ctx: Context) -> dict[str, Any]:
-    """Return what an authorizer that asks the stack's user pool is, in CreateAuthorizer's words."""
+    """Return CreateAuthorizer's parameters for an authorizer on the stack's user pool."""
     return {
         "type": "COGNITO_USER_POOLS",
         "providerARNs": [ctx.fact("user_pool", "arn")],
@@ -254,19 +254,19 @@ def authorizer_settings(ctx: Context) -> dict[str, Any]:
 
 
 def create_authorizer(ctx: Context, api: str, name: str) -> Live:
-    """Create an authorizer that asks the stack's user pool in any API."""
+    """Create an authorizer on the stack's user pool in any API."""
     return ctx.aws.apigateway_once.create_authorizer(
         restApiId=api, name=name, **authorizer_settings(ctx)
     )
 
 
 def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
-    """Return what makes an authorizer ask the stack's present user pool; empty if it does."""
+    """Return the patch that sets an authorizer to the stack's user pool; empty if it is set."""
     wanted, patch = differing(live, authorizer_settings(ctx)), []
     if source := wanted.get("identitySource"):
         patch.append({"op": "replace", "path": "/identitySource", "value": source})
     ours, now = authorizer_settings(ctx)["providerARNs"], live.get("providerARNs", [])
-    # Added first: an authorizer without a provider is refused.
+    # Add first: AWS refuses an authorizer without a provider.
     for op, arns, others in (("add", ours, now), ("remove", now, ours)):
         missing = [arn for arn in arns if arn not in others]
         patch += [{"op": op, "path": "/providerARNs", "value": arn} for arn in missing]
@@ -274,7 +274,7 @@ def authorizer_patch(ctx: Context, live: Live) -> list[dict[str, str]]:
 
 
 def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
-    """Point an authorizer to the stack's present user pool; return it as AWS has it then."""
+    """Set an authorizer to the stack's user pool; return AWS's answer."""
     operations: Any = authorizer_patch(ctx, live)
     return ctx.aws.apigateway.update_authorizer(
         restApiId=api, authorizerId=live["id"], patchOperations=operations
@@ -284,7 +284,7 @@ def update_authorizer(ctx: Context, api: str, live: Live) -> Live:
 def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
     """Delete an authorizer; AWS refuses it while a method refers to it.
 
-    A stage's deployment is a snapshot, and doesn't count.
+    A stage's deployment is a snapshot and doesn't count.
     """
     return deleted(
         lambda: ctx.aws.apigateway.delete_authorizer(restApiId=api, authorizerId=authorizer)
@@ -293,10 +293,10 @@ def delete_authorizer(ctx: Context, api: str, authorizer: str) -> bool:
 
 def api_arn(ctx: Context, api: str) -> str:
     """Return a REST API's ARN."""
-    # An ARN of API Gateway carries no account.
+    # API Gateway's ARNs contain no account.
     return f"arn:{ctx.aws.partition}:apigateway:{ctx.aws.region}::/restapis/{api}"
 
 
 def sign_in_source_arn(ctx: Context) -> str:
-    """Return what may call the sign-in function: this one method of this API, on any stage."""
+    """Return the ARN of the sign-in function's caller: the sign-in method, on any stage."""
     return ctx.arn("execute-api", f"{ctx.fact('rest_api')}/*/POST{ctx.state.settings.path}")

@@ -170,7 +170,7 @@ def test_expired_credentials(code: str) -> None:
     assert code in text
     assert "expired" in text
     assert "aws sso login" in text
-    assert "goes on where it stopped" in text
+    assert "continues where it stopped" in text
     assert SECRET not in text
 
 
@@ -210,7 +210,7 @@ def test_proxies_are_no_cause_of_what_aws_itself_has_answered(
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-isob-east-1"])
 def test_a_region_whose_accounts_are_its_own(region: str) -> None:
     text = explain(answered("InvalidClientTokenId", "no", "GetCallerIdentity", 403, Region=region))
-    assert f"The region {region} has accounts of its own" in text
+    assert f"The region {region} needs an account of its own partition" in text
     assert "enabled" not in text
 
 
@@ -239,7 +239,7 @@ def test_the_region_is_that_of_the_call() -> None:
 def test_a_clock_that_is_wrong(code: str, message: str) -> None:
     date = "Thu, 26 Nov 2026 11:00:00 GMT"
     text = explain(answered(code, message, status=403, HTTPHeaders={"date": date}))
-    assert "the clock of this machine differs" in text
+    assert "this machine's clock differs" in text
     assert f"(AWS: {date}; here: " in text
     assert message.removesuffix(".") in text
     assert "doesn't accept these credentials" not in text
@@ -258,14 +258,14 @@ def test_a_signature_that_doesnt_match_is_shown_without_what_was_signed() -> Non
 
 def test_a_session_with_mfa_that_ends_on_the_way() -> None:
     text = explain(botocore_errors.RefreshWithMFAUnsupportedError())
-    assert "goes on where it stopped" in text
+    assert "continues where it stopped" in text
     assert "duration_seconds" in text
 
 
 def test_an_mfa_code_that_aws_doesnt_take() -> None:
     message = "MultiFactorAuthentication failed with invalid MFA one time pass code."
     text = explain(answered("AccessDenied", message, "AssumeRole", 403))
-    assert "doesn't take the MFA code" in text
+    assert "rejects the MFA code" in text
     assert message in text
     assert "permission" not in text
 

@@ -347,7 +347,7 @@ def test_a_name_that_is_taken_for_ever_is_an_error_and_no_intent_is_left(account
     taken = refusing("CreateRole", 409, "EntityAlreadyExists", "It exists.", times=10**9)
     with account.calls.watched(taken), pytest.raises(NameConflictError) as caught:
         account.up()
-    for part in (f"name {ROLE} (role)", "AWS says: It exists. Take another --stack"):
+    for part in (f"{ROLE} (role) can't be created", "AWS says: It exists. Use another --stack"):
         assert part in str(caught.value)
     assert 100 < account.time.now - begun < 150
     assert account.state().record("role") is None
@@ -368,7 +368,7 @@ def test_a_name_that_differs_only_in_case_is_not_waited_for(
 
     with account.calls.watched(taken), pytest.raises(NameConflictError) as caught:
         account.up()
-    for part in (f"taken by {name.upper()}", "AWS says: ", "Take another --stack"):
+    for part in (f"{name.upper()} exists", "AWS says: ", "Use another --stack"):
         assert part in str(caught.value)
     assert len(met) == 1
     account.up()

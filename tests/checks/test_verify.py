@@ -731,9 +731,9 @@ def test_bad_input_is_refused_and_changes_nothing(checked: Checked, attached: st
     ctx = checked.context()
     try:
         for api, path, stage, said in (
-            ("nothing", None, None, "'nothing': there is no REST API with that id or name"),
+            ("nothing", None, None, "'nothing': no REST API has that id or name"),
             ("orders", None, None, "'orders': 2 REST APIs have that name"),
-            (attached, None, "beta", "has no such stage. There are: live"),
+            (attached, None, "beta", "has no such stage. It has: live"),
             (attached, "/x*", None, "matches no method"),
             (attached, "/open", None, "give one such as /orders"),
             # A real path leads to one method, and this one isn't guarded.
@@ -741,14 +741,14 @@ def test_bad_input_is_refused_and_changes_nothing(checked: Checked, attached: st
             # A glob is not a real path.
             (attached, "/orders/*", None, "GET /orders/{id}: its path has a parameter"),
             (twin, None, None, "has no stage, so nobody can call it"),
-            (None, None, "prod", "has no such stage. There are: dev"),
+            (None, None, "prod", "has no such stage. It has: dev"),
             (None, "/signin", None, "give one such as /hello"),
         ):
             with pytest.raises(UsageError) as caught:
                 find_subject(ctx, api, path, stage)
             assert said in str(caught.value)
         done = checked.cli.run("verify", "--api", "nothing", "--json").must(2)
-        assert done.error.startswith("--api 'nothing': there is no REST API")
+        assert done.error.startswith("--api 'nothing': no REST API")
     finally:
         checked.gateway.delete_rest_api(restApiId=twin)
     assert checked.users() == []

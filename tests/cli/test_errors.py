@@ -282,7 +282,7 @@ def test_a_broken_aws_configuration(bare: Cli) -> None:
         ("ExpiredToken", ("credentials have expired (ExpiredToken)", "aws sso login")),
         ("InvalidClientTokenId", ("AWS doesn't accept these credentials", "--profile")),
         ("SignatureDoesNotMatch", ("AWS doesn't accept these credentials", "--profile")),
-        ("AccessDenied", ("AccessDenied (sts:GetCallerIdentity)", "don't have that permission")),
+        ("AccessDenied", ("AccessDenied (sts:GetCallerIdentity)", "lack that permission")),
     ],
 )
 def test_credentials_that_aws_refuses(cli: Cli, code: str, parts: tuple[str, ...]) -> None:
@@ -333,8 +333,8 @@ def test_a_denied_step_names_the_action_and_the_way_on(cli: Cli, endpoint: str) 
         done,
         "function' failed: AccessDenied",
         "(lambda:CreateFunction)",
-        "don't have that permission",
-        "Nothing is lost: what stands is in .cogauth/denied.json",
+        "lack that permission",
+        "Nothing is lost: .cogauth/denied.json records what exists",
         f"'cogauth up --stack denied --endpoint-url {endpoint}' again",
         f"'cogauth down --stack denied --endpoint-url {endpoint}'",
     )
@@ -372,7 +372,7 @@ def test_a_name_that_is_someone_elses_is_named_and_left_alone(
             Role=role["Arn"],
         )
     done = cli.run("up", "--endpoint-url", endpoint, "--stack", stack)
-    reads_well(done, name, "taken", "Take another --stack")
+    reads_well(done, name, "already exists", "Use another --stack")
     assert files_in(cli.folder) == []
     iam = client("iam", endpoint)
     pools = client("cognito-idp", endpoint).list_user_pools(MaxResults=60)["UserPools"]

@@ -356,11 +356,11 @@ def test_a_stage_can_be_chosen(played: Played) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--api", "nope"), "--api 'nope': there is no REST API with that id or name in account"),
+        (("--api", "nope"), "--api 'nope': no REST API has that id or name in account"),
         (("--api", "twin"), "2 REST APIs have that name. Give the id of one: twin1, twin2"),
-        (("--api", "twin1"), "several stages: a, b. Say which one is meant with --stage"),
+        (("--api", "twin1"), "several stages: a, b. Give one with --stage"),
         (("--api", "raw"), "The API raw has no stage, so nobody can call it"),
-        (("--stage", "nope"), "'nope': the API api1 has no such stage. There are: beta, dev."),
+        (("--stage", "nope"), "'nope': the API api1 has no such stage. It has: beta, dev."),
     ],
 )
 def test_an_api_or_stage_that_is_not_there_is_named(

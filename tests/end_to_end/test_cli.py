@@ -509,7 +509,7 @@ def test_a_state_file_behind_a_link_keeps_all_beside_the_file(made: Up, tmp_path
     # A second command through the link and one at the file itself exclude each other.
     with hold(real, "up", 0):
         refused = made.cli.run("up", "--state", str(link), *made.words).must(1)
-    assert "Another cogauth is at work" in refused.err
+    assert "Another cogauth is using" in refused.err
 
 
 # A stack of the test's own, on a local AWS that others share
@@ -558,7 +558,10 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert f"a stack astray stands in account 000000000000, region {REGION}" in down.err
 
     refused = cli.run("up").must(1)
-    assert f"A stack named astray stands in account 000000000000, region {REGION}" in refused.err
+    assert (
+        f"A stack named astray already exists in account 000000000000, region {REGION}"
+        in refused.err
+    )
     assert up["stack_id"] in refused.err
     assert not state.exists()
     assert described(at(endpoint), "astray") == before
@@ -797,7 +800,7 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
 
     # Its state file mislaid: refused, and found again.
     hidden = cli.state.rename(cli.folder / "hidden")
-    assert "stands in account" in cli.run("up", "--local").must(1).err
+    assert "already exists in account" in cli.run("up", "--local").must(1).err
     hidden.rename(cli.state)
     same = cli.run("up", "--local", "--json").must().document
     assert actions(same) == dict.fromkeys(STEPS, "unchanged")

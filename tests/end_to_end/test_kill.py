@@ -211,7 +211,7 @@ def test_a_create_that_lands_after_its_caller_was_killed_is_found(
 
     here.proxy.seen.clear()
     after = here.cli.spawn(ending, "--settle", "20", *(["--yes"] if ending == "down" else []))
-    after.see("waiting for the .* that an interrupted run may have made")
+    after.see("waiting for the .* that an interrupted run may have created")
     gate.verdict.set_result(True)
     assert after.ended() == 0, after.text
     assert call not in here.proxy.seen

@@ -137,7 +137,7 @@ def test_where_nothing_stands_it_says_so(here: LocalStack) -> None:
     assert failed.error.startswith(f"{account} cogauth:stack = {here.stack}")
     assert account in failed.err
     there = f"--stack {here.stack} --endpoint-url {here.url}"
-    assert f"'cogauth up {there}' makes a stack" in failed.err
+    assert f"'cogauth up {there}' creates a stack" in failed.err
     assert not here.path.exists()
 
 
@@ -525,7 +525,7 @@ def test_a_setting_that_no_stack_can_have_is_left_out_and_named(account: Account
     account.path().unlink()
     state = account.new_state()
     (told,) = engine.recover(account.context_of(state))
-    assert "The sign in function has another sign in timeout than cogauth takes: 60." in told
+    assert "The sign-in function has a setting that --sign-in-timeout doesn't accept: 60." in told
     assert f"'cogauth up{state.options}' sets it to 10" in told
     state.save()
     assert account.up()["sign_in_function"] == "updated"

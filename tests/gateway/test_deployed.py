@@ -178,7 +178,7 @@ def test_a_type_that_was_changed_since_is_seen(account: Account) -> None:
 @pytest.mark.parametrize("export", [None, [], {"paths": 1}, {"paths": {"/x": None}}, {}])
 def test_an_export_that_is_none_is_no_harm(account: Account, export: Any) -> None:
     _, found = looked_at(account, SUMMARY, export)
-    assert "its export (its answer is no OpenAPI document)" in found.unseen
+    assert "its export (its answer isn't an OpenAPI document)" in found.unseen
     assert found.routes["/hello"]["GET"].guard.type == "COGNITO_USER_POOLS"
 
 

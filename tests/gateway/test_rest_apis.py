@@ -26,7 +26,7 @@ def test_an_api_by_id_or_name(account: Account) -> None:
         find_api(ctx, "shop")
     assert own in str(caught.value)
     assert find_api(ctx, second)["id"] == second
-    with pytest.raises(UsageError, match=r"'shpo': there is no.* Near it are: \w+ \(shop\)"):
+    with pytest.raises(UsageError, match=r"'shpo': no REST API .* Similar names: \w+ \(shop\)"):
         find_api(ctx, "shpo")
     with pytest.raises(UsageError, match="no REST API"):
         find_api(ctx, "")

@@ -148,7 +148,7 @@ def test_while_another_command_holds_the_lock_it_says_so(aws: LocalAws, folder: 
         try:
             assert other.stdout
             assert other.stdout.readline() == "held\n"
-            with pytest.raises(CogauthError, match="Another cogauth is at work on"):
+            with pytest.raises(CogauthError, match="Another cogauth is using"):
                 LocalAws(folder, patience=0.1).start()
         finally:
             other.kill()

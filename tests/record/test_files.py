@@ -97,7 +97,7 @@ def test_the_remedy_for_what_others_may_write_is_one(wrong: str, what: str, tmp_
         os.chown(shared, 4711, 4711)
     else:
         shared.chmod(0o777)
-    with pytest.raises(CogauthError, match="is not taken") as caught:
+    with pytest.raises(CogauthError, match="is not trusted") as caught:
         read_input(path, 100)
     shown = re.search(r": (?:sudo )?(ch(?:own|mod) .*)\. On a file system", str(caught.value))
     assert shown is not None

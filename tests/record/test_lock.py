@@ -120,7 +120,7 @@ def test_garbage_in_the_lock_file_neither_blocks_nor_breaks(state: Path, garbage
         held = json.loads(lock_of(state).read_text())
         assert (held["pid"], held["command"]) == (os.getpid(), "up")
         lock_of(state).write_bytes(garbage)
-        with pytest.raises(CogauthError, match="Another cogauth is at work on"):
+        with pytest.raises(CogauthError, match="Another cogauth is using"):
             hold(state, "down", 0).__enter__()
 
 
@@ -259,7 +259,7 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
             of(here).path.write_bytes(b"damaged" if words == ("recover",) else before[1])
             refused = here.run(*words).must(1)
             assert f"'cogauth up', process {os.getpid()}, since 2" in refused.err
-            assert "Another cogauth is at work on .cogauth/" in refused.err
+            assert "Another cogauth is using .cogauth/" in refused.err
         of(here).path.write_bytes(before[1])
         here.login("ann", PASSWORD).must()
         assert here.run("up", "--json").must(1).error.startswith("Another cogauth")
@@ -279,7 +279,7 @@ def test_with_a_lock_timeout_it_waits_and_then_goes_on(here: Cli) -> None:
         refused = here.spawn("up", "--lock-timeout", "0.3")
         waiting = here.spawn("up", "--lock-timeout", "30")
         assert refused.ended() == 1
-        assert "Another cogauth is at work" in refused.text
+        assert "Another cogauth is using" in refused.text
         assert not until(lambda: waiting.process.poll() is not None, A_WHILE)
         assert of(here).existing() == {}
     assert waiting.ended() == 0, waiting.text
@@ -353,7 +353,7 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
         if patience == "0":
             # Both succeed if one began so late that the other had ended.
             assert sorted(codes) in ([0, 0], [0, 1]), text
-            assert codes == [0, 0] or "Another cogauth is at work" in text
+            assert codes == [0, 0] or "Another cogauth is using" in text
         else:
             assert codes == [0, 0], text
             assert text.count("is up to date; nothing changed") == 1
@@ -388,7 +388,7 @@ def two(
 def check_winner(winner: Cli, loser: Cli, said: str) -> None:
     """The loser was told why; what is his goes, the other's stays and works."""
     assert "Traceback" not in said
-    assert re.search(r"is taken by something that is not this stack's|stands in account", said)
+    assert re.search(r"already exists and isn't this stack's|already exists in account", said)
     stack_id = json.loads(of(winner).path.read_text())["stack_id"]
     assert stack_id in said
     down = loser.run("down", "--yes", "--settle", "1")

@@ -103,7 +103,7 @@ def is_conflict(state: Path) -> bool:
         except FileNotFoundError:
             pass
         except CogauthError as error:
-            assert "is not taken" in str(error)  # noqa: PT017 which of both is asserted below
+            assert "is not trusted" in str(error)  # noqa: PT017 which of both is asserted below
             taken.append(False)
     assert len(set(taken)) == 1
     return taken[0]
@@ -194,10 +194,10 @@ def test_no_command_makes_anything_below_a_folder_that_all_may_write_to(
     region = ("--region", "eu-central-1")
     for words in (["up", *region], ["up", "--local"], ["recover", *region]):
         said = in_process(*words).must(1).err
-        assert f"{shared} is not taken: others may write to the folder" in said
+        assert f"{shared} is not trusted: others may write to the folder" in said
     assert list((shared / "project").iterdir()) == []
     no_credentials.setattr(tempfile, "tempdir", str(shared))
-    assert "is not taken" in in_process("demo").must(1).err
+    assert "is not trusted" in in_process("demo").must(1).err
     assert [path.name for path in shared.iterdir()] == ["project"]
     # What is said to do helps.
     shown = said.partition("; or: ")[2].partition(". On a file system")[0]
@@ -213,9 +213,13 @@ def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) 
     folder.chmod(0o1777)
     path = folder / "shop.json"
     path.hardlink_to(account.path())
-    with pytest.raises(CogauthError, match="is not taken: it has a second name") as caught:
+    with pytest.raises(CogauthError, match="is not trusted: it has a second name") as caught:
         load(path)
-    remedy = str(caught.value).partition("in its place: ")[2].partition(". On a file system")[0]
+    remedy = (
+        str(caught.value)
+        .partition("replace it with a copy: ")[2]
+        .partition(". On a file system")[0]
+    )
     subprocess.run(["/bin/sh", "-c", remedy], check=True)
     assert load(path) is not None
     assert load(account.path()) is not None
@@ -248,7 +252,7 @@ def test_down_ends_whatever_bears_the_tokens_name(shop: Account) -> None:
     a_full_folder(shop.folder / COMPANIONS[0], shop.folder)
     done = in_process("down", "--yes", "--json").must(0)
     assert done.document["remaining"] == []
-    assert f"left alone: {shop.folder / COMPANIONS[0]}: it is no regular file" in done.err
+    assert f"left alone: {shop.folder / COMPANIONS[0]}: it is not a regular file" in done.err
     assert not shop.path().exists()
     assert "left alone" not in in_process("down", "--yes").must(0).err
     assert (shop.folder / COMPANIONS[0] / "rows.csv").read_text() == ROWS

@@ -552,7 +552,7 @@ def test_a_tier_that_a_new_pool_can_not_have_names_the_option(account: Account) 
     with account.calls.watched(deny), pytest.raises(CogauthError) as caught:
         account.up(tier="PLUS")
     said = str(caught.value)
-    assert "of the tier PLUS (TierChangeNotAllowedException): No. " in said
+    assert "with the tier PLUS (TierChangeNotAllowedException): No. " in said
     assert f"'cogauth up --stack shop --state {account.path()} --tier LITE'" in said
     assert "again" not in said
     assert account.state().record("user_pool") is None

@@ -211,7 +211,7 @@ def settings(built: Built) -> dict[str, dict[str, Any]]:
         "auto_confirm_policies": {
             "cogauth": {"Version": "2012-10-17", "Statement": [write_logs]},
         },
-        "api": {"description": "A Cognito login in front of an API, made by cogauth"},
+        "api": {"description": "A Cognito login in front of an API, created by cogauth"},
         "authorizer": {"name": owned},
         "deployment": {"description": owned},
     }

@@ -707,6 +707,6 @@ def test_the_command_says_what_it_lets_in_and_what_it_can_not(here: Cli) -> None
 
     nobody = here.run("up", "--cors-origin", "none").must()
     assert "browsers" not in nobody.out
-    assert "sign in preflight: take it away" in nobody.err
+    assert "sign-in preflight: delete it" in nobody.err
     assert here.run("up", "--json").must().document["cors_origins"] == []
     here.run("down", "--yes").must()

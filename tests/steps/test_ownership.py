@@ -115,8 +115,8 @@ def test_yes_deletes_no_pool_with_users_that_only_a_tag_makes_ours(
         assert account.left() == [f"pool {name}"]
         assert ids(result.remaining) == [theirs]
         (problem,) = result.problems
-        assert f"The user pool {theirs} (made " in problem
-        assert "about 2 users) carries this stack's tag" in problem
+        assert f"The user pool {theirs} (created " in problem
+        assert "about 2 users) was not deleted: only its tag" in problem
         assert "on a terminal, without --yes" in problem
         assert not result.clean
         # It is the same the next time; and once it was listed and agreed to, it goes.
@@ -136,7 +136,7 @@ def test_yes_deletes_no_api_in_use_that_only_a_tag_makes_ours(account: Account, 
         assert describe_api(account, theirs) == before
         assert account.left() == [f"api {name}"]
         assert ids(result.remaining) == [theirs]
-        assert f"The rest api {theirs}" in result.problems[0]
+        assert f"The REST API {theirs}" in result.problems[0]
         assert ids(account.down(asked=True).deleted) == [theirs]
     assert account.left() == []
 
@@ -221,7 +221,7 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
     assert {each.action for each in results} == {"unchanged"}
     assert (describe_pool(account, their_pool), describe_api(account, their_api)) == before
     first, second = sorted(warned.warnings)
-    assert f"The rest api {their_api}" in first
+    assert f"The REST API {their_api}" in first
     assert f"The user pool {their_pool}" in second
     assert "about 2 users" in second
 
@@ -645,7 +645,7 @@ def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
     before = describe_pool(account, theirs)
     done = command(account, monkeypatch, *words).must(1)
     assert f"The user pool {theirs}, which" in done.err
-    assert "isn't this stack's by its tags" in done.err
+    assert "isn't this stack's, judging by its tags" in done.err
     assert "user0" not in done.out
     assert describe_pool(account, theirs) == before
 
@@ -680,7 +680,7 @@ def test_a_stage_without_its_tags_is_left_alone_until_they_are_back(account: Acc
     api, arn = account.client("apigateway"), account.state().fact("stage", "arn")
     api.untag_resource(resourceArn=arn, tagKeys=list(TAGS))
     before = describe_api(account, fact(account, "rest_api"))
-    with pytest.raises(NameConflictError, match="put its tags back") as caught:
+    with pytest.raises(NameConflictError, match="restore its tags") as caught:
         account.up(throttle_rate=3)
     for name, value in tags(account).items():
         assert f"{name} = {value}" in str(caught.value)
@@ -877,8 +877,8 @@ def test_recover_takes_none_of_several_unless_told_which(
     before = describe(account, theirs), existing(account)
 
     done = command(account, monkeypatch, "recover", "--json").must(1)
-    assert f"{theirs} (made " in done.err
-    assert f"{mine} (made " in done.err
+    assert f"{theirs} (created " in done.err
+    assert f"{mine} (created " in done.err
     assert ("about 2 users" in done.err) == (kind == "user_pool")
     assert "--take ID" in done.err
     assert not account.path().exists()
@@ -985,7 +985,10 @@ def test_attach_guards_by_no_pool_that_a_file_names(account: Account) -> None:
     assert sound is not None
     theirs = make_pool(account, "theirs", 0)
     for wrong, said in (
-        ({"id": theirs, "arn": pool_arn(account, theirs)}, "isn't this stack's by its tags"),
+        (
+            {"id": theirs, "arn": pool_arn(account, theirs)},
+            "isn't this stack's, judging by its tags",
+        ),
         ({"arn": in_china(account)}, "has another ARN"),
         (nobodys(account, "user_pool"), "is gone"),
     ):
