@@ -273,7 +273,7 @@ def test_the_local_aws_says_that_it_has_no_test_button(kit: Kit) -> None:
 def test_the_guard_is_seen_at_work(kit: Kit, ann: str) -> None:
     for words, code, status in (((), 0, 200), (("--no-token",), 1, 401)):
         done = kit.run("call", "GET", "/hello", "--username", ann, *words, code=code)
-        assert f"\n  {status} " in done.err
+        assert f"\n  {'✗' if code else '✓'} {status} " in done.err
 
 
 # users
