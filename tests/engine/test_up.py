@@ -956,7 +956,7 @@ def test_all_that_failed_is_told(account: Account) -> None:
     )
     first, second, last = sorted(error.lines)
     assert first.startswith("Nothing is lost")
-    assert second.startswith("The step 'REST API' failed: A quota")
+    assert second.startswith("The step 'REST API' failed: CreateRestApi reached a quota")
     assert last.startswith("The step 'User pool' failed: AccessDenied")
     assert isinstance(error.__cause__, ExceptionGroup)
     assert account.up()["rest_api"] == "created"
