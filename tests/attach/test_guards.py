@@ -553,7 +553,7 @@ def test_up_names_what_is_lost(
     )
     orders.aws.delete_rest_api(**orders.place)
     (line,) = said(account, capsys)
-    mend = f"run 'cogauth detach --api {orders.id} {options}' to drop it from the record."
+    mend = f"Run 'cogauth detach --api {orders.id} {options}' to remove it from the state file."
     assert mend in line
 
 
@@ -567,7 +567,7 @@ def test_up_names_ten_of_many(
         orders.patch("GET", f"/n{nth}", ("replace", "/authorizationType", "NONE"))
     *lines, last = said(account, capsys)
     assert len(lines) == 10
-    assert "2 more; 'cogauth attach --api" in last
+    assert "2 more. Run 'cogauth attach --api" in last
 
 
 @pytest.mark.parametrize("operation", ["GetResources", "GetAuthorizers", "GetStages", "GetExport"])
@@ -582,7 +582,7 @@ def test_what_up_can_not_read_is_told_and_no_error(
 
     with account.calls.watched(deny):
         (line,) = said(account, capsys)
-    assert f"whether the API orders ({orders.id}) is still guarded can't be seen" in line
+    assert f"can't check whether the API orders ({orders.id}) is still guarded" in line
     assert "AccessDeniedException" in line
 
 
@@ -652,7 +652,7 @@ def test_detach_names_what_was_lost(account: Account, orders: Orders, kind: str)
     options = account.state().options
     result = detach(account)[0]
     (line,) = result.left_alone
-    assert line.startswith(f"GET /open of the API orders ({orders.id}) was left alone: it")
+    assert line.startswith(f"GET /open of the API orders ({orders.id}) was left alone: ")
     command = f"cogauth attach --api {orders.id} --path /open --method GET{options}"
     assert result.lost == [f"GET /open had already lost its guard: '{command}' guards it again."]
     assert orders.methods()["GET /open"]["authorizationType"] == kind

@@ -399,7 +399,7 @@ def test_a_denial_names_the_action(
 def test_the_action_is_the_one_that_aws_names(code: str, message: str, action: str) -> None:
     text = explain(answered(code, message, "CreateFunction", 403))
     assert f"{code} ({action})" in text
-    assert "README" in text
+    assert "docs/permissions.md" in text
 
 
 def test_a_denial_is_named_without_the_account_too() -> None:

@@ -541,7 +541,7 @@ def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
     words = ("explain", lab.address("/forbids"), "--stack", "why", "--username", "ann")
     done = lab.cli.run(*words).must(1)
     assert "Cause (unexplained):" in done.out
-    assert "403  the function says no" in done.out
+    assert "403 the function says no" in done.out
 
 
 @pytest.mark.local

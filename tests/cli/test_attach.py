@@ -130,7 +130,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
     assert document["apis"][0]["restored"] == ["GET /a"]
     assert theirs.status("a") == 200
     assert state_of(up)["attachments"] == {}
-    assert "nothing to give back" in up.run("detach", "--yes").must().out
+    assert "is attached to no API; nothing changed" in up.run("detach", "--yes").must().out
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
             "'/nowhere' matches no method. The methods are: GET /a",
         ),
         (["--api", "inputs", "--path", "*", "--method", "OPTIONS"], "None of these methods"),
-        (["--api", "inputs", "--path", "*", "--stage", "beta"], "There are: prod"),
+        (["--api", "inputs", "--path", "*", "--stage", "beta"], "no such stage. It has: prod"),
         (["--api", "inputs", "--path", "*", "--scope", "a b"], "--scope 'a b'"),
         (["--api", "inputs", "--path", "*"], "stdin is not a terminal"),
         (["--path", "*"], "--api"),

@@ -424,7 +424,7 @@ def test_every_command_refuses_a_damaged_state_file(
 
 def test_a_state_file_of_a_later_version(cli: Cli, existing: dict[str, Any]) -> None:
     cli.state.write_text(json.dumps({**existing, "version": 3}))
-    reads_well(cli.run("down", "--yes"), "of version 3", "reads version 2")
+    reads_well(cli.run("down", "--yes"), "has version 3", "reads up to version 2")
 
 
 def test_a_state_file_that_is_a_link_to_itself(cli: Cli) -> None:
@@ -464,7 +464,7 @@ def test_recover_leaves_a_newer_cogauths_file_alone(
     cli.state.write_text(json.dumps({**existing, "version": 3}))
     before = cli.state.read_bytes()
     done = cli.run("recover", AWS_ENDPOINT_URL=silent.url)
-    reads_well(done, "of version 3", "A newer cogauth wrote it")
+    reads_well(done, "has version 3", "A newer cogauth wrote it")
     assert cli.state.read_bytes() == before
     assert files_in(cli.folder) == [".cogauth/.gitignore", ".cogauth/cogauth.json"]
 

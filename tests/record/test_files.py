@@ -513,7 +513,7 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
         done = cli.run("down", "--yes").must()
         assert "the local AWS was stopped" in done.err
         assert not processes_of(tmp_path)
-        assert sorted(path.name for path in beside_it.iterdir()) == [
+        assert sorted(path.name for path in beside_it.glob("[!.]*")) == [
             "broken.json",
             "link.json",
             "notes.json",
@@ -531,12 +531,12 @@ def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_pat
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
         assert not processes_of(tmp_path)
         assert list(home.iterdir()) == []
-        (copy,) = cli.state.parent.iterdir()
+        (copy,) = cli.state.parent.glob("[!.]*")
         assert is_kept(copy)
         # It is of no use by itself, and nothing is left beside it.
         assert "is damaged" in cli.run("down", "--state", str(copy)).must(1).err
         cli.run("recover", "--state", str(copy)).must(2)
-        assert list(cli.state.parent.iterdir()) == [copy]
+        assert list(cli.state.parent.glob("[!.]*")) == [copy]
 
 
 @pytest.mark.local
@@ -550,7 +550,7 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         other.write_bytes(other.read_bytes()[:40])
         said = cli.run("down", "--yes").must().err
         assert "This is the local AWS's last stack" not in said
-        assert "a stack other stands in it" in said
+        assert "a stack other is on it" in said
         shown = "--stack NAME --state '.cogauth/my other.json'"
         for words in (f"'cogauth recover {shown}'", f"'cogauth down {shown}'"):
             assert words in said
@@ -563,13 +563,15 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         # Of none's.
         cli.run("up", "--local").must()
         other.write_text('{"version": 1, "stack_id": 7}')
-        assert "'cogauth down --yes' then ends the local AWS" in cli.run("down", "--yes").must().err
+        assert (
+            "run 'cogauth down --yes' to end the local AWS" in cli.run("down", "--yes").must().err
+        )
         other.unlink()
         cli.run("down").must()
         assert processes_of(tmp_path)
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
         assert not processes_of(tmp_path)
-        assert all(is_kept(path) for path in cli.state.parent.iterdir())
+        assert all(is_kept(path) for path in cli.state.parent.glob("[!.]*"))
 
 
 @pytest.mark.local
@@ -579,7 +581,7 @@ def test_a_local_aws_with_something_in_it_is_not_ended_unasked(tmp_path: Path) -
         lost = cli.state.read_bytes()
         cli.state.unlink()
         done = cli.run("down", "--yes", "--stack", "another").must()
-        assert "There is no stack another" in done.err
+        assert "No stack another here" in done.err
         assert LocalAws(cli.local).is_running()
         cli.state.write_bytes(lost)
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err

@@ -238,7 +238,7 @@ def test_the_file_is_replaced_not_rewritten(path: Path) -> None:
     with path.open() as reader:
         state.put("resources", "role", ROLE)
         assert json.load(reader)["resources"] == {}
-    assert [entry.name for entry in path.parent.iterdir()] == ["shop.json"]
+    assert {entry.name for entry in path.parent.iterdir()} == {".gitignore", "shop.json"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 100])
@@ -256,7 +256,7 @@ def test_a_full_disk_leaves_the_former_file_whole(path: Path, size: int) -> None
     assert str(path) in str(error)
     assert "--state" in str(error)
     assert path.read_bytes() == before
-    assert [entry.name for entry in path.parent.iterdir()] == ["shop.json"]
+    assert {entry.name for entry in path.parent.iterdir()} == {".gitignore", "shop.json"}
 
 
 def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_removing_takes_the_tokens_along_and_may_be_done_twice(path: Path) -> No
     state.tokens_path.write_text("{}")
     state.remove()
     state.remove()
-    assert list(path.parent.iterdir()) == []
+    assert [entry.name for entry in path.parent.iterdir()] == [".gitignore"]
 
 
 NOBODY_ASKED: Authorization = {

@@ -458,7 +458,7 @@ def test_a_local_aws_in_which_another_stack_stands_is_not_ended(
     harm(account.path())
     assert not is_ended(account, target)
     said = capsys.readouterr().err
-    assert "The local AWS keeps running: a stack shop stands in it" in said
+    assert "The local AWS keeps running: a stack shop is on it" in said
     assert "cogauth down --stack shop" in said
     assert account.left() == existing
 

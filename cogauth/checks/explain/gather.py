@@ -229,7 +229,7 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
 
 def _not_seen(evidence: Evidence, what: str, error: ClientError) -> Evidence:
     denied = code_of(error) in DENIED
-    why = f"{what}: {code_of(error)}{' (see the README for the permissions)' if denied else ''}"
+    why = f"{what}: {code_of(error)}{' (see docs/permissions.md)' if denied else ''}"
     return replace(evidence, unknown=(*evidence.unknown, why))
 
 
