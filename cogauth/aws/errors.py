@@ -185,8 +185,8 @@ def _explain_denied(code: str, message: str, action: str) -> str:
     named = re.search(r"perform: ([\w-]+:\w+)", message)
     lacking = named.group(1) if named else action
     text = (
-        f"{code} ({lacking}). These credentials lack that permission; docs/permissions.md lists all "
-        "that cogauth needs."
+        f"{code} ({lacking}). These credentials lack that permission; docs/permissions.md lists "
+        "all that cogauth needs."
     )
     if lacking in BOUNDED:
         text += (
