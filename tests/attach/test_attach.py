@@ -288,7 +288,7 @@ def test_a_type_that_isn_t_known_is_refused_by_name(account: Account, orders: Or
 @pytest.mark.parametrize(
     ("given_", "said"),
     [
-        ({"api": "nowhere"}, r"nowhere.*no REST API with.*orders"),
+        ({"api": "nowhere"}, r"nowhere.*no REST API has that id or name.*orders"),
         ({"path": "/nowhere*"}, r"/nowhere\*.*matches no method.*GET /open"),
         ({"method": "PATCH"}, r"PATCH.*matches no method"),
         ({"stage": "beta"}, r"beta.*no such stage.*prod"),
