@@ -224,7 +224,7 @@ def check_complete(ctx: Context) -> None:
 
     if not engine.is_complete(ctx):
         raise IncompleteError(
-            f"The stack {ctx.stack} is not complete: run '{ctx.state.command('up')}' first."
+            f"The stack {ctx.stack} is not complete. Run '{ctx.state.command('up')}' first."
         )
 
 

@@ -308,9 +308,9 @@ def broken(cli: Cli, how: str) -> None:
     ("how", "says"),
     [
         ("nothing", r"doesn't exist\. Run 'cogauth up' first"),
-        ("begun", "is not complete(: r| R)un 'cogauth up' first"),
-        ("unfinished", "is not complete(: r| R)un 'cogauth up' first"),
-        ("half gone", "is not complete(: r| R)un 'cogauth up' first"),
+        ("begun", "is not complete. Run 'cogauth up' first"),
+        ("unfinished", "is not complete. Run 'cogauth up' first"),
+        ("half gone", "is not complete. Run 'cogauth up' first"),
         ("damaged", "is damaged: .*'cogauth recover'"),
     ],
 )
