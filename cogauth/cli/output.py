@@ -1,9 +1,9 @@
-r"""Where lines leave the program: every line for a person goes through here, and is one line.
+r"""The program's one way out: every line for a person is printed here.
 
-API, stage and user names, claims, AWS's messages and a state file are others' words. What a
-terminal would act on is escaped here and nowhere else, so no caller can forget it. A caller passes
-each line by itself: a line end inside one is somebody else's, and is shown as ``\n``. On a terminal
-it is wrapped here, and commands in it are written as this shell finds them.
+API, stage and user names, claims, AWS's messages and a state file are other people's words. This
+module alone escapes what a terminal would act on, so no caller can forget it. A caller passes each
+line by itself: a line end inside one is somebody else's, and is shown as ``\n``. On a terminal this
+module wraps the line, and writes commands in it so that they run in this shell.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ if TYPE_CHECKING:
 
     from cogauth.errors import CogauthError
 
-# A text, or one with its style.
+# A text, or a text with its style.
 Cell = str | tuple[str, str]
 
-# A command of ours: in quotes, at a line's beginning, after a colon or a pipe.
+# Our commands: in quotes, at the start of a line, after a colon or a pipe.
 _COMMANDS = "|".join(name for names in GROUPS.values() for name in names)
 _OURS = re.compile(
     rf"(?:(?<=['|] )|(?<=')|(?<=: )|(?<=^)|(?<=  )|(?<=\$ ))cogauth(?= (?:{_COMMANDS})\b)"
 )
-_AWS = re.compile(r"(?<=')aws(?= [a-z-]+ [a-z-]+)")
-# What is never broken: a command in quotes, or one that goes to the end of its line; a word.
+_AWS = re.compile(r"(?<=')aws [a-z-]+ [a-z-]+")
+# Units that are never broken: a command in quotes or up to the end of its line, and a word.
+# The length is bounded, because others' words may be full of quotes.
 _UNIT = re.compile(
-    r"'(?=\S*(?:cogauth|aws|python[\d.]*) ).*?'(?=[\s.,;:)]|$)[.,;:)]*"
+    r"'(?=\S{0,500}(?:cogauth|aws|python[\d.]*) ).{1,1000}?'(?=[\s.,;:)]|$)[.,;:)]*"
     r"|(?<=: )\S*cogauth .*$|\S+"
 )
 _COMMAND_LINE = re.compile(
@@ -55,40 +56,40 @@ _COMMAND_LINE = re.compile(
 
 
 class Place:
-    """Where the stack is that this run is about, as far as printed commands need it."""
+    """What printed commands and times need to know about this run."""
 
     endpoint_url: str | None = None
-    # Seconds that the user took to answer questions.
+    # How long the user took to answer questions, in seconds.
     thinking = 0.0
 
 
 def program() -> str:
-    """Return the command that this shell finds cogauth by, in a virtual environment or not."""
+    """Return the command that starts this cogauth from this shell."""
     typed, found = sys.argv[0], shutil.which("cogauth")
     is_script = Path(typed).name == "cogauth" and os.sep in typed
     if found and not (is_script and Path(typed).exists() and not Path(typed).samefile(found)):
         return "cogauth"
     if is_script:
         return shlex.quote(typed)
-    # -P: it imports nothing from the folder that it is pasted in, which may be anyone's.
+    # -P: Python imports nothing from the current folder, which may be anyone's.
     return shlex.join([sys.executable, "-P", "-m", "cogauth"])
 
 
 def runnable(text: str) -> str:
-    """Return a text whose commands run as they are printed."""
+    """Return a text with its commands written so that they run in this shell."""
     text = _OURS.sub(lambda _: program(), text)
     if Place.endpoint_url and "--endpoint-url" not in text:
-        # Behind the service and the operation, where every option may be.
+        # After the service and the operation, where any option may be.
         option = f" --endpoint-url {shlex.quote(Place.endpoint_url)}"
-        text = re.sub(rf"{_AWS.pattern}( [a-z-]+ [a-z-]+)", rf"aws\1{option}", text)
+        text = _AWS.sub(lambda found: found[0] + option, text)
     return text
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return a line as lines of so many columns, broken between words.
+    """Break a line between words into lines of at most ``width`` columns.
 
-    A command or a URL is not broken: one that is too long for a line has one of its own. Lines
-    after the first are indented as the first is, and a little more.
+    Commands and URLs are not broken: one that is too long gets a line of its own. Lines after the
+    first are indented two columns more than the first.
     """
     if _width(text) <= width or _COMMAND_LINE.fullmatch(text):
         return [text]
@@ -109,7 +110,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _width(text: str) -> int:
-    """Return how many columns a text takes."""
+    """Return the width of a text, in columns."""
     return sum(
         0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
         for c in text
@@ -117,7 +118,7 @@ def _width(text: str) -> int:
 
 
 def columns(stream: IO[str]) -> int | None:
-    """Return how wide the terminal is that a stream goes to; None if it goes to none."""
+    """Return the width of a stream's terminal, in columns; None if it isn't a terminal."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
@@ -129,7 +130,7 @@ def _echo(line: str, *, err: bool) -> None:
 
 
 def _coloured(line: str) -> str:
-    """Colour what a line begins with, if it says how things went."""
+    """Colour the mark at the start of a line, if there is one."""
     if "NO_COLOR" in os.environ:
         return line
     for mark, colour in _MARKS.items():
@@ -148,7 +149,7 @@ def say(*lines: str) -> None:
 
 
 def notice(*lines: str) -> None:
-    """Tell the user something that is not the result: on stderr."""
+    """Print lines that are not the result, on stderr."""
     for line in lines:
         _echo(line, err=True)
 
@@ -160,7 +161,7 @@ def show_table(
     indent: int = 0,
     err: bool = False,
 ) -> None:
-    """Print a table: of rich's on a terminal where it fits, else as plain lines of columns."""
+    """Print a table with rich if it fits on a terminal, else as plain lines in columns."""
     listed = [[(cell, "") if isinstance(cell, str) else cell for cell in row] for row in rows]
     stream = sys.stderr if err else sys.stdout
     texts = [list(header)] * bool(header) + [[one_line(text) for text, _ in row] for row in listed]
@@ -193,21 +194,21 @@ def show_table(
 
 
 def print_error(code: str, text: str) -> None:
-    """Print an error as a document of JSON."""
+    """Print an error as a JSON document."""
     message, hint = parted(text)
     error = {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
     print_json({"error": error})
 
 
 def tell_error(error: CogauthError) -> None:
-    """Tell the user what failed."""
+    """Print what failed."""
     first, *others = error.lines
     notice(f"Error: {first}", *others)
 
 
 @contextmanager
 def _asking(question: str) -> Iterator[str]:
-    """Give a question's last line, with the lines before it printed; its time is nobody's."""
+    """Print a question but for its last line, which is returned; don't count the time in here."""
     *lines, last = wrapped(runnable(one_line(question)), (columns(sys.stderr) or 10_000) - 8)
     for line in lines:
         click.echo(line, err=True)
@@ -219,13 +220,13 @@ def _asking(question: str) -> Iterator[str]:
 
 
 def confirm(question: str) -> bool:
-    """Ask a question on the terminal, and say whether the answer is yes; no is the default."""
+    """Ask a question on the terminal; return whether the answer is yes. The default is no."""
     with _asking(question) as last:
         return click.confirm(last, err=True)
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
-    """Ask for a text on the terminal; ``hidden`` ones must not be empty."""
+    """Ask for a text on the terminal; a ``hidden`` one must not be empty."""
     default = None if hidden else ""
     with _asking(question) as last:
         answer = click.prompt(
@@ -235,7 +236,7 @@ def ask(question: str, *, hidden: bool = False) -> str:
 
 
 def print_json(document: object, *, highlighted: bool = False) -> None:
-    """Print a document of JSON on stdout; ``highlighted`` ones are coloured on a terminal."""
+    """Print a JSON document on stdout; with ``highlighted`` a terminal gets colours."""
     text = json_text(document)
     if highlighted and sys.stdout.isatty():
         from rich.highlighter import JSONHighlighter
@@ -245,13 +246,13 @@ def print_json(document: object, *, highlighted: bool = False) -> None:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        # The output's encoding lacks a character, which JSON can spell.
+        # The output's encoding lacks a character, which JSON can escape.
         text = json.dumps(document, indent=2)
     click.echo(text)
 
 
 def print_data(data: str | bytes) -> None:
-    """Print what is made for another program, as it is; on a terminal it may only be lines."""
+    """Print data for another program unchanged; on a terminal, escape all but line ends."""
     if not sys.stdout.isatty():
         click.echo(data, nl=isinstance(data, str))
         return
@@ -261,14 +262,14 @@ def print_data(data: str | bytes) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return rich's console, for what is shown by ``styled`` texts."""
+    """Return rich's console, for ``styled`` texts."""
     from rich.console import Console
 
     return Console(stderr=stderr)
 
 
 def styled(text: str, style: str = "", *, cut: bool = False) -> Text:
-    """Return a line for a table of rich's; ``cut`` short where there is no room for it."""
+    """Return an escaped line for rich; with ``cut`` it is shortened where there is no room."""
     from rich.text import Text
 
     overflow: OverflowMethod | None = "ellipsis" if cut else None
@@ -276,13 +277,13 @@ def styled(text: str, style: str = "", *, cut: bool = False) -> Text:
 
 
 def show_lines(shown: Console, line: str) -> None:
-    """Print a line above what is live on a console, wrapped as all others."""
+    """Print a line above the live display of a console, wrapped as all others are."""
     lines = wrapped(runnable(one_line(line)), shown.width)
     shown.print(stacked(*map(styled, lines)), soft_wrap=True)
 
 
 def stacked(*lines: Text) -> Text:
-    """Return ``styled`` lines below one another."""
+    """Return one text of ``styled`` lines."""
     from rich.text import Text
 
     return Text("\n").join(lines)

@@ -99,3 +99,10 @@ def test_the_other_stacks_here_are_named(account: Account) -> None:
     missing = state.path.parent / "missing.json"
     done = in_process("users", "--stack", "missing", "--state", str(missing)).must(2)
     assert f"Stacks here: {state.stack} (--stack {state.stack} --state {state.path})" in done.err
+
+
+@pytest.mark.parametrize("word", ["'aws ", "'cogauth ", "'", ": cogauth ", "a' "])
+def test_a_long_line_of_somebody_elses_is_wrapped_at_once(word: str) -> None:
+    """A header may be this long. Work that grows with the square of it would take minutes."""
+    text = word * (300_000 // len(word))
+    assert "".join(wrapped(runnable(text), 80)).count("'") == text.count("'")
