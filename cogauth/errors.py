@@ -35,7 +35,7 @@ CODES = {
     "defect": "A defect of cogauth, or an answer that AWS would not give.",
     "interrupted": "The command was interrupted. What it had done is recorded.",
 }
-# What a sentence that says what to do begins with.
+# How a sentence that says what to do begins.
 _REMEDY = re.compile(
     r"(?<=[.!?])\s+(?=(?:Or |Please |If |Then )?'?(?:To \w+|Add|Call|Check|Choose|Copy|Delete"
     r"|Attach|Get|Give|Install|Leave|Look|Make|Move|Pass|Put|Remove|Rename|Report|Restore|Run|Set|Sign"
@@ -88,6 +88,10 @@ class UsageError(CogauthError):
 
     exit_code = 2
     code = "usage"
+
+
+class NoRegionError(UsageError):
+    """No AWS region is set anywhere."""
 
 
 class NoStackError(UsageError):

@@ -27,7 +27,7 @@ from cogauth.aws.environment import (
 )
 from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
 from cogauth.aws.waiting import Waiter
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import CogauthError, NoRegionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +166,7 @@ class Aws:
 
     def _check_region(self, region: str | None) -> str:
         if not region:
-            raise UsageError(
+            raise NoRegionError(
                 "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
                 "or run 'aws configure'. Without an AWS account: 'cogauth demo', or "
                 "'cogauth up --local'."

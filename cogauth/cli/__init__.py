@@ -59,7 +59,7 @@ set them, and examples.
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Hold the commands together."""
+    """The group of all commands."""
 
 
 for command in (
@@ -76,7 +76,7 @@ def main() -> NoReturn:
     _keep_stdin()
     on_ending(interrupt)
     if any(map(holds_token, sys.argv[1:])):
-        # Not to be shown by anything that quotes what it can't use.
+        # Checked first, so that no message about wrong usage quotes it.
         text = (
             "There is a token on the command line, where other users of this machine can read it "
             "and the shell's history keeps it. Nothing was done. Give tokens on stdin: 'cogauth "
@@ -101,47 +101,47 @@ def main() -> NoReturn:
     except OSError as error:
         if not is_about_output(error):
             raise
-        # Python would complain once more at its exit.
+        # Otherwise Python complains again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # Whoever read our output may have read enough.
+        # A reader such as head may have read enough.
         if not isinstance(error, BrokenPipeError):
             notice(f"Error: The output can't be written: {error.strerror}.")
         code = 1
     if code == INTERRUPTED:
         with suppress(OSError):
             sys.stdout.flush()
-        # Not by sys.exit, which waits for threads: what is in flight there only reads.
+        # Not by sys.exit, which waits for threads: the calls still in flight only read.
         os._exit(code)
     sys.exit(code)
 
 
 def _show(error: click.ClickException) -> None:
-    """Print what click says of a command line that can't be used: several lines."""
+    """Print click's message about an unusable command line, which has several lines."""
     text = StringIO()
     error.show(text)
     notice(*(line.expandtabs() for line in text.getvalue().removesuffix("\n").split("\n")))
 
 
 def _open_what_is_closed() -> None:
-    """Give Python the streams that whoever started it has closed: they are None, and crash."""
+    """Replace standard streams that the parent process closed: as None they would crash."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 to the end
 
 
 def _replace_what_cannot_be_shown() -> None:
-    """Let a character that the output's encoding lacks be a question mark, not an error."""
+    """Print a question mark for a character that the output's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
 
 
 def _keep_stdin() -> None:
-    """Let no program that we start read what is on stdin: a credential_process, for one.
+    """Keep programs that we start, such as a credential_process, from reading our stdin.
 
     It may be a password. On a terminal such a program may have something to ask.
     """
-    with suppress(OSError, ValueError):  # A stdin of no file, as tests have it.
+    with suppress(OSError, ValueError):  # Tests may use a stdin that isn't a file.
         number = sys.stdin.fileno()
         if number != 0 or os.isatty(number):
             return
@@ -153,6 +153,6 @@ def _keep_stdin() -> None:
 
 
 def _wants_json() -> bool:
-    """Say whether --json was given, to a command that didn't come so far as to look at it."""
+    """Return whether --json was given, for errors from before a command has parsed it."""
     variable = os.environ.get("COGAUTH_JSON", "").strip().lower()
     return "--json" in sys.argv[1:] or variable in {"1", "true", "t", "yes", "y", "on"}

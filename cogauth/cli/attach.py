@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.engine import Attached, Plan
 
-# As OAuth 2.0 writes a scope: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
+# The form of a scope in OAuth 2.0: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 
@@ -116,7 +116,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 
 
 def _say_next(ctx: Context, plan: Plan) -> None:
-    """Say how to try a method that was attached, and what its function receives."""
+    """Print how to try an attached method, and what its function receives."""
     from cogauth.gateway.rest_apis import verb_and_path
 
     say(
@@ -124,7 +124,7 @@ def _say_next(ctx: Context, plan: Plan) -> None:
         '["claims"]; every value is a string.'
     )
     names = [row.name for row in plan.rows if row.action == "attach"]
-    # One that can be called as it is, and changes nothing.
+    # A method that can be called as it is and changes nothing.
     for name in sorted(names, key=lambda each: ("{" in each, not each.startswith("GET "))):
         verb, path = verb_and_path(name)
         verb = "GET" if verb == "ANY" else verb
@@ -173,7 +173,7 @@ def _result(
 
 
 def _list(target: Target, wanted: str, method: str | None, stage: str | None) -> int:
-    """List an API's methods and what guards each, and which have lost what was attached."""
+    """List an API's methods, the guard of each, and the attached ones that lost theirs."""
     from cogauth import engine
     from cogauth.attach import guards
     from cogauth.gateway.rest_apis import verb_and_path
@@ -184,7 +184,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     live = {each.name: each.authorization for each in api.methods}
     there = dict.fromkeys([*live, *(one.name for one in compared.findings)])
     names = sorted(engine.choose(there, None, method), key=lambda name: verb_and_path(name)[::-1])
-    # Of a method's several findings the first will do; all are told below.
+    # The first finding of each method is enough here; all are printed below.
     lost = {one.name: one for one in reversed(compared.lost)}
     interrupted = {one.name: one for one in reversed(compared.interrupted)}
     stages = [one["stageName"] for one in api.stages]

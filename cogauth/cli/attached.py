@@ -1,4 +1,4 @@
-"""What ``attach`` and ``detach`` share: show the plan, ask, and carry it out."""
+"""Code that ``attach`` and ``detach`` share: show the plan, ask, and carry it out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cogauth.engine import Api, Change, Plan, Skip
 
 Result = TypeVar("Result")
-# So many methods that are open are named.
+# The number of open methods to name.
 LISTED = 10
 
 COMPARED = (
@@ -31,7 +31,7 @@ COMPARED = (
 )
 
 
-# Those of a command that changes an API that may be anybody's.
+# The options of commands that change an API that may be anybody's.
 change_options = with_options(
     click.option(
         "-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing."
@@ -41,14 +41,14 @@ change_options = with_options(
 
 
 def check_given(**options: str | None) -> None:
-    """Refuse what is empty, as an unset variable of a shell is: it would mean all."""
+    """Refuse empty values, such as unset shell variables: they would mean "all"."""
     for name, value in options.items():
         if value == "":
             raise UsageError(f"--{name} is empty: give a value, or leave it out.")
 
 
 def context_of(target: Target) -> Context:
-    """Read the stack, which must have a user pool; another cogauth may have been at work."""
+    """Read the stack again under the lock; it must have a user pool."""
     from cogauth import engine
 
     state = require_state(target)
@@ -62,7 +62,7 @@ def context_of(target: Target) -> Context:
 
 
 def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:
-    """Show what changes, and what else goes live: the result of a dry run, else a notice."""
+    """Show the changes and what else goes live, on stdout for a dry run, else on stderr."""
     tell = say if dry_run and not target.as_json else notice
     tell(f"REST API {plan.api.name} ({plan.api.id}) in {where(ctx)}")
     if plan.gone:
@@ -88,7 +88,7 @@ def _style(row: Change | Skip) -> str:
 
 
 def say_open(ctx: Context, plan: Plan, restored: list[str]) -> None:
-    """Name the methods that anyone may call, now that they have back what they had."""
+    """Name the restored methods that anyone may call now."""
     opened = [
         row.name
         for row in plan.rows
@@ -101,7 +101,7 @@ def say_open(ctx: Context, plan: Plan, restored: list[str]) -> None:
 
 
 def change_of(ctx: Context, api: Api, row: Change | Skip) -> str:
-    """Say what becomes of who may call a method."""
+    """Return how a method's guard changes, in words."""
     before = api.words(ctx, row.before) if row.before else ""
     if row.action in {"attach", "restore"} and row.after:
         after = api.words(ctx, row.after)
@@ -126,7 +126,7 @@ def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
 
 
 def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
-    """Ask whether to go on, if anything is to be changed; return the plan as it is afterwards."""
+    """Ask before anything is changed; return the plan, made again after the answer."""
     if yes or not (plan.stages or plan.changes):
         return plan
     if not sys.stdin.isatty():
@@ -146,7 +146,7 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
 
 
 def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
-    """Attach or detach, and show how far that is."""
+    """Attach or detach, and show the progress."""
     from cogauth.cli.interrupt import gently
     from cogauth.cli.progress import Bar
 
@@ -161,7 +161,7 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
 
 
 def methods_json(plan: Plan) -> list[dict[str, Any]]:
-    """Return what becomes of each method, as ``--json`` prints it."""
+    """Return the change of each method, in the form of ``--json``."""
     return [
         {
             **path_and_method(row.name),
@@ -175,7 +175,7 @@ def methods_json(plan: Plan) -> list[dict[str, Any]]:
 
 
 def path_and_method(name: str) -> dict[str, str]:
-    """Return a method's name, as ``GET /orders``, in the fields that ``--json`` prints."""
+    """Return the fields of ``--json`` for a method's name, such as ``GET /orders``."""
     from cogauth.gateway.rest_apis import verb_and_path
 
     verb, path = verb_and_path(name)
@@ -183,7 +183,7 @@ def path_and_method(name: str) -> dict[str, str]:
 
 
 def pending_json(plan: Plan) -> dict[str, Any]:
-    """Return what else goes live, and what to know before, as ``--json`` prints it."""
+    """Return what else goes live, and the warnings, in the form of ``--json``."""
     pending = None if plan.pending is None else [vars(each) for each in plan.pending]
     return {"pending": pending, "pending_unknown": plan.unknown, "warnings": plan.warnings}
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.state import State
 
-# What API Gateway's methods can be, but for ANY, which is all of them.
+# The HTTP methods of API Gateway, without ANY, which means all of them.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-# The headers that tell something of the answer, and of what API Gateway made of the request.
+# The response headers worth showing: about the content, and about API Gateway's decision.
 SHOWN = (
     "content-type",
     "location",
@@ -34,9 +34,9 @@ SHOWN = (
     "x-amz-apigw-id",
 )
 BAD = 400
-# What 'cogauth explain' knows the causes of.
+# The statuses whose causes 'cogauth explain' knows.
 REFUSED, BROKEN = (401, 403), 500
-# How --data says stdin.
+# The value of --data that means stdin.
 STDIN = ("-", "@-")
 
 
@@ -178,7 +178,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     token = None
     if not no_token:
         name = shlex.quote(sessions.whose(ctx.state, options["username"]))
-        # The type by its name: the shell that runs the line may have another in its environment.
+        # The type is written out: the shell that runs the line may have another COGAUTH_TYPE.
         words = f"token --username {name} --type {options['kind']} --header"
         token = runnable(ctx.state.command(words))
     line = calls.curl(ctx, place, wanted, options["data"], token)
@@ -189,7 +189,7 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
 
 def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Destination, Call]:
-    """Return the stack, the API and its stage, and the request, all of it checked."""
+    """Return the stack, the API with its stage, and the request, after checking all of them."""
     from cogauth.client import calls
 
     state = require_state(target)
@@ -206,7 +206,7 @@ def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Destinatio
 
 
 def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
-    """Return what ``--data`` gives, and what to call that."""
+    """Return the content that ``--data`` names, and a name for it."""
     if data in STDIN:
         if from_stdin:
             raise UsageError(
@@ -245,7 +245,7 @@ def _to_json(place: Destination, wanted: Call, answer: Response) -> dict[str, An
 
 
 def _show(answer: Response) -> None:
-    """Print the answer: JSON well, and all else as it came."""
+    """Print the response: JSON indented, anything else as it came."""
     mark = "✗" if answer.status >= BAD else "✓"
     notice(f"  {mark} {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
@@ -253,7 +253,7 @@ def _show(answer: Response) -> None:
             notice(f"  {name}: {value}")
     if answer.log:
         notice("  Execution log:", *(f"    {line}" for line in answer.log.splitlines()))
-    # Where both go to one terminal, in this order.
+    # Keeps the order if both go to one terminal.
     sys.stderr.flush()
     try:
         document = answer.document()

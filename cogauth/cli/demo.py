@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cogauth.aws.clients import Aws
     from cogauth.checks.login import LoginResult
 
-# Of what came back, in columns.
+# The width of a trimmed answer, in columns.
 TRIMMED = 75
 
 
@@ -36,7 +36,7 @@ class Story:
     chapters: list[dict[str, Any]] = field(default_factory=list)
 
     def tell(self, title: str, text: str, command: str = "") -> None:
-        """Begin a chapter; ``command`` is what a user would type for it."""
+        """Start a chapter; ``command`` is what a user would type."""
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
             say("", f"{len(self.chapters)}. {title}", f"   {text}")
@@ -44,7 +44,7 @@ class Story:
                 say(f"   $ {command}")
 
     def expect(self, expected: object, got: object, shown: str = "") -> None:
-        """End the chapter with what came out; ``shown`` is what the command printed or got."""
+        """End the chapter with the result; ``shown`` is what the command printed or received."""
         ok = expected == got
         self.chapters[-1].update(expected=expected, got=got, ok=ok)
         if not self.silent:
@@ -192,7 +192,7 @@ def _play(target: Target, story: Story) -> None:
 
 
 def _body(result: LoginResult) -> str:
-    """Return the sign-in's answer, without its tokens."""
+    """Return the sign-in function's answer without the tokens."""
     names = ("status", "code", "msg", "is_new", "user_id", "expires_in")
     return json.dumps({n: value for n in names if (value := getattr(result, n)) is not None})
 

@@ -65,7 +65,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
         ctx = shared.context_of(target)
         apis = _detached_apis(ctx, api, path, method)
         for one in apis:
-            # Planned only now: what came before may have taken minutes.
+            # Planned only now: the APIs before may have taken minutes.
             make = partial(engine.plan_detach, ctx, one, path=path, method=method)
             plan, result = make(), engine.Detached()
             shared.show_plan(target, ctx, plan, dry_run=dry_run)
@@ -80,7 +80,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
             except CogauthError as error:
                 if len(apis) == 1 or isinstance(error, UsageError):
                     raise
-                # What became of the others is to be told as well.
+                # The results of the other APIs are reported too.
                 result = engine.Detached(problems=[f"{plan.api.name}: {error}"])
             done.append((plan, result))
     _show(target, done, dry_run=dry_run)
@@ -92,7 +92,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
 def _detached_apis(
     ctx: Context, api: str | None, path: str | None, method: str | None
 ) -> list[str]:
-    """Return the ids of the APIs that are meant; those in which the globs match nothing aren't."""
+    """Return the ids of the chosen APIs, without those in which the globs match nothing."""
     from cogauth import engine
 
     apis = engine.attached_apis(ctx, api)

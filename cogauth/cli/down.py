@@ -20,17 +20,17 @@ from cogauth.cli.stacks import (
     stacks_here,
     where,
 )
-from cogauth.errors import CogauthError, DeclinedError, NoStackError, UsageError
+from cogauth.errors import CogauthError, DeclinedError, NoRegionError, NoStackError, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.engine import DownPlan
     from cogauth.engine.down import DownResult
 
-# Of the result, those that are shown; some of them only if there is something in them.
+# The lists of the result, in order; those in AT_NEED are shown only if they have entries.
 LISTS = ("restored", "deleted", "already_gone", "not_ours", "remaining")
 AT_NEED = ("restored", "not_ours")
-# The mark and the colour of each; of one without entries as well.
+# The mark and colour of each list; "" is for an empty one.
 MARKS = {
     "restored": ("✓", "green"),
     "deleted": ("✓", "green"),
@@ -75,7 +75,7 @@ def down(target: Target, *, yes: bool) -> int:
     from cogauth import engine
 
     with target.locked("down"):
-        # Read anew: another cogauth may have been at work until now.
+        # Read it again: another cogauth may have changed it until now.
         state = require_state(target)
         forget_lost_data(target, state)
         ctx = connect(target, state, *engine.DOWN_CLIENTS)
@@ -113,7 +113,7 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
 
 
 def _say_open(ctx: Context, plan: DownPlan, result: DownResult) -> None:
-    """Name the methods that nothing guards any more."""
+    """Name the restored methods that anyone may call now."""
     from cogauth.cli.attached import say_open
 
     restored = {one["id"] for one in result.restored}
@@ -130,6 +130,8 @@ def _end_local(target: Target, ctx: Context, why: str) -> None:
 
 def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     """Say what will be deleted, what each method gets back, and what is left alone."""
+    from cogauth.steps.ownership import words
+
     notice(f"Stack {ctx.stack} in {where(ctx)}")
     if plan.doomed:
         count = len(plan.doomed)
@@ -141,12 +143,12 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
         why = "" if each.recorded else " (not in the state file)"
         if each.claimed:
             why = ": only its tag assigns it to the stack; --yes leaves it alone"
-        rows.append((each.resource.key.replace("_", " "), f"{each.id}{why}"))
+        rows.append((words(each.resource), f"{each.id}{why}"))
     show_table(rows, indent=2, err=True)
     for stranger in plan.strangers:
         way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
         notice(
-            f"  {stranger.resource.key.replace('_', ' ')} {stranger.id}: isn't this stack's "
+            f"  {words(stranger.resource)} {stranger.id}: isn't this stack's "
             f"({stranger.why}); it is left alone and removed from the state file"
             f"{way_on if stranger.adoptable else ''}"
         )
@@ -159,7 +161,7 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
         )
     for each in plan.doomed:
         if each.users is not None:
-            # Cognito's own figure is an estimate.
+            # Cognito gives an estimate.
             users = f"{each.users} user{'' if each.users == 1 else 's'}"
             notice(f"  Warning: the user pool {each.id} is deleted with about {users}.")
 
@@ -184,7 +186,7 @@ def _announce_attached(ctx: Context, plan: DownPlan) -> None:
 
 
 def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
-    """Ask, where users are lost for more than a 'y'; return the plan as it is afterwards."""
+    """Ask, for the stack's name if users are lost; return the plan, made again after the answer."""
     from cogauth import engine
 
     if plan.users:
@@ -203,21 +205,21 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
 
 
 def _look(target: Target, *, yes: bool) -> int:
-    """Without a state file: say what exists of the stack in the account, and delete nothing.
+    """Without a state file, list what exists of the stack in the account; delete nothing.
 
-    An empty local AWS is ended, if that was agreed to.
+    With --yes an empty local AWS is stopped.
     """
     from cogauth import engine
     from cogauth.cli.demo import everything
 
     try:
         ctx = search(target)
+    except NoRegionError as error:
+        raise NoStackError(
+            f"No stack {target.stack} here: nothing to delete. {_others(target)}To look for "
+            "one in an AWS account, give --region."
+        ) from error
     except CogauthError as error:
-        if error.lines[0].startswith("No AWS region is set"):
-            raise NoStackError(
-                f"No stack {target.stack} here: nothing to delete. {_others(target)}To look for "
-                "one in an AWS account, give --region."
-            ) from error
         raise type(error)(
             f"No stack {target.stack} here ({target.state_path}): nothing to delete. "
             f"{_others(target)}The account was not searched: {error.lines[0]}",
@@ -258,15 +260,21 @@ def _show(target: Target, result: dict[str, Any], plan: DownPlan | None = None) 
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
         return
+    from cogauth.steps import STEPS
+
+    titles = {step.name: step.title for step in STEPS}
     listed = {each.id for each in plan.doomed} if plan else set()
     for name, entries in lists.items():
         count = len(entries)
         if name == "deleted":
-            # Those that were listed before: what they contained went with them.
+            # Counts the listed resources; their contents went with them.
             count = len({entry["id"] for entry in entries} & listed)
         mark, style = MARKS[name if count else ""]
         say(f"{mark} {name.replace('_', ' ')}: {count or 'nothing'}".lstrip())
         if name != "deleted":
-            rows = [(entry["step"].replace("_", " "), (entry["id"], style)) for entry in entries]
+            rows = [
+                (titles.get(entry["step"], entry["step"]), (entry["id"], style))
+                for entry in entries
+            ]
             show_table(rows, indent=2)
     say(f"({target.elapsed:.1f} s)")

@@ -79,7 +79,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
     one cause and its fix. The URL may be a path of the stack's own API, such as /hello.
     """
     if (token_stdin or no_token) and not is_typed("username"):
-        # The one in the environment is for the commands that need one.
+        # COGAUTH_USERNAME is for the commands that need a user.
         username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
         raise UsageError(
@@ -127,13 +127,13 @@ def _from_stdin() -> str:
         raise UsageError("stdin is not text: give a token.") from error
     if not text:
         raise UsageError("There is no token on stdin: give one, or --no-token.")
-    # Whoever copies the whole header copies its name, too.
+    # Someone who copies the whole header copies its name too.
     name, colon, value = text.partition(":")
     return value.strip() if colon and name.strip().lower() == "authorization" else text
 
 
 def _stored(state: State, username: str | None) -> str:
-    """Return the stored ID token of a user; of the only one, if none is named."""
+    """Return the stored ID token of a user, or of the only stored user if none is named."""
     from cogauth.client import sessions, token_store
 
     names = sorted(token_store.stored(state))

@@ -1,4 +1,4 @@
-"""How an error ends a command: as one of ours, and by which code."""
+"""Turns any error into one of ours, with its code for ``--json``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 from cogauth.errors import CogauthError
 
-# A full disk, a spent quota, a broken device: what writing to stdout can meet.
+# Errors of writing to stdout: a full disk, a spent quota, a broken device.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -25,22 +25,22 @@ def as_ours(error: Exception) -> CogauthError | None:
     if isinstance(error, OSError) and error.filename is not None:
         return CogauthError(f"{error.filename}: {error.strerror or error}.")
     text = redact(f"{type(error).__name__}: {error}")
-    # It may be an answer that isn't AWS's: of those only the first one is checked.
+    # An endpoint may send anything: only its first answer is checked to be AWS's.
     return CogauthError(
-        f"This is a defect of cogauth, or nothing that AWS would answer: {text}. Please report it "
-        f"with what --debug shows. {in_force()}".rstrip()
+        f"This is a defect of cogauth, or an answer that AWS would not give: {text}. Please report "
+        f"it with what --debug shows. {in_force()}".rstrip()
     )
 
 
 def is_about_output(error: Exception) -> bool:
-    """Say whether our output can't be written: its reader has gone, or a disk is full."""
+    """Return whether our own output can't be written: its reader has gone, or a disk is full."""
     if isinstance(error, BrokenPipeError):
         return True
     return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
 def code_of(error: BaseException, ours: CogauthError) -> str:
-    """Return an error's code: its class's, or that of the AWS error or file it came of."""
+    """Return the code of its class, or the code of the AWS or file error that caused it."""
     if ours.code != CogauthError.code:
         return ours.code
     from cogauth.aws.errors import AWS_ERRORS

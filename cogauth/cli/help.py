@@ -1,4 +1,4 @@
-"""The help pages: commands by what people want, options by how often they are needed."""
+"""The help pages: commands grouped by purpose, options by how often people need them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GROUPS = {
 
 
 class Command(click.Command):
-    """A command whose help page has its commonest options first, and names their variables."""
+    """A command whose help page has common options first and names environment variables."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -57,7 +57,7 @@ class Command(click.Command):
 
 
 class Program(click.Group):
-    """The program: its help page groups the commands by what people want."""
+    """The program, whose help page groups the commands by purpose."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, in their groups."""

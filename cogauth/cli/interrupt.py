@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal, while calls to AWS are under way."""
+"""Ctrl-C, SIGTERM and a closed terminal, during calls to AWS."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ INTERRUPTED = 130
 
 @contextmanager
 def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterator[None]:
-    """Let a first signal end things after the calls in flight, a second one at once.
+    """Stop after the calls in flight at a first signal, at once at a second one.
 
-    The first sets ``stop``, at which waits and calls raise KeyboardInterrupt: the calls in flight
-    end and their outcome is recorded. Even the second loses nothing: the journal on disk says what
-    may stand. ``shown`` is set as well, if a live list is, which a line in between would tear;
-    ``then``, asked after it, says how things are and what to do: the text of Interrupted.
+    The first signal sets ``stop``: waits and new calls raise KeyboardInterrupt, and the calls in
+    flight end and are recorded. Even the second loses nothing, because the journal on disk says
+    what may exist. ``shown`` is the event of a live list, which reports the signal itself; it is
+    None without a list. ``then`` returns the state and the next step, for the text of Interrupted.
     """
     pressed = False
 
@@ -36,19 +36,19 @@ def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterato
         nonlocal pressed
         if pressed:
             if shown is not None:
-                # The list that is shown has hidden the cursor.
+                # The live list has hidden the cursor.
                 os.write(2, b"\x1b[?25h\n")
-            # Not by an exception: that would wait for the threads in which calls are in flight.
+            # Not by an exception: that would wait for the threads whose calls are in flight.
             os._exit(INTERRUPTED)
         pressed = True
-        # By another thread: this one may be in the middle of a wait for this very event, whose lock
-        # it would wait for in vain.
+        # In another thread: this one may be waiting for this very event, and would wait for
+        # the event's lock forever.
         Thread(target=stop.set).start()
         if shown is not None:
             shown.set()
             return
         with suppress(OSError):
-            # Not through Python's stderr: this may be in the middle of writing to that.
+            # Not through Python's stderr: the signal may have come in the middle of a write to it.
             os.write(
                 2, b"Stopping after the calls in flight. Press Ctrl-C again to stop at once.\n"
             )
@@ -64,7 +64,7 @@ def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterato
 
 @contextmanager
 def on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Let this be done on a signal, for a while: ``interrupt`` while nothing is in flight."""
+    """Handle signals with a function for a while; ``interrupt`` if nothing is in flight."""
     before = on_ending(handler)
     try:
         yield
@@ -74,16 +74,16 @@ def on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[N
 
 
 def on_ending(handler: Callable[[int, FrameType | None], object]) -> dict[int, Any]:
-    """Let this be done on Ctrl-C, on SIGTERM, and when the terminal is closed.
+    """Handle Ctrl-C, SIGTERM and a closed terminal with a function.
 
     Not SIG_IGN, to ignore them: Python prints that it lost a signal that comes in that instant.
     Returns what was done before, by signal.
     """
-    # Ignored from the start: by nohup, or by a shell that runs us in its background.
+    # Ignored from the start, by nohup or by a shell that runs us in the background.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in heeded}
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM, or when the terminal is closed, as on Ctrl-C."""
+    """End on SIGTERM or a closed terminal in the same way as on Ctrl-C."""
     raise KeyboardInterrupt

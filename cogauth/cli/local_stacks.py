@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def stop_unused_local(target: Target, served: str | None, ctx: Context | None = None) -> bool:
-    """End the local AWS and delete its data, unless it is in use: then say by what.
+    """Stop the local AWS and delete its data; if it is in use, print by what.
 
-    ``served`` says which data it serves: None if it never came up. ``ctx`` is the stack that is
-    gone from it: None if there never was one, so that nothing else can stand there either.
+    ``served`` identifies the data that it serves; None if it never started. ``ctx`` is the stack
+    that was deleted from it; None if there never was one, so nothing else can be on it either.
     """
     users = local_users(target, served, ctx)
     for user in users:
@@ -35,9 +35,9 @@ def stop_unused_local(target: Target, served: str | None, ctx: Context | None = 
 
 
 def local_users(target: Target, served: str | None, ctx: Context | None) -> list[str]:
-    """Say, each in a sentence, what the local AWS is in use by beside the target's own stack.
+    """Return what else uses the local AWS besides the target's own stack, a sentence each.
 
-    The local AWS is asked itself, for a stack's state file may be damaged, or elsewhere.
+    This asks the local AWS too, because a stack's state file may be damaged, or elsewhere.
     """
     given = f" --state {shlex.quote(str(target.state))}" if target.state else ""
     said, known = [], set()
@@ -71,8 +71,8 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
 
 
 def _others_there(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
-    """Return the other stacks that stand in a local AWS, and the user pools of no stack there."""
-    # A stack's roles tell of it whatever its region; pools are those of this region.
+    """Return the other stacks on a local AWS, and the user pools there that belong to no stack."""
+    # Roles show a stack in any region; the pools listed are those of this region.
     iam, cognito, own = ctx.aws.iam, ctx.aws.cognito, ctx.state.stack_id
     every = [
         {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=role["RoleName"])["Tags"]}
@@ -93,7 +93,7 @@ def _others_there(ctx: Context) -> tuple[set[str], list[tuple[str, str]]]:
 
 
 def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[Path]]:
-    """Return the other stacks on a local AWS with such data, and the files that may be of one."""
+    """Return the other stacks on a local AWS with such data, and files that may belong to one."""
     from cogauth.record.files import is_beside, is_kept, is_link
     from cogauth.record.state import is_of_cogauth, load
 
@@ -101,7 +101,7 @@ def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[
     for path in sorted(target.state_path.parent.glob("*")):
         if path == target.state_path or is_link(path) or not path.is_file():
             continue
-        # In the place of one that 'recover' kept there is a sound one since.
+        # A file that 'recover' kept has been replaced by a sound one.
         if is_beside(path) or is_kept(path) or not is_of_cogauth(path):
             continue
         try:
@@ -115,10 +115,10 @@ def local_stacks(target: Target, served: str | None) -> tuple[list[State], list[
 
 
 def search(target: Target) -> Context:
-    """Return where a stack without a state file is to be looked for; nothing is on disk.
+    """Return where to look for a stack without a state file; write nothing to disk.
 
-    That is the account that the options and the environment name; or the local AWS beside the
-    state file, if something of the stack stands there, or no state file here is of a stack on it.
+    That is the account that the options and the environment name, or the local AWS beside the
+    state file if the stack has something there or no state file here is of a stack on it.
     """
     from cogauth import engine
     from cogauth.record.trust import check_place

@@ -1,4 +1,4 @@
-"""The options that all commands have, and how an error ends a command."""
+"""The options that all commands share, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -51,31 +51,31 @@ class Target:
 
     @property
     def local_aws(self) -> LocalAws:
-        """The embedded local AWS whose data lie beside the state file; started or not."""
+        """The embedded local AWS whose data are beside the state file, running or not."""
         from cogauth.local.process import FOLDER, LocalAws
 
         return LocalAws(self.state_path.parent / FOLDER)
 
     @property
     def elapsed(self) -> float:
-        """How long the command has taken, in seconds, without the user's answers."""
+        """The command's time so far, in seconds, without waiting for the user's answers."""
         return round(time.monotonic() - self.begun - (Place.thinking - self.thought), 3)
 
     def locked(self, command: str) -> AbstractContextManager[None]:
-        """Return what holds the state file's lock."""
+        """Return a context manager that holds the state file's lock."""
         from cogauth.record.lock import hold
 
         return hold(self.state_path, command, self.lock_timeout)
 
 
 def is_typed(option: str) -> bool:
-    """Say whether an option was given on the command line, not by the environment."""
+    """Return whether an option was given on the command line, not in the environment."""
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.COMMANDLINE
 
 
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Return what gives a command several options or arguments, in this order."""
+    """Return a decorator that gives a command several options or arguments, in this order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -136,12 +136,12 @@ TARGET_OPTIONS = with_options(
 
 
 def yes_option(help_text: str = "Don't ask for confirmation.") -> Callable[[Command], Command]:
-    """Return what gives a command its --yes."""
+    """Return a decorator that gives a command its --yes."""
     return click.option("-y", "--yes", is_flag=True, help=help_text)
 
 
 def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
-    """Give a command a Target by its options, and turn its errors into messages and exit codes."""
+    """Give a command a Target made of its options, and turn errors into messages and exit codes."""
 
     @functools.wraps(command)
     def run(**options: Any) -> int:
@@ -166,7 +166,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if given["debug"]:
                 from cogauth.aws.environment import redact
 
-                # An error's text may have line ends: none of its lines may look like ours.
+                # The prefix keeps lines of an error's text from looking like ours.
                 lines = redact(traceback.format_exc()).rstrip().split("\n")
                 notice(*(f"| {line}" for line in lines))
             if given["as_json"]:
@@ -181,8 +181,8 @@ def _followed(target: Target) -> Target:
     """Return the target with the state file that is meant: that which a link leads to.
 
     The file is replaced at every write, and its lock and the tokens are kept beside it. A link
-    must lead all of them to one place, whichever name the file is reached by. Only one that the
-    user gives is followed: what lies at the default place may have come with a clone.
+    must lead all of them to one place, whatever name the file is reached by. Only a link that the
+    user gives is followed: a link at the default place may have come with a clone.
     """
     path = target.state_path
     try:
@@ -192,10 +192,10 @@ def _followed(target: Target) -> Target:
             return target
         end = path.resolve()
         looped = end.is_symlink()
-    except RuntimeError:  # as Python 3.11 and 3.12 have it
+    except RuntimeError:  # raised by Python 3.11 and 3.12
         looped = True
     except OSError:
-        return target  # Whoever opens it says what is wrong.
+        return target  # Opening it reports what is wrong.
     if looped:
         raise UsageError(
             f"--state {path} can't be used: the link leads to itself. Give another file."
@@ -210,14 +210,14 @@ def _followed(target: Target) -> Target:
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds, 0 or more; neither infinity nor NaN, by which a wait would never end."""
+    """A number of seconds, 0 or more; not infinity or NaN, with which a wait would never end."""
 
     name = "seconds"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number, or fail as click does."""
+        """Return the number, or raise click's error."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)

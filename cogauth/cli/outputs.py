@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
 
-# The facts of resources that are shown, by the name of their field.
+# The facts of resources to show, by field name.
 IDS: dict[str, Callable[[Context], Any]] = {
     "user_pool_id": lambda ctx: ctx.fact("user_pool"),
     "user_pool_arn": lambda ctx: ctx.fact("user_pool", "arn"),
@@ -34,7 +34,7 @@ IDS: dict[str, Callable[[Context], Any]] = {
     "rest_api_id": lambda ctx: ctx.fact("rest_api"),
     "authorizer_id": lambda ctx: ctx.fact("authorizer"),
 }
-# What says where a stack is and what it is made of, in the order in which it is shown. No secret.
+# The fields in the order shown: where the stack is, and what it consists of. No secret.
 FIELDS: dict[str, Callable[[Context], Any]] = {
     "stack": lambda ctx: ctx.stack,
     "stack_id": lambda ctx: ctx.state.stack_id,
@@ -48,7 +48,7 @@ FIELDS: dict[str, Callable[[Context], Any]] = {
     **IDS,
     "state_file": lambda ctx: str(ctx.state.path),
 }
-# Beside what is always unset: each outranks a variable that is given, or makes botocore refuse it.
+# Unset as well: each overrides one of our variables, or makes botocore refuse it.
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 _IN_THE_WAY = re.compile(
     r"AWS_(ENDPOINT_URL_[A-Z0-9_]+|IGNORE_CONFIGURED_ENDPOINT_URLS"
@@ -58,7 +58,7 @@ _LISTED = textwrap.fill(", ".join(FIELDS), 78, initial_indent="  ", subsequent_i
 
 
 def values_of(ctx: Context) -> dict[str, Any]:
-    """Return each field of a stack of which all stands, by its name."""
+    """Return the fields of a complete stack, by name."""
     return {name: get(ctx) for name, get in FIELDS.items()}
 
 
@@ -123,7 +123,7 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
             f"{name} has no variable, because cogauth would read {_variable(name)} as an option. "
             f"Run 'cogauth outputs {name}' to print the value."
         )
-    # Not a wrong command line: a script may well ask before there is a stack.
+    # Exit code 1, not 2: a script may well ask before there is a stack.
     state = require_state(target, exit_code=1)
     ctx = connect(target, state, ask=False)
     check_complete(ctx)
@@ -132,11 +132,11 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
     values = values_of(ctx)
     if form == "env":
         shown = variables if name is None else {name: variables[name]}
-        # It is to mean the same in every folder that the shell goes to.
+        # An absolute path means the same in every folder that the shell goes to.
         values["state_file"] = str(target.state_path.absolute())
         lines = [export(variable, _text(values[each])) for each, variable in shown.items()]
         lines += _of_aws(target, ctx) if name is None else ()
-        # As bytes, which a variable or a path holds: not all of them may be text.
+        # As bytes: a variable or a path need not be text.
         print_data(b"".join(os.fsencode(f"{line}\n") for line in lines))
     elif form == "json":
         print_json(values if name is None else values[name])
@@ -155,7 +155,7 @@ def _variable(name: str) -> str:
 
 
 def _variables() -> dict[str, str]:
-    """Return the variables of the fields: of those that no command takes for an option."""
+    """Return the variables of the fields, without those that commands read as options."""
     program = click.get_current_context().find_root().command
     commands = program.commands.values() if isinstance(program, click.Group) else [program]
     options = {option.envvar for command in commands for option in command.params}
@@ -163,8 +163,8 @@ def _variables() -> dict[str, str]:
 
 
 def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
-    """Yield what leads the AWS CLI and boto3 to where the stack is."""
-    # boto3 and the first AWS CLI read the second name alone.
+    """Yield the variables that lead the AWS CLI and boto3 to the stack."""
+    # boto3 and version 1 of the AWS CLI read only the second name.
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         yield export(variable, ctx.state.region)
     url = ctx.state.endpoint_url
@@ -184,17 +184,17 @@ def _of_aws(target: Target, ctx: Context) -> Iterator[str]:
     if obstacles := sorted(filter(_IN_THE_WAY.fullmatch, os.environ)):
         yield f"unset {' '.join(obstacles)}"
     if get_environ_proxies(url).get("http"):
-        # A proxy has no way to this machine itself. Of the two names Python prefers the first.
+        # A proxy can't reach this machine's own server. Python prefers the first of the names.
         variable = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"
         yield export(variable, f"{os.environ.get(variable, '')},127.0.0.1".removeprefix(","))
 
 
 def export(variable: str, value: str) -> str:
-    """Return the line by which a shell sets a variable, for its children too.
+    """Return the shell line that sets and exports a variable.
 
     The value is quoted whatever it is: shlex.quote leaves ``=ls`` as it is, and zsh makes the path
     of a command of that.
     """
-    # A quote in it ends the quoting, comes in one of the other kind, and begins it anew.
+    # A quote in it ends the quoting, follows in double quotes, and starts the quoting again.
     quoted = value.replace("'", "'\"'\"'")
     return f"export {variable}='{quoted}'"

@@ -1,4 +1,4 @@
-"""Shows on stderr what goes on: live on a terminal, plain lines anywhere else."""
+"""Shows progress on stderr: live on a terminal, as plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Progress:
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self.steps = steps
         self.done: dict[str, StepResult] = {}
-        # By step: when it began, and what it waits for.
+        # By step: its start time, and what it waits for.
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
@@ -47,7 +47,7 @@ class Progress:
             from rich.live import Live
             from rich.spinner import Spinner
 
-            self.spinner = Spinner("dots")  # One for all frames: it turns by its own age.
+            self.spinner = Spinner("dots")  # One spinner for all frames: it turns with its own age.
             self.live = Live(
                 console=console(stderr=True),
                 get_renderable=self._table,
@@ -57,7 +57,7 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal to a question."""
+        """Hide the list during a question."""
         if self.live is not None:
             self.live.stop()
         yield
@@ -65,7 +65,7 @@ class Progress:
             self.live.start()
 
     def begin(self, step: Step) -> None:
-        """Show that a step runs, and no longer waits for another."""
+        """Show that a step is running."""
         self.running.setdefault(step.name, time.monotonic())
         self.reasons.pop(step.name, None)
 
@@ -77,12 +77,12 @@ class Progress:
             notice(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
 
     def change(self, step: Step, what: str) -> None:
-        """Say what of an existing resource is changed."""
+        """Show a change of an existing resource."""
         del step
         self._say(f"  {what}")
 
     def warn(self, what: str) -> None:
-        """Say what was left as it is."""
+        """Show what was left as it is."""
         self._say(f"Warning: {what}")
 
     def _say(self, line: str) -> None:
@@ -92,12 +92,12 @@ class Progress:
             show_lines(self.live.console, line)
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
-        """Show what a step waits for, and for how long at the most."""
+        """Show what a step waits for, and the time limit."""
         text = f"waiting for {reason}"
         if seconds_left is not None:
             text += f", up to {seconds_left:.0f} s"
         self.reasons[step.name] = text
-        # Plain lines tell each thing once, and not what the list of steps says by itself.
+        # Plain lines say each thing once, and leave out what the list of steps shows anyway.
         if self.live is None and seconds_left is not None and (step.name, reason) not in self.told:
             self.told.add((step.name, reason))
             notice(text)
@@ -109,7 +109,7 @@ class Progress:
         table.add_column(width=1)
         table.add_column(min_width=22, no_wrap=True)
         table.add_column(min_width=10, no_wrap=True)
-        table.add_column()  # The one that a narrow terminal cuts short.
+        table.add_column()  # The column that a narrow terminal cuts short.
         table.add_column(justify="right", no_wrap=True)
         stopping = self.interrupted is not None and self.interrupted.is_set()
         if stopping:
@@ -142,7 +142,7 @@ class Progress:
 
 
 class Bar:
-    """How far many calls of one kind are: a bar; its attributes are those of ``Progress``."""
+    """A progress bar for many calls of one kind; its attributes are those of ``Progress``."""
 
     def __init__(self, total: int) -> None:
         self.once = report_once("  ")
@@ -162,7 +162,7 @@ class Bar:
             self.interrupted = Event()
 
     def report(self, what: str, done: int, total: int) -> None:
-        """Show what was done last, and how much of all that is."""
+        """Show the last call, and the share that is done."""
         if self.live is None:
             notice(f"  {what} ({done}/{total})" if total else f"  {what}")
             return
@@ -171,7 +171,7 @@ class Bar:
         self.live.update(self.task, completed=done, description=one_line(what))
 
     def waiting(self, reason: str, seconds_left: float) -> None:
-        """Show what is waited for, and for how long at the most."""
+        """Show what the command waits for, and the time limit."""
         if self.live is None:
             self.once(reason, seconds_left)
         else:

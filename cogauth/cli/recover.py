@@ -45,7 +45,7 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
     from cogauth.steps import RESOURCES
 
     check_writable(target.state_path)
-    # Before anything is locked: it may be in use by somebody else, or sound.
+    # Checked before the lock: the file may be sound, or in use by somebody else.
     _is_damaged(target)
     with target.locked("recover"):
         damaged = _is_damaged(target)
@@ -56,7 +56,7 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
             ctx.state.save()
         except BaseException:
             if kept:
-                kept.unlink()  # The damaged one is where it was.
+                kept.unlink()  # The damaged file is still in its place.
             raise
         if kept:
             notice(f"The damaged state file was kept as {kept}.")
@@ -84,7 +84,7 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
 
 
 def _is_damaged(target: Target) -> bool:
-    """Say whether there is a damaged state file; refuse any other."""
+    """Return whether there is a damaged state file; raise for a sound one."""
     from cogauth.record.state import load
 
     try:

@@ -1,4 +1,4 @@
-"""What commands share that act as a user: whose token to use, and the password without one."""
+"""Code for commands that act as a user: which token to use, and asking for the password."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PASSWORD_STDIN = click.option(
 
 
 def user_options(*kinds: str) -> Callable[[Command], Command]:
-    """Return what gives a command the options of whose token, and of which type."""
+    """Return a decorator that gives a command the options for the token's user and type."""
     return with_options(
         click.option(
             "-u",
@@ -55,7 +55,7 @@ NAME_ARGUMENT = click.argument("name", required=False, metavar="[NAME]")
 
 
 def named(name: str | None, username: str | None) -> str | None:
-    """Return the user who is meant by NAME or by --username; NAME outranks COGAUTH_USERNAME."""
+    """Return the user that NAME or --username names; NAME overrides COGAUTH_USERNAME."""
     if name is not None and is_typed("username") and name != username:
         raise UsageError(f"{name} and --username {username} exclude each other: give one of them.")
     if "" in (name, username):
@@ -66,14 +66,14 @@ def named(name: str | None, username: str | None) -> str | None:
 def get_tokens(
     target: Target, state: State, username: str, ctx: Context | None = None, *, from_stdin: bool
 ) -> dict[str, str]:
-    """Return tokens of a user that are good for a while: stored, renewed, or got by the password.
+    """Return valid tokens of a user: stored, renewed, or obtained with the password.
 
-    The stack is ``ctx``, if that is at hand; else it is asked for only if a call is needed.
+    Without ``ctx`` the stack is looked up only if a call is needed.
     """
     from cogauth.client import sessions
 
     if ctx is None and state.local_data is not None:
-        ctx = complete_stack(target, state)  # Whose tokens are gone if its data are.
+        ctx = complete_stack(target, state)  # If its data are lost, so are the tokens.
     found = sessions.kept(state, username)
     if found is not None:
         return found
@@ -92,7 +92,7 @@ def get_tokens(
 
 
 def given_password(*, from_stdin: bool) -> str | None:
-    """Return the password that was given, anywhere but in argv; None if it can be asked for."""
+    """Return the password from stdin or COGAUTH_PASSWORD; None if a terminal can be asked."""
     if from_stdin:
         return _checked(stdin.first_line)
     if "COGAUTH_PASSWORD" in os.environ:
@@ -106,7 +106,7 @@ def given_password(*, from_stdin: bool) -> str | None:
 
 
 def ask_password(ctx: Context, username: str) -> str:
-    """Ask for the password; say first where it goes, and to a new user what it needs."""
+    """Ask for the password, after saying where it goes and, to a new user, what it needs."""
     settings = ctx.state.settings
     notice(f"The password is sent to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
@@ -117,7 +117,7 @@ def ask_password(ctx: Context, username: str) -> str:
 
 
 def _is_known(ctx: Context, username: str) -> bool:
-    """Say whether a user has signed in here, or is in the pool's list, as far as that is seen."""
+    """Return whether a user has signed in here or is in the pool's list, if that is readable."""
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.client.token_store import stored_for
     from cogauth.client.users import is_listed
@@ -132,7 +132,7 @@ def _is_known(ctx: Context, username: str) -> bool:
 
 def _checked(read: Callable[[], str]) -> str:
     try:
-        # A byte order mark is the editor's that wrote the file, not a character of the password.
+        # An editor may have written a byte order mark; it isn't part of the password.
         password = read().removeprefix("\ufeff")
         password.encode()
     except UnicodeError as error:

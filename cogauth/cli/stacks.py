@@ -1,4 +1,4 @@
-"""The stack that a command is about: its state file, and the account that it is in."""
+"""The stack of a command: its state file, and its account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOST = (
 
 
 def report_once(indent: str = "") -> Callable[[str, float], None]:
-    """Return what tells the user once for each thing that is waited for, and for how long."""
+    """Return a function that says once what the command waits for, and the time limit."""
     told: set[str] = set()
 
     def report(reason: str, seconds_left: float) -> None:
@@ -43,8 +43,8 @@ def connect(
 ) -> Context:
     """Return the stack in the account and region that the options and the state file agree on.
 
-    With ``ask`` AWS is asked who is calling, while the ``clients`` are made, and the account is
-    checked. With ``creates`` AWS's own variables for the region speak like an option.
+    With ``ask`` this asks AWS who is calling, creates the ``clients`` meanwhile, and checks the
+    account. With ``creates`` AWS's own variables for the region count like an option.
     Raises CogauthError if they don't agree, or the stack's local AWS has lost its data.
     """
     if state.local_data is not None:
@@ -63,7 +63,7 @@ def connect(
         )
     remedy = "Give that one with --endpoint-url"
     if state.endpoint_url is None:
-        # No option names AWS's own.
+        # No option stands for AWS's own endpoint.
         remedy = (
             "Leave out --endpoint-url and COGAUTH_ENDPOINT_URL"
             if target.endpoint_url
@@ -87,7 +87,7 @@ def connect(
 def new_context(
     target: Target, settings: Settings, started: Started | None, *clients: str
 ) -> Context:
-    """Return a stack of which nothing exists and nothing is on disk yet.
+    """Return a new stack: nothing exists in AWS or on disk yet.
 
     It is on the local AWS that was started, or in the account that the options and the environment
     name. ``clients`` are made while AWS is asked who is calling.
@@ -135,7 +135,7 @@ def _context(target: Target, state: State, aws: Aws) -> Context:
 
 
 def forget_lost_data(target: Target, state: State) -> None:
-    """Empty the record of a stack whose local AWS has lost its data; the file must be locked."""
+    """Empty the record of a stack whose local AWS lost its data; the file must be locked."""
     if state.local_data is None:
         return
     from cogauth.record.files import remove_private
@@ -152,12 +152,12 @@ def forget_lost_data(target: Target, state: State) -> None:
 
 
 def _start_recorded(target: Target, state: State) -> Started:
-    """Start the local AWS that a state file names, and that the options don't contradict."""
+    """Start the local AWS that a state file names, unless the options contradict it."""
     _check_same(state, "region", state.region, target.region or state.region)
     recorded = state.endpoint_url
     remedy = "Give the same with --endpoint-url"
     _check_same(state, "endpoint", recorded, target.endpoint_url or recorded, remedy)
-    # Before one is started that nobody would stop: a state file can say anything.
+    # Checked first, because a state file can say anything and nobody would stop that server.
     here = target.local_aws.endpoint_url or "a local AWS beside it"
     _check_same(state, "endpoint", recorded, here, "Give the same with --state")
     started = start_local(target)
@@ -207,10 +207,10 @@ def load_state(target: Target) -> State | None:
 
 
 def complete_stack(target: Target, state: State, *clients: str) -> Context:
-    """Return the stack, of which all must exist; ``clients`` are those that will be used."""
+    """Return a complete stack; ``clients`` are the AWS clients that the command needs."""
     from cogauth.record.files import check_beside
 
-    # Before a password is sent, or a user made, whose tokens couldn't be kept.
+    # Checked before a password is sent or a user created: the tokens must be storable.
     check_beside(state.path)
     ctx = connect(target, state, *clients)
     check_complete(ctx)
@@ -219,7 +219,7 @@ def complete_stack(target: Target, state: State, *clients: str) -> Context:
 
 
 def check_complete(ctx: Context) -> None:
-    """Raise CogauthError if, by its state file, not all of the stack was made."""
+    """Raise IncompleteError if, by its state file, the stack is incomplete."""
     from cogauth import engine
 
     if not engine.is_complete(ctx):
@@ -229,7 +229,7 @@ def check_complete(ctx: Context) -> None:
 
 
 def check_exists(ctx: Context) -> None:
-    """See that the stack's API and user pool exist, before a password is asked for.
+    """Check that the stack's API and user pool exist, before asking for a password.
 
     Raises CogauthError if one doesn't, or isn't the stack's.
     """
@@ -240,7 +240,7 @@ def check_exists(ctx: Context) -> None:
     from cogauth.steps.lookup import check_pool
 
     check_own(ctx)
-    # Signing in needs no permission on the pool, and says itself what else is wrong.
+    # Signing in needs no permission on the pool, and reports other problems itself.
     with suppress(*AWS_ERRORS):
         check_pool(ctx)
 
@@ -262,7 +262,7 @@ def require_state(target: Target, *, exit_code: int = 2) -> State:
 
 
 def stacks_here(target: Target) -> list[str]:
-    """Return the stacks whose state files are in the same folder, each with its options."""
+    """Return the stacks with state files in the same folder, each with its options."""
     from cogauth.record.files import is_beside, is_link
     from cogauth.record.state import load
 
@@ -273,7 +273,7 @@ def stacks_here(target: Target) -> list[str]:
         try:
             state = load(path)
         except CogauthError:
-            continue  # Nobody asked for it.
+            continue  # Nobody asked about this file.
         if state is not None:
             options = f"--stack {state.stack}"
             if path != Path(".cogauth", f"{state.stack}.json"):
@@ -283,7 +283,7 @@ def stacks_here(target: Target) -> list[str]:
 
 
 def where(ctx: Context) -> str:
-    """Say in which account and region a stack is."""
+    """Return the account and region of a stack, in words."""
     place = f"account {ctx.aws.account}, region {ctx.aws.region}"
     if ctx.state.endpoint_url is None:
         return place

@@ -9,10 +9,10 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def first_line() -> str:
-    """Return the first line, without its end; raise UnicodeDecodeError if it is not text."""
+    """Return the first line without its end; raise UnicodeDecodeError if it is not text."""
     data = sys.stdin.buffer.readline()
     if data.startswith(UTF_16):
-        # There a line's end is two bytes, and so is every character that holds such a byte.
+        # In UTF-16 a line end is two bytes, and other characters may contain one of them.
         data += sys.stdin.buffer.read()
     text = _text(data, sys.stdin.encoding or "utf-8")
     return text.partition("\n")[0].rstrip("\r")

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cogauth.client.tokens import Parts
     from cogauth.record.state import State
 
-# No token is that long, in bytes: no header could carry it.
+# The longest input, in bytes: no header could carry a longer token.
 LONGEST = 65536
-# As Linux has it for a line that is edited, its end included.
+# The limit of Linux for a line typed on a terminal, its end included.
 TERMINAL_LINE = 4095
 # The claims that are times.
 TIMES = ("auth_time", "iat", "nbf", "exp")
@@ -67,7 +67,7 @@ def token(  # noqa: PLR0913 click passes each option by its name
     """
     if header and decoded:
         raise UsageError("--header and --decode exclude each other: give one of them.")
-    # The line that 'curl' prints has no --json: a COGAUTH_JSON of its shell is not meant.
+    # The line that 'curl' prints has no --json, so the shell's COGAUTH_JSON is ignored.
     if header and target.as_json and is_typed("as_json"):
         raise UsageError("--header and --json exclude each other: give one of them.")
     username = named(name, username)
@@ -141,7 +141,7 @@ def _show(target: Target, state: State | None, text: str) -> None:
 
 
 def show_claims(claims: dict[str, Any], indent: int) -> None:
-    """Print a token's header or claims as a table, ``indent`` columns in; times in local time."""
+    """Print a token's header or claims as a table, indented by ``indent`` columns."""
     from cogauth.client.tokens import as_time
 
     rows = []

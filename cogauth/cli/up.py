@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 DEFAULTS = Settings()
-# Of the methods of an API that have lost their guard so many are named.
+# The number of an API's unguarded methods to name.
 LISTED = 10
 
 
 def _setting(
     name: str, help_text: str, option: str | None = None, **attributes: Any
 ) -> Callable[[Any], Any]:
-    """Return an option for a setting. Not given, it stays None: what the stack has, stays."""
+    """Return an option for a setting. If it is not given, the stack keeps its value."""
     default = getattr(DEFAULTS, name)
     option = option or "--" + name.replace("_", "-")
     variable = "COGAUTH_" + option[2:].replace("-", "_").upper()
@@ -67,7 +67,7 @@ def _classes(_ctx: click.Context, _option: click.Parameter, value: str | None) -
 def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
     if not values:
         return None
-    # In one order, so that the same ones are no change.
+    # Sorted, so that another order is not a change.
     return () if values == ("none",) else tuple(sorted(set(values)))
 
 
@@ -160,12 +160,12 @@ def up(
     """
     from cogauth.record.files import check_beside, check_writable
 
-    # Before anything is locked or made.
+    # Checked before anything is locked or created.
     DEFAULTS.with_choices(choices, exists=False)
     _check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
     check_beside(target.state_path)
-    # Only now, here and in the other commands: boto3 takes a moment, and a usage error needs none.
+    # Imported only now, here and in other commands: boto3 is slow, and usage errors don't need it.
     from cogauth import engine
     from cogauth.steps import STEPS
 
@@ -194,7 +194,7 @@ def up(
 
 
 def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
-    """See that the state file records what is to be adopted; nothing else ever is."""
+    """Check that the state file records the resources to adopt; only those can be."""
     records = [state.record(key) or {} for key in ("user_pool", "rest_api")] if state else []
     known = [record["id"] for record in records if "id" in record]
     if unknown := [one for one in adopt if one not in known]:
@@ -217,7 +217,7 @@ def _say_cors(ctx: Context) -> None:
 
 
 def _say_lost_pools(ctx: Context) -> None:
-    """Name the APIs that are attached to a pool which was lost since, and how to mend them."""
+    """Name the APIs that are attached to a lost pool, and how to repair them."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.gateway import rest_apis
@@ -228,7 +228,7 @@ def _say_lost_pools(ctx: Context) -> None:
         try:
             stages = [str(one["stageName"]) for one in rest_apis.stages(ctx, api)]
         except AWS_ERRORS:
-            # Why it can't be read is told with what became of the guards.
+            # The check of the guards reports why it can't be read.
             stages = attachment["stages"]
         first = next(iter(attachment["methods"]), None)
         like_it = guards.options_of(attachment, stages, first) if first else "--path '*'"
@@ -240,12 +240,12 @@ def _say_lost_pools(ctx: Context) -> None:
 
 
 def _say_lost_guards(ctx: Context) -> None:
-    """Name the methods that aren't guarded as they were attached, and how to mend each."""
+    """Name the attached methods whose guard differs, and how to repair each."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.aws.waiting import Pace
 
-    # API Gateway lets GetResources be called 5 times in 2 s.
+    # API Gateway allows 5 calls of GetResources in 2 s.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
     pace = Pace(ctx.waiter, per_second=2, burst=4)
     for api, attachment in ctx.state.attachments.items():
@@ -280,7 +280,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
 
 
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
-    """Check all that can be checked before anything is created, and open the state file."""
+    """Check everything possible before anything is created, and open the state file."""
     if local and target.endpoint_url:
         raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
     state = load_state(target)
@@ -291,7 +291,7 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
             f"The stack {state.stack} of {state.path} is not on a local AWS. Use --local with "
             "another --stack to create one there."
         )
-    # Before the local AWS is started; again once it is known what still exists there.
+    # Checked before the local AWS starts, and again once its contents are known.
     state.settings.with_choices(choices, exists=bool(state.resources))
     forget_lost_data(target, state)
     settings = state.settings.with_choices(choices, exists=bool(state.resources))
@@ -302,19 +302,19 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     check_boundary(ctx, settings)
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
-    # On disk once all that 'up' asks is answered: a refused one leaves the former settings.
+    # Saved only after all questions of 'up': a refused one leaves the former settings.
     state.settings = settings
     return ctx
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
-    """Open the state file of a stack that is about to be created, after all possible checks."""
+    """Open the state file of a new stack, after all possible checks."""
     from cogauth import engine
     from cogauth.record.files import check_writable
     from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
-    # One that was there before may hold a stack whose state file is elsewhere for now.
+    # A local AWS from before may have a stack whose state file was moved for now.
     unused = local and target.local_aws.endpoint_url is None
     started = None
     if not local:
@@ -335,7 +335,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
 
 
 def _say_lost_state(target: Target) -> None:
-    """Name ``recover`` if a local AWS is here, and no state file of a stack."""
+    """Point to ``recover`` if there is a local AWS here but no state file."""
     if target.local_aws.endpoint_url is None or stacks_here(target):
         return
     given = f" --stack {target.stack}" if target.stack != DEFAULT_STACK else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -71,7 +72,7 @@ def _list(target: Target, ctx: Context) -> None:
 
     if target.as_json:
         users = [
-            {**vars(user), "created": user.created.astimezone().isoformat(timespec="seconds")}
+            {**vars(user), "created": user.created.astimezone(UTC).isoformat(timespec="seconds")}
             for user in listed(ctx)
         ]
         print_json({"user_pool_id": ctx.fact("user_pool"), "users": users})

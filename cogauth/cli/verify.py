@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cogauth.checks.verify.subject import Row
 
-# A mark, and the word that it stands for.
+# Each mark with its word.
 VERDICTS = {True: "✓ ok", False: "✗ DIFFERS", None: "- skipped"}
 HTTP_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 STYLES = {True: "green", False: "bold red", None: "dim"}
@@ -114,7 +114,7 @@ def _to_json(row: Row) -> dict[str, Any]:
 
 @contextmanager
 def _shown() -> Iterator[Callable[[Row], None]]:
-    """Show each row as it comes: in a table on a terminal, as lines anywhere else."""
+    """Show each row as it comes, in a table on a terminal, as plain lines elsewhere."""
     if not sys.stdout.isatty():
         yield _print
         return
@@ -139,13 +139,13 @@ def _shown() -> Iterator[Callable[[Row], None]]:
                 notes.append(f"{row.check}: {row.note}")
 
         yield add
-    # Below the table, for they may hold commands and URLs, which a cell would break.
+    # Below the table, because a cell would break their commands and URLs.
     for note in dict.fromkeys(notes):
         say(f"  {note}")
 
 
 def _details(row: Row) -> list[tuple[str, str]]:
-    """Return what was sent and what came of it; the table has columns for no more at 80."""
+    """Return what was sent and the result; at 80 columns the table has no room for more."""
     if row.ok:
         return [(f"{row.sent}: {row.got}", "")]
     result = f"expected {row.expected}, got {row.got}" if row.expected else "not made, see below"

@@ -84,19 +84,19 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def _ignore(folder: Path) -> None:
-    """Let Git ignore a folder of state files, which it would else offer to commit."""
+    """Write a .gitignore, so that Git doesn't offer to commit a folder of state files."""
     if folder.name == STATE_FOLDER:
         with suppress(OSError), (folder / IGNORING).open("xb") as file:
             file.write(IGNORE_ALL)
 
 
 def remove_empty(folder: Path) -> None:
-    """Delete a folder of state files that has nothing in it but the .gitignore of ours."""
+    """Delete a folder of state files in which only our .gitignore is left."""
     ignoring = folder / IGNORING
     with suppress(OSError):
         if folder.name != STATE_FOLDER or is_link(folder) or list(folder.iterdir()) != [ignoring]:
             return
-        # An empty one, if a kill came between its creation and its writing.
+        # It is empty if cogauth was killed before it wrote it.
         if head(ignoring, len(IGNORE_ALL) + 1) not in {b"", IGNORE_ALL}:
             return
         ignoring.unlink()

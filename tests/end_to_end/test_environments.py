@@ -524,5 +524,5 @@ def test_an_answer_that_aws_would_not_give_is_said_to_be_so(cli: Cli, server: Fi
     env = {"AWS_ENDPOINT_URL": server.url}
     name, url = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"{server.url}/json"
     done = cli.run("users", "--json", **env, **{name: url}).must(1)
-    assert "nothing that AWS would answer: KeyError: 'UserPool'" in done.error
+    assert "an answer that AWS would not give: KeyError: 'UserPool'" in done.error
     assert f"{name}={url!r}" in done.error

@@ -21,7 +21,7 @@ from cogauth.local.process import FOLDER, LocalAws
 from cogauth.record.files import beside, is_kept, keep, make_folder, open_own, write_private
 from cogauth.record.lock import hold
 from cogauth.record.trust import read_input
-from support.commands import Cli, command_line, in_process, processes_of
+from support.commands import Cli, beside_gitignore, command_line, in_process, processes_of
 from support.planted import PLANTED, ROWS, is_root, portrait
 
 if TYPE_CHECKING:
@@ -513,7 +513,7 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
         done = cli.run("down", "--yes").must()
         assert "the local AWS was stopped" in done.err
         assert not processes_of(tmp_path)
-        assert sorted(path.name for path in beside_it.glob("[!.]*")) == [
+        assert beside_gitignore(beside_it) == [
             "broken.json",
             "link.json",
             "notes.json",
@@ -531,12 +531,13 @@ def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_pat
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
         assert not processes_of(tmp_path)
         assert list(home.iterdir()) == []
-        (copy,) = cli.state.parent.glob("[!.]*")
+        (name,) = beside_gitignore(cli.state.parent)
+        copy = cli.state.with_name(name)
         assert is_kept(copy)
         # It is of no use by itself, and nothing is left beside it.
         assert "is damaged" in cli.run("down", "--state", str(copy)).must(1).err
         cli.run("recover", "--state", str(copy)).must(2)
-        assert list(cli.state.parent.glob("[!.]*")) == [copy]
+        assert beside_gitignore(cli.state.parent) == [copy.name]
 
 
 @pytest.mark.local
@@ -571,7 +572,7 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         assert processes_of(tmp_path)
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
         assert not processes_of(tmp_path)
-        assert all(is_kept(path) for path in cli.state.parent.glob("[!.]*"))
+        assert all(is_kept(Path(name)) for name in beside_gitignore(cli.state.parent))
 
 
 @pytest.mark.local

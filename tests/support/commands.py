@@ -79,6 +79,12 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def beside_gitignore(folder: Path) -> list[str]:
+    """Return what a folder of state files has besides its .gitignore; nothing if it is gone."""
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    return sorted(names - {".gitignore"})
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
