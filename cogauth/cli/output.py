@@ -44,15 +44,14 @@ _OURS = re.compile(
     rf"(?:(?<=['|] )|(?<=')|(?<=: )|(?<=^)|(?<=  )|(?<=\$ ))cogauth(?= (?:{_COMMANDS})\b)"
 )
 _AWS = re.compile(r"(?<=')aws [a-z-]+ [a-z-]+")
+_COMMAND = rf"\S*(?:cogauth|python[\d.]* -P -m cogauth) (?:{_COMMANDS})\b.*"
 # Units that are never broken: a command in quotes or up to the end of its line, and a word.
 # The length is bounded, because others' words may be full of quotes.
 _UNIT = re.compile(
     r"'(?=\S{0,500}(?:cogauth|aws|python[\d.]*) ).{1,1000}?'(?=[\s.,;:)]|$)[.,;:)]*"
-    r"|(?<=: )\S*cogauth .*$|\S+"
+    rf"|(?<=: ){_COMMAND}$|\S+"
 )
-_COMMAND_LINE = re.compile(
-    rf"\s*(?:\$ )?(?!')\S*(?:cogauth|python[\d.]* -P -m cogauth) (?:{_COMMANDS})\b.*"
-)
+_COMMAND_LINE = re.compile(rf"\s*(?:\$ )?(?!'){_COMMAND}")
 
 
 class Place:

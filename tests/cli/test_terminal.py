@@ -106,3 +106,11 @@ def test_a_long_line_of_somebody_elses_is_wrapped_at_once(word: str) -> None:
     """A header may be this long. Work that grows with the square of it would take minutes."""
     text = word * (300_000 // len(word))
     assert "".join(wrapped(runnable(text), 80)).count("'") == text.count("'")
+
+
+def test_a_stack_that_is_called_as_the_program_is_no_command() -> None:
+    text = "Error: No stack here. Stacks here: cogauth (--stack cogauth). Run 'cogauth up' first."
+    assert max(map(len, wrapped(text, 40))) <= 40
+    assert wrapped("Next: cogauth up --local --stack much-too-long-for-it", 40)[-1].startswith(
+        "cogauth up"
+    )
