@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 READS = ("Get", "List", "Describe")
 # The first HTTP status that isn't a success; how many bytes of an invalid answer an error shows.
 ERROR, SHOWN = 300, 100
+# The longest value that a sentence quotes, in characters.
+QUOTED = 60
 
 
 def code_of(error: ClientError) -> str:
@@ -55,6 +58,39 @@ def differing(live: Live, wanted: Mapping[str, Any]) -> dict[str, Any]:
     In a nested mapping only the wanted keys are compared: AWS adds more of its own.
     """
     return {key: value for key, value in wanted.items() if not _holds(live.get(key), value)}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a resource that differs: its path in AWS's own names, and both values.
+
+    None stands for a field that is missing.
+    """
+
+    path: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {quoted(self.old)} → {quoted(self.new)}"
+
+
+def quoted(value: Any) -> str:
+    """Return a value for a sentence, cut if it is long."""
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
+
+
+def fields(live: Live, wanted: Mapping[str, Any], within: str = "") -> Iterator[Field]:
+    """Yield the fields of ``wanted`` that differ; ``within`` is the path of both, with a dot."""
+    for key, value in differing(live, wanted).items():
+        now = live.get(key)
+        if isinstance(value, Mapping) and isinstance(now, Mapping):
+            yield from fields(now, value, f"{within}{key}.")
+        else:
+            yield Field(within + key, now, value)
 
 
 def _holds(live: Any, wanted: Any) -> bool:

@@ -192,6 +192,17 @@ def show_table(
     console(stderr=err).print(Padding(table, (0, 0, 0, indent), expand=False))
 
 
+def show_styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines of the result, each with its style on a terminal."""
+    width = columns(sys.stdout)
+    for line, style in lines:
+        if width is None:
+            say(line)
+            continue
+        for each in wrapped(runnable(one_line(line)), width):
+            console().print(styled(each, style), soft_wrap=True)
+
+
 def print_error(code: str, text: str) -> None:
     """Print an error as a JSON document."""
     message, hint = parted(text)

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from cogauth.engine import StepResult
+    from cogauth.engine import StepResult, UpPlan
     from cogauth.steps.base import Step
 
 STYLES = {"created": "green", "updated": "yellow"}
+# Of what a plan would do, as in Terraform.
+MARKS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "recreate": ("-/+", "yellow"),
+    "delete": ("-", "red"),
+}
 STOPPING = "Stopping after the calls in flight. Press Ctrl-C again to stop at once."
 
 
@@ -41,6 +48,8 @@ class Progress:
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
+        # The changes that the plan has shown.
+        self.shown: set[str] = set()
         self.live: Live | None = None
         self.interrupted: Event | None = None
         if sys.stderr.isatty():
@@ -76,10 +85,19 @@ class Progress:
             title = next(step.title for step in self.steps if step.name == result.step)
             notice(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
 
+    def planned(self, plan: UpPlan) -> None:
+        """Show what will be changed."""
+        from cogauth.steps.ownership import words
+
+        for line, _ in plan_lines(plan):
+            self._say(line)
+        self.shown = {f"{words(row.resource)}: {each}" for row in plan.rows for each in row.changes}
+
     def change(self, step: Step, what: str) -> None:
-        """Show a change of an existing resource."""
+        """Show a change of an existing resource, unless the plan has shown it."""
         del step
-        self._say(f"  {what}")
+        if what not in self.shown:
+            self._say(f"  {what}")
 
     def warn(self, what: str) -> None:
         """Show what was left as it is."""
@@ -139,6 +157,35 @@ class Progress:
             else:
                 table.add_row("", styled(step.title, "dim"), styled("waiting", "dim"), "", "")
         return table
+
+
+def plan_lines(plan: UpPlan) -> list[tuple[str, str]]:
+    """Return what a plan would change: lines, each with its style."""
+    from cogauth.steps.ownership import words
+
+    lines = []
+    for row in plan.rows:
+        if row.action == "unchanged" and row.conflict is None:
+            continue
+        mark, style = MARKS[row.action] if row.conflict is None else ("✗", "red")
+        text = f"  {mark:<3} {words(row.resource)}"
+        if row.reason:
+            text += f": {row.action}, {row.reason}"
+        elif len(row.changes) == 1 and len(row.changes[0].fields) <= 1:
+            text += f": {row.changes[0]}"
+        elif row.action != "update":
+            text += f" {row.id}" if row.id else ""
+        lines.append((text, style))
+        if len(row.changes) > 1 or any(len(each.fields) > 1 for each in row.changes):
+            for change in row.changes:
+                parts = [change.what] if change.what else map(str, change.fields)
+                lines += [(f"        {part}", "") for part in parts]
+        lines += [
+            (f"        delete {name}, left by an interrupted run", "") for name in row.surplus
+        ]
+        if row.conflict is not None:
+            lines.append((f"        {row.conflict}", ""))
+    return lines
 
 
 class Bar:

@@ -136,19 +136,22 @@ def _context(target: Target, state: State, aws: Aws) -> Context:
 
 def forget_lost_data(target: Target, state: State) -> None:
     """Empty the record of a stack whose local AWS lost its data; the file must be locked."""
-    if state.local_data is None:
+    data = data_of(target, state)
+    if data == state.local_data:
         return
     from cogauth.record.files import remove_private
 
-    started = _start_recorded(target, state)
-    if started.data_id == state.local_data:
-        return
     notice(LOST)
     state.resources.clear()
     state.attachments.clear()
-    state.local_data = started.data_id
+    state.local_data = data
     notice(*remove_private(state.tokens_path))
     state.save()
+
+
+def data_of(target: Target, state: State) -> str | None:
+    """Return the id of the data that the stack's local AWS serves; None for a stack elsewhere."""
+    return None if state.local_data is None else _start_recorded(target, state).data_id
 
 
 def _start_recorded(target: Target, state: State) -> Started:

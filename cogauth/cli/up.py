@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack_of
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import gently, interrupt, on_signals
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options, writer_options, yes_option
 from cogauth.cli.output import confirm, notice, print_json, say, show_table
 from cogauth.cli.outputs import IDS, values_of
+from cogauth.cli.plan import show_plan
 from cogauth.cli.progress import Progress
 from cogauth.cli.stacks import (
     connect,
@@ -27,48 +29,15 @@ from cogauth.cli.stacks import (
     where,
 )
 from cogauth.context import refuse
-from cogauth.errors import DeclinedError, UsageError
-from cogauth.settings import CHARACTER_CLASSES, DEFAULT_STACK, Settings
+from cogauth.errors import DeclinedError
+from cogauth.settings import DEFAULT_STACK, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cogauth.context import Context
     from cogauth.engine import StepResult
-    from cogauth.record.state import State
 
-DEFAULTS = Settings()
 # The number of an API's unguarded methods to name.
 LISTED = 10
-
-
-def _setting(
-    name: str, help_text: str, option: str | None = None, **attributes: Any
-) -> Callable[[Any], Any]:
-    """Return an option for a setting. If it is not given, the stack keeps its value."""
-    default = getattr(DEFAULTS, name)
-    option = option or "--" + name.replace("_", "-")
-    variable = "COGAUTH_" + option[2:].replace("-", "_").upper()
-    if isinstance(default, bool):
-        option = f"{option}/--no-{option[2:]}"
-    else:
-        shown = (",".join(default) or "none") if isinstance(default, tuple) else default
-        attributes = {"type": type(default), "show_default": str(shown), **attributes}
-    return click.option(option, name, default=None, envvar=variable, help=help_text, **attributes)
-
-
-def _classes(_ctx: click.Context, _option: click.Parameter, value: str | None) -> Any:
-    if value is None:
-        return None
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    return () if names == ["none"] else tuple(names)
-
-
-def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
-    if not values:
-        return None
-    # Sorted, so that another order is not a change.
-    return () if values == ("none",) else tuple(sorted(set(values)))
 
 
 @click.command(
@@ -85,63 +54,13 @@ Examples:
   cogauth up --json | jq -r .sign_in_url
 """,
 )
-@click.option(
-    "--local",
-    is_flag=True,
-    envvar="COGAUTH_LOCAL",
-    help="Use an embedded local AWS and start it. Needs: pip install '.[local]'. It saves its "
-    "data when it is stopped (SIGTERM), not when it is killed (kill -9).",
-)
-@_setting(
-    "tier",
-    "The user pool's feature plan: LITE, ESSENTIALS or PLUS. If you don't give it, a higher plan "
-    "stays.",
-)
-@_setting("password_min_length", "Minimum password length.")
-@_setting(
-    "password_require",
-    f"What a password must contain: any of {', '.join(CHARACTER_CLASSES)}; or none.",
-    type=str,
-    callback=_classes,
-    metavar="LIST",
-)
-@_setting("power_user", "Attach AmazonCognitoPowerUser to the role, not only what it needs.")
-@click.option(
-    "--permissions-boundary",
-    envvar="COGAUTH_PERMISSIONS_BOUNDARY",
-    metavar="ARN",
-    help="A managed policy that limits what both roles may do; none removes it.",
-)
-@_setting("runtime", "The Lambda runtime of both functions.")
-@_setting("architecture", "The processor of both functions: arm64 or x86_64.")
-@_setting("sign_in_memory", "The sign-in function's memory, in MB.")
-@_setting("sign_in_timeout", "The sign-in function's time limit, in seconds.")
-@_setting("auto_confirm_memory", "The auto-confirm function's memory, in MB.")
-@_setting("auto_confirm_timeout", "The auto-confirm function's time limit, in seconds.")
-@_setting("path", "The path of the sign-in method.")
-@_setting("stage", "The API's stage.")
-@_setting("throttle_rate", "Maximum sign-ins per second, for all callers together.")
-@_setting("throttle_burst", "Maximum sign-ins at once, for all callers together.")
-@_setting(
-    "cors_origins",
-    "An origin whose pages may call the API from a browser, such as https://app.example. "
-    "Repeatable; '*' allows any origin, none removes all.",
-    option="--cors-origin",
-    type=str,
-    multiple=True,
-    callback=_origins,
-    metavar="ORIGIN",
-)
+@setting_options
 @yes_option(
-    "Don't ask: recreate a deleted user pool, remove the app client's secret from Secrets Manager, "
-    "adopt."
+    "Don't ask before something is lost, overwritten or opened: own code in a function, values "
+    "changed by hand, a deleted user pool."
 )
 @click.option(
-    "--adopt",
-    multiple=True,
-    metavar="ID",
-    help="Put the stack's tags back on its user pool or REST API if someone removed them. Asks. "
-    "Works only for ids that the state file records. Repeatable.",
+    "--dry-run", is_flag=True, help="Only show what would change, as 'cogauth plan' does."
 )
 @writer_options
 @target_options
@@ -150,19 +69,22 @@ def up(
     *,
     local: bool,
     yes: bool,
+    dry_run: bool,
     adopt: tuple[str, ...],
     **choices: Any,
-) -> None:
+) -> int:
     """Create the stack: the user pool, the functions, the REST API and its guard.
 
     If the stack exists, create what is missing and change what differs. The state file records
     every resource, so that you can run the command again after an interruption.
     """
+    if dry_run:
+        return show_plan(target, choices, local=local, adopt=adopt)
     from cogauth.record.files import check_beside, check_writable
 
     # Checked before anything is locked or created.
     DEFAULTS.with_choices(choices, exists=False)
-    _check_recorded(target, load_state(target), adopt)
+    check_recorded(target, load_state(target), adopt)
     check_writable(target.state_path)
     check_beside(target.state_path)
     # Imported only now, here and in other commands: boto3 is slow, and usage errors don't need it.
@@ -170,7 +92,7 @@ def up(
     from cogauth.steps import STEPS
 
     with target.locked("up"):
-        ctx = _prepare(target, choices, local=local)
+        ctx, former = _prepare(target, choices, local=local)
         notice(f"Stack {ctx.stack} in {where(ctx)}")
         if ctx.state.local_data is not None and ctx.state.settings.power_user:
             notice(
@@ -187,22 +109,11 @@ def up(
         )
         ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:
-            results = engine.up(ctx, progress, adopt)
+            results = engine.up(ctx, progress, adopt, former)
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
     _show(target, ctx, results)
-
-
-def _check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) -> None:
-    """Check that the state file records the resources to adopt; only those can be."""
-    records = [state.record(key) or {} for key in ("user_pool", "rest_api")] if state else []
-    known = [record["id"] for record in records if "id" in record]
-    if unknown := [one for one in adopt if one not in known]:
-        raise UsageError(
-            f"--adopt {' '.join(unknown)} can't be used: the state file {target.state_path} "
-            f"records no user pool or REST API with that id. It records: "
-            f"{', '.join(known) or 'none'}."
-        )
+    return 0
 
 
 def _say_cors(ctx: Context) -> None:
@@ -279,18 +190,17 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
             raise DeclinedError("Nothing was touched.")
 
 
-def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
-    """Check everything possible before anything is created, and open the state file."""
-    if local and target.endpoint_url:
-        raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
-    state = load_state(target)
+def _prepare(
+    target: Target, choices: dict[str, Any], *, local: bool
+) -> tuple[Context, Settings | None]:
+    """Check everything possible before anything is created, and open the state file.
+
+    Returns:
+        The stack with the chosen settings, and the settings that it had before, if any.
+    """
+    state = stack_of(target, local=local)
     if state is None:
-        return new_stack(target, DEFAULTS.with_choices(choices, exists=False), local=local)
-    if local and state.local_data is None:
-        raise UsageError(
-            f"The stack {state.stack} of {state.path} is not on a local AWS. Use --local with "
-            "another --stack to create one there."
-        )
+        return new_stack(target, DEFAULTS.with_choices(choices, exists=False), local=local), None
     # Checked before the local AWS starts, and again once its contents are known.
     state.settings.with_choices(choices, exists=bool(state.resources))
     forget_lost_data(target, state)
@@ -303,8 +213,8 @@ def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context
     if not engine.is_complete(ctx):
         engine.check_names(ctx)
     # Saved only after all questions of 'up': a refused one leaves the former settings.
-    state.settings = settings
-    return ctx
+    former, state.settings = state.settings, settings
+    return ctx, former
 
 
 def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:

@@ -74,28 +74,35 @@ class Ensure:
             return UPDATED
         live, action = self._find(record)
         if live is None:
-            live, action = create(ctx, resource, self.turn, self.former)
-
-        def wait_until_ready() -> None:
-            patiently(ctx, lambda: resource.wait_until_ready(ctx, live), resource)
-
-        def differences() -> list[Change]:
-            left = resource.leftovers(ctx, live) if action != CREATED else ()
-            return [*resource.changes(ctx, live), *left]
-
-        changes = patiently(ctx, differences, resource)
+            live, action = self._create()
+        changes = self._differences(live, new=action == CREATED)
         if not changes:
             # Others need only its facts, which are on disk now.
             exists()
-            wait_until_ready()
+            self._wait_until_ready(live)
             return action
-        wait_until_ready()
+        self._wait_until_ready(live)
         journal.outdate(ctx, resource.outdates)
         if action in {UNCHANGED, UPDATED}:
             for change in changes:
-                self._tell(change.what)
+                self._tell(str(change))
         self._change(changes, new=action == CREATED)
         return UPDATED if action == UNCHANGED else action
+
+    def _create(self) -> tuple[Live, str]:
+        return create(self.ctx, self.resource, self.turn, self.former)
+
+    def _differences(self, live: Live, *, new: bool) -> list[Change]:
+        ctx, resource = self.ctx, self.resource
+
+        def look() -> list[Change]:
+            left = resource.leftovers(ctx, live) if not new else ()
+            return [*resource.changes(ctx, live), *left]
+
+        return patiently(ctx, look, resource)
+
+    def _wait_until_ready(self, live: Live) -> None:
+        patiently(self.ctx, lambda: self.resource.wait_until_ready(self.ctx, live), self.resource)
 
     def _tell(self, what: str) -> None:
         self.shared.reporter.change(self.resource.step, f"{self.words}: {what}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cogauth.context import Context
+    from cogauth.engine.plan import UpPlan
     from cogauth.steps.base import Resource, Step
 
 
@@ -28,6 +29,9 @@ class Reporter(Protocol):
 
     def begin(self, step: Step) -> None:
         """A step starts or continues."""
+
+    def planned(self, plan: UpPlan) -> None:
+        """An existing stack is about to be changed like this."""
 
     def change(self, step: Step, what: str) -> None:
         """An existing resource is about to be changed."""

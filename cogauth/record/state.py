@@ -6,13 +6,14 @@ contains no secret.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
 import shlex
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +58,20 @@ class State:
     attachments: dict[str, Attachment] = field(default_factory=dict)
     # The AWS profile of this run; printed command lines name it, the file doesn't.
     profile: str | None = field(default=None, compare=False)
+    # Whether it is only a plan, which is never written.
+    is_draft: bool = field(default=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    def draft(self) -> State:
+        """Return a copy whose changes stay in memory."""
+        with self._lock:
+            return replace(
+                self,
+                is_draft=True,
+                resources={key: dict(record) for key, record in self.resources.items()},
+                attachments=copy.deepcopy(self.attachments),
+                _lock=threading.RLock(),
+            )
 
     def save(self) -> None:
         """Write the file.
@@ -66,6 +80,8 @@ class State:
             CogauthError: it can't be written; or it could not be read again, because a value in
                 AWS's answer has an unknown form.
         """
+        if self.is_draft:
+            return
         with self._lock:
             for attachment in self.attachments.values():
                 # An API's name can contain anything, and it is only shown.

@@ -12,7 +12,7 @@ from cogauth.errors import CogauthError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cogauth.aws.answers import Live
+    from cogauth.aws.answers import Field, Live
     from cogauth.context import Context
     from cogauth.record.records import Record
 
@@ -25,10 +25,17 @@ class NotKeptError(CogauthError):
 class Change:
     """One call that brings a resource closer to what the stack wants."""
 
-    what: str
     call: Callable[[], object]
+    # What differs. A change that has no fields needs ``what``.
+    fields: tuple[Field, ...] = ()
+    what: str = ""
     # Whether it decides who may call a method: then it is read back and must have been kept.
     guards: bool = False
+    # What somebody else put there and loses, or who may call it from then on: 'up' asks first.
+    asks: str = ""
+
+    def __str__(self) -> str:
+        return self.what or "; ".join(map(str, self.fields))
 
 
 class Recreate(Enum):
@@ -73,6 +80,7 @@ class Resource(ABC):
         recreate: how to recreate it.
         outdates: the resources to recreate once this one is created or changed.
         urgent: whether it starts before others that are ready, because AWS is slow with it.
+        tuned: whether owners tune it by hand, so that ``up`` asks before it overwrites a value.
     """
 
     key: str
@@ -84,11 +92,17 @@ class Resource(ABC):
     recreate: Recreate = Recreate.NEVER
     outdates: tuple[str, ...] = ()
     urgent: bool = False
+    tuned: bool = False
 
     @property
     def root_key(self) -> str:
         """The resource whose deletion deletes this one."""
         return self.parent or self.key
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The resources that it is a part of: if one of these is recreated, so is it."""
+        return (self.parent,) if self.parent else ()
 
     @property
     def prerequisites(self) -> tuple[str, ...]:
@@ -122,6 +136,10 @@ class Resource(ABC):
 
     def arn_prefix(self, ctx: Context) -> str | None:
         """Return its ARN up to the id if it can be renamed, else None."""
+        return None
+
+    def arn(self, ctx: Context) -> str | None:
+        """Return its ARN if that is known before it is created, else None."""
         return None
 
     def version(self, live: Live) -> str:

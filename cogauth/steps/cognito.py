@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import botocore
 from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
+from cogauth.aws.answers import Live, code_of, deleted, differing, fields, message_of, or_none
 from cogauth.errors import CogauthError
 from cogauth.settings import TIERS
 from cogauth.steps.base import Change, Resource
@@ -48,6 +48,7 @@ class UserPool(Resource):
 
     key = "user_pool"
     repeatable = True
+    tuned = True
 
     def create(self, ctx: Context) -> Live:
         try:
@@ -135,8 +136,7 @@ class UserPool(Resource):
             wanted.pop("UserPoolTier", None)
         if wanted:
             yield Change(
-                f"set {', '.join(sorted(wanted))}",
-                lambda: update_user_pool(ctx, live["Id"], wanted),
+                lambda: update_user_pool(ctx, live["Id"], wanted), tuple(fields(live, wanted))
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
@@ -189,6 +189,7 @@ class UserPoolClient(Resource):
     key = "app_client"
     parent = "user_pool"
     repeatable = True
+    tuned = True
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.cognito_once.create_user_pool_client(
@@ -247,10 +248,12 @@ class UserPoolClient(Resource):
         if wanted:
             place = {"UserPoolId": live["UserPoolId"], "ClientId": live["ClientId"]}
             request = {**echoed(live, CLIENT_ECHO), **CLIENT_SETTINGS, **wanted, **place}
-            what = "move its secret back" if PUBLISH in wanted else "set its flows"
+            # AWS doesn't describe where the secret is, but its ARN if it is elsewhere.
+            shown = {**live, PUBLISH: True} if PUBLISH in wanted else live
             if live.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED":
-                what += ", turn off the rotation of refresh tokens"
-            yield Change(what, lambda: ctx.aws.cognito.update_user_pool_client(**request))
+                wanted["RefreshTokenRotation"] = request["RefreshTokenRotation"]
+            differs = tuple(fields(shown, wanted))
+            yield Change(lambda: ctx.aws.cognito.update_user_pool_client(**request), differs)
 
     def delete(self, ctx: Context, record: Record) -> bool:
         pool, delete = ctx.fact("user_pool"), ctx.aws.cognito.delete_user_pool_client
@@ -285,5 +288,6 @@ class PreSignUpTrigger(Resource):
         return {"id": ctx.fact("user_pool"), "arn": live["PreSignUp"]}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if live["PreSignUp"] != ctx.fact("auto_confirm_function", "arn"):
-            yield Change("point PreSignUp to the function", lambda: self.create(ctx))
+        wanted = {"PreSignUp": ctx.fact("auto_confirm_function", "arn")}
+        if differs := tuple(fields(live, wanted, "LambdaConfig.")):
+            yield Change(lambda: self.create(ctx), differs)

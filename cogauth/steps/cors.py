@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
-from cogauth.aws.answers import Live, deleted
+from cogauth.aws.answers import Field, Live, deleted
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.methods import Integration, Method
 from cogauth.steps.rest_api import JSON, present
@@ -59,7 +59,7 @@ class Preflight(Method):
         return {"cors_origins": origins} if origins else {}
 
     def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.apigateway.delete_method(**self.place(ctx)))
+        return deleted(lambda: ctx.aws.apigateway.delete_method(**self.address(ctx)))
 
 
 class PreflightAnswer(Integration):
@@ -126,8 +126,10 @@ class GatewayResponse(Resource):
         return {"id": self.type}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if live["responseParameters"][ORIGIN_HEADER] != self._origin(ctx):
-            yield Change("set the origin", lambda: self.create(ctx))
+        present, wanted = live["responseParameters"][ORIGIN_HEADER], self._origin(ctx)
+        if present != wanted:
+            path = f"responseParameters.{ORIGIN_HEADER}"
+            yield Change(lambda: self.create(ctx), (Field(path, present, wanted),))
 
     def delete(self, ctx: Context, record: Record) -> bool:
         """Remove the header; delete the whole response if nobody set anything else in it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.answers import Live, deleted
+from cogauth.aws.answers import Field, Live, deleted
 from cogauth.gateway import rest_apis
 from cogauth.steps.base import Change, Recreate, Resource
 from cogauth.steps.rest_api import api_arn, present
@@ -73,6 +73,7 @@ class Stage(Resource):
     parent = "rest_api"
     depends_on = ("deployment",)
     conflict = "ConflictException"
+    tuned = True
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}
@@ -97,8 +98,10 @@ class Stage(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         settings, ours = ctx.state.settings, ctx.fact("deployment")
         patch: Any = []
+        differs = []
         if serves_other := live["deploymentId"] != ours and not _is_later(ctx, live):
             patch.append({"op": "replace", "path": "/deploymentId", "value": ours})
+            differs.append(Field("deploymentId", live["deploymentId"], ours))
         throttle = _throttle(live, f"{settings.path}/POST")
         for key, option, value in (
             ("throttlingRateLimit", "rateLimit", settings.throttle_rate),
@@ -108,10 +111,12 @@ class Stage(Resource):
                 # The patch path contains the method's full path, in which '~1' stands for '/'.
                 path = f"/{settings.path.replace('/', '~1')}/POST/throttling/{option}"
                 patch.append({"op": "replace", "path": path, "value": str(value)})
+                within = f"methodSettings.{settings.path}/POST"
+                differs.append(Field(f"{within}.{key}", throttle.get(key), value))
         if patch:
             yield Change(
-                "set its deployment and throttle",
                 lambda: ctx.aws.apigateway.update_stage(**self._place(ctx), patchOperations=patch),
+                tuple(differs),
                 guards=serves_other,
             )
 
@@ -119,8 +124,8 @@ class Stage(Resource):
         superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
         if superseded:
             yield Change(
-                "delete superseded deployments",
                 lambda: [Deployment().delete(ctx, {"id": one["id"]}) for one in superseded],
+                what="delete superseded deployments",
             )
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:

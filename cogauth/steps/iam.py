@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.answers import Live, deleted, or_none
+from cogauth.aws.answers import Field, Live, deleted, or_none
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import UsageError
 from cogauth.settings import NO_BOUNDARY
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cogauth.settings import Settings
 
 POLICY_NAME = "cogauth"
+# The path of a role's permissions boundary in AWS's answers.
+BOUNDARY = "PermissionsBoundary.PermissionsBoundaryArn"
 TRUST_POLICY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -38,6 +40,7 @@ class Role(Resource):
     conflict = "EntityAlreadyExists"
     # Lambda can assume it only after some seconds; other resources are created meanwhile.
     urgent = True
+    tuned = True
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -81,6 +84,9 @@ class Role(Resource):
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["RoleName"], "arn": live["Arn"]}
 
+    def arn(self, ctx: Context) -> str:
+        return f"arn:{ctx.aws.partition}:iam::{ctx.aws.account}:role/{self.name(ctx)}"
+
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         boundary = _boundary(live)
         return {"permissions_boundary": boundary} if boundary else {}
@@ -94,20 +100,21 @@ class Role(Resource):
         if wanted and _boundary(live) != wanted:
             put = ctx.aws.iam.put_role_permissions_boundary
             yield Change(
-                "set its permissions boundary",
                 lambda: put(RoleName=name, PermissionsBoundary=wanted),
+                (Field(BOUNDARY, _boundary(live), wanted),),
             )
         if ctx.state.settings.permissions_boundary == NO_BOUNDARY and _boundary(live):
             delete = ctx.aws.iam.delete_role_permissions_boundary
             yield Change(
-                "remove its permissions boundary",
                 lambda: or_none(lambda: delete(RoleName=name)),
+                (Field(BOUNDARY, _boundary(live), None),),
             )
-        if _document(live["AssumeRolePolicyDocument"]) != TRUST_POLICY:
+        trusts = _document(live["AssumeRolePolicyDocument"])
+        if trusts != TRUST_POLICY:
             document, update = json.dumps(TRUST_POLICY), ctx.aws.iam.update_assume_role_policy
             yield Change(
-                "restore its trust policy",
                 lambda: update(RoleName=name, PolicyDocument=document),
+                (Field("AssumeRolePolicyDocument", trusts, TRUST_POLICY),),
             )
 
     def _has_power_user(self, ctx: Context) -> bool:
@@ -172,8 +179,9 @@ class RolePolicy(Resource):
         return {"id": live["PolicyName"], "role": self.function.role_name(ctx)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if _document(live["PolicyDocument"]) != _least_privileges(ctx, self.function):
-            yield Change("set its statements", lambda: self.create(ctx))
+        present, wanted = _document(live["PolicyDocument"]), _least_privileges(ctx, self.function)
+        if present != wanted:
+            yield Change(lambda: self.create(ctx), (Field("PolicyDocument", present, wanted),))
 
 
 class PowerUserAttachment(Resource):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.answers import Live, deleted, differing, or_none
+from cogauth.aws.answers import Field, Live, deleted, differing, fields, or_none
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
 from cogauth.steps.base import Change, Recreate, Resource
@@ -137,10 +137,10 @@ class LogGroup(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         if live.get("retentionInDays") != LOG_RETENTION_DAYS:
             yield Change(
-                f"keep its logs for {LOG_RETENTION_DAYS} days",
                 lambda: ctx.aws.logs.put_retention_policy(
                     logGroupName=self.name(ctx), retentionInDays=LOG_RETENTION_DAYS
                 ),
+                tuple(fields(live, {"retentionInDays": LOG_RETENTION_DAYS})),
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
@@ -162,6 +162,7 @@ class Function(Resource):
 
     conflict = "ResourceConflictException"
     recreate = Recreate.DELETE_FIRST
+    tuned = True
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -177,6 +178,9 @@ class Function(Resource):
             "Runtime": ctx.state.settings.runtime,
             "Role": ctx.fact(self.function.role, "arn"),
             "Handler": f"{self.function.module}.handler",
+            # It shows whether the code is still cogauth's, of whatever version.
+            "Description": f"{self.function.module}.py of cogauth, CodeSha256 "
+            f"{self._code(ctx)['CodeSha256']}",
             "MemorySize": getattr(ctx.state.settings, f"{self.function.module}_memory"),
             "Timeout": getattr(ctx.state.settings, f"{self.function.module}_timeout"),
             "Environment": {"Variables": self.function.environment(ctx)},
@@ -217,6 +221,9 @@ class Function(Resource):
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
 
+    def arn(self, ctx: Context) -> str:
+        return ctx.arn("lambda", f"function:{self.name(ctx)}")
+
     def version(self, live: Live) -> str:
         return str(live["LastModified"])
 
@@ -253,23 +260,10 @@ class Function(Resource):
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare code and configuration; wait for each update, or Lambda refuses the next."""
         name, client = self.name(ctx), ctx.aws.lambda_
-        wanted = differing(live, self._configuration(ctx))
-        # The description omits an empty environment; an extra variable is a difference.
-        variables = live.get("Environment", {}).get("Variables", {})
-        if variables == self.function.environment(ctx):
-            wanted.pop("Environment", None)
-        else:
-            wanted["Environment"] = {"Variables": self.function.environment(ctx)}
-        if wanted:
-            yield Change(
-                f"set {', '.join(sorted(wanted))}",
-                lambda: self.wait_until_ready(
-                    ctx, client.update_function_configuration(FunctionName=name, **wanted)
-                ),
-            )
+        # The code first: if its description came first, an interruption in between would leave the
+        # former code looking like somebody else's.
         if differing(live, self._code(ctx)):
             yield Change(
-                "replace its code",
                 lambda: self.wait_until_ready(
                     ctx,
                     client.update_function_code(
@@ -278,7 +272,40 @@ class Function(Resource):
                         Architectures=self._code(ctx)["Architectures"],
                     ),
                 ),
+                tuple(fields(live, self._code(ctx))),
+                asks=f"The function {name} has code that isn't cogauth's: it is overwritten."
+                if self._has_other_code(ctx, live)
+                else "",
             )
+        wanted = differing(live, self._configuration(ctx))
+        # The answer omits an empty environment; an extra variable is a difference.
+        variables = live.get("Environment", {}).get("Variables", {})
+        extra = sorted(variables.keys() - self.function.environment(ctx).keys())
+        wanted.pop("Environment", None)
+        differs = [
+            *fields(live, wanted),
+            *fields(variables, self.function.environment(ctx), "Environment.Variables."),
+            # Its value is somebody else's, and may be a secret.
+            *(Field(f"Environment.Variables.{each}", "(hidden)", None) for each in extra),
+        ]
+        if variables != self.function.environment(ctx):
+            wanted["Environment"] = {"Variables": self.function.environment(ctx)}
+        if wanted:
+            yield Change(
+                lambda: self.wait_until_ready(
+                    ctx, client.update_function_configuration(FunctionName=name, **wanted)
+                ),
+                tuple(differs),
+                asks=f"The function {name} loses its variable{'s' if len(extra) > 1 else ''} "
+                f"{', '.join(extra)}."
+                if extra
+                else "",
+            )
+
+    def _has_other_code(self, ctx: Context, live: Live) -> bool:
+        """Return whether somebody replaced its code: it isn't what its description says."""
+        sha = live.get("CodeSha256", "")
+        return sha != self._code(ctx)["CodeSha256"] and sha not in live.get("Description", "")
 
     def delete(self, ctx: Context, record: Record) -> bool:
         return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]))
@@ -347,8 +374,8 @@ class Permission(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Replace a statement that differs; Lambda has no call to change one."""
-        if differing(live, self._statement(ctx)):
-            yield Change("replace the statement", lambda: self._replace(ctx))
+        if differs := tuple(fields(live, self._statement(ctx))):
+            yield Change(lambda: self._replace(ctx), differs)
 
     def _replace(self, ctx: Context) -> None:
         name, remove = self.function.name(ctx), ctx.aws.lambda_.remove_permission

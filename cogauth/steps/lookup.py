@@ -65,19 +65,29 @@ def check_names(ctx: Context) -> None:
         StateError: the stack exists in the account, but this state file doesn't know it.
         NameConflictError: a unique name exists.
     """
+    for _, error in name_conflicts(ctx):
+        raise error
+
+
+def name_conflicts(ctx: Context) -> Iterator[tuple[Resource, CogauthError]]:
+    """Yield what has one of the stack's names and keeps ``up`` from creating it."""
     for found in survey(ctx):
         if ctx.owns(found.tags):
             continue
         if found.tags.get("cogauth:stack") == ctx.stack:
-            raise StateError(
-                f"A stack named {ctx.stack} already exists in account {ctx.aws.account}, region "
-                f"{ctx.aws.region} ({found.resource.step.name} {found.id}, {owner(found.tags)}), "
-                f"but {ctx.state.path} is not its state file. Run cogauth where that file is, give "
-                f"it with --state, or rewrite it with 'cogauth recover{ctx.state.options}'. For "
-                "another stack beside it, use another --stack."
-            )
-        if found.resource.conflict is not None:
-            raise conflict_error(found.resource, found.id, found.tags)
+            yield found.resource, _unknown_stack(ctx, found)
+        elif found.resource.conflict is not None:
+            yield found.resource, conflict_error(found.resource, found.id, found.tags)
+
+
+def _unknown_stack(ctx: Context, found: Finding) -> StateError:
+    return StateError(
+        f"A stack named {ctx.stack} already exists in account {ctx.aws.account}, region "
+        f"{ctx.aws.region} ({found.resource.step.name} {found.id}, {owner(found.tags)}), "
+        f"but {ctx.state.path} is not its state file. Run cogauth where that file is, give "
+        f"it with --state, or rewrite it with 'cogauth recover{ctx.state.options}'. For "
+        "another stack beside it, use another --stack."
+    )
 
 
 def is_complete(ctx: Context) -> bool:

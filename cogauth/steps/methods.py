@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
-from cogauth.aws.answers import Live, differing
+from cogauth.aws.answers import Field, Live, differing, fields
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.rest_api import JSON, Authorizer, present
 
@@ -44,6 +44,8 @@ STATUS_BY_CODE = {
     "unavailable": 500,
     "internal_error": 500,
 }
+# The authorization of a method that anyone may call.
+OPEN = "NONE"
 # An integration without a back end.
 MOCK: dict[str, Any] = {
     "type": "MOCK",
@@ -94,7 +96,11 @@ class Method(Resource):
     headers: tuple[str, ...] = (cors.ALLOW_ORIGIN, cors.VARY)
     statuses: tuple[str, ...] = ("200",)
 
-    def place(self, ctx: Context) -> dict[str, Any]:
+    @property
+    def place(self) -> tuple[str, ...]:
+        return ("rest_api", self.resource)
+
+    def address(self, ctx: Context) -> dict[str, Any]:
         return {
             "restApiId": ctx.fact("rest_api"),
             "resourceId": ctx.fact(self.resource),
@@ -106,16 +112,16 @@ class Method(Resource):
         raise NotImplementedError
 
     def create(self, ctx: Context) -> Live:
-        return ctx.aws.apigateway.put_method(**self.place(ctx), **self.authorization(ctx))
+        return ctx.aws.apigateway.put_method(**self.address(ctx), **self.authorization(ctx))
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return present(ctx.aws.apigateway.get_method, **self.place(ctx))
+        return present(ctx.aws.apigateway.get_method, **self.address(ctx))
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": f"{live['httpMethod']} {ctx.fact(self.resource, 'path')}"}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        api, place = ctx.aws.apigateway, self.place(ctx)
+        api, place = ctx.aws.apigateway, self.address(ctx)
         # A method that was attached keeps the authorizer from 'attach'.
         name = f"{self.http_method} {ctx.fact(self.resource, 'path')}"
         attachment = ctx.state.attachments.get(place["restApiId"])
@@ -126,10 +132,16 @@ class Method(Resource):
                 {"op": "replace", "path": f"/{key}", "value": value}
                 for key, value in authorization.items()
             ]
+            present, wanted = live.get("authorizationType"), authorization.get("authorizationType")
+            opened = wanted == OPEN and present != OPEN
             yield Change(
-                f"set {', '.join(sorted(authorization))}",
                 lambda: api.update_method(**place, patchOperations=operations),
+                tuple(fields(live, authorization)),
+                what=f"{name} was open: {OPEN} → {wanted}" if present == OPEN != wanted else "",
                 guards=True,
+                asks=f"{name} is guarded by {present}: anyone may call it afterwards."
+                if opened
+                else "",
             )
         declared = {f"{cors.PARAMETER}{name}": False for name in self.headers}
         for status in self.statuses:
@@ -138,10 +150,10 @@ class Method(Resource):
             needed = declared.keys() if ctx.state.settings.cors_origins else set()
             if existing is None:
                 yield Change(
-                    f"add the response {status}",
                     lambda status=status: api.put_method_response(  # type: ignore[misc]
                         **place, statusCode=status, responseParameters=declared
                     ),
+                    (Field(f"methodResponses.{status}.responseParameters", None, declared),),
                 )
             elif missing := needed - (existing.get("responseParameters") or {}).keys():
                 # An existing response can't be put again: API Gateway answers with a conflict.
@@ -149,11 +161,12 @@ class Method(Resource):
                     {"op": "add", "path": f"/responseParameters/{name}", "value": "false"}
                     for name in sorted(missing)
                 ]
+                within = f"methodResponses.{status}.responseParameters."
                 yield Change(
-                    f"declare headers of the response {status}",
                     lambda status=status, patch=patch: api.update_method_response(  # type: ignore[misc]
                         **place, statusCode=status, patchOperations=patch
                     ),
+                    tuple(Field(within + name, None, "false") for name in sorted(missing)),
                 )
 
 
@@ -163,6 +176,10 @@ class Integration(Resource):
     parent = "rest_api"
     outdates = ("deployment",)
     method: Method
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return (*self.method.place, self.method.key)
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Return the integration as PutIntegration's parameters; the default is a mock."""
@@ -175,24 +192,24 @@ class Integration(Resource):
     def create(self, ctx: Context) -> Live:
         """Put the integration; this replaces an existing one and its responses."""
         return ctx.aws.apigateway.put_integration(
-            **self.method.place(ctx), **self.wanted_integration(ctx)
+            **self.method.address(ctx), **self.wanted_integration(ctx)
         )
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        return present(ctx.aws.apigateway.get_integration, **self.method.place(ctx))
+        return present(ctx.aws.apigateway.get_integration, **self.method.address(ctx))
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": ctx.fact(self.method.key)}
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        api, place = ctx.aws.apigateway, self.method.place(ctx)
+        api, place = ctx.aws.apigateway, self.method.address(ctx)
         wanted = self.wanted_integration(ctx)
         if "integrationHttpMethod" in wanted:
             # PutIntegration's integrationHttpMethod is called httpMethod in answers.
             wanted["httpMethod"] = wanted.pop("integrationHttpMethod")
         existing = live.get("integrationResponses", {})
-        if differing(live, wanted):
-            yield Change("set its integration", lambda: self.create(ctx))
+        if differs := tuple(fields(live, wanted)):
+            yield Change(lambda: self.create(ctx), differs)
             existing = {}
         for status, bare in self.responses().items():
             response = cors.with_origin(bare, ctx.state.settings.cors_origins, JSON)
@@ -200,11 +217,15 @@ class Integration(Resource):
             # An extra header is a difference, too.
             same = cors.sent(present) == cors.sent(response)
             if not present or not same or differing(present, response):
+                within = f"integrationResponses.{status}"
+                extra = Field(
+                    f"{within}.responseParameters", cors.sent(present), cors.sent(response)
+                )
                 yield Change(
-                    f"set the response for {status}",
                     lambda status=status, response=response: api.put_integration_response(  # type: ignore[misc]
                         **place, statusCode=status, **response
                     ),
+                    tuple(fields(present, response, f"{within}.")) or (extra,),
                 )
 
 
@@ -275,8 +296,8 @@ class ProtectedMethod(Method):
             return
         if former := [one for one in Authorizer().find(ctx) if one["id"] != ours]:
             yield Change(
-                "delete its former authorizer",
                 lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
+                what="delete its former authorizer",
             )
 
 

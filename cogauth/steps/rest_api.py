@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import Live, code_of, deleted, differing, message_of, or_none
+from cogauth.aws.answers import Live, code_of, deleted, differing, fields, message_of, or_none
 from cogauth.aws.transient import passing
 from cogauth.gateway import rest_apis
 from cogauth.settings import PROTECTED_PATH
@@ -89,11 +89,10 @@ class RestApi(Resource):
         return bool(Authorizer().of(ctx, live["id"]))
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if differing(live.get("tags", {}), ctx.tags):
+        if differs := tuple(fields(live.get("tags", {}), ctx.tags, "tags.")):
             arn = api_arn(ctx, live["id"])
             yield Change(
-                "restore its tags",
-                lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags),
+                lambda: ctx.aws.apigateway.tag_resource(resourceArn=arn, tags=ctx.tags), differs
             )
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
@@ -222,11 +221,11 @@ class Authorizer(Resource):
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         if authorizer_patch(ctx, live):
-            names = differing(live, authorizer_settings(ctx))
+            wanted = authorizer_settings(ctx)
             yield Change(
-                f"set {', '.join(sorted(names))}",
                 lambda: self._update(ctx, live),
-                guards="providerARNs" in names,
+                tuple(fields(live, wanted)),
+                guards="providerARNs" in differing(live, wanted),
             )
 
     def _update(self, ctx: Context, live: Live) -> None:

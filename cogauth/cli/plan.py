@@ -1,0 +1,202 @@
+"""``cogauth plan``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack_of
+from cogauth.cli.help import Command
+from cogauth.cli.local_stacks import stop_unused_local
+from cogauth.cli.options import Target, target_options
+from cogauth.cli.output import notice, print_json, say, show_styled
+from cogauth.cli.progress import plan_lines
+from cogauth.cli.stacks import LOST, connect, data_of, new_context, report_once, start_local, where
+
+if TYPE_CHECKING:
+    from cogauth.context import Context
+    from cogauth.engine import StepResult, UpPlan
+    from cogauth.settings import Settings
+    from cogauth.steps.base import Step
+
+# The exit code of --exit-code if something would change.
+DIFFERS = 3
+
+
+@click.command(
+    cls=Command,
+    short_help="Show what 'up' would change, and change nothing.",
+    epilog="""\b
+Examples:
+  cogauth plan                        what the next 'cogauth up' would do
+  cogauth plan --throttle-rate 5      what it would do with another setting
+  cogauth plan --exit-code || echo 'not as wanted'
+                                      exit code 3 if something would change
+  cogauth plan --json | jq -r '.steps[] | select(.action != "unchanged") | .step'
+""",
+)
+@setting_options
+@click.option("--exit-code", is_flag=True, help=f"Exit with {DIFFERS} if something would change.")
+@target_options
+def plan(
+    target: Target, *, local: bool, exit_code: bool, adopt: tuple[str, ...], **choices: Any
+) -> int:
+    """Show what 'cogauth up' would do with the same options.
+
+    It reads the same and compares the same as 'up', but makes no call that changes anything. The
+    marks are + create, ~ update, -/+ recreate, - delete. A value that AWS decides on is shown as
+    (known after up). The exit code is 1 if something would stop 'up'.
+    """
+    return show_plan(target, choices, local=local, adopt=adopt, exit_code=exit_code)
+
+
+def show_plan(
+    target: Target,
+    choices: dict[str, Any],
+    *,
+    local: bool,
+    adopt: tuple[str, ...],
+    exit_code: bool = False,
+) -> int:
+    """Print what 'up' would do; return the exit code."""
+    DEFAULTS.with_choices(choices, exists=False)
+    from cogauth import engine
+
+    with ExitStack() as undo:
+        ctx, former = _stack(target, choices, undo, local=local, adopt=adopt)
+        notice(f"Stack {ctx.stack} in {where(ctx)}")
+        conflicts = {}
+        if not engine.is_complete(ctx):
+            conflicts = {each.key: error for each, error in engine.name_conflicts(ctx)}
+        planned = engine.plan(ctx, _Reporter(), adopt, former)
+        planned = replace(planned, conflicts=conflicts | planned.conflicts)
+    if target.as_json:
+        print_json(_document(ctx, planned))
+    else:
+        _show(planned, ctx)
+    if planned.conflicts:
+        return 1
+    return DIFFERS if exit_code and not planned.is_empty else 0
+
+
+def _stack(
+    target: Target,
+    choices: dict[str, Any],
+    undo: ExitStack,
+    *,
+    local: bool,
+    adopt: tuple[str, ...],
+) -> tuple[Context, Settings | None]:
+    """Return the stack with the chosen settings, as 'up' would see it, and its former settings."""
+    from cogauth import engine
+    from cogauth.steps.iam import check_boundary
+
+    state = stack_of(target, local=local)
+    check_recorded(target, state, adopt)
+    if state is None:
+        started = None
+        if local:
+            if target.local_aws.endpoint_url is None:
+                # It is started only to be asked.
+                undo.callback(stop_unused_local, target, None)
+            started = start_local(target)
+        settings = DEFAULTS.with_choices(choices, exists=False)
+        ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
+        check_boundary(ctx, settings)
+        return ctx, None
+    former = state.settings
+    state.settings = former.with_choices(choices, exists=bool(state.resources))
+    if (data := data_of(target, state)) != state.local_data:
+        notice(LOST)
+        state.resources.clear()
+        state.attachments.clear()
+        state.local_data = data
+    ctx = connect(target, state, *engine.UP_CLIENTS, creates=True)
+    check_boundary(ctx, state.settings)
+    return ctx, former
+
+
+class _Reporter:
+    """The engine's Reporter of a plan: it shows what the plan waits for."""
+
+    def __init__(self) -> None:
+        self._report = report_once()
+
+    def begin(self, step: Step) -> None:
+        pass
+
+    def planned(self, plan: UpPlan) -> None:
+        pass
+
+    def change(self, step: Step, what: str) -> None:
+        pass
+
+    def warn(self, what: str) -> None:
+        pass
+
+    def end(self, result: StepResult) -> None:
+        pass
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        del step
+        if seconds_left is not None:
+            self._report(reason, seconds_left)
+
+
+def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
+    return {
+        "stack": ctx.stack,
+        "account": ctx.state.account,
+        "region": ctx.state.region,
+        "steps": [
+            {
+                "step": each.step.name,
+                "action": each.action,
+                "id": each.id,
+                "resources": [
+                    {
+                        "resource": row.resource.key,
+                        "action": row.action,
+                        "reason": row.reason or None,
+                        "changes": [
+                            {"field": one.path, "old": one.old, "new": one.new}
+                            for one in row.fields
+                        ],
+                    }
+                    for row in each.resources
+                ],
+            }
+            for each in plan.steps
+        ],
+        "conflicts": [
+            {"resource": key, "code": error.code, "message": str(error)}
+            for key, error in plan.conflicts.items()
+        ],
+        "unfinished": [vars(each) for each in plan.unfinished],
+        "questions": plan.questions,
+        "estimate": {"seconds": plan.seconds},
+    }
+
+
+def _show(plan: UpPlan, ctx: Context) -> None:
+    for each in plan.unfinished:
+        say(f"Unfinished: {each.intent} {each.resource} since {each.since}: {each.outcome}.")
+    show_styled(plan_lines(plan))
+    for question in plan.questions:
+        say(f"'up' asks: {question}")
+    for warning in plan.warnings:
+        notice(f"Warning: {warning}")
+    for error in plan.conflicts.values():
+        say(f"✗ {error}")
+    if plan.is_empty:
+        say(f"✓ Stack {ctx.stack} is up to date; 'up' would change nothing.")
+        return
+    counts = ", ".join(
+        f"{number} to {action}" for action, number in plan.counts().items() if action != "unchanged"
+    )
+    unchanged = plan.counts()["unchanged"]
+    say(f"Plan: {counts}, {unchanged} unchanged; about {plan.seconds:.0f} s.")
+    say(f"Next: {ctx.state.command('up')}")

@@ -1,0 +1,377 @@
+"""What ``up`` would do: the same tasks, on a copy of the state, without any writing call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, TypeVar
+
+from cogauth.engine import journal
+from cogauth.engine.ensure import Ensure
+from cogauth.engine.reporting import CREATED as MADE
+from cogauth.engine.reporting import UNCHANGED, StepResult
+from cogauth.engine.tasks import UP_CLIENTS, Tasks
+from cogauth.errors import NameConflictError, NotOwnedError
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.steps import STEPS
+from cogauth.steps.base import Recreate
+from cogauth.steps.lambda_ import Function
+from cogauth.steps.lookup import patiently
+from cogauth.steps.ownership import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from cogauth.aws.answers import Field, Live
+    from cogauth.context import Context
+    from cogauth.engine.ensure import Run
+    from cogauth.engine.reporting import Reporter
+    from cogauth.errors import CogauthError
+    from cogauth.record.records import Record
+    from cogauth.settings import Settings
+    from cogauth.steps.base import Change, Resource, Step
+
+# What becomes of a resource or a step.
+CREATE, UPDATE, RECREATE, DELETE = "create", "update", "recreate", "delete"
+# The value of a fact that AWS decides on.
+LATER = "(known after up)"
+T = TypeVar("T")
+CONFLICTS = (NameConflictError, NotOwnedError)
+UNTOUCHED = "Nothing was touched: run the same command again."
+# Values that cogauth itself changes from version to version, or from run to run.
+OURS = frozenset({"CodeSha256", "Description", "deploymentId"})
+# Estimates, in seconds: one writing call, and until Lambda accepts a new role.
+# Measured in benchmarks/, where the latencies are simulated.
+CALL_S, LOCAL_CALL_S, ROLE_S = 0.3, 0.05, 10.0
+
+
+@dataclass
+class ResourcePlan:
+    """What would become of one resource, and why."""
+
+    resource: Resource
+    action: str
+    # Its present id, or the name that it will have; None if only AWS knows.
+    id: str | None
+    reason: str = ""
+    changes: list[Change] = field(default_factory=list)
+    # The ids of others like it that an interrupted run left, to be deleted.
+    surplus: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    # Why 'up' would refuse to go on.
+    conflict: CogauthError | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it would be created, for the first time or again."""
+        return self.action in {CREATE, RECREATE}
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields that differ."""
+        return [each for change in self.changes for each in change.fields]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An intent that an interrupted run left, and what becomes of it."""
+
+    resource: str
+    intent: str
+    since: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What would become of one step of the console."""
+
+    step: Step
+    action: str
+    id: str | None
+    resources: list[ResourcePlan]
+
+
+@dataclass(frozen=True)
+class UpPlan:
+    """What ``up`` would do.
+
+    Attributes:
+        steps: the steps, in order.
+        conflicts: what stops ``up``, by resource.
+        unfinished: the intents of an interrupted run.
+        questions: what ``up`` asks before it touches anything.
+        warnings: what ``up`` would leave as it is, and the user should know.
+        results: the result of each step, if nothing is to be done.
+        recorded: whether the state file needs no change either.
+        seconds: about how long ``up`` would take.
+    """
+
+    steps: list[StepPlan]
+    conflicts: dict[str, CogauthError]
+    unfinished: list[Unfinished]
+    questions: list[str]
+    warnings: list[str]
+    results: list[StepResult]
+    recorded: bool
+    seconds: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether ``up`` would change nothing, in AWS or in the records."""
+        unchanged = all(step.action == UNCHANGED for step in self.steps)
+        return unchanged and self.recorded and not self.conflicts
+
+    @property
+    def rows(self) -> list[ResourcePlan]:
+        """The resources of all steps, in the console's order."""
+        return [row for step in self.steps for row in step.resources]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many resources there are of each action."""
+        counts = dict.fromkeys((CREATE, UPDATE, RECREATE, DELETE, UNCHANGED), 0)
+        for row in self.rows:
+            counts[row.action] += 1
+        return counts
+
+
+def plan(
+    ctx: Context,
+    reporter: Reporter,
+    adopt: Collection[str] = (),
+    former: Settings | None = None,
+) -> UpPlan:
+    """Return what ``up`` would do with the same arguments; change nothing.
+
+    Args:
+        ctx: the stack; its settings are the ones that ``up`` would carry out.
+        reporter: is told what the plan waits for.
+        adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
+        former: the settings before this run's choices; None if there are no choices.
+
+    Raises:
+        CogauthError: AWS refused a read.
+    """
+    ctx.aws.make_clients(*UP_CLIENTS)
+    draft = ctx.state.draft()
+    # An interrupted run's resource that AWS doesn't show yet is told as not found.
+    planning = replace(ctx, state=draft, settle_s=0.0, made=set(ctx.made))
+    rows: dict[str, ResourcePlan] = {}
+
+    def ensure(at: Context, resource: Resource, shared: Run) -> _Planned:
+        return _Planned(at, resource, shared, rows, former or ctx.state.settings)
+
+    quiet = _Quiet(reporter)
+    tasks = Tasks(planning, quiet, adopt, ensure)
+    questions, failed = tasks.look_first()
+    conflicts: dict[str, CogauthError] = {
+        key: error for key, error in failed.items() if isinstance(error, CONFLICTS)
+    }
+    tasks.raise_errors({k: e for k, e in failed.items() if k not in conflicts}, UNTOUCHED)
+    failed = {} if conflicts else tasks.run()
+    tasks.raise_errors(failed, UNTOUCHED)
+    if failed:
+        raise KeyboardInterrupt
+    for row in rows.values():
+        if row.conflict is not None:
+            conflicts[row.resource.key] = row.conflict
+        questions += row.questions
+    return UpPlan(
+        steps=_steps(rows),
+        conflicts=conflicts,
+        unfinished=_unfinished(ctx, rows),
+        questions=questions,
+        warnings=quiet.warnings,
+        results=[tasks.steps.results[s.name] for s in STEPS if s.name in tasks.steps.results],
+        recorded=draft.resources == ctx.state.resources,
+        seconds=_estimate(ctx, tasks, rows),
+    )
+
+
+class _Planned(Ensure):
+    """A task of ``up`` without its writing calls: it notes what they would do."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        resource: Resource,
+        shared: Run,
+        rows: dict[str, ResourcePlan],
+        former: Settings,
+    ) -> None:
+        super().__init__(ctx, resource, shared)
+        self.rows = rows
+        self.former_settings = former
+        self.record = ctx.state.record(resource.key)
+        known = (self.record or {}).get("id") or resource.name(ctx)
+        self.row = rows[resource.key] = ResourcePlan(resource, UNCHANGED, known)
+
+    def run(self, exists: Callable[[], None]) -> str:
+        try:
+            return super().run(exists)
+        except CONFLICTS as error:
+            self.row.conflict = error
+            return UNCHANGED
+
+    def _find(self, record: Record | None) -> tuple[Live | None, str]:
+        if any(self.rows[key].is_new for key in self.resource.place if key in self.rows):
+            # Its record is about a part of the former one.
+            return None, MADE
+        return super()._find(record)
+
+    def _create(self) -> tuple[Live, str]:
+        ctx, resource, row = self.ctx, self.resource, self.row
+        if self.record is None or self.record["status"] == CREATING:
+            row.action = CREATE
+        else:
+            row.action, row.reason = RECREATE, self._reason(self.record)
+        when_made = patiently(ctx, lambda: resource.outdates_when_made(ctx))
+        journal.outdate(ctx, resource.outdates + when_made)
+        facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
+        ctx.state.put("resources", resource.key, _Expected({"status": CREATED, **facts}))
+        return {}, MADE
+
+    def _reason(self, record: Record) -> str:
+        key, place = self.resource.key, self.resource.place
+        around = [self.rows[each] for each in place if each in self.rows]
+        if new := [words(row.resource) for row in around if row.is_new]:
+            return f"it is a part of the {new[0]}"
+        if record["status"] == OUTDATED:
+            causes = [
+                words(row.resource)
+                for row in self.rows.values()
+                if row.action != UNCHANGED and key in row.resource.outdates
+            ]
+            more = f" and {len(causes) - 2} more" if len(causes) > 3 else ""  # noqa: PLR2004
+            shown = causes[:2] if more else causes
+            return f"because of the {', the '.join(shown)}{more}" if causes else "it is outdated"
+        if record["status"] == DELETING:
+            return "an interrupted 'down' deleted it"
+        return "it doesn't exist any more"
+
+    def _differences(self, live: Live, *, new: bool) -> list[Change]:
+        if new:
+            # What a new one needs belongs to its creation.
+            return []
+        changes = super()._differences(live, new=new)
+        self.row.changes = changes
+        self.row.questions += [change.asks for change in changes if change.asks]
+        if self.resource.tuned:
+            self._ask_about_values(live, changes)
+        return changes
+
+    def _ask_about_values(self, live: Live, changes: list[Change]) -> None:
+        """Ask before a value is overwritten that neither these nor the former settings want."""
+        ctx = self.ctx
+        before = replace(ctx, state=replace(ctx.state, settings=self.former_settings))
+        drifted = {f.path for change in self.resource.changes(before, live) for f in change.fields}
+        found = [
+            str(each)
+            for change in changes
+            for each in change.fields
+            if each.path in drifted - OURS and each.old is not None and each.new is not None
+        ]
+        if found:
+            self.row.questions.append(
+                f"Somebody has changed the {self.words}: {'; '.join(found)}. Overwrite that?"
+            )
+
+    def _change(self, changes: list[Change], *, new: bool) -> None:
+        del changes, new
+        self.row.action = UPDATE
+
+    def _remove(self, record: Record) -> None:
+        super()._remove(record)
+        self.row.action = DELETE
+
+    def _write(self, call: Callable[[], T]) -> T:
+        """Make no call. A deletion is told that there was something to delete."""
+        del call
+        return True  # type: ignore[return-value]
+
+    def _delete(self, surplus: list[Live]) -> list[Live]:
+        if self.resource.recreate is not Recreate.SNAPSHOT:
+            names = [self.resource.facts(self.ctx, live)["id"] for live in surplus]
+            self.row.surplus += names
+            if names:
+                self.row.action = UPDATE
+        return surplus
+
+    def _wait_until_ready(self, live: Live) -> None:
+        pass
+
+    def _tell(self, what: str) -> None:
+        pass
+
+
+class _Expected(dict[str, str]):
+    """The record of a resource that doesn't exist yet."""
+
+    def __missing__(self, key: str) -> str:
+        return LATER
+
+
+class _Quiet:
+    """The Reporter of a plan: it keeps the warnings, and shows only what is waited for."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.begin = reporter.begin
+        self.waiting = reporter.waiting
+        self.warnings: list[str] = []
+
+    def planned(self, plan: UpPlan) -> None:
+        pass
+
+    def change(self, step: Step, what: str) -> None:
+        pass
+
+    def warn(self, what: str) -> None:
+        self.warnings.append(what)
+
+    def end(self, result: StepResult) -> None:
+        pass
+
+
+def _steps(rows: dict[str, ResourcePlan]) -> list[StepPlan]:
+    steps = []
+    for step in STEPS:
+        own = [rows[each.key] for each in step.resources if each.key in rows]
+        if not own:
+            continue
+        main = rows.get(step.name, own[0])
+        changed = any(row.action != UNCHANGED for row in own)
+        action = UPDATE if main.action == UNCHANGED and changed else main.action
+        steps.append(StepPlan(step, action, main.id, own))
+    return steps
+
+
+def _unfinished(ctx: Context, rows: dict[str, ResourcePlan]) -> list[Unfinished]:
+    intents = {CREATING: CREATE, DELETING: DELETE}
+    found = []
+    for key, row in rows.items():
+        record = ctx.state.record(key)
+        if record is None or record["status"] not in intents:
+            continue
+        if row.is_new:
+            outcome = f"nothing of it was found; 'up' {row.action}s it"
+        else:
+            outcome = "it exists; 'up' keeps it"
+        found.append(Unfinished(key, intents[record["status"]], record["since"], outcome))
+    return found
+
+
+def _estimate(ctx: Context, tasks: Tasks, rows: dict[str, ResourcePlan]) -> float:
+    """Return about how long the longest chain of writing calls takes, in seconds."""
+    local = ctx.state.local_data is not None
+    call_s = LOCAL_CALL_S if local else CALL_S
+    needs = tasks.needs()
+    ends: dict[str, float] = {}
+    for key in TopologicalSorter(needs).static_order():
+        row = rows.get(key)
+        took = 0.0
+        if row is not None and row.action != UNCHANGED:
+            took = call_s * max(1, len(row.changes))
+            if isinstance(row.resource, Function) and row.is_new and not local:
+                took += ROLE_S if rows[row.resource.function.role].is_new else 0.0
+        ends[key] = max((ends[each] for each in needs[key]), default=0.0) + took
+    return round(max(ends.values(), default=0.0), 1)
