@@ -91,6 +91,9 @@ class Settings:
     throttle_rate: float = field(default=20.0, metadata=_between(0.1, 10000, "requests a second"))
     throttle_burst: int = field(default=40, metadata=_between(1, 5000, "requests"))
     cors_origins: tuple[str, ...] = ()
+    # Whether an 'up' began to carry them out and hasn't ended: then a value in AWS that differs may
+    # be left from before, and nobody changed it by hand.
+    in_progress: bool = False
 
     def __post_init__(self) -> None:
         """Check every value; raise a UsageError that names the option and the remedy."""
@@ -121,7 +124,7 @@ class Settings:
             value = getattr(self, name)
             if not (isinstance(value, str) and re.fullmatch(pattern, value)):
                 raise UsageError(f"{_option(name)} {value!r} can't be used: give {wanted}.")
-        for name in ("power_user", "tier_given"):
+        for name in ("power_user", "tier_given", "in_progress"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(
                     f"{_option(name)} {getattr(self, name)!r} can't be used: give true or false."
@@ -178,13 +181,17 @@ class Settings:
                 )
         return changed
 
+    def begun(self) -> Settings:
+        """Return these settings as those of a run that changes something."""
+        return replace(self, in_progress=True)
+
     def carried_out(self) -> Settings:
         """Return these settings after a successful run, without the choices that apply only once.
 
         From now on, a tier raised or a boundary set elsewhere stays.
         """
         kept = None if self.permissions_boundary == NO_BOUNDARY else self.permissions_boundary
-        return replace(self, tier_given=False, permissions_boundary=kept)
+        return replace(self, tier_given=False, in_progress=False, permissions_boundary=kept)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""

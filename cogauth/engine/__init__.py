@@ -6,9 +6,9 @@ from cogauth.attach.model import Api, Change, Plan, Skip, choose, read_api
 from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.engine.down import DownResult, down
 from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down
-from cogauth.engine.plan import ResourcePlan, UpPlan, plan
+from cogauth.engine.plan import plan
 from cogauth.engine.recover import recover
-from cogauth.engine.reporting import Reporter, StepResult
+from cogauth.engine.reporting import Reporter, ResourcePlan, StepResult, UpPlan
 from cogauth.engine.tasks import UP_CLIENTS
 from cogauth.engine.up import up
 from cogauth.steps.lookup import Finding, check_names, is_complete, name_conflicts, survey

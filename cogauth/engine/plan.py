@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
 from cogauth.engine import journal
 from cogauth.engine.ensure import Ensure
+from cogauth.engine.reporting import (
+    CREATE,
+    DELETE,
+    RECREATE,
+    UNCHANGED,
+    UPDATE,
+    ResourcePlan,
+    StepPlan,
+    StepResult,
+    Unfinished,
+    UpPlan,
+)
 from cogauth.engine.reporting import CREATED as MADE
-from cogauth.engine.reporting import UNCHANGED, StepResult
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.errors import NameConflictError, NotOwnedError
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
@@ -22,7 +33,7 @@ from cogauth.steps.ownership import words
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from cogauth.aws.answers import Field, Live
+    from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.engine.ensure import Run
     from cogauth.engine.reporting import Reporter
@@ -31,8 +42,6 @@ if TYPE_CHECKING:
     from cogauth.settings import Settings
     from cogauth.steps.base import Change, Resource, Step
 
-# What becomes of a resource or a step.
-CREATE, UPDATE, RECREATE, DELETE = "create", "update", "recreate", "delete"
 # The value of a fact that AWS decides on.
 LATER = "(known after up)"
 T = TypeVar("T")
@@ -43,96 +52,6 @@ OURS = frozenset({"CodeSha256", "Description", "deploymentId"})
 # Estimates, in seconds: one writing call, and until Lambda accepts a new role.
 # Measured in benchmarks/, where the latencies are simulated.
 CALL_S, LOCAL_CALL_S, ROLE_S = 0.3, 0.05, 10.0
-
-
-@dataclass
-class ResourcePlan:
-    """What would become of one resource, and why."""
-
-    resource: Resource
-    action: str
-    # Its present id, or the name that it will have; None if only AWS knows.
-    id: str | None
-    reason: str = ""
-    changes: list[Change] = field(default_factory=list)
-    # The ids of others like it that an interrupted run left, to be deleted.
-    surplus: list[str] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
-    # Why 'up' would refuse to go on.
-    conflict: CogauthError | None = None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether it would be created, for the first time or again."""
-        return self.action in {CREATE, RECREATE}
-
-    @property
-    def fields(self) -> list[Field]:
-        """The fields that differ."""
-        return [each for change in self.changes for each in change.fields]
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """An intent that an interrupted run left, and what becomes of it."""
-
-    resource: str
-    intent: str
-    since: str
-    outcome: str
-
-
-@dataclass(frozen=True)
-class StepPlan:
-    """What would become of one step of the console."""
-
-    step: Step
-    action: str
-    id: str | None
-    resources: list[ResourcePlan]
-
-
-@dataclass(frozen=True)
-class UpPlan:
-    """What ``up`` would do.
-
-    Attributes:
-        steps: the steps, in order.
-        conflicts: what stops ``up``, by resource.
-        unfinished: the intents of an interrupted run.
-        questions: what ``up`` asks before it touches anything.
-        warnings: what ``up`` would leave as it is, and the user should know.
-        results: the result of each step, if nothing is to be done.
-        recorded: whether the state file needs no change either.
-        seconds: about how long ``up`` would take.
-    """
-
-    steps: list[StepPlan]
-    conflicts: dict[str, CogauthError]
-    unfinished: list[Unfinished]
-    questions: list[str]
-    warnings: list[str]
-    results: list[StepResult]
-    recorded: bool
-    seconds: float
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether ``up`` would change nothing, in AWS or in the records."""
-        unchanged = all(step.action == UNCHANGED for step in self.steps)
-        return unchanged and self.recorded and not self.conflicts
-
-    @property
-    def rows(self) -> list[ResourcePlan]:
-        """The resources of all steps, in the console's order."""
-        return [row for step in self.steps for row in step.resources]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many resources there are of each action."""
-        counts = dict.fromkeys((CREATE, UPDATE, RECREATE, DELETE, UNCHANGED), 0)
-        for row in self.rows:
-            counts[row.action] += 1
-        return counts
 
 
 def plan(
@@ -256,7 +175,7 @@ class _Planned(Ensure):
         changes = super()._differences(live, new=new)
         self.row.changes = changes
         self.row.questions += [change.asks for change in changes if change.asks]
-        if self.resource.tuned:
+        if self.resource.tuned and not self.former_settings.in_progress:
             self._ask_about_values(live, changes)
         return changes
 
@@ -269,7 +188,10 @@ class _Planned(Ensure):
             str(each)
             for change in changes
             for each in change.fields
-            if each.path in drifted - OURS and each.old is not None and each.new is not None
+            if each.path in drifted - OURS
+            and None not in (each.old, each.new)
+            # Another resource is recreated, so its id changes.
+            and LATER not in str(each.new)
         ]
         if found:
             self.row.questions.append(

@@ -62,6 +62,8 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
             "Say which one with --stack-id."
         )
     state = ctx.state
+    # An 'up' that finishes the record is due: what differs from it was not changed by hand.
+    state.settings = state.settings.begun()
     left: list[str] = []
     state.stack_id = found[0]
     chosen = _choose(ctx, take)

@@ -1,9 +1,9 @@
-"""``up``'s progress while it works on several resources at once, and each step's result."""
+"""What ``up`` tells: its plan, its progress on several resources at once, each step's result."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,13 +12,16 @@ from cogauth.steps.ownership import words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cogauth.aws.answers import Field
     from cogauth.context import Context
-    from cogauth.engine.plan import UpPlan
-    from cogauth.steps.base import Resource, Step
+    from cogauth.errors import CogauthError
+    from cogauth.steps.base import Change, Resource, Step
 
 
 # The results of a resource or of a step.
 CREATED, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchanged"
+# What a plan says of a resource or a step; also UNCHANGED.
+CREATE, UPDATE, RECREATE, DELETE = "create", "update", "recreate", "delete"
 
 
 class Reporter(Protocol):
@@ -55,6 +58,96 @@ class StepResult:
     id: str
     # From the start of its first resource to the end of its last.
     seconds: float
+
+
+@dataclass
+class ResourcePlan:
+    """What would become of one resource, and why."""
+
+    resource: Resource
+    action: str
+    # Its present id, or the name that it will have; None if only AWS knows.
+    id: str | None
+    reason: str = ""
+    changes: list[Change] = field(default_factory=list)
+    # The ids of others like it that an interrupted run left, to be deleted.
+    surplus: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    # Why 'up' would refuse to go on.
+    conflict: CogauthError | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it would be created, for the first time or again."""
+        return self.action in {CREATE, RECREATE}
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields that differ."""
+        return [each for change in self.changes for each in change.fields]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An intent that an interrupted run left, and what becomes of it."""
+
+    resource: str
+    intent: str
+    since: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What would become of one step of the console."""
+
+    step: Step
+    action: str
+    id: str | None
+    resources: list[ResourcePlan]
+
+
+@dataclass(frozen=True)
+class UpPlan:
+    """What ``up`` would do.
+
+    Attributes:
+        steps: the steps, in order.
+        conflicts: what stops ``up``, by resource.
+        unfinished: the intents of an interrupted run.
+        questions: what ``up`` asks before it touches anything.
+        warnings: what ``up`` would leave as it is, and the user should know.
+        results: the result of each step, if nothing is to be done.
+        recorded: whether the state file needs no change either.
+        seconds: about how long ``up`` would take.
+    """
+
+    steps: list[StepPlan]
+    conflicts: dict[str, CogauthError]
+    unfinished: list[Unfinished]
+    questions: list[str]
+    warnings: list[str]
+    results: list[StepResult]
+    recorded: bool
+    seconds: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether ``up`` would change nothing, in AWS or in the records."""
+        unchanged = all(step.action == UNCHANGED for step in self.steps)
+        return unchanged and self.recorded and not self.conflicts
+
+    @property
+    def rows(self) -> list[ResourcePlan]:
+        """The resources of all steps, in the console's order."""
+        return [row for step in self.steps for row in step.resources]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many resources there are of each action."""
+        counts = dict.fromkeys((CREATE, UPDATE, RECREATE, DELETE, UNCHANGED), 0)
+        for row in self.rows:
+            counts[row.action] += 1
+        return counts
 
 
 class Steps:

@@ -59,6 +59,7 @@ def up(
             if question not in planned.questions:
                 ctx.confirm(question)
     # Save the settings now: the user has agreed to them, and nothing was changed yet.
+    ctx.state.settings = ctx.state.settings.begun()
     ctx.state.save()
     options = ctx.state.options
     tasks.raise_errors(
@@ -74,6 +75,5 @@ def up(
 
 def _save(ctx: Context) -> None:
     """Save the settings without the choices that applied to this run."""
-    if (settings := ctx.state.settings.carried_out()) != ctx.state.settings:
-        ctx.state.settings = settings
+    ctx.state.settings = ctx.state.settings.carried_out()
     ctx.state.save()

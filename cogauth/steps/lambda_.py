@@ -141,7 +141,18 @@ class LogGroup(Resource):
                     logGroupName=self.name(ctx), retentionInDays=LOG_RETENTION_DAYS
                 ),
                 tuple(fields(live, {"retentionInDays": LOG_RETENTION_DAYS})),
+                asks=f"Somebody has the log group {self.name(ctx)} keep its logs for longer: those "
+                f"of more than {LOG_RETENTION_DAYS} days are deleted."
+                if self._keeps_more(ctx, live)
+                else "",
             )
+
+    def _keeps_more(self, ctx: Context, live: Live) -> bool:
+        """Return whether it may hold logs older than the stack wants to keep."""
+        longest = LOG_RETENTION_DAYS * 24 * 3600
+        age_s: float = ctx.now() - live.get("creationTime", 0) / 1000
+        kept_days: int = live.get("retentionInDays", LOG_RETENTION_DAYS + 1)
+        return age_s > longest and kept_days > LOG_RETENTION_DAYS
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
         live, name = self.read(ctx, record), record["id"]

@@ -95,6 +95,9 @@ class Warned(Silent):
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
+    def planned(self, plan: engine.UpPlan) -> None:
+        pass
+
     def warn(self, what: str) -> None:
         self.warnings.append(what)
 

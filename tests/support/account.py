@@ -58,6 +58,9 @@ class Silent:
     def change(self, step: Step, what: str) -> None:
         pass
 
+    def planned(self, plan: engine.UpPlan) -> None:
+        pass
+
     def warn(self, what: str) -> None:
         pass
 
@@ -149,11 +152,15 @@ class Account:
         **choices: Any,
     ) -> dict[str, str]:
         """Run `up` as the command does; return each step's action."""
-        ctx = self.context(stack, **choices)
+        ctx = self.context(stack)
+        former = ctx.state.settings
+        exists = bool(ctx.state.resources)
+        ctx.state.settings = former.with_choices(choices, exists=exists)
         ctx.confirm = confirm
         if not engine.is_complete(ctx):
             engine.check_names(ctx)
-        return {result.step: result.action for result in engine.up(ctx, Silent(), adopt)}
+        results = engine.up(ctx, Silent(), adopt, former)
+        return {result.step: result.action for result in results}
 
     def as_after(self, make: Callable[[Account], Made]) -> Made:
         """Let an empty account be as it is after something: the first time by that, then by a copy.

@@ -1,0 +1,245 @@
+"""What `plan` says, against what `up` does then."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cogauth import engine
+from cogauth.engine import UpPlan
+from cogauth.errors import CogauthError
+from cogauth.record.records import CREATING
+from cogauth.settings import Settings
+from support.account import Account, Silent
+from support.faults import stopped
+from support.stacks import SIGN_IN, UNCHANGED, delete_api, delete_pool, fact, mutations
+from support.tampers import (
+    OVERWRITTEN,
+    add_a_variable,
+    change_code,
+    change_flows,
+    change_identity_source,
+    change_integration,
+    change_template,
+    change_trust,
+    close_sign_in_method,
+    delete_authorizer,
+    delete_auto_confirm_function,
+    delete_client,
+    delete_log_group,
+    delete_method,
+    delete_resource,
+    delete_role,
+    delete_role_policy,
+    delete_sign_in_function,
+    delete_stage,
+    lift_throttle,
+    open_protected_method,
+    point_trigger_elsewhere,
+    put_back_retention,
+    remove_permission,
+    remove_trigger,
+    weaken_passwords,
+    widen_permission,
+    widen_role,
+)
+
+TAMPERS = [
+    *(put_back_retention, change_code, add_a_variable, remove_trigger, point_trigger_elsewhere),
+    *(weaken_passwords, change_flows, widen_role, change_trust, widen_permission),
+    *(remove_permission, open_protected_method, close_sign_in_method, change_identity_source),
+    *(change_template, change_integration, lift_throttle),
+]
+DELETIONS = [
+    *(delete_client, delete_role, delete_role_policy, delete_sign_in_function),
+    *(delete_auto_confirm_function, delete_log_group, delete_api, delete_resource, delete_method),
+    *(delete_authorizer, delete_stage, delete_pool),
+]
+CHOICES: list[dict[str, Any]] = [
+    {"password_min_length": 12},
+    {"sign_in_memory": 256, "runtime": "python3.13"},
+    {"cors_origins": ("https://app.example",)},
+    {"throttle_rate": 3.0},
+    {"tier": "ESSENTIALS"},
+]
+# The results of `up` that each action of a plan stands for.
+RESULTS = {
+    "create": {"created"},
+    "recreate": {"created", "updated"},
+    "update": {"updated"},
+    "delete": {"updated"},
+    "unchanged": {"unchanged"},
+}
+
+
+def planned(account: Account, **choices: Any) -> UpPlan:
+    """Return the plan; check that nothing was changed for it, in AWS or on disk."""
+    ctx = account.context()
+    before, former = account.path().read_text(), ctx.state.settings
+    exists = bool(ctx.state.resources)
+    ctx.state.settings = former.with_choices(choices, exists=exists)
+    with account.calls.watched() as calls:
+        plan = engine.plan(ctx, Silent(), former=former)
+    assert mutations(calls) == []
+    assert account.path().read_text() == before
+    return plan
+
+
+def actions(plan: UpPlan) -> dict[str, str]:
+    return {each.step.name: each.action for each in plan.steps}
+
+
+def check(account: Account, **choices: Any) -> UpPlan:
+    """Check that `up` does what the plan says, and asks what it says, and return the plan."""
+    plan = planned(account, **choices)
+    asked: list[str] = []
+    done = account.up(confirm=asked.append, **choices)
+    assert asked == plan.questions
+    for step, action in actions(plan).items():
+        assert done[step] in RESULTS[action], (step, action, done[step])
+    assert planned(account).is_empty
+    return plan
+
+
+def test_a_first_up_creates_all_and_asks_nothing(account: Account) -> None:
+    plan = check(account)
+    assert set(actions(plan).values()) == {"create"}
+    assert plan.questions == []
+    assert {row.id for row in plan.rows if row.resource.key == "sign_in_function"} == {SIGN_IN}
+
+
+def test_a_plan_of_a_stack_that_is_as_wanted_is_empty(account: Account) -> None:
+    account.stands()
+    plan = planned(account)
+    assert plan.is_empty
+    assert set(actions(plan).values()) == {"unchanged"}
+    assert plan.seconds == 0
+    assert [row for row in plan.rows if row.fields] == []
+
+
+@pytest.mark.parametrize("choices", CHOICES, ids=str)
+def test_up_does_what_its_plan_says_with_other_settings(
+    account: Account, choices: dict[str, Any]
+) -> None:
+    account.stands()
+    plan = check(account, **choices)
+    assert not plan.is_empty
+    # Who chose it needn't be asked whether it may be overwritten.
+    assert plan.questions == []
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("tamper", TAMPERS)
+def test_up_does_what_its_plan_says_after_a_change_by_hand(
+    account: Account, tamper: Callable[[Account], None]
+) -> None:
+    account.stands()
+    tamper(account)
+    plan = check(account)
+    assert not plan.is_empty
+    assert bool(plan.questions) == (tamper in OVERWRITTEN)
+    for row in plan.rows:
+        for change in row.changes:
+            assert change.what or change.fields
+            assert str(change)
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("delete", DELETIONS)
+def test_up_does_what_its_plan_says_after_a_deletion_by_hand(
+    account: Account, delete: Callable[[Account], None]
+) -> None:
+    account.stands()
+    account.grow_old()
+    delete(account)
+    plan = check(account)
+    assert any(row.action == "recreate" and row.reason for row in plan.rows)
+
+
+def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> None:
+    account.stands()
+    weaken_passwords(account)
+    open_protected_method(account)
+    rows = {row.resource.key: row for row in planned(account).rows}
+    (length,) = rows["user_pool"].fields
+    assert str(length) == "Policies.PasswordPolicy.MinimumLength: 6 → 8"
+    (change,) = rows["protected_method"].changes
+    assert str(change) == "GET /hello was open: NONE → COGNITO_USER_POOLS"
+    assert {each.path for each in change.fields} >= {"authorizationType"}
+    assert rows["deployment"].reason == "because of the protected method"
+    (served,) = rows["stage"].fields
+    assert (served.path, served.old) == ("deploymentId", fact(account, "deployment"))
+
+
+def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
+    """It may be a secret."""
+    account.stands()
+    variables = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
+    account.client("lambda").update_function_configuration(
+        FunctionName=SIGN_IN,
+        Environment={"Variables": {**variables["Environment"]["Variables"], "KEY": "s3cr3t"}},
+    )
+    plan = planned(account)
+    assert "KEY" in str(plan)
+    assert "s3cr3t" not in str(plan)
+    assert any("loses its variable KEY" in question for question in plan.questions)
+
+
+@pytest.mark.parametrize("lands", [True, False])
+@pytest.mark.parametrize(
+    "operation", ["CreateUserPool", "CreateRole", "CreateFunction", "PutMethod", "CreateDeployment"]
+)
+def test_an_unfinished_create_and_what_becomes_of_it(
+    account: Account, operation: str, *, lands: bool
+) -> None:
+    with stopped(account, operation, lands=lands):
+        account.up()
+    plan = check(account)
+    left = [
+        key for key, record in account.state().resources.items() if record["status"] == CREATING
+    ]
+    assert left == []
+    (unfinished,) = [each for each in plan.unfinished if each.intent == "create"]
+    found = "keeps" if lands and operation != "CreateDeployment" else "creates"
+    assert found in unfinished.outcome
+    assert plan.questions == []
+
+
+def test_an_interrupted_change_of_settings_is_finished_without_a_question(
+    account: Account,
+) -> None:
+    account.stands()
+    with stopped(account, "UpdateUserPool", lands=False):
+        account.up(password_min_length=12)
+    assert check(account).questions == []
+    assert account.up() == UNCHANGED
+
+
+def test_somebody_elses_thing_is_a_conflict_and_the_rest_is_planned(account: Account) -> None:
+    account.stands()
+    account.client("lambda").untag_resource(
+        Resource=fact(account, "sign_in_function", "arn"), TagKeys=["cogauth:stack-id"]
+    )
+    plan = planned(account)
+    assert list(plan.conflicts) == ["sign_in_function"]
+    assert not plan.is_empty
+    assert {each.step.name for each in plan.steps} == set(UNCHANGED)
+    with account.calls.watched() as calls, pytest.raises(CogauthError, match="isn't this stack's"):
+        account.up()
+    assert mutations(calls) == []
+
+
+def test_a_draft_is_never_written(account: Account) -> None:
+    account.stands()
+    state = account.state()
+    before = account.path().read_text()
+    draft = state.draft()
+    draft.put(
+        "resources", "user_pool", {"status": "creating", "since": "2020-01-01T00:00:00+00:00"}
+    )
+    draft.drop("resources", "stage")
+    draft.settings = Settings(path="/other")
+    draft.save()
+    assert account.path().read_text() == before
+    assert json.loads(before)["resources"]["stage"] == state.record("stage")
