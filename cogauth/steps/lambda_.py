@@ -280,6 +280,9 @@ class Function(Resource):
                 ),
             )
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return f"lambda/home?region={ctx.aws.region}#/functions/{identifier}"
+
     def delete(self, ctx: Context, record: Record) -> bool:
         return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]))
 
