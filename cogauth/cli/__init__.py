@@ -21,6 +21,7 @@ from cogauth.cli.explain import explain
 from cogauth.cli.failures import is_about_output
 from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
+from cogauth.cli.list import list_stacks
 from cogauth.cli.login import test_login
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
@@ -64,7 +65,7 @@ def cli() -> None:
 
 for command in (
     *(up, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
-    *(token, decode, call, curl, users),
+    *(token, decode, call, curl, users, list_stacks),
 ):
     cli.add_command(command)
 

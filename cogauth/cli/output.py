@@ -194,9 +194,13 @@ def show_table(
 
 def print_error(code: str, text: str) -> None:
     """Print an error as a JSON document."""
+    print_json({"error": error_json(code, text)})
+
+
+def error_json(code: str, text: str) -> dict[str, str | None]:
+    """Return an error in the form of ``--json``."""
     message, hint = parted(text)
-    error = {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
-    print_json({"error": error})
+    return {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
 
 
 def tell_error(error: CogauthError) -> None:
