@@ -26,6 +26,7 @@ from cogauth.cli.login import test_login
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.recover import recover
+from cogauth.cli.status import status
 from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users
@@ -65,7 +66,7 @@ def cli() -> None:
 
 for command in (
     *(up, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
-    *(token, decode, call, curl, users, list_stacks),
+    *(token, decode, call, curl, users, list_stacks, status),
 ):
     cli.add_command(command)
 
