@@ -151,6 +151,17 @@ class Settings:
             )
 
     @property
+    def unneeded(self) -> set[str]:
+        """The keys of the resources that a stack with these settings doesn't have."""
+        keys = set() if self.power_user else {"power_user_attachment"}
+        if not self.cors_origins:
+            keys |= {"sign_in_preflight", "hello_preflight"}
+        if cors.fixed_origin(self.cors_origins) is None:
+            kinds = ("unauthorized", "access_denied", "default_4xx", "default_5xx")
+            keys |= {f"{kind}_response" for kind in kinds}
+        return keys
+
+    @property
     def password_policy_text(self) -> str:
         """The password policy as a phrase, such as ``at least 8 characters, with a digit``."""
         text = f"at least {self.password_min_length} characters"

@@ -21,11 +21,13 @@ from cogauth.cli.explain import explain
 from cogauth.cli.failures import is_about_output
 from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
+from cogauth.cli.list import list_stacks
 from cogauth.cli.login import test_login
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.plan import plan
 from cogauth.cli.recover import recover
+from cogauth.cli.status import status
 from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users
@@ -65,7 +67,7 @@ def cli() -> None:
 
 for command in (
     *(up, plan, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
-    *(token, decode, call, curl, users),
+    *(token, decode, call, curl, users, list_stacks, status),
 ):
     cli.add_command(command)
 

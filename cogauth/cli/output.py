@@ -15,7 +15,6 @@ import shlex
 import shutil
 import sys
 import time
-import unicodedata
 from contextlib import contextmanager
 from itertools import compress
 from pathlib import Path
@@ -25,7 +24,7 @@ import click
 
 from cogauth.cli.help import GROUPS
 from cogauth.errors import parted
-from cogauth.printable import json_text, one_line
+from cogauth.printable import column_width, json_text, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -90,7 +89,7 @@ def wrapped(text: str, width: int) -> list[str]:
     Commands and URLs are not broken: one that is too long gets a line of its own. Lines after the
     first are indented two columns more than the first.
     """
-    if _width(text) <= width or _COMMAND_LINE.fullmatch(text):
+    if column_width(text) <= width or _COMMAND_LINE.fullmatch(text):
         return [text]
     margin = text[: len(text) - len(text.lstrip())]
     lines, line, at = [], margin, len(margin)
@@ -99,21 +98,13 @@ def wrapped(text: str, width: int) -> list[str]:
         at = unit.end()
         if not line.strip():
             line += word
-        elif _width(line + gap + word) <= width:
+        elif column_width(line + gap + word) <= width:
             line += gap + word
         else:
             lines.append(line)
             indented = f"{margin}  {word}"
-            line = indented if _width(indented) <= width else word
+            line = indented if column_width(indented) <= width else word
     return [*lines, line]
-
-
-def _width(text: str) -> int:
-    """Return the width of a text, in columns."""
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )
 
 
 def columns(stream: IO[str]) -> int | None:
@@ -168,16 +159,17 @@ def show_table(
         return
     used = [any(cells) for cells in zip(*texts, strict=True)]
     texts = [list(compress(cells, used)) for cells in texts]
-    sizes = [max(map(_width, cells)) for cells in zip(*texts, strict=True)]
+    sizes = [max(map(column_width, cells)) for cells in zip(*texts, strict=True)]
     available = columns(stream)
     least = [
-        max(_width(word) for cell in cells for word in cell.split() or [""])
+        max(column_width(word) for cell in cells for word in cell.split() or [""])
         for cells in zip(*texts, strict=True)
     ]
     if available is None or indent + sum(least) + 2 * len(sizes) > available:
         for cells in texts:
             padded = [
-                cell + " " * (size - _width(cell)) for cell, size in zip(cells, sizes, strict=True)
+                cell + " " * (size - column_width(cell))
+                for cell, size in zip(cells, sizes, strict=True)
             ]
             _echo(" " * indent + "  ".join(padded).rstrip(), err=err)
         return
@@ -205,9 +197,13 @@ def show_styled(lines: Iterable[tuple[str, str]]) -> None:
 
 def print_error(code: str, text: str) -> None:
     """Print an error as a JSON document."""
+    print_json({"error": error_json(code, text)})
+
+
+def error_json(code: str, text: str) -> dict[str, str | None]:
+    """Return an error in the form of ``--json``."""
     message, hint = parted(text)
-    error = {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
-    print_json({"error": error})
+    return {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
 
 
 def tell_error(error: CogauthError) -> None:
@@ -290,6 +286,16 @@ def show_lines(shown: Console, line: str) -> None:
     """Print a line above the live display of a console, wrapped as all others are."""
     lines = wrapped(runnable(one_line(line)), shown.width)
     shown.print(stacked(*map(styled, lines)), soft_wrap=True)
+
+
+def joined(*parts: Text, cut: bool = True) -> Text:
+    """Return one line of ``styled`` parts; with ``cut`` it is shortened where there is no room."""
+    from rich.text import Text
+
+    line = Text(no_wrap=cut or None, overflow="ellipsis" if cut else None)
+    for part in parts:
+        line.append_text(part)
+    return line
 
 
 def stacked(*lines: Text) -> Text:

@@ -13,14 +13,13 @@ from cogauth.cli.help import Command
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say, show_styled
-from cogauth.cli.progress import plan_lines
-from cogauth.cli.stacks import LOST, connect, data_of, new_context, report_once, start_local, where
+from cogauth.cli.progress import Waits, plan_lines
+from cogauth.cli.stacks import LOST, connect, data_of, new_context, start_local, where
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.engine import StepResult, UpPlan
+    from cogauth.engine import UpPlan
     from cogauth.settings import Settings
-    from cogauth.steps.base import Step
 
 # The exit code of --exit-code if something would change.
 DIFFERS = 3
@@ -71,7 +70,7 @@ def show_plan(
         conflicts = {}
         if not engine.is_complete(ctx):
             conflicts = {each.key: error for each, error in engine.name_conflicts(ctx)}
-        planned = engine.plan(ctx, _Reporter(), adopt, former)
+        planned = engine.plan(ctx, Waits(), adopt, former)
         planned = replace(planned, conflicts=conflicts | planned.conflicts)
     if target.as_json:
         print_json(_document(ctx, planned))
@@ -117,33 +116,6 @@ def _stack(
     ctx = connect(target, state, *engine.UP_CLIENTS, creates=True)
     check_boundary(ctx, state.settings)
     return ctx, former
-
-
-class _Reporter:
-    """The engine's Reporter of a plan: it shows what the plan waits for."""
-
-    def __init__(self) -> None:
-        self._report = report_once()
-
-    def begin(self, step: Step) -> None:
-        pass
-
-    def planned(self, plan: UpPlan) -> None:
-        pass
-
-    def change(self, step: Step, what: str) -> None:
-        pass
-
-    def warn(self, what: str) -> None:
-        pass
-
-    def end(self, result: StepResult) -> None:
-        pass
-
-    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
-        del step
-        if seconds_left is not None:
-            self._report(reason, seconds_left)
 
 
 def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:

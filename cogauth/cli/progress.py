@@ -188,6 +188,22 @@ def plan_lines(plan: UpPlan) -> list[tuple[str, str]]:
     return lines
 
 
+class Waits:
+    """Shows what a command waits for that only reads."""
+
+    def __init__(self) -> None:
+        self._report = report_once()
+
+    def begin(self, step: Step) -> None:
+        """Show nothing."""
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """Show what is waited for, once."""
+        del step
+        if seconds_left is not None:
+            self._report(reason, seconds_left)
+
+
 class Bar:
     """A progress bar for many calls of one kind; its attributes are those of ``Progress``."""
 

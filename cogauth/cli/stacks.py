@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from cogauth.cli.output import Place, notice
 from cogauth.errors import CogauthError, IncompleteError, NoStackError, StateError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cogauth.aws.clients import Aws
     from cogauth.cli.options import Target
@@ -236,8 +237,6 @@ def check_exists(ctx: Context) -> None:
 
     Raises CogauthError if one doesn't, or isn't the stack's.
     """
-    from contextlib import suppress
-
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.gateway.rest_apis import check_own
     from cogauth.steps.lookup import check_pool
@@ -266,23 +265,56 @@ def require_state(target: Target, *, exit_code: int = 2) -> State:
 
 def stacks_here(target: Target) -> list[str]:
     """Return the stacks with state files in the same folder, each with its options."""
-    from cogauth.record.files import is_beside, is_link
-    from cogauth.record.state import load
-
     found = []
-    for path in sorted(target.state_path.parent.glob("*.json")):
-        if is_link(path) or is_beside(path):
-            continue
-        try:
-            state = load(path)
-        except CogauthError:
-            continue  # Nobody asked about this file.
-        if state is not None:
+    with suppress(CogauthError):  # Nobody asked about this folder, or about a file without a stack.
+        for path, state in state_files(target):
+            if isinstance(state, CogauthError):
+                continue
             options = f"--stack {state.stack}"
             if path != Path(".cogauth", f"{state.stack}.json"):
                 options += f" --state {shlex.quote(str(path))}"
             found.append(f"{state.stack} ({options})")
     return found
+
+
+def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
+    """Yield the state files in the target's folder, each with its state, or why it has none.
+
+    Raises CogauthError if the folder can't be read.
+    """
+    from cogauth.record.files import STATE_FOLDER, is_beside, is_kept, is_link
+    from cogauth.record.state import is_of_cogauth, load
+
+    folder = target.state_path.parent
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(
+            f"The folder {folder} can't be read: {error.strerror}. Give a state file in another "
+            "folder with --state FILE."
+        ) from error
+    for path in paths:
+        if is_beside(path) or is_kept(path):
+            continue
+        link = is_link(path)
+        # In other folders any program may have .json files, and links to them.
+        expected = path.suffix == ".json" and folder.name == STATE_FOLDER
+        if not expected and (link or not path.is_file() or not is_of_cogauth(path)):
+            continue
+        try:
+            if link:
+                raise StateError(
+                    f"{path} is a link. It was not followed, because it may have come with a "
+                    "clone. Give the file that it leads to with --state FILE, if it is yours."
+                )
+            state = load(path)
+        except CogauthError as error:
+            yield path, error
+        else:
+            if state is not None:
+                yield path, state
 
 
 def where(ctx: Context) -> str:

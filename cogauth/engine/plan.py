@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cogauth.aws.answers import Live
     from cogauth.context import Context
     from cogauth.engine.ensure import Run
-    from cogauth.engine.reporting import Reporter
+    from cogauth.engine.reporting import Waiting
     from cogauth.errors import CogauthError
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -56,7 +56,7 @@ CALL_S, LOCAL_CALL_S, ROLE_S = 0.3, 0.05, 10.0
 
 def plan(
     ctx: Context,
-    reporter: Reporter,
+    reporter: Waiting,
     adopt: Collection[str] = (),
     former: Settings | None = None,
 ) -> UpPlan:
@@ -144,6 +144,7 @@ class _Planned(Ensure):
             row.action = CREATE
         else:
             row.action, row.reason = RECREATE, self._reason(self.record)
+        row.is_missing = self.record is None or self.record["status"] == CREATED
         when_made = patiently(ctx, lambda: resource.outdates_when_made(ctx))
         journal.outdate(ctx, resource.outdates + when_made)
         facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
@@ -236,7 +237,7 @@ class _Expected(dict[str, str]):
 class _Quiet:
     """The Reporter of a plan: it keeps the warnings, and shows only what is waited for."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Waiting) -> None:
         self.begin = reporter.begin
         self.waiting = reporter.waiting
         self.warnings: list[str] = []

@@ -24,14 +24,18 @@ CREATED, ADOPTED, UPDATED, UNCHANGED = "created", "adopted", "updated", "unchang
 CREATE, UPDATE, RECREATE, DELETE = "create", "update", "recreate", "delete"
 
 
-class Reporter(Protocol):
-    """Shows the engine's progress.
-
-    Steps report from their own threads, but ``begin`` and ``end`` are called one at a time.
-    """
+class Waiting(Protocol):
+    """Shows what the engine waits for. Steps report from their own threads."""
 
     def begin(self, step: Step) -> None:
         """A step starts or continues."""
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """A step waits for at most so many seconds; None means for another step of the stack."""
+
+
+class Reporter(Waiting, Protocol):
+    """Shows the engine's progress. ``begin`` and ``end`` are called one at a time."""
 
     def planned(self, plan: UpPlan) -> None:
         """An existing stack is about to be changed like this."""
@@ -41,9 +45,6 @@ class Reporter(Protocol):
 
     def warn(self, what: str) -> None:
         """Something was left as it is, and the user should know."""
-
-    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
-        """A step waits for at most so many seconds; None means for another step of the stack."""
 
     def end(self, result: StepResult) -> None:
         """A step is done."""
@@ -69,6 +70,8 @@ class ResourcePlan:
     # Its present id, or the name that it will have; None if only AWS knows.
     id: str | None
     reason: str = ""
+    # Whether it doesn't exist, though it should.
+    is_missing: bool = False
     changes: list[Change] = field(default_factory=list)
     # The ids of others like it that an interrupted run left, to be deleted.
     surplus: list[str] = field(default_factory=list)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -275,3 +276,57 @@ def _unwritable(path: Path, error: OSError) -> CogauthError:
         f"{path} can't be written: {error.strerror}. "
         "Give a writable place with --state FILE, or free some disk space."
     )
+
+
+def check_output(path: Path, start: bytes) -> None:
+    """Check that a file for the user can be written, and leave nothing behind.
+
+    Args:
+        path: a new file, or one to replace.
+        start: the beginning of what is written; a file that begins otherwise isn't replaced.
+
+    Raises:
+        CogauthError: it can't be written, or something else is there.
+    """
+    other = "Give another file"
+    try:
+        found = path.lstat()
+        why = None
+        if not stat.S_ISREG(found.st_mode):
+            why = "it is a link" if stat.S_ISLNK(found.st_mode) else _IRREGULAR
+        elif found.st_size and head(path, len(start)) != start:
+            why = "it has other content, which would be lost"
+        if why:
+            raise CogauthError(f"{path} can't be written: {why}. It was left as it is. {other}.")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CogauthError(f"{path} can't be written: {error.strerror}. {other}.") from error
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        folder = f"the folder {path.parent}: {error.strerror}"
+        raise CogauthError(f"{path} can't be written in {folder}. {other}.") from error
+
+
+def write_output(path: Path, text: str, start: bytes) -> None:
+    """Write a file for the user atomically, with the mode of any new file.
+
+    Raises:
+        CogauthError: as ``check_output`` does.
+    """
+    check_output(path, start)
+    temporary = path.with_name(f".cogauth-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        why = error.strerror
+        raise CogauthError(f"{path} can't be written: {why}. Give another file.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

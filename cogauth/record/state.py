@@ -22,7 +22,14 @@ from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, Sta
 from cogauth.printable import one_line
 from cogauth.record import forms
 from cogauth.record.files import beside, head, remove_own, remove_private, write_private
-from cogauth.record.records import FIELDS, Attachment, Record, check_document, from_version_1
+from cogauth.record.records import (
+    CREATED,
+    FIELDS,
+    Attachment,
+    Record,
+    check_document,
+    from_version_1,
+)
 from cogauth.record.trust import is_trusted, read_input
 from cogauth.settings import DEFAULT_STACK, Settings
 
@@ -124,6 +131,13 @@ class State:
         with self._lock:
             attachment = self.attachments.get(api)
             return list(attachment["stages"]) if attachment else []
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether each resource that the settings require, and no other, is recorded as created."""
+        with self._lock:
+            statuses = {key: record["status"] for key, record in self.resources.items()}
+        return statuses == dict.fromkeys(forms.FACTS.keys() - self.settings.unneeded, CREATED)
 
     @property
     def emulated(self) -> bool:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cogauth.errors import CogauthError
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from cogauth.aws.answers import Field, Live
     from cogauth.context import Context
     from cogauth.record.records import Record
+
+
+# The console's host by partition: https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html
+# Without a region in front of it, the region in the URL's query counts.
+CONSOLES = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+    "aws-eusc": "console.amazonaws-eusc.eu",
+}
 
 
 class NotKeptError(CogauthError):
@@ -111,7 +122,7 @@ class Resource(ABC):
 
     def wanted(self, ctx: Context) -> bool:
         """Return whether the stack's settings require it."""
-        return True
+        return self.key not in ctx.state.settings.unneeded
 
     @abstractmethod
     def create(self, ctx: Context) -> Live:
@@ -203,6 +214,14 @@ class Resource(ABC):
         """Yield why AWS would refuse to delete it, each with the remedy."""
         yield from ()
 
+    def console_page(self, ctx: Context, identifier: str) -> str | None:
+        """Return its page in the AWS console, as the URL after the host; None if it has none.
+
+        The identifier is quoted for URLs. AWS documents only the console's hosts; the pages are
+        those that the console's address bar shows.
+        """
+        return None
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete it; return whether it existed. Parts need this only if they can go alone."""
         raise NotImplementedError(self.key)
@@ -220,3 +239,21 @@ class Step:
     def __post_init__(self) -> None:
         for resource in self.resources:
             resource.step = self
+
+    @property
+    def main(self) -> Resource:
+        """The resource that gives the step its name and id."""
+        return next(each for each in self.resources if each.key == self.name)
+
+    def console_url(self, ctx: Context) -> str | None:
+        """Return the URL of the main resource's page in the AWS console.
+
+        It is None for a stack that isn't on AWS itself, and while no id is recorded.
+        """
+        host = CONSOLES.get(ctx.aws.partition)
+        keys = filter(None, (self.main.key, self.main.parent))
+        records = [ctx.state.record(key) or {} for key in keys]
+        if host is None or ctx.state.endpoint_url or not all("id" in each for each in records):
+            return None
+        page = self.main.console_page(ctx, quote(records[0]["id"], safe=""))
+        return page and f"https://{host}/{page}"

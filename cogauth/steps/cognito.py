@@ -160,6 +160,9 @@ class UserPool(Resource):
                 f"delete-user-pool-domain {of_pool} --domain {domain}'."
             )
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return f"cognito/v2/idp/user-pools/{identifier}?region={ctx.aws.region}"
+
     def delete(self, ctx: Context, record: Record) -> bool:
         return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]))
 
@@ -255,6 +258,11 @@ class UserPoolClient(Resource):
             differs = tuple(fields(shown, wanted))
             yield Change(lambda: ctx.aws.cognito.update_user_pool_client(**request), differs)
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        pool, place = ctx.fact("user_pool"), f"applications/app-clients/{identifier}"
+        page = f"{place}/quick-setup-guide"
+        return f"cognito/v2/idp/user-pools/{pool}/{page}?region={ctx.aws.region}"
+
     def delete(self, ctx: Context, record: Record) -> bool:
         pool, delete = ctx.fact("user_pool"), ctx.aws.cognito.delete_user_pool_client
         return deleted(lambda: delete(UserPoolId=pool, ClientId=record["id"]))
@@ -291,3 +299,7 @@ class PreSignUpTrigger(Resource):
         wanted = {"PreSignUp": ctx.fact("auto_confirm_function", "arn")}
         if differs := tuple(fields(live, wanted, "LambdaConfig.")):
             yield Change(lambda: self.create(ctx), differs)
+
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        """Return the pool's page, which leads to its triggers: Authentication, Extensions."""
+        return UserPool().console_page(ctx, identifier)

@@ -46,9 +46,6 @@ class Preflight(Method):
     def authorization(self, ctx: Context) -> dict[str, Any]:
         return {"authorizationType": "NONE"}
 
-    def wanted(self, ctx: Context) -> bool:
-        return bool(ctx.state.settings.cors_origins)
-
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         yield from super().changes(ctx, live)
         yield from self.answer.changes(ctx, live.get("methodIntegration") or {})
@@ -90,9 +87,6 @@ class GatewayResponse(Resource):
     def __init__(self, response_type: Any) -> None:
         self.type = response_type
         self.key = f"{response_type.lower()}_response"
-
-    def wanted(self, ctx: Context) -> bool:
-        return cors.fixed_origin(ctx.state.settings.cors_origins) is not None
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "responseType": self.type}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cogauth.aws.answers import Field, Live, deleted
 from cogauth.gateway import rest_apis
 from cogauth.steps.base import Change, Recreate, Resource
-from cogauth.steps.rest_api import api_arn, present
+from cogauth.steps.rest_api import api_arn, api_page, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,9 @@ class Deployment(Resource):
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["id"]}
+
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return api_page(ctx, ctx.fact("rest_api"), "stages")
 
     def delete(self, ctx: Context, record: Record) -> bool:
         api, deployment = ctx.fact("rest_api"), record["id"]

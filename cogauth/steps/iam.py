@@ -145,6 +145,9 @@ class Role(Resource):
                     f"--role-name {role} --policy-{option} {identifier}'."
                 )
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return f"iam/home#/roles/details/{identifier}"
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete our policies, then the role: with a policy left IAM answers DeleteConflict."""
         iam, role = ctx.aws.iam, record["id"]
@@ -192,9 +195,6 @@ class PowerUserAttachment(Resource):
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         return {"power_user": True}
-
-    def wanted(self, ctx: Context) -> bool:
-        return ctx.state.settings.power_user
 
     def create(self, ctx: Context) -> Live:
         arn = _power_user_arn(ctx)

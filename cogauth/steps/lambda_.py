@@ -318,6 +318,9 @@ class Function(Resource):
         sha = live.get("CodeSha256", "")
         return sha != self._code(ctx)["CodeSha256"] and sha not in live.get("Description", "")
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return f"lambda/home?region={ctx.aws.region}#/functions/{identifier}"
+
     def delete(self, ctx: Context, record: Record) -> bool:
         return deleted(lambda: ctx.aws.lambda_.delete_function(FunctionName=record["id"]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cogauth import cors
 from cogauth.aws.answers import Field, Live, differing, fields
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.rest_api import JSON, Authorizer, present
+from cogauth.steps.rest_api import JSON, Authorizer, api_page, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,6 +289,9 @@ class ProtectedMethod(Method):
             "authorizationType": "COGNITO_USER_POOLS",
             "authorizerId": ctx.fact("authorizer"),
         }
+
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return api_page(ctx, ctx.fact("rest_api"), "resources")
 
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         ours = ctx.fact("authorizer")

@@ -118,6 +118,9 @@ class RestApi(Resource):
                     f'{words} --base-path "{path}" --region {ctx.aws.region}\'.'
                 )
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return api_page(ctx, identifier, "resources")
+
     def delete(self, ctx: Context, record: Record) -> bool:
         return deleted(lambda: ctx.aws.apigateway.delete_rest_api(restApiId=record["id"]))
 
@@ -233,6 +236,9 @@ class Authorizer(Resource):
         if "providerARNs" in differing(answered, authorizer_settings(ctx)):
             raise NotKeptError("AWS didn't set the authorizer to the stack's user pool.")
 
+    def console_page(self, ctx: Context, identifier: str) -> str:
+        return api_page(ctx, ctx.fact("rest_api"), "authorizers")
+
     def delete(self, ctx: Context, record: Record) -> bool:
         """Delete a surplus authorizer, unless a method still refers to it."""
         try:
@@ -294,6 +300,11 @@ def api_arn(ctx: Context, api: str) -> str:
     """Return a REST API's ARN."""
     # API Gateway's ARNs contain no account.
     return f"arn:{ctx.aws.partition}:apigateway:{ctx.aws.region}::/restapis/{api}"
+
+
+def api_page(ctx: Context, api: str, tab: str) -> str:
+    """Return a page of a REST API in the AWS console, as the URL after the host."""
+    return f"apigateway/main/apis/{api}/{tab}?api={api}&region={ctx.aws.region}"
 
 
 def sign_in_source_arn(ctx: Context) -> str:

@@ -20,6 +20,7 @@ OWN_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY
 COMMANDS = {
     "up": ["up"],
     "outputs": ["outputs"],
+    "list": ["list"],
     "test-login": ["test-login", "--username", "ann", "--password-stdin"],
     "verify": ["verify"],
     "explain": ["explain", "URL", "--no-token"],

@@ -1,0 +1,259 @@
+"""``cogauth status``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cogauth.cli.attached import path_and_method
+from cogauth.cli.help import Command
+from cogauth.cli.options import Seconds, Target, target_options
+from cogauth.cli.output import console, joined, notice, print_json, styled
+from cogauth.cli.picture import SHOWN, START, draw
+from cogauth.cli.progress import Waits
+from cogauth.cli.stacks import connect, require_state, where
+from cogauth.errors import UsageError
+from cogauth.printable import column_width, local_time, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from cogauth.context import Context
+    from cogauth.engine.status import AttachedStatus, StackStatus, StepStatus
+
+STYLES = {
+    "exists": "green",
+    "missing": "bold red",
+    "changed": "yellow",
+    "unfinished": "blue",
+    "stale": "magenta",
+    "complete": "bold green",
+    "incomplete": "bold blue",
+    "drifted": "bold yellow",
+}
+# Where --json has another word.
+STATUS_IN_JSON = {"exists": "stands"}
+# Where a stack is; if that changes, its clients do.
+PLACE = ("stack_id", "account", "region", "endpoint_url", "local_data")
+# The most columns that a value takes.
+LONGEST_VALUE = 300
+
+
+@click.command(
+    cls=Command,
+    short_help="Show how each step of the stack is, and what differs.",
+    epilog="""\b
+Examples:
+  cogauth status
+  cogauth status --watch                          again every 5 seconds, until Ctrl-C
+  cogauth status --json | jq -r '.steps[] | select(.status != "stands") | .step'
+  cogauth status --svg docs/stack.svg             a picture, for example for a README
+
+\b
+A step exists, is missing, was changed (each field is named, with its live value
+and the one that the stack wants), is unfinished (a run was interrupted), or is
+stale (the stage doesn't serve the API as it is).
+The exit code is 0 if all is as wanted, 1 if anything differs, and 2 if there is
+no such stack here.
+""",
+)
+@click.option("-w", "--watch", is_flag=True, help="Refresh until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=Seconds(min=1),
+    default=5.0,
+    show_default=True,
+    help="How long --watch waits before it asks AWS again, in seconds.",
+)
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    help="Also write a picture of the stack to this file.",
+)
+@target_options
+def status(target: Target, *, watch: bool, interval: float, svg: Path | None) -> int:
+    """Compare each step in AWS with what is recorded and what the stack wants; change nothing.
+
+    It also counts the pool's users, and checks that the methods of attached APIs still ask the
+    stack's user pool.
+    """
+    if watch and target.as_json:
+        raise UsageError("--watch and --json exclude each other: give one of them.")
+    state = require_state(target)
+    if svg is not None:
+        from cogauth.record.files import check_output
+
+        check_output(svg, START)
+    reader = Reader(target, connect(target, state), svg)
+    found = reader.read()
+    if watch:
+        watch_status(found, reader.again, reader.tree, partial(Event().wait, interval))
+    if target.as_json:
+        print_json(document(found))
+    else:
+        show(reader.tree(found))
+        if found.condition != "complete":
+            notice(f"Next: {reader.ctx.state.command('plan')}")
+    if svg is not None:
+        notice(f"✓ Wrote the picture to {svg}.")
+    return 0 if found.condition == "complete" else 1
+
+
+@dataclass
+class Reader:
+    """Reads how a stack is, and draws each reading in the file ``svg`` if there is to be one."""
+
+    target: Target
+    ctx: Context
+    svg: Path | None
+
+    def read(self) -> StackStatus:
+        """Return how the stack is."""
+        from cogauth.engine import status as engine
+        from cogauth.record.files import write_output
+
+        found = engine.status(self.ctx, Waits())
+        if self.svg is not None:
+            write_output(self.svg, draw(found, self.ctx.state, where(self.ctx)), START)
+        return found
+
+    def again(self) -> StackStatus:
+        """Return how the stack is, by its present state file: another cogauth may be at work."""
+        known, state = self.ctx.state, require_state(self.target)
+        self.ctx.state = state
+        if any(getattr(known, name) != getattr(state, name) for name in PLACE):
+            self.ctx = connect(self.target, state)
+        return self.read()
+
+    def tree(self, found: StackStatus) -> Tree:
+        """Return a reading as ``tree`` does."""
+        return tree(self.ctx, found)
+
+
+def document(found: StackStatus) -> dict[str, Any]:
+    """Return how a stack is in the form of ``--json``."""
+    return {
+        "stack": found.stack,
+        "condition": found.condition,
+        "steps": [
+            {
+                "step": step.step,
+                "status": STATUS_IN_JSON.get(step.status, step.status),
+                "id": step.id,
+                "changes": [
+                    {"field": field.path, "old": field.old, "new": field.new}
+                    for field in step.changes
+                ],
+                "console_url": step.console_url,
+            }
+            for step in found.steps
+        ],
+        "users": found.users,
+        "attached": [
+            {
+                "rest_api_id": api.rest_api_id,
+                "rest_api_name": api.name,
+                "stages": list(api.stages),
+                "methods": [
+                    {**path_and_method(each.method), "guarded": each.guarded, "note": each.note}
+                    for each in api.methods
+                ],
+            }
+            for api in found.attached
+        ],
+    }
+
+
+def watch_status(
+    found: StackStatus,
+    read: Callable[[], StackStatus],
+    drawn: Callable[[StackStatus], Tree],
+    pause: Callable[[], object],
+) -> NoReturn:
+    """Show how a stack is, again and again, until an exception such as KeyboardInterrupt.
+
+    A terminal shows the last reading. Elsewhere, each that differs from the one before is printed.
+    """
+    if not sys.stdout.isatty():
+        show(drawn(found))
+        while True:
+            pause()
+            before, found = found, read()
+            if found != before:
+                show(drawn(found))
+    from rich.live import Live
+
+    with Live(drawn(found), console=console(), auto_refresh=False) as live:
+        while True:
+            pause()
+            live.update(drawn(read()), refresh=True)
+
+
+def show(shown: Tree) -> None:
+    """Print a tree; outside a terminal it has no links and no colours, and its lines no limit."""
+    width = None if sys.stdout.isatty() else 10_000
+    console().print(shown, width=width)
+
+
+def tree(ctx: Context, found: StackStatus) -> Tree:
+    """Return how a stack is, as a tree of lines with links to the AWS console."""
+    from rich.tree import Tree
+
+    condition = styled(SHOWN[found.condition], STYLES[found.condition])
+    top = Tree(joined(styled(f"Stack {found.stack}  ", "bold"), condition), guide_style="dim")
+    top.add(styled(where(ctx), "dim"))
+    size = max(column_width(step.title) for step in found.steps)
+    for step in found.steps:
+        branch = top.add(_step_line(step, size))
+        for field in step.changes:
+            branch.add(styled(f"{field.path}: {_value(field.old)}, wanted {_value(field.new)}"))
+    for api in found.attached:
+        _add_attached(top, api)
+    for line in _counts(found):
+        top.add(styled(line, "dim"))
+    return top
+
+
+def _step_line(step: StepStatus, size: int) -> Text:
+    from rich.style import Style
+
+    identifier = styled(step.id or "-")
+    identifier.stylize(Style(color="cyan", link=step.console_url))
+    status = styled(f"{SHOWN[step.status]:<14}", STYLES[step.status])
+    return joined(status, styled(f"{step.title:<{size}}  "), identifier)
+
+
+def _add_attached(top: Tree, api: AttachedStatus) -> None:
+    stages = ", ".join(api.stages) or "no stage"
+    branch = top.add(styled(f"Attached: {api.name} ({api.rest_api_id}), {stages}"))
+    for method in api.methods:
+        mark, style = ("✓ guarded", "green") if method.guarded else ("✗ not guarded", "bold red")
+        words = f"{method.method}: {method.note}" if method.note else method.method
+        branch.add(joined(styled(f"{mark:<15}", style), styled(words), cut=False))
+
+
+def _counts(found: StackStatus) -> Iterator[str]:
+    if found.users is not None:
+        yield f"{found.users} user{'' if found.users == 1 else 's'} in the user pool"
+    if found.deployed is not None:
+        yield f"deployed {local_time(found.deployed.timestamp())}"
+
+
+def _value(value: Any) -> str:
+    """Return a value of AWS's in one line: a text as it is, anything else as JSON."""
+    if value is None:
+        return "unset"
+    is_plain = isinstance(value, str) and value.strip()
+    text = value if is_plain else json.dumps(value, ensure_ascii=False, default=str)
+    line = one_line(text)
+    return line if len(line) <= LONGEST_VALUE else f"{line[:LONGEST_VALUE]}…"

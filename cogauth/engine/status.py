@@ -1,0 +1,208 @@
+"""How a stack is: each step against its record and the stack's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from cogauth.attach import guards
+from cogauth.aws import parallel
+from cogauth.aws.answers import or_none
+from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.engine.plan import LATER, plan
+from cogauth.engine.reporting import DELETE
+from cogauth.gateway import deployed, rest_apis
+from cogauth.gateway.pending import pending
+from cogauth.record.records import CREATING, DELETING, DETACHED, OUTDATED
+from cogauth.steps import RESOURCES
+from cogauth.steps.base import Recreate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from cogauth.aws.answers import Field
+    from cogauth.context import Context
+    from cogauth.engine.reporting import ResourcePlan, StepPlan, Waiting
+    from cogauth.record.records import Attachment
+
+# How a step is: ``unfinished`` if an interrupted run left an intent, ``stale`` if the stage doesn't
+# serve the API as it is.
+Status = Literal["exists", "missing", "changed", "unfinished", "stale"]
+Condition = Literal["complete", "incomplete", "drifted"]
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How a step is.
+
+    Attributes:
+        step: its name.
+        id: the recorded id of its main resource, or None.
+        changes: what differs from the settings, in each of its resources.
+        console_url: its page in the AWS console; None for a stack that isn't on AWS itself.
+    """
+
+    step: str
+    title: str
+    status: Status
+    id: str | None = None
+    changes: tuple[Field, ...] = ()
+    console_url: str | None = None
+
+
+@dataclass(frozen=True)
+class MethodStatus:
+    """Whether an attached method, such as ``GET /orders``, still asks the stack's user pool.
+
+    ``note`` says more if it doesn't; it is empty otherwise.
+    """
+
+    method: str
+    guarded: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class AttachedStatus:
+    """An attached REST API, with its deployed stages."""
+
+    rest_api_id: str
+    name: str
+    stages: tuple[str, ...]
+    methods: tuple[MethodStatus, ...]
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """How a stack is.
+
+    Attributes:
+        condition: ``incomplete`` if something is missing or unfinished, ``drifted`` if something
+            else differs from what the stack wants.
+        steps: all steps, in the console's order.
+        users: about how many users the pool has; None if there is no pool.
+        deployed: when the stage's deployment was created; None if there is none.
+    """
+
+    stack: str
+    condition: Condition
+    steps: tuple[StepStatus, ...]
+    users: int | None = None
+    deployed: datetime | None = None
+    attached: tuple[AttachedStatus, ...] = ()
+
+
+def status(ctx: Context, reporter: Waiting) -> StackStatus:
+    """Return how a stack is, without changing anything.
+
+    What differs is what ``plan`` would change with the recorded settings.
+
+    Raises:
+        CogauthError: AWS refused a read.
+    """
+    # None of these needs another's answer.
+    calls: list[Callable[[], Any]] = [
+        partial(plan, ctx, reporter),
+        partial(_users, ctx),
+        partial(_served, ctx),
+        partial(_attached, ctx),
+    ]
+    planned, users, (deployed_at, stale), attached = parallel.each(calls)
+    steps = tuple(
+        StepStatus(
+            step=each.step.name,
+            title=each.step.title,
+            status=_status(ctx, each, stale=stale),
+            id=(ctx.state.record(each.step.name) or {}).get("id"),
+            changes=tuple(one for row in each.resources for one in _own_fields(row)),
+            console_url=each.step.console_url(ctx),
+        )
+        for each in planned.steps
+    )
+    found = {each.status for each in steps}
+    condition: Condition = "complete"
+    if found & {"missing", "unfinished"}:
+        condition = "incomplete"
+    elif found != {"exists"} or any(not m.guarded for api in attached for m in api.methods):
+        condition = "drifted"
+    return StackStatus(ctx.stack, condition, steps, users, deployed_at, attached)
+
+
+def _status(ctx: Context, step: StepPlan, *, stale: bool) -> Status:
+    """Return how a step is; ``stale`` says whether its API has changes that no stage serves."""
+    records = [ctx.state.record(row.resource.key) or {} for row in step.resources]
+    if any(record.get("status") in {CREATING, DELETING} for record in records):
+        return "unfinished"
+    if any(row.is_missing for row in step.resources):
+        return "missing"
+    deploys = any(row.resource.recreate is Recreate.SNAPSHOT for row in step.resources)
+    if deploys and (stale or any(record.get("status") == OUTDATED for record in records)):
+        return "stale"
+    return "changed" if any(map(_differs, step.resources)) else "exists"
+
+
+def _differs(row: ResourcePlan) -> bool:
+    """Return whether a resource differs by itself, and not only because another is recreated."""
+    if row.conflict or row.surplus or row.action == DELETE:
+        return True
+    return bool(_own_fields(row)) or (bool(row.changes) and not row.fields)
+
+
+def _own_fields(row: ResourcePlan) -> list[Field]:
+    return [each for each in row.fields if LATER not in str(each.new)]
+
+
+def _users(ctx: Context) -> int | None:
+    pool = RESOURCES["user_pool"]
+    record = ctx.state.record(pool.key) or {}
+    live = pool.read(ctx, record) if "id" in record else None
+    return None if live is None else pool.users(live)
+
+
+def _served(ctx: Context) -> tuple[datetime | None, bool]:
+    """Return when the stage's deployment was created, and whether it lacks changes of the API."""
+    record = ctx.state.record("stage") or {}
+    if "id" not in record:
+        return None, False
+    api, name, client = ctx.fact("rest_api"), record["id"], ctx.aws.apigateway
+    stage = or_none(lambda: client.get_stage(restApiId=api, stageName=name))
+    if stage is None:
+        return None, False
+    deployment = stage["deploymentId"]
+    made = or_none(lambda: client.get_deployment(restApiId=api, deploymentId=deployment))
+    document = deployed.export(ctx, api, name)
+    # An export that can't be read shows no difference.
+    stale = not isinstance(document, str) and bool(
+        pending(
+            document,
+            rest_apis.methods(ctx, api),
+            rest_apis.authorizers(ctx, api),
+            authorization=not ctx.state.emulated,
+        )
+    )
+    return made and made["createdDate"], stale
+
+
+def _attached(ctx: Context) -> tuple[AttachedStatus, ...]:
+    return tuple(
+        AttachedStatus(api, record["name"], tuple(record["stages"]), _methods(ctx, api, record))
+        for api, record in ctx.state.attachments.items()
+    )
+
+
+def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, ...]:
+    names = [name for name, each in record["methods"].items() if each["status"] != DETACHED]
+    try:
+        compared = guards.look(ctx, api)
+    except AWS_ERRORS as error:
+        return tuple(MethodStatus(name, guarded=False, note=explain(error)) for name in names)
+    if compared is None:
+        note = "the API was deleted"
+        return tuple(MethodStatus(name, guarded=False, note=note) for name in names)
+    notes = {each.name: each.sentence for each in reversed(compared.findings)}
+    return tuple(
+        MethodStatus(name, name in compared.held and name not in notes, notes.get(name, ""))
+        for name in names
+    )
