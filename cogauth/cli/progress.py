@@ -48,7 +48,7 @@ class Progress:
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
-        # The changes that the plan has shown.
+        # The changes that the plan has shown, up to their new values.
         self.shown: set[str] = set()
         self.live: Live | None = None
         self.interrupted: Event | None = None
@@ -91,12 +91,17 @@ class Progress:
 
         for line, _ in plan_lines(plan):
             self._say(line)
-        self.shown = {f"{words(row.resource)}: {each}" for row in plan.rows for each in row.changes}
+        # Up to the new value, which may have been unknown.
+        self.shown = {
+            f"{words(row.resource)}: {each}".partition(" → ")[0]
+            for row in plan.rows
+            for each in row.changes
+        }
 
     def change(self, step: Step, what: str) -> None:
         """Show a change of an existing resource, unless the plan has shown it."""
         del step
-        if what not in self.shown:
+        if what.partition(" → ")[0] not in self.shown:
             self._say(f"  {what}")
 
     def warn(self, what: str) -> None:
@@ -169,17 +174,19 @@ def plan_lines(plan: UpPlan) -> list[tuple[str, str]]:
             continue
         mark, style = MARKS[row.action] if row.conflict is None else ("✗", "red")
         text = f"  {mark:<3} {words(row.resource)}"
+        parts = [
+            part
+            for change in row.changes
+            for part in ([change.what] if change.what else map(str, change.fields))
+        ]
         if row.reason:
             text += f": {row.action}, {row.reason}"
-        elif len(row.changes) == 1 and len(row.changes[0].fields) <= 1:
-            text += f": {row.changes[0]}"
-        elif row.action != "update":
-            text += f" {row.id}" if row.id else ""
+        elif len(parts) == 1:
+            text += f": {parts.pop()}"
+        elif row.is_new and row.id:
+            text += f" {row.id}"
         lines.append((text, style))
-        if len(row.changes) > 1 or any(len(each.fields) > 1 for each in row.changes):
-            for change in row.changes:
-                parts = [change.what] if change.what else map(str, change.fields)
-                lines += [(f"        {part}", "") for part in parts]
+        lines += [(f"        {part}", "") for part in parts]
         lines += [
             (f"        delete {name}, left by an interrupted run", "") for name in row.surplus
         ]

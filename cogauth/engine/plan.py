@@ -133,10 +133,15 @@ class _Planned(Ensure):
             return UNCHANGED
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
-        if any(self.rows[key].is_new for key in self.resource.place if key in self.rows):
+        if self._new_around():
             # Its record is about a part of the former one.
             return None, MADE
         return super()._find(record)
+
+    def _new_around(self) -> list[ResourcePlan]:
+        """Return the plans of what it is a part of, if that is created or recreated."""
+        rows = (self.rows[key] for key in self.resource.place if key in self.rows)
+        return [row for row in rows if row.is_new]
 
     def _create(self) -> tuple[Live, str]:
         ctx, resource, row = self.ctx, self.resource, self.row
@@ -144,7 +149,13 @@ class _Planned(Ensure):
             row.action = CREATE
         else:
             row.action, row.reason = RECREATE, self._reason(self.record)
-        row.is_missing = self.record is None or self.record["status"] == CREATED
+        # A part of something that is only recreated isn't missing.
+        around = self._new_around()
+        row.is_missing = (
+            any(each.is_missing for each in around)
+            if around
+            else self.record is None or self.record["status"] == CREATED
+        )
         when_made = patiently(ctx, lambda: resource.outdates_when_made(ctx))
         journal.outdate(ctx, resource.outdates + when_made)
         facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
@@ -152,10 +163,9 @@ class _Planned(Ensure):
         return {}, MADE
 
     def _reason(self, record: Record) -> str:
-        key, place = self.resource.key, self.resource.place
-        around = [self.rows[each] for each in place if each in self.rows]
-        if new := [words(row.resource) for row in around if row.is_new]:
-            return f"it is a part of the {new[0]}"
+        key = self.resource.key
+        if around := self._new_around():
+            return f"it is a part of the {words(around[0].resource)}"
         if record["status"] == OUTDATED:
             causes = [
                 words(row.resource)

@@ -1,0 +1,159 @@
+"""`plan` as a command, and how `up` shows its plan."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.commands import in_process
+from support.stacks import SIGN_IN, STEP_NAMES, fact, mutations, stage
+from support.tampers import change_code, lift_throttle, open_protected_method, weaken_passwords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.account import Account
+    from support.forker import Result
+
+
+@pytest.fixture
+def run(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command in this process, on the account's stack."""
+    monkeypatch.setenv("AWS_REGION", account.region)
+
+    def run_it(*words: str) -> Result:
+        return in_process(*words, "--stack", "shop", "--state", str(account.path()))
+
+    return run_it
+
+
+def test_a_plan_of_a_new_stack_creates_nothing(
+    account: Account, run: Callable[..., Result]
+) -> None:
+    with account.calls.watched() as calls:
+        done = run("plan")
+    assert done.code == 0
+    assert mutations(calls) == []
+    assert not account.path().exists()
+    assert account.left() == []
+    assert f"  +   sign-in function {SIGN_IN}" in done.out
+    assert "Plan: 23 to create, 0 to update, 0 to recreate, 0 to delete, 0 unchanged" in done.out
+    assert f"Next: cogauth up --stack shop --state {account.path()}" in done.out
+
+
+def test_the_document_has_the_contracts_fields(
+    account: Account, run: Callable[..., Result]
+) -> None:
+    account.stands()
+    weaken_passwords(account)
+    done = run("plan", "--json")
+    assert done.code == 0
+    document: dict[str, Any] = json.loads(done.out)
+    assert document.keys() >= {
+        *("stack", "account", "region", "steps", "conflicts", "unfinished", "estimate")
+    }
+    assert [step["step"] for step in document["steps"]] == list(STEP_NAMES)
+    assert document["estimate"]["seconds"] > 0
+    pool = document["steps"][0]
+    assert (pool["action"], pool["id"]) == ("update", fact(account, "user_pool"))
+    assert pool["resources"] == [
+        {
+            "resource": "user_pool",
+            "action": "update",
+            "reason": None,
+            "changes": [
+                {"field": "Policies.PasswordPolicy.MinimumLength", "old": 6, "new": 8},
+            ],
+        }
+    ]
+    assert {step["action"] for step in document["steps"][1:]} == {"unchanged"}
+    (question,) = document["questions"]
+    assert "Policies.PasswordPolicy.MinimumLength: 6 → 8" in question
+
+
+@pytest.mark.parametrize(
+    ("tampered", "words", "code"),
+    [
+        (False, ["plan"], 0),
+        (False, ["plan", "--exit-code"], 0),
+        (True, ["plan"], 0),
+        (True, ["plan", "--exit-code"], 3),
+        (False, ["plan", "--exit-code", "--throttle-rate", "3"], 3),
+        (True, ["up", "--dry-run"], 0),
+    ],
+)
+def test_the_exit_code_says_whether_something_would_change(
+    account: Account, run: Callable[..., Result], words: list[str], *, tampered: bool, code: int
+) -> None:
+    account.stands()
+    if tampered:
+        lift_throttle(account)
+    before = account.path().read_text()
+    with account.calls.watched() as calls:
+        assert run(*words).code == code
+    assert mutations(calls) == []
+    assert account.path().read_text() == before
+
+
+def test_a_clash_is_named_and_is_exit_code_1(account: Account, run: Callable[..., Result]) -> None:
+    account.client("iam").create_role(RoleName="shop-LambdaAuthRole", AssumeRolePolicyDocument="{}")
+    done = run("plan", "--json")
+    assert done.code == 1
+    (conflict,) = json.loads(done.out)["conflicts"]
+    assert conflict["resource"] == "role"
+    assert conflict["code"] == "name_conflict"
+    assert "shop-LambdaAuthRole" in conflict["message"]
+    assert "✗ shop-LambdaAuthRole (role) already exists" in run("plan").out
+
+
+def test_up_shows_what_it_changes_by_value(account: Account, run: Callable[..., Result]) -> None:
+    account.stands()
+    open_protected_method(account)
+    done = run("up")
+    assert done.code == 0
+    line = "protected method: GET /hello was open: NONE → COGNITO_USER_POOLS"
+    assert done.err.count(line) == 1
+    assert "-/+ deployment: recreate, because of the protected method" in done.err
+    assert "up to date" in run("up").out
+
+
+def test_up_asks_before_it_overwrites(account: Account, run: Callable[..., Result]) -> None:
+    account.stands()
+    change_code(account)
+    lift_throttle(account)
+    theirs = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
+    before = account.path().read_text()
+    refused = run("up")
+    assert refused.code == 2
+    assert "has code that isn't cogauth's" in refused.err
+    assert "give --yes" in refused.err
+    now = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
+    assert now["CodeSha256"] == theirs["CodeSha256"]
+    assert account.path().read_text() == before
+    assert run("up", "--yes").code == 0
+    now = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
+    assert now["CodeSha256"] != theirs["CodeSha256"]
+    (settings,) = stage(account)["methodSettings"].values()
+    assert settings["throttlingRateLimit"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--password-min-length", "3"], "--password-min-length"),
+        (["--stage", "x/y"], "--stage"),
+        (["--adopt", "us-east-1_nobody"], "--adopt us-east-1_nobody"),
+        (["--local", "--endpoint-url", "http://127.0.0.1:1"], "--local and --endpoint-url"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_read(
+    account: Account, run: Callable[..., Result], words: list[str], named: str
+) -> None:
+    with account.calls.watched() as calls:
+        done = run("plan", *words)
+    assert done.code == 2
+    assert named in done.err
+    assert calls == []

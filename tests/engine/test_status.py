@@ -1,0 +1,117 @@
+"""How a stack is said to be, whatever somebody or an interruption did to it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cogauth.engine.status import StackStatus, status
+from support.account import Account, Silent
+from support.faults import stopped
+from support.stacks import STEP_NAMES, delete_api, delete_pool, fact, mutations, pool
+from support.tampers import (
+    change_code,
+    change_template,
+    delete_client,
+    delete_log_group,
+    delete_method,
+    delete_role,
+    delete_stage,
+    lift_throttle,
+    open_protected_method,
+    weaken_passwords,
+    widen_role,
+)
+
+
+def found(account: Account) -> StackStatus:
+    """Return the status; check that nothing was changed for it, in AWS or on disk."""
+    before = account.path().read_text()
+    with account.calls.watched() as calls:
+        status_now = status(account.context(), Silent())
+    assert mutations(calls) == []
+    assert account.path().read_text() == before
+    return status_now
+
+
+def differing(now: StackStatus) -> dict[str, str]:
+    return {each.step: each.status for each in now.steps if each.status != "exists"}
+
+
+def test_a_stack_that_is_as_wanted_is_complete(account: Account) -> None:
+    account.stands()
+    for name in ("ann", "bob"):
+        account.client("cognito-idp").admin_create_user(
+            UserPoolId=fact(account, "user_pool"), Username=name
+        )
+    now = found(account)
+    assert now.condition == "complete"
+    assert differing(now) == {}
+    assert [each.step for each in now.steps] == list(STEP_NAMES)
+    assert [each.id for each in now.steps] == [fact(account, name) for name in STEP_NAMES]
+    assert now.users == pool(account)["EstimatedNumberOfUsers"]
+    assert now.deployed is not None
+    assert now.attached == ()
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize(
+    ("tamper", "differs"),
+    [
+        (change_code, {"sign_in_function": "changed"}),
+        (weaken_passwords, {"user_pool": "changed"}),
+        (widen_role, {"role": "changed"}),
+        (open_protected_method, {"protected_method": "changed"}),
+        (change_template, {"rest_api": "changed"}),
+        (lift_throttle, {"deployment": "changed"}),
+    ],
+)
+def test_what_was_changed_by_hand_is_named_and_nothing_else(
+    account: Account, tamper: Callable[[Account], None], differs: dict[str, str]
+) -> None:
+    account.stands()
+    tamper(account)
+    now = found(account)
+    # A change of the API is stale as well, where the export shows it.
+    assert {**differing(now), **differs} == {**differs, **stale(now)}
+    assert now.condition == "drifted"
+    (changed,) = [each for each in now.steps if each.step in differs]
+    assert changed.changes
+    assert all("known after" not in str(each) for each in changed.changes)
+
+
+def stale(now: StackStatus) -> dict[str, str]:
+    return {each.step: each.status for each in now.steps if each.status == "stale"}
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize(
+    ("delete", "missing"),
+    [
+        (delete_pool, {"user_pool", "app_client", "trigger"}),
+        (delete_client, {"app_client"}),
+        (delete_role, {"role"}),
+        (delete_log_group, {"auto_confirm_function"}),
+        (delete_api, {"rest_api", "authorizer", "protected_method", "deployment"}),
+        (delete_method, {"rest_api"}),
+        (delete_stage, {"deployment"}),
+    ],
+)
+def test_what_was_deleted_by_hand_is_missing(
+    account: Account, delete: Callable[[Account], None], missing: set[str]
+) -> None:
+    account.stands()
+    account.grow_old()
+    delete(account)
+    now = found(account)
+    assert now.condition == "incomplete"
+    assert {step for step, how in differing(now).items() if how == "missing"} == missing
+
+
+def test_an_interrupted_run_is_unfinished(account: Account) -> None:
+    with stopped(account, "CreateRole", lands=True):
+        account.up()
+    now = found(account)
+    assert now.condition == "incomplete"
+    assert "unfinished" in differing(now).values()
+    account.up()
+    assert found(account).condition == "complete"
