@@ -121,7 +121,9 @@ begun=yes
 TAIL = r"""
 cat <<END
 Sign-in URL: @URL@
-Before cogauth's other commands, run this: @NEXT@
+END
+cat <<'END'
+Before cogauth's other commands, run this: @RECOVER@
 END
 """
 
@@ -152,7 +154,6 @@ def script(ctx: Context) -> str:
         "ACCOUNT": ACCOUNT,
         "ROLE": RESOURCES["role"].name(there) or "",
         "URL": _escaped(there.url(ctx.state.settings.path), known),
-        "NEXT": _escaped(recover, known),
     }
     parts = [_filled(HEAD, values)]
     for number, (step, of_step) in enumerate(groupby(calls, lambda call: call.resource.step), 1):
