@@ -12,9 +12,18 @@ from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack
 from cogauth.cli.help import Command
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options
-from cogauth.cli.output import notice, print_json, say, show_styled
+from cogauth.cli.output import notice, print_data, print_json, say, show_styled
 from cogauth.cli.progress import Waits, plan_lines
-from cogauth.cli.stacks import LOST, connect, data_of, new_context, start_local, where
+from cogauth.cli.stacks import (
+    LOST,
+    connect,
+    data_of,
+    new_context,
+    start_local,
+    unasked_context,
+    where,
+)
+from cogauth.errors import UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -34,14 +43,26 @@ Examples:
   cogauth plan --throttle-rate 5      what it would do with another setting
   cogauth plan --exit-code || echo 'not as wanted'
                                       exit code 3 if something would change
+  cogauth plan --script > up.sh       what 'up' does, as AWS CLI commands
   cogauth plan --json | jq -r '.steps[] | select(.action != "unchanged") | .step'
 """,
 )
 @setting_options
 @click.option("--exit-code", is_flag=True, help=f"Exit with {DIFFERS} if something would change.")
+@click.option(
+    "--script",
+    is_flag=True,
+    help="Instead, print a bash script of AWS CLI commands that creates such a stack.",
+)
 @target_options
 def plan(
-    target: Target, *, local: bool, exit_code: bool, adopt: tuple[str, ...], **choices: Any
+    target: Target,
+    *,
+    local: bool,
+    exit_code: bool,
+    script: bool,
+    adopt: tuple[str, ...],
+    **choices: Any,
 ) -> int:
     """Show what 'cogauth up' would do with the same options.
 
@@ -49,7 +70,32 @@ def plan(
     marks are + create, ~ update, -/+ recreate, - delete. A value that AWS decides on is shown as
     (known after up). The exit code is 1 if something would stop 'up'.
     """
+    if script:
+        _print_script(target, choices, local=local)
+        return 0
     return show_plan(target, choices, local=local, adopt=adopt, exit_code=exit_code)
+
+
+def _print_script(target: Target, choices: dict[str, Any], *, local: bool) -> None:
+    for option, given in (("--local", local), ("--json", target.as_json)):
+        if given:
+            raise UsageError(
+                f"--script and {option} exclude each other: the script is for the AWS CLI, which "
+                "AWS_ENDPOINT_URL leads to a local AWS."
+                if local
+                else f"--script and {option} exclude each other: give one of them."
+            )
+    state = stack_of(target, local=False)
+    settings = (state.settings if state else DEFAULTS).with_choices(choices, exists=False)
+    from cogauth.engine.script import script
+
+    ctx = unasked_context(target, settings)
+    if state is not None and state.resources:
+        notice(
+            f"The stack {state.stack} exists. The script creates one like it from nothing: run it "
+            "in another account or region, or print it with another --stack."
+        )
+    print_data(script(ctx))
 
 
 def show_plan(

@@ -111,6 +111,23 @@ def new_context(
     return _context(target, state, aws)
 
 
+def unasked_context(target: Target, settings: Settings) -> Context:
+    """Return a new stack of an unknown account, for what makes no call."""
+    from cogauth.record.state import State
+
+    aws = _aws(target, _region(target))
+    state = State(
+        path=target.state_path,
+        stack=target.stack,
+        account="",
+        region=aws.region,
+        endpoint_url=aws.endpoint_url,
+        settings=settings,
+        profile=target.profile,
+    )
+    return _context(target, state, aws)
+
+
 def _region(target: Target) -> str | None:
     return target.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 

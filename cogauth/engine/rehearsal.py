@@ -107,7 +107,8 @@ def rehearse(ctx: Context) -> tuple[Context, list[Call]]:
         changes = list(resource.changes(there, live))
         resource.wait_until_ready(there, live)
         for change in changes:
-            aws.about = resource, change.what
+            differs = ", ".join(each.path for each in change.fields)
+            aws.about = resource, change.what or f"set {differs}"
             change.call()
     return there, aws.calls
 

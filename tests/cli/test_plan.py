@@ -157,3 +157,23 @@ def test_bad_input_is_named_before_anything_is_read(
     assert done.code == 2
     assert named in done.err
     assert calls == []
+
+
+def test_the_script_is_printed_without_asking_anybody(
+    account: Account, run: Callable[..., Result]
+) -> None:
+    with account.calls.watched() as calls:
+        done = run("plan", "--script", "--password-min-length", "11")
+    assert done.code == 0
+    assert calls == []
+    assert done.out.startswith("#!/usr/bin/env bash\n")
+    assert '"MinimumLength": 11' in done.out
+    assert account.region in done.out
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("option", ["--json", "--local"])
+def test_the_script_is_for_the_aws_cli_alone(run: Callable[..., Result], option: str) -> None:
+    done = run("plan", "--script", option)
+    assert done.code == 2
+    assert f"--script and {option} exclude each other" in done.err + done.out
