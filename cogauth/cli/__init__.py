@@ -22,6 +22,7 @@ from cogauth.cli.failures import is_about_output
 from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.login import test_login
+from cogauth.cli.logs import logs
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.recover import recover
@@ -64,7 +65,7 @@ def cli() -> None:
 
 for command in (
     *(up, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
-    *(token, decode, call, curl, users),
+    *(token, decode, call, curl, users, logs),
 ):
     cli.add_command(command)
 

@@ -27,7 +27,7 @@ SECTIONS = {
 }
 GROUPS = {
     "The stack": ("up", "down", "recover", "outputs"),
-    "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
+    "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users", "logs"),
     "Guard": ("attach", "detach", "verify", "explain"),
 }
 
