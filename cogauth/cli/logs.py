@@ -137,7 +137,7 @@ def _laid_out(line: Line) -> list[str]:
     """Return the lines to print; all after the first are indented, so that none looks like ours."""
     first, *others = _words(line)
     head = f"{_text_of(line.time)}  {line.function:<12}  {first}"
-    return [head.rstrip(), *(f"    {each}" for each in others)]
+    return [text.rstrip() for text in (head, *(f"    {each}" for each in others))]
 
 
 def _words(line: Line) -> list[str]:
@@ -151,7 +151,7 @@ def _words(line: Line) -> list[str]:
         # The traceback, in Lambda's JSON log format.
         names = ("level", "message", "errorType", "errorMessage")
         said = ": ".join(str(record[name]) for name in names if record.get(name))
-        return _lines("\n".join([said, *trace]))
+        return _lines("\n".join([said, *(each.rstrip() for each in trace)]))
     return _lines(line.message)
 
 
@@ -167,6 +167,4 @@ def _is_sign_in(record: dict[str, Any]) -> bool:
 
 def _lines(text: str) -> list[str]:
     """Return a text's lines. Lambda's Python indents tracebacks with no-break spaces."""
-    return [
-        each.expandtabs().rstrip() for each in re.split(r"\r\n|\r|\n", text.replace("\xa0", " "))
-    ]
+    return [each.expandtabs() for each in re.split(r"\r\n|\r|\n", text.replace("\xa0", " "))]
