@@ -308,22 +308,39 @@ def test_sign_ins_leave_their_lines_and_no_secret(served: LocalStack) -> None:
 
 
 @pytest.mark.local
-def test_a_function_that_crashes_shows_why(served: LocalStack) -> None:
+@pytest.mark.parametrize(
+    ("module", "function", "code", "line"),
+    [
+        (
+            "auto_confirm",
+            "autoConfirmUserFunction",
+            "def handler(event, context):\n    event['nothing']\n",
+            "auto-confirm  KeyError: 'nothing'",
+        ),
+        (
+            "sign_in",
+            "signInFunction",
+            "import nothing",
+            r"sign-in       \[ERROR\] .*No module named 'nothing'",
+        ),
+    ],
+)
+def test_a_function_that_crashes_shows_why(
+    served: LocalStack, module: str, function: str, code: str, line: str
+) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("auto_confirm.py", "def handler(event, context):\n    event['nothing']\n")
+        archive.writestr(f"{module}.py", code)
     served.client("lambda").update_function_code(
-        FunctionName="logged-autoConfirmUserFunction", ZipFile=packed.getvalue()
+        FunctionName=f"logged-{function}", ZipFile=packed.getvalue()
     )
-    cli = served.cli
-    said = cli.login("bob", PASSWORD).must(1).err
+    said = served.cli.login("bob", PASSWORD).must(1).err
+    served.cli.run("up").must()
     (command,) = re.findall(r"Run '(cogauth logs .*)' to see why\.", said)
     _, *words = shlex.split(command)
-    assert words[:3] == ["logs", "--since", "10m"]
-    shown = cli.run(*words)
+    shown = served.cli.run(*words)
     assert shown.code == 0
-    assert re.search(r"  auto-confirm  KeyError: 'nothing'$", shown.out, re.MULTILINE)
-    served.cli.run("up").must()
+    assert re.search(rf"  {line}$", shown.out, re.MULTILINE)
 
 
 @pytest.mark.local
