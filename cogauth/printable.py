@@ -30,9 +30,12 @@ def column_width(text: str) -> int:
     )
 
 
-def json_text(document: object) -> str:
-    """Return a document of JSON, indented; what can't be printed is spelled as JSON can."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+def json_text(document: object, indent: int | None = 2) -> str:
+    """Return a document of JSON, on one line without ``indent``.
+
+    What can't be printed is spelled as JSON can.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
     # The line ends are between JSON's parts: inside a text they are spelled already.
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
 

@@ -290,8 +290,8 @@ def test_the_permissions_are_those_of_the_calls_and_no_more() -> None:
         *("iam:AttachRolePolicy", "iam:DetachRolePolicy"),
         *("iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary"),
     }
-    kit = COGAUTH / "client"
-    calling = (*(COGAUTH / "steps").glob("*.py"), kit / "calls.py", kit / "users.py")
+    kit = [COGAUTH / "client" / f"{name}.py" for name in ("calls", "logs", "users")]
+    calling = (*(COGAUTH / "steps").glob("*.py"), *kit)
     assert policy_actions("deploy") == (called_actions(calling) | beside) - options
     text = (DOCS / "permissions.md").read_text()
     assert all(f"`{action}`" in text for action in options)
@@ -463,6 +463,8 @@ def test_the_fields_of_json_are_those_that_are_listed(cli: Cli) -> None:
     ):
         name = "`attach` without `--path`" if words[0] == "attach" else f"`{words[0]}`"
         documents[name] = cli.run(*words, "--json").must().document
+    *_, line = cli.run("logs", "--json").must().out.splitlines()
+    documents["`logs`"] = json.loads(line)
     token = documents["`token`"]["token"]
     documents["`decode`"] = cli.run("decode", "--json", typed=token).must().document
     outputs = cli.run("outputs", "--json").must().document

@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError
 if TYPE_CHECKING:
     from botocore.model import OperationModel
 
-READS = ("Get", "List", "Describe")
+READS = ("Get", "List", "Describe", "Filter")
 # The first HTTP status that isn't a success; how many bytes of an invalid answer an error shows.
 ERROR, SHOWN = 300, 100
 # The longest value that a sentence quotes, in characters.

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from cogauth.client import tokens
-from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, SERVER_ERROR, UNAUTHORIZED, sign_in
+from cogauth.client.signin import (
+    FORBIDDEN,
+    OK,
+    READY_WITHIN_S,
+    SERVER_ERROR,
+    UNAUTHORIZED,
+    refusal,
+    sign_in,
+)
 from cogauth.client.transport import request, session
 from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
@@ -66,7 +74,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     problems = []
     if answer["status"] != "success":
-        problems.append(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
+        problems.append(refusal(ctx.state, answer))
         if http_status == OK and ctx.state.endpoint_url is not None:
             problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(

@@ -23,6 +23,7 @@ from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.list import list_stacks
 from cogauth.cli.login import test_login
+from cogauth.cli.logs import logs
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.plan import plan
@@ -66,8 +67,8 @@ def cli() -> None:
 
 
 for command in (
-    *(up, plan, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
-    *(token, decode, call, curl, users, list_stacks, status),
+    *(up, plan, status, list_stacks, outputs, test_login, verify, explain, attach, detach, down),
+    *(recover, demo, token, decode, call, curl, users, logs),
 ):
     cli.add_command(command)
 

@@ -144,6 +144,12 @@ def notice(*lines: str) -> None:
         _echo(line, err=True)
 
 
+def say_others(*lines: str) -> None:
+    """Print others' lines, on stdout: escaped, but neither wrapped nor with our own commands."""
+    for line in lines:
+        click.echo(one_line(line))
+
+
 def show_table(
     rows: Iterable[Sequence[Cell]],
     header: Sequence[str] = (),
@@ -243,17 +249,26 @@ def ask(question: str, *, hidden: bool = False) -> str:
 
 def print_json(document: object, *, highlighted: bool = False) -> None:
     """Print a JSON document on stdout; with ``highlighted`` a terminal gets colours."""
-    text = json_text(document)
     if highlighted and sys.stdout.isatty():
         from rich.highlighter import JSONHighlighter
 
-        console().print(JSONHighlighter()(text), soft_wrap=True)
+        console().print(JSONHighlighter()(json_text(document)), soft_wrap=True)
         return
+    _echo_json(document, indent=2)
+
+
+def print_json_line(document: object) -> None:
+    """Print a JSON document on one line of stdout, at once: one of many."""
+    _echo_json(document, indent=None)
+
+
+def _echo_json(document: object, indent: int | None) -> None:
+    text = json_text(document, indent)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         # The output's encoding lacks a character, which JSON can escape.
-        text = json.dumps(document, indent=2)
+        text = json.dumps(document, indent=indent)
     click.echo(text)
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cogauth.client import token_store, tokens
-from cogauth.client.signin import sign_in
+from cogauth.client.signin import refusal, sign_in
 from cogauth.client.transport import session
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway.rest_apis import check_own
@@ -93,7 +93,7 @@ def _ask(ctx: Context, data: dict[str, str]) -> dict[str, Any]:
 
 def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:
     if answer["status"] != "success":
-        raise LoginError(f"The login was refused: {answer.get('msg')} ({answer.get('code')}).")
+        raise LoginError(refusal(ctx.state, answer))
     got = {name: answer[name] for name in tokens.NAMES}
     token_store.store(ctx.state, username, got)
     return got

@@ -9,11 +9,13 @@ from cogauth.aws.waiting import TimedOutError
 from cogauth.client import tokens
 from cogauth.client.transport import json_object, request
 from cogauth.errors import LoginError
+from cogauth.steps.methods import STATUS_BY_CODE
 
 if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
+    from cogauth.record.state import State
 
 # How long to wait for a new deployment. AWS gives no figure; some seconds are usual.
 READY_WITHIN_S = 60
@@ -24,6 +26,25 @@ NOT_YET = {"access_denied", "trigger_denied"}
 TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
+
+# The codes whose cause may be in the auto-confirm function: it never refuses anyone by intent.
+OF_TRIGGER = {"trigger_failed", "trigger_denied", "sign_up_refused"}
+
+
+def logs_command(state: State, code: str | None) -> str | None:
+    """Return the command that shows the log lines behind a code; None if the user is the cause."""
+    if code in OF_TRIGGER:
+        return state.command("logs --since 10m")
+    caused = code is not None and STATUS_BY_CODE.get(code) == SERVER_ERROR
+    return state.command("logs sign-in --since 10m") if caused else None
+
+
+def refusal(state: State, answer: dict[str, Any]) -> str:
+    """Return what a failed sign-in means, and the command that shows more, if one does."""
+    code = answer.get("code")
+    command = logs_command(state, code)
+    text = f"The login was refused: {answer.get('msg')} ({code})."
+    return f"{text} Run '{command}' to see why." if command else text
 
 
 def _is_readable(answer: dict[str, Any]) -> bool:
@@ -48,6 +69,7 @@ def sign_in(
     reached, or doesn't answer like the sign-in function.
     """
     url, options = ctx.url(ctx.state.settings.path), ctx.state.options
+    look = f"look at the functions' log lines: '{ctx.state.command('logs --since 10m')}'"
     last = ""
 
     def attempt() -> tuple[int, dict[str, Any]] | None:
@@ -69,10 +91,13 @@ def sign_in(
                 f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
                 f"moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst …{options}'."
             )
-        raise LoginError(
+        text = (
             f"POST {url} answers {last}, which isn't an answer of the sign-in function. Run "
-            f"'cogauth up{options}' to repair the stack."
+            f"'cogauth up{options}' to repair the stack"
         )
+        # An answer below 500 didn't come from a function that failed.
+        broke = response.status_code >= SERVER_ERROR
+        raise LoginError(f"{text}, or {look}." if broke else f"{text}.")
 
     try:
         status, answer = ctx.waiter.until(
@@ -81,7 +106,7 @@ def sign_in(
     except TimedOutError as error:
         raise LoginError(
             f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up{options}' "
-            "to repair the stack, or read the function's log."
+            f"to repair the stack, or {look}."
         ) from error
     missing = [name for name in SUCCESS_FIELDS if name not in answer]
     if answer["status"] == "success" and missing:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cogauth.aws.environment import Keys
 from cogauth.errors import CogauthError
-from cogauth.local import cognito, gateway, hooks
+from cogauth.local import cognito, gateway, hooks, logs
 from cogauth.local.gate import Gate
 from cogauth.local.gate.keys import install as install_keys
 from cogauth.local.process import LocalAws
@@ -24,6 +24,7 @@ def serve(keys: Keys) -> None:
     install_keys(keys)
     gateway.install()
     cognito.install()
+    logs.install()
     run = hooks.function("app.main", "")
     # It looks up the application by name when it runs.
     hooks.put("app.app", Gate(hooks.function("app.app", "scope receive send")))

@@ -429,24 +429,54 @@ def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
     ctx: Context, api: Api, told: list[str]
 ) -> None:
     """Each try of a wrong password counts towards Cognito's lockout."""
-    for status, code in (
-        (401, "wrong_credentials"),
-        (403, "user_disabled"),
-        (500, "timeout"),
-        (500, "trigger_failed"),
-        (500, "client_secret_unreadable"),
+    for status, code, logs in (
+        (401, "wrong_credentials", None),
+        (403, "user_disabled", None),
+        (403, "sign_up_refused", "logs"),
+        (500, "timeout", "logs sign-in"),
+        (500, "trigger_failed", "logs"),
+        (500, "client_secret_unreadable", "logs sign-in"),
+        (500, "internal_error", "logs sign-in"),
     ):
         api.server.requests.clear()
         body = {"status": "fail", "msg": "said so", "code": code}
         api.sign_in = [Answer(status, json.dumps(body))]
         result = login(ctx)
         assert (result.http_status, result.code) == (status, code)
-        assert result.problems == (f"The login was refused: said so ({code}).",)
+        said = f"The login was refused: said so ({code})."
+        command = ctx.state.command(f"{logs} --since 10m")
+        assert result.problems == (f"{said} Run '{command}' to see why." if logs else said,)
         assert len(api.sent("/signin")) == 1
     assert told == []
 
 
 # Answers that are none
+
+
+@pytest.mark.parametrize(
+    ("answer", "logs"),
+    [
+        (Answer(500, '{"status": "fail", "msg": "no", "code": "internal_error"}'), "logs sign-in"),
+        (Answer(500, '{"status": "fail", "msg": "no", "code": "trigger_denied"}'), "logs"),
+        (GATEWAY_FAILS, "logs"),
+        (Answer(504, '{"message": "Endpoint request timed out"}'), "logs"),
+        (Answer(404, "{}"), None),
+        (Answer(401, '{"status": "fail", "msg": "no", "code": "wrong_credentials"}'), None),
+    ],
+)
+def test_what_is_the_functions_fault_ends_with_the_command_that_shows_their_log(
+    ctx: Context, api: Api, answer: Answer, logs: str | None
+) -> None:
+    """As 'token' and 'call' say it, which sign in on their own."""
+    api.sign_in = [answer]
+    with pytest.raises(LoginError) as caught:
+        sessions.begin(ctx, "ann", PASSWORD)
+    said = str(caught.value)
+    if logs is None:
+        assert "cogauth logs" not in said
+    else:
+        command = ctx.state.command(f"{logs} --since 10m")
+        assert said.endswith((f"'{command}'.", f"'{command}' to see why."))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -987,6 +987,11 @@ def test_a_trigger_that_may_not_be_called_yet_is_waited_for_and_a_broken_one_tol
             ctx.state.endpoint_url = checked.up["endpoint_url"]
             ctx.state.save()
     assert (rows["trigger fires"].got, first) == (got, [])
+    note = rows["trigger fires"].note
+    command = f"cogauth logs --since 10m{checked.context().state.options}"
+    assert note.replace(between.url, checked.url) == (
+        f"no; run '{command}' to see why" if code == "trigger_failed" else ""
+    )
     assert checked.users() == []
 
 

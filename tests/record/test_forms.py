@@ -763,6 +763,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 LOOKING = [
     ["test-login", "--username", "ann"],
     ["users"],
+    ["logs"],
     ["token", "--username", "ann"],
     ["call", "GET", "/hello", "--username", "ann"],
     ["curl", "GET", "/hello", "--username", "ann"],

@@ -16,6 +16,8 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from cogauth.aws.clients import Aws
+from cogauth.client.logs import FUNCTIONS
+from cogauth.client.logs import read as read_logs
 from support.account import Account
 from support.attached import OTHER_POOL, attach, detach, pool_and_orders
 from support.calls import Call
@@ -311,7 +313,7 @@ def attach_policy(api: str) -> list[dict[str, Any]]:
 
 
 BOUNDARY = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:policy/bounding"
-LOGS = ("CreateLogGroup", "DeleteLogGroup", "PutRetentionPolicy")
+LOGS = ("CreateLogGroup", "DeleteLogGroup", "FilterLogEvents", "PutRetentionPolicy")
 
 
 def asked_for(account: Account, call: Call) -> Iterator[Request]:
@@ -364,13 +366,17 @@ def test_the_policy_allows_all_that_one_stack_asks_for_and_nothing_of_another(
         account,
         account.up,
         lambda: account.up(sign_in_memory=1024),
+        lambda: list(read_logs(account.context(), FUNCTIONS, 0)),
         account.down,
     )
     services = {request.action.partition(":")[0] for request in asked}
     assert services == {"iam", "lambda", "logs"}
-    assert {"iam:PassRole", "lambda:CreateFunction", "logs:DeleteLogGroup"} < {
-        request.action for request in asked
-    }
+    assert {
+        "iam:PassRole",
+        "lambda:CreateFunction",
+        "logs:DeleteLogGroup",
+        "logs:FilterLogEvents",
+    } < {request.action for request in asked}
     policy = documented(STACK="shop")
     assert [request for request in asked if not allowed(policy, request)] == []
     # Those whose names begin as ours do, or end so.

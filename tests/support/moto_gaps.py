@@ -1,4 +1,4 @@
-"""What moto lacks of AWS, in API Gateway and Cognito."""
+"""What moto lacks of AWS, in API Gateway, Cognito and CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import models, responses
 from moto.core.base_backend import BaseBackend
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.logs.models import LogGroup
 
 from support.moto_export import exported, get_export
 
@@ -265,6 +266,12 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
     return found
 
 
+def _filter_log_events(group: LogGroup, *given: Any) -> Any:
+    """Sort the events of all streams by time: AWS takes ``interleaved``, the last, to be true."""
+    return _moto_filter_log_events(group, *given[:-1], interleaved=True)
+
+
+_moto_filter_log_events = LogGroup.filter_log_events
 _moto_create_authorizer = APIGatewayBackend.create_authorizer
 _moto_create_deployment = APIGatewayBackend.create_deployment
 _moto_get_deployment = APIGatewayBackend.get_deployment
@@ -337,7 +344,7 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     there, UpdateMethodResponse, a second PutMethodResponse, a header that no method response
     declares, gateway responses that nobody set; that a path and a method are made once, that
     authorizers' names are unique in an API, that one which is referred to stays, and that an export
-    shows what is deployed; authorizers of type JWT.
+    shows what is deployed; authorizers of type JWT; the order of log events.
     """
     newer = [*AUTHORIZER_TYPES, "JWT"]
     patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)
@@ -348,6 +355,7 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(APIGatewayResponse, "get_gateway_response", _get_gateway_response)
     patch.setattr(APIGatewayResponse, "tag_resource", _tag_resource)
     patch.setattr(APIGatewayResponse, "untag_resource", _untag_resource)
+    patch.setattr(LogGroup, "filter_log_events", _filter_log_events)
     patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
     patch.setattr(Authorizer, "apply_operations", _apply_operations)
     patch.setattr(APIGatewayBackend, "delete_rest_api", _delete_rest_api)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
@@ -18,7 +18,7 @@ from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.checks.verify.guard import GuardChecks
 from cogauth.checks.verify.subject import Row, Subject
 from cogauth.client import token_store, tokens
-from cogauth.client.signin import sign_in
+from cogauth.client.signin import logs_command, sign_in
 from cogauth.client.transport import session
 from cogauth.errors import CogauthError
 from cogauth.record.records import THROWAWAY
@@ -128,7 +128,7 @@ class _Run:
         new = answer.get("is_new") == "true"
         got = f"{answer.get('code') or ('signed up' if new else 'not new')}, {status}"
         expected = "signed up, CONFIRMED"
-        note = "" if got == expected else str(answer.get("msg") or "the trigger did not confirm it")
+        note = "" if got == expected else self._why(answer, "the trigger did not confirm it")
         sent = f"POST {path}, a new name"
         self._add(Row("trigger fires", sent, expected, got, got == expected, note))
         if answer.get("status") != "success":
@@ -136,8 +136,15 @@ class _Run:
         _, refused = sign_in(ctx, self.http, {"username": user, "password": f"{password}x"})
         code = str(refused.get("code") or refused["status"])
         sent, expected = f"POST {path}, that name and another password", "wrong_credentials"
-        self._add(Row("wrong password", sent, expected, code, code == expected))
+        note = "" if code == expected else self._why(refused, "it was not refused")
+        self._add(Row("wrong password", sent, expected, code, code == expected, note))
         return {name: str(answer[name]) for name in tokens.NAMES if name in answer}
+
+    def _why(self, answer: dict[str, Any], otherwise: str) -> str:
+        """Return a note about the wrong answer of a sign-in."""
+        note = str(answer.get("msg") or otherwise)
+        command = logs_command(self.ctx.state, answer.get("code"))
+        return f"{note}; run '{command}' to see why" if command else note
 
     def _status_of(self, user: str) -> str:
         cognito, pool = self.ctx.aws.cognito, self.ctx.fact("user_pool")
