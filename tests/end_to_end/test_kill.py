@@ -35,7 +35,7 @@ pytestmark = pytest.mark.local
 UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")
 # A sample of the sweep: a step that is odd meets "before" as well as "after".
-EVERY = {"up": 17, "down": 5}
+EVERY = {"up": 25, "down": 9}
 # Where each case ends, and every how manieth of those that end in a stack has a login.
 ENDINGS = ("up", "down")
 LOGINS = 3
