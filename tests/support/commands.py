@@ -190,8 +190,9 @@ class Cli:
         """Run it to its end."""
         all_env = {**self.env, **env}
         given = typed.encode() if isinstance(typed, str) else typed
+        encoding = all_env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
         if self._can_fork(all_env):
-            return forker().run(self.folder, all_env, words, given)
+            return forker().run(self.folder, all_env, words, given, encoding)
         done = subprocess.run(
             [*COGAUTH, *words],
             cwd=self.folder,
@@ -203,7 +204,6 @@ class Cli:
             # Without the terminal that the tests may be run on.
             start_new_session=True,
         )
-        encoding = env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
         return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
 
     def _can_fork(self, env: dict[str, str]) -> bool:

@@ -89,6 +89,9 @@ while True:
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["env"])
+    encoding, _, errors = job["env"].get("PYTHONIOENCODING", "").partition(":")
+    if encoding:
+        how = {"encoding": encoding, "errors": errors or "strict"}
     sys.stdin, sys.stdout = open(0, **how), open(1, "w", **how)
     sys.stderr = open(2, "w", encoding=how["encoding"], errors="backslashreplace", buffering=1)
     sys.argv = ["cogauth", *job["words"]]
@@ -107,8 +110,9 @@ while True:
         sys.exit(code)
     os._exit(code)
 """
-# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
-AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+|BOTO_\w+")
+# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too. The forker
+# does itself what PYTHONIOENCODING asks for.
+AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON(?!IOENCODING)\w+|LD_\w+|BOTO_\w+")
 
 
 @contextmanager
@@ -195,7 +199,7 @@ class Forker:
         return Forked(os.fdopen(source))
 
     def run(
-        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes
+        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes, encoding: str
     ) -> Result:
         """Run a command to its end."""
         with ExitStack() as stack:
@@ -212,7 +216,7 @@ class Forker:
                     command.wait(PATIENCE)
             out.seek(0)
             err.seek(0)
-            return Result(code, out.read().decode(), err.read().decode())
+            return Result(code, out.read().decode(encoding), err.read().decode(encoding))
 
     def end(self) -> None:
         self._jobs.close()
