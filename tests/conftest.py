@@ -1,12 +1,12 @@
 """The fixtures of all tests; what else they share stands in support/."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from moto import mock_aws
 
 from cogauth.aws.clients import Aws
@@ -23,15 +23,15 @@ from support.commands import KEYS, Cli, command_line
 from support.forker import PYTHON
 from support.local_aws import someones_local_aws
 from support.names import REGION
-from support.sampling import sampled
+from support.sampling import load_profile, sampled
 
 # For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
 # Commands are printed as the shell finds them: in the tests, as those do who have activated it.
 os.environ["PATH"] = os.pathsep.join([str(Path(PYTHON).parent), os.environ.get("PATH", os.defpath)])
-# A busy machine is no reason to fail.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tests")
+# moto and hypothesis make very many objects that live on for a while: the collector, by default,
+# looks through them after every few hundred.
+gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -50,6 +50,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="sweep every kind of fault over every call, followed by up and by down (minutes)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    load_profile(everything=config.getoption("--all-faults"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,6 +84,14 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Mo
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return monkeypatch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_once() -> Iterator[None]:
+    """As a process reads botocore's models once, if it makes one session."""
+    with pytest.MonkeyPatch.context() as patch:
+        moto_gaps.read_models_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

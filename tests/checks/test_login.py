@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from cogauth.aws.clients import Aws
@@ -30,6 +30,7 @@ from cogauth.record.state import State
 from cogauth.settings import Settings
 from support.local_aws import free_port
 from support.names import REGION
+from support.sampling import examples
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -330,7 +331,7 @@ def unpadded(content: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     claims=st.fixed_dictionaries({}, optional=dict.fromkeys(READ, any_json)),
     header=st.fixed_dictionaries(

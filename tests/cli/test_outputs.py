@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.cli import cli as program
@@ -27,6 +27,7 @@ from cogauth.settings import Settings
 from support.commands import Cli, command_line, in_process, processes_of, until
 from support.forker import COGAUTH, LANG, PATIENCE
 from support.names import PASSWORD, REGION
+from support.sampling import examples
 from support.servers import ACCOUNT, STACK_ID
 from support.state_files import whole_stack
 
@@ -212,7 +213,7 @@ def test_no_variable_is_taken_for_an_option(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))))
 def test_any_value_comes_through_a_shell(shell: str, values: list[str]) -> None:
     wanted = {f"VALUE_{number}": value for number, value in enumerate(values)}

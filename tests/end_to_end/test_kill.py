@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import traceback
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ import pytest
 
 from support.account import RESOURCES, needed
 from support.commands import KEYS, command_line, files_in
-from support.forker import COGAUTH, PATIENCE
+from support.forker import PATIENCE
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.local
 UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")
 # A sample of the sweep: a step that is odd meets "before" as well as "after".
-EVERY = {"up": 17, "down": 5}
+EVERY = {"up": 25, "down": 9}
 # Where each case ends, and every how manieth of those that end in a stack has a login.
 ENDINGS = ("up", "down")
 LOGINS = 3
@@ -70,7 +69,7 @@ class Place(LocalStack):
 
     def kill(self, words: tuple[str, ...], call: Call, when: str) -> None:
         """Run a command that doesn't survive a call."""
-        victim: Future[subprocess.Popen[bytes]] = Future()
+        victim: Future[Any] = Future()
 
         def strike() -> bool:
             process = victim.result(PATIENCE)
@@ -79,20 +78,9 @@ class Place(LocalStack):
             return False
 
         self.strike(call, when, strike)
-        with subprocess.Popen(
-            [*COGAUTH, *words],
-            cwd=self.cli.folder,
-            env=self.cli.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process:
-            victim.set_result(process)
-            try:
-                said, _ = process.communicate(timeout=PATIENCE)
-            finally:
-                process.kill()
-        assert process.returncode == -signal.SIGKILL, said.decode()
+        running = self.cli.spawn(*words)
+        victim.set_result(running.process)
+        assert running.ended() == -signal.SIGKILL, running.text
         assert call in self.proxy.seen
         assert self.proxy.broken == []
         # Other calls were in flight, too: they land, and then nothing does any more.

@@ -395,7 +395,7 @@ def recovered(account: Account, stack_id: str | None = None) -> State:
 
 
 def steps_to_test(request: pytest.FixtureRequest, total: int) -> range:
-    return range(1, total, 1 if request.config.getoption("--all-faults") else 9)
+    return range(1, total, 1 if request.config.getoption("--all-faults") else 13)
 
 
 @pytest.mark.parametrize("ending", ["up", "down"])
@@ -443,7 +443,7 @@ def test_what_a_cut_off_down_left_is_recovered(
         result = account.down()
         assert (result.remaining, result.problems) == ([], []), after
         assert account.left() == [], after
-        after += 1 if pytestconfig.getoption("--all-faults") else 4
+        after += 1 if pytestconfig.getoption("--all-faults") else 6
     assert after > 6
 
 

@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.aws.environment import Keys
@@ -26,6 +26,7 @@ from cogauth.local import gate
 from cogauth.local.gate import rules
 from cogauth.local.process import FOLDER, LocalAws, Started
 from support.names import PASSWORD, REGION
+from support.sampling import examples
 
 pytestmark = pytest.mark.local
 
@@ -409,7 +410,7 @@ KNOWN_TARGETS = st.sampled_from(["SignUp", "ListUserPools", "AdminCreateUser", "
         ["", "Action=ListUsers", "X-Amz-Credential=test/20261126/x/y/z", "uploads"]
     ),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_what_is_open_is_only_what_the_list_says(
     here: Here, method: str, path: str, target: str | None, query: str
 ) -> None:

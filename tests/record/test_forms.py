@@ -6,6 +6,7 @@ What ``up``, ``down`` and ``detach`` do with what such a file names is tested el
 from __future__ import annotations
 
 import copy
+import functools
 import grp
 import itertools
 import json
@@ -44,6 +45,7 @@ from support.commands import KEYS, Cli, in_process, processes_of
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
 from support.names import PASSWORD, READS, REGION
+from support.sampling import examples
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -104,14 +106,18 @@ MODELS = [
 ]
 
 
+@functools.cache
+def service_model(service: str) -> Any:
+    return botocore.session.get_session().get_service_model(service)
+
+
 @pytest.mark.parametrize(("service", "shape", "form", "same"), MODELS)
-@settings(max_examples=30)
+@examples(30)
 @given(data=st.data())
 def test_the_forms_are_those_of_botocores_models(
     service: str, shape: str, form: str, *, same: bool, data: st.DataObject
 ) -> None:
-    session = botocore.session.get_session()
-    model = session.get_service_model(service).shape_for(shape).metadata
+    model = service_model(service).shape_for(shape).metadata
     ours, theirs = (re.compile(each, re.ASCII) for each in (form, model["pattern"]))
     text = data.draw(st.from_regex(ours, fullmatch=True))
     assert theirs.fullmatch(text)
@@ -1036,10 +1042,10 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
         *((pairs, UPS[1]) for pairs in at_once),
         *itertools.product(nearby.swaps.values(), [*ACTING, DOWN]),
     ]
-    for pairs, words in swaps if everything else swaps[::3]:
+    for pairs, words in swaps if everything else swaps[::9]:
         check(swapped(sound, pairs), words)
 
-    @settings(max_examples=60 if everything else 4, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60 if everything else 3, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def change(data: st.DataObject) -> None:
         document = copy.deepcopy(sound)

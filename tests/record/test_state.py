@@ -22,6 +22,7 @@ from cogauth.record.state import State, load
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
 from support.faults import disk_full_at
+from support.sampling import examples
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -121,7 +122,7 @@ places = st.sampled_from(
 )
 
 
-@settings(in_one_folder, max_examples=50)
+@examples(50, parent=in_one_folder)
 @given(
     attachments=st.dictionaries(ids, attachments, max_size=2),
     resources=resources,
@@ -410,7 +411,7 @@ def inside(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place, *(found for key, item in inner for found in inside(item, (*place, key)))]
 
 
-@settings(in_one_folder, max_examples=300)
+@examples(300, parent=in_one_folder)
 @given(st.data())
 def test_a_file_changed_in_one_place_is_a_state_or_refused(path: Path, data: st.DataObject) -> None:
     content: Any = text_of(path)
@@ -431,7 +432,7 @@ def test_a_file_changed_in_one_place_is_a_state_or_refused(path: Path, data: st.
     check_load(path, json.dumps(content).encode())
 
 
-@settings(in_one_folder, max_examples=60)
+@examples(60, parent=in_one_folder)
 @given(st.data())
 def test_a_file_cut_short_is_refused(path: Path, data: st.DataObject) -> None:
     text_of(path)

@@ -6,7 +6,6 @@ import os
 import re
 import select
 import shlex
-import signal
 import subprocess
 import sys
 import termios
@@ -22,7 +21,17 @@ from click.testing import CliRunner
 
 from cogauth.cli import cli as program
 from cogauth.local.process import FOLDER, LocalAws
-from support.forker import AT_START, COGAUTH, LANG, PATIENCE, PYTHON, Result, forker
+from support.forker import (
+    AT_START,
+    COGAUTH,
+    LANG,
+    PATIENCE,
+    PYTHON,
+    Forked,
+    Result,
+    forker,
+    interruptible,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,18 +98,6 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Start children that SIGINT ends, even if the tests run in a shell's background."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def in_process(*words: str, typed: str | bytes = "") -> Result:
     """Run a command as `main` does, but for a process of its own, whose start takes longest."""
     done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
@@ -114,7 +111,7 @@ def in_process(*words: str, typed: str | bytes = "") -> Result:
 class Running:
     """A command on a pipe, whose stdout and stderr are read as one while it runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], source: int) -> None:
+    def __init__(self, process: Forked | subprocess.Popen[bytes], source: int) -> None:
         self.process = process
         self.text = ""
         self._source = source
@@ -178,7 +175,7 @@ class Cli:
 
     folder: Path
     env: dict[str, str]
-    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _children: list[Forked | subprocess.Popen[bytes]] = field(default_factory=list)
     _files: list[int] = field(default_factory=list)
 
     @property
@@ -193,9 +190,9 @@ class Cli:
         """Run it to its end."""
         all_env = {**self.env, **env}
         given = typed.encode() if isinstance(typed, str) else typed
-        odd = {name for name in all_env if AT_START.fullmatch(name)} - {"LANG"}
-        if not odd and all_env.get("LANG") == LANG and not (self.folder / ".aws").exists():
-            return forker().run(self.folder, all_env, words, given)
+        encoding = all_env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
+        if self._can_fork(all_env):
+            return forker().run(self.folder, all_env, words, given, encoding)
         done = subprocess.run(
             [*COGAUTH, *words],
             cwd=self.folder,
@@ -207,8 +204,12 @@ class Cli:
             # Without the terminal that the tests may be run on.
             start_new_session=True,
         )
-        encoding = env.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
         return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
+
+    def _can_fork(self, env: dict[str, str]) -> bool:
+        """Whether a start of Python would find nothing else than the forker's did."""
+        odd = {name for name in env if AT_START.fullmatch(name)} - {"LANG"}
+        return not odd and env.get("LANG") == LANG and not (self.folder / ".aws").exists()
 
     def login(self, name: str, password: str, *words: str, **env: str) -> Result:
         words = ("test-login", "--username", name, *words)
@@ -217,14 +218,20 @@ class Cli:
     def spawn(self, *words: str, **env: str) -> Running:
         """Start it with its output on a pipe."""
         source, sink = os.pipe()
+        if self._can_fork({**self.env, **env}):
+            with Path(os.devnull).open("rb") as nothing:
+                return self._fork(words, source, sink, nothing.fileno(), env)
         return self._spawn([*COGAUTH, *words], source, sink, subprocess.DEVNULL, env)
 
     def on_terminal(self, *words: str, **env: str) -> Running:
         """Start it on a terminal of its own."""
         source, sink = os.openpty()
         termios.tcsetwinsize(sink, (24, 80))
+        env = {"TERM": "xterm-256color", **env}
+        if self._can_fork({**self.env, **env}):
+            return self._fork(words, source, sink, sink, env)
         command = [PYTHON, "-c", CONTROL, *COGAUTH[1:], *words]
-        return self._spawn(command, source, sink, sink, {"TERM": "xterm-256color", **env})
+        return self._spawn(command, source, sink, sink, env)
 
     def shell_on_terminal(self, line: str, **env: str) -> Running:
         """Start a line of shell on a terminal of its own; in it, COGAUTH is the command."""
@@ -232,6 +239,23 @@ class Cli:
         shell = "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
         command = [sys.executable, "-c", CONTROL, "-c", shell, line]
         return self._spawn(command, source, sink, sink, {"COGAUTH": shlex.join(COGAUTH), **env})
+
+    def _fork(
+        self, words: tuple[str, ...], source: int, sink: int, stdin: int, env: dict[str, str]
+    ) -> Running:
+        self._files.append(source)
+        try:
+            command = forker().start(
+                self.folder,
+                {**self.env, **env},
+                words,
+                (stdin, sink, sink),
+                terminal=stdin == sink,
+            )
+        finally:
+            os.close(sink)
+        self._children.append(command)
+        return Running(command, source)
 
     def _spawn(
         self, command: list[str], source: int, sink: int, stdin: int, env: dict[str, str]
@@ -257,7 +281,7 @@ class Cli:
         """End all that was started, whatever the test came to."""
         for child in self._children:
             child.kill()
-            child.wait()
+            child.wait(PATIENCE)
         for source in self._files:
             os.close(source)
         for alive in list(self.folder.rglob(f"{FOLDER}/alive")):

@@ -13,13 +13,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from cogauth.errors import CODES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # Of the environment that the command line runs in. The local AWS pins its own botocore; who uses
@@ -33,7 +35,7 @@ ESCAPE = "\x1b"
 # that is most of a command's time. What is forked is supervised by a fork of its own, so that
 # several may run at once.
 FORKER = """
-import atexit, functools, gc, importlib, json, os, pkgutil, socket, sys, threading
+import atexit, fcntl, functools, gc, importlib, json, os, pkgutil, socket, sys, termios, threading
 import boto3, cogauth
 from botocore.loaders import JSONFileLoader, Loader
 from cogauth.cli import main
@@ -81,9 +83,15 @@ while True:
         os.dup2(fds[number], number)
     for fd in fds:
         os.close(fd)
+    if job["terminal"]:
+        # The one that Ctrl-C and /dev/tty are of.
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["env"])
+    encoding, _, errors = job["env"].get("PYTHONIOENCODING", "").partition(":")
+    if encoding:
+        how = {"encoding": encoding, "errors": errors or "strict"}
     sys.stdin, sys.stdout = open(0, **how), open(1, "w", **how)
     sys.stderr = open(2, "w", encoding=how["encoding"], errors="backslashreplace", buffering=1)
     sys.argv = ["cogauth", *job["words"]]
@@ -102,8 +110,53 @@ while True:
         sys.exit(code)
     os._exit(code)
 """
-# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too.
-AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON\w+|LD_\w+|BOTO_\w+")
+# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too. The forker
+# does itself what PYTHONIOENCODING asks for.
+AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON(?!IOENCODING)\w+|LD_\w+|BOTO_\w+")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Start children that SIGINT ends, even if the tests run in a shell's background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Forked:
+    """A command that a forker runs, used as a subprocess.Popen is."""
+
+    def __init__(self, status: IO[str]) -> None:
+        self._status, self._lock = status, threading.Lock()
+        self.pid = int(status.readline())
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended; return its exit code, or minus the signal that killed it."""
+        # Two threads may wait.
+        with self._lock:
+            if self.returncode is None:
+                if not select.select([self._status], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired(str(self.pid), timeout)
+                self.returncode = int(self._status.readline())
+                self._status.close()
+            return self.returncode
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class Forker:
@@ -111,37 +164,59 @@ class Forker:
 
     def __init__(self) -> None:
         self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._process = subprocess.Popen(
-            [PYTHON, "-c", FORKER, str(theirs.fileno())],
-            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
+        with interruptible():
+            self._process = subprocess.Popen(
+                [PYTHON, "-c", FORKER, str(theirs.fileno())],
+                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
         theirs.close()
 
+    def start(
+        self,
+        folder: Path,
+        env: dict[str, str],
+        words: tuple[str, ...],
+        files: tuple[int, int, int],
+        *,
+        terminal: bool = False,
+    ) -> Forked:
+        """Start a command.
+
+        Args:
+            folder: its working directory.
+            env: its whole environment.
+            words: its arguments.
+            files: what it has for stdin, stdout and stderr.
+            terminal: whether its stdin is a terminal that is to control it.
+        """
+        job = {"folder": str(folder), "env": env, "words": words, "terminal": terminal}
+        source, sink = os.pipe()
+        socket.send_fds(self._jobs, [json.dumps(job).encode()], [*files, sink])
+        os.close(sink)
+        return Forked(os.fdopen(source))
+
     def run(
-        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes
+        self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes, encoding: str
     ) -> Result:
         """Run a command to its end."""
-        job = json.dumps({"folder": str(folder), "env": env, "words": words}).encode()
-        source, sink = os.pipe()
         with ExitStack() as stack:
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
-            status = stack.enter_context(os.fdopen(source))
-            files[0].write(typed)
-            files[0].seek(0)
-            socket.send_fds(self._jobs, [job], [*(file.fileno() for file in files), sink])
-            os.close(sink)
-            pid = int(status.readline())
-            if not select.select([source], [], [], PATIENCE)[0]:
-                os.killpg(pid, signal.SIGKILL)
-                raise TimeoutError(f"{words} took longer than {PATIENCE} s")
-            code = int(status.readline())
-            for file in files[1:]:
-                file.seek(0)
-            out, err = (file.read().decode() for file in files[1:])
-        return Result(code, out, err)
+            typing, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            typing.write(typed)
+            typing.seek(0)
+            command = self.start(folder, env, words, (typing.fileno(), out.fileno(), err.fileno()))
+            try:
+                code = command.wait(PATIENCE)
+            finally:
+                # With all that it started.
+                if command.returncode is None:
+                    os.killpg(command.pid, signal.SIGKILL)
+                    command.wait(PATIENCE)
+            out.seek(0)
+            err.seek(0)
+            return Result(code, out.read().decode(encoding), err.read().decode(encoding))
 
     def end(self) -> None:
         self._jobs.close()

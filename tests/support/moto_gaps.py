@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from botocore import useragent
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.loaders import JSONFileLoader, Loader
 from joserfc import jwk
 from moto.apigateway.exceptions import (
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
+    from botocore.awsrequest import AWSRequest
 
 
 def _update_method(response: Any) -> str:
@@ -292,16 +296,8 @@ def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
-def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Let moto and botocore find out once what never changes.
-
-    moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; what it answers
-    to requests, for all tests. botocore: what services there are, and their models, for all
-    commands that are run in this process; what the User-Agent may hold of each of its parts.
-    """
-    read = functools.cache(lambda text: original(json.loads(text)))
-    original = jwk.RSAKey.import_key
-    patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
+def read_models_once(patch: pytest.MonkeyPatch) -> None:
+    """Let botocore read what services there are, and their models, once for all its sessions."""
     load = JSONFileLoader.load_file
     loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
     patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
@@ -315,6 +311,34 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
         return listed[key]
 
     patch.setattr(Loader, "list_available_services", list_services)
+
+
+def _add_auth(auth: SigV4Auth, request: AWSRequest) -> None:
+    """Say who calls, and to where; sign only what goes to a local AWS."""
+    if not AWS_HOST.fullmatch(urlsplit(request.url).netloc):
+        _botocore_add_auth(auth, request)
+        return
+    request.context["timestamp"] = datetime.now(UTC).strftime(SIGV4_TIMESTAMP)
+    auth._modify_request_before_signing(request)  # noqa: SLF001 botocore's own way
+    said = f"Credential={auth.scope(request)}, SignedHeaders=host, Signature=none"
+    request.headers["Authorization"] = f"AWS4-HMAC-SHA256 {said}"
+
+
+_botocore_add_auth = SigV4Auth.add_auth
+AWS_HOST = re.compile(r"[\w.-]+\.amazonaws\.com(\.cn)?")
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Let moto and botocore find out once what never changes.
+
+    moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; what it answers
+    to requests, for all tests. botocore: what the User-Agent may hold of each of its parts. And no
+    signature is computed for moto, which looks at none.
+    """
+    read = functools.cache(lambda text: original(json.loads(text)))
+    original = jwk.RSAKey.import_key
+    patch.setattr(jwk.RSAKey, "import_key", lambda value: read(json.dumps(value)))
+    patch.setattr(SigV4Auth, "add_auth", _add_auth)
     names = functools.cache(responses.method_names_from_class)
     patch.setattr(responses, "method_names_from_class", names)
     answers = functools.cache(models.CallbackResponse)

@@ -1,9 +1,11 @@
-"""Which cases of a sweep plain `pytest` runs."""
+"""Which cases of a sweep, and how many examples of a property, plain `pytest` runs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import pytest
@@ -20,3 +22,25 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
             kept.append(item)
         met[name] += 1
     return kept
+
+
+# Of examples, plain `pytest` runs one in so many.
+FEWER = 4
+DEFAULT = 100
+
+
+def load_profile(*, everything: bool) -> None:
+    """Let hypothesis run all examples, or fewer; a busy machine is no reason to fail."""
+    settings.register_profile(
+        "tests",
+        max_examples=DEFAULT if everything else DEFAULT // FEWER,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("tests")
+
+
+def examples(number: int, **more: Any) -> settings:
+    """Return hypothesis's settings for so many examples, of which plain `pytest` runs fewer."""
+    fewer = settings.get_profile("tests").max_examples < DEFAULT
+    return settings(max_examples=max(1, number // FEWER) if fewer else number, **more)

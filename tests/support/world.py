@@ -47,10 +47,8 @@ def described(client: Clients, stack: str | None = None) -> World:
 def inventory(client: Clients) -> list[str]:
     """List all that `left_in_aws` does, and what is inside of each."""
     found = []
-    for name, several in described(client).items():
-        kind = name.partition(" ")[0]
-        for one in several:
-            found += [name, *_inside(kind, one)]
+    for kind, name, entry in _listed(client):
+        found += [f"{kind} {name}", *INSIDE[kind](client, entry)]
     return sorted(found)
 
 
@@ -127,31 +125,50 @@ def _rest_api(client: Clients, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _inside(kind: str, one: dict[str, Any]) -> Iterator[str]:
-    if kind == "pool":
-        yield from ("client" for _ in one["clients"])
-        yield from (f"trigger {name}" for name in one.get("LambdaConfig", {}))
-    elif kind == "role":
-        yield from (f"policy {name}" for name in one["policies"])
-        yield from (f"attached {policy['PolicyName']}" for policy in one["attached"])
-    elif kind == "function":
-        yield from (f"permission {statement['Sid']}" for statement in one["policy"])
-    elif kind == "api":
-        for path in one["paths"]:
-            yield f"path {path['path']}"
-            for name, method in path.get("resourceMethods", {}).items():
-                integration = method.get("methodIntegration", {})
-                answers = ",".join(sorted(integration.get("integrationResponses", {})))
-                yield f"method {name} {path['path']} {answers}"
-        yield from ("authorizer" for _ in one["authorizers"])
-        yield from ("deployment" for _ in one["deployments"])
-        yield from (f"gateway response {each['responseType']}" for each in one["gateway responses"])
-        deployments = [each["id"] for each in one["deployments"]]
-        for stage in one["stages"]:
-            known = "deployed" if stage["deploymentId"] in deployments else "dangling"
-            yield f"stage {stage['stageName']} {known}"
+def _in_pool(client: Clients, entry: dict[str, Any]) -> Iterator[str]:
+    cognito, place = client("cognito-idp"), {"UserPoolId": entry["Id"]}
+    for _ in cognito.list_user_pool_clients(**place, MaxResults=60)["UserPoolClients"]:
+        yield "client"
+    pool = cognito.describe_user_pool(**place)["UserPool"]
+    yield from (f"trigger {name}" for name in pool.get("LambdaConfig", {}))
 
 
+def _in_role(client: Clients, entry: dict[str, Any]) -> Iterator[str]:
+    iam, place = client("iam"), {"RoleName": entry["RoleName"]}
+    yield from (f"policy {name}" for name in iam.list_role_policies(**place)["PolicyNames"])
+    for policy in iam.list_attached_role_policies(**place)["AttachedPolicies"]:
+        yield f"attached {policy['PolicyName']}"
+
+
+def _in_function(client: Clients, entry: dict[str, Any]) -> Iterator[str]:
+    for statement in statements(client, entry["FunctionName"]):
+        yield f"permission {statement['Sid']}"
+
+
+def _in_rest_api(client: Clients, entry: dict[str, Any]) -> Iterator[str]:
+    one = _rest_api(client, entry)
+    for path in one["paths"]:
+        yield f"path {path['path']}"
+        for name, method in path.get("resourceMethods", {}).items():
+            integration = method.get("methodIntegration", {})
+            answers = ",".join(sorted(integration.get("integrationResponses", {})))
+            yield f"method {name} {path['path']} {answers}"
+    yield from ("authorizer" for _ in one["authorizers"])
+    yield from ("deployment" for _ in one["deployments"])
+    yield from (f"gateway response {each['responseType']}" for each in one["gateway responses"])
+    deployments = [each["id"] for each in one["deployments"]]
+    for stage in one["stages"]:
+        known = "deployed" if stage["deploymentId"] in deployments else "dangling"
+        yield f"stage {stage['stageName']} {known}"
+
+
+INSIDE: dict[str, Callable[[Clients, dict[str, Any]], Iterator[str]]] = {
+    "pool": _in_pool,
+    "role": _in_role,
+    "function": _in_function,
+    "logs": lambda _client, _entry: iter(()),
+    "api": _in_rest_api,
+}
 VOLATILE = {
     "CreationDate",
     "LastModifiedDate",
