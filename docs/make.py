@@ -244,6 +244,10 @@ def play(folder: Path) -> Shown:
         blocks["token"] = terminal.shown("cogauth token --decode")
         blocks["users"] = terminal.shown("cogauth users")
         blocks["verify"] = terminal.shown("cogauth verify")
+        blocks["plan"] = terminal.shown(
+            "cogauth plan --password-min-length 12 --cors-origin https://app.example"
+        )
+        blocks["status"] = terminal.shown("cogauth status")
         url = plain(terminal.screen("cogauth outputs protected_url")).strip()
         blocks["explain"] = terminal.shown(f"cogauth explain {url} --no-token")
         _create_orders(terminal)
