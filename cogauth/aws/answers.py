@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -72,14 +73,22 @@ class Field:
     new: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {quoted(self.old)} → {quoted(self.new)}"
+        old, new = _text(self.old), _text(self.new)
+        if max(len(old), len(new)) > QUOTED:
+            # A beginning that both share says nothing.
+            shared = len(commonprefix([old, new])) - QUOTED // 4
+            if shared > 0:
+                old, new = f"…{old[shared:]}", f"…{new[shared:]}"
+        return f"{self.path}: {_cut(old)} → {_cut(new)}"
 
 
-def quoted(value: Any) -> str:
-    """Return a value for a sentence, cut if it is long."""
+def _text(value: Any) -> str:
     if value is None:
         return "none"
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
 
 

@@ -89,7 +89,8 @@ def plan(
     tasks.raise_errors({k: e for k, e in failed.items() if k not in conflicts}, UNTOUCHED)
     failed = {} if conflicts else tasks.run()
     tasks.raise_errors(failed, UNTOUCHED)
-    if failed:
+    if not conflicts and len(tasks.steps.results) < len(STEPS):
+        # The stop event was set.
         raise KeyboardInterrupt
     for row in rows.values():
         if row.conflict is not None:
