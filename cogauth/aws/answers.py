@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -76,7 +76,8 @@ class Field:
         old, new = _text(self.old), _text(self.new)
         if max(len(old), len(new)) > QUOTED:
             # A beginning that both share says nothing.
-            shared = len(commonprefix([old, new])) - QUOTED // 4
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False))
+            shared = len(list(same)) - QUOTED // 4
             if shared > 0:
                 old, new = f"…{old[shared:]}", f"…{new[shared:]}"
         return f"{self.path}: {_cut(old)} → {_cut(new)}"
