@@ -56,7 +56,7 @@ Examples:
   cogauth logs --follow                           until Ctrl-C
   cogauth logs --json | jq -r 'select(.record.outcome == "fail").record.code'
 
-Lambda says that a line may take 5 to 10 minutes to appear. Usually it takes some seconds.
+A line may appear late: AWS says 5 to 10 minutes after the call.
 """,
 )
 @click.argument("function", required=False, type=click.Choice(NAMES))

@@ -194,7 +194,7 @@ def _json_object(message: str) -> dict[str, Any] | None:
     if not message.startswith("{"):
         return None
     try:
-        found = strict_json(message)
+        found: dict[str, Any] = strict_json(message)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return found
