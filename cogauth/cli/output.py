@@ -24,7 +24,6 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from cogauth.cli.help import GROUPS
-from cogauth.errors import parted
 from cogauth.printable import json_text, one_line
 
 if TYPE_CHECKING:
@@ -194,9 +193,8 @@ def show_table(
 
 def print_error(code: str, text: str) -> None:
     """Print an error as a JSON document."""
-    message, hint = parted(text)
-    error = {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
-    print_json({"error": error})
+    message, hint = runnable("\n".join(error.args)), error.hint and runnable(error.hint)
+    print_json({"error": {"code": code, "message": message, "hint": hint}})
 
 
 def tell_error(error: CogauthError) -> None:

@@ -182,8 +182,8 @@ def up(
         ctx.confirm = partial(_confirm, progress, yes=yes)
         goes_on, deletes = ctx.state.command("up"), ctx.state.command("down")
         then = (
-            f"Nothing is lost: {ctx.state.path} records what exists. Run '{goes_on}' to finish, or "
-            f"'{deletes}' to delete everything."
+            f"Nothing is lost: {ctx.state.path} records what exists.",
+            f"Run '{goes_on}' to finish, or '{deletes}' to delete everything.",
         )
         ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:
@@ -282,14 +282,14 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
 def _prepare(target: Target, choices: dict[str, Any], *, local: bool) -> Context:
     """Check everything possible before anything is created, and open the state file."""
     if local and target.endpoint_url:
-        raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
+        raise UsageError("--local and --endpoint-url exclude each other", hint="Give one of them.")
     state = load_state(target)
     if state is None:
         return new_stack(target, DEFAULTS.with_choices(choices, exists=False), local=local)
     if local and state.local_data is None:
         raise UsageError(
-            f"The stack {state.stack} of {state.path} is not on a local AWS. Use --local with "
-            "another --stack to create one there."
+            f"The stack {state.stack} of {state.path} is not on a local AWS.",
+            hint="Use --local with another --stack to create one there.",
         )
     # Checked before the local AWS starts, and again once its contents are known.
     state.settings.with_choices(choices, exists=bool(state.resources))

@@ -66,12 +66,15 @@ def sign_in(
             return None
         if response.status_code == TOO_MANY_REQUESTS:
             raise LoginError(
-                f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
-                f"moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst …{options}'."
+                f"POST {url} answers {last}: the stage's throttle, which all callers share.",
+                hint=(
+                    "Wait a moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst "
+                    f"…{options}'."
+                ),
             )
         raise LoginError(
-            f"POST {url} answers {last}, which isn't an answer of the sign-in function. Run "
-            f"'cogauth up{options}' to repair the stack."
+            f"POST {url} answers {last}, which isn't an answer of the sign-in function.",
+            hint=f"Run 'cogauth up{options}' to repair the stack.",
         )
 
     try:
@@ -80,13 +83,14 @@ def sign_in(
         )
     except TimedOutError as error:
         raise LoginError(
-            f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up{options}' "
-            "to repair the stack, or read the function's log."
+            f"POST {url} still answers {last} after {READY_WITHIN_S} s.",
+            hint=f"Run 'cogauth up{options}' to repair the stack, or read the function's log.",
         ) from error
     missing = [name for name in SUCCESS_FIELDS if name not in answer]
     if answer["status"] == "success" and missing:
         raise LoginError(
             f"The answer of POST {url} lacks {', '.join(missing)}, so it isn't from cogauth's own "
-            f"sign-in function. Run 'cogauth up{options}' to repair the stack."
+            "sign-in function.",
+            hint=f"Run 'cogauth up{options}' to repair the stack.",
         )
     return status, answer
