@@ -97,7 +97,7 @@ def wrapped(text: str, width: int) -> list[str]:
         gap, word = text[at : unit.start()], unit[0]
         at = unit.end()
         if not line.strip():
-            line += word
+            line = line + word if _width(line + word) <= width else word
         elif _width(line + gap + word) <= width:
             line += gap + word
         else:
@@ -168,12 +168,13 @@ def show_table(
     used = [any(cells) for cells in zip(*texts, strict=True)]
     texts = [list(compress(cells, used)) for cells in texts]
     sizes = [max(map(_width, cells)) for cells in zip(*texts, strict=True)]
-    available = columns(stream)
+    width = columns(stream)
     least = [
         max(_width(word) for cell in cells for word in cell.split() or [""])
         for cells in zip(*texts, strict=True)
     ]
-    if available is None or indent + sum(least) + 2 * len(sizes) > available:
+    spare = (width or 0) - indent - sum(least) - 2 * len(sizes)
+    if width is None or spare < 0:
         for cells in texts:
             padded = [
                 cell + " " * (size - _width(cell)) for cell, size in zip(cells, sizes, strict=True)
@@ -184,14 +185,27 @@ def show_table(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
-    for name in compress(header, used) if header else [""] * len(sizes):
-        table.add_column(name)
+    names = list(compress(header, used)) or [""] * len(sizes)
+    for name, wide in zip(names, _shared(spare, least, sizes), strict=True):
+        # Each word fits: "fold" only keeps rich from cutting a line for the space at its end.
+        table.add_column(name, width=wide, overflow="fold")
     for row in listed:
         table.add_row(*(styled(text, style) for text, style in compress(row, used)))
     console(stderr=err).print(Padding(table, (0, 0, 0, indent), expand=False))
 
 
-def print_error(code: str, text: str) -> None:
+def _shared(spare: int, least: list[int], sizes: list[int]) -> list[int]:
+    """Return the columns' widths: the least of each, and an even share of the spare columns."""
+    widths = least.copy()
+    ascending = sorted(range(len(sizes)), key=lambda nth: sizes[nth] - least[nth])
+    for done, nth in enumerate(ascending):
+        more = min(sizes[nth] - least[nth], spare // (len(sizes) - done))
+        widths[nth] += more
+        spare -= more
+    return widths
+
+
+def print_error(code: str, error: CogauthError) -> None:
     """Print an error as a JSON document."""
     message, hint = runnable("\n".join(error.args)), error.hint and runnable(error.hint)
     print_json({"error": {"code": code, "message": message, "hint": hint}})
