@@ -27,7 +27,7 @@ SERVICE_PRINCIPALS = {
 
 def refuse(question: str) -> None:
     """Refuse an irreversible action that the user hasn't agreed to; quote the question."""
-    raise UsageError(f"{question} Nothing was touched. To answer yes, give --yes.")
+    raise UsageError(f"{question} Nothing was touched.", hint="To answer yes, give --yes.")
 
 
 @dataclass

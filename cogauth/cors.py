@@ -33,21 +33,21 @@ def check_origins(origins: tuple[str, ...]) -> None:
     """See that these are origins as browsers send them, or ``*`` alone; else raise UsageError."""
     for origin in origins:
         if origin == "null":
-            why = (
-                "any page can have itself sandboxed to send it. "
-                "Give the origin that your page is served from, such as http://localhost:3000"
-            )
+            why = ": any page can have itself sandboxed to send it."
+            hint = "Give the origin that your page is served from, such as http://localhost:3000."
         elif origin == ANY and len(origins) > 1:
-            why = "it allows all the others too: give it alone, or the others without it"
+            why = ": it allows all the others too"
+            hint = "Give it alone, or the others without it."
         elif origin == ANY or _is_origin(origin):
             continue
         else:
-            why = (
-                "give a scheme, a host and, unless it is the scheme's own, a port, all in lower "
+            why = ""
+            hint = (
+                "Give a scheme, a host and, unless it is the scheme's own, a port, all in lower "
                 "case and nothing behind them, such as https://app.example or "
-                "http://localhost:3000; or '*' alone for any origin; or none alone"
+                "http://localhost:3000; or '*' alone for any origin; or none alone."
             )
-        raise UsageError(f"--cors-origin {origin!r} can't be used: {why}.")
+        raise UsageError(f"--cors-origin {origin!r} can't be used{why}", hint=hint)
     if len(origins) > MOST_ORIGINS:
         raise UsageError(
             f"--cors-origin was given {len(origins)} times: {MOST_ORIGINS} origins at the most."

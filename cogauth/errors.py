@@ -1,7 +1,7 @@
 """The errors that users meet, and the exit code of each.
 
-Every message says what failed, why, and what to do next. Code that raises one of these has made
-sure that nothing is lost: the state file records whatever was created in AWS.
+Every message says what failed and why, and a hint says what to do. Code that raises one of these
+has made sure that nothing is lost: the state file records whatever was created in AWS.
 """
 
 import re
@@ -35,22 +35,6 @@ CODES = {
     "defect": "A defect of cogauth, or an answer that AWS would not give.",
     "interrupted": "The command was interrupted. What it had done is recorded.",
 }
-# How a sentence that says what to do begins.
-_REMEDY = re.compile(
-    r"(?<=[.!?])\s+(?=(?:Or |Please |If |Then )?'?(?:To \w+|Add|Call|Check|Choose|Copy|Delete"
-    r"|Attach|Get|Give|Install|Leave|Look|Make|Move|Pass|Put|Remove|Rename|Report|Restore|Run|Set|Sign"
-    r"|Retry|Take|Try|Unset|Update|Upgrade|Use|Wait|cogauth)\b)"
-    r"|:\s+(?=(?:give|run|set|unset|use|wait|sign|look|try|leave|delete|upgrade|choose)\b)"
-)
-
-
-def parted(text: str) -> tuple[str, str | None]:
-    """Return an error's text as what failed and why, and as what to do: None if it doesn't say."""
-    message, *rest = _REMEDY.split(text, maxsplit=1)
-    if not rest:
-        return text, None
-    hint = rest[0]
-    return message, hint[:1].upper() + hint[1:]
 
 
 def holds_token(text: str) -> bool:
@@ -65,19 +49,35 @@ def holds_token(text: str) -> bool:
 
 
 class CogauthError(Exception):
-    """Something failed. Each argument is one line of the message to the user. Exit code 1.
+    """Something failed: each argument is one line that says what, and why. Exit code 1.
+
+    A line end inside a line is quoted text and starts no new line.
 
     Attributes:
+        hint: what to do, in whole sentences; None if there is nothing to do.
         code: one of CODES.
     """
 
     exit_code = 1
     code = "failed"
 
+    def __init__(self, *lines: str, hint: str | None = None) -> None:
+        super().__init__(*lines)
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """What failed, and why: the lines without the hint."""
+        return " ".join(self.args)
+
     @property
     def lines(self) -> tuple[str, ...]:
-        """The message's lines. A line end inside one is quoted text and starts no new line."""
-        return tuple(map(str, self.args))
+        """What failed, why, and what to do: in one line, or the hint after several lines."""
+        if self.hint is None or len(self.args) != 1:
+            return (*self.args, *filter(None, [self.hint]))
+        if self.message.endswith((".", "?")):
+            return (f"{self.message} {self.hint}",)
+        return (f"{self.message}: {self.hint[0].lower()}{self.hint[1:]}",)
 
     def __str__(self) -> str:
         return " ".join(self.lines)

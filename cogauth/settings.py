@@ -36,7 +36,7 @@ def check_stack_name(name: str) -> str:
     """
     if not STACK_NAME.fullmatch(name):
         raise UsageError(
-            f"--stack {name!r} can't be used: give 1 to 40 letters, digits, '_' or '-'."
+            f"--stack {name!r} can't be used", hint="Give 1 to 40 letters, digits, '_' or '-'."
         )
     return name
 
@@ -107,7 +107,8 @@ class Settings:
             # This form refuses NaN too, for which every comparison is false.
             if not (number and low <= value <= high):
                 raise UsageError(
-                    f"{_option(setting.name)} {value!r} can't be used: give {low} to {high} {unit}."
+                    f"{_option(setting.name)} {value!r} can't be used",
+                    hint=f"Give {low} to {high} {unit}.",
                 )
         for name, pattern, wanted in (
             ("tier", "|".join(TIERS), "LITE, ESSENTIALS or PLUS"),
@@ -123,20 +124,23 @@ class Settings:
         ):
             value = getattr(self, name)
             if not (isinstance(value, str) and re.fullmatch(pattern, value)):
-                raise UsageError(f"{_option(name)} {value!r} can't be used: give {wanted}.")
+                raise UsageError(f"{_option(name)} {value!r} can't be used", hint=f"Give {wanted}.")
         for name in ("power_user", "tier_given", "in_progress"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(
-                    f"{_option(name)} {getattr(self, name)!r} can't be used: give true or false."
+                    f"{_option(name)} {getattr(self, name)!r} can't be used",
+                    hint="Give true or false.",
                 )
         self._check_boundary()
         if self.path == PROTECTED_PATH:
-            raise UsageError(f"--path {self.path} is the protected method's path: give another.")
+            raise UsageError(
+                f"--path {self.path} is the protected method's path", hint="Give another."
+            )
         unknown = [name for name in self.password_require if name not in CHARACTER_CLASSES]
         if unknown:
             raise UsageError(
-                f"--password-require {unknown[0]!r} can't be used: "
-                f"give some of {', '.join(CHARACTER_CLASSES)}, or none."
+                f"--password-require {unknown[0]!r} can't be used",
+                hint=f"Give some of {', '.join(CHARACTER_CLASSES)}, or none.",
             )
         cors.check_origins(self.cors_origins)
 
@@ -146,8 +150,11 @@ class Settings:
             isinstance(boundary, str) and POLICY_ARN.fullmatch(boundary)
         ):
             raise UsageError(
-                f"--permissions-boundary {boundary!r} can't be used: give a managed policy's ARN, "
-                "such as arn:aws:iam::123456789012:policy/boundary, or none."
+                f"--permissions-boundary {boundary!r} can't be used",
+                hint=(
+                    "Give a managed policy's ARN, such as "
+                    "arn:aws:iam::123456789012:policy/boundary, or none."
+                ),
             )
 
     @property
@@ -187,8 +194,8 @@ class Settings:
             if exists and getattr(changed, name) != getattr(self, name):
                 raise UsageError(
                     f"{_option(name)} can't be changed while the stack exists (it is "
-                    f"{getattr(self, name)!r}): the URL that callers use would change. Use another "
-                    "--stack, or run 'cogauth down' first."
+                    f"{getattr(self, name)!r}): the URL that callers use would change.",
+                    hint="Use another --stack, or run 'cogauth down' first.",
                 )
         return changed
 

@@ -207,9 +207,10 @@ def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
         raise failure(
             f"Attaching to the API {plan.api.name} ({plan.api.id})",
             error,
-            after=(
-                f"Nothing is lost: {ctx.state.path} records what was done. Run the same command "
-                f"to go on, or 'cogauth detach --api {plan.api.id}{options}' to undo all of it."
+            after=f"Nothing is lost: {ctx.state.path} records what was done.",
+            hint=(
+                "Run the same command to go on, or 'cogauth detach --api "
+                f"{plan.api.id}{options}' to undo all of it."
             ),
         ) from error
 
@@ -298,8 +299,11 @@ def _our_authorizer(work: Work) -> str:
         if rest_api.authorizer_patch(ctx, answered):
             raise CogauthError(
                 f"{ctx.state.endpoint_url or 'AWS'} didn't switch the authorizer in the API "
-                f"{api.name} to the stack's current user pool. Run 'cogauth detach --api "
-                f"{api.id}{ctx.state.options}' to restore the methods, then attach them again."
+                f"{api.name} to the stack's current user pool.",
+                hint=(
+                    f"Run 'cogauth detach --api {api.id}{ctx.state.options}' to restore the "
+                    "methods, then attach them again."
+                ),
             )
     record["authorizer"]["pool"] = ctx.fact("user_pool", "arn")
     work.save()

@@ -35,8 +35,8 @@ def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
     named = [api for api, record in known.items() if record["name"] == wanted]
     if len(named) > 1:
         raise UsageError(
-            f"--api {wanted!r}: several attached APIs have that name. Give the id of one: "
-            f"{shortened(named)}."
+            f"--api {wanted!r}: several attached APIs have that name.",
+            hint=f"Give the id of one: {shortened(named)}.",
         )
     if not named:
         there = shortened(f"{api} ({record['name']})" for api, record in known.items())
@@ -184,7 +184,8 @@ def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
         raise failure(
             f"Detaching from {name}",
             error,
-            after=f"Nothing is lost: {ctx.state.path} records what is left. Run the same again.",
+            after=f"Nothing is lost: {ctx.state.path} records what is left.",
+            hint="Run the same again.",
         ) from error
 
 

@@ -254,8 +254,8 @@ def check_deployable(api: Api) -> None:
     """Raise UsageError if a method lacks an integration: AWS then refuses to deploy the API."""
     if bare := [each.name for each in api.methods if not each.live.get("methodIntegration")]:
         raise UsageError(
-            f"The API {api.name} can't be deployed, because {shortened(bare)} has no integration. "
-            "Give it one, or delete it, and run this again."
+            f"The API {api.name} can't be deployed, because {shortened(bare)} has no integration.",
+            hint="Give it one, or delete it, and run this again.",
         )
 
 

@@ -83,8 +83,8 @@ class Work:
             if now and not same(now, change.before):
                 raise CogauthError(
                     f"Someone changed {change.name} of the API {self.plan.api.name} meanwhile. It "
-                    f"was not touched; {self.ctx.state.path} records what was done. Run the same "
-                    "command again to see the new plan."
+                    f"was not touched; {self.ctx.state.path} records what was done.",
+                    hint="Run the same command again to see the new plan.",
                 )
 
     def update(self, change: Change, after: Authorization) -> None:
@@ -100,7 +100,8 @@ class Work:
         raise CogauthError(
             f"Changing {change.name} of the API {self.plan.api.name} failed: it should have "
             f"{_plain(after)}, but {state.endpoint_url or 'AWS'} gave it {_plain(answered)}. "
-            f"{outcome}. Run 'cogauth detach --api {self.api}{state.options}' to undo the rest."
+            f"{outcome}.",
+            hint=f"Run 'cogauth detach --api {self.api}{state.options}' to undo the rest.",
         )
 
     def _update(

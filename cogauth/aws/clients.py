@@ -25,7 +25,7 @@ from cogauth.aws.environment import (
     check_clear,
     is_loopback,
 )
-from cogauth.aws.errors import AWS_ERRORS, endpoint_advice, unexpected
+from cogauth.aws.errors import AWS_ERRORS, NOT_AWS, endpoint_advice, unexpected
 from cogauth.aws.waiting import Waiter
 from cogauth.errors import CogauthError, NoRegionError, UsageError
 
@@ -145,8 +145,8 @@ class Aws:
             raise
         except Exception as error:
             words, quoted = unexpected(error)
-            said = [f"The AWS configuration can't be used ({words}).", quoted, self._sources()]
-            raise CogauthError(" ".join(filter(None, said))) from error
+            said = [f"The AWS configuration can't be used ({words}).", quoted]
+            raise CogauthError(" ".join(filter(None, said)), hint=self._sources()) from error
 
     def _sources(self) -> str:
         found = [key for key in SOURCES if key in self._botocore.get_scoped_config()]
@@ -167,16 +167,19 @@ class Aws:
     def _check_region(self, region: str | None) -> str:
         if not region:
             raise NoRegionError(
-                "No AWS region is set. Give --region (such as eu-central-1), set AWS_REGION, "
-                "or run 'aws configure'. Without an AWS account: 'cogauth demo', or "
-                "'cogauth up --local'."
+                "No AWS region is set.",
+                hint=(
+                    "Give --region (such as eu-central-1), set AWS_REGION, or run 'aws configure'. "
+                    "Without an AWS account: 'cogauth demo', or 'cogauth up --local'."
+                ),
             )
         try:
             # Its pattern accepts a line end.
             self._botocore.get_partition_for_region(region if region == region.strip() else "")
         except UnknownRegionError as error:
             raise UsageError(
-                f"Unknown AWS region {region!r}: give one such as eu-central-1 with --region."
+                f"Unknown AWS region {region!r}",
+                hint="Give one such as eu-central-1 with --region.",
             ) from error
         return region
 
@@ -236,8 +239,9 @@ class Aws:
             if credentials.method == "env":
                 where = next(name for name in variables if os.environ.get(name))
             raise UsageError(
-                f"{where} is empty, or contains a character that no credential contains, such as "
-                "a line end or a blank (it isn't shown here). Set it again."
+                f"{where} is empty, or contains a character that no credential contains, such as a "
+                "line end or a blank (it isn't shown here).",
+                hint="Set it again.",
             )
 
     def _client(self, service: str, config: Config) -> Any:
@@ -273,7 +277,9 @@ class Aws:
         try:
             return answer["Account"], answer["Arn"].split(":")[1]
         except (KeyError, IndexError) as error:
-            raise CogauthError(f"The answer isn't from AWS STS. {endpoint_advice()}") from error
+            raise CogauthError(
+                f"The answer isn't from AWS STS. {NOT_AWS}", hint=endpoint_advice()
+            ) from error
 
     @property
     def account(self) -> str:
@@ -293,7 +299,8 @@ class Aws:
         if self.partition not in suffixes:
             raise CogauthError(
                 f"The account is in the partition {self.partition!r}, which botocore doesn't know. "
-                f"{endpoint_advice()}"
+                f"{NOT_AWS}",
+                hint=endpoint_advice(),
             )
         return str(suffixes[self.partition])
 
@@ -314,8 +321,8 @@ def _check_url(url: str | None) -> str | None:
     if (found := as_endpoint(url)) is None:
         shown = "" if "@" in url else f" {url!r}"
         raise UsageError(
-            f"The endpoint{shown} can't be used: give a URL such as http://127.0.0.1:4566, without "
-            "a user's name or password."
+            f"The endpoint{shown} can't be used",
+            hint="Give a URL such as http://127.0.0.1:4566, without a user's name or password.",
         )
     return found
 

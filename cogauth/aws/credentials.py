@@ -51,8 +51,11 @@ def ask_mfa_code(prompt: str) -> str:
     if not (_has_terminal() or sys.stdin.isatty()):
         raise CogauthError(
             f"The AWS profile asks for a code of the MFA device {device}, and there is no terminal "
-            "to ask on. Run this on a terminal; or get a session there first and give this command "
-            "its variables: aws configure export-credentials --profile NAME --format env"
+            "to ask on.",
+            hint=(
+                "Run this on a terminal; or get a session there first and give this command its "
+                "variables: aws configure export-credentials --profile NAME --format env"
+            ),
         )
     try:
         code = getpass.getpass(one_line(prompt)).strip()
@@ -61,7 +64,8 @@ def ask_mfa_code(prompt: str) -> str:
     # A password typed here by mistake is not sent.
     if not re.fullmatch("[0-9]{6}", code):
         raise CogauthError(
-            f"That is not a code of the MFA device {device}: a code has six digits. Run this again."
+            f"That is not a code of the MFA device {device}: a code has six digits.",
+            hint="Run this again.",
         )
     return code
 

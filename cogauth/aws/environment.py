@@ -153,9 +153,11 @@ def check_clear(url: str, what: str, *, allowed: bool) -> None:
     """
     if not allowed and crosses_in_clear(url):
         raise UsageError(
-            f"{what} would cross the network in clear text to {urlsplit(url).hostname}. Use an "
-            "https endpoint, or one on this machine. If nobody else can read that traffic, give "
-            "--allow-http."
+            f"{what} would cross the network in clear text to {urlsplit(url).hostname}.",
+            hint=(
+                "Use an https endpoint, or one on this machine. If nobody else can read that "
+                "traffic, give --allow-http."
+            ),
         )
 
 
@@ -182,8 +184,8 @@ def _check_bundle(where: str, path: str) -> None:
     except OSError as error:
         why = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise UsageError(
-            f"The CA bundle {path!r} ({where}) can't be used: {why}. Give a file with certificates "
-            "in PEM form, or unset it."
+            f"The CA bundle {path!r} ({where}) can't be used: {why}.",
+            hint="Give a file with certificates in PEM form, or unset it.",
         ) from error
 
 

@@ -57,6 +57,7 @@ QUOTA = {"LimitExceeded", "LimitExceededException", "CodeStorageExceededExceptio
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, TimedOutError)
 # AWS's hosts in every partition.
 AWS_HOST = re.compile(r"\.amazonaws\.[a-z.]+$|\.aws$|\.gov$|\.adc-e\.uk$")
+NOT_AWS = "The server isn't AWS, or a proxy is in between."
 # The most that an error quotes of others' text, in characters.
 LONGEST = 800
 
@@ -77,20 +78,30 @@ def is_definite(error: Exception) -> bool:
     return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 
 
-def explain(error: Exception) -> str:
-    """Return why AWS refused or can't be reached, and the remedy; never quote a credential."""
-    if isinstance(error, (CogauthError, TimedOutError)):
-        return str(error)
+def explain(error: Exception) -> CogauthError:
+    """Return an error that says why AWS refused or can't be reached, and what to do.
+
+    It never quotes a credential.
+    """
+    if isinstance(error, CogauthError):
+        return error
     if isinstance(error, ClientError):
         return _explain_answer(error)
     if isinstance(error, NETWORK):
         return _explain_network(error)
     if isinstance(error, botocore_errors.ProfileNotFound) and not error.kwargs.get("profile"):
-        return "The AWS profile's name is empty: unset AWS_PROFILE, or give a name with --profile."
-    for kind, text in _BOTOCORE.items():
+        hint = "Unset AWS_PROFILE, or give a name with --profile."
+        return CogauthError("The AWS profile's name is empty", hint=hint)
+    for kind, (text, advice) in _KNOWN.items():
         if isinstance(error, kind):
-            return text.format(error=_words(error).removesuffix("."), endpoint=endpoint_advice())
-    return " ".join(filter(None, unexpected(error)))
+            found = {"error": _words(error).removesuffix("."), "endpoint": endpoint_advice()}
+            return CogauthError(text.format(**found), hint=advice.format(**found) or None)
+    return _said(*unexpected(error))
+
+
+def _said(*sentences: str, hint: str | None = None) -> CogauthError:
+    """Return an error of one line."""
+    return CogauthError(" ".join(filter(None, sentences)), hint=hint)
 
 
 def unexpected(error: Exception) -> tuple[str, str]:
@@ -102,8 +113,8 @@ def unexpected(error: Exception) -> tuple[str, str]:
 def endpoint_advice() -> str:
     """Return what to do about an answer that isn't AWS's."""
     return (
-        "The server isn't AWS, or a proxy is in between: check --endpoint-url, AWS_ENDPOINT_URL, "
-        "endpoint_url in the profile, and the network. " + in_force()
+        "Check --endpoint-url, AWS_ENDPOINT_URL, endpoint_url in the profile, and the network. "
+        + in_force()
     ).rstrip()
 
 
@@ -113,116 +124,110 @@ def _words(error: Exception | str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def _explain_network(error: Exception) -> str:
+def _explain_network(error: Exception) -> CogauthError:
     cause = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
     if isinstance(cause, UnicodeEncodeError) or "header value" in str(cause):
         where = " and ".join(unsendable()) or "the profile and its source_profile"
-        return (
+        return _said(
             "The AWS credentials contain a character that can't be sent, such as a line end (they "
-            f"are not shown here): check {where}, and set them again."
+            "are not shown here).",
+            hint=f"Check {where}, and set them again.",
         )
-    text = (
-        f"AWS can't be reached ({_words(error).removesuffix('.')}). Check the network, a proxy, "
-        "the region's name and --endpoint-url; then run this command again."
-    )
+    said = [f"AWS can't be reached ({_words(error).removesuffix('.')})."]
+    url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    if url and not AWS_HOST.search(urlsplit(url).hostname or ""):
+        said.append(
+            "The endpoint isn't AWS's: it comes from --endpoint-url, the state file, "
+            "AWS_ENDPOINT_URL, or endpoint_url in the profile."
+        )
     certificates = isinstance(error, botocore_errors.SSLError)
+    hint = (
+        "Check the network, a proxy, the region's name and --endpoint-url; then run this command "
+        "again."
+    )
     if certificates:
-        text += (
+        hint += (
             " If a proxy here decrypts the traffic, put its certificate into a file and set "
             "AWS_CA_BUNDLE to it."
         )
-    url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
-    if url and not AWS_HOST.search(urlsplit(url).hostname or ""):
-        text += (
-            " The endpoint isn't AWS's: it comes from --endpoint-url, the state file, "
-            "AWS_ENDPOINT_URL, or endpoint_url in the profile."
-        )
-    return " ".join(filter(None, [text, in_force(certificates=certificates)]))
+    return _said(*said, in_force(certificates=certificates), hint=hint)
 
 
-def _explain_answer(error: ClientError) -> str:
+def _explain_answer(error: ClientError) -> CogauthError:
     code, message = code_of(error), _words(message_of(error)).removesuffix(".")
     operation = error.operation_name
     metadata: dict[str, Any] = {**error.response.get("ResponseMetadata", {})}
-    after = ""
+    after = f"AWS says: {message}." if message else ""
     if code in EXPIRED:
-        text = (
-            f"The AWS credentials have expired ({code}). Get new ones ('aws sso login', or the way "
-            "you got these) and run the same command again: it continues where it stopped."
+        text = f"The AWS credentials have expired ({code})."
+        hint = (
+            "Get new ones ('aws sso login', or the way you got these) and run the same command "
+            "again: it continues where it stopped."
         )
         if code == "RequestExpired":
-            text += f" Or {_explain_clock(metadata)}"
+            hint += f" Or {_clock(metadata)}: set it."
     elif code in SKEWED or SKEW.match(message):
-        text = f"AWS rejects the signature's time ({code}): {_explain_clock(metadata)}"
+        text = f"AWS rejects the signature's time ({code}): {_clock(metadata)}."
+        hint = "Set the clock."
     elif code in INVALID:
-        text = _explain_invalid(code, metadata.get("Region") or "")
-        after = in_force(proxies=False)
+        text, hint = _explain_invalid(code, metadata.get("Region") or "")
+        after = f"{after} {in_force(proxies=False)}".strip()
     elif code in DENIED:
-        text = _explain_denied(code, message, metadata.get("Action", operation))
+        text, hint = _explain_denied(code, message, metadata.get("Action", operation))
     elif code in QUOTA:
         text = f"{operation} reached a quota of the account ({code})."
-        after = "Delete what you don't need, or request more in the console's Service Quotas."
+        hint = "Delete what you don't need, or request more in the console's Service Quotas."
     elif code in THROTTLED:
-        text = f"AWS limits the rate of such calls ({code}). Wait a minute and try again."
+        text = f"AWS limits the rate of such calls ({code})."
+        hint = "Wait a minute and try again."
     elif not code or code.isdigit():
         # AWS's own services name each error.
         text = f"HTTP {metadata.get('HTTPStatusCode')} at {operation}."
-        after = endpoint_advice()
+        after, hint = f"{after} {NOT_AWS}".lstrip(), endpoint_advice()
     else:
-        advice = [*_advice(operation, message)]
-        if operation == "GetCallerIdentity":
-            # It needs no permission: AWS answers every call with a valid signature.
-            advice.append(in_force())
-        return " ".join(filter(None, [f"{code}: {message}.", *advice]))
-    said = f"AWS says: {message}." if message else ""
-    return " ".join(filter(None, [text, said, after]))
+        text, hint = f"{code}: {message}.", " ".join(_advice(operation, message))
+        # GetCallerIdentity needs no permission: AWS answers every call with a valid signature.
+        after = in_force() if operation == "GetCallerIdentity" else ""
+    return _said(text, after, hint=hint or None)
 
 
-def _explain_denied(code: str, message: str, action: str) -> str:
+def _explain_denied(code: str, message: str, action: str) -> tuple[str, str]:
     if "MultiFactorAuthentication" in message:
-        return f"AWS rejects the MFA code ({code}). Run the command again with a new one."
+        return f"AWS rejects the MFA code ({code}).", "Run the command again with a new one."
     # AWS's message names the action, which may differ from the operation's own: iam:PassRole.
     named = re.search(r"perform: ([\w-]+:\w+)", message)
     lacking = named.group(1) if named else action
-    text = (
-        f"{code} ({lacking}). These credentials lack that permission; docs/permissions.md lists "
-        "all that cogauth needs."
-    )
+    hint = "docs/permissions.md lists all that cogauth needs."
     if lacking in BOUNDED:
-        text += (
+        hint += (
             " If your organisation allows it only for roles with a permissions boundary, run the "
             "same command with --permissions-boundary ARN."
         )
-    return text
+    return f"{code} ({lacking}). These credentials lack that permission.", hint
 
 
-def _explain_clock(metadata: dict[str, Any]) -> str:
+def _clock(metadata: dict[str, Any]) -> str:
     date = metadata.get("HTTPHeaders", {}).get("date")
     now = format_datetime(datetime.now(UTC), usegmt=True)
     clocks = f" (AWS: {date}; here: {now})" if date else ""
-    return f"this machine's clock differs from AWS's by minutes{clocks}: set it."
+    return f"this machine's clock differs from AWS's by minutes{clocks}"
 
 
-def _explain_invalid(code: str, region: str) -> str:
+def _explain_invalid(code: str, region: str) -> tuple[str, str]:
+    disabled = f"The region {region} may not be enabled for the account"
+    enabled = "See the regions on the console's account page or in 'aws account list-regions'."
     if code == "OptInRequired":
-        return f"{_not_enabled(region)} ({code})."
-    text = (
-        f"AWS doesn't accept these credentials ({code}). Check AWS_PROFILE, "
-        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
+        return f"{disabled} ({code}).", enabled
+    text = f"AWS doesn't accept these credentials ({code})."
+    hint = (
+        "Check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give another --profile."
     )
     if APART.match(region):
-        return f"{text} The region {region} needs an account of its own partition."
+        return f"{text} The region {region} needs an account of its own partition.", hint
     if region and region not in ENABLED_BY_DEFAULT:
         # AWS gives the same answer to valid credentials there.
-        return f"{_not_enabled(region)}, or {text}"
-    return text
-
-
-def _not_enabled(region: str) -> str:
-    return (
-        f"The region {region} may not be enabled for the account (see the console's account page "
-        "or 'aws account list-regions')"
-    )
+        return f"{disabled}, or {text}", f"{hint} {enabled}"
+    return text, hint
 
 
 def _advice(operation: str, message: str) -> Iterator[str]:
@@ -236,52 +241,67 @@ def _advice(operation: str, message: str) -> Iterator[str]:
 
 
 NETWORK = (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)
-_BAD_CONFIG = "The AWS configuration can't be read: {error}"
+_BAD_CONFIG = ("The AWS configuration can't be read: {error}.", "")
 _SSO_OVER = (
-    "The AWS SSO session has expired or was never started ({error}). Run 'aws sso login' "
-    "with the same profile, then this command again."
+    "The AWS SSO session has expired or was never started ({error}).",
+    "Run 'aws sso login' with the same profile, then this command again.",
 )
-_BOTOCORE: dict[type[Exception], str] = {
-    ResponseParserError: "The answer can't be read ({error}). {endpoint}",
+# What failed and what to do, for each class of error.
+_KNOWN: dict[type[Exception], tuple[str, str]] = {
+    TimedOutError: ("{error}", ""),
+    ResponseParserError: (f"The answer can't be read ({{error}}). {NOT_AWS}", "{endpoint}"),
     botocore_errors.NoCredentialsError: (
-        "No AWS credentials were found. Run 'aws configure' or 'aws sso login', set "
-        "AWS_PROFILE, or give --profile. Without an AWS account: 'cogauth demo', or "
-        "'cogauth up --local'."
+        "No AWS credentials were found.",
+        (
+            "Run 'aws configure' or 'aws sso login', set AWS_PROFILE, or give --profile. Without "
+            "an AWS account: 'cogauth demo', or 'cogauth up --local'."
+        ),
     ),
     botocore_errors.PartialCredentialsError: (
-        "The AWS credentials are incomplete ({error}). Set both AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY, or complete the profile."
+        "The AWS credentials are incomplete ({error}).",
+        "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or complete the profile.",
     ),
     botocore_errors.SSOError: _SSO_OVER,
     botocore_errors.TokenRetrievalError: _SSO_OVER,
     botocore_errors.MissingDependencyException: (
-        "A profile created by 'aws login' needs one more package, of 13 MB ({error}). In cogauth's "
-        "source folder run: pip install '.[login]'"
+        "A profile created by 'aws login' needs one more package, of 13 MB ({error}).",
+        "In cogauth's source folder run: pip install '.[login]'",
     ),
     botocore_errors.LoginError: (
-        "The session of 'aws login' has expired or was never started ({error}). Run 'aws login' "
-        "with the same profile, then this command again."
+        "The session of 'aws login' has expired or was never started ({error}).",
+        "Run 'aws login' with the same profile, then this command again.",
     ),
     botocore_errors.RefreshWithMFAUnsupportedError: (
-        "The session of a role that requires MFA is ending, and a new one needs a new code "
-        "({error}). Run the same command again: it continues where it stopped. For longer sessions "
-        "set duration_seconds in the profile."
+        (
+            "The session of a role that requires MFA is ending, and a new one needs a new code "
+            "({error})."
+        ),
+        (
+            "Run the same command again: it continues where it stopped. For longer sessions set "
+            "duration_seconds in the profile."
+        ),
     ),
     botocore_errors.CredentialRetrievalError: (
-        "Getting the AWS credentials failed ({error}). Check the profile; 'custom-process' means "
-        "its credential_process."
+        "Getting the AWS credentials failed ({error}).",
+        "Check the profile; 'custom-process' means its credential_process.",
     ),
     botocore_errors.ProfileNotFound: (
-        "{error}. Give one that 'aws configure list-profiles' lists."
+        "{error}.",
+        "Give one that 'aws configure list-profiles' lists.",
     ),
     botocore_errors.ConfigParseError: _BAD_CONFIG,
     botocore_errors.ConfigNotFound: _BAD_CONFIG,
 }
 
 
-def failure(what: str, error: Exception, *, after: str = "") -> CogauthError:
+def failure(
+    what: str, error: Exception, *, after: str = "", hint: str | None = None
+) -> CogauthError:
     """Return the error that says that ``what`` (such as ``Creating the authorizer``) failed.
 
-    ``after`` says what the state is now and how to continue. Chain the error with ``from``.
+    ``after`` says what the state is now, and ``hint`` how to continue. Chain the error with
+    ``from``.
     """
-    return CogauthError(" ".join(filter(None, [f"{what} failed: {explain(error)}", after])))
+    why = explain(error)
+    hints = " ".join(filter(None, [why.hint, hint]))
+    return _said(f"{what} failed: {why.message}", after, hint=hints or None)

@@ -24,7 +24,7 @@ from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.list import list_stacks
 from cogauth.cli.login import test_login
 from cogauth.cli.logs import logs
-from cogauth.cli.output import notice, print_error
+from cogauth.cli.output import notice, print_error, tell_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.plan import plan
 from cogauth.cli.recover import recover
@@ -33,7 +33,7 @@ from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
 from cogauth.cli.users import users
 from cogauth.cli.verify import verify
-from cogauth.errors import holds_token
+from cogauth.errors import CogauthError, UsageError, holds_token
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 
@@ -79,24 +79,22 @@ def main() -> NoReturn:
     _replace_what_cannot_be_shown()
     _keep_stdin()
     on_ending(interrupt)
-    if any(map(holds_token, sys.argv[1:])):
-        # Checked first, so that no message about wrong usage quotes it.
-        text = (
-            "There is a token on the command line, where other users of this machine can read it "
-            "and the shell's history keeps it. Nothing was done. Give tokens on stdin: 'cogauth "
-            "decode' reads one from there; 'token', 'call' and 'curl' use the stored one."
-        )
-        if _wants_json():
-            print_error("usage", text)
-        notice(f"Error: {text}")
-        sys.exit(2)
     try:
+        # Checked first, so that no message about wrong usage quotes it.
+        _check_for_tokens()
         code = cli.main(prog_name="cogauth", standalone_mode=False) or 0
         sys.stdout.flush()
-    except click.ClickException as error:
+    except CogauthError as error:
         if _wants_json():
-            print_error("usage", error.format_message())
-        _show(error)
+            print_error(error.code, error)
+        tell_error(error)
+        code = error.exit_code
+    except click.ClickException as error:
+        lines = _lines(error)
+        if _wants_json():
+            hint = next((line for line in lines if line.startswith("Try ")), None)
+            print_error("usage", UsageError(error.format_message(), hint=hint))
+        notice(*lines)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         on_ending(lambda *_: None)
@@ -119,11 +117,23 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _show(error: click.ClickException) -> None:
-    """Print click's message about an unusable command line, which has several lines."""
+def _check_for_tokens() -> None:
+    if any(map(holds_token, sys.argv[1:])):
+        raise UsageError(
+            "There is a token on the command line, where other users of this machine can read it "
+            "and the shell's history keeps it. Nothing was done.",
+            hint=(
+                "Give tokens on stdin: 'cogauth decode' reads one from there; 'token', 'call' and "
+                "'curl' use the stored one."
+            ),
+        )
+
+
+def _lines(error: click.ClickException) -> list[str]:
+    """Return click's text about an unusable command line."""
     text = StringIO()
     error.show(text)
-    notice(*(line.expandtabs() for line in text.getvalue().removesuffix("\n").split("\n")))
+    return [line.expandtabs() for line in text.getvalue().removesuffix("\n").split("\n")]
 
 
 def _open_what_is_closed() -> None:

@@ -81,8 +81,11 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     for scope in scopes:
         if not SCOPE.fullmatch(scope):
             raise UsageError(
-                f"--scope {scope!r} can't be used: give one scope, without spaces, such as "
-                "aws.cognito.signin.user.admin; repeat --scope for more than one."
+                f"--scope {scope!r} can't be used",
+                hint=(
+                    "Give one scope, without spaces, such as aws.cognito.signin.user.admin; repeat "
+                    "--scope for more than one."
+                ),
             )
     shared.check_given(api=api, path=path, method=method, stage=stage)
     require_state(target)

@@ -44,7 +44,7 @@ def check_given(**options: str | None) -> None:
     """Refuse empty values, such as unset shell variables: they would mean "all"."""
     for name, value in options.items():
         if value == "":
-            raise UsageError(f"--{name} is empty: give a value, or leave it out.")
+            raise UsageError(f"--{name} is empty", hint="Give a value, or leave it out.")
 
 
 def context_of(target: Target) -> Context:
@@ -54,7 +54,7 @@ def context_of(target: Target) -> Context:
     state = require_state(target)
     if state.record("user_pool") is None:
         raise UsageError(
-            f"The stack {state.stack} has no user pool: run '{state.command('up')}' first."
+            f"The stack {state.stack} has no user pool", hint=f"Run '{state.command('up')}' first."
         )
     ctx = connect(target, state, *engine.ATTACH_CLIENTS)
     ctx.aws.make_clients(*engine.ATTACH_CLIENTS)
@@ -131,16 +131,16 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
         return plan
     if not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was changed, because stdin is not a terminal to ask on. Give --yes or "
-            "--dry-run."
+            "Nothing was changed, because stdin is not a terminal to ask on.",
+            hint="Give --yes or --dry-run.",
         )
     if not confirm("Make these changes?"):
         raise DeclinedError("Nothing was changed.")
     now = again()
     if now.shown != plan.shown:
         raise CogauthError(
-            f"Someone changed the API {plan.api.name} in the meantime. Nothing was changed. Run "
-            "the command again."
+            f"Someone changed the API {plan.api.name} in the meantime. Nothing was changed.",
+            hint="Run the command again.",
         )
     return now
 
@@ -152,9 +152,10 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
 
     bar = Bar(len(plan.changes))
     ctx.waiter.report = bar.waiting
+    undo = ctx.state.command(f"detach --api {plan.api.id}")
     then = (
-        f"Nothing is lost: {ctx.state.path} records what was done. Run the same command again to "
-        f"finish, or '{ctx.state.command(f'detach --api {plan.api.id}')}' to undo it."
+        f"Nothing is lost: {ctx.state.path} records what was done.",
+        f"Run the same command again to finish, or '{undo}' to undo it.",
     )
     with bar.live or nullcontext(), gently(ctx.waiter.stop, bar.interrupted, lambda: then):
         return work(ctx, plan, bar.report)

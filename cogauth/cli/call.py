@@ -170,7 +170,8 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
     """
     if options["data"] in STDIN:
         raise UsageError(
-            "--data can't be stdin here: curl reads the token from it. Give the JSON, or @FILE."
+            "--data can't be stdin here: curl reads the token from it.",
+            hint="Give the JSON, or @FILE.",
         )
     ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
@@ -210,7 +211,7 @@ def _body(data: str, *, from_stdin: bool) -> tuple[bytes, str]:
     if data in STDIN:
         if from_stdin:
             raise UsageError(
-                "Both --data and --password-stdin would read stdin: give the JSON as @FILE."
+                "Both --data and --password-stdin would read stdin", hint="Give the JSON as @FILE."
             )
         if sys.stdin.isatty():
             notice("Type the JSON, then press Enter and Ctrl-D:")

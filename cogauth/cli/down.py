@@ -69,8 +69,8 @@ def down(target: Target, *, yes: bool) -> int:
         return _look(target, yes=yes)
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was touched, because stdin is not a terminal to ask on. Give --yes to delete "
-            f"the stack {target.stack}."
+            "Nothing was touched, because stdin is not a terminal to ask on.",
+            hint=f"Give --yes to delete the stack {target.stack}.",
         )
     from cogauth import engine
 
@@ -93,8 +93,11 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
 
     state = ctx.state
     then = (
-        f"{state.path} records what still exists. Run '{state.command('down')}' to delete the "
-        f"rest, or '{state.command('up')}' to complete the stack again."
+        f"{state.path} records what still exists.",
+        (
+            f"Run '{state.command('down')}' to delete the rest, or '{state.command('up')}' to "
+            "complete the stack again."
+        ),
     )
     with gently(ctx.waiter.stop, None, lambda: then):
         result = engine.down(ctx, plan, lambda line: notice(f"  {line}"), claimed=asked)
@@ -199,7 +202,8 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
     now = engine.plan_down(ctx)
     if now.shown != plan.shown:
         raise CogauthError(
-            "The stack was changed in the meantime. Nothing was deleted. Run the command again."
+            "The stack was changed in the meantime. Nothing was deleted.",
+            hint="Run the command again.",
         )
     return now
 
@@ -216,14 +220,15 @@ def _look(target: Target, *, yes: bool) -> int:
         ctx = search(target)
     except NoRegionError as error:
         raise NoStackError(
-            f"No stack {target.stack} here: nothing to delete. {_others(target)}To look for "
-            "one in an AWS account, give --region."
+            f"No stack {target.stack} here: nothing to delete. {_others(target)}".rstrip(),
+            hint="To look for one in an AWS account, give --region.",
         ) from error
     except CogauthError as error:
         raise type(error)(
             f"No stack {target.stack} here ({target.state_path}): nothing to delete. "
-            f"{_others(target)}The account was not searched: {error.lines[0]}",
-            *error.lines[1:],
+            f"{_others(target)}The account was not searched: {error.args[0]}",
+            *error.args[1:],
+            hint=error.hint,
         ) from error
     found = [
         {"step": finding.resource.step.name, "id": finding.id}

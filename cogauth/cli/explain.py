@@ -83,7 +83,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
         username = None
     if [token_stdin, no_token, username is not None].count(True) > 1:
         raise UsageError(
-            "--token-stdin, --no-token and --username exclude each other: give one of them."
+            "--token-stdin, --no-token and --username exclude each other", hint="Give one of them."
         )
     verb = _checked(method, header)
     state = require_state(target)
@@ -110,10 +110,12 @@ def _checked(method: str, header: str) -> str:
 
     verb = method.upper()
     if verb not in VERBS:
-        raise UsageError(f"--method {method!r} can't be used: give one of {', '.join(VERBS)}.")
+        raise UsageError(
+            f"--method {method!r} can't be used", hint=f"Give one of {', '.join(VERBS)}."
+        )
     if not (header.isascii() and header.replace("-", "").replace("_", "").isalnum()):
         raise UsageError(
-            f"--header {header!r} can't be used: give a header's name, such as X-Token."
+            f"--header {header!r} can't be used", hint="Give a header's name, such as X-Token."
         )
     return verb
 
@@ -124,9 +126,9 @@ def _from_stdin() -> str:
     try:
         text = stdin.everything().strip()
     except UnicodeDecodeError as error:
-        raise UsageError("stdin is not text: give a token.") from error
+        raise UsageError("stdin is not text", hint="Give a token.") from error
     if not text:
-        raise UsageError("There is no token on stdin: give one, or --no-token.")
+        raise UsageError("There is no token on stdin", hint="Give one, or --no-token.")
     # Someone who copies the whole header copies its name too.
     name, colon, value = text.partition(":")
     return value.strip() if colon and name.strip().lower() == "authorization" else text
@@ -143,8 +145,11 @@ def _stored(state: State, username: str | None) -> str:
     which = f" of {name!r}" if name else ""
     others = f"; there are those of {', '.join(names)}" if names else ""
     raise UsageError(
-        f"No token{which} is stored{others}. Run '{state.command('test-login NAME')}', "
-        "or give your client's token with --token-stdin, or give --no-token."
+        f"No token{which} is stored{others}.",
+        hint=(
+            f"Run '{state.command('test-login NAME')}', or give your client's token with "
+            "--token-stdin, or give --no-token."
+        ),
     )
 
 

@@ -19,16 +19,16 @@ def as_ours(error: Exception) -> CogauthError | None:
     from cogauth.aws.errors import AWS_ERRORS, explain
 
     if isinstance(error, AWS_ERRORS):
-        return CogauthError(explain(error))
+        return explain(error)
     from cogauth.aws.environment import in_force, redact
 
     if isinstance(error, OSError) and error.filename is not None:
         return CogauthError(f"{error.filename}: {error.strerror or error}.")
     text = redact(f"{type(error).__name__}: {error}")
+    said = f"This is a defect of cogauth, or an answer that AWS would not give: {text}."
     # An endpoint may send anything: only its first answer is checked to be AWS's.
     return CogauthError(
-        f"This is a defect of cogauth, or an answer that AWS would not give: {text}. Please report "
-        f"it with what --debug shows. {in_force()}".rstrip()
+        f"{said} {in_force()}".rstrip(), hint="Please report it with what --debug shows."
     )
 
 

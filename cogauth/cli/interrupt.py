@@ -22,13 +22,15 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterator[None]:
+def gently(
+    stop: Event, shown: Event | None, then: Callable[[], tuple[str, str | None]]
+) -> Iterator[None]:
     """Stop after the calls in flight at a first signal, at once at a second one.
 
     The first signal sets ``stop``: waits and new calls raise KeyboardInterrupt, and the calls in
     flight end and are recorded. Even the second loses nothing, because the journal on disk says
     what may exist. ``shown`` is the event of a live list, which reports the signal itself; it is
-    None without a list. ``then`` returns the state and the next step, for the text of Interrupted.
+    None without a list. ``then`` returns the state and the next step, if any, for Interrupted.
     """
     pressed = False
 
@@ -59,7 +61,8 @@ def gently(stop: Event, shown: Event | None, then: Callable[[], str]) -> Iterato
     except KeyboardInterrupt as error:
         for problem in error.args:
             notice(f"Error: {problem}")
-        raise Interrupted(f"Interrupted. {then()}") from error
+        state, hint = then()
+        raise Interrupted(f"Interrupted. {state}", hint=hint) from error
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def _document(path: Path, state: State | CogauthError) -> dict[str, Any]:
     names = ("stack", "stack_id", "account", "region", "endpoint_url")
     last = {"condition": _condition(state), "state_file": str(path)}
     if isinstance(state, CogauthError):
-        error = error_json(code_of(state, state), "\n".join(state.lines))
+        error = error_json(code_of(state, state), state)
         return {**dict.fromkeys((*names, "local")), **last, "error": error}
     known = {name: getattr(state, name) for name in names}
     return {**known, "local": state.local_data is not None, **last, "error": None}

@@ -53,7 +53,7 @@ def test_login(
     """
     username = named(name, username)
     if username is None:
-        raise UsageError("No user is named: give NAME, as in 'cogauth test-login ann'.")
+        raise UsageError("No user is named", hint="Give NAME, as in 'cogauth test-login ann'.")
     state = require_state(target)
     password = given_password(from_stdin=password_stdin)
     from cogauth.checks import login

@@ -17,7 +17,7 @@ import click
 
 from cogauth.cli.failures import as_ours, code_of
 from cogauth.cli.output import Place, notice, print_error, tell_error
-from cogauth.errors import UsageError
+from cogauth.errors import Interrupted, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
                 return command(target, **options) or 0
         except (click.Abort, KeyboardInterrupt):
             if given["as_json"]:
-                print_error("interrupted", "Interrupted.")
+                print_error("interrupted", Interrupted("Interrupted."))
             raise
         except Exception as error:
             failure = as_ours(error)
@@ -170,7 +170,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
                 lines = redact(traceback.format_exc()).rstrip().split("\n")
                 notice(*(f"| {line}" for line in lines))
             if given["as_json"]:
-                print_error(code_of(error, failure), "\n".join(failure.lines))
+                print_error(code_of(error, failure), failure)
             tell_error(failure)
             return failure.exit_code
 
@@ -198,13 +198,13 @@ def _followed(target: Target) -> Target:
         return target  # Opening it reports what is wrong.
     if looped:
         raise UsageError(
-            f"--state {path} can't be used: the link leads to itself. Give another file."
+            f"--state {path} can't be used: the link leads to itself.", hint="Give another file."
         )
     if target.state is None:
         raise UsageError(
             f"{links[0]} is a link to {links[0].readlink()}. It was not followed, because it may "
-            "have come with a clone. If it is yours, give the file that it leads to: "
-            f"--state {shlex.quote(str(end))}"
+            "have come with a clone.",
+            hint=f"If it is yours, give the file that it leads to: --state {shlex.quote(str(end))}",
         )
     return replace(target, state=end)
 

@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from cogauth.cli.help import GROUPS
-from cogauth.errors import parted
 from cogauth.printable import column_width, json_text, one_line
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def wrapped(text: str, width: int) -> list[str]:
         gap, word = text[at : unit.start()], unit[0]
         at = unit.end()
         if not line.strip():
-            line += word
+            line = line + word if column_width(line + word) <= width else word
         elif column_width(line + gap + word) <= width:
             line += gap + word
         else:
@@ -166,12 +165,13 @@ def show_table(
     used = [any(cells) for cells in zip(*texts, strict=True)]
     texts = [list(compress(cells, used)) for cells in texts]
     sizes = [max(map(column_width, cells)) for cells in zip(*texts, strict=True)]
-    available = columns(stream)
+    width = columns(stream)
     least = [
         max(column_width(word) for cell in cells for word in cell.split() or [""])
         for cells in zip(*texts, strict=True)
     ]
-    if available is None or indent + sum(least) + 2 * len(sizes) > available:
+    spare = (width or 0) - indent - sum(least) - 2 * len(sizes)
+    if width is None or spare < 0:
         for cells in texts:
             padded = [
                 cell + " " * (size - column_width(cell))
@@ -183,8 +183,10 @@ def show_table(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
-    for name in compress(header, used) if header else [""] * len(sizes):
-        table.add_column(name)
+    names = list(compress(header, used)) or [""] * len(sizes)
+    for name, wide in zip(names, _shared(spare, least, sizes), strict=True):
+        # Each word fits: "fold" only keeps rich from cutting a line for the space at its end.
+        table.add_column(name, width=wide, overflow="fold")
     for row in listed:
         table.add_row(*(styled(text, style) for text, style in compress(row, used)))
     console(stderr=err).print(Padding(table, (0, 0, 0, indent), expand=False))
@@ -201,15 +203,26 @@ def show_styled(lines: Iterable[tuple[str, str]]) -> None:
             console().print(styled(each, style), soft_wrap=True)
 
 
-def print_error(code: str, text: str) -> None:
+def _shared(spare: int, least: list[int], sizes: list[int]) -> list[int]:
+    """Return the columns' widths: the least of each, and an even share of the spare columns."""
+    widths = least.copy()
+    ascending = sorted(range(len(sizes)), key=lambda nth: sizes[nth] - least[nth])
+    for done, nth in enumerate(ascending):
+        more = min(sizes[nth] - least[nth], spare // (len(sizes) - done))
+        widths[nth] += more
+        spare -= more
+    return widths
+
+
+def print_error(code: str, error: CogauthError) -> None:
     """Print an error as a JSON document."""
-    print_json({"error": error_json(code, text)})
+    print_json({"error": error_json(code, error)})
 
 
-def error_json(code: str, text: str) -> dict[str, str | None]:
+def error_json(code: str, error: CogauthError) -> dict[str, str | None]:
     """Return an error in the form of ``--json``."""
-    message, hint = parted(text)
-    return {"code": code, "message": runnable(message), "hint": hint and runnable(hint)}
+    message, hint = runnable("\n".join(error.args)), error.hint and runnable(error.hint)
+    return {"code": code, "message": message, "hint": hint}
 
 
 def tell_error(error: CogauthError) -> None:

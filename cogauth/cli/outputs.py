@@ -71,8 +71,8 @@ def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def run(*, as_json: bool, form: str | None, **options: Any) -> int:
         if as_json and form not in {None, "json"} and is_typed("as_json"):
-            raise click.UsageError(
-                f"--json and --format {form} exclude each other: give one of them."
+            raise UsageError(
+                f"--json and --format {form} exclude each other", hint="Give one of them."
             )
         form = form or ("json" if as_json else "table")
         return command(as_json=form == "json", form=form, **options)
@@ -120,8 +120,8 @@ def outputs(target: Target, *, name: str | None, form: str) -> None:
     variables = _variables()
     if form == "env" and name is not None and name not in variables:
         raise UsageError(
-            f"{name} has no variable, because cogauth would read {_variable(name)} as an option. "
-            f"Run 'cogauth outputs {name}' to print the value."
+            f"{name} has no variable, because cogauth would read {_variable(name)} as an option.",
+            hint=f"Run 'cogauth outputs {name}' to print the value.",
         )
     # Exit code 1, not 2: a script may well ask before there is a stack.
     state = require_state(target, exit_code=1)

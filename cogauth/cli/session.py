@@ -57,9 +57,11 @@ NAME_ARGUMENT = click.argument("name", required=False, metavar="[NAME]")
 def named(name: str | None, username: str | None) -> str | None:
     """Return the user that NAME or --username names; NAME overrides COGAUTH_USERNAME."""
     if name is not None and is_typed("username") and name != username:
-        raise UsageError(f"{name} and --username {username} exclude each other: give one of them.")
+        raise UsageError(
+            f"{name} and --username {username} exclude each other", hint="Give one of them."
+        )
     if "" in (name, username):
-        raise UsageError("The user's name is empty: give one.")
+        raise UsageError("The user's name is empty", hint="Give one.")
     return name or username
 
 
@@ -100,8 +102,8 @@ def given_password(*, from_stdin: bool) -> str | None:
     if sys.stdin.isatty():
         return None
     raise UsageError(
-        "No password was given, and stdin is not a terminal to ask on. Give the password on stdin "
-        "with --password-stdin, or set COGAUTH_PASSWORD."
+        "No password was given, and stdin is not a terminal to ask on.",
+        hint="Give the password on stdin with --password-stdin, or set COGAUTH_PASSWORD.",
     )
 
 
@@ -136,7 +138,7 @@ def _checked(read: Callable[[], str]) -> str:
         password = read().removeprefix("\ufeff")
         password.encode()
     except UnicodeError as error:
-        raise UsageError("The password is not UTF-8 text: give it as that.") from error
+        raise UsageError("The password is not UTF-8 text", hint="Give it as that.") from error
     if not password:
-        raise UsageError("The password is empty: give one.")
+        raise UsageError("The password is empty", hint="Give one.")
     return password

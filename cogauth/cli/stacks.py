@@ -51,16 +51,19 @@ def connect(
     if state.local_data is not None:
         started = _start_recorded(target, state)
         if started.data_id != state.local_data:
-            raise IncompleteError(f"{LOST} Run '{state.command('up')}' to recreate the stack.")
+            raise IncompleteError(LOST, hint=f"Run '{state.command('up')}' to recreate the stack.")
         return _context(target, state, _aws(target, state.region, started))
     aws = _aws(target, (_region(target) if creates else target.region) or state.region)
     _check_same(state, "region", state.region, aws.region)
     if state.endpoint_url is not None and aws.endpoint_url is None:
         raise UsageError(
-            f"The state file {state.path} says that the stack is at {state.endpoint_url}, "
-            "which isn't AWS's own. Your credentials and passwords would be sent there, so you "
-            "have to confirm it. Nothing was touched. If you know that endpoint, give it yourself: "
-            f"--endpoint-url {shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL)."
+            f"The state file {state.path} says that the stack is at {state.endpoint_url}, which "
+            "isn't AWS's own. Your credentials and passwords would be sent there, so you have to "
+            "confirm it. Nothing was touched.",
+            hint=(
+                "If you know that endpoint, give it yourself: --endpoint-url "
+                f"{shlex.quote(state.endpoint_url)} (or COGAUTH_ENDPOINT_URL)."
+            ),
         )
     remedy = "Give that one with --endpoint-url"
     if state.endpoint_url is None:
@@ -207,7 +210,8 @@ def _check_same(
     if recorded != present:
         raise StateError(
             f"The state file {state.path} is of {what} {recorded}, not of {present}. Nothing was "
-            f"touched. {remedy}, or use another --stack or --state."
+            "touched.",
+            hint=f"{remedy}, or use another --stack or --state.",
         )
 
 
@@ -220,8 +224,8 @@ def load_state(target: Target) -> State | None:
         return None
     if state.stack != target.stack:
         raise StateError(
-            f"The state file {state.path} is of the stack {state.stack}, not of {target.stack}. "
-            f"Give --stack {state.stack}, or another --state."
+            f"The state file {state.path} is of the stack {state.stack}, not of {target.stack}.",
+            hint=f"Give --stack {state.stack}, or another --state.",
         )
     state.profile = target.profile
     return state
@@ -245,7 +249,8 @@ def check_complete(ctx: Context) -> None:
 
     if not engine.is_complete(ctx):
         raise IncompleteError(
-            f"The stack {ctx.stack} is not complete. Run '{ctx.state.command('up')}' first."
+            f"The stack {ctx.stack} is not complete.",
+            hint=f"Run '{ctx.state.command('up')}' first.",
         )
 
 
@@ -269,11 +274,14 @@ def require_state(target: Target, *, exit_code: int = 2) -> State:
     state = load_state(target)
     if state is None:
         others = stacks_here(target)
-        here = f"Stacks here: {', '.join(others)}. " if others else ""
+        here = f"Stacks here: {', '.join(others)}." if others else ""
         error = NoStackError(
-            f"There is no stack here: the state file {target.state_path} doesn't exist. {here}Run "
-            "'cogauth up' first, or run this command in the folder of the state file, or give "
-            "--stack or --state. If the state file was lost, run 'cogauth recover'."
+            f"There is no stack here: the state file {target.state_path} doesn't exist. "
+            f"{here}".rstrip(),
+            hint=(
+                "Run 'cogauth up' first, or run this command in the folder of the state file, or "
+                "give --stack or --state. If the state file was lost, run 'cogauth recover'."
+            ),
         )
         error.exit_code = exit_code
         raise error

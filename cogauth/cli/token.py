@@ -66,10 +66,10 @@ def token(  # noqa: PLR0913 click passes each option by its name
     The tokens are stored beside the state file, and only you can read them.
     """
     if header and decoded:
-        raise UsageError("--header and --decode exclude each other: give one of them.")
+        raise UsageError("--header and --decode exclude each other", hint="Give one of them.")
     # The line that 'curl' prints has no --json, so the shell's COGAUTH_JSON is ignored.
     if header and target.as_json and is_typed("as_json"):
-        raise UsageError("--header and --json exclude each other: give one of them.")
+        raise UsageError("--header and --json exclude each other", hint="Give one of them.")
     username = named(name, username)
     state = require_state(target)
     from cogauth.client import sessions
@@ -110,8 +110,8 @@ def decode(target: Target) -> None:
         text = ask("Token (not shown)", hidden=True)
         if len(text) >= TERMINAL_LINE:
             raise UsageError(
-                f"The terminal cut the token off after {TERMINAL_LINE} characters: give it through "
-                "a pipe or from a file, as in 'cogauth decode < token.txt'."
+                f"The terminal cut the token off after {TERMINAL_LINE} characters",
+                hint="Give it through a pipe or from a file, as in 'cogauth decode < token.txt'.",
             )
     else:
         text = stdin.everything(LONGEST + 1, errors="replace")
@@ -171,4 +171,4 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
         http = session(ctx.jwks_url, ctx.aws)
         return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:
-        return explain(error)
+        return str(explain(error))

@@ -104,8 +104,8 @@ def up(
         ctx.confirm = partial(_confirm, progress, yes=yes)
         goes_on, deletes = ctx.state.command("up"), ctx.state.command("down")
         then = (
-            f"Nothing is lost: {ctx.state.path} records what exists. Run '{goes_on}' to finish, or "
-            f"'{deletes}' to delete everything."
+            f"Nothing is lost: {ctx.state.path} records what exists.",
+            f"Run '{goes_on}' to finish, or '{deletes}' to delete everything.",
         )
         ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:

@@ -43,8 +43,8 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was deleted, because stdin is not a terminal to ask on. Give --yes to delete "
-            f"the user {delete}."
+            "Nothing was deleted, because stdin is not a terminal to ask on.",
+            hint=f"Give --yes to delete the user {delete}.",
         )
     from cogauth.client.users import delete as delete_user
     from cogauth.client.users import is_listed
@@ -53,8 +53,11 @@ def users(target: Target, *, delete: str | None, yes: bool) -> None:
     if not yes and not is_listed(ctx, delete):
         raise CogauthError(
             f"There is no user {delete!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
-            f"deleted. Run '{ctx.state.command('users')}' to list its users; if this one has just "
-            "signed up, wait a moment, or give --yes."
+            "deleted.",
+            hint=(
+                f"Run '{ctx.state.command('users')}' to list its users; if this one has just "
+                "signed up, wait a moment, or give --yes."
+            ),
         )
     question = f"Permanently delete the user {delete} from the pool {ctx.fact('user_pool')}?"
     if not yes and not confirm(question):

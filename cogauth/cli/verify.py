@@ -73,9 +73,10 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         notice(f"REST API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
 
-        def then() -> str:
-            removes = f"Run '{ctx.state.command('verify')}' to delete its user."
-            return removes if ctx.state.throwaway_users else "Its user was deleted."
+        def then() -> tuple[str, str | None]:
+            if not ctx.state.throwaway_users:
+                return "Its user was deleted.", None
+            return "Its user may exist.", f"Run '{ctx.state.command('verify')}' to delete it."
 
         with gently(ctx.waiter.stop, None, then), table as report:
             result = run(ctx, checked, report)

@@ -51,8 +51,11 @@ class Call:
         """Check the path and the headers; raise UsageError."""
         if not self.path.startswith("/"):
             raise UsageError(
-                f"The path {self.path!r} is invalid: give the part after the stage, such as "
-                "/hello or '/items?page=2'. To call another API, use --api and --stage, not a URL."
+                f"The path {self.path!r} is invalid",
+                hint=(
+                    "Give the part after the stage, such as /hello or '/items?page=2'. To call "
+                    "another API, use --api and --stage, not a URL."
+                ),
             )
         if not self.path.isprintable():
             raise UsageError("The path is invalid: it contains a control character.")
@@ -60,10 +63,11 @@ class Call:
         if "#" in self.path or {".", ".."} & set(parts):
             raise UsageError(
                 f"The path {self.path!r} is invalid: '#' only means something to browsers, and a "
-                "part '.' or '..' would leave the stage. Write '#' in a value as %23."
+                "part '.' or '..' would leave the stage.",
+                hint="Write '#' in a value as %23.",
             )
         if self.method == "HEAD" and self.body is not None:
-            raise UsageError("HEAD takes no --data: leave it out, or give another method.")
+            raise UsageError("HEAD takes no --data", hint="Leave it out, or give another method.")
 
 
 def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
@@ -74,20 +78,21 @@ def parse_headers(given: tuple[str, ...]) -> dict[str, str]:
         # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
         if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             shown = repr(name) if colon else "without a colon"
-            raise UsageError(f"The header {shown} is invalid: give it as 'Name: value'.")
+            raise UsageError(f"The header {shown} is invalid", hint="Give it as 'Name: value'.")
         value = value.strip(" \t")
         if name.lower() == "authorization":
             raise UsageError(
-                "The header Authorization carries the token: leave it out. --username and --type "
-                "choose the token, --no-token sends none."
+                "The header Authorization carries the token",
+                hint="Leave it out. --username and --type choose the token, --no-token sends none.",
             )
         if name.lower() in CLIENTS_OWN:
             raise UsageError(
                 f"The header {name} can't be given: the client sets it, because it controls how "
-                "and where the request is sent. Leave it out."
+                "and where the request is sent.",
+                hint="Leave it out.",
             )
         if name.lower() in {known.lower() for known in headers}:
-            raise UsageError(f"The header {name} was given twice: give it once.")
+            raise UsageError(f"The header {name} was given twice", hint="Give it once.")
         # A line break would begin another header.
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not value.isascii():
             raise UsageError(
@@ -201,7 +206,8 @@ def console_test(ctx: Context, place: Destination, call: Call) -> Response:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
                 f"The endpoint {ctx.aws.endpoint_url} doesn't support TestInvokeMethod "
-                f"({explain(error)}). Leave out --test-invoke to call the deployed stage."
+                f"({explain(error)}).",
+                hint="Leave out --test-invoke to call the deployed stage.",
             ) from error
         raise
     return Response(

@@ -35,8 +35,10 @@ def whose(state: State, username: str | None) -> str:
         return names[0]
     if not names:
         command = state.command("test-login --username NAME")
-        raise UsageError(f"Nobody is signed in yet. Run '{command}'.")
-    raise UsageError(f"Several users are signed in: {', '.join(names)}. Give --username NAME.")
+        raise UsageError("Nobody is signed in yet.", hint=f"Run '{command}'.")
+    raise UsageError(
+        f"Several users are signed in: {', '.join(names)}.", hint="Give --username NAME."
+    )
 
 
 def kept(state: State, username: str) -> dict[str, str] | None:
@@ -72,7 +74,7 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
     answer = _ask(ctx, {"username": name, "refresh_token": found["refresh_token"]})
     if answer["status"] != "success" and answer.get("code") in OVER:
         raise SessionOverError(
-            f"The stored session of {username} is over ({answer['code']}): sign in again."
+            f"The stored session of {username} is over ({answer['code']})", hint="Sign in again."
         )
     return _taken(ctx, username, answer)
 

@@ -88,16 +88,18 @@ def sign_in(
             return None
         if response.status_code == TOO_MANY_REQUESTS:
             raise LoginError(
-                f"POST {url} answers {last}: the stage's throttle, which all callers share. Wait a "
-                f"moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst …{options}'."
+                f"POST {url} answers {last}: the stage's throttle, which all callers share.",
+                hint=(
+                    "Wait a moment, or raise it: 'cogauth up --throttle-rate … --throttle-burst "
+                    f"…{options}'."
+                ),
             )
-        text = (
-            f"POST {url} answers {last}, which isn't an answer of the sign-in function. Run "
-            f"'cogauth up{options}' to repair the stack"
-        )
         # An answer below 500 didn't come from a function that failed.
         broke = response.status_code >= SERVER_ERROR
-        raise LoginError(f"{text}, or {look}." if broke else f"{text}.")
+        raise LoginError(
+            f"POST {url} answers {last}, which isn't an answer of the sign-in function.",
+            hint=f"Run 'cogauth up{options}' to repair the stack{f', or {look}' if broke else ''}.",
+        )
 
     try:
         status, answer = ctx.waiter.until(
@@ -105,13 +107,14 @@ def sign_in(
         )
     except TimedOutError as error:
         raise LoginError(
-            f"POST {url} still answers {last} after {READY_WITHIN_S} s. Run 'cogauth up{options}' "
-            f"to repair the stack, or {look}."
+            f"POST {url} still answers {last} after {READY_WITHIN_S} s.",
+            hint=f"Run 'cogauth up{options}' to repair the stack, or {look}.",
         ) from error
     missing = [name for name in SUCCESS_FIELDS if name not in answer]
     if answer["status"] == "success" and missing:
         raise LoginError(
             f"The answer of POST {url} lacks {', '.join(missing)}, so it isn't from cogauth's own "
-            f"sign-in function. Run 'cogauth up{options}' to repair the stack."
+            "sign-in function.",
+            hint=f"Run 'cogauth up{options}' to repair the stack.",
         )
     return status, answer

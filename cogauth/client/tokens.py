@@ -89,13 +89,15 @@ def read(text: str) -> tuple[str, Parts]:
         return token, take_apart(token)
     except EncryptedError as error:
         raise UsageError(
-            "The token is encrypted (five parts), like Cognito's refresh tokens: only the pool "
-            "can read it. Give an ID token or an access token."
+            "The token is encrypted (five parts), like Cognito's refresh tokens: only the pool can "
+            "read it.",
+            hint="Give an ID token or an access token.",
         ) from error
     except FlawError as flaw:
         raise UsageError(
             f"That is not a token ({flaw}): a JWT is three parts of base64url text separated by "
-            "dots, and the first two are JSON objects. Give a whole ID token or access token."
+            "dots, and the first two are JSON objects.",
+            hint="Give a whole ID token or access token.",
         ) from flaw
 
 

@@ -70,11 +70,11 @@ def request(  # noqa: PLR0913 as many as a request has parts
         # A missing CA bundle is a plain OSError.
         certificates = isinstance(error, requests.exceptions.SSLError) or "CA cert" in str(error)
         why = ", a certificate error" if certificates else ""
-        text = (
+        raise LoginError(
             f"{method} {url} failed: {type(error).__name__}{why}. "
-            "Check the network; if the stack is local, 'cogauth up' starts it again. "
-        )
-        raise LoginError(f"{text}{in_force(certificates=certificates)}".rstrip()) from error
+            f"{in_force(certificates=certificates)}".rstrip(),
+            hint="Check the network; if the stack is local, 'cogauth up' starts it again.",
+        ) from error
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def delete(ctx: Context, username: str) -> None:
     Raises UsageError for an invalid name, CogauthError for an unknown user or another stack's pool.
     """
     if not 1 <= len(username) <= LONGEST:
-        raise UsageError(f"The user name {username!r} is invalid: give 1 to {LONGEST} characters.")
+        raise UsageError(
+            f"The user name {username!r} is invalid", hint=f"Give 1 to {LONGEST} characters."
+        )
     check_pool(ctx)
     cognito, pool = ctx.aws.cognito, ctx.fact("user_pool")
     try:
@@ -77,7 +79,7 @@ def delete(ctx: Context, username: str) -> None:
     except cognito.exceptions.UserNotFoundException as error:
         forget(ctx.state, username)
         raise CogauthError(
-            f"There is no user {username!r} in the pool {pool}. Nothing was deleted; 'cogauth "
-            f"users{ctx.state.options}' lists the users."
+            f"There is no user {username!r} in the pool {pool}. Nothing was deleted.",
+            hint=f"'cogauth users{ctx.state.options}' lists the users.",
         ) from error
     forget(ctx.state, username)

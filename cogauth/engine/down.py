@@ -145,11 +145,14 @@ class _Down:
         try:
             self._look_again()
         except AWS_ERRORS as error:
-            again = (
-                f"The state file {ctx.state.path} stays; run '{ctx.state.command('down')}' again."
+            blind = failure(
+                "Looking for what remains",
+                error,
+                after=f"The state file {ctx.state.path} stays.",
+                hint=f"Run '{ctx.state.command('down')}' again.",
             )
-            blind = failure("Looking for what remains", error, after=again)
-            raise CogauthError(*self.result.problems, str(blind)) from error
+            problems = *self.result.problems, blind.message
+            raise CogauthError(*problems, hint=blind.hint) from error
         return self.result
 
     def _look_first(self) -> None:

@@ -111,7 +111,7 @@ def plan_down(ctx: Context) -> DownPlan:
         try:
             attached[api] = plan_detach(ctx, api, compare=False)
         except (*AWS_ERRORS, CogauthError) as error:
-            attached[api] = explain(error)
+            attached[api] = str(explain(error))
     return DownPlan(doomed, strangers, attached)
 
 

@@ -188,9 +188,12 @@ class Ensure:
             f"An interrupted run may have created the {self.words}, but this one with the "
             "stack's tags contains more than such a run puts into it:",
             *(f"  {described(ctx, self.resource, live)}" for live in claimed),
-            f"It was left alone. If it is the stack's, move {ctx.state.path} away and run "
-            f"'cogauth recover{ctx.state.options} --take ID'. If it isn't, remove its tags "
-            "cogauth:stack and cogauth:stack-id, and run this again.",
+            "It was left alone.",
+            hint=(
+                f"If it is the stack's, move {ctx.state.path} away and run 'cogauth "
+                f"recover{ctx.state.options} --take ID'. If it isn't, remove its tags "
+                "cogauth:stack and cogauth:stack-id, and run this again."
+            ),
         )
 
     def _leave(self, claimed: list[Live]) -> None:
@@ -272,7 +275,10 @@ class Ensure:
         state = self.ctx.state
         return NotKeptError(
             f"The {self.words} was changed, but {state.endpoint_url or 'AWS'} still shows the old "
-            f"value. Run 'cogauth up{state.options}' again. If that doesn't help, recreate the "
-            f"stack: first 'cogauth down{state.options}', which also deletes the user pool and all "
-            "its users."
+            "value.",
+            hint=(
+                f"Run 'cogauth up{state.options}' again. If that doesn't help, recreate the stack: "
+                f"first 'cogauth down{state.options}', which also deletes the user pool and all "
+                "its users."
+            ),
         )

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 LATER = "(known after up)"
 T = TypeVar("T")
 CONFLICTS = (NameConflictError, NotOwnedError)
-UNTOUCHED = "Nothing was touched: run the same command again."
+UNTOUCHED = "Nothing was touched.", "Run the same command again."
 # Values that cogauth itself changes from version to version, or from run to run.
 OURS = frozenset({"CodeSha256", "Description", "deploymentId"})
 # Estimates, in seconds: one writing call, and until Lambda accepts a new role.
@@ -86,9 +86,9 @@ def plan(
     conflicts: dict[str, CogauthError] = {
         key: error for key, error in failed.items() if isinstance(error, CONFLICTS)
     }
-    tasks.raise_errors({k: e for k, e in failed.items() if k not in conflicts}, UNTOUCHED)
+    tasks.raise_errors({k: e for k, e in failed.items() if k not in conflicts}, *UNTOUCHED)
     failed = {} if conflicts else tasks.run()
-    tasks.raise_errors(failed, UNTOUCHED)
+    tasks.raise_errors(failed, *UNTOUCHED)
     if not conflicts and len(tasks.steps.results) < len(STEPS):
         # The stop event was set.
         raise KeyboardInterrupt

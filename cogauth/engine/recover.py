@@ -50,16 +50,16 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
     if stack_id is not None:
         found = [one for one in found if one == stack_id]
     if not found:
-        way_on = f". '{ctx.state.command('up')}' creates a stack."
+        up = f"'{ctx.state.command('up')}' creates a stack."
         raise CogauthError(
             f"Nothing in account {ctx.aws.account}, region {ctx.aws.region} carries the tag "
-            f"cogauth:stack = {ctx.stack}"
-            + (f" with the stack-id {stack_id}." if stack_id else way_on)
+            f"cogauth:stack = {ctx.stack}{f' with the stack-id {stack_id}' if stack_id else ''}.",
+            hint=None if stack_id else up,
         )
     if len(found) > 1:
         raise CogauthError(
-            f"Several stacks have the name {ctx.stack}: {', '.join(found)}. "
-            "Say which one with --stack-id."
+            f"Several stacks have the name {ctx.stack}: {', '.join(found)}.",
+            hint="Say which one with --stack-id.",
         )
     state = ctx.state
     # An 'up' that finishes the record is due: what differs from it was not changed by hand.
@@ -112,7 +112,9 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
         known |= {resource.facts(ctx, live)["id"] for live in ours}
         named = [live for live in ours if resource.facts(ctx, live)["id"] in take]
         if len(named) > 1:
-            raise UsageError(f"--take names more than one {words(resource)}: give one of them.")
+            raise UsageError(
+                f"--take names more than one {words(resource)}", hint="Give one of them."
+            )
         chosen[resource.key] = named or ours
         if len(chosen[resource.key]) > 1:
             listed += [f"  {words(resource)} {described(ctx, resource, live)}" for live in ours]
@@ -124,9 +126,9 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
     if listed:
         raise CogauthError(
             f"Several resources have the name and the tags of the stack {ctx.stack}, and anyone "
-            "who may tag a resource can claim it:",
+            "who may tag a resource can claim it. Nothing was written.",
             *listed,
-            "Name the stack's with --take ID, once for each kind. Nothing was written.",
+            hint="Name the stack's with --take ID, once for each kind.",
         )
     return chosen
 

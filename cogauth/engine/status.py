@@ -197,7 +197,7 @@ def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, 
     try:
         compared = guards.look(ctx, api)
     except AWS_ERRORS as error:
-        return tuple(MethodStatus(name, guarded=False, note=explain(error)) for name in names)
+        return tuple(MethodStatus(name, guarded=False, note=str(explain(error))) for name in names)
     if compared is None:
         note = "the API was deleted"
         return tuple(MethodStatus(name, guarded=False, note=note) for name in names)

@@ -137,29 +137,32 @@ class Tasks:
         report, over = partial(self.reporter.waiting, step), partial(self.reporter.begin, step)
         return replace(self.ctx, waiter=replace(self.ctx.waiter, report=report, over=over))
 
-    def raise_errors(self, failed: Mapping[str, BaseException], after: str) -> None:
+    def raise_errors(self, failed: Mapping[str, BaseException], after: str, hint: str) -> None:
         """Raise the errors for the user, if there are any: all of them, and how to continue."""
         wrong = {k: e for k, e in failed.items() if not isinstance(e, KeyboardInterrupt)}
         told = {k: e for k, e in wrong.items() if isinstance(e, (*AWS_ERRORS, CogauthError))}
         errors = list(told.values())
         # One cause, such as expired credentials, may have stopped several steps at once.
         titles: dict[str, list[str]] = {}
+        hints: dict[str, None] = {}
         for key, error in told.items():
             why = explain(error)
-            titles.setdefault(why, []).append(f"'{self.concerned[key].step.title}'")
+            titles.setdefault(why.message, []).append(f"'{self.concerned[key].step.title}'")
+            hints |= {why.hint: None} if why.hint else {}
         for defect in wrong.values():
             if defect not in errors:
-                for why in titles:
-                    defect.add_note(f"Besides: {why}")
+                for message in titles:
+                    defect.add_note(f"Besides: {message}")
                 raise defect
         if not wrong:
             return
         if len(errors) == 1 and isinstance(errors[0], CogauthError):
             raise errors[0]
         said = [
-            f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {why}"
-            for why, names in titles.items()
+            f"The step{'s' if len(names) > 1 else ''} {', '.join(names)} failed: {message}"
+            for message, names in titles.items()
         ]
         said.append(after)
         cause = errors[0] if len(errors) == 1 else ExceptionGroup("several steps failed", errors)
-        raise CogauthError(*(said if len(titles) > 1 else [" ".join(said)])) from cause
+        lines = said if len(titles) > 1 else [" ".join(said)]
+        raise CogauthError(*lines, hint=" ".join([*hints, hint])) from cause

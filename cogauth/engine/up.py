@@ -41,7 +41,7 @@ def up(
     tasks = Tasks(ctx, reporter, adopt)
     if ctx.state.resources:
         planned = plan(ctx, reporter, adopt, former)
-        tasks.raise_errors(planned.conflicts, UNTOUCHED)
+        tasks.raise_errors(planned.conflicts, *UNTOUCHED)
         if planned.is_empty:
             _save(ctx)
             for warning in planned.warnings:
@@ -53,7 +53,7 @@ def up(
         for question in planned.questions:
             ctx.confirm(question)
         questions, failed = tasks.look_first()
-        tasks.raise_errors(failed, UNTOUCHED)
+        tasks.raise_errors(failed, *UNTOUCHED)
         for question in questions:
             # Something has changed since the plan.
             if question not in planned.questions:
@@ -64,8 +64,9 @@ def up(
     options = ctx.state.options
     tasks.raise_errors(
         tasks.run(),
-        f"Nothing is lost: {ctx.state.path} records what exists. Run 'cogauth up{options}' "
-        f"again to continue, or 'cogauth down{options}' to delete everything.",
+        f"Nothing is lost: {ctx.state.path} records what exists.",
+        f"Run 'cogauth up{options}' again to continue, or 'cogauth down{options}' to delete "
+        "everything.",
     )
     if len(tasks.steps.results) < len(STEPS):
         raise KeyboardInterrupt

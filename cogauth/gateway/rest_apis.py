@@ -94,9 +94,11 @@ def check_own(ctx: Context) -> None:
     )
     raise CogauthError(
         f"The API {api} in the state file {ctx.state.path} is not this stack's: {why}. No password "
-        "or token was sent to it. If the API was deleted, "
-        f"'cogauth up{ctx.state.options}' recreates it; if the file is not your own, 'cogauth "
-        "recover' rewrites it."
+        "or token was sent to it.",
+        hint=(
+            f"If the API was deleted, 'cogauth up{ctx.state.options}' recreates it; if the file is "
+            "not your own, 'cogauth recover' rewrites it."
+        ),
     )
 
 
@@ -113,7 +115,8 @@ def find_api(ctx: Context, wanted: str) -> Live:
     if found:
         twins = shortened(f"{api['id']}{_made(api)}" for api in found)
         raise UsageError(
-            f"--api {wanted!r}: {len(found)} REST APIs have that name. Give the id of one: {twins}."
+            f"--api {wanted!r}: {len(found)} REST APIs have that name.",
+            hint=f"Give the id of one: {twins}.",
         )
     near = difflib.get_close_matches(wanted, [api["name"] for api in apis], 5, 0.5)
     shown = [api for api in apis if api["name"] in near] if near else apis
@@ -148,15 +151,20 @@ def choose_stage(
     name = api.get("name", api["id"])
     if not by_name:
         raise UsageError(
-            f"The API {name} has no stage, so nobody can call it. Deploy it to one first: "
-            f"aws apigateway create-deployment --rest-api-id {api['id']} --stage-name NAME"
+            f"The API {name} has no stage, so nobody can call it.",
+            hint=(
+                "Deploy it to one first: aws apigateway create-deployment --rest-api-id "
+                f"{api['id']} --stage-name NAME"
+            ),
         )
     there = shortened(sorted(by_name))
     known = sorted(by_name.keys() & set(attached))
     if wanted is None and len(known) == 1:
         wanted = known[0]
     if wanted is None and len(by_name) > 1:
-        raise UsageError(f"The API {name} has several stages: {there}. Give one with --stage.")
+        raise UsageError(
+            f"The API {name} has several stages: {there}.", hint="Give one with --stage."
+        )
     if wanted is not None and wanted not in by_name:
         raise UsageError(f"--stage {wanted!r}: the API {name} has no such stage. It has: {there}.")
     return by_name[wanted or next(iter(by_name))]

@@ -148,9 +148,11 @@ class Server:
                 break
         else:
             raise LocalAwsError(
-                f"The local AWS in {self._folder.path} doesn't stop. "
-                f"'lsof {shlex.quote(str(self.alive))}' shows its process: kill it and run the "
-                "command again."
+                f"The local AWS in {self._folder.path} doesn't stop.",
+                hint=(
+                    f"'lsof {shlex.quote(str(self.alive))}' shows its process: kill it and run the "
+                    "command again."
+                ),
             )
         if process:
             # One of its Lambda functions may still be running, in its process group.
@@ -190,6 +192,6 @@ def require_extra() -> None:
     spec = importlib.util.find_spec
     if not (all(spec(name) for name in _NEEDED) and list(distributions(name="airspeed-ext"))):
         raise LocalAwsError(
-            "The embedded local AWS is not installed. Install it where cogauth's source is: "
-            "pip install '.[local]'"
+            "The embedded local AWS is not installed.",
+            hint="Install it where cogauth's source is: pip install '.[local]'",
         )

@@ -110,7 +110,8 @@ class DataFolder:
         if why:
             raise LocalAwsError(
                 f"{self.path} is not the folder of cogauth's local AWS: {why}. It was left "
-                "unchanged. Move it away, or choose another place with --state FILE."
+                "unchanged.",
+                hint="Move it away, or choose another place with --state FILE.",
             )
         return True
 
@@ -133,8 +134,8 @@ class DataFolder:
             return None
         except (ValueError, TypeError, RecursionError) as error:
             raise LocalAwsError(
-                f"{self.record_file} is damaged, or from an earlier cogauth. "
-                f"Delete it {self._and_start_over}"
+                f"{self.record_file} is damaged, or from an earlier cogauth.",
+                hint=f"Delete it {self._and_start_over}",
             ) from error
 
     def write(self, record: Record) -> None:
@@ -151,8 +152,11 @@ class DataFolder:
             raise LocalAwsError(
                 f"The local AWS's data in {self.path} were created in {made_in}, and are only "
                 "served from there: they contain code that would run, and anyone who knows their "
-                "id could have put other data here. If you moved the folder, move it back. "
-                f"Otherwise delete {self.record_file} {self._and_start_over}"
+                "id could have put other data here.",
+                hint=(
+                    f"If you moved the folder, move it back. Otherwise delete {self.record_file} "
+                    f"{self._and_start_over}"
+                ),
             )
         if self.known.obstacle() is not None:
             # They may be this user's, but nothing could be recorded. Start with empty data.
@@ -160,8 +164,11 @@ class DataFolder:
             return None
         raise LocalAwsError(
             f"The local AWS's data in {self.path} were not created by this user on this machine. "
-            "They contain code that would run, so they are not served. Find out where they come "
-            f"from, and delete {self.record_file} {self._and_start_over}"
+            "They contain code that would run, so they are not served.",
+            hint=(
+                f"Find out where they come from, and delete {self.record_file} "
+                f"{self._and_start_over}"
+            ),
         )
 
     @property

@@ -148,7 +148,8 @@ class LocalAws:
             if os.path.lexists(own) and not is_own_folder(own):
                 raise LocalAwsError(
                     f"{own} is not cogauth's own: it isn't a folder of this user's. It was left "
-                    "unchanged. Find out where it comes from, and move it away."
+                    "unchanged.",
+                    hint="Find out where it comes from, and move it away.",
                 )
         if old is None:
             # A server without a record is of no use, because its port is unknown.
@@ -159,8 +160,8 @@ class LocalAws:
             if not self._server.until(lambda: is_free(old.port), seconds=2):
                 raise LocalAwsError(
                     f"Another program uses the local AWS's port {old.port}, which the local "
-                    f"stack's URLs contain. Find it with 'lsof -i :{old.port}', stop it and run "
-                    "the command again. Nothing is lost."
+                    "stack's URLs contain. Nothing is lost.",
+                    hint=f"Find it with 'lsof -i :{old.port}', stop it and run the command again.",
                 )
             # Ministack saves when it stops, then deletes its pid file. Data older than the last
             # run are worse than none: deleted resources would be back.

@@ -162,8 +162,11 @@ def check_own(path: Path, found: os.stat_result) -> None:
 
 def _foreign(path: Path, why: str) -> CogauthError:
     return CogauthError(
-        f"{path} is not cogauth's own file: {why}. It was left as it is. Find out where it comes "
-        "from and move it away, or use another folder with --state FILE."
+        f"{path} is not cogauth's own file: {why}. It was left as it is.",
+        hint=(
+            "Find out where it comes from and move it away, or use another folder with --state "
+            "FILE."
+        ),
     )
 
 
@@ -273,8 +276,8 @@ def check_writable(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> CogauthError:
     return CogauthError(
-        f"{path} can't be written: {error.strerror}. "
-        "Give a writable place with --state FILE, or free some disk space."
+        f"{path} can't be written: {error.strerror}.",
+        hint="Give a writable place with --state FILE, or free some disk space.",
     )
 
 

@@ -53,13 +53,14 @@ def hold(
                 continue
             if time.monotonic() >= end:
                 raise LockedError(
-                    f"Another cogauth is using {state}: {_holder(path)}. Wait until it has "
-                    f"ended{advice}."
+                    f"Another cogauth is using {state}: {_holder(path)}.",
+                    hint=f"Wait until it has ended{advice}.",
                 )
             time.sleep(POLL_S)
     except OSError as error:
         raise CogauthError(
-            f"{path} can't be written: {error.strerror}. Give a writable place with --state FILE."
+            f"{path} can't be written: {error.strerror}.",
+            hint="Give a writable place with --state FILE.",
         ) from error
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")

@@ -203,8 +203,8 @@ def load(path: Path) -> State | None:
         return None
     except OSError as error:
         raise StateError(
-            f"The state file {path} can't be read: {error.strerror}. Nothing was touched. Find out "
-            "what it is and move it away, or give another place with --state FILE."
+            f"The state file {path} can't be read: {error.strerror}. Nothing was touched.",
+            hint="Find out what it is and move it away, or give another place with --state FILE.",
         ) from error
     try:
         if len(text) > LONGEST:
@@ -225,11 +225,15 @@ def load(path: Path) -> State | None:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DamagedStateError(
             f"The state file {path} is damaged: {why}. It was left as it is and nothing was "
-            "touched in AWS. Restore it from a copy, or run 'cogauth recover' with the same "
-            "--stack and --state: it keeps a copy of this file, and writes a new one from what "
-            "exists in the account."
+            "touched in AWS.",
+            hint=(
+                "Restore it from a copy, or run 'cogauth recover' with the same --stack and "
+                "--state: it keeps a copy of this file, and writes a new one from what exists in "
+                "the account."
+            ),
         ) from error
     raise NewerStateError(
         f"The state file {path} has version {forms.shown(version)}, but this cogauth reads up to "
-        f"version {VERSION}. A newer cogauth wrote it: upgrade this one, or use the newer one."
+        f"version {VERSION}. A newer cogauth wrote it",
+        hint="Upgrade this one, or use the newer one.",
     )

@@ -157,8 +157,11 @@ def _chown(path: Path) -> str:
 def _untrusted(path: Path, why: str, remedy: str) -> CogauthError:
     return CogauthError(
         f"{path} is not trusted: {why}, and whoever can write to it decides what is deleted and "
-        f"where your passwords and credentials go. Nothing was touched. {remedy}. On a file system "
-        "without owners and modes, give --trust-state (COGAUTH_TRUST_STATE=1)."
+        "where your passwords and credentials go. Nothing was touched.",
+        hint=(
+            f"{remedy}. On a file system without owners and modes, give --trust-state "
+            "(COGAUTH_TRUST_STATE=1)."
+        ),
     )
 
 

@@ -69,8 +69,11 @@ class UserPool(Resource):
             others = [other for other in TIERS if other != tier]
             raise CogauthError(
                 f"AWS refuses to create a user pool with the tier {tier} ({code_of(error)}): "
-                f"{message_of(error).removesuffix('.')}. Choose {' or '.join(others)}, for example "
-                f"'cogauth up{options} --tier {others[0]}'."
+                f"{message_of(error).removesuffix('.')}.",
+                hint=(
+                    f"Choose {' or '.join(others)}, for example 'cogauth up{options} --tier "
+                    f"{others[0]}'."
+                ),
             ) from error
 
     def find(self, ctx: Context, known: str = "") -> list[Live]:
@@ -234,9 +237,11 @@ class UserPoolClient(Resource):
             # Such a botocore doesn't show either where the secret is, only that Cognito lacks it.
             raise CogauthError(
                 f"{unreadable} 'cogauth up' can move it back with boto3 {PUBLISH_SINCE} or later; "
-                f"{botocore.__version__} is installed. Run 'pip install --upgrade boto3' in an "
-                "environment without cogauth's extra [local], which needs an older one. "
-                "Nothing was touched."
+                f"{botocore.__version__} is installed. Nothing was touched.",
+                hint=(
+                    "Run 'pip install --upgrade boto3' in an environment without cogauth's extra "
+                    "[local], which needs an older one."
+                ),
             )
         if "ClientSecretArn" in live:
             yield (

@@ -174,9 +174,11 @@ def update_user_pool(ctx: Context, pool: str, wanted: dict[str, Any]) -> None:
         present, options = live.get("UserPoolTier"), ctx.state.options
         raise CogauthError(
             f"AWS refuses to change the user pool's tier from {present} to "
-            f"{wanted['UserPoolTier']} ({code_of(error)}): {message_of(error).removesuffix('.')}. "
-            f"'cogauth up{options} --tier {present}' leaves the tier as it is. To change it, first "
-            "turn off what AWS names, on the console's Cognito page."
+            f"{wanted['UserPoolTier']} ({code_of(error)}): {message_of(error).removesuffix('.')}.",
+            hint=(
+                f"'cogauth up{options} --tier {present}' leaves the tier as it is. To change it, "
+                "first turn off what AWS names, on the console's Cognito page."
+            ),
         ) from error
 
 

@@ -228,7 +228,8 @@ def check_boundary(ctx: Context, settings: Settings) -> None:
     if partition != ctx.aws.partition or account not in {"aws", ctx.aws.account}:
         raise UsageError(
             f"--permissions-boundary {boundary} can't be used: it is in another account, not "
-            f"{ctx.aws.account} (partition {ctx.aws.partition}). Give a policy of that or of AWS."
+            f"{ctx.aws.account} (partition {ctx.aws.partition}).",
+            hint="Give a policy of that or of AWS.",
         )
 
 

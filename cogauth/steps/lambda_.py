@@ -224,8 +224,8 @@ class Function(Resource):
             # else's.
             raise CogauthError(
                 f"The tags of the function {self.name(ctx)} can't be read: "
-                f"{answer['TagsError'].get('Message')} Its owner is unknown, so it was left alone. "
-                "These credentials need lambda:ListTags."
+                f"{answer['TagsError'].get('Message')} Its owner is unknown, so it was left alone.",
+                hint="These credentials need lambda:ListTags.",
             )
         return {**answer["Configuration"], "Tags": answer.get("Tags", {})}
 

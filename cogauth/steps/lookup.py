@@ -84,9 +84,12 @@ def _unknown_stack(ctx: Context, found: Finding) -> StateError:
     return StateError(
         f"A stack named {ctx.stack} already exists in account {ctx.aws.account}, region "
         f"{ctx.aws.region} ({found.resource.step.name} {found.id}, {owner(found.tags)}), "
-        f"but {ctx.state.path} is not its state file. Run cogauth where that file is, give "
-        f"it with --state, or rewrite it with 'cogauth recover{ctx.state.options}'. For "
-        "another stack beside it, use another --stack."
+        f"but {ctx.state.path} is not its state file.",
+        hint=(
+            "Run cogauth where that file is, give it with --state, or rewrite it with "
+            f"'cogauth recover{ctx.state.options}'. For another stack beside it, use "
+            "another --stack."
+        ),
     )
 
 
@@ -254,12 +257,12 @@ def check_pool(ctx: Context) -> None:
     up = f"'cogauth up{ctx.state.options}'"
     if live is None:
         raise IncompleteError(
-            f"The user pool {record['id']} doesn't exist any more; its users are lost. Run {up} to "
-            "recreate it."
+            f"The user pool {record['id']} doesn't exist any more; its users are lost.",
+            hint=f"Run {up} to recreate it.",
         )
     check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(
-            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS. Run {up} "
-            "to correct it."
+            f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS.",
+            hint=f"Run {up} to correct it.",
         )

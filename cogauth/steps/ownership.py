@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.steps.base import Resource
 
+# What to do about a name that is taken.
+OTHER_NAME = "Use another --stack, or delete it yourself."
+
 
 def made_at(live: Live) -> float:
     """Return when a resource was created; each service has another name for that field."""
@@ -43,7 +46,7 @@ def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
         recorded = (ctx.state.record(resource.key) or {}).get("id") == name
         if recorded and may_be_adopted(ctx, tags):
             lost = " and ".join(f"{key} = {value}" for key, value in ctx.tags.items())
-            error.args = (f"{error} If it is the stack's own, restore its tags: {lost}.",)
+            error.hint = f"{error.hint} If it is the stack's own, restore its tags: {lost}."
         raise error
     options = ctx.state.options
     way_on = f"'cogauth down{options}' leaves it alone and forgets it."
@@ -54,7 +57,8 @@ def check_owner(ctx: Context, resource: Resource, live: Live) -> None:
         )
     raise NotOwnedError(
         f"The {words(resource)} {name}, which {ctx.state.path} records, isn't this stack's, "
-        f"judging by its tags ({owner(tags)}). It was left alone. {way_on}"
+        f"judging by its tags ({owner(tags)}). It was left alone.",
+        hint=way_on,
     )
 
 
@@ -67,7 +71,8 @@ def conflict_error(resource: Resource, name: str, tags: dict[str, str]) -> NameC
     """Return the error for another owner's resource with one of the stack's names."""
     return NameConflictError(
         f"{name} ({resource.step.name}) already exists and isn't this stack's ({owner(tags)}). It "
-        "was left alone. Use another --stack, or delete it yourself."
+        "was left alone.",
+        hint=OTHER_NAME,
     )
 
 
@@ -75,9 +80,11 @@ def _part_error(ctx: Context, resource: Resource, live: Live) -> NameConflictErr
     outer, facts = RESOURCES[resource.root_key], resource.facts(ctx, live)
     return NameConflictError(
         f"{facts.get('path', facts['id'])} in the stack's {words(outer)} {ctx.fact(outer.key)} "
-        f"belongs to somebody else, judging by its content. It was left alone. If the state file "
-        f"{ctx.state.path} isn't your own, move it away and run 'cogauth "
-        f"recover{ctx.state.options}' to rewrite it. Otherwise delete it yourself."
+        "belongs to somebody else, judging by its content. It was left alone.",
+        hint=(
+            f"If the state file {ctx.state.path} isn't your own, move it away and run 'cogauth "
+            f"recover{ctx.state.options}' to rewrite it. Otherwise delete it yourself."
+        ),
     )
 
 
@@ -100,7 +107,8 @@ def check_case(ctx: Context, resource: Resource, error: Exception) -> None:
     if found := re.search(re.escape(name), message_of(error), re.IGNORECASE):
         raise NameConflictError(
             f"{name} ({resource.step.name}) can't be created: {found[0]} exists, and differs only "
-            f"in case. It was left alone. {_words_and_remedy(error)}"
+            f"in case. It was left alone. {_words(error)}",
+            hint=OTHER_NAME,
         )
 
 
@@ -111,13 +119,13 @@ def check_unseen(ctx: Context, resource: Resource, error: BaseException) -> None
         raise NameConflictError(
             f"{name} ({resource.step.name}) can't be created: AWS says that the name exists, but "
             "shows nothing with it. The name may differ only in case; or it was just deleted, and "
-            f"AWS can take a while to free a name. {_words_and_remedy(error)}"
+            f"AWS can take a while to free a name. {_words(error)}",
+            hint=OTHER_NAME,
         )
 
 
-def _words_and_remedy(error: ClientError) -> str:
-    words = message_of(error).removesuffix(".")
-    return f"AWS says: {words}. Use another --stack, or delete it yourself."
+def _words(error: ClientError) -> str:
+    return f"AWS says: {message_of(error).removesuffix('.')}."
 
 
 def owner(tags: dict[str, str]) -> str:

@@ -27,6 +27,10 @@ INVALID_CODES = [
 ]
 
 
+def explained(error: Exception) -> str:
+    return str(explain(error))
+
+
 def answered(
     code: str,
     message: str = "",
@@ -58,14 +62,14 @@ def raised(aws: Aws) -> Exception:
 
 def test_no_credentials(no_credentials: pytest.MonkeyPatch) -> None:
     del no_credentials
-    text = explain(raised(Aws(region="eu-central-1")))
+    text = explained(raised(Aws(region="eu-central-1")))
     for remedy in ("aws configure", "aws sso login", "--profile", "cogauth demo"):
         assert remedy in text
 
 
 def test_half_of_the_credentials(no_credentials: pytest.MonkeyPatch) -> None:
     no_credentials.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    text = explain(raised(Aws(region="eu-central-1")))
+    text = explained(raised(Aws(region="eu-central-1")))
     assert "incomplete" in text
     assert "AWS_SECRET_ACCESS_KEY" in text
 
@@ -74,7 +78,7 @@ def test_an_unknown_profile(no_credentials: pytest.MonkeyPatch) -> None:
     del no_credentials
     with pytest.raises(AWS_ERRORS) as caught:
         Aws(profile="nobody", region="eu-central-1")
-    text = explain(caught.value)
+    text = explained(caught.value)
     assert "nobody" in text
     assert "aws configure list-profiles" in text
 
@@ -94,14 +98,14 @@ sso_start_url = https://corp.example/start
 sso_region = eu-central-1
 """
     write_config(no_credentials, tmp_path, config)
-    assert "aws sso login" in explain(raised(Aws(profile="work")))
+    assert "aws sso login" in explained(raised(Aws(profile="work")))
 
 
 def test_a_configuration_that_is_none(no_credentials: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_config(no_credentials, tmp_path, "[unfinished\nregion")
     with pytest.raises(AWS_ERRORS) as caught:
         Aws()
-    assert "configuration can't be read" in explain(caught.value)
+    assert "configuration can't be read" in explained(caught.value)
 
 
 def test_no_region(no_credentials: pytest.MonkeyPatch) -> None:
@@ -136,7 +140,7 @@ def test_no_network(no_credentials: pytest.MonkeyPatch) -> None:
         raise unreachable
 
     aws.sts.meta.events.register("before-call", cut)
-    text = explain(raised(aws))
+    text = explained(raised(aws))
     assert "can't be reached" in text
     assert "127.0.0.1:9" in text
     assert "--endpoint-url" in text
@@ -156,7 +160,7 @@ def test_no_network(no_credentials: pytest.MonkeyPatch) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_network_that_fails_in_another_way(error: Exception) -> None:
-    text = explain(error)
+    text = explained(error)
     assert "can't be reached" in text
     assert "network" in text
 
@@ -166,7 +170,7 @@ def test_a_network_that_fails_in_another_way(error: Exception) -> None:
 
 @pytest.mark.parametrize("code", EXPIRED_CODES)
 def test_expired_credentials(code: str) -> None:
-    text = explain(answered(code, f"The security token {SECRET} is expired"))
+    text = explained(answered(code, f"The security token {SECRET} is expired"))
     assert code in text
     assert "expired" in text
     assert "aws sso login" in text
@@ -176,7 +180,7 @@ def test_expired_credentials(code: str) -> None:
 
 @pytest.mark.parametrize("code", INVALID_CODES)
 def test_credentials_that_aws_doesnt_take(code: str) -> None:
-    text = explain(answered(code, f"The key {SECRET} is not known.", Region="eu-central-1"))
+    text = explained(answered(code, f"The key {SECRET} is not known.", Region="eu-central-1"))
     assert code in text
     assert "AWS_PROFILE" in text
     assert "AWS says: The key (not shown) is not known." in text
@@ -190,7 +194,7 @@ def test_credentials_that_aws_doesnt_take(code: str) -> None:
 @pytest.mark.parametrize("region", ["ap-east-1", "eu-south-2", "me-central-1", "il-central-1"])
 def test_a_region_that_may_not_be_enabled(code: str, region: str) -> None:
     words = "The security token included in the request is invalid."
-    text = explain(answered(code, words, "GetCallerIdentity", 403, Region=region))
+    text = explained(answered(code, words, "GetCallerIdentity", 403, Region=region))
     # That comes first: most who meet it have good credentials.
     assert text.startswith(f"The region {region} may not be enabled for the account")
     assert words in text
@@ -202,14 +206,16 @@ def test_proxies_are_no_cause_of_what_aws_itself_has_answered(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
-    text = explain(answered("InvalidClientTokenId", "No."))
+    text = explained(answered("InvalidClientTokenId", "No."))
     assert "AWS_ENDPOINT_URL_STS" in text
     assert "PROXY" not in text
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-isob-east-1"])
 def test_a_region_whose_accounts_are_its_own(region: str) -> None:
-    text = explain(answered("InvalidClientTokenId", "no", "GetCallerIdentity", 403, Region=region))
+    text = explained(
+        answered("InvalidClientTokenId", "no", "GetCallerIdentity", 403, Region=region)
+    )
     assert f"The region {region} needs an account of its own partition" in text
     assert "enabled" not in text
 
@@ -217,7 +223,7 @@ def test_a_region_whose_accounts_are_its_own(region: str) -> None:
 def test_the_region_is_that_of_the_call() -> None:
     aws = Aws(region="ap-east-1", local=Keys.new())
     aws.sts.meta.events.register("before-call", lambda **_: refusal(403, "InvalidClientTokenId"))
-    assert "The region ap-east-1 may not be enabled" in explain(raised(aws))
+    assert "The region ap-east-1 may not be enabled" in explained(raised(aws))
 
 
 @pytest.mark.parametrize(
@@ -238,12 +244,12 @@ def test_the_region_is_that_of_the_call() -> None:
 )
 def test_a_clock_that_is_wrong(code: str, message: str) -> None:
     date = "Thu, 26 Nov 2026 11:00:00 GMT"
-    text = explain(answered(code, message, status=403, HTTPHeaders={"date": date}))
+    text = explained(answered(code, message, status=403, HTTPHeaders={"date": date}))
     assert "this machine's clock differs" in text
     assert f"(AWS: {date}; here: " in text
     assert message.removesuffix(".") in text
     assert "doesn't accept these credentials" not in text
-    assert "clock" in explain(answered(code, message))
+    assert "clock" in explained(answered(code, message))
 
 
 def test_a_signature_that_doesnt_match_is_shown_without_what_was_signed() -> None:
@@ -251,20 +257,20 @@ def test_a_signature_that_doesnt_match_is_shown_without_what_was_signed() -> Non
         "The request signature we calculated does not match.\n\nThe Canonical String for this "
         f"request should have been\n'POST\n/\nx-amz-security-token:{SECRET[:20]}\nhost'"
     )
-    text = explain(answered("SignatureDoesNotMatch", message, status=403))
+    text = explained(answered("SignatureDoesNotMatch", message, status=403))
     assert "does not match" in text
     assert SECRET[:20] not in text
 
 
 def test_a_session_with_mfa_that_ends_on_the_way() -> None:
-    text = explain(botocore_errors.RefreshWithMFAUnsupportedError())
+    text = explained(botocore_errors.RefreshWithMFAUnsupportedError())
     assert "continues where it stopped" in text
     assert "duration_seconds" in text
 
 
 def test_an_mfa_code_that_aws_doesnt_take() -> None:
     message = "MultiFactorAuthentication failed with invalid MFA one time pass code."
-    text = explain(answered("AccessDenied", message, "AssumeRole", 403))
+    text = explained(answered("AccessDenied", message, "AssumeRole", 403))
     assert "rejects the MFA code" in text
     assert message in text
     assert "permission" not in text
@@ -282,7 +288,7 @@ def test_an_mfa_code_that_aws_doesnt_take() -> None:
 def test_an_architecture_that_isnt_in_the_region(
     operation: str, message: str, *, named: bool
 ) -> None:
-    text = explain(answered("InvalidParameterValueException", message, operation))
+    text = explained(answered("InvalidParameterValueException", message, operation))
     assert ("--architecture x86_64" in text) is named
     assert message.removesuffix(".") in text
 
@@ -290,7 +296,7 @@ def test_an_architecture_that_isnt_in_the_region(
 @pytest.mark.parametrize("code", ["", "404", "502"])
 def test_an_answer_that_isnt_awss(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    text = explain(answered(code, "<html>Not Found</html>", "GetCallerIdentity", 404))
+    text = explained(answered(code, "<html>Not Found</html>", "GetCallerIdentity", 404))
     assert "AWS_ENDPOINT_URL='http://127.0.0.1:4566'" in text
     assert "<html>Not Found</html>" in text
     assert "endpoint_url in the profile" in text
@@ -303,21 +309,21 @@ def test_what_leads_elsewhere_is_named(variable: str, monkeypatch: pytest.Monkey
     url = "http://127.0.0.1:9"
     monkeypatch.setenv(variable, url)
     dead = botocore_errors.EndpointConnectionError(endpoint_url=url)
-    assert f"{variable}='{url}'" in explain(dead)
-    assert f"{variable}='{url}'" in explain(ResponseParserError("<html>"))
+    assert f"{variable}='{url}'" in explained(dead)
+    assert f"{variable}='{url}'" in explained(ResponseParserError("<html>"))
 
 
 def test_an_endpoint_that_the_profile_names() -> None:
     there = botocore_errors.EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
-    assert "endpoint_url in the profile" in explain(there)
+    assert "endpoint_url in the profile" in explained(there)
     for host in ("sts.eu-central-1.amazonaws.com", "sts.cn-north-1.amazonaws.com.cn"):
         aws = botocore_errors.EndpointConnectionError(endpoint_url=f"https://{host}/")
-        assert "endpoint_url" not in explain(aws)
+        assert "endpoint_url" not in explained(aws)
 
 
 def test_the_variable_whose_value_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
-    text = explain(ValueError("invalid literal for int() with base 10: 'many'"))
+    text = explained(ValueError("invalid literal for int() with base 10: 'many'"))
     assert "AWS_MAX_ATTEMPTS='many'" in text
 
 
@@ -326,7 +332,7 @@ def test_a_variable_that_is_not_quoted_is_not_named(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SDK_LOAD_CONFIG", value)
-    text = explain(ValueError("Expecting value: true: line 1 column 1 (char 0)"))
+    text = explained(ValueError("Expecting value: true: line 1 column 1 (char 0)"))
     assert "AWS_SDK_LOAD_CONFIG" not in text
 
 
@@ -340,7 +346,7 @@ def test_a_profile_without_a_name(
         no_credentials.setenv("AWS_PROFILE", "")
     with pytest.raises(ProfileNotFound) as caught:
         Aws(region="eu-central-1", profile=None if variable else "")
-    assert "unset AWS_PROFILE, or give a name with --profile" in explain(caught.value)
+    assert "unset AWS_PROFILE, or give a name with --profile" in explained(caught.value)
 
 
 def test_each_code_has_one_meaning() -> None:
@@ -373,7 +379,7 @@ def test_a_denial_names_the_action(
     asked.meta.events.register("before-call", lambda **_: refusal(403, "AccessDenied"))
     with pytest.raises(ClientError) as caught:
         getattr(asked, call)(**dict.fromkeys(given, "x1"))
-    assert f"AccessDenied ({action})" in explain(caught.value)
+    assert f"AccessDenied ({action})" in explained(caught.value)
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedException"])
@@ -397,26 +403,26 @@ def test_a_denial_names_the_action(
     ],
 )
 def test_the_action_is_the_one_that_aws_names(code: str, message: str, action: str) -> None:
-    text = explain(answered(code, message, "CreateFunction", 403))
+    text = explained(answered(code, message, "CreateFunction", 403))
     assert f"{code} ({action})" in text
     assert "docs/permissions.md" in text
 
 
 def test_a_denial_is_named_without_the_account_too() -> None:
-    assert "CreateRole" in explain(answered("AccessDenied", "No.", "CreateRole", 403))
+    assert "CreateRole" in explained(answered("AccessDenied", "No.", "CreateRole", 403))
 
 
 def test_a_boundary_that_may_be_lacking_is_asked_for_of_the_same_command() -> None:
     """Which has the stack's options, whatever they are."""
     no = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:CreateRole on resource: x"
-    said = explain(answered("AccessDenied", no, "CreateRole", 403))
+    said = explained(answered("AccessDenied", no, "CreateRole", 403))
     assert "run the same command with --permissions-boundary ARN" in said
     assert "cogauth up" not in said
 
 
 @pytest.mark.parametrize("code", ["LimitExceeded", "LimitExceededException"])
 def test_a_quota(code: str) -> None:
-    text = explain(answered(code, "Cannot exceed quota for RolesPerAccount: 1000"))
+    text = explained(answered(code, "Cannot exceed quota for RolesPerAccount: 1000"))
     assert "quota" in text
     assert "RolesPerAccount: 1000" in text
     assert "Service Quotas" in text
@@ -424,26 +430,26 @@ def test_a_quota(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["TooManyRequestsException", "Throttling", "ThrottlingException"])
 def test_called_too_often(code: str) -> None:
-    text = explain(answered(code, status=429))
+    text = explained(answered(code, status=429))
     assert code in text
     assert "again" in text
 
 
 def test_any_other_answer_is_given_as_it_is() -> None:
-    text = explain(answered("InternalFailure", "We are sorry", status=500))
+    text = explained(answered("InternalFailure", "We are sorry", status=500))
     assert "InternalFailure" in text
     assert "We are sorry" in text
 
 
 def test_a_time_that_ran_out() -> None:
-    assert "the role: not within 120 s" in explain(TimedOutError("the role: not within 120 s"))
+    assert "the role: not within 120 s" in explained(TimedOutError("the role: not within 120 s"))
 
 
 def test_a_failure_says_what_why_and_how_to_go_on() -> None:
-    error = failure("Deleting it", answered("Throttling"), after="Run it again.")
+    error = failure("Deleting it", answered("Throttling"), after="It stays.", hint="Go on.")
     assert isinstance(error, CogauthError)
     assert str(error).startswith("Deleting it failed: ")
-    assert str(error).endswith("Run it again.")
+    assert str(error).endswith(" It stays. Wait a minute and try again. Go on.")
 
 
 def every_botocore_error() -> Iterator[type[Exception]]:
@@ -460,7 +466,7 @@ def test_no_error_of_botocores_has_words_that_fail_or_show_a_traceback() -> None
         except (KeyError, TypeError, IndexError):
             continue
         found += 1
-        text = explain(error)
+        text = explained(error)
         assert text
         assert "Traceback" not in text
     assert found > 60

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
 
+import cogauth
 from cogauth import errors
+from cogauth.aws.errors import failure
 from cogauth.cli.failures import as_ours, code_of
-from cogauth.errors import CODES, CogauthError, parted
-from support.commands import in_process
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cogauth.errors import CODES, CogauthError
+from support.commands import Cli, in_process
+from support.forker import REMEDY
 
 
 def aws(code: str) -> ClientError:
@@ -57,27 +56,86 @@ def test_an_error_has_the_code_of_what_it_came_of(error: Exception, code: str) -
         assert code_of(wrapping, wrapping) == (code if code != "defect" else "failed")
 
 
-@given(st.text())
-def test_nothing_of_a_text_is_lost(text: str) -> None:
-    message, hint = parted(text)
-    joined = "".join((message + (hint or "")).split()).casefold()
-    assert joined == "".join(text.split()).casefold()
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (CogauthError("It is gone.", hint="Run it."), ["It is gone. Run it."]),
+        (CogauthError("--x '' can't be used", hint="Give 1."), ["--x '' can't be used: give 1."]),
+        (CogauthError("It was left alone."), ["It was left alone."]),
+        (CogauthError("Two:", "  a", "  b", hint="Take one."), ["Two:", "  a", "  b", "Take one."]),
+        (CogauthError("Two:", "  a", "  b"), ["Two:", "  a", "  b"]),
+    ],
+)
+def test_what_to_do_comes_last(error: CogauthError, lines: list[str]) -> None:
+    assert list(error.lines) == lines
+    assert str(error) == " ".join(lines)
+
+
+OURS = {name for name, one in inspect.getmembers(errors, inspect.isclass)} | {
+    *("NotKeptError", "SessionOverError"),
+}
+RAISED = [
+    (path.name, node)
+    for path in Path(cogauth.__file__).parent.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OURS
+]
+
+
+def text_of(node: ast.expr) -> str:
+    """The literal text of an expression, with … for what it is filled with."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(text_of, node.values))
+    return str(node.value) if isinstance(node, ast.Constant) else "…"
+
+
+def test_no_message_says_what_to_do() -> None:
+    assert len(RAISED) > 100
+    messages = [(name, text_of(arg)) for name, call in RAISED for arg in call.args]
+    assert [each for each in messages if REMEDY.search(each[1])] == []
+    hints = [text_of(word.value) for _, call in RAISED for word in call.keywords]
+    assert len(hints) > 100
+    assert [hint for hint in hints if hint[0].islower()] == []
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "hint"),
+    "text", ["No stack. Run 'cogauth up'.", "--x can't be used: give 1.", "No. If so, delete it."]
+)
+def test_and_such_a_message_would_be_seen(text: str) -> None:
+    assert REMEDY.search(text)
+
+
+def test_a_mistyped_command_line_has_a_hint(cli: Cli) -> None:
+    done = cli.run("users", "--jsn", "--json").must(2)
+    error = done.document["error"]
+    assert error["code"] == "usage"
+    assert error["hint"] == "Try 'cogauth users --help' for help."
+    assert error["hint"] in done.err
+    done = cli.run("outputs", "--format", "env", "--json").must(2)
+    assert done.document["error"]["hint"] == "Give one of them."
+    assert "Error: --json and --format env exclude each other: give one of them." in done.err
+
+
+@pytest.mark.parametrize(
+    "error",
     [
-        (
-            "The pool is gone. Run 'cogauth up' first.",
-            "The pool is gone.",
-            "Run 'cogauth up' first.",
-        ),
-        ("No stack here. Nothing was done.", "No stack here. Nothing was done.", None),
-        ("--x '' can't be used. Give 1 or 2.", "--x '' can't be used.", "Give 1 or 2."),
+        *map(aws, ["ExpiredToken", "InvalidSignatureException", "AccessDenied", "Throttling"]),
+        *map(aws, ["LimitExceededException", "RequestTimeTooSkewed", "OptInRequired", ""]),
+        exceptions.NoCredentialsError(),
+        exceptions.EndpointConnectionError(endpoint_url="https://x"),
+        exceptions.ProfileNotFound(profile=""),
+        KeyError("x"),
     ],
 )
-def test_the_remedy_is_apart(text: str, message: str, hint: str | None) -> None:
-    assert parted(text) == (message, hint)
+def test_an_error_of_aws_s_has_a_hint(error: Exception) -> None:
+    ours = as_ours(error)
+    assert ours is not None
+    assert ours.hint
+    assert not REMEDY.search(ours.message)
+    failed = failure("Creating the user pool", error, after="Nothing is lost.", hint="Run it.")
+    assert failed.message.endswith("Nothing is lost.")
+    if not isinstance(error, KeyError):
+        assert failed.hint == f"{ours.hint} Run it."
 
 
 def test_a_missing_stack_has_a_code(tmp_path: Path) -> None:

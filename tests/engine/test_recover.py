@@ -116,9 +116,13 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
     up = cli.run("up", "--local", "--region", "us-east-1", "--json").must().document
     lost = recoverable(cli.state)
     cli.state.unlink()
+    bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": ""}
+    # Without it, up looks on AWS, but names the way back.
+    said = cli.run("up", **bare).must(2).err
+    assert "There is a local AWS in .cogauth but no state file" in said
+    assert "run 'cogauth recover' to write its state file again" in said
     # Another one there doesn't hide it.
     cli.run("up", "--local", "--stack", "other", "--region", "us-east-1").must()
-    bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": ""}
     recovered = cli.run("recover", **bare).must()
     assert f"on the local AWS at {up['endpoint_url']}" in recovered.err
     assert json.loads(cli.state.read_text()) == lost

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from cogauth.cli import cli as program
+from cogauth.errors import CogauthError
 from cogauth.local.process import FOLDER, LocalAws
 from support.forker import (
     AT_START,
@@ -101,6 +102,8 @@ def files_in(folder: Path) -> list[str]:
 def in_process(*words: str, typed: str | bytes = "") -> Result:
     """Run a command as `main` does, but for a process of its own, whose start takes longest."""
     done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
+    if isinstance(done.exception, CogauthError):
+        return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
     if isinstance(done.exception, click.ClickException):
         return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
     if done.exception is not None:

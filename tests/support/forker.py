@@ -31,6 +31,14 @@ COGAUTH = [PYTHON, "-m", "cogauth"]
 LANG = "C.UTF-8"
 PATIENCE = 60.0
 ESCAPE = "\x1b"
+# How a sentence that says what to do begins: it belongs into an error's hint.
+REMEDY = re.compile(
+    r"(?<=[.!?])\s+(?:(?:Or|Please|Then) )?'?(?:To \w+|If|Otherwise|Add|Attach|Call|Check|Choose"
+    r"|Copy|Delete|Deploy|Find|Get|Give|Install|Leave|Look|Make|Move|Name|Pass|Put|Remove|Rename"
+    r"|Report|Restore|Retry|Run|Say|Set|Sign in|Take|Try|Unset|Update|Upgrade|Use|Wait|Work"
+    r"|cogauth)\b"
+    r"|:\s+(?:give|run|set|unset|use|wait|sign in|look|try|leave|delete|upgrade|choose)\b"
+)
 # Imports what the commands take, and reads the services' models, once, and forks for each of them:
 # that is most of a command's time. What is forked is supervised by a fork of its own, so that
 # several may run at once.
@@ -250,6 +258,7 @@ class Result:
         error = self.document["error"]
         assert list(error) == ["code", "message", "hint"]
         assert error["code"] in CODES
+        assert not REMEDY.search(error["message"])
         return " ".join(filter(None, [error["message"], error["hint"]]))
 
     def must(self, code: int = 0) -> Self:

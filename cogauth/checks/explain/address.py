@@ -64,8 +64,8 @@ def parse_url(state: State, url: str) -> Address:
     api, region, suffix = match.groups()
     if region != state.region:
         raise UsageError(
-            f"The URL's API is in the region {region}, the stack {state.stack} in {state.region}: "
-            "give a URL in the stack's own region."
+            f"The URL's API is in the region {region}, the stack {state.stack} in {state.region}",
+            hint="Give a URL in the stack's own region.",
         )
     stage, _, path = parts.path.removeprefix("/").partition("/")
     if path and not stage:
@@ -81,7 +81,8 @@ def _path(text: str) -> str:
     if {".", ".."} & {*parts} or "" in parts[1:-1]:
         raise UsageError(
             f"The URL's path contains '.', '..' or '//': {text!r}. Clients change such paths "
-            "before they send them: give the path as it is sent."
+            "before they send them",
+            hint="Give the path as it is sent.",
         )
     return "/".join(part.replace("/", "%2F") for part in parts)
 
@@ -98,10 +99,15 @@ def check_suffix(address: Address, aws: Aws) -> None:
 def _no_url(state: State, url: str) -> UsageError:
     if state.endpoint_url is not None:
         wanted = f"{state.endpoint_url}/restapis/API/STAGE/_user_request_/PATH"
-        return UsageError(f"{url!r} is no URL of an API of this stack's endpoint: give {wanted}.")
+        return UsageError(
+            f"{url!r} is no URL of an API of this stack's endpoint", hint=f"Give {wanted}."
+        )
     return UsageError(
-        f"{url!r} is no URL of a REST API's stage: give "
-        f"https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's Stages page "
-        "shows it (https only). For a custom domain, give the URL of the stage that it is mapped "
-        "to: 'aws apigateway get-base-path-mappings --domain-name NAME' shows it."
+        f"{url!r} is no URL of a REST API's stage",
+        hint=(
+            f"Give https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's "
+            "Stages page shows it (https only). For a custom domain, give the URL of the stage "
+            "that it is mapped to: 'aws apigateway get-base-path-mappings --domain-name NAME' "
+            "shows it."
+        ),
     )

@@ -75,7 +75,7 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
         if stopped:
             ctx.waiter.stop.set()
         if failed and left:
-            failed.args = (f"{failed} {left}",)
+            failed.args = (*failed.args, left)
     return Verification(tuple(run.rows), left)
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from cogauth.attach import guards
-from cogauth.attach.model import Api
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
 from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
@@ -117,7 +115,6 @@ def find_subject(
     name = str(chosen_stage["stageName"])
     authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
     routes = rest_apis.routes_of(methods, authorizers)
-    compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     lost = _lost_rows(compared, asked)
     is_lost = any(row.ok is False for row in lost)
     try:
@@ -186,15 +183,15 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     ]
     if not guarded:
         raise UsageError(
-            f"The stack's user pool guards no method of the API {api}. Run "
-            f"'cogauth attach{ctx.state.options} --api {api}' to guard some."
+            f"The stack's user pool guards no method of the API {api}.",
+            hint=f"Run 'cogauth attach{ctx.state.options} --api {api}' to guard some.",
         )
     wanted = [method for method in guarded if path is None or _is_meant(routes, method, path)]
     if not wanted:
         paths = {method.path: {method.http_method: method} for method in guarded}
         raise UsageError(
-            f"--path {path!r} matches no method of the API {api} that the stack's user pool "
-            f"guards: give one such as {', '.join(nearest(paths, path or ''))}."
+            f"--path {path!r} matches no method of the API {api} that the stack's user pool guards",
+            hint=f"Give one such as {', '.join(nearest(paths, path or ''))}.",
         )
     return wanted
 

@@ -1,0 +1,153 @@
+"""Tables and colours: in columns on a terminal, wrapped by words, and plain on a pipe."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cogauth.cli.options import Target
+from cogauth.cli.output import confirm, say, show_table
+from cogauth.cli.progress import STOPPING, Progress
+from cogauth.steps import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+VERDICT = "✗ lost"
+URL = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev/hello"
+SENTENCE = "COGNITO_USER_POOLS of the stack cogauth, which also accepts tokens of another user pool"
+WORDS = st.lists(st.text("abcxyz.:;-é山", min_size=1, max_size=20), max_size=12).map(" ".join)
+
+
+class Screen(io.StringIO):
+    """A terminal of some width, in columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> list[str]:
+        return COLOUR.sub("", self.getvalue()).splitlines()
+
+
+@pytest.fixture
+def width(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Set the width with ``COLUMNS``, and read what is shown from ``sys.stdout``."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    return monkeypatch
+
+
+def on(width: pytest.MonkeyPatch, columns: int) -> Screen:
+    screen = Screen()
+    width.setenv("COLUMNS", str(columns))
+    width.setattr(sys, "stdout", screen)
+    return screen
+
+
+def wide(line: str) -> int:
+    return sum(2 if c == "山" else 1 for c in line)
+
+
+def test_a_table_fits_80_columns_and_keeps_its_verdict(width: pytest.MonkeyPatch) -> None:
+    screen = on(width, 80)
+    rows = [(f"GET /orders/{n}", SENTENCE, (VERDICT, "red")) for n in range(3)]
+    show_table(rows, ("method", "guard", "state"), indent=2)
+    assert max(map(wide, screen.lines)) <= 80
+    assert len([line for line in screen.lines if line.rstrip().endswith(VERDICT)]) == 3
+    assert screen.lines[0].split() == ["method", "guard", "state"]
+    # Each cell begins in its column's place.
+    guard = screen.lines[0].index("guard")
+    assert [line[guard:][:7] for line in screen.lines if "GET" in line] == ["COGNITO"] * 3
+    assert "\x1b[31m" in screen.getvalue()
+
+
+def test_on_a_pipe_each_row_is_one_plain_line(
+    width: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del width
+    show_table([("GET /a", SENTENCE, (VERDICT, "red")), ("GET /long", URL, "")], indent=2)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"  GET /a     {SENTENCE}  {VERDICT}"
+    assert second == f"  GET /long  {URL}"
+
+
+def test_a_url_that_fits_on_a_line_is_not_broken(width: pytest.MonkeyPatch) -> None:
+    for columns in (len(URL), 72, 80, 100, 120):
+        screen = on(width, columns)
+        show_table([("sign_in_url", URL), ("stack_id", "8f1d2c9a-6d54")], indent=2)
+        assert [line for line in screen.lines if URL in line], columns
+        assert max(map(wide, screen.lines)) <= columns
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1, max_size=4), st.integers(24, 120))
+def test_a_table_is_wrapped_between_words(
+    width: pytest.MonkeyPatch, rows: list[tuple[str, str, str]], columns: int
+) -> None:
+    screen = on(width, columns)
+    show_table(rows, indent=2)
+    shown = " ".join(screen.lines).split()
+    assert sorted(shown) == sorted(" ".join(map(" ".join, rows)).split())
+    assert all(wide(line) <= columns for line in screen.lines)
+
+
+def test_the_mark_of_a_line_has_a_colour_on_a_terminal_alone(
+    width: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("✓ deleted: 7", "  ✗ 403 refused")
+    assert "\x1b" not in capsys.readouterr().out
+    screen = on(width, 80)
+    say("✓ deleted: 7", "  ✗ 403 refused")
+    green, red = screen.getvalue().splitlines()
+    assert green.startswith("\x1b[32m")
+    assert "\x1b[31m" in red
+    assert screen.lines == ["✓ deleted: 7", "  ✗ 403 refused"]
+    width.setenv("NO_COLOR", "1")
+    plain = on(width, 80)
+    say("✓ deleted: 7")
+    assert plain.getvalue() == "✓ deleted: 7\n"
+
+
+def test_a_commands_time_is_without_the_users_thinking(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Thinker(io.StringIO):
+        def readline(self, *_: object) -> str:  # type: ignore[override]
+            now[0] += 500
+            return "y\n"
+
+    monkeypatch.setattr(sys, "stdin", Thinker())
+    target = Target("shop", None, None, None, None, as_json=False, debug=False, begun=now[0])
+    now[0] += 2
+    assert confirm("Delete the stack?")
+    now[0] += 1
+    assert target.elapsed == 3
+
+
+def test_after_ctrl_c_the_list_says_once_that_it_stops(width: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    width.setattr(sys, "stderr", screen)
+    progress = Progress(STEPS)
+    for step in STEPS[:5]:
+        progress.begin(step)
+        progress.waiting(step, "a role that is new", 30)
+    assert progress.live is not None
+    assert progress.interrupted is not None
+    progress.interrupted.set()
+    with progress.live:
+        pass
+    shown = " ".join(" ".join(screen.lines).split())
+    assert shown.count(STOPPING) == shown.count(STEPS[0].title) > 0
+    assert "waiting for a role" not in shown
+    assert shown.count("finishing") == 5 * shown.count(STEPS[0].title)
