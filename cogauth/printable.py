@@ -48,6 +48,14 @@ def local_time(moment: float) -> str:
         return f"{moment:.0f}"  # No calendar has it.
 
 
+def utc_time(moment: float) -> str:
+    """Return a time, in seconds since the epoch, in UTC and in the form of RFC 3339."""
+    try:
+        return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{moment:.0f}"  # No calendar has it.
+
+
 def length(seconds: float) -> str:
     """Return a length of time in words, in two units at the most: ``2 h 5 min``."""
     whole = max(0, round(seconds))

@@ -13,6 +13,7 @@ from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import notice, print_json, say, show_table
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
+from cogauth.printable import moment_of, utc_time
 
 if TYPE_CHECKING:
     from cogauth.checks.explain import Diagnosis
@@ -164,7 +165,10 @@ def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
         "message": cause.sentence,
         "fix": cause.fix,
         "notes": list(diagnosis.notes),
-        "facts": diagnosis.facts,
+        "facts": {
+            name: fact if isinstance(fact, str) else utc_time(fact)
+            for name, fact in diagnosis.facts.items()
+        },
     }
 
 
@@ -182,4 +186,8 @@ def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:
     if diagnosis.notes:
         say("Also:", *(f"  - {note}" for note in diagnosis.notes))
     say("", "Facts:")
-    show_table(list(diagnosis.facts.items()), indent=2)
+    rows = [
+        (name, fact if isinstance(fact, str) else moment_of(fact, diagnosis.now))
+        for name, fact in diagnosis.facts.items()
+    ]
+    show_table(rows, indent=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,7 @@ from cogauth.cli.options import Target, target_options, yes_option
 from cogauth.cli.output import confirm, notice, print_json, say, show_table
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import CogauthError, DeclinedError, UsageError
-from cogauth.printable import local_time
+from cogauth.printable import local_time, utc_time
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -75,8 +74,7 @@ def _list(target: Target, ctx: Context) -> None:
 
     if target.as_json:
         users = [
-            {**vars(user), "created": user.created.astimezone(UTC).isoformat(timespec="seconds")}
-            for user in listed(ctx)
+            {**vars(user), "created": utc_time(user.created.timestamp())} for user in listed(ctx)
         ]
         print_json({"user_pool_id": ctx.fact("user_pool"), "users": users})
         return

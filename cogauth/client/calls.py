@@ -126,7 +126,8 @@ def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destin
     id_ = found["id"]
     if id_ == own and stage in {None, own_stage}:
         return Destination(own, own_stage)
-    stages = rest_apis.stages(ctx, id_)
+    with rest_apis.existing(ctx, id_):
+        stages = rest_apis.stages(ctx, id_)
     chosen = rest_apis.choose_stage(found, stages, stage, ctx.state.stages_of(id_))
     return Destination(id_, chosen["stageName"], chosen.get("variables") or {})
 
@@ -178,9 +179,14 @@ def console_test(ctx: Context, place: Destination, call: Call) -> Response:
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
 
-    Raises UsageError if the API has no such method, CogauthError if an emulator doesn't support
-    the test, and ClientError if AWS refuses.
+    Raises UsageError if the API has no such method or was deleted, CogauthError if an emulator
+    doesn't support the test, and ClientError if AWS refuses.
     """
+    with rest_apis.existing(ctx, place.api):
+        return _tested(ctx, place, call)
+
+
+def _tested(ctx: Context, place: Destination, call: Call) -> Response:
     method = _find_method(ctx, place.api, call)
     invoke = partial(
         # Don't retry: the call may take effect even if its answer gets lost.

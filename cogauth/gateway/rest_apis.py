@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cogauth.aws.answers import Live, or_none
+from botocore.exceptions import ClientError
+
+from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cogauth.context import Context
     from cogauth.record.records import Authorization
@@ -100,6 +103,24 @@ def check_own(ctx: Context) -> None:
             "not your own, 'cogauth recover' rewrites it."
         ),
     )
+
+
+@contextmanager
+def existing(ctx: Context, api: str) -> Iterator[None]:
+    """Read an API that another call has just found.
+
+    Raises CogauthError if it was deleted in between; AWS's own errors pass.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) not in NOT_FOUND:
+            raise
+        if or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api)) is not None:
+            raise  # Something in it was deleted.
+        if api == (ctx.state.record("rest_api") or {}).get("id"):
+            check_own(ctx)
+        raise UsageError(f"The API {api} was deleted just now.") from error
 
 
 def find_api(ctx: Context, wanted: str) -> Live:

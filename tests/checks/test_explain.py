@@ -40,7 +40,7 @@ from cogauth.errors import LoginError, UsageError
 from cogauth.gateway import routing
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
-from cogauth.printable import length, local_time
+from cogauth.printable import length, local_time, utc_time
 from cogauth.record.state import State
 from cogauth.settings import Settings
 from support.commands import Cli, command_line, until
@@ -514,6 +514,10 @@ def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
         )
     ]
     assert (document["cause"], document["status"]) == ("bad_signature", 401)
+    facts = document["facts"]
+    assert facts["exp"] == "1970-01-01T00:00:01+00:00"
+    assert datetime.fromisoformat(facts["deployment_created"]).tzinfo
+    assert any(re.match(r"  exp +19(70|69)-\d\d-\d\d .* ago$", line) for line in lines)
 
 
 @pytest.mark.local
@@ -1227,6 +1231,7 @@ def test_a_time_that_the_calendar_has_nowhere_is_a_number(
     try:
         for moment in (253402300799.0, -62135596800.0, 1e300, -1e18):
             assert re.fullmatch(r"\d{1,4}-\d\d-\d\d [\d:]+ \S+|-?\d+", local_time(moment))
+            assert re.fullmatch(r"\d{1,4}-\d\d-\d\dT[\d:]+\+00:00|-?\d+", utc_time(moment))
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,6 +302,7 @@ def test_users_are_listed_page_by_page(kit: Kit) -> None:
         False,
     )
     assert set(found["zoe"]) == {"username", "status", "enabled", "created"}
+    assert datetime.fromisoformat(found["zoe"]["created"]).utcoffset() == timedelta(0)
     lines = kit.run("users").out.splitlines()
     assert lines[0].split() == ["username", "status", "enabled", "created"]
     assert len(lines) == 1 + len(found)

@@ -10,8 +10,8 @@ from cogauth.checks.explain.causes import CHECKS, differences
 from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
-from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER
-from cogauth.printable import length, moment_of
+from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, existing
+from cogauth.printable import length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +31,14 @@ class Diagnosis:
     """Why a call is refused, and what was found.
 
     The cause's code is ``none`` if the call went through, ``unexplained`` if no known cause fits,
-    ``not_sent`` if no cause was found and the call was not made.
+    ``not_sent`` if no cause was found and the call was not made. Numbers in ``facts`` are times,
+    and so is ``now``, the server's time: in seconds since the epoch.
     """
 
     cause: Cause
     answer: Answer | None
-    facts: dict[str, str]
+    facts: dict[str, str | float]
+    now: float
     notes: tuple[str, ...] = ()
 
 
@@ -53,11 +55,14 @@ def explain(
         header: the header that carries it.
 
     Raises:
-        UsageError: the URL doesn't belong to an API of this stack's region or endpoint.
+        UsageError: the URL doesn't belong to an API of this stack's region or endpoint, or the API
+            was deleted meanwhile.
         ClientError, BotoCoreError: the API can't be read.
         LoginError: the API gives no answer.
     """
-    return diagnose(gather(ctx, parse_url(ctx.state, url), verb, text, header))
+    address = parse_url(ctx.state, url)
+    with existing(ctx, address.api):
+        return diagnose(gather(ctx, address, verb, text, header))
 
 
 def diagnose(e: Evidence) -> Diagnosis:
@@ -71,7 +76,7 @@ def diagnose(e: Evidence) -> Diagnosis:
             if found:
                 notes.insert(0, f"{found.sentence} {found.fix}")
             found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
-    return Diagnosis(found or _no_cause(e), e.answer, _facts(e), tuple(notes))
+    return Diagnosis(found or _no_cause(e), e.answer, _facts(e), e.now, tuple(notes))
 
 
 def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
@@ -147,21 +152,22 @@ def _notes(e: Evidence) -> Iterable[str]:
         yield f"Unknown: {unknown}."
 
 
-def _facts(e: Evidence) -> dict[str, str]:
-    """Return the facts by name, without secrets."""
+def _facts(e: Evidence) -> dict[str, str | float]:
+    """Return the facts by name, without secrets; numbers are times."""
     found = [*_facts_of_api(e), *_facts_of_token(e)]
     if e.method:
         found += _facts_of_function(e.method, permitted=e.permitted)
-    return {name: value for name, value in found if value}
+    return {name: value for name, value in found if value != ""}
 
 
-def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
+def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str | float]]:
     yield "api", f"{e.address.api} {(e.api or {}).get('name', '(not in this account)')}"
     if e.stage is None or e.served is None:
         return
     yield "stage", e.address.stage
-    made = f", created {moment_of(e.served.made.timestamp(), e.now)}" if e.served.made else ""
-    yield "deployment", f"{e.served.deployment}{made}"
+    yield "deployment", f"{e.served.deployment}"
+    if e.served.made:
+        yield "deployment_created", e.served.made.timestamp()
     if e.served.unseen:
         yield "as_it_is_now", f"{e.served.unseen}: this endpoint doesn't show the deployed state"
     canary = e.stage.get("canarySettings", {})
@@ -184,7 +190,7 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str]]:
     yield "api_key", "required" if guard.api_key else ""
 
 
-def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
+def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str | float]]:
     token = e.token
     if token is None:
         yield "token", "none was sent"
@@ -205,7 +211,7 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str]]:
     for name in ("iat", "exp"):
         moment = token.time(name)
         if moment is not None:
-            yield name, moment_of(moment, e.now)
+            yield name, moment
     session = {True: ", the token revoked", False: ", the token not revoked", None: ""}
     yield "user", f"{e.user}{session[e.revoked]}" if e.user else ""
 

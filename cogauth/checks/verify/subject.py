@@ -110,10 +110,12 @@ def find_subject(
     found, asked = str(live["id"]), path
     if found == own:
         path, stage = path or PROTECTED_PATH, stage or ctx.state.settings.stage
-    stages = rest_apis.stages(ctx, found)
-    chosen_stage = rest_apis.choose_stage(live, stages, stage, ctx.state.stages_of(found))
-    name = str(chosen_stage["stageName"])
-    authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
+    with rest_apis.existing(ctx, found):
+        stages = rest_apis.stages(ctx, found)
+        chosen_stage = rest_apis.choose_stage(live, stages, stage, ctx.state.stages_of(found))
+        name = str(chosen_stage["stageName"])
+        authorizers, methods = rest_apis.authorizers(ctx, found), rest_apis.methods(ctx, found)
+        compared = guards.compare(ctx, Api(found, found, methods, authorizers, stages), name)
     routes = rest_apis.routes_of(methods, authorizers)
     lost = _lost_rows(compared, asked)
     is_lost = any(row.ok is False for row in lost)
