@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from cogauth.attach import guards
+from cogauth.attach.model import Api
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
 from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
