@@ -30,10 +30,10 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
     short_help="Guard methods of any REST API by the user pool.",
     epilog="""\b
 Examples:
-  cogauth attach --api orders                       lists what guards each method
-  cogauth attach --api orders --path '/orders*'     ID tokens; shows what changes, and asks
+  cogauth attach --api orders                    lists what guards each method
+  cogauth attach --api orders --path '/orders*'  shows changes, and asks
   cogauth attach --api orders --path '*' --method POST --stage prod --dry-run
-  cogauth attach --api a1b2c3d4e5 --path /me --scope aws.cognito.signin.user.admin
+  cogauth attach --api orders --path /me --scope aws.cognito.signin.user.admin
 
 OPTIONS is never attached, because browsers send preflights without a token. Neither is ANY where it
 would answer OPTIONS, unless you give --method ANY. The command deploys the stage, so that clients
@@ -72,10 +72,10 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 ) -> int:
     """Guard methods of any REST API in the account by the stack's user pool.
 
-    Creates an authorizer in that API, sets the chosen methods to it, and redeploys the stage. Shows
-    first what changes, and which other changes in that API the deployment publishes.
+    Creates an authorizer in that API, makes the chosen methods use it, and redeploys the stage.
+    Shows first what changes, and which other changes in that API the deployment publishes.
 
-    The function behind a method finds the user's claims, such as sub and email, in
+    The function behind a method finds the user's claims, such as sub and cognito:username, in
     event["requestContext"]["authorizer"]["claims"]; every value is a string.
     """
     for scope in scopes:

@@ -243,7 +243,10 @@ def _look(target: Target, *, yes: bool) -> int:
         )
         if yes and ctx.state.local_data is not None:
             if left := everything(ctx.aws):
-                notice(f"The local AWS keeps running, because it has {', '.join(left)}.")
+                notice(
+                    "The local AWS keeps running, because these resources are still in it: "
+                    f"{', '.join(left)}."
+                )
             else:
                 _end_local(target, ctx, "it is empty")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found})

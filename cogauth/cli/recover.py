@@ -17,9 +17,10 @@ from cogauth.errors import DamagedStateError, UsageError
     short_help="Write a lost or damaged state file again.",
     epilog="""\b
 Examples:
-  cogauth recover                         finds the stack 'cogauth' by its tags
+  cogauth recover  finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
-  cogauth recover --take eu-central-1_AbCdEfGhI   if several user pools have its tags
+  cogauth recover --take eu-central-1_AbCdEfGhI
+                   if several user pools have its tags
 """,
 )
 @click.option(

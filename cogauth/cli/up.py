@@ -76,12 +76,12 @@ def _origins(_ctx: click.Context, _option: click.Parameter, values: tuple[str, .
     short_help="Create or update the stack, or finish an interrupted run.",
     epilog="""\b
 Examples:
-  cogauth up                          on AWS, with your AWS configuration
-  cogauth up --local                  on an embedded local AWS; needs no account
+  cogauth up                    on AWS, with your AWS configuration
+  cogauth up --local            on an embedded local AWS; needs no account
   cogauth up --stack shop --region eu-central-1
-  cogauth up --throttle-rate 5        changes this setting of an existing stack
+  cogauth up --throttle-rate 5  changes this setting of an existing stack
   cogauth up --cors-origin https://app.example
-                                      lets that site's pages call the API
+                                lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
 """,
 )
@@ -105,7 +105,10 @@ Examples:
     callback=_classes,
     metavar="LIST",
 )
-@_setting("power_user", "Attach AmazonCognitoPowerUser to the role, not only what it needs.")
+@_setting(
+    "power_user",
+    "Also attach AWS's broad policy AmazonCognitoPowerUser to the sign-in function's role.",
+)
 @click.option(
     "--permissions-boundary",
     envvar="COGAUTH_PERMISSIONS_BOUNDARY",
