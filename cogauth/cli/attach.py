@@ -180,7 +180,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
 
     ctx = shared.context_of(target)
     api = engine.read_api(ctx, wanted)
-    compared = guards.compare(ctx, api, stage)
+    compared = guards.compare(ctx, api, stage, everywhere=True)
     live = {each.name: each.authorization for each in api.methods}
     there = dict.fromkeys([*live, *(one.name for one in compared.findings)])
     names = sorted(engine.choose(there, None, method), key=lambda name: verb_and_path(name)[::-1])
@@ -188,6 +188,9 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     lost = {one.name: one for one in reversed(compared.lost)}
     interrupted = {one.name: one for one in reversed(compared.interrupted)}
     stages = [one["stageName"] for one in api.stages]
+    lacking: dict[str, list[str]] = {}
+    for one in compared.undeployed:
+        lacking.setdefault(one.name, []).append(one.stage)
     if target.as_json:
         identity = {"stack": ctx.stack, "rest_api_id": api.id, "rest_api_name": api.name}
         methods = [
@@ -196,6 +199,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
                 "authorization": live.get(name),
                 "attached": name in compared.held,
                 "lost": name in lost,
+                "unguarded_stages": lacking.get(name, []),
                 **({"now": found.found, "mend": found.mend} if found else {}),
             }
             for name in names
@@ -208,6 +212,8 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     for name in names:
         words = api.words(ctx, live[name]) if name in live else "gone"
         mark = ("✓ attached", "green") if name in compared.held else ("", "")
+        if name in lacking:
+            mark = (f"{mark[0]}, not on {', '.join(lacking[name])}", "yellow")
         mark = ("… interrupted", "yellow") if name in interrupted else mark
         mark = ("✗ lost", "red") if name in lost else mark
         rows.append((name, words, mark))

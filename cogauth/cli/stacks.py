@@ -253,8 +253,8 @@ def require_state(target: Target, *, exit_code: int = 2) -> State:
         here = f"Stacks here: {', '.join(others)}. " if others else ""
         error = NoStackError(
             f"There is no stack here: the state file {target.state_path} doesn't exist. {here}Run "
-            "'cogauth up' first, or run this command in the folder of the state file, or give "
-            "--stack or --state. If the state file was lost, run 'cogauth recover'."
+            "this command in the folder of the state file, or give --stack or --state. If the file "
+            "was lost, run 'cogauth recover'. To create a new stack, run 'cogauth up'."
         )
         error.exit_code = exit_code
         raise error

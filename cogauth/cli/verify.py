@@ -96,6 +96,9 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         text = f"✗ {differ} of {len(made)} checks failed" if differ else passed
         skipped = len(result.rows) - len(made)
         say(f"{text}; {skipped} could not be made." if skipped else f"{text}.")
+        if result.closed:
+            own = ctx.state.command("test-login NAME")
+            say(f"Sign-up is closed. '{own}' checks sign-in and guard with a user of yours.")
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1
