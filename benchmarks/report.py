@@ -157,7 +157,10 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
 
 def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     def goal(words: str, measured: float, limit: float, unit: str = "") -> tuple[str, str, str]:
-        return (words, f"{measured:.2f}{unit}", "yes" if measured <= limit else "no")
+        met = measured <= limit
+        # More digits where two would contradict the verdict.
+        digits = next(n for n in range(2, 18) if (round(measured, n) <= limit) == met)
+        return (words, f"{measured:.{digits}f}{unit}", "yes" if met else "no")
 
     if part == "up_down":
         up, down = found["up"][COGAUTH_WAY], found["down"][COGAUTH_WAY]

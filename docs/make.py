@@ -52,9 +52,9 @@ INTRODUCTION = """\
 
 `python docs/make.py` wrote this page from the program's own help.
 
-Options come after the command's name. An option that may hold for several runs is an environment
-variable too: `--stack` is `COGAUTH_STACK`. Exit codes: 0 fine, 1 failed, 2 wrong usage, 130
-interrupted.
+Options come after the command's name. Options that you would repeat in every run can be set as
+environment variables too: `--stack` is `COGAUTH_STACK`. Exit codes: 0 fine, 1 failed, 2 wrong
+usage, 130 interrupted.
 
 """
 

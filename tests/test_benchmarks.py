@@ -559,3 +559,13 @@ def test_the_report_of_attaching_has_its_goal() -> None:
     page = report.markdown(results)
     assert "what API Gateway's rates allow | 1.10 | yes |" in page
     assert "| 10 methods, as AWS | 5.00 | 4.40 | 4.00 | 1.10 | 19 | 0 |" in page
+
+
+@pytest.mark.local
+@given(st.floats(1.19, 1.21))
+def test_a_figure_never_contradicts_its_verdict(ratio: float) -> None:
+    one = {"process_s": ratio, "calls_s": ratio, "bound_s": 1.0, "calls": {"refused": {}}}
+    results = {"machine": report.machine(), "date": "2026-11-24", "attach": {"as AWS": {"10": one}}}
+    row = re.search(r"1\.2 of what .* \| ([\d.]+) \| (yes|no) \|", report.markdown(results))
+    assert row
+    assert (float(row[1]) <= 1.2) == (row[2] == "yes") == (ratio <= 1.2)

@@ -18,8 +18,8 @@ from cogauth.attach.work import Report, Work
 from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
-from cogauth.gateway.deployed import AUTHORIZATION
-from cogauth.gateway.rest_apis import COGNITO, KNOWN_TYPES, LISTED
+from cogauth.gateway.deployed import AUTHORIZATION, export, guards
+from cogauth.gateway.rest_apis import COGNITO, KNOWN_TYPES, LISTED, Guard, shortened
 from cogauth.record.records import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED
 from cogauth.steps import rest_api
 from cogauth.steps.lookup import check_pool
@@ -83,7 +83,11 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         [stage],
         model.of_others(ctx, pending, rows),
         unknown,
-        [*_warnings(api, found, kept), *beforehand(ctx, api, kept)],
+        [
+            *_warnings(api, found, kept),
+            *_open_elsewhere(ctx, api, stage, kept),
+            *beforehand(ctx, api, kept),
+        ],
         make_authorizer=not ours,
         point_authorizer=bool(ours) and bool(rest_api.authorizer_patch(ctx, ours[0])),
     )
@@ -178,6 +182,25 @@ def _warnings(api: Api, stage: Live, kept: Iterable[LiveMethod]) -> Iterator[str
             f"The stage {stage['stageName']} has a canary: {canary.get('percentTraffic', 0):g} % "
             f"of the calls go to its deployment {canary['deploymentId']}, which doesn't change."
         )
+
+
+def _open_elsewhere(
+    ctx: Context, api: Api, stage: str, kept: Iterable[LiveMethod]
+) -> Iterator[str]:
+    """Warn of the other stages on which anyone can call the methods until they are deployed there.
+
+    Other emulators' exports show few guards, and their stages serve the current state.
+    """
+    for other in [] if ctx.state.emulated else [str(one["stageName"]) for one in api.stages]:
+        document = export(ctx, api.id, other) if other != stage else ""
+        if isinstance(document, str):
+            continue
+        served = guards(document)
+        if opened := [each.name for each in kept if served.get(each.name) == Guard()]:
+            yield (
+                f"{other} isn't guarded: anyone can call {shortened(opened)} there. Run this again "
+                f"with --stage {other} to guard it there too."
+            )
 
 
 @dataclass

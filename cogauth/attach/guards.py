@@ -59,18 +59,20 @@ def look(ctx: Context, api: str) -> Comparison | None:
     return None if found is None else compare(ctx, found)
 
 
-def compare(ctx: Context, api: Api, stage: str | None = None) -> Comparison:
+def compare(
+    ctx: Context, api: Api, stage: str | None = None, *, everywhere: bool = False
+) -> Comparison:
     """Compare the record of an API with the API itself, and with what its stages serve.
 
-    ``stage`` limits it to one stage; None means all attached stages. Stages of other emulators are
-    not compared: they serve the API's current state, and their exports show few guards. Raises
-    botocore's error if a stage can't be read.
+    ``stage`` limits it to one stage; None means all attached stages, or with ``everywhere`` all of
+    the API's. Stages of other emulators are not compared: they serve the API's current state, and
+    their exports show few guards. Raises botocore's error if a stage can't be read.
     """
     record = ctx.state.attachments.get(api.id)
     if record is None or not record["methods"]:
         return Comparison()
     recorded = Recorded(ctx, api)
-    wanted = record["stages"] if stage is None else [stage]
+    wanted = [stage] if stage else recorded.stages if everywhere else record["stages"]
     served, unknown = _served(ctx, api.id, [one for one in recorded.stages if one in wanted])
     lost: list[Finding] = []
     interrupted: list[Finding] = []
@@ -186,7 +188,12 @@ class Recorded:
                 lost.append(self._lost(name, f"{fault} on the stage {stage}", mend))
                 continue
             said = f"{name} is attached, but not yet deployed to the stage {stage}: run '{mend}'."
-            undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said))
+            if guard == Guard():
+                said = (
+                    f"{name} is attached, but the stage {stage} isn't guarded: anyone can call it "
+                    f"there. Run '{mend}' to guard it there too."
+                )
+            undeployed.append(Finding(name, f"not deployed yet to {stage}", mend, said, stage))
         return lost, undeployed
 
     def _fault(self, name: str, guard: Guard) -> str:

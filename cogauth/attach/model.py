@@ -60,12 +60,16 @@ def same(one: Authorization, other: Authorization) -> bool:
 
 @dataclass(frozen=True)
 class Finding:
-    """A method that isn't guarded as recorded, what it has instead, and a command to fix that."""
+    """A method that isn't guarded as recorded, what it has instead, and a command to fix that.
+
+    ``stage`` is set if only that stage lacks the guard.
+    """
 
     name: str
     found: str
     mend: str
     sentence: str
+    stage: str = ""
 
 
 @dataclass(frozen=True)

@@ -40,19 +40,19 @@ HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
 \b
 See everything once, without an AWS account, on an embedded local AWS:
   cogauth demo
+
 \b
-Create a stack on AWS, with the credentials and region of your AWS configuration:
+Create a stack on AWS, with your AWS configuration's credentials and region:
   cogauth up
   cogauth test-login ann
   cogauth down
+
 \b
 Create one on the embedded local AWS, to look around in:
   cogauth up --local
 """
-EPILOG = """\b
-'cogauth COMMAND --help' shows a command's options, the environment variables that
-set them, and examples.
-"""
+EPILOG = """'cogauth COMMAND --help' shows a command's options, the environment variables
+that set them, and examples."""
 
 
 @click.group(

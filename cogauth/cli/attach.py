@@ -30,10 +30,10 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
     short_help="Guard methods of any REST API by the user pool.",
     epilog="""\b
 Examples:
-  cogauth attach --api orders                       lists what guards each method
-  cogauth attach --api orders --path '/orders*'     ID tokens; shows what changes, and asks
+  cogauth attach --api orders                    lists what guards each method
+  cogauth attach --api orders --path '/orders*'  shows changes, and asks
   cogauth attach --api orders --path '*' --method POST --stage prod --dry-run
-  cogauth attach --api a1b2c3d4e5 --path /me --scope aws.cognito.signin.user.admin
+  cogauth attach --api orders --path /me --scope aws.cognito.signin.user.admin
 
 OPTIONS is never attached, because browsers send preflights without a token. Neither is ANY where it
 would answer OPTIONS, unless you give --method ANY. The command deploys the stage, so that clients
@@ -72,10 +72,10 @@ def attach(  # noqa: PLR0913 click passes each option by its name
 ) -> int:
     """Guard methods of any REST API in the account by the stack's user pool.
 
-    Creates an authorizer in that API, sets the chosen methods to it, and redeploys the stage. Shows
-    first what changes, and which other changes in that API the deployment publishes.
+    Creates an authorizer in that API, makes the chosen methods use it, and redeploys the stage.
+    Shows first what changes, and which other changes in that API the deployment publishes.
 
-    The function behind a method finds the user's claims, such as sub and email, in
+    The function behind a method finds the user's claims, such as sub and cognito:username, in
     event["requestContext"]["authorizer"]["claims"]; every value is a string.
     """
     for scope in scopes:
@@ -183,7 +183,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
 
     ctx = shared.context_of(target)
     api = engine.read_api(ctx, wanted)
-    compared = guards.compare(ctx, api, stage)
+    compared = guards.compare(ctx, api, stage, everywhere=True)
     live = {each.name: each.authorization for each in api.methods}
     there = dict.fromkeys([*live, *(one.name for one in compared.findings)])
     names = sorted(engine.choose(there, None, method), key=lambda name: verb_and_path(name)[::-1])
@@ -191,6 +191,9 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     lost = {one.name: one for one in reversed(compared.lost)}
     interrupted = {one.name: one for one in reversed(compared.interrupted)}
     stages = [one["stageName"] for one in api.stages]
+    lacking: dict[str, list[str]] = {}
+    for one in compared.undeployed:
+        lacking.setdefault(one.name, []).append(one.stage)
     if target.as_json:
         identity = {"stack": ctx.stack, "rest_api_id": api.id, "rest_api_name": api.name}
         methods = [
@@ -199,6 +202,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
                 "authorization": live.get(name),
                 "attached": name in compared.held,
                 "lost": name in lost,
+                "unguarded_stages": lacking.get(name, []),
                 **({"now": found.found, "mend": found.mend} if found else {}),
             }
             for name in names
@@ -211,6 +215,8 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     for name in names:
         words = api.words(ctx, live[name]) if name in live else "gone"
         mark = ("✓ attached", "green") if name in compared.held else ("", "")
+        if name in lacking:
+            mark = (f"{mark[0]}, not on {', '.join(lacking[name])}", "yellow")
         mark = ("… interrupted", "yellow") if name in interrupted else mark
         mark = ("✗ lost", "red") if name in lost else mark
         rows.append((name, words, mark))

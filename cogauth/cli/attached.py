@@ -78,7 +78,10 @@ def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> Non
         if others := [str(one["stageName"]) for one in plan.api.stages]:
             others = [name for name in others if name not in plan.stages]
             if others:
-                tell(f"Warning: Other stages keep their old guard: {', '.join(others)}.")
+                tell(
+                    f"Not redeployed: {', '.join(others)}. There the methods stay as they were "
+                    "last deployed, until someone deploys there."
+                )
     for warning in plan.warnings:
         tell(f"Warning: {warning}")
 

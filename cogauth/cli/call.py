@@ -41,7 +41,9 @@ STDIN = ("-", "@-")
 
 
 request_options = with_options(
-    click.argument("method", type=click.Choice(METHODS, case_sensitive=False)),
+    click.argument(
+        "method", type=click.Choice(METHODS, case_sensitive=False), metavar=f"[{'|'.join(METHODS)}]"
+    ),
     click.argument("path"),
     user_options("id", "access"),
     click.option(
@@ -83,9 +85,9 @@ Examples:
   cogauth call POST /orders -u ann -d '{"item": 7}'
   cogauth call POST /orders -d @order.json -H 'Prefer: return=minimal'
   cogauth call GET /pets --api petstore --stage prod
-  cogauth call GET /hello --no-token              what a client without a token gets
+  cogauth call GET /hello --no-token     as a client without a token
   cogauth call GET /hello --json | jq .elapsed_s
-  cogauth call GET /hello --test-invoke           without the authorizer, with the execution log
+  cogauth call GET /hello --test-invoke  without the authorizer; shows a log
 
 The body goes to stdout, everything else to stderr. Redirects are shown, not followed.
 """,

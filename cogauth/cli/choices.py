@@ -70,7 +70,10 @@ setting_options = with_options(
         callback=_classes,
         metavar="LIST",
     ),
-    _setting("power_user", "Attach AmazonCognitoPowerUser to the role, not only what it needs."),
+    _setting(
+        "power_user",
+        "Also attach AWS's broad policy AmazonCognitoPowerUser to the sign-in function's role.",
+    ),
     click.option(
         "--permissions-boundary",
         envvar="COGAUTH_PERMISSIONS_BOUNDARY",

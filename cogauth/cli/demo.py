@@ -163,12 +163,23 @@ def _play(target: Target, story: Story) -> None:
     expected = "HTTP 401, fail: The username or password is incorrect"
     story.expect(expected, _login(wrong), _body(wrong))
 
-    for words, token, status, option in (
-        ("without a token", None, 401, " --no-token"),
-        ("with the ID token", second.tokens.get("id_token"), 200, ""),
+    for words, text, token, status, option in (
+        (
+            "without a token",
+            "The authorizer refuses the call; nothing behind it is asked.",
+            None,
+            401,
+            " --no-token",
+        ),
+        (
+            "with the ID token",
+            "The authorizer accepts the token, and the method answers (without a function).",
+            second.tokens.get("id_token"),
+            200,
+            "",
+        ),
     ):
         command = f"cogauth call GET {PROTECTED_PATH}{option}"
-        text = "The authorizer decides before the function behind it runs."
         story.tell(f"GET {PROTECTED_PATH} {words}", text, command)
         got = call_protected(ctx, url, token)
         body = " ".join(request(session(url, ctx.aws), "GET", url, token=token).text.split())
@@ -181,7 +192,7 @@ def _play(target: Target, story: Story) -> None:
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",
-        f"{len(result.deleted)} resources deleted, in the order of their dependencies",
+        f"{result.count} resources deleted, with all that they contained",
     )
 
     story.tell(
@@ -194,7 +205,10 @@ def _play(target: Target, story: Story) -> None:
 def _body(result: LoginResult) -> str:
     """Return the sign-in function's answer without the tokens."""
     names = ("status", "code", "msg", "is_new", "user_id", "expires_in")
-    return json.dumps({n: value for n in names if (value := getattr(result, n)) is not None})
+    answer = {n: value for n in names if (value := getattr(result, n)) is not None}
+    if result.is_new is not None:
+        answer["is_new"] = "true" if result.is_new else "false"  # a string in the contract
+    return json.dumps(answer)
 
 
 def _login(result: LoginResult) -> str:

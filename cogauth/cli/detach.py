@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     short_help="Undo attach: give methods back what guarded them before.",
     epilog="""\b
 Examples:
-  cogauth detach                                detaches all methods of all APIs, and asks
-  cogauth detach --api orders --path '/me*'     some of them
+  cogauth detach                             all methods of all APIs; asks
+  cogauth detach --api orders --path '/me*'  some of them
   cogauth detach --dry-run
   cogauth detach --yes --json
 

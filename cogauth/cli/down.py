@@ -111,7 +111,7 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
         if state.local_data is not None:
             _end_local(target, ctx, "this was its last stack")
     _say_open(ctx, plan, result)
-    _show(target, vars(result), plan)
+    _show(target, vars(result), result.count)
     return 0 if result.clean else 1
 
 
@@ -231,7 +231,11 @@ def _look(target: Target, *, yes: bool) -> int:
             hint=error.hint,
         ) from error
     found = [
-        {"step": finding.resource.step.name, "id": finding.id}
+        {
+            "step": finding.resource.step.name,
+            "resource": finding.resource.key,
+            "id": finding.id,
+        }
         for finding in engine.survey(ctx)
         if finding.tags.get("cogauth:stack") == target.stack
     ]
@@ -248,7 +252,11 @@ def _look(target: Target, *, yes: bool) -> int:
         )
         if yes and ctx.state.local_data is not None:
             if left := everything(ctx.aws):
-                notice(f"The local AWS keeps running, because it has {', '.join(left)}.")
+                notice(
+                    "The local AWS keeps running, because these resources are still in it: "
+                    f"{', '.join(left)}. To delete them, run 'cogauth up --local', and evaluate "
+                    "'cogauth outputs --format env' in your shell to have keys."
+                )
             else:
                 _end_local(target, ctx, "it is empty")
     _show(target, {"deleted": [], "already_gone": [], "remaining": found})
@@ -260,26 +268,23 @@ def _others(target: Target) -> str:
     return f"Stacks here: {', '.join(found)}. " if found else ""
 
 
-def _show(target: Target, result: dict[str, Any], plan: DownPlan | None = None) -> None:
+def _show(target: Target, result: dict[str, Any], deleted: int = 0) -> None:
     lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
         return
-    from cogauth.steps import STEPS
+    from cogauth.steps import RESOURCES
+    from cogauth.steps.ownership import words
 
-    titles = {step.name: step.title for step in STEPS}
-    listed = {each.id for each in plan.doomed} if plan else set()
     for name, entries in lists.items():
-        count = len(entries)
-        if name == "deleted":
-            # Counts the listed resources; their contents went with them.
-            count = len({entry["id"] for entry in entries} & listed)
+        # The deleted ones as they were listed: their contents went with them.
+        count = deleted if name == "deleted" else len(entries)
         mark, style = MARKS[name if count else ""]
         say(f"{mark} {name.replace('_', ' ')}: {count or 'nothing'}".lstrip())
         if name != "deleted":
-            rows = [
-                (titles.get(entry["step"], entry["step"]), (entry["id"], style))
-                for entry in entries
-            ]
+            rows = []
+            for entry in entries:
+                own = RESOURCES.get(entry["resource"])
+                rows.append((words(own) if own else entry["resource"], (entry["id"], style)))
             show_table(rows, indent=2)
     say(f"({target.elapsed:.1f} s)")

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     short_help="Explain why a call is refused and what to do about it.",
     epilog="""\b
 Examples:
-  cogauth explain /hello                           a path of the stack's own API
+  cogauth explain /hello                       a path of the stack's own API
   cogauth explain https://abc.execute-api.eu-central-1.amazonaws.com/dev/hello
-  pbpaste | cogauth explain URL --token-stdin      the token that your client sends
-  cogauth explain URL --no-token                   as a client that sends no token
-  cogauth explain URL --method POST                looks, but doesn't make the call
+  pbpaste | cogauth explain URL --token-stdin  a token from elsewhere
+  cogauth explain URL --no-token               sends no token
+  cogauth explain URL --method POST            doesn't make the call
   cogauth explain URL --json | jq -r .cause
 
 The token is the stored ID token (see 'cogauth test-login'), or it comes on stdin as your client

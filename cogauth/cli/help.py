@@ -30,6 +30,15 @@ GROUPS = {
     "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
     "Guard": ("attach", "detach", "verify", "explain"),
 }
+# What people try first, because other tools call it that.
+MEANT = {
+    **dict.fromkeys(("create", "deploy", "start"), "up"),
+    **dict.fromkeys(("delete", "destroy", "remove", "stop"), "down"),
+    **dict.fromkeys(("info", "show"), "outputs"),
+    **dict.fromkeys(("login", "sign-in", "signin"), "test-login"),
+    **dict.fromkeys(("check", "test"), "verify"),
+    **dict.fromkeys(("guard", "protect"), "attach"),
+}
 
 
 class Command(click.Command):
@@ -58,6 +67,14 @@ class Command(click.Command):
 
 class Program(click.Group):
     """The program, whose help page groups the commands by purpose."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or suggest the one that another tool's word means."""
+        if args[0] in MEANT and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {MEANT[args[0]]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, in their groups."""

@@ -63,8 +63,10 @@ def local_users(target: Target, served: str | None, ctx: Context | None) -> list
             for stack in sorted(stacks - known)
         ]
         said += [
-            f"the user pool {name} ({pool}) is on it. Delete it at {ctx.aws.endpoint_url}, then "
-            f"run 'cogauth down --yes{given}' to end the local AWS."
+            f"the user pool {name} ({pool}) is on it. Run 'cogauth up --local{given}', evaluate "
+            f"'cogauth outputs --format env{given}' in your shell to have keys, and delete it with "
+            f"'aws cognito-idp delete-user-pool --user-pool-id {pool}'. Then run "
+            f"'cogauth down --yes{given}' to end the local AWS."
             for pool, name in pools
         ]
     return said

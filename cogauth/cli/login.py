@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from cogauth.cli.session import NAME_ARGUMENT, PASSWORD_STDIN, ask_password, giv
 from cogauth.cli.stacks import check_exists, complete_stack, require_state
 from cogauth.cli.token import show_claims
 from cogauth.errors import UsageError
+from cogauth.settings import PROTECTED_PATH
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
@@ -71,13 +73,17 @@ def test_login(
         _show(result, ctx.url(state.settings.path))
     for problem in result.problems:
         notice(f"Error: {problem}")
+    if not (result.problems or target.as_json):
+        several = len(token_store.stored(state)) > 1
+        whose = f" --username {shlex.quote(username)}" if several else ""
+        say("", f"Next: {state.command(f'call GET {PROTECTED_PATH}{whose}')}")
     return 1 if result.problems else 0
 
 
 def _show(result: LoginResult, url: str) -> None:
     say(f"POST {url}")
     if result.status != "success":
-        say(f"  ✗ {result.http_status} {result.status}: {result.msg} ({result.code})")
+        say(f"  ✗ {result.http_status} refused")
         return
     kind = "a new user, signed up and signed in" if result.is_new else "an existing user, signed in"
     say(f"  ✓ {result.http_status} {kind}; user_id {result.user_id}")

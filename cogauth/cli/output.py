@@ -250,12 +250,20 @@ def confirm(question: str) -> bool:
         return click.confirm(last, err=True)
 
 
-def ask(question: str, *, hidden: bool = False) -> str:
-    """Ask for a text on the terminal; a ``hidden`` one must not be empty."""
+def ask(question: str, *, hidden: bool = False, twice: bool = False) -> str:
+    """Ask for a text on the terminal; a ``hidden`` one must not be empty.
+
+    With ``twice`` it must be repeated, and is asked for again until both are the same.
+    """
     default = None if hidden else ""
     with _asking(question) as last:
         answer = click.prompt(
-            last, default=default, hide_input=hidden, show_default=False, err=True
+            last,
+            default=default,
+            hide_input=hidden,
+            confirmation_prompt="The same again" if twice else False,
+            show_default=False,
+            err=True,
         )
     return str(answer)
 

@@ -86,9 +86,9 @@ def _with_one_format(command: Callable[..., int]) -> Callable[..., int]:
     epilog=f"""\b
 Examples:
   cogauth outputs
-  cogauth outputs sign_in_url                     the bare value
+  cogauth outputs sign_in_url             the bare value
   cogauth outputs --json | jq -r .user_pool_id
-  eval "$(cogauth outputs --format env)"          in sh, bash or zsh; after it:
+  eval "$(cogauth outputs --format env)"  in sh, bash or zsh; after it:
   aws cognito-idp list-users --user-pool-id "$COGAUTH_USER_POOL_ID"
 
 \b

@@ -17,9 +17,10 @@ from cogauth.errors import DamagedStateError, UsageError
     short_help="Write a lost or damaged state file again.",
     epilog="""\b
 Examples:
-  cogauth recover                         finds the stack 'cogauth' by its tags
+  cogauth recover  finds the stack 'cogauth' by its tags
   cogauth recover --stack shop --region eu-central-1
-  cogauth recover --take eu-central-1_AbCdEfGhI   if several user pools have its tags
+  cogauth recover --take eu-central-1_AbCdEfGhI
+                   if several user pools have its tags
 """,
 )
 @click.option(
@@ -43,6 +44,7 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
     from cogauth import engine
     from cogauth.record.files import check_writable, keep
     from cogauth.steps import RESOURCES
+    from cogauth.steps.ownership import words
 
     check_writable(target.state_path)
     # Checked before the lock: the file may be sound, or in use by somebody else.
@@ -77,7 +79,8 @@ def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> N
         identity = {"stack": ctx.stack, "stack_id": ctx.state.stack_id}
         print_json({**identity, "state_file": str(ctx.state.path), "found": found})
         return
-    show_table([(entry["resource"].replace("_", " "), entry["id"]) for entry in found], indent=2)
+    rows = [(words(RESOURCES[entry["resource"]]), entry["id"]) for entry in found]
+    show_table(rows, indent=2)
     say(f"✓ Written to {ctx.state.path}.")
     say(f"Next: {ctx.state.command('up')}")
     say("  It redeploys the API once, in case changes are pending.")

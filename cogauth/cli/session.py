@@ -112,14 +112,16 @@ def ask_password(ctx: Context, username: str) -> str:
     settings = ctx.state.settings
     notice(f"The password is sent to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
-    if not _is_known(ctx, username):
+    known = _is_known(ctx, username)
+    if not known:
         needs = settings.password_policy_text
         notice(f"A new name is signed up. A new user's password needs {needs}.")
-    return _checked(lambda: ask("Password", hidden=True))
+    # Nobody could sign in with a mistyped new password.
+    return _checked(lambda: ask("Password", hidden=True, twice=known is False))
 
 
-def _is_known(ctx: Context, username: str) -> bool:
-    """Return whether a user has signed in here or is in the pool's list, if that is readable."""
+def _is_known(ctx: Context, username: str) -> bool | None:
+    """Return whether a user has signed in here or is in the pool's list; None if unreadable."""
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.client.token_store import stored_for
     from cogauth.client.users import is_listed
@@ -129,7 +131,7 @@ def _is_known(ctx: Context, username: str) -> bool:
     try:
         return is_listed(ctx, username)
     except AWS_ERRORS:
-        return False  # Signing in needs no permission to list users.
+        return None  # Signing in needs no permission to list users.
 
 
 def _checked(read: Callable[[], str]) -> str:

@@ -279,8 +279,8 @@ def require_state(target: Target, *, exit_code: int = 2) -> State:
             f"There is no stack here: the state file {target.state_path} doesn't exist. "
             f"{here}".rstrip(),
             hint=(
-                "Run 'cogauth up' first, or run this command in the folder of the state file, or "
-                "give --stack or --state. If the state file was lost, run 'cogauth recover'."
+                "Run this command in the folder of the state file, or give --stack or --state. If "
+                "the file was lost, run 'cogauth recover'. To create a new stack, run 'cogauth up'."
             ),
         )
         error.exit_code = exit_code

@@ -35,10 +35,10 @@ TIMES = ("auth_time", "iat", "nbf", "exp")
     short_help="Print a valid token of a user.",
     epilog="""\b
 Examples:
-  cogauth token ann                           the ID token, for a header of your own
+  cogauth token ann           the ID token, for a header of your own
   cogauth token ann --header | curl -H @- https://...
-  cogauth token ann --decode                  the token's header and claims
-  cogauth call GET /hello                     the same call without a pipe
+  cogauth token ann --decode  the token's header and claims
+  cogauth call GET /hello     the same call without a pipe
 
 This is the stored token, renewed if it has expired or is about to. You are asked for the password
 only if renewing fails. 'cogauth curl' writes the curl command for you.
@@ -92,7 +92,7 @@ def token(  # noqa: PLR0913 click passes each option by its name
     epilog="""\b
 Examples:
   cogauth decode < token.txt
-  pbpaste | cogauth decode                        from the clipboard; on Linux: xclip -o
+  pbpaste | cogauth decode  from the clipboard; on Linux: xclip -o
   cogauth decode --json < token.txt | jq .verified
 
 Tokens are never read from the command line, because other users can see it and the shell's history

@@ -45,12 +45,12 @@ LISTED = 10
     short_help="Create or update the stack, or finish an interrupted run.",
     epilog="""\b
 Examples:
-  cogauth up                          on AWS, with your AWS configuration
-  cogauth up --local                  on an embedded local AWS; needs no account
+  cogauth up                    on AWS, with your AWS configuration
+  cogauth up --local            on an embedded local AWS; needs no account
   cogauth up --stack shop --region eu-central-1
-  cogauth up --throttle-rate 5        changes this setting of an existing stack
+  cogauth up --throttle-rate 5  changes this setting of an existing stack
   cogauth up --cors-origin https://app.example
-                                      lets that site's pages call the API
+                                lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
 """,
 )

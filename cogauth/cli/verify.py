@@ -31,11 +31,11 @@ STYLES = {True: "green", False: "bold red", None: "dim"}
     short_help="Check the guard with real calls.",
     epilog="""\b
 Examples:
-  cogauth verify                              the stack's own protected method
+  cogauth verify                               the stack's own method
   cogauth verify --json | jq '.rows[] | select(.ok == false)'
-  cogauth verify --api shop                   every GET that the user pool guards there
-  cogauth verify --api shop --path '/orders*' some of them
-  cogauth verify --api shop --path /orders/7  one with a parameter, by a real path
+  cogauth verify --api shop                    all guarded GET and HEAD
+  cogauth verify --api shop --path '/orders*'  some of them
+  cogauth verify --api shop --path /orders/7   one, by a real path
 
 Only GET and HEAD methods are called, because others could change something. A lost guard is found
 without a call.
@@ -47,9 +47,8 @@ without a call.
     show_default="the stack's own",
     help="The REST API, by id or name.",
 )
-@click.option(
-    "--path", envvar="COGAUTH_PATH", help="The path of the methods: a glob, or a real path."
-)
+# No environment variable: COGAUTH_PATH is the sign-in method's path in 'up'.
+@click.option("--path", help="The path of the methods: a glob, or a real path.")
 @click.option(
     "--stage", show_default="the one attached to, or the only one", help="The stage to call."
 )
@@ -98,6 +97,9 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         text = f"✗ {differ} of {len(made)} checks failed" if differ else passed
         skipped = len(result.rows) - len(made)
         say(f"{text}; {skipped} could not be made." if skipped else f"{text}.")
+        if result.closed:
+            own = ctx.state.command("test-login NAME")
+            say(f"Sign-up is closed. '{own}' checks sign-in and guard with a user of yours.")
     if result.left:
         notice(f"Error: {result.left}")
     return 0 if result.ok else 1

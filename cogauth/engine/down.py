@@ -42,7 +42,7 @@ OBSTRUCTED = {
     *("InvalidParameterException", "BadRequestException", "ConflictException"),
     *("ValidationException", "DeleteConflict"),
 }
-# A resource in down's result: {"step": …, "id": …}.
+# A resource in down's result: {"step": …, "resource": …, "id": …}.
 Entry = dict[str, str]
 
 
@@ -61,6 +61,12 @@ class DownResult:
     left_alone: list[str] = field(default_factory=list)
     # Why something could not be deleted or restored.
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """The number of the stack's resources that were deleted, without what they contained."""
+        own = {root.key for root in roots()}
+        return sum(entry["resource"] in own for entry in self.deleted)
 
     @property
     def clean(self) -> bool:
@@ -194,7 +200,8 @@ class _Down:
                 continue
             self.result.restored += _attached(api, done.restored)
             self.result.not_ours += _attached(api, done.not_ours)
-            self.result.deleted += _attached(api, (f"authorizer {a}" for a in done.authorizers))
+            authorizers = (f"authorizer {a}" for a in done.authorizers)
+            self.result.deleted += _attached(api, authorizers, "authorizer")
             self.result.left_alone += [*done.left_alone, *plan.warnings]
             self.result.problems += done.problems
 
@@ -348,8 +355,8 @@ class _Down:
 
 
 def _entry(resource: Resource, identifier: str) -> Entry:
-    return {"step": resource.step.name, "id": identifier}
+    return {"step": resource.step.name, "resource": resource.key, "id": identifier}
 
 
-def _attached(api: str, names: Iterable[str]) -> list[Entry]:
-    return [{"step": "attachment", "id": f"{api} {name}"} for name in names]
+def _attached(api: str, names: Iterable[str], resource: str = "method") -> list[Entry]:
+    return [{"step": "attachment", "resource": resource, "id": f"{api} {name}"} for name in names]

@@ -249,8 +249,8 @@ def settling(ctx: Context, record: Record) -> float:
     return min(ctx.settle_s, max(0.0, ctx.settle_s - (ctx.now() - _moment(record))))
 
 
-def check_pool(ctx: Context) -> None:
-    """Check with AWS that the recorded user pool is the stack's own; else raise CogauthError."""
+def check_pool(ctx: Context) -> Live:
+    """Return the recorded user pool, as AWS describes it; raise CogauthError if it isn't ours."""
     resource = RESOURCES["user_pool"]
     record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)
@@ -266,3 +266,4 @@ def check_pool(ctx: Context) -> None:
             f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS.",
             hint=f"Run {up} to correct it.",
         )
+    return live

@@ -16,7 +16,17 @@ from cogauth.checks.verify.subject import find_subject
 from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
 from cogauth.errors import CogauthError, UsageError
-from support.attached import OTHER_POOL, SCOPE, Orders, attach, detach, only_a_pool, ours, put_jwt
+from support.attached import (
+    OTHER_POOL,
+    SCOPE,
+    Orders,
+    attach,
+    detach,
+    only_a_pool,
+    ours,
+    plan,
+    put_jwt,
+)
 from support.calls import refusal
 
 if TYPE_CHECKING:
@@ -294,6 +304,29 @@ def test_a_stage_that_was_never_deployed_to_lost_nothing(account: Account) -> No
     mend(account, orders)
     assert look(account, orders).findings == ()
     assert orders.security("GET", "/open", "beta") == [{ours(account): []}]
+
+
+def test_a_stage_that_is_open_is_named(account: Account) -> None:
+    only_a_pool(account)
+    orders = Orders(account, stages=("prod", "beta"))
+    warned = plan(account, path="/open", stage="beta").warnings
+    assert [one for one in warned if "prod isn't guarded: anyone can call GET /open there" in one]
+    assert not any("/iam there" in one or "POST /open" in one for one in warned)
+    attach(account, path="/*", stage="beta")
+    api = read(account.context(), orders.id, "orders")
+    assert api is not None
+    found = guards.compare(account.context(), api, everywhere=True)
+    assert {(one.name, one.stage) for one in found.undeployed} == {
+        (name, "prod") for name in found.held
+    }
+    said = {one.name: one.sentence for one in found.undeployed}
+    assert "anyone can call it there" in said["GET /open"]
+    # One with a guard of its own there, and one that asks for an API key.
+    assert "anyone" not in said["GET /iam"] + said["POST /open"]
+    # Whoever deploys there guards it there.
+    orders.deploy("prod")
+    assert guards.compare(account.context(), api, everywhere=True).findings == ()
+    assert not any("isn't guarded" in one for one in plan(account, path="/*").warnings)
 
 
 def test_the_command_names_a_stage_that_stands(

@@ -654,6 +654,18 @@ def test_a_guard_that_was_changed_and_not_deployed() -> None:
     # An open method that has a guard now lets everyone pass.
     open_to_all = diagnose(evidence(200, "", guard=Guard(), now=GUARD, token=None))
     says(open_to_all, "none", 200, "type: deployed NONE, now COGNITO_USER_POOLS")
+    says(open_to_all, "none", 200, "is open to anyone on the stage dev", "isn't deployed to that")
+    assert "Nothing is wrong" not in open_to_all.cause.sentence
+
+
+def test_an_open_method_is_called_that() -> None:
+    found = diagnose(evidence(200, "", guard=Guard(), now=Guard(), token=None))
+    says(found, "none", 200, "needs no token", "is open to anyone on the stage dev", "attach --api")
+    # A preflight has to be open.
+    open_path = {"/hello": {"OPTIONS": Method("OPTIONS", "/hello", Guard(), "MOCK", None)}}
+    served = Deployed(open_path, "d1", datetime.fromtimestamp(NOW - 900, UTC))
+    preflight = {"token": None, "verb": "OPTIONS", "live": open_path, "served": served}
+    says(diagnose(evidence(200, "", **preflight)), "none", 200, "Nothing is wrong")
 
 
 def test_a_clock_that_is_wrong() -> None:

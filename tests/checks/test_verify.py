@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from support.clock import FakeTime
 from support.commands import KEYS, Cli, command_line, in_process
 from support.local_aws import MOCK, client, keys_at
 from support.local_stack import LocalStack
-from support.names import REGION
+from support.names import PASSWORD, REGION
 from support.proxies import Call, Gate, Proxy, Strike
 from support.servers import Answer, Fixed, Request
 
@@ -1060,3 +1061,34 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
     assert list(again.throwaway_users) == [USER]
     again.drop("throwaway_users", USER)
     again.drop("throwaway_users", USER)
+
+
+# Sign-up is closed
+
+
+@pytest.mark.local
+def test_where_sign_up_is_closed_an_administrators_user_signs_in(cli: Cli) -> None:
+    with LocalStack.made(cli, "--local", "--region", REGION) as stack:
+        cognito, pool = stack.aws.cognito, stack.up["user_pool_id"]
+        live = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
+        # As the console does: with what the call would reset otherwise.
+        cognito.update_user_pool(
+            UserPoolId=pool,
+            AdminCreateUserConfig={"AllowAdminCreateUserOnly": True},
+            **{name: live[name] for name in ("LambdaConfig", "UserPoolTags")},
+        )
+        done = cli.run("verify").must()
+        made, unmade = re.findall(r"All (\d+) checks passed; (\d+) could not be made", done.out)[0]
+        assert (int(made), int(unmade)) == (2, 8)
+        assert "Sign-up is closed. 'cogauth test-login NAME' checks" in done.out
+        assert re.search(r"trigger fires +not made .*: sign-up is closed", done.out)
+        assert stack.state.throwaway_users == {}
+        assert cognito.list_users(UserPoolId=pool)["Users"] == []
+        # What the page about security says.
+        cognito.admin_create_user(UserPoolId=pool, Username="ann", MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(
+            UserPoolId=pool, Username="ann", Password=PASSWORD, Permanent=True
+        )
+        signed_in = cli.login("ann", PASSWORD, "--json").must().document
+        assert (signed_in["is_new"], signed_in["protected"]["with_token"]) == (False, 200)
+        assert cli.login("bob", PASSWORD, "--json").must(1).document["code"] == "sign_up_refused"

@@ -11,6 +11,7 @@ import requests
 
 from support.commands import KEYS, Cli, command_line
 from support.local_aws import EMULATORS_KEYS, MOCK, client, emulator
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 
 if TYPE_CHECKING:
@@ -281,7 +282,9 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
         cli.run(*words, "--yes").must()
         assert "Warning" not in cli.run("up").must().err
         document = cli.run("down", "--yes", "--json").must().document
-    assert document["restored"] == [{"step": "attachment", "id": f"{theirs.id} GET /a"}]
+    assert document["restored"] == [
+        {"step": "attachment", "resource": "method", "id": f"{theirs.id} GET /a"}
+    ]
     assert document["remaining"] == []
     assert theirs.status("a") == 200
 
@@ -294,6 +297,35 @@ def by_profile(cli: Cli) -> Callable[..., Result]:
         + "".join(f"{name.lower()} = {value}\n" for name, value in KEYS.items())
     )
     return partial(cli.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
+
+
+def test_a_stage_that_stays_open_is_called_open(cli: Cli) -> None:
+    with LocalStack.made(cli, "--local", "--region", REGION) as stack:
+        theirs = Theirs(stack.url, "staged", ["a"])
+        theirs.aws.create_deployment(restApiId=theirs.id, stageName="beta")
+        attached = cli.run("attach", "--api", "staged", "--path", "/a", "--stage", "beta", "--yes")
+        assert theirs.status("a") == 200
+        assert "old guard" not in attached.must().err
+        assert "prod isn't guarded: anyone can call GET /a there" in attached.err
+        listed = cli.run("attach", "--api", "staged").must()
+        assert "✓ attached, not on prod" in listed.out
+        mend = f"cogauth attach --api {theirs.id} --path /a --method GET --stage prod"
+        assert f"the stage prod isn't guarded: anyone can call it there. Run '{mend}'" in listed.err
+        document = cli.run("attach", "--api", "staged", "--json").must().document
+        assert {
+            (one["method"], one["attached"], *one["unguarded_stages"])
+            for one in document["methods"]
+        } == {("GET", True, "prod"), ("OPTIONS", False)}
+        url = f"{stack.url}/restapis/{theirs.id}/prod/_user_request_/a"
+        explained = cli.run("explain", url, "--no-token", "--json").must().document
+        assert (explained["cause"], explained["status"]) == ("none", 200)
+        assert "GET /a is open to anyone on the stage prod" in explained["message"]
+        # As the warning says.
+        theirs.aws.create_deployment(restApiId=theirs.id, stageName="prod")
+        assert theirs.status("a") == 401
+        listed = cli.run("attach", "--api", "staged").must()
+        assert "not on" not in listed.out + listed.err
+        cli.run("detach", "--yes").must()
 
 
 def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
@@ -332,7 +364,9 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     ]
     document = run("attach", "--api", "redone", "--json").must().document
     shown = {f"{one['method']} {one['path']}": one for one in document["methods"]}
-    assert set(shown["GET /b"]) == {"path", "method", "authorization", "attached", "lost"}
+    assert set(shown["GET /b"]) == {
+        *("path", "method", "authorization", "attached", "lost", "unguarded_stages")
+    }
     assert {name: (one["attached"], one["lost"]) for name, one in shown.items()} == {
         "GET /a": (False, True),
         "POST /a": (False, False),

@@ -58,6 +58,12 @@ def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
     ]
     came_back = re.findall(r"^   < (.*)$", done.out, re.MULTILINE)
     assert len(came_back) == len(commands)
+    # As POST /signin answers, by its contract.
+    assert ['"is_new": "true"' in line for line in came_back[1:3]] == [True, False]
+    assert '"is_new": "false"' in came_back[2]
+    assert "8 resources deleted, with all that they contained" in came_back[-1]
+    texts = re.findall(r"^\d\. .*\n   (.*)$", done.out, re.MULTILINE)
+    assert len(set(texts)) == len(texts)
     assert '{"message":"Unauthorized"}' in came_back
     assert not any(len(line) > 75 or "eyJ" in line for line in came_back)
     assert "Everything worked" in done.out

@@ -9,11 +9,13 @@ import click
 import pytest
 
 from cogauth.cli import cli as program
-from cogauth.cli.help import GROUPS, SECTIONS
+from cogauth.cli.help import GROUPS, MEANT, SECTIONS
 from support.commands import in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.commands import Cli
 
 COMMANDS = sorted(program.commands)
 
@@ -69,3 +71,42 @@ def test_short_options_are_those_that_hands_know(command: str, short: str, long:
 def test_a_name_is_given_once(tmp_path: Path, command: str) -> None:
     words = ("ann", "--username", "bob", "--state", str(tmp_path / "none.json"))
     assert "ann and --username bob exclude each other" in in_process(command, *words).must(2).err
+
+
+# Pages that an 80-column terminal shows as they were written.
+
+
+def lines_of(page: str) -> list[str]:
+    assert not set(re.findall(r"[\x00-\x09\x0b-\x1f]|\\x..", page))
+    return page.split("\n")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_no_line_of_a_help_page_is_longer_than_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    page = in_process(*command.split(), "--help").must().out
+    assert [line for line in lines_of(page) if len(line) > 80] == []
+
+
+def test_without_arguments_the_help_is_shown_whole(cli: Cli) -> None:
+    page = [line.rstrip() for line in lines_of(cli.run("--help").must().out)]
+    piped = cli.run().must(2)
+    assert piped.out == ""
+    assert [line.rstrip() for line in lines_of(piped.err)] == page
+    on_terminal = cli.on_terminal()
+    assert on_terminal.ended() == 2
+    shown = [line.rstrip() for line in lines_of(on_terminal.plain)]
+    # Only its commands may be written longer, so that they run in this shell.
+    assert [line.split("cogauth ")[-1] for line in shown] == [
+        line.split("cogauth ")[-1] for line in page
+    ]
+
+
+@pytest.mark.parametrize(("word", "command"), MEANT.items())
+def test_another_tools_word_leads_to_the_command(word: str, command: str) -> None:
+    assert word not in COMMANDS
+    said = in_process(word).must(2).err
+    assert said == f"Error: No such command {word!r}. Did you mean {command!r}?"
+    assert command in COMMANDS

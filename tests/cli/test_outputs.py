@@ -308,7 +308,10 @@ def broken(cli: Cli, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("nothing", r"doesn't exist\. Run 'cogauth up' first"),
+        (
+            "nothing",
+            r"doesn't exist\. Run this command .* 'cogauth recover'\. To create .* 'cogauth up'",
+        ),
         ("begun", "is not complete. Run 'cogauth up' first"),
         ("unfinished", "is not complete. Run 'cogauth up' first"),
         ("half gone", "is not complete. Run 'cogauth up' first"),

@@ -226,6 +226,13 @@ def test_the_password_is_asked_for_on_a_terminal_and_the_pipe_stays_clean(kit: K
     running = kit.cli.on_terminal(*words)
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
+    # A new user's is asked for again, until both are the same.
+    running.see("The same again: ")
+    running.type("Mistyped-1!\n")
+    running.see("(?s)do not match.*Password: ")
+    running.type(f"{PASSWORD}\n")
+    running.see("(?s)do not match.*The same again: ")
+    running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
     assert PASSWORD not in running.text
     assert running.plain.rstrip().endswith(kit.stored["tom"]["id_token"])

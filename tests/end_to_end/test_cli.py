@@ -437,8 +437,11 @@ def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
     running = made.cli.on_terminal("test-login", "--username", "jan")
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
+    running.see("The same again: ")
+    running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
     assert "a new user, signed up and signed in" in running.text
+    assert re.search(r"Next: .* call GET /hello", running.text)
     assert PASSWORD not in running.text
     made.cli.login("jan", PASSWORD).must()
 
@@ -714,6 +717,10 @@ def tells_of_all(down: Result, up: dict[str, Any]) -> None:
     assert (document["already_gone"], document["remaining"]) == ([], [])
     deleted = [(one["step"], one["id"]) for one in document["deleted"]]
     assert {step for step, _ in deleted} == set(STEPS)
+    # Each once, though several resources of a step may have one id.
+    assert sorted(one["resource"] for one in document["deleted"]) == sorted(
+        {one["resource"] for one in document["deleted"]}
+    )
     for step, name in (
         ("user_pool", "user_pool_id"),
         ("app_client", "client_id"),

@@ -603,7 +603,7 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     with account.calls.watched(refuse):
         result = account.down()
     assert account.left() == [f"role {ROLE}"]
-    assert result.remaining == [{"step": "role", "id": ROLE}]
+    assert result.remaining == [{"step": "role", "resource": "role", "id": ROLE}]
     assert len(result.problems) == 1
     assert "iam:DeleteRole" in result.problems[0]
     assert account.state().fact("role", "arn") == role

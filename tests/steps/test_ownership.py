@@ -337,7 +337,7 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     record_another(account, key, theirs)
     result = account.down()
     assert (others(account), existing(account)) == alone
-    assert result.not_ours == [{"step": ROOTS[key], "id": theirs["id"]}]
+    assert result.not_ours == [{"step": ROOTS[key], "resource": key, "id": theirs["id"]}]
     assert any(theirs["id"] in words for words in result.left_alone)
     assert (result.remaining, result.problems) == ([], [])
     assert not result.clean
@@ -1036,7 +1036,9 @@ def test_the_command_lists_leaves_alone_and_fails_once(
     before = describe_pool(account, theirs)
     record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
     done = command(account, monkeypatch, "down", "--yes", "--json").must(1)
-    assert done.document["not_ours"] == [{"step": "user_pool", "id": theirs}]
+    assert done.document["not_ours"] == [
+        {"step": "user_pool", "resource": "user_pool", "id": theirs}
+    ]
     assert done.document["remaining"] == []
     first = done.err.partition("deleting")[0]
     assert f"user pool {theirs}: isn't this stack's (it carries no cogauth tag)" in " ".join(

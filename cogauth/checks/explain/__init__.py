@@ -10,7 +10,7 @@ from cogauth.checks.explain.causes import CHECKS, differences
 from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
-from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, existing
+from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
 from cogauth.printable import length
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def diagnose(e: Evidence) -> Diagnosis:
         else:
             if found:
                 notes.insert(0, f"{found.sentence} {found.fix}")
-            found = Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
+            found = _went_through(e)
     return Diagnosis(found or _no_cause(e), e.answer, _facts(e), e.now, tuple(notes))
 
 
@@ -91,6 +91,23 @@ def _first_cause(e: Evidence) -> tuple[Cause | None, list[Cause]]:
                 return cause, doubts
             doubts.append(cause)
     return None, doubts
+
+
+def _went_through(e: Evidence) -> Cause:
+    """Return the cause for a call that succeeded, which needs no token if the method is open."""
+    method, live = e.method, e.live_method
+    # A preflight carries no token, so OPTIONS must be open.
+    if method is None or method.guard != Guard() or e.verb == "OPTIONS":
+        return Cause("none", f"Nothing is wrong: the call was answered {e.status}.", "")
+    stage = e.address.stage
+    said = (
+        f"The call was answered {e.status}, and needs no token: {method.name} is open to anyone on "
+        f"the stage {stage}."
+    )
+    if live is None or live.guard == Guard():
+        return Cause("none", said, f"If it should ask for one: '{e.attaches} --path PATH'.")
+    said += " The API itself has a guard for it, which isn't deployed to that stage."
+    return Cause("none", said, f"'{e.attaches}' lists what is guarded where.")
 
 
 def _no_cause(e: Evidence) -> Cause:

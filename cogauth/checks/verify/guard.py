@@ -47,6 +47,8 @@ class GuardChecks:
         self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins
         self.several_origins = len(self.origins) > 1
+        # Why there is no token to check with, if there is none.
+        self.no_token = "the sign-up gave no token"  # noqa: S105 a sentence
 
     def rows(self, place: GuardedMethod, got: dict[str, str], old: dict[str, str]) -> Iterator[Row]:
         """Make all checks of a method, with the new user's tokens and expired ones."""
@@ -55,7 +57,7 @@ class GuardChecks:
         yield self._call("garbage", place, GARBAGE, UNAUTHORIZED)
         if identity is None or access is None:
             for name in ("tampered token", "ID token", "access token"):
-                yield not_made(name, str(place), "the sign-up gave no token")
+                yield not_made(name, str(place), self.no_token)
         else:
             genuine = access if place.guard.scopes else identity
             yield self._call("tampered token", place, _tampered(genuine), UNAUTHORIZED)

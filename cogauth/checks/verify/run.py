@@ -16,7 +16,7 @@ import jwt
 from cogauth.aws.answers import NOT_FOUND, deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.checks.verify.guard import GuardChecks
-from cogauth.checks.verify.subject import Row, Subject
+from cogauth.checks.verify.subject import Row, Subject, not_made
 from cogauth.client import token_store, tokens
 from cogauth.client.signin import logs_command, sign_in
 from cogauth.client.transport import session
@@ -34,14 +34,21 @@ if TYPE_CHECKING:
 # Cognito, and need no quoting in a shell or in JSON.
 ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
 PASSWORD_LENGTH = 32
+CLOSED = "sign-up is closed, so verify can't create its test user"
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of a check; ``left`` says why the throwaway user wasn't deleted, if so."""
+    """The result of a check.
+
+    Attributes:
+        left: why the throwaway user wasn't deleted, if so.
+        closed: whether the pool takes no sign-ups, so there was no user to check with.
+    """
 
     rows: tuple[Row, ...]
     left: str | None = None
+    closed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -58,9 +65,9 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
     """
     ctx.aws.make_clients("cognito", "apigateway")
     run = _Run(ctx, subject, report)
-    # The run creates and deletes a user in the pool.
-    check_pool(ctx)
-    user = new_user(ctx)
+    # The run creates and deletes a user in the pool, unless only administrators may create any.
+    config = check_pool(ctx).get("AdminCreateUserConfig") or {}
+    user = None if config.get("AllowAdminCreateUserOnly") else new_user(ctx)
     failed: CogauthError | None = None
     try:
         run.check(user, new_password(ctx.state.settings))
@@ -76,14 +83,14 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
             ctx.waiter.stop.set()
         if failed and left:
             failed.args = (*failed.args, left)
-    return Verification(tuple(run.rows), left)
+    return Verification(tuple(run.rows), left, closed=user is None)
 
 
-def _tidy(ctx: Context, user: str, *, answered: bool) -> str | None:
+def _tidy(ctx: Context, user: str | None, *, answered: bool) -> str | None:
     try:
         remove_users(ctx, user if answered else None)
     except AWS_ERRORS as error:
-        why = failure(f"Deleting the throwaway user {user}", error)
+        why = failure(f"Deleting the throwaway user {user or 'of an earlier run'}", error)
         return f"{why} The next 'cogauth verify{ctx.state.options}' deletes it."
     if user in ctx.state.throwaway_users:
         return (
@@ -103,8 +110,8 @@ class _Run:
         self.http = self.guard.http
         self.answered = True
 
-    def check(self, user: str, password: str) -> None:
-        got = self._sign_up(user, password)
+    def check(self, user: str | None, password: str) -> None:
+        got = self._sign_up(user, password) if user else self._no_user()
         old = self._expired_tokens()
         for place in self.subject.called:
             for row in self.guard.rows(place, got, old):
@@ -117,6 +124,13 @@ class _Run:
             raise KeyboardInterrupt
         self.rows.append(row)
         self.report(row)
+
+    def _no_user(self) -> dict[str, str]:
+        """Say what can't be checked without a user; return no tokens."""
+        self.guard.no_token = CLOSED
+        for name in ("trigger fires", "wrong password"):
+            self._add(not_made(name, f"POST {self.ctx.state.settings.path}", CLOSED))
+        return {}
 
     def _sign_up(self, user: str, password: str) -> dict[str, str]:
         """Check that the trigger fires and a wrong password is refused; return the tokens."""
