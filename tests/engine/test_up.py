@@ -10,8 +10,8 @@ from botocore.exceptions import ConnectionClosedError
 
 from cogauth import engine
 from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
-from cogauth.record.records import CREATED, CREATING
-from cogauth.steps import RESOURCES, STEPS
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.steps import RESOURCES, ROOTS, STEPS
 from support.account import Account
 from support.calls import Call, refusal
 from support.faults import StoppedError, stopped
@@ -763,6 +763,37 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     assert account.left() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "age"), [(CREATED, 1), (OUTDATED, 1), (DELETING, 0), (DELETING, 1)]
+)
+def test_refused_deletions_leave_the_records_as_they_were(
+    account: Account, status: str, age: int
+) -> None:
+    """But for deletions that were begun so long ago that they can't happen any more."""
+    account.stands()
+    if age:
+        account.grow_old()
+    state = account.state()
+    for root in ROOTS:
+        state.resources[root.key]["status"] = status
+    state.save()
+    wanted = account.state().resources
+    if status == DELETING and age:
+        for root in ROOTS:
+            # Whether it was outdated before is not known, but a function can be recreated.
+            restored = OUTDATED if root.key.endswith("_function") else CREATED
+            wanted[root.key]["status"] = restored
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.mutating else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert len(result.problems) == len(ROOTS)
+    assert account.state().resources == wanted
+    assert existing(account) == STACK
+
+
 def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Account) -> None:
     account.stands()
     began = account.time.now
@@ -927,6 +958,24 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
     with account.calls.watched(look):
         account.up(cors_origins=("https://app.example",))
     assert len(seen) == 9
+
+
+def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
+    account.stands()
+    ids = {fact(account, root.key): root.key for root in ROOTS}
+    deleted = []
+
+    def look(call: Call) -> None:
+        if call.mutating and call.operation != "DeleteRolePolicy":
+            sent = f"{call.sent['url_path']} {call.sent['body']}"
+            # A function's name ends its log group's.
+            key = ids[max((each for each in ids if each in sent), key=len)]
+            assert account.state().fact(key, "status") == DELETING
+            deleted.append(key)
+
+    with account.calls.watched(look):
+        assert account.down().clean
+    assert sorted(deleted) == sorted(ids.values())
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:

@@ -448,6 +448,9 @@ def test_a_state_file_that_others_may_write_is_refused(
     at(path)
     share(path)
     before = (path.read_bytes(), path.stat())
+    named, it = (path.parent, "the folder") if "folder" in share.__name__ else (path, "it")
+    its_owner = f"{it} belongs to another user (uid {NOBODY})"
+    why = "others may write to " + it if "writable" in share.__name__ else its_owner
     no_credentials.setenv("COGAUTH_STATE", str(path))
     no_credentials.setenv("COGAUTH_PASSWORD", PASSWORD)
     with Fixed(answer) as aws:
@@ -456,7 +459,7 @@ def test_a_state_file_that_others_may_write_is_refused(
             if name in {"demo", "recover"} or "--state" in words:
                 continue
             done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n").must(1)
-            assert "is not trusted: " in done.err
+            assert f"{named} is not trusted: {why}" in done.err
             assert "--trust-state (COGAUTH_TRUST_STATE=1)" in done.err
         # It may be in use by another, so it isn't moved away either.
         assert "is not trusted: " in in_process("recover").must(1).err
@@ -550,7 +553,8 @@ def test_a_folder_that_others_may_write_to_gets_no_state_file(
     path = str(tmp_path / "shared" / "cogauth.json")
     for command in (["up", "--region", REGION], ["up", "--local"], ["recover"]):
         done = in_process(*command, "--state", path).must(1)
-        assert "others may write to the folder" in done.err
+        named = f"{tmp_path / 'shared'} is not trusted: others may write to the folder"
+        assert named in done.err
     assert list((tmp_path / "shared").iterdir()) == []
 
 
