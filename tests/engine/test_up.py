@@ -9,10 +9,13 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from cogauth import engine
+from cogauth.engine import StepResult
 from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import RESOURCES, ROOTS, STEPS
-from support.account import Account
+from cogauth.steps.base import Step
+from cogauth.steps.ownership import words
+from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import StoppedError, stopped
 from support.stacks import (
@@ -660,6 +663,49 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
     assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
 
 
+def terse(found: Any) -> Any:
+    """Return an answer without the empty members in it."""
+    if isinstance(found, dict):
+        return {
+            key: terse(value) for key, value in found.items() if value not in (None, "", [], {})
+        }
+    return [terse(one) for one in found] if isinstance(found, list) else found
+
+
+def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
+    account.stands()
+    # Others' of the same names carry no tags, and have nothing in them.
+    account.client("apigateway").create_rest_api(name="shop")
+    account.client("cognito-idp").create_user_pool(PoolName="shop")
+    account.client("lambda").remove_permission(
+        FunctionName=SIGN_IN, StatementId="cogauth-apigateway"
+    )
+
+    def shorten(parsed: dict[str, Any], **_: Any) -> None:
+        for key, value in list(parsed.items()):
+            # A list is the answer itself.
+            if key != "ResponseMetadata" and value in (None, "", {}):
+                del parsed[key]
+            elif key != "ResponseMetadata":
+                parsed[key] = terse(value)
+
+    events = [client.meta.events for client in account.calls.clients]
+    for one in events:
+        one.register_first("after-call", shorten)
+    try:
+        account.up()
+        assert account.up() == UNCHANGED
+        assert account.up(password_min_length=9)["user_pool"] == "updated"
+        account.path().unlink()
+        account.recover()
+        account.up()
+        assert account.down().clean
+    finally:
+        for one in events:
+            one.unregister("after-call", shorten)
+    assert account.left() == ["api shop", "pool shop"]
+
+
 # ---- down
 
 
@@ -764,7 +810,7 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "age"), [(CREATED, 1), (OUTDATED, 1), (DELETING, 0), (DELETING, 1)]
+    ("status", "age"), [(CREATED, 1), (OUTDATED, 1), (DELETING, 1), (DELETING, 0)]
 )
 def test_refused_deletions_leave_the_records_as_they_were(
     account: Account, status: str, age: int
@@ -976,6 +1022,40 @@ def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
     with account.calls.watched(look):
         assert account.down().clean
     assert sorted(deleted) == sorted(ids.values())
+
+
+class Waits(Silent):
+    """A reporter that keeps what each step is said to wait for, and which steps were done then."""
+
+    def __init__(self) -> None:
+        self.done: set[str] = set()
+        self.said: list[tuple[str, str, set[str]]] = []
+        self.some = threading.Event()
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        if seconds_left is None:
+            self.said.append((step.name, reason.removeprefix("the "), set(self.done)))
+            self.some.set()
+
+    def end(self, result: StepResult) -> None:
+        self.done.add(result.step)
+
+
+def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: Account) -> None:
+    waits, steps = Waits(), {words(each): each.step.name for each in RESOURCES.values()}
+
+    def hold_the_pool(model: Any, **_: Any) -> None:
+        if model.name == "CreateUserPool":
+            assert waits.some.wait(30)
+
+    events = account.aws.cognito_once.meta.events
+    events.register_first("before-call", hold_the_pool)
+    try:
+        engine.up(account.context(), waits)
+    finally:
+        events.unregister("before-call", hold_the_pool)
+    for step, needed, done in waits.said:
+        assert steps[needed] not in {step, *done}
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
