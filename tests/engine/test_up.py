@@ -675,7 +675,11 @@ def terse(found: Any) -> Any:
 def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
     account.stands()
     # Others' of the same names carry no tags, and have nothing in them.
-    account.client("apigateway").create_rest_api(name="shop")
+    api, own = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    api.create_rest_api(name="shop")
+    api.create_stage(**own, stageName="other", deploymentId=fact(account, "deployment"))
+    arn = fact(account, "rest_api", "arn")
+    api.untag_resource(resourceArn=arn, tagKeys=["cogauth:stack", "cogauth:stack-id"])
     account.client("cognito-idp").create_user_pool(PoolName="shop")
     account.client("lambda").remove_permission(
         FunctionName=SIGN_IN, StatementId="cogauth-apigateway"
@@ -693,7 +697,7 @@ def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
     for one in events:
         one.register_first("after-call", shorten)
     try:
-        account.up()
+        account.up(adopt=(own["restApiId"],), confirm=lambda _question: None)
         assert account.up() == UNCHANGED
         assert account.up(password_min_length=9)["user_pool"] == "updated"
         account.path().unlink()

@@ -259,9 +259,10 @@ def test_a_full_disk_leaves_the_former_file_whole(path: Path, size: int) -> None
     assert {entry.name for entry in path.parent.iterdir()} == {".gitignore", "shop.json"}
 
 
-def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["shop.json", ".cogauth/shop.json"])
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "shop.json"
+    path = tmp_path / "file" / below
     for act in (make(path).save, lambda: check_writable(path)):
         with pytest.raises(CogauthError, match=rf"^{re.escape(str(path))} can't be written: "):
             act()
