@@ -326,6 +326,31 @@ def test_what_cogauth_never_writes_is_refused_by_its_name(
     assert named.replace("throttle_rate", "--throttle-rate") in str(caught.value)
 
 
+def wide(text: str) -> str:
+    """Return the text with full-width forms of its first letter and its first digit."""
+    for part in ("[a-zA-Z]", "[0-9]"):
+        text = re.sub(part, lambda found: chr(ord(found[0]) + 0xFEE0), text, count=1)
+    return text
+
+
+def test_letters_and_digits_are_those_of_ascii(tmp_path: Path) -> None:
+    """Others look alike, but mean something else, or nothing, in a URL and in an ARN."""
+    path = tmp_path / "cogauth.json"
+    document = attached(path)
+    # Only shown, or compared.
+    free = {("attachments", "api1", "name"), ("resources", "authorizer", "name")}
+    for *outer, last in {*places(document)[1:]} - free:
+        changed = copy.deepcopy(document)
+        inner = changed
+        for key in outer:
+            inner = inner[key]
+        if isinstance(inner[last], str):
+            inner[last] = wide(inner[last])
+            path.write_text(json.dumps(changed))
+            with pytest.raises(StateError):
+                load(path)
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 5000])
 def test_no_number_is_endless(number: str, tmp_path: Path) -> None:
     path = tmp_path / "cogauth.json"
