@@ -1,8 +1,9 @@
 """Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -663,40 +664,47 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
     assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
 
 
-def terse(found: Any) -> Any:
+def without_empty(found: Any) -> Any:
     """Return an answer without the empty members in it."""
     if isinstance(found, dict):
-        return {
-            key: terse(value) for key, value in found.items() if value not in (None, "", [], {})
-        }
-    return [terse(one) for one in found] if isinstance(found, list) else found
+        kept = {key: without_empty(value) for key, value in found.items()}
+        return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
+    return [without_empty(one) for one in found] if isinstance(found, list) else found
 
 
-def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
-    account.stands()
-    # Others' of the same names carry no tags, and have nothing in them.
-    api, own = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
-    api.create_rest_api(name="shop")
-    api.create_stage(**own, stageName="other", deploymentId=fact(account, "deployment"))
-    arn = fact(account, "rest_api", "arn")
-    api.untag_resource(resourceArn=arn, tagKeys=["cogauth:stack", "cogauth:stack-id"])
-    account.client("cognito-idp").create_user_pool(PoolName="shop")
-    account.client("lambda").remove_permission(
-        FunctionName=SIGN_IN, StatementId="cogauth-apigateway"
-    )
+@contextlib.contextmanager
+def terse(account: Account) -> Iterator[None]:
+    """Let AWS leave out of its answers what is empty."""
 
     def shorten(parsed: dict[str, Any], **_: Any) -> None:
-        for key, value in list(parsed.items()):
+        for key in parsed.keys() - {"ResponseMetadata"}:
+            parsed[key] = without_empty(parsed[key])
             # A list is the answer itself.
-            if key != "ResponseMetadata" and value in (None, "", {}):
+            if parsed[key] in (None, "", {}):
                 del parsed[key]
-            elif key != "ResponseMetadata":
-                parsed[key] = terse(value)
 
     events = [client.meta.events for client in account.calls.clients]
     for one in events:
         one.register_first("after-call", shorten)
     try:
+        yield
+    finally:
+        for one in events:
+            one.unregister("after-call", shorten)
+
+
+def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
+    account.stands()
+    update_pool(account, LambdaConfig={})
+    lambda_, api = account.client("lambda"), account.client("apigateway")
+    lambda_.remove_permission(FunctionName=SIGN_IN, StatementId="cogauth-apigateway")
+    # Others' of the same names, or in the stack's own, carry no tags.
+    own, arn = {"restApiId": fact(account, "rest_api")}, fact(account, "rest_api", "arn")
+    api.create_rest_api(name="shop")
+    api.create_stage(**own, stageName="other", deploymentId=fact(account, "deployment"))
+    account.client("cognito-idp").create_user_pool(PoolName="shop")
+    api.untag_resource(resourceArn=arn, tagKeys=["cogauth:stack", "cogauth:stack-id"])
+    with terse(account):
         account.up(adopt=(own["restApiId"],), confirm=lambda _question: None)
         assert account.up() == UNCHANGED
         assert account.up(password_min_length=9)["user_pool"] == "updated"
@@ -704,9 +712,6 @@ def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
         account.recover()
         account.up()
         assert account.down().clean
-    finally:
-        for one in events:
-            one.unregister("after-call", shorten)
     assert account.left() == ["api shop", "pool shop"]
 
 
@@ -1231,7 +1236,8 @@ def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
 ) -> None:
     make(account)
     before = lasting(described(account.client))
-    with account.calls.watched() as calls, pytest.raises(NameConflictError) as caught:
+    refused = pytest.raises(NameConflictError)
+    with account.calls.watched() as calls, terse(account), refused as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
