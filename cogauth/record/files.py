@@ -214,7 +214,8 @@ def remove_private(path: Path) -> list[str]:
     """
     half = re.compile(re.escape(_half(path)) + r"[a-z0-9_]{8}\.tmp")
     halves: list[Path] = []
-    with suppress(FileNotFoundError, NotADirectoryError):
+    # A folder that can't be listed stops nothing: if it can't be reached, that is reported below.
+    with suppress(OSError):
         halves = [found for found in path.parent.iterdir() if half.fullmatch(found.name)]
     return [line for each in (*halves, path) if (line := remove_own(each))]
 

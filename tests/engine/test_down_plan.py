@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.attached import attach, pool_and_orders
+from support.attached import Orders, attach, pool_and_orders
 from support.calls import Call, refusal
 from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, existing, fact, mutations, update_pool
 
@@ -136,6 +136,20 @@ def test_all_that_stands_in_the_way_is_named(account: Account) -> None:
     told = [words for put_up in OBSTACLES for words in put_up(account)]
     text = "\n".join(account.down().problems)
     assert [words for words in told if words not in text] == []
+
+
+def test_other_apis_get_their_methods_back_even_if_the_stacks_own_was_attached_before_them(
+    account: Account,
+) -> None:
+    account.stands()
+    orders = Orders(account)
+    before = orders.methods()
+    attach(account, fact(account, "rest_api"), path="/hello")
+    attach(account)
+    assert orders.methods() != before
+    assert account.down().clean
+    assert orders.methods() == before
+    assert account.left() == ["api orders"]
 
 
 def test_the_methods_of_other_apis_stay_attached_then(account: Account) -> None:

@@ -1,10 +1,13 @@
 """The journal's finer promises, on moto: what lands late, what is there twice, what comes back."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.apigateway.models import apigateway_backends
+from moto.cognitoidp.models import cognitoidp_backends
 
 from cogauth import engine
 from cogauth.aws.transient import TRANSIENT, passing
@@ -119,12 +122,27 @@ def test_down_deletes_the_stacks_own_that_no_record_knows(
     assert account.left() == []
 
 
-def test_of_several_that_a_crash_left_the_oldest_is_kept(account: Account) -> None:
-    with stopped(account, "CreateRestApi"):
+def make_older(account: Account, kind: str, identifier: str) -> None:
+    """Let AWS have made it before all others; moto's APIs of one second are of one age."""
+    if kind == "rest_api":
+        apigateway_backends[account.aws.account][account.region].apis[identifier].create_date -= 60
+    else:
+        pool = cognitoidp_backends[account.aws.account][account.region].user_pools[identifier]
+        pool.creation_date -= timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "make", "kind"), [(*LATE[0], "user_pool"), (*LATE[1], "rest_api")]
+)
+def test_of_several_that_a_crash_left_the_oldest_is_kept(
+    account: Account, operation: str, make: Callable[[Account], Any], kind: str
+) -> None:
+    with stopped(account, operation):
         account.up()
-    made = [make_api(account) for _ in range(3)]
-    assert account.up()["rest_api"] == "adopted"
-    assert fact(account, "rest_api") in made
+    made = [make(account) for _ in range(3)]
+    make_older(account, kind, made[1])
+    assert account.up()[kind] == "adopted"
+    assert fact(account, kind) == made[1]
     assert existing(account) == STACK
 
 

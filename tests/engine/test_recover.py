@@ -18,6 +18,7 @@ from cogauth.steps.lambda_ import package
 from support.commands import beside_gitignore
 from support.local_stack import LocalStack
 from support.names import PASSWORD
+from support.stacks import STACK, existing
 from support.world import described, inventory
 
 if TYPE_CHECKING:
@@ -489,6 +490,18 @@ def test_every_setting_is_read_off_what_stands(
     assert {step for step, action in actions.items() if action != "unchanged"} == {"deployment"}
     account.down()
     assert account.left() == []
+
+
+def test_one_of_several_deployments_is_recovered(account: Account) -> None:
+    """An interrupted run leaves a second one."""
+    account.stands()
+    ctx = account.context()
+    place = {"restApiId": account.state().fact("rest_api", "id"), "description": ctx.name_with_id}
+    more = account.client("apigateway").create_deployment(**place)["id"]
+    account.path().unlink()
+    assert recovered(account).fact("deployment", "id") in {more, ctx.fact("deployment")}
+    account.up()
+    assert existing(account) == STACK
 
 
 def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Account) -> None:

@@ -1,8 +1,9 @@
 """Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from botocore.exceptions import ConnectionClosedError
 
 from cogauth import engine
 from cogauth.context import refuse
+from cogauth.engine import StepResult
 from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
-from cogauth.record.records import CREATED, CREATING
-from cogauth.steps import RESOURCES, STEPS
-from support.account import Account
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.steps import RESOURCES, ROOTS, STEPS
+from cogauth.steps.base import Step
+from cogauth.steps.ownership import words
+from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import StoppedError, stopped
 from support.stacks import (
@@ -510,6 +514,57 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
     assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
 
 
+def without_empty(found: Any) -> Any:
+    """Return an answer without the empty members in it."""
+    if isinstance(found, dict):
+        kept = {key: without_empty(value) for key, value in found.items()}
+        return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
+    return [without_empty(one) for one in found] if isinstance(found, list) else found
+
+
+@contextlib.contextmanager
+def terse(account: Account) -> Iterator[None]:
+    """Let AWS leave out of its answers what is empty."""
+
+    def shorten(parsed: dict[str, Any], **_: Any) -> None:
+        for key in parsed.keys() - {"ResponseMetadata"}:
+            parsed[key] = without_empty(parsed[key])
+            # A list is the answer itself.
+            if parsed[key] in (None, "", {}):
+                del parsed[key]
+
+    events = [client.meta.events for client in account.calls.clients]
+    for one in events:
+        one.register_first("after-call", shorten)
+    try:
+        yield
+    finally:
+        for one in events:
+            one.unregister("after-call", shorten)
+
+
+def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
+    account.stands()
+    update_pool(account, LambdaConfig={})
+    lambda_, api = account.client("lambda"), account.client("apigateway")
+    lambda_.remove_permission(FunctionName=SIGN_IN, StatementId="cogauth-apigateway")
+    # Others' of the same names, or in the stack's own, carry no tags.
+    own, arn = {"restApiId": fact(account, "rest_api")}, fact(account, "rest_api", "arn")
+    api.create_rest_api(name="shop")
+    api.create_stage(**own, stageName="other", deploymentId=fact(account, "deployment"))
+    account.client("cognito-idp").create_user_pool(PoolName="shop")
+    api.untag_resource(resourceArn=arn, tagKeys=["cogauth:stack", "cogauth:stack-id"])
+    with terse(account):
+        account.up(adopt=(own["restApiId"],), confirm=lambda _question: None)
+        assert account.up() == UNCHANGED
+        assert account.up(password_min_length=9)["user_pool"] == "updated"
+        account.path().unlink()
+        account.recover()
+        account.up()
+        assert account.down().clean
+    assert account.left() == ["api shop", "pool shop"]
+
+
 # ---- down
 
 
@@ -611,6 +666,37 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "age"), [(CREATED, 1), (OUTDATED, 1), (DELETING, 1), (DELETING, 0)]
+)
+def test_refused_deletions_leave_the_records_as_they_were(
+    account: Account, status: str, age: int
+) -> None:
+    """But for deletions that were begun so long ago that they can't happen any more."""
+    account.stands()
+    if age:
+        account.grow_old()
+    state = account.state()
+    for root in ROOTS:
+        state.resources[root.key]["status"] = status
+    state.save()
+    wanted = account.state().resources
+    if status == DELETING and age:
+        for root in ROOTS:
+            # Whether it was outdated before is not known, but a function can be recreated.
+            restored = OUTDATED if root.key.endswith("_function") else CREATED
+            wanted[root.key]["status"] = restored
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.mutating else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert len(result.problems) == len(ROOTS)
+    assert account.state().resources == wanted
+    assert existing(account) == STACK
 
 
 def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Account) -> None:
@@ -777,6 +863,58 @@ def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -
     with account.calls.watched(look):
         account.up(cors_origins=("https://app.example",))
     assert len(seen) == 9
+
+
+def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
+    account.stands()
+    ids = {fact(account, root.key): root.key for root in ROOTS}
+    deleted = []
+
+    def look(call: Call) -> None:
+        if call.mutating and call.operation != "DeleteRolePolicy":
+            sent = f"{call.sent['url_path']} {call.sent['body']}"
+            # A function's name ends its log group's.
+            key = ids[max((each for each in ids if each in sent), key=len)]
+            assert account.state().fact(key, "status") == DELETING
+            deleted.append(key)
+
+    with account.calls.watched(look):
+        assert account.down().clean
+    assert sorted(deleted) == sorted(ids.values())
+
+
+class Waits(Silent):
+    """A reporter that keeps what each step is said to wait for, and which steps were done then."""
+
+    def __init__(self) -> None:
+        self.done: set[str] = set()
+        self.said: list[tuple[str, str, set[str]]] = []
+        self.some = threading.Event()
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        if seconds_left is None:
+            self.said.append((step.name, reason.removeprefix("the "), set(self.done)))
+            self.some.set()
+
+    def end(self, result: StepResult) -> None:
+        self.done.add(result.step)
+
+
+def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: Account) -> None:
+    waits, steps = Waits(), {words(each): each.step.name for each in RESOURCES.values()}
+
+    def hold_the_pool(model: Any, **_: Any) -> None:
+        if model.name == "CreateUserPool":
+            assert waits.some.wait(30)
+
+    events = account.aws.cognito_once.meta.events
+    events.register_first("before-call", hold_the_pool)
+    try:
+        engine.up(account.context(), waits)
+    finally:
+        events.unregister("before-call", hold_the_pool)
+    for step, needed, done in waits.said:
+        assert steps[needed] not in {step, *done}
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
@@ -948,7 +1086,8 @@ def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
 ) -> None:
     make(account)
     before = lasting(described(account.client))
-    with account.calls.watched() as calls, pytest.raises(NameConflictError) as caught:
+    refused = pytest.raises(NameConflictError)
+    with account.calls.watched() as calls, terse(account), refused as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)

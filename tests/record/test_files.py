@@ -22,7 +22,17 @@ from cogauth.record.files import beside, is_kept, keep, make_folder, open_own, w
 from cogauth.record.lock import hold
 from cogauth.record.trust import read_input
 from support.commands import Cli, beside_gitignore, command_line, in_process, processes_of
-from support.planted import PLANTED, ROWS, is_root, portrait
+from support.planted import (
+    PLANTED,
+    ROWS,
+    a_folder,
+    a_link,
+    a_pipe,
+    a_second_name,
+    another_users,
+    is_root,
+    portrait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +50,15 @@ def victim(tmp_path: Path) -> Path:
     return path
 
 
+WHY = {
+    a_link: "it is a link",
+    a_second_name: "it has a second name",
+    a_pipe: "it is not a regular file",
+    a_folder: "it is not a regular file",
+    another_users: "it belongs to another user",
+}
+
+
 @pytest.mark.parametrize("plant", PLANTED)
 def test_a_planted_lock_file_is_refused(
     plant: Callable[[Path, Path], None], victim: Path, tmp_path: Path
@@ -48,7 +67,8 @@ def test_a_planted_lock_file_is_refused(
     state.parent.mkdir()
     plant(beside(state, "lock"), victim)
     before = portrait(tmp_path)
-    with pytest.raises(CogauthError, match=r"cogauth-lock"), hold(state, "up", 0):
+    why = f"{beside(state, 'lock')} is not cogauth's own file: {WHY[plant]}"
+    with pytest.raises(CogauthError, match=re.escape(why)), hold(state, "up", 0):
         pytest.fail("it was taken")
     assert portrait(tmp_path) == before
 
@@ -126,8 +146,10 @@ def test_folders_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> No
     try:
         made = make_folder(tmp_path / "a" / "b" / "c")
         write_private(tmp_path / "d" / "e" / "state.json", {})
-        with hold(tmp_path / "f" / "g" / "state.json", "up", 0):
-            assert all(stat.S_IMODE(p.stat().st_mode) == 0o700 for p in (tmp_path / "f").rglob("g"))
+        locked = tmp_path / "f" / "g" / "state.json"
+        with hold(locked, "up", 0):
+            assert stat.S_IMODE(locked.parent.stat().st_mode) == 0o700
+            assert stat.S_IMODE(beside(locked, "lock").stat().st_mode) == 0o600
     finally:
         os.umask(before)
     assert made == [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]

@@ -332,6 +332,31 @@ def test_what_cogauth_never_writes_is_refused_by_its_name(
     assert named.replace("throttle_rate", "--throttle-rate") in str(caught.value)
 
 
+def wide(text: str) -> str:
+    """Return the text with full-width forms of its first letter and its first digit."""
+    for part in ("[a-zA-Z]", "[0-9]"):
+        text = re.sub(part, lambda found: chr(ord(found[0]) + 0xFEE0), text, count=1)
+    return text
+
+
+def test_letters_and_digits_are_those_of_ascii(tmp_path: Path) -> None:
+    """Others look alike, but mean something else, or nothing, in a URL and in an ARN."""
+    path = tmp_path / "cogauth.json"
+    document = attached(path)
+    # Only shown, or compared.
+    free = {("attachments", "api1", "name"), ("resources", "authorizer", "name")}
+    for *outer, last in {*places(document)[1:]} - free:
+        changed = copy.deepcopy(document)
+        inner = changed
+        for key in outer:
+            inner = inner[key]
+        if isinstance(inner[last], str):
+            inner[last] = wide(inner[last])
+            path.write_text(json.dumps(changed))
+            with pytest.raises(StateError):
+                load(path)
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 5000])
 def test_no_number_is_endless(number: str, tmp_path: Path) -> None:
     path = tmp_path / "cogauth.json"
@@ -454,6 +479,9 @@ def test_a_state_file_that_others_may_write_is_refused(
     at(path)
     share(path)
     before = (path.read_bytes(), path.stat())
+    named, it = (path.parent, "the folder") if "folder" in share.__name__ else (path, "it")
+    its_owner = f"{it} belongs to another user (uid {NOBODY})"
+    why = "others may write to " + it if "writable" in share.__name__ else its_owner
     no_credentials.setenv("COGAUTH_STATE", str(path))
     no_credentials.setenv("COGAUTH_PASSWORD", PASSWORD)
     with Fixed(answer) as aws:
@@ -462,7 +490,7 @@ def test_a_state_file_that_others_may_write_is_refused(
             if name in {"demo", "recover", "list"} or "--state" in words:
                 continue
             done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n").must(1)
-            assert "is not trusted: " in done.err
+            assert f"{named} is not trusted: {why}" in done.err
             assert "--trust-state (COGAUTH_TRUST_STATE=1)" in done.err
         # It may be in use by another, so it isn't moved away either.
         assert "is not trusted: " in in_process("recover").must(1).err
@@ -556,7 +584,8 @@ def test_a_folder_that_others_may_write_to_gets_no_state_file(
     path = str(tmp_path / "shared" / "cogauth.json")
     for command in (["up", "--region", REGION], ["up", "--local"], ["recover"]):
         done = in_process(*command, "--state", path).must(1)
-        assert "others may write to the folder" in done.err
+        named = f"{tmp_path / 'shared'} is not trusted: others may write to the folder"
+        assert named in done.err
     assert list((tmp_path / "shared").iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
 from cogauth.record import forms
 from cogauth.record import state as state_file
-from cogauth.record.files import beside, check_writable
+from cogauth.record.files import check_writable, write_private
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Authorization
 from cogauth.record.state import State, load
 from cogauth.settings import Settings
@@ -260,11 +260,12 @@ def test_a_full_disk_leaves_the_former_file_whole(path: Path, size: int) -> None
     assert {entry.name for entry in path.parent.iterdir()} == {".gitignore", "shop.json"}
 
 
-def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["shop.json", ".cogauth/shop.json"])
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "shop.json"
+    path = tmp_path / "file" / below
     for act in (make(path).save, lambda: check_writable(path)):
-        with pytest.raises(CogauthError, match=r"can't be written"):
+        with pytest.raises(CogauthError, match=rf"^{re.escape(str(path))} can't be written: "):
             act()
 
 
@@ -301,9 +302,23 @@ def test_removing_takes_the_tokens_along_and_may_be_done_twice(path: Path) -> No
     state = make(path)
     state.save()
     state.tokens_path.write_text("{}")
-    state.remove()
-    state.remove()
+    assert state.remove() == []
+    assert state.remove() == []
     assert [entry.name for entry in path.parent.iterdir()] == [".gitignore"]
+
+
+def test_removing_finds_nothing_where_there_is_no_folder_any_more(path: Path) -> None:
+    state = make(path)
+    assert state.remove() == []
+    path.parent.write_text("")
+    assert state.remove() == []
+
+
+def test_removing_names_what_could_not_be_looked_at(path: Path) -> None:
+    path.parent.symlink_to(path.parent)
+    lines = make(path).remove()
+    assert {line.rpartition(": ")[2] for line in lines} == {"Too many levels of symbolic links"}
+    assert lines[-1].startswith(f"left alone: {path}: ")
 
 
 NOBODY_ASKED: Authorization = {
@@ -488,12 +503,27 @@ def test_the_file_has_the_keys_of_the_contract(path: Path) -> None:
     assert text_of(path)["version"] == state_file.VERSION
 
 
-def test_what_a_kill_left_of_a_write_goes_with_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "shop.json"
+def test_what_a_kill_left_of_a_write_goes_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sync = tmp_path / "shop.json", os.fsync
     state = make(path)
+    killed: dict[str, bytes] = {}
+
+    def note(file: int) -> None:
+        """A kill at this moment would leave what is there now."""
+        killed.update({each.name: each.read_bytes() for each in tmp_path.iterdir()})
+        sync(file)
+
     state.save()
-    beside(path, "new-a1b2c3d4.tmp").write_text('{"vers')
-    beside(state.tokens_path, "new-a1b2c3d4.tmp").write_text("{")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", note)
+        state.save()
+        write_private(state.tokens_path, {})
+    state.remove()
+    assert killed.keys() > {"shop.json"}
+    for name, content in killed.items():
+        (tmp_path / name).write_bytes(content)
     # What has another name is somebody else's.
     others = ["shop.json.abc.tmp", ".other.json.cogauth-new-a1b2c3d4.tmp", "shop.tokens.json"]
     for name in others:
@@ -515,8 +545,40 @@ def test_what_is_damaged_is_called_by_its_place(path: Path, damage: Any) -> None
         said = complaint(path)
         known = [".".join(place), *(["settings: "] if place[0] == "settings" else [])]
         assert place == ("version",) or not said or any(name in said for name in known), place
+        if said and damage in (0.5, "\x1b[2K") and place[0] != "settings":
+            assert repr(damage) in said, place
         refused += bool(said)
     assert refused > len(inside(sound)) / 2
+
+
+INTENTS = [
+    ("resources.role.since", {"role": {"status": CREATING}}),
+    ("resources.role.since", {"role": {**ROLE, "status": DELETING}}),
+    ("attachments.api.authorizer.since", {"status": CREATING, "pool": POOL_ARN}),
+    ("attachments.api.authorizer.pool", {"status": CREATING, "since": SINCE}),
+]
+
+
+@pytest.mark.parametrize(("place", "record"), INTENTS)
+def test_an_intent_says_since_when_and_what_the_rest_needs(
+    path: Path, place: str, record: dict[str, Any]
+) -> None:
+    content = text_of(path)
+    if place.startswith("resources"):
+        content["resources"] |= record
+    else:
+        content["attachments"]["api"]["authorizer"] = record
+    path.write_text(json.dumps(content))
+    assert place in complaint(path)
+
+
+def test_a_long_value_is_quoted_in_short(path: Path) -> None:
+    content = text_of(path)
+    for value, known in (("x" * 20000, "xxx…"), (["y" * 20000], "yyy…"), ("?!", "'?!'.")):
+        path.write_text(json.dumps({**content, "account": value}))
+        said = complaint(path)
+        assert known in said
+        assert len(said) < 1000
 
 
 def complaint(path: Path) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
+import re
 import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,9 +26,9 @@ from cogauth.cli.options import Target
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.local.folder import MARKED, MARKER, KnownData
 from cogauth.local.process import FOLDER, LocalAws
-from cogauth.record.files import beside, check_writable, is_kept
-from cogauth.record.state import State, load
-from cogauth.record.trust import read_input, trusting
+from cogauth.record.files import beside, check_writable, is_kept, make_folder, remove_own
+from cogauth.record.state import State, is_of_cogauth, load
+from cogauth.record.trust import others_may_write, read_input, trusting
 from support.commands import in_process
 from support.faults import disk_full_at
 from support.planted import PLANTED, ROWS, a_folder, a_pipe, another_users, is_root, portrait
@@ -103,7 +108,11 @@ def is_conflict(state: Path) -> bool:
         except FileNotFoundError:
             pass
         except CogauthError as error:
-            assert "is not trusted" in str(error)  # noqa: PT017 which of both is asserted below
+            # Which of both is asserted below. It names what is wrong, and why.
+            why = "(others may write to|the folder belongs to another user|it belongs to another)"
+            named = re.match(rf"(/\S+) is not trusted: {why}", str(error))
+            assert named
+            assert os.path.lexists(named[1])
             taken.append(False)
     assert len(set(taken)) == 1
     return taken[0]
@@ -121,6 +130,7 @@ def is_conflict(state: Path) -> bool:
         (NOBODY, 0o777, False),
         (0, 0o777, False),
         (0, 0o775, True),  # of root's own group
+        (NOBODY, 0o775, False),  # of root's group, which isn't NOBODY's own
         (ANOTHER, 0o755, False),
         (ANOTHER, 0o777, False),
         (ANOTHER, 0o1777, False),  # Its owner may rename what is in there.
@@ -184,6 +194,51 @@ def test_root_works_in_the_folders_of_a_user(common: Path) -> None:
         assert is_conflict(checkout / ".cogauth" / "cogauth.json") == taken
 
 
+@pytest.mark.parametrize(
+    ("is_first", "has_its_name", "members"),
+    list(product([True, False], [True, False], [[], ["ann"], ["ann", "bob"], ["bob"]])),
+)
+def test_only_a_users_private_group_is_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, *, is_first: bool, has_its_name: bool, members: list[str]
+) -> None:
+    """The group of the user's own name that useradd makes, with no other member."""
+    user = SimpleNamespace(pw_name="ann", pw_gid=100 if is_first else 1)
+    group = SimpleNamespace(gr_name="ann" if has_its_name else "staff", gr_mem=members)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _number: user)
+    monkeypatch.setattr(grp, "getgrgid", lambda _number: group)
+    private = is_first and has_its_name and "bob" not in members
+    for mode, others in ((0o660, not private), (0o666, True), (0o644, False)):
+        found = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, 1000, 100, 0, 0, 0, 0))
+        assert others_may_write(found) == others
+
+
+@contextmanager
+def bound_by_modes(folder: Path) -> Iterator[None]:
+    """Act as a user who may do only what modes allow; the folder is that user's."""
+    if is_root:
+        os.chown(folder, NOBODY, NOBODY)
+    with as_user(NOBODY) if is_root else nullcontext():
+        yield
+
+
+def test_what_modes_forbid_is_no_defect(common: Path) -> None:
+    with bound_by_modes(common):
+        folder = common / "new"
+        common.chmod(0o300)  # It may be written to, but not opened.
+        assert make_folder(folder) == [folder]
+        common.chmod(0o700)
+        path = folder / "shop.json"
+        path.write_text("{}")
+        assert not is_of_cogauth(path)
+        path.chmod(0)
+        assert is_of_cogauth(path)  # Nobody knows.
+        folder.chmod(0o500)
+        assert remove_own(path) == f"left alone: {path}: Permission denied"
+        folder.chmod(0o700)
+        assert remove_own(path) is None
+    common.chmod(0o755)
+
+
 def test_no_command_makes_anything_below_a_folder_that_all_may_write_to(
     tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +268,8 @@ def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) 
     folder.chmod(0o1777)
     path = folder / "shop.json"
     path.hardlink_to(account.path())
-    with pytest.raises(CogauthError, match="is not trusted: it has a second name") as caught:
+    said = re.escape(f"{path} is not trusted: it has a second name")
+    with pytest.raises(CogauthError, match=said) as caught:
         load(path)
     remedy = (
         str(caught.value)

@@ -458,13 +458,16 @@ def refuse_lite(call: Call) -> tuple[AWSResponse, dict[str, Any]] | None:
     return None
 
 
-@pytest.mark.parametrize("chosen", [None, "LITE", "ESSENTIALS"])
+@pytest.mark.parametrize(
+    ("chosen", "raised"),
+    [(None, "ESSENTIALS"), ("LITE", "PLUS"), ("ESSENTIALS", "PLUS"), (None, "PLUS")],
+)
 def test_a_tier_that_was_raised_elsewhere_stays_with_all_that_it_brought(
-    account: Account, chosen: str | None
+    account: Account, chosen: str | None, raised: str
 ) -> None:
     """A default, or a choice of long ago, is no word to lower it."""
     account.up(tier=chosen)
-    theirs = raise_tier(account)
+    theirs = raise_tier(account, raised)
     assert set(account.up().values()) == {"unchanged"}
     assert pool(account) == theirs
     with account.calls.watched(refuse_lite):

@@ -4,11 +4,12 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from moto import mock_aws
 
 from cogauth.aws.clients import Aws
@@ -16,6 +17,7 @@ from cogauth.errors import CogauthError
 from cogauth.record.state import State
 from cogauth.steps.lambda_ import package
 from support.account import Account
+from support.attached import Orders, attach
 from support.calls import Call, refusal
 from support.world import statements
 
@@ -499,6 +501,74 @@ def test_arns_and_urls_are_of_the_partition(built: Built) -> None:
     )
     assert urls[1] == f"https://cognito-idp.{region}.{built.suffix}/{built.fact('user_pool')}"
     assert urls[2] == f"{urls[1]}/.well-known/jwks.json"
+
+
+def scalars(shape: Shape, value: Any, place: str) -> Iterator[tuple[Shape, Any, str]]:
+    """Yield all that is in a parameter, each with its model and its place."""
+    yield shape, value, place
+    if isinstance(shape, StructureShape):
+        for name, inner in value.items():
+            yield from scalars(shape.members[name], inner, f"{place}.{name}")
+    elif isinstance(shape, ListShape):
+        for inner in value:
+            yield from scalars(shape.member, inner, f"{place}[]")
+    elif isinstance(shape, MapShape):
+        for key, inner in value.items():
+            yield shape.key, key, f"a key in {place}"
+            yield from scalars(shape.value, inner, f"{place}.{key}")
+
+
+def is_within(shape: Shape, value: Any) -> bool:
+    rules = shape.metadata
+    if shape.type_name != "boolean":
+        size = value if isinstance(value, (int, float)) else len(value)
+        if not rules.get("min", size) <= size <= rules.get("max", size):
+            return False
+    if not isinstance(value, str):
+        return True
+    # Python knows no classes such as \p{L}; each is part of \S.
+    pattern = re.sub(r"\\p\{\w+\}", r"\\S", rules.get("pattern", r"[\s\S]*"))
+    return value in rules.get("enum", [value]) and bool(re.fullmatch(pattern, value))
+
+
+def test_all_that_is_sent_is_within_aws_s_own_models(
+    account: Account, managed_policies: None
+) -> None:
+    """botocore looks only at types and minima, and moto takes more than AWS does."""
+    del managed_policies
+    wrong, operations = set(), set()
+
+    def look(params: dict[str, Any], model: OperationModel, **_: Any) -> None:
+        operations.add(model.name)
+        sent = scalars(model.input_shape, params, model.name) if model.input_shape else ()
+        wrong.update(
+            f"{place}: {value!r} {shape.metadata}"
+            for shape, value, place in sent
+            if not is_within(shape, value)
+        )
+
+    events = [client.meta.events for client in account.calls.clients]
+    for one in events:
+        one.register("provide-client-params", look)
+    try:
+        account.up()
+        account.up(
+            power_user=True,
+            cors_origins=("https://app.example",),
+            password_min_length=9,
+            sign_in_memory=1024,
+            architecture="x86_64",
+            permissions_boundary="arn:aws:iam::aws:policy/AmazonCognitoPowerUser",
+            throttle_rate=3,
+        )
+        account.up(power_user=False, cors_origins=(), permissions_boundary="none")
+        attach(account, Orders(account).id)
+        assert account.down().clean
+    finally:
+        for one in events:
+            one.unregister("provide-client-params", look)
+    assert sorted(wrong) == []
+    assert len(operations) > 60
 
 
 def test_a_function_that_lambda_could_not_make_is_no_success(account: Account) -> None:

@@ -30,6 +30,8 @@ from support.stacks import (
     SIGN_IN_LOGS,
     STACK,
     UNCHANGED,
+    delete_api,
+    delete_pool,
     existing,
     fact,
     mutations,
@@ -227,6 +229,24 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
     assert f"The REST API {their_api}" in first
     assert f"The user pool {their_pool}" in second
     assert "about 2 users" in second
+
+
+@pytest.mark.parametrize("kind", ["user_pool", "rest_api"])
+def test_what_somebody_tags_does_not_take_the_place_of_what_is_gone(
+    account: Account, kind: str
+) -> None:
+    account.stands()
+    account.grow_old()
+    if kind == "user_pool":
+        delete_pool(account)
+        theirs, describe = make_pool(account, "shop", 2, UserPoolTags=tags(account)), describe_pool
+    else:
+        delete_api(account)
+        theirs, describe = make_api(account, "shop", tags=tags(account)), describe_api
+    was = describe(account, theirs)
+    assert account.up(confirm=lambda _question: None)[kind] == "created"
+    assert fact(account, kind) != theirs
+    assert describe(account, theirs) == was
 
 
 @pytest.mark.parametrize(
