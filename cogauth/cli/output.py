@@ -303,11 +303,11 @@ def print_data(data: str | bytes) -> None:
         click.echo("\t".join(map(one_line, line.split("\t"))))
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return rich's console, for ``styled`` texts."""
+def console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Return rich's console, for ``styled`` texts; by default it is as wide as the terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, width=width)
 
 
 def styled(text: str, style: str = "", *, cut: bool = False) -> Text:

@@ -60,7 +60,7 @@ def draw(status: StackStatus, state: State, place: str) -> str:
         "place": shortened(place, 85),
         "deployed": f"deployed {status.deployed:%Y-%m-%d}" if status.deployed else "not deployed",
         "users": "" if counted is None else f"{counted} user{'' if counted == 1 else 's'}",
-        "sign_in_method": shortened(f"POST {settings.path}", 19),
+        "sign_in_method": shortened(f"POST {settings.path}", NARROW),
         "attached": shortened(_attached(status.attached), 105),
         "description": " ".join([CALLS, *map(_hint, status.steps)]),
     }

@@ -325,7 +325,8 @@ def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
             continue
         link = is_link(path)
         # In other folders any program may have .json files, and links to them.
-        expected = path.suffix == ".json" and folder.name == STATE_FOLDER
+        in_ours = path.suffix == ".json" and folder.name == STATE_FOLDER
+        expected = in_ours or path == target.state
         if not expected and (link or not path.is_file() or not is_of_cogauth(path)):
             continue
         try:

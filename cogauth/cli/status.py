@@ -78,6 +78,7 @@ no such stack here.
 @click.option(
     "--svg",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Also write a picture of the stack to this file.",
 )
 @target_options
@@ -201,8 +202,7 @@ def watch_status(
 
 def show(shown: Tree) -> None:
     """Print a tree; outside a terminal it has no links and no colours, and its lines no limit."""
-    width = None if sys.stdout.isatty() else 10_000
-    console().print(shown, width=width)
+    console(width=None if sys.stdout.isatty() else 10_000).print(shown)
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

@@ -216,6 +216,12 @@ def test_in_a_folder_of_others_only_what_is_cogauths_is_listed(tmp_path: Path) -
     assert [row["condition"] for row in listed(tmp_path / "none.json")] == ["newer", "complete"]
 
 
+def test_the_file_that_is_given_is_listed_whatever_its_name(tmp_path: Path) -> None:
+    record(tmp_path / "shop")
+    record(tmp_path / "other")
+    assert [row["stack"] for row in listed(tmp_path / "shop")] == ["shop"]
+
+
 def test_nothing_in_a_files_name_acts(tmp_path: Path) -> None:
     record(tmp_path / ".cogauth" / "shop.json").path.rename(tmp_path / ".cogauth" / HOSTILE)
     (tmp_path / ".cogauth" / f"x{HOSTILE}").write_text("{}")

@@ -18,7 +18,16 @@ import pytest
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.local.folder import MARKED, MARKER
 from cogauth.local.process import FOLDER, LocalAws
-from cogauth.record.files import beside, is_kept, keep, make_folder, open_own, write_private
+from cogauth.record.files import (
+    beside,
+    check_output,
+    is_kept,
+    keep,
+    make_folder,
+    open_own,
+    write_output,
+    write_private,
+)
 from cogauth.record.lock import hold
 from cogauth.record.trust import read_input
 from support.commands import Cli, beside_gitignore, command_line, in_process, processes_of
@@ -664,3 +673,55 @@ def test_a_damaged_file_has_its_name_until_a_sound_one_takes_it(tmp_path: Path) 
 )
 def test_other_names_are_no_kept_copies(name: str) -> None:
     assert not is_kept(Path(name))
+
+
+# Files for the user
+
+BEGUN = b"<svg"
+
+
+def test_a_file_for_the_user_is_written_whole_with_the_mode_of_any_new_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "stack.svg"
+    for text in ("<svg/>", "<svg>\u00e9</svg>"):
+        write_output(path, text, BEGUN)
+        assert path.read_text() == text
+        before = os.umask(0o022)
+        os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~before
+        assert [each.name for each in tmp_path.iterdir()] == ["stack.svg"]
+
+
+def test_an_empty_file_for_the_user_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "stack.svg"
+    path.touch()
+    check_output(path, BEGUN)
+    assert path.read_bytes() == b""
+    write_output(path, "<svg/>", BEGUN)
+    assert path.read_text() == "<svg/>"
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_what_is_in_the_way_of_a_file_for_the_user_stays(
+    plant: Callable[[Path, Path], None], victim: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "stack.svg"
+    plant(path, victim)
+    before = portrait(tmp_path)
+    for refused in (
+        lambda: check_output(path, BEGUN),
+        lambda: write_output(path, "<svg/>", BEGUN),
+    ):
+        with pytest.raises(CogauthError, match=r"can't be written: .*Give another file"):
+            refused()
+    assert portrait(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["missing/stack.svg", "file/stack.svg", "s" * 300, "."])
+def test_a_place_for_the_user_that_there_is_not(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(ROWS)
+    before = portrait(tmp_path)
+    with pytest.raises(CogauthError, match=r"can't be written(?s:.*)Give another file"):
+        write_output(tmp_path / name, "<svg/>", BEGUN)
+    assert portrait(tmp_path) == before

@@ -7,14 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cogauth.aws.clients import Aws
-from cogauth.context import Context
 from cogauth.record.records import CREATING
-from cogauth.record.state import State
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES, STEPS
-from support.servers import ACCOUNT
-from support.state_files import POOL_ID, whole_stack
+from support.state_files import POOL_ID
+from support.status import stack_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,24 +40,6 @@ PAGES = {
     "protected_method": f"{API}/resources?api=rest_api&region=REGION",
     "deployment": f"{API}/stages?api=rest_api&region=REGION",
 }
-
-
-def stack_in(
-    partition: str, path: Path, region: str = "eu-central-1", endpoint_url: str | None = None
-) -> Context:
-    """Return a stack of which all is recorded; AWS isn't asked."""
-    aws = Aws(region=region, endpoint_url=endpoint_url)
-    aws.identity = (ACCOUNT, partition)
-    state = State(
-        path=path / "cogauth.json",
-        stack="cogauth",
-        account=ACCOUNT,
-        region=region,
-        endpoint_url=endpoint_url,
-        settings=Settings(),
-        resources=whole_stack(),
-    )
-    return Context(aws, state, aws.waiter())
 
 
 @pytest.mark.parametrize("partition", HOSTS)
