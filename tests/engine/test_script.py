@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import engine
+from cogauth.aws.clients import Aws
 from cogauth.aws.transient import TRANSIENT, Transient
 from cogauth.context import Context
-from cogauth.engine.script import CONSOLE, _escaped, script
+from cogauth.engine.script import CONSOLE, escaped, script
 from cogauth.record.state import State
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
@@ -156,7 +157,7 @@ def test_it_makes_what_up_makes_and_recover_takes_it_up(
     again = here.cli.run("up", "--json", "--stack", here.stack).must().document
     assert {step["action"] for step in again["steps"]} == {"unchanged"}
     if not settings.power_user:  # this local AWS has no such managed policy
-        here.cli.login("ann", PASSWORD.lower(), "--stack", here.stack).must()
+        here.cli.login("ann", PASSWORD, "--stack", here.stack).must()
     here.cli.run("down", "--yes", "--stack", here.stack).must()
     assert here.existing() == {}
 
@@ -237,8 +238,6 @@ def text() -> str:
     """The script of a stack with every kind of resource."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        from cogauth.aws.clients import Aws  # noqa: PLC0415
-
         aws = Aws(region=REGION)
         settings = Settings(cors_origins=("https://app.example",), power_user=True)
         state = State(Path(".cogauth/shop.json"), "shop", "123456789012", REGION, None, settings)
@@ -356,7 +355,7 @@ TEXT = st.text(st.sampled_from("\\$`{}\"'()A_\n #!") | st.characters(exclude_cat
 @given(st.lists(TEXT, min_size=1, max_size=20))
 def test_bash_expands_the_variables_in_a_document_and_nothing_else(texts: list[str]) -> None:
     documents = [json.dumps(["${A}", one.replace("${A}", ""), "${A}"]) for one in texts]
-    lines = [f"cat <<JSON\n{_escaped(one, ['A'])}\nJSON\n" for one in documents]
+    lines = [f"cat <<JSON\n{escaped(one, ['A'])}\nJSON\n" for one in documents]
     env = {"PATH": os.environ["PATH"], "A": "told"}
     done = subprocess.run(
         [BASH, "-eu"], input="".join(lines), env=env, capture_output=True, text=True, check=True
