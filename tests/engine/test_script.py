@@ -184,7 +184,7 @@ def test_what_a_script_made_that_was_stopped_is_finished_by_up_and_deleted_by_do
 
 AWS = """#!/bin/sh
 echo "${AWS_MAX_ATTEMPTS} $1 $2 $3" >>calls
-[ "$2" = get-role ] && exit 254
+[ "$2" = get-role ] && ! [ -e role ] && exit 254
 for file in refusals/"$2"/*; do
   [ -e "$file" ] || break
   cat "$file" >&2
@@ -298,6 +298,14 @@ def test_an_unknown_new_resource_is_asked_for_again(text: str, stand: Stand) -> 
     stand.refuse("create-deployment", ("BadRequestException", "Invalid authorizer ID specified"))
     done = stand.run(text)
     assert done.returncode == 0, done.stderr
+
+
+def test_it_creates_nothing_if_the_stack_may_exist(text: str, stand: Stand) -> None:
+    (stand.folder / "role").touch()
+    done = stand.run(text)
+    assert done.returncode == 1
+    assert "The role shop-LambdaAuthRole exists" in done.stderr
+    assert [call.split()[2] for call in stand.calls()] == ["get-caller-identity", "get-role"]
 
 
 def test_before_anything_is_created_a_failure_names_no_remains(text: str, stand: Stand) -> None:
