@@ -128,6 +128,7 @@ class _Rehearsal(Aws):
         client = super()._client(service, config)
         client.meta.events.register("before-parameter-build", _keep)
         # botocore takes what such a handler returns for the answer, and sends nothing.
+        # https://docs.aws.amazon.com/boto3/latest/guide/events.html
         client.meta.events.register(
             "before-call", partial(self._answer, client.meta.partition, once=config is ONCE)
         )

@@ -63,8 +63,8 @@ HEAD = r"""#!/usr/bin/env bash
 # The stack @STACK@ as AWS CLI commands: what 'cogauth up' creates, in the order of AWS's console.
 #
 # cogauth @VERSION@ wrote it with 'cogauth plan --script'. It needs bash, the AWS CLI and coreutils,
-# uses the credentials that the AWS CLI finds, and contains no secret. Run it once: the stack id in
-# it is one stack's. What it created, the whole stack or a part of it, cogauth takes up with
+# uses the credentials that the AWS CLI finds, and contains no secret. Run it only once, because it
+# contains the id of one stack. This takes up what it created, the whole stack or a part of it:
 #   @RECOVER@
 set -euo pipefail
 
@@ -133,7 +133,8 @@ def script(ctx: Context) -> str:
 
     The calls are those of the resources themselves; see ``rehearsal``. The script has a stack id of
     its own, waits as ``up`` does, contains no secret, and leaves a stack that ``recover`` takes up.
-    Nothing is sent to AWS or written to disk for it.
+    Nothing is sent to AWS or written to disk for it. It is for the AWS CLI of version 1 or 2.
+    Source: https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-skeleton.html
     """
     there, calls = rehearse(ctx)
     known = [ACCOUNT, *(name for call in calls for name in call.told)]
@@ -153,7 +154,7 @@ def script(ctx: Context) -> str:
         "PATIENCE": _patience(),
         "ACCOUNT": ACCOUNT,
         "ROLE": RESOURCES["role"].name(there) or "",
-        "URL": _escaped(there.url(ctx.state.settings.path), known),
+        "URL": escaped(there.url(ctx.state.settings.path), known),
     }
     parts = [_filled(HEAD, values)]
     for number, (step, of_step) in enumerate(groupby(calls, lambda call: call.resource.step), 1):
@@ -191,7 +192,7 @@ def _commands(call: Call, known: Collection[str]) -> Iterator[str]:
             f"base64 --decode >\"$work/{call.resource.key}.zip\" <<'ZIP'\n{packed}ZIP"
         )
     title = f"The {name}: {call.what}." if call.what else f"Create the {name}."
-    document = _escaped(json.dumps(sent, indent=2), known)
+    document = escaped(json.dumps(sent, indent=2), known)
     command = f"patiently aws {call.service} {xform_name(call.operation, '-')}"
     if call.once:
         command = f"AWS_MAX_ATTEMPTS={_retries(ONCE)['total_max_attempts']} {command}"
@@ -222,10 +223,11 @@ def _wrapped(parts: list[str]) -> str:
     return line if len(line) <= WIDTH else " \\\n  ".join(parts)
 
 
-def _escaped(text: str, known: Collection[str]) -> str:
+def escaped(text: str, known: Collection[str]) -> str:
     """Return a text for a here-document in which bash expands only the known variables.
 
     There a backslash is special only before ``$``, a backquote, a backslash and a line end.
+    Source: https://www.gnu.org/software/bash/manual/bash.html#Here-Documents
     """
     variables = "|".join(map(re.escape, known))
     special = rf"\\(?=[$`\\\n]|\Z)|`|\$(?!\{{(?:{variables})\}})"

@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import engine
+from cogauth.aws.clients import Aws
 from cogauth.aws.transient import TRANSIENT, Transient
 from cogauth.context import Context
-from cogauth.engine.script import CONSOLE, _escaped, script
+from cogauth.engine.script import CONSOLE, escaped, script
 from cogauth.record.state import State
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
@@ -156,7 +157,7 @@ def test_it_makes_what_up_makes_and_recover_takes_it_up(
     again = here.cli.run("up", "--json", "--stack", here.stack).must().document
     assert {step["action"] for step in again["steps"]} == {"unchanged"}
     if not settings.power_user:  # this local AWS has no such managed policy
-        here.cli.login("ann", PASSWORD.lower(), "--stack", here.stack).must()
+        here.cli.login("ann", PASSWORD, "--stack", here.stack).must()
     here.cli.run("down", "--yes", "--stack", here.stack).must()
     assert here.existing() == {}
 
@@ -183,7 +184,7 @@ def test_what_a_script_made_that_was_stopped_is_finished_by_up_and_deleted_by_do
 
 AWS = """#!/bin/sh
 echo "${AWS_MAX_ATTEMPTS} $1 $2 $3" >>calls
-[ "$2" = get-role ] && exit 254
+[ "$2" = get-role ] && ! [ -e role ] && exit 254
 for file in refusals/"$2"/*; do
   [ -e "$file" ] || break
   cat "$file" >&2
@@ -237,8 +238,6 @@ def text() -> str:
     """The script of a stack with every kind of resource."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        from cogauth.aws.clients import Aws  # noqa: PLC0415
-
         aws = Aws(region=REGION)
         settings = Settings(cors_origins=("https://app.example",), power_user=True)
         state = State(Path(".cogauth/shop.json"), "shop", "123456789012", REGION, None, settings)
@@ -301,6 +300,14 @@ def test_an_unknown_new_resource_is_asked_for_again(text: str, stand: Stand) -> 
     assert done.returncode == 0, done.stderr
 
 
+def test_it_creates_nothing_if_the_stack_may_exist(text: str, stand: Stand) -> None:
+    (stand.folder / "role").touch()
+    done = stand.run(text)
+    assert done.returncode == 1
+    assert "The role shop-LambdaAuthRole exists" in done.stderr
+    assert [call.split()[2] for call in stand.calls()] == ["get-caller-identity", "get-role"]
+
+
 def test_before_anything_is_created_a_failure_names_no_remains(text: str, stand: Stand) -> None:
     stand.refuse("get-caller-identity", ("ExpiredToken", "The token has expired."))
     done = stand.run(text)
@@ -356,7 +363,7 @@ TEXT = st.text(st.sampled_from("\\$`{}\"'()A_\n #!") | st.characters(exclude_cat
 @given(st.lists(TEXT, min_size=1, max_size=20))
 def test_bash_expands_the_variables_in_a_document_and_nothing_else(texts: list[str]) -> None:
     documents = [json.dumps(["${A}", one.replace("${A}", ""), "${A}"]) for one in texts]
-    lines = [f"cat <<JSON\n{_escaped(one, ['A'])}\nJSON\n" for one in documents]
+    lines = [f"cat <<JSON\n{escaped(one, ['A'])}\nJSON\n" for one in documents]
     env = {"PATH": os.environ["PATH"], "A": "told"}
     done = subprocess.run(
         [BASH, "-eu"], input="".join(lines), env=env, capture_output=True, text=True, check=True
