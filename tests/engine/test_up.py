@@ -41,6 +41,7 @@ from support.stacks import (
     pool,
     stage,
     throttle,
+    update_pool,
 )
 from support.tampers import (
     OVERWRITTEN,
