@@ -246,7 +246,9 @@ def test_a_setting_of_a_run_that_touched_nothing_is_forgotten(account: Account) 
         denied = call.operation == "DescribeUserPool"
         return refusal(400, "AccessDeniedException") if denied else None
 
-    told = pytest.raises(CogauthError, match=r"Nothing was touched: run the same command again\.$")
+    told = pytest.raises(
+        CogauthError, match=r"Nothing was touched\. .*Run the same command again\.$"
+    )
     with account.calls.watched(deny), told:
         account.up(throttle_rate=3.0)
     assert account.path().read_text() == before
@@ -943,10 +945,13 @@ def test_all_that_failed_is_told(account: Account) -> None:
     error = refuse_at_once(
         account, {"CreateUserPool": "AccessDeniedException", "CreateRestApi": "LimitExceeded"}
     )
-    first, second, last = sorted(error.lines)
+    first, second, last = sorted(error.args)
     assert first.startswith("Nothing is lost")
     assert second.startswith("The step 'REST API' failed: CreateRestApi reached a quota")
     assert last.startswith("The step 'User pool' failed: AccessDenied")
+    assert error.hint is not None
+    assert "Service Quotas" in error.hint
+    assert error.hint.endswith("to delete everything.")
     assert isinstance(error.__cause__, ExceptionGroup)
     assert account.up()["rest_api"] == "created"
 
