@@ -49,13 +49,15 @@ CONSOLE = {
     "trigger": "Cognito, the pool, Extensions, Add Lambda trigger. The console adds the function's "
     "permission silently. The update resets what it isn't given, so it gets the whole pool.",
     "rest_api": "API Gateway, Create REST API, Create resource, Create method. The console adds "
-    "the function's permission silently. The response template sets the HTTP status.",
+    "the function's permission silently. The response template sets the HTTP status. For "
+    "--cors-origin, Enable CORS adds the preflights and headers.",
     "authorizer": "API Gateway, the API, Authorizers, Create authorizer, of the type Cognito.",
     "protected_method": "API Gateway, Create resource, Create method, then Edit method request, "
     "where the authorizer is chosen. The method answers by itself, without a function.",
     "deployment": "API Gateway, Deploy API, to a new stage; then Edit the stage's throttling of "
     "the sign-in method.",
 }
+# The script's longest line that can be wrapped.
 WIDTH = 100
 # What waits for what a reading call asks.
 WAITS = {"GetFunctionConfiguration": "lambda wait function-active-v2"}
