@@ -169,20 +169,25 @@ def others_may_write(path: Path) -> None:
     path.chmod(0o666)
 
 
-UNUSABLE: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    "damaged": (damaged, "damaged", "state_damaged"),
-    "half": (half, "damaged", "state_damaged"),
-    "newer": (newer, "newer", "state_newer"),
-    "shared": (others_may_write, "unreadable", "failed"),
-    "a link": (lambda path: a_link(path, path.parent / "shop.json"), "unreadable", "state"),
-    "a pipe": (lambda path: a_pipe(path, path), "unreadable", "state"),
-    "a folder": (lambda path: a_folder(path, path), "unreadable", "state"),
+def a_link_to_the_other(path: Path) -> None:
+    a_link(path, path.parent / "shop.json")
+
+
+# How each is made, its condition, its error's code, and what the error says.
+UNUSABLE: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
+    "damaged": (damaged, "damaged", "state_damaged", "'version' is missing"),
+    "half": (half, "damaged", "state_damaged", "is damaged"),
+    "newer": (newer, "newer", "state_newer", "A newer cogauth wrote it"),
+    "shared": (others_may_write, "unreadable", "failed", "others may write to it"),
+    "a link": (a_link_to_the_other, "unreadable", "state", "is a link. It was not followed"),
+    "a pipe": (lambda path: a_pipe(path, path), "unreadable", "state", "not a regular file"),
+    "a folder": (lambda path: a_folder(path, path), "unreadable", "state", "not a regular file"),
 }
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_file_that_cannot_be_used_is_named_and_hides_no_other(kind: str, tmp_path: Path) -> None:
-    make, condition, code = UNUSABLE[kind]
+    make, condition, code, why = UNUSABLE[kind]
     folder = tmp_path / ".cogauth"
     record(folder / "shop.json")
     make(folder / "other.json")
@@ -192,6 +197,7 @@ def test_a_file_that_cannot_be_used_is_named_and_hides_no_other(kind: str, tmp_p
     assert (other["stack"], other["region"], other["local"]) == (None, None, None)
     assert other["state_file"] == str(folder / "other.json")
     assert (other["condition"], other["error"]["code"]) == (condition, code)
+    assert why in other["error"]["message"]
     remedy = other["error"]["hint"] or other["error"]["message"]
     assert re.search("--state|Upgrade|chmod", remedy)
     assert portrait(tmp_path) == before
