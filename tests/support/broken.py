@@ -21,6 +21,8 @@ COMMANDS = {
     "up": ["up"],
     "outputs": ["outputs"],
     "list": ["list"],
+    "plan": ["plan"],
+    "status": ["status"],
     "test-login": ["test-login", "--username", "ann", "--password-stdin"],
     "verify": ["verify"],
     "explain": ["explain", "URL", "--no-token"],
