@@ -80,7 +80,11 @@ class Field:
             shared = len(list(same)) - QUOTED // 4
             if shared > 0:
                 old, new = f"…{old[shared:]}", f"…{new[shared:]}"
-        return f"{self.path}: {_cut(old)} → {_cut(new)}"
+        path = self.path
+        if len(path) > QUOTED:
+            first, _, rest = path.partition(".")
+            path = f"{first}…{rest.rpartition('.')[2]}"
+        return f"{path}: {_cut(old)} → {_cut(new)}"
 
 
 def _text(value: Any) -> str:

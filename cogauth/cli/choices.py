@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 DEFAULTS = Settings()
+# The options that up and plan share.
+SHARED = {*(each.name for each in fields(Settings)), "local", "adopt"}
 
 
 def _setting(
@@ -125,11 +129,33 @@ def check_recorded(target: Target, state: State | None, adopt: tuple[str, ...]) 
 def stack_of(target: Target, *, local: bool) -> State | None:
     """Return the stack's state, or None for a new one; check ``--local`` against it."""
     if local and target.endpoint_url:
-        raise UsageError("--local and --endpoint-url exclude each other: give one of them.")
+        raise UsageError("--local and --endpoint-url exclude each other", hint="Give one of them.")
     state = load_state(target)
     if local and state is not None and state.local_data is None:
         raise UsageError(
-            f"The stack {state.stack} of {state.path} is not on a local AWS. Use --local with "
-            "another --stack to create one there."
+            f"The stack {state.stack} of {state.path} is not on a local AWS.",
+            hint="Use --local with another --stack to create one there.",
         )
     return state
+
+
+def typed_options() -> str:
+    """Return the options for settings that were typed, each after a space."""
+    context = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    text = ""
+    for option in context.command.params:
+        name = option.name or ""
+        is_ours = name in SHARED and context.get_parameter_source(name) is typed
+        if not (is_ours and isinstance(option, click.Option)):
+            continue
+        value = context.params[name]
+        if option.is_flag:
+            text += f" {option.opts[0] if value else option.secondary_opts[0]}"
+            continue
+        values = [value]
+        if isinstance(value, tuple):
+            values = list(value) if option.multiple else [",".join(value)]
+        for each in values or ["none"]:
+            text += f" {option.opts[0]} {shlex.quote(str(each) or 'none')}"
+    return text

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack_of
+from cogauth.cli.choices import (
+    DEFAULTS,
+    check_recorded,
+    setting_options,
+    stack_of,
+    typed_options,
+)
 from cogauth.cli.help import Command
 from cogauth.cli.local_stacks import stop_unused_local
 from cogauth.cli.options import Target, target_options
-from cogauth.cli.output import notice, print_data, print_json, say, show_styled
+from cogauth.cli.output import error_json, notice, print_data, print_json, say, show_styled
 from cogauth.cli.progress import Waits, plan_lines
 from cogauth.cli.stacks import (
     LOST,
@@ -77,14 +84,14 @@ def plan(
 
 
 def _print_script(target: Target, choices: dict[str, Any], *, local: bool) -> None:
-    for option, given in (("--local", local), ("--json", target.as_json)):
-        if given:
-            raise UsageError(
-                f"--script and {option} exclude each other: the script is for the AWS CLI, which "
-                "AWS_ENDPOINT_URL leads to a local AWS."
-                if local
-                else f"--script and {option} exclude each other: give one of them."
-            )
+    if target.as_json:
+        raise UsageError("--script and --json exclude each other", hint="Give one of them.")
+    if local:
+        raise UsageError(
+            "--script and --local exclude each other: the script is for the AWS CLI.",
+            hint="AWS_ENDPOINT_URL and the keys of 'cogauth outputs --format env' lead the AWS CLI "
+            "to a local AWS.",
+        )
     state = stack_of(target, local=False)
     settings = (state.settings if state else DEFAULTS).with_choices(choices, exists=False)
     from cogauth.engine.script import script
@@ -190,7 +197,7 @@ def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
             for each in plan.steps
         ],
         "conflicts": [
-            {"resource": key, "code": error.code, "message": str(error)}
+            {"resource": key, **error_json(error.code, error)}
             for key, error in plan.conflicts.items()
         ],
         "unfinished": [vars(each) for each in plan.unfinished],
@@ -212,9 +219,9 @@ def _show(plan: UpPlan, ctx: Context) -> None:
     if plan.is_empty:
         say(f"✓ Stack {ctx.stack} is up to date; 'up' would change nothing.")
         return
-    counts = ", ".join(
-        f"{number} to {action}" for action, number in plan.counts().items() if action != "unchanged"
-    )
-    unchanged = plan.counts()["unchanged"]
-    say(f"Plan: {counts}, {unchanged} unchanged; about {plan.seconds:.0f} s.")
-    say(f"Next: {ctx.state.command('up')}")
+    counts = plan.counts()
+    unchanged = counts.pop("unchanged")
+    listed = ", ".join(f"{number} to {action}" for action, number in counts.items())
+    say(f"Plan: {listed}, {unchanged} unchanged; about {math.ceil(plan.seconds)} s.")
+    if not plan.conflicts:
+        say(f"Next: {ctx.state.command(f'up{typed_options()}')}")

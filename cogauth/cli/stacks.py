@@ -317,8 +317,8 @@ def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
         return
     except OSError as error:
         raise StateError(
-            f"The folder {folder} can't be read: {error.strerror}. Give a state file in another "
-            "folder with --state FILE."
+            f"The folder {folder} can't be read: {error.strerror}.",
+            hint="Give a state file in another folder with --state FILE.",
         ) from error
     for path in paths:
         if is_beside(path) or is_kept(path):
@@ -333,7 +333,8 @@ def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
             if link:
                 raise StateError(
                     f"{path} is a link. It was not followed, because it may have come with a "
-                    "clone. Give the file that it leads to with --state FILE, if it is yours."
+                    "clone.",
+                    hint="If it is yours, give the file that it leads to with --state FILE.",
                 )
             state = load(path)
         except CogauthError as error:

@@ -89,7 +89,7 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
     stack's user pool.
     """
     if watch and target.as_json:
-        raise UsageError("--watch and --json exclude each other: give one of them.")
+        raise UsageError("--watch and --json exclude each other", hint="Give one of them.")
     state = require_state(target)
     if svg is not None:
         from cogauth.record.files import check_output

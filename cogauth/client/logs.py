@@ -130,7 +130,7 @@ class _LogGroup:
         words, up = f"log group of the {self.function} function", ctx.state.command("up")
         if "id" not in (ctx.state.record(group.key) or {}):
             raise IncompleteError(
-                f"The stack {ctx.stack} has no {words} yet. Run '{up}' to finish it."
+                f"The stack {ctx.stack} has no {words} yet.", hint=f"Run '{up}' to finish it."
             )
         oldest = max(self.start, round(ctx.now() * 1000) - LATE_MS)
         pages = ctx.aws.logs.get_paginator("filter_log_events").paginate(
@@ -150,8 +150,8 @@ class _LogGroup:
             if code_of(error) not in NOT_FOUND:
                 raise
             raise IncompleteError(
-                f"The {words}, {name}, doesn't exist any more; its lines are lost. Run '{up}' to "
-                "recreate it."
+                f"The {words}, {name}, doesn't exist any more; its lines are lost.",
+                hint=f"Run '{up}' to recreate it.",
             ) from error
         self.start = self._forget_before(oldest)
 

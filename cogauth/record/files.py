@@ -330,7 +330,7 @@ def write_output(path: Path, text: str, start: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         why = error.strerror
-        raise CogauthError(f"{path} can't be written: {why}. Give another file.") from error
+        raise CogauthError(f"{path} can't be written: {why}.", hint="Give another file.") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,3 +178,31 @@ def test_the_script_is_for_the_aws_cli_alone(run: Callable[..., Result], option:
     done = run("plan", "--script", option)
     assert done.code == 2
     assert f"--script and {option} exclude each other" in done.err + done.out
+
+
+def test_the_next_command_has_the_options_that_were_typed(
+    account: Account, run: Callable[..., Result]
+) -> None:
+    account.stands()
+    words = [
+        *("--password-require", "digit,lower", "--cors-origin", "https://a.example"),
+        *("--cors-origin", "https://b.example", "--no-power-user", "--throttle-rate", "3.0"),
+    ]
+    (line,) = [line for line in run("plan", *words).out.splitlines() if line.startswith("Next: ")]
+    typed = shlex.split(line)
+    assert typed[:3] == ["Next:", "cogauth", "up"]
+    done = run(*typed[2:-4])
+    assert done.code == 0
+    assert "up to date" in run("plan", *words).out
+
+
+def test_a_list_that_is_emptied_is_typed_as_none(
+    account: Account, run: Callable[..., Result]
+) -> None:
+    account.as_after(with_cors)
+    out = run("plan", "--cors-origin", "none", "--password-require", "none").out
+    assert "Next: cogauth up --password-require none --cors-origin none --stack" in out
+
+
+def with_cors(account: Account) -> None:
+    account.up(cors_origins=("https://a.example",))

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from cogauth.aws.answers import Field
 from cogauth.cli.picture import SHOWN
 from cogauth.cli.status import document, show, tree, watch_status
 from cogauth.engine.status import AttachedStatus, MethodStatus, StackStatus, StepStatus
 from cogauth.steps import STEPS
-from cogauth.steps.base import Field
 from support.broken import record_whole_stack
 from support.commands import in_process
 from support.planted import ROWS

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cogauth.aws.answers import Field
 from cogauth.aws.clients import Aws
 from cogauth.context import Context
 from cogauth.engine.status import AttachedStatus, MethodStatus, StackStatus, StepStatus
 from cogauth.record.state import State
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
-from cogauth.steps.base import Field
 from support.servers import ACCOUNT
 from support.state_files import whole_stack
 
