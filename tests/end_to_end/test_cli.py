@@ -444,7 +444,7 @@ def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
     running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
     assert "a new user, signed up and signed in" in running.text
-    assert re.search(r"Next: .* call GET /hello", running.text)
+    assert re.search(r"(?s)Next:.* call GET /hello", running.text)
     assert PASSWORD not in running.text
     made.cli.login("jan", PASSWORD).must()
 
