@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import pytest
 
 from cogauth.cli import cli as program
 from cogauth.cli.help import GROUPS, MEANT, SECTIONS
+from cogauth.settings import Settings
 from support.commands import in_process
 
 if TYPE_CHECKING:
@@ -71,6 +73,14 @@ def test_short_options_are_those_that_hands_know(command: str, short: str, long:
 def test_a_name_is_given_once(tmp_path: Path, command: str) -> None:
     words = ("ann", "--username", "bob", "--state", str(tmp_path / "none.json"))
     assert "ann and --username bob exclude each other" in in_process(command, *words).must(2).err
+
+
+def test_a_variable_of_a_setting_means_nothing_else_to_another_command() -> None:
+    names = {field.name for field in fields(Settings)}
+    settings = {each.envvar for each in program.commands["up"].params if each.name in names}
+    assert "COGAUTH_PATH" in settings
+    for name in set(COMMANDS) - {"up"}:
+        assert not settings & {each.envvar for each in program.commands[name].params}, name
 
 
 # Pages that an 80-column terminal shows as they were written.

@@ -443,7 +443,7 @@ def served(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.local
 def test_a_function_s_answer(served: Cli) -> None:
     login = check(served.login("bob", "Correct-Horse-7"))
-    assert "x\\nFORGED" in login.out
+    assert "x\\nFORGED" in login.err
     check_json(served.login("bob", "Correct-Horse-7", "--json"))
     called = served.run("call", "POST", "/signin", "--data", "{}", "--no-token")
     check(called)

@@ -276,6 +276,9 @@ def test_a_wrong_password_is_refused(made: Up) -> None:
     for name in ("id_token", "user_id", "is_new", "claims", "protected"):
         assert said[name] is None
     assert "Error: The login was refused: The username or password is incorrect" in done.err
+    # People are told it once.
+    told = made.cli.login("dea", "Wrong-Horse-7").must(1)
+    assert (told.out + told.err).count("The username or password is incorrect") == 1
 
 
 def test_a_weak_password_makes_no_user(made: Up) -> None:
@@ -441,7 +444,7 @@ def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
     running.type(f"{PASSWORD}\n")
     assert running.ended() == 0
     assert "a new user, signed up and signed in" in running.text
-    assert re.search(r"Next: .* call GET /hello", running.text)
+    assert re.search(r"(?s)Next:.* call GET /hello", running.text)
     assert PASSWORD not in running.text
     made.cli.login("jan", PASSWORD).must()
 
@@ -665,6 +668,9 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     down.type("y\n")
     assert down.ended() == 0
     assert "remaining: nothing" in down.text
+    listed = re.search(r"(\d+) resources to delete", down.text)
+    assert listed
+    assert f"deleted: {listed[1]}\n" in down.text
     assert not described(at(endpoint), "live")
 
 

@@ -107,6 +107,9 @@ def test_down_right_after_recover_leaves_nothing(here: LocalStack) -> None:
     recovered = here.cli.run("recover").must()
     assert f"Stack {here.stack}, " in recovered.err
     assert re.search(rf"role +{re.escape(here.stack)}-LambdaAuthRole", recovered.out)
+    # In the words of all else.
+    assert re.search(r"sign-in log group +/aws/lambda/", recovered.out)
+    assert re.search(r"REST API +\w+", recovered.out)
     assert f"Next: cogauth up --stack {here.stack}" in recovered.out
     assert here.cli.run("down", "--yes", "--json").must().document["remaining"] == []
     assert here.existing() == {}
