@@ -51,7 +51,9 @@ def test_the_picture_is_written_and_replaced(account: Account, tmp_path: Path) -
 @pytest.mark.local
 def test_ctrl_c_ends_watching(cli: Cli) -> None:
     cli.run("up", "--local").must()
-    running = cli.on_terminal("status", "--watch", "--interval", "1")
+    running = cli.shell_on_terminal(
+        "exec $COGAUTH status --watch --interval 1", TERM="xterm-256color"
+    )
     running.see("✓ complete(?s:.*)✓ exists")
     running.press_ctrl_c()
     assert running.ended() == 130
