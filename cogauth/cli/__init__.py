@@ -24,6 +24,7 @@ from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
 from cogauth.cli.login import test_login
 from cogauth.cli.output import notice, print_error
 from cogauth.cli.outputs import outputs
+from cogauth.cli.policy import policy
 from cogauth.cli.recover import recover
 from cogauth.cli.token import decode, token
 from cogauth.cli.up import up
@@ -63,7 +64,7 @@ def cli() -> None:
 
 
 for command in (
-    *(up, outputs, test_login, verify, explain, attach, detach, down, recover, demo),
+    *(up, outputs, test_login, verify, explain, attach, detach, down, recover, policy, demo),
     *(token, decode, call, curl, users),
 ):
     cli.add_command(command)

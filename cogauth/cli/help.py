@@ -26,7 +26,7 @@ SECTIONS = {
     },
 }
 GROUPS = {
-    "The stack": ("up", "down", "recover", "outputs"),
+    "The stack": ("up", "down", "recover", "outputs", "policy"),
     "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
     "Guard": ("attach", "detach", "verify", "explain"),
 }

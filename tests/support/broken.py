@@ -32,6 +32,7 @@ COMMANDS = {
     "call": ["call", "GET", "/hello", "--no-token"],
     "curl": ["curl", "GET", "/hello", "--api", "orders", "--no-token"],
     "users": ["users"],
+    "policy": ["policy"],
 }
 
 
