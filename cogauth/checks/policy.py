@@ -67,10 +67,15 @@ def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]
             f"{', '.join(wanted)}: no call to AWS is made that needs a permission, so there is no "
             "policy. Leave out --for, or name another command."
         )
+    return documents(allows, words_of(stack, wanted))
+
+
+def words_of(stack: Stack, commands: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Return the values of ``policies.WORDS`` in a stack's policy for commands."""
     others = stack.others or ("*",)
     # Without a record it isn't known which to detach.
-    attached = stack.attached or (others if "detach" in wanted else ())
-    words: Mapping[str, Sequence[str]] = {
+    attached = stack.attached or (others if "detach" in commands else ())
+    return {
         "PARTITION": (stack.partition,),
         "REGION": (stack.region,),
         "ACCOUNT": (stack.account,),
@@ -80,7 +85,6 @@ def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]
         "OTHER_API": others,
         "ATTACHED_API": attached,
     }
-    return documents(allows, words)
 
 
 def _of(resources: Iterable[Resource], settings: Settings, *purposes: Purpose) -> Iterator[Allow]:

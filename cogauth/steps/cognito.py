@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cogauth.record.records import Record
     from cogauth.settings import Settings
 
-# AWS doesn't document whether it asks for it when a pool is created with tags. It does so for roles,
+# AWS doesn't document whether creating a pool with tags asks for it. It does so for roles,
 # functions and log groups.
 TAGGING = (
     "https://docs.aws.amazon.com/service-authorization/latest/reference/"
