@@ -126,10 +126,13 @@ def _statements(
     statements = []
     for condition, by_resource in found.items():
         shared: dict[tuple[str, ...], list[str]] = {}
+        patterns = {one: _regex(one) for one in by_resource if "*" in one}
         for resource, actions in by_resource.items():
             # An action that a wider pattern allows needs no narrower one.
-            wider = [other for other in by_resource if _covers(other, resource)]
-            needed = actions.difference(*(by_resource[other] for other in wider))
+            wider = [
+                one for one in patterns if one != resource and patterns[one].fullmatch(resource)
+            ]
+            needed = actions.difference(*(by_resource[one] for one in wider if one != resource))
             if needed:
                 shared.setdefault(tuple(sorted(needed)), []).append(resource)
         for same, resources in shared.items():
@@ -145,10 +148,9 @@ def _statements(
     return sorted(statements, key=lambda one: (one["Action"], one["Resource"], str(one)))
 
 
-def _covers(wider: str, narrower: str) -> bool:
-    """Return whether a pattern matches all that another does, and more."""
-    as_regex = ".*".join(map(re.escape, wider.split("*")))
-    return wider != narrower and re.fullmatch(as_regex, narrower) is not None
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Return what matches whatever a pattern does, and each pattern that matches no more."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))))
 
 
 def _parts(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -450,6 +451,29 @@ def test_a_command_of_the_kit_is_allowed_what_it_asks_for_and_no_more(
     asked = kit.asked.in_words()
     assert undeclared(command, asked) == []
     assert unneeded(command, asked) == []
+
+
+def test_without_the_right_to_look_down_names_no_remedy(account: Account) -> None:
+    """What is refused to it there it goes without; then IAM refuses the deletion."""
+    account.up()
+    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    account.client("iam").put_role_policy(
+        RoleName=fact(account, "role"),
+        PolicyName="theirs",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [nothing]}),
+    )
+    remedy = "has the inline policy theirs, which isn't this stack's. Delete it"
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.operation == "ListRolePolicies" else None
+
+    with account.calls.watched(refuse):
+        (problem,) = account.down().problems
+    assert "DeleteConflict" in problem
+    assert remedy not in problem
+    assert account.left() == [f"role {fact(account, 'role')}"]
+    account.up()
+    assert remedy in account.down().problems[0]
 
 
 def test_each_command_is_run_above_or_needs_nothing() -> None:
