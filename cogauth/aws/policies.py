@@ -116,7 +116,9 @@ def _filled(pattern: str, words: Mapping[str, Sequence[str]]) -> Iterator[str]:
     used = sorted(set(_WORD.findall(pattern)))
     for values in itertools.product(*(words[word] for word in used)):
         value = dict(zip(used, values, strict=True))
-        yield _WORD.sub(lambda match, value=value: value[match[1]], pattern)  # type: ignore[misc]
+        filled = _WORD.sub(lambda match, value=value: value[match[1]], pattern)  # type: ignore[misc]
+        # '**' is the same as '*', and would be taken for a wider pattern.
+        yield re.sub(r"\*+", "*", filled)
 
 
 def _statements(
@@ -132,7 +134,7 @@ def _statements(
             wider = [
                 one for one in patterns if one != resource and patterns[one].fullmatch(resource)
             ]
-            needed = actions.difference(*(by_resource[one] for one in wider if one != resource))
+            needed = actions.difference(*(by_resource[one] for one in wider))
             if needed:
                 shared.setdefault(tuple(sorted(needed)), []).append(resource)
         for same, resources in shared.items():

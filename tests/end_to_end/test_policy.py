@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -144,9 +143,9 @@ class Journey:
         self.do("call", "GET", "/hello")
         self.do("curl", "GET", "/hello")
         self.do("token", "-u", "ann")
+        self.do("verify")
         self.do("explain", protected, "-u", "ann", "--json")
         self.do("explain", sign_in, "--method", "POST", "--no-token", "--json")
-        self.do("verify")
         self.do("users")
         self.do("users", "--delete", "ann", "--yes")
 
@@ -241,5 +240,6 @@ def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bo
 def test_without_any_one_action_something_fails(journey: Journey, action: str) -> None:
     journey.without = action
     journey.begin()
-    with pytest.raises(StoppedError, match=re.escape(action)):
+    # 'explain' goes on, and names what it could not look at instead.
+    with pytest.raises(StoppedError, match=rf"{action}|Unknown: [^\"]+: AccessDenied"):
         journey.play()
