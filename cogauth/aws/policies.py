@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 LARGEST = 6144
 # In a pattern they represent the stack's values. An id that isn't known is '*'.
-WORDS = ("PARTITION", "REGION", "ACCOUNT", "STACK", "POOL", "API", "OTHER_API", "ATTACHED_API")
+WORDS = (
+    *("PARTITION", "REGION", "ACCOUNT", "STACK", "STAGE", "BOUNDARY"),
+    *("POOL", "API", "OTHER_API", "ATTACHED_API"),
+)
 _WORD = re.compile(rf"\b({'|'.join(WORDS)})\b")
 # For actions on a list, or on what doesn't exist yet.
 ANY = "*"

@@ -80,6 +80,8 @@ def words_of(stack: Stack, commands: Collection[str]) -> Mapping[str, Sequence[s
         "REGION": (stack.region,),
         "ACCOUNT": (stack.account,),
         "STACK": (stack.name,),
+        "STAGE": (stack.settings.stage,),
+        "BOUNDARY": (stack.settings.permissions_boundary or "",),
         "POOL": (stack.pool or "*",),
         "API": (stack.api or "*",),
         "OTHER_API": others,

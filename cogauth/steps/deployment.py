@@ -89,7 +89,7 @@ class Stage(Resource):
     conflict = "ConflictException"
 
     def permissions(self, settings: Settings) -> Permissions:
-        one = f"{REST_API}/stages/{settings.stage}"
+        one = f"{REST_API}/stages/STAGE"
         return {
             Purpose.FIND: (allow(one, "apigateway:GET"),),
             Purpose.CREATE: (allow(f"{REST_API}/stages", "apigateway:POST"), TAG),

@@ -269,7 +269,7 @@ def _bounded(function: FunctionSpec, settings: Settings, action: str) -> Allow:
     boundary = settings.permissions_boundary
     condition: Condition | None = None
     if boundary and boundary != NO_BOUNDARY:
-        condition = ("StringEquals", "iam:PermissionsBoundary", boundary)
+        condition = ("StringEquals", "iam:PermissionsBoundary", "BOUNDARY")
     return allow(_role_arn(function), action, condition=condition)
 
 

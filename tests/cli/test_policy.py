@@ -46,9 +46,8 @@ def record_stack(cli: Cli, **more: Any) -> None:
         account=ACCOUNT,
         region=REGION,
         endpoint_url=None,
-        settings=Settings(),
         stack_id=STACK_ID,
-        **{"resources": whole_stack(rest_api=API), **more},
+        **{"settings": Settings(), "resources": whole_stack(rest_api=API), **more},
     ).save()
 
 
@@ -100,6 +99,17 @@ def test_with_a_state_file_it_names_the_ids_and_asks_nobody(cli: Cli) -> None:
     # A second one with its name is looked at, to see whose it is.
     request = Request("cognito-idp:DescribeUserPool", pool.replace("Aa1", "Zz9"))
     assert allowed(found, request)
+
+
+def test_a_name_that_is_a_word_of_the_patterns_stays_as_it_is(cli: Cli) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/ACCOUNT"
+    settings = Settings(stage="STACK", permissions_boundary=boundary)
+    record_stack(cli, settings=settings)
+    found = statements(cli, "--for", "up")
+    stage = f"arn:aws:apigateway:{REGION}::/restapis/{API}/stages/STACK"
+    assert stage in resources(found, "apigateway:PATCH")
+    (condition,) = [one["Condition"] for one in found if "iam:CreateRole" in one["Action"]]
+    assert condition == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
 
 
 def test_an_interrupted_create_has_no_id_yet(cli: Cli) -> None:
