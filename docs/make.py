@@ -3,10 +3,10 @@
     python docs/make.py            all of it; needs the local AWS: pip install '.[local]'
     python docs/make.py --quick    without what needs a run on the local AWS
 
-Generated are ``commands.md``, the tables after ``<!-- benchmarks -->`` and the like, the blocks
-after ``<!-- shown: NAME -->``, and ``terminal.svg``. An output that differs from what is
-shown only in ids, times and the order of its lines stays as it is, so that a second run changes
-nothing.
+Generated are ``commands.md``, the policies except ``boundary.json``, the tables after
+``<!-- benchmarks -->`` and the like, the blocks after ``<!-- shown: NAME -->``, and
+``terminal.svg``. An output that differs from what is shown only in ids, times and the order of its
+lines stays as it is, so that a second run changes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ sys.path.insert(0, str(ROOT))  # for benchmarks/, which is never installed
 
 from benchmarks import report  # noqa: E402
 from cogauth import errors  # noqa: E402
+from cogauth.checks import policy  # noqa: E402
 from cogauth.cli import cli  # noqa: E402
+from cogauth.settings import Settings  # noqa: E402
 
 COMMANDS = DOCS / "commands.md"
 PICTURE = DOCS / "terminal.svg"
@@ -96,6 +98,43 @@ def error_codes() -> str:
     return "\n".join(["| code | when |", "|---|---|", *rows, ""])
 
 
+DEPLOY = (
+    *("up", "down", "recover", "attach", "detach"),
+    *("test-login", "token", "call", "curl", "users"),
+)
+# A boundary in the account whose number ACCOUNT stands for.
+BOUNDED = Settings(permissions_boundary="arn:aws:iam::000000000000:policy/BOUNDARY")
+
+
+def policies() -> dict[str, str]:
+    """Return the policies of ``cogauth policy`` by file name, with words for a stack's values."""
+    found = {}
+    for name, commands, settings, apis in (
+        ("deploy", DEPLOY, Settings(), ()),
+        ("deploy-under-a-boundary", DEPLOY, BOUNDED, ()),
+        ("verify-explain", ("verify", "explain"), Settings(), ()),
+        ("attach", ("attach", "detach"), Settings(), ("API",)),
+    ):
+        stack = policy.Stack("aws", "REGION", "ACCOUNT", "STACK", settings, others=apis)
+        (document,) = policy.policy(stack, commands)
+        text = json.dumps(document, indent=2).replace("000000000000", "ACCOUNT")
+        found[f"{name}.json"] = f"{text}\n"
+    return found
+
+
+def sources() -> str:
+    """Return the table of the actions that AWS asks for beside those of a call's name."""
+    found = set()
+    for allows in policy.COMMANDS.values():
+        for each in filter(lambda one: one.source, allows(Settings())):
+            for action in each.actions:
+                # Of API Gateway's actions, which are HTTP methods, only the path says more.
+                path = each.resources[0].partition("::")[2] if "apigateway" in action else ""
+                found.add((f"`{action}`{f' on `{path}`' if path else ''}", each.source))
+    rows = [f"| {action} | <{source}> |" for action, source in sorted(found)]
+    return "\n".join(["| action | source |", "|---|---|", *rows, ""])
+
+
 def between(text: str, name: str, new: str) -> str:
     """Return a page's text with something new between its two markers of a name, if it has them."""
     block = re.compile(rf"(<!-- {name} -->\n).*(<!-- /{name} -->\n)", re.DOTALL)
@@ -106,6 +145,7 @@ def with_tables(text: str) -> str:
     """Return a page's text with its generated tables."""
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
     text = between(text, "benchmarks", report.summary(results))
+    text = between(text, "sources", sources())
     return between(text, "error codes", error_codes())
 
 
@@ -298,6 +338,8 @@ def with_shown(text: str, blocks: dict[str, str]) -> str:
 def main() -> None:
     """Write all of it."""
     COMMANDS.write_text(commands_page())
+    for name, text in policies().items():
+        (DOCS / "policies" / name).write_text(text)
     for page in PAGES:
         page.write_text(with_tables(page.read_text()))
     if "--quick" in sys.argv[1:]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from cogauth.attach import model
 from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
+from cogauth.attach.warnings import PERMISSIONS as WARNINGS
 from cogauth.attach.warnings import beforehand
-from cogauth.attach.work import Report, Work
+from cogauth.attach.work import Report, Work, permissions
 from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
+from cogauth.aws.policies import OTHER_API, USER_POOL, allow
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
 from cogauth.gateway.deployed import AUTHORIZATION, export, guards
@@ -53,6 +55,15 @@ class Wanted:
     method: str | None = None
     scopes: tuple[str, ...] = ()
     stage: str | None = None
+
+
+# What planning and carrying it out needs.
+PERMISSIONS = (
+    *(allow(USER_POOL, "cognito-idp:DescribeUserPool"), rest_apis.FIND_API),
+    *(*model.permissions(OTHER_API), *WARNINGS, *permissions(OTHER_API)),
+    allow(f"{OTHER_API}/authorizers", "apigateway:POST"),
+    allow(f"{OTHER_API}/authorizers/*", "apigateway:PATCH"),
+)
 
 
 def plan_attach(ctx: Context, wanted: Wanted) -> Plan:

@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 
 from cogauth.attach import guards, model
 from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
-from cogauth.attach.work import REFUSED, Report, Work
+from cogauth.attach.work import REFUSED, Report, Work, permissions
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.policies import ATTACHED_API
 from cogauth.errors import UsageError
 from cogauth.gateway import deployed
 from cogauth.gateway.rest_apis import LiveMethod, shortened
@@ -45,6 +46,10 @@ def attached_apis(ctx: Context, wanted: str | None) -> list[str]:
             + (f"Attached APIs: {there}." if known else "It is attached to no API.")
         )
     return named
+
+
+# What restoring the methods of attached APIs needs.
+PERMISSIONS = (*model.permissions(ATTACHED_API), *permissions(ATTACHED_API))
 
 
 def plan_detach(

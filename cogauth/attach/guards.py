@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.attach.model import Finding, our_name, read, same
+from cogauth.aws.policies import ATTACHED_API
 from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.rest_apis import COGNITO, Guard, verb_and_path
 from cogauth.gateway.routing import VERBS, route
@@ -45,6 +46,13 @@ class Comparison:
     def findings(self) -> tuple[Finding, ...]:
         """All differences from the record."""
         return self.lost + self.interrupted + self.undeployed
+
+
+# What ``look`` needs.
+PERMISSIONS = (
+    rest_apis.reading(ATTACHED_API, "resources", "authorizers", "stages"),
+    deployed.exporting(ATTACHED_API),
+)
 
 
 def look(ctx: Context, api: str) -> Comparison | None:

@@ -11,7 +11,7 @@ from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.errors import UsageError
 from cogauth.gateway import pending, rest_apis
-from cogauth.gateway.deployed import AUTHORIZATION, export
+from cogauth.gateway.deployed import AUTHORIZATION, export, exporting
 from cogauth.gateway.rest_apis import (
     COGNITO,
     WITHOUT_AUTHORIZER,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cogauth.aws.answers import Live
+    from cogauth.aws.policies import Allow
     from cogauth.context import Context
     from cogauth.gateway.pending import Pending
     from cogauth.record.records import Attachment, Authorization, Record
@@ -210,6 +211,12 @@ class Plan:
         rows = [(row.name, row.action, row.before, row.after) for row in self.rows]
         authorizer = self.make_authorizer, self.point_authorizer
         return rows, self.stages, self.pending, self.unknown, self.warnings, authorizer
+
+
+def permissions(api: str) -> tuple[Allow, ...]:
+    """Return what reading an API and its stages needs; ``api`` is a pattern of ARNs."""
+    parts = ("resources", "authorizers", "stages", "deployments")
+    return rest_apis.reading(api, *parts), exporting(api)
 
 
 def read_api(ctx: Context, wanted: str) -> Api:

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from cogauth import cors
 from cogauth.aws.answers import code_of
+from cogauth.aws.policies import OTHER_API
+from cogauth.gateway import rest_apis
 from cogauth.gateway.rest_apis import shortened
 
 if TYPE_CHECKING:
@@ -99,6 +101,10 @@ def _may_allow_the_token(preflight: LiveMethod) -> bool:
         if allows:
             return True
     return False
+
+
+# What ``_unreadable`` needs.
+PERMISSIONS = (rest_apis.reading(OTHER_API, "gatewayresponses"),)
 
 
 def _unreadable(ctx: Context, api: Api) -> Iterator[str]:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from cogauth.attach.model import our_name, same
 from cogauth.aws.answers import NOT_FOUND, Live, code_of, deleted, or_none
+from cogauth.aws.policies import allow
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError
 from cogauth.gateway import rest_apis
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cogauth.attach.model import Change, Plan
+    from cogauth.aws.policies import Allow
     from cogauth.context import Context
     from cogauth.record.records import Attachment, Authorization
 
@@ -41,6 +43,17 @@ REFUSED = "BadRequestException"
 PER_SECOND, AT_ONCE = 10, 30
 # After so many methods, check again whether someone has changed the others.
 LOOK_AGAIN = 25
+
+
+def permissions(api: str) -> tuple[Allow, ...]:
+    """Return what the calls of Work need; ``api`` is a pattern of ARNs."""
+    return (
+        rest_apis.reading(api, "resources", "authorizers"),
+        allow(f"{api}/resources/*/methods/*", "apigateway:GET", "apigateway:PATCH"),
+        allow(f"{api}/deployments", "apigateway:POST"),
+        allow(f"{api}/stages/*", "apigateway:PATCH"),
+        allow((f"{api}/authorizers/*", f"{api}/deployments/*"), "apigateway:DELETE"),
+    )
 
 
 class Work:

@@ -291,6 +291,11 @@ class Aws:
         """The partition that the account is in."""
         return self.identity[1]
 
+    @property
+    def regions_partition(self) -> str:
+        """The partition that the region is in, by botocore's data: AWS isn't asked."""
+        return str(self._botocore.get_partition_for_region(self.region))
+
     @cached_property
     def dns_suffix(self) -> str:
         """The partition's host name suffix, such as ``amazonaws.com``."""

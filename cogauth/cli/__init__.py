@@ -27,6 +27,7 @@ from cogauth.cli.logs import logs
 from cogauth.cli.output import notice, print_error, tell_error
 from cogauth.cli.outputs import outputs
 from cogauth.cli.plan import plan
+from cogauth.cli.policy import policy
 from cogauth.cli.recover import recover
 from cogauth.cli.status import status
 from cogauth.cli.token import decode, token
@@ -68,7 +69,7 @@ def cli() -> None:
 
 for command in (
     *(up, plan, status, list_stacks, outputs, test_login, verify, explain, attach, detach, down),
-    *(recover, demo, token, decode, call, curl, users, logs),
+    *(recover, policy, demo, token, decode, call, curl, users, logs),
 ):
     cli.add_command(command)
 

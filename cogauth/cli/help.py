@@ -26,7 +26,7 @@ SECTIONS = {
     },
 }
 GROUPS = {
-    "The stack": ("up", "plan", "status", "list", "logs", "down", "recover", "outputs"),
+    "The stack": ("up", "plan", "status", "list", "logs", "down", "recover", "outputs", "policy"),
     "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
     "Guard": ("attach", "detach", "verify", "explain"),
 }

@@ -131,6 +131,24 @@ def unasked_context(target: Target, settings: Settings) -> Context:
     return _context(target, state, aws)
 
 
+def find_account(target: Target, account: str | None) -> tuple[str, str, str]:
+    """Return the partition, region and account of a stack without a state file.
+
+    AWS is asked for the account only if that is None. Raises CogauthError if it can't be asked.
+    """
+    from cogauth.aws.errors import AWS_ERRORS, failure
+
+    aws = _aws(target, _region(target))
+    if account is not None:
+        return aws.regions_partition, aws.region, account
+    try:
+        aws.identify()
+    except (*AWS_ERRORS, CogauthError) as error:
+        after = "Give --account to write the policy without asking."
+        raise failure("Asking AWS for the account", error, after=after) from error
+    return aws.partition, aws.region, aws.account
+
+
 def _region(target: Target) -> str | None:
     return target.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 

@@ -19,6 +19,7 @@ from urllib3.util import parse_url
 
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
 from cogauth.aws.errors import explain
+from cogauth.aws.policies import OTHER_API, REST_API, allow
 from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis, routing
@@ -110,6 +111,21 @@ class Destination:
     api: str
     stage: str
     variables: Mapping[str, str] = field(default_factory=dict)
+
+
+# What ``find_destination`` needs, and ``console_test``.
+FIND = (
+    *(rest_apis.CHECK_OWN, rest_apis.FIND_API),
+    *(rest_apis.reading(api, "stages") for api in (REST_API, OTHER_API)),
+)
+TEST = tuple(
+    one
+    for api in (REST_API, OTHER_API)
+    for one in (
+        rest_apis.reading(api, "resources"),
+        allow(f"{api}/resources/*/methods/*", "apigateway:POST"),
+    )
+)
 
 
 def find_destination(ctx: Context, api: str | None, stage: str | None) -> Destination:

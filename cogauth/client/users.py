@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cogauth.aws.policies import USER_POOL, allow
 from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
 from cogauth.steps.lookup import check_pool
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 # Cognito's limits: users on a page, and characters of a name.
 PAGE, LONGEST = 60, 128
+# What ``listed`` and ``is_listed`` need, and ``delete``.
+LIST = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:ListUsers")
+DELETE = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:AdminDeleteUser")
 
 
 @dataclass(frozen=True)

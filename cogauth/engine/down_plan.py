@@ -18,6 +18,7 @@ from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.policies import ANY, allow
 from cogauth.errors import CogauthError
 from cogauth.steps import RESOURCES, ROOTS
 from cogauth.steps.lookup import CLIENTS, find_ours, is_untouched, patiently, read
@@ -216,6 +217,10 @@ def renamed_ones(
             if live is not None and owned(ctx, resource, live):
                 found.append(live)
     return found
+
+
+# What ``tagged_arns`` needs.
+PERMISSIONS = (allow(ANY, "tag:GetResources"),)
 
 
 def tagged_arns(ctx: Context) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cogauth.attach.model import new_record, our_name
 from cogauth.attach.work import AT_ONCE, PER_SECOND
 from cogauth.aws.answers import or_none
+from cogauth.aws.policies import REST_APIS
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
@@ -131,6 +132,10 @@ def _choose(ctx: Context, take: Collection[str]) -> dict[str, list[Live]]:
             hint="Name the stack's with --take ID, once for each kind.",
         )
     return chosen
+
+
+# What ``_recover_attachments`` needs: any API may be attached.
+PERMISSIONS = (rest_apis.FIND_API, rest_apis.reading(f"{REST_APIS}/*", "authorizers"))
 
 
 def _recover_attachments(ctx: Context) -> None:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import code_of, message_of, or_none
 from cogauth.aws.errors import DENIED, EXPIRED, INVALID, THROTTLED
+from cogauth.aws.policies import Allow, allow
 from cogauth.gateway.rest_apis import (
     COGNITO,
     CUSTOM,
@@ -124,6 +125,11 @@ def _exported(
         integration = {**integration, "type": integration.get("type", "").upper()}
         routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
     return routes, None
+
+
+def exporting(api: str) -> Allow:
+    """Return the permission that ``export`` needs; ``api`` is a pattern of ARNs."""
+    return allow(f"{api}/stages/*/exports/*", "apigateway:GET")
 
 
 def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:

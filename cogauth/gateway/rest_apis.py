@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
+from cogauth.aws.policies import REST_API, REST_APIS, allow
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from cogauth.aws.policies import Allow
     from cogauth.context import Context
     from cogauth.record.records import Authorization
 
@@ -39,6 +41,15 @@ PAGE_SIZE = 500
 # The longest list in a message, so that it stays readable.
 LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
+
+
+# What ``find_api`` needs, and ``check_own``.
+FIND_API, CHECK_OWN = allow(REST_APIS, "apigateway:GET"), allow(REST_API, "apigateway:GET")
+
+
+def reading(api: str, *names: str) -> Allow:
+    """Return the permission to read parts of an API: ``resources`` for ``methods``, and so on."""
+    return allow([f"{api}/{name}" for name in names], "apigateway:GET")
 
 
 def listed(ctx: Context, operation: str, **where: Any) -> list[Any]:

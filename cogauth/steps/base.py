@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.aws.answers import Field, Live
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 
 # The console's host by partition: https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html
@@ -119,6 +121,10 @@ class Resource(ABC):
     def prerequisites(self) -> tuple[str, ...]:
         """The resources that must exist before it is created, including its parent."""
         return (*self.depends_on, self.parent) if self.parent else self.depends_on
+
+    @abstractmethod
+    def permissions(self, settings: Settings) -> Permissions:
+        """Return the IAM permissions that its calls need with these settings, by their purpose."""
 
     def wanted(self, ctx: Context) -> bool:
         """Return whether the stack's settings require it."""

@@ -8,6 +8,7 @@ import botocore
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import Live, code_of, deleted, differing, fields, message_of, or_none
+from cogauth.aws.policies import ANY, ANY_USER_POOL, USER_POOL, Purpose, allow
 from cogauth.errors import CogauthError
 from cogauth.settings import TIERS
 from cogauth.steps.base import Change, Resource
@@ -24,9 +25,17 @@ from cogauth.steps.cognito_update import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
+# AWS doesn't document whether creating a pool with tags asks for it. It does so for roles,
+# functions and log groups.
+TAGGING = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+    "list_amazoncognitouserpools.html"
+)
 # The password policy's key for each character class.
 POLICY_KEYS = {
     "upper": "RequireUppercase",
@@ -49,6 +58,24 @@ class UserPool(Resource):
     key = "user_pool"
     repeatable = True
     tuned = True
+
+    def permissions(self, settings: Settings) -> Permissions:
+        return {
+            Purpose.FIND: (
+                allow(ANY, "cognito-idp:ListUserPools"),
+                # Others may have its name.
+                allow(ANY_USER_POOL, "cognito-idp:DescribeUserPool"),
+            ),
+            Purpose.READ: (
+                allow(USER_POOL, "cognito-idp:ListUserPoolClients", "cognito-idp:ListUsers"),
+            ),
+            Purpose.CREATE: (
+                allow(ANY, "cognito-idp:CreateUserPool"),
+                allow(ANY_USER_POOL, "cognito-idp:TagResource", source=TAGGING),
+            ),
+            Purpose.CHANGE: (allow(USER_POOL, "cognito-idp:UpdateUserPool"),),
+            Purpose.DELETE: (allow(USER_POOL, "cognito-idp:DeleteUserPool"),),
+        }
 
     def create(self, ctx: Context) -> Live:
         try:
@@ -197,6 +224,20 @@ class UserPoolClient(Resource):
     repeatable = True
     tuned = True
 
+    def permissions(self, settings: Settings) -> Permissions:
+        return {
+            Purpose.FIND: (
+                allow(
+                    USER_POOL,
+                    "cognito-idp:ListUserPoolClients",
+                    "cognito-idp:DescribeUserPoolClient",
+                ),
+            ),
+            Purpose.CREATE: (allow(USER_POOL, "cognito-idp:CreateUserPoolClient"),),
+            Purpose.CHANGE: (allow(USER_POOL, "cognito-idp:UpdateUserPoolClient"),),
+            Purpose.DELETE: (allow(USER_POOL, "cognito-idp:DeleteUserPoolClient"),),
+        }
+
     def create(self, ctx: Context) -> Live:
         return ctx.aws.cognito_once.create_user_pool_client(
             UserPoolId=ctx.fact("user_pool"),
@@ -286,6 +327,12 @@ class PreSignUpTrigger(Resource):
     key = "trigger"
     parent = "user_pool"
     depends_on = ("auto_confirm_function",)
+
+    def permissions(self, settings: Settings) -> Permissions:
+        return {
+            Purpose.FIND: (allow(USER_POOL, "cognito-idp:DescribeUserPool"),),
+            Purpose.CREATE: (allow(USER_POOL, "cognito-idp:UpdateUserPool"),),
+        }
 
     def create(self, ctx: Context) -> Live:
         function = ctx.fact("auto_confirm_function", "arn")

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
 from cogauth.aws.answers import Field, Live, deleted
+from cogauth.aws.policies import REST_API, Purpose, allow
 from cogauth.steps.base import Change, Resource
-from cogauth.steps.methods import Integration, Method
+from cogauth.steps.methods import METHODS, Integration, Method
 from cogauth.steps.rest_api import JSON, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 # How long a browser may cache a preflight's answer, in seconds; a change takes as long to reach a
 # page. Chromium's limit is 7200.
@@ -42,6 +45,14 @@ class Preflight(Method):
         }
         self.headers = (*Method.headers, *self.fixed_headers)
         self.answer = PreflightAnswer(self)
+
+    def permissions(self, settings: Settings) -> Permissions:
+        own, answer = super().permissions(settings), self.answer.permissions(settings)
+        return {
+            **own,
+            Purpose.CHANGE: own[Purpose.CHANGE] + answer[Purpose.CHANGE],
+            Purpose.DELETE: (allow(METHODS, "apigateway:DELETE"),),
+        }
 
     def authorization(self, ctx: Context) -> dict[str, Any]:
         return {"authorizationType": "NONE"}
@@ -87,6 +98,16 @@ class GatewayResponse(Resource):
     def __init__(self, response_type: Any) -> None:
         self.type = response_type
         self.key = f"{response_type.lower()}_response"
+
+    def permissions(self, settings: Settings) -> Permissions:
+        one = f"{REST_API}/gatewayresponses/{self.type}"
+        put = (allow(one, "apigateway:PUT"),)
+        return {
+            Purpose.FIND: (allow(one, "apigateway:GET"),),
+            Purpose.CREATE: put,
+            Purpose.CHANGE: put,
+            Purpose.DELETE: (allow(one, "apigateway:PUT", "apigateway:DELETE"),),
+        }
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "responseType": self.type}

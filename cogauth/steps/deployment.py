@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Field, Live, deleted
+from cogauth.aws.policies import REST_API, Purpose, allow
 from cogauth.gateway import rest_apis
 from cogauth.steps.base import Change, Recreate, Resource
-from cogauth.steps.rest_api import api_arn, api_page, present
+from cogauth.steps.rest_api import TAG, api_arn, api_page, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 
 class Deployment(Resource):
@@ -35,6 +38,17 @@ class Deployment(Resource):
         "default_5xx_response",
     )
     recreate = Recreate.SNAPSHOT
+
+    def permissions(self, settings: Settings) -> Permissions:
+        return {
+            Purpose.FIND: (rest_apis.reading(REST_API, "deployments"),),
+            Purpose.READ: (rest_apis.reading(REST_API, "deployments/*"),),
+            Purpose.CREATE: (allow(f"{REST_API}/deployments", "apigateway:POST"),),
+            Purpose.DELETE: (
+                allow(f"{REST_API}/deployments/*", "apigateway:DELETE"),
+                rest_apis.reading(REST_API, "stages"),
+            ),
+        }
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.apigateway_once.create_deployment(
@@ -77,6 +91,17 @@ class Stage(Resource):
     depends_on = ("deployment",)
     conflict = "ConflictException"
     tuned = True
+
+    def permissions(self, settings: Settings) -> Permissions:
+        one = f"{REST_API}/stages/STAGE"
+        return {
+            Purpose.FIND: (allow(one, "apigateway:GET"),),
+            Purpose.CREATE: (allow(f"{REST_API}/stages", "apigateway:POST"), TAG),
+            Purpose.CHANGE: (
+                allow(one, "apigateway:PATCH"),
+                rest_apis.reading(REST_API, "deployments"),
+            ),
+        }
 
     def _place(self, ctx: Context) -> dict[str, Any]:
         return {"restApiId": ctx.fact("rest_api"), "stageName": ctx.state.settings.stage}

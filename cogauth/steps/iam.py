@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Field, Live, deleted, or_none
+from cogauth.aws.policies import FUNCTION, Allow, Purpose, allow
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import UsageError
 from cogauth.settings import NO_BOUNDARY
@@ -15,6 +16,7 @@ from cogauth.steps.lambda_ import SIGN_IN, FunctionSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cogauth.aws.policies import Condition, Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 POLICY_NAME = "cogauth"
 # The path of a role's permissions boundary in AWS's answers.
 BOUNDARY = "PermissionsBoundary.PermissionsBoundaryArn"
+# Whoever creates a role with tags must be allowed to tag it.
+TAGGING = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags_roles.html"
 TRUST_POLICY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -45,6 +49,31 @@ class Role(Resource):
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
         self.key = function.role
+
+    def permissions(self, settings: Settings) -> Permissions:
+        role, function = _role_arn(self.function), f"{FUNCTION}:STACK-{self.function.suffix}"
+        boundary = settings.permissions_boundary
+        change = [_bounded(self.function, settings, "iam:UpdateAssumeRolePolicy")]
+        delete = [allow(role, "iam:DeleteRole", "iam:DeleteRolePolicy")]
+        if PowerUserAttachment.parent == self.key:
+            delete += PowerUserAttachment().permissions(settings).get(Purpose.DELETE, ())
+        if boundary == NO_BOUNDARY:
+            change.append(allow(role, "iam:DeleteRolePermissionsBoundary"))
+        elif boundary:
+            change.append(_bounded(self.function, settings, "iam:PutRolePermissionsBoundary"))
+        return {
+            Purpose.FIND: (allow(role, "iam:GetRole"),),
+            Purpose.CREATE: (
+                _bounded(self.function, settings, "iam:CreateRole"),
+                allow(role, "iam:TagRole", source=TAGGING),
+                allow(function, "lambda:GetFunctionConfiguration"),
+            ),
+            Purpose.CHANGE: tuple(change),
+            Purpose.OBSTACLES: (
+                allow(role, "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"),
+            ),
+            Purpose.DELETE: tuple(delete),
+        }
 
     def name(self, ctx: Context) -> str:
         return self.function.role_name(ctx)
@@ -166,6 +195,14 @@ class RolePolicy(Resource):
         self.parent = function.role
         self.depends_on = ("user_pool",) if function.signs_in else ()
 
+    def permissions(self, settings: Settings) -> Permissions:
+        put = (_bounded(self.function, settings, "iam:PutRolePolicy"),)
+        return {
+            Purpose.FIND: (allow(_role_arn(self.function), "iam:GetRolePolicy"),),
+            Purpose.CREATE: put,
+            Purpose.CHANGE: put,
+        }
+
     def create(self, ctx: Context) -> Live:
         document = _least_privileges(ctx, self.function)
         role, text = self.function.role_name(ctx), json.dumps(document)
@@ -193,6 +230,18 @@ class PowerUserAttachment(Resource):
     key = "power_user_attachment"
     parent = "role"
 
+    def permissions(self, settings: Settings) -> Permissions:
+        read = (allow(_role_arn(SIGN_IN), "iam:ListAttachedRolePolicies"),)
+        if not settings.power_user:
+            return {Purpose.RECOVER: read}
+        policy = "arn:PARTITION:iam::aws:policy/AmazonCognitoPowerUser"
+        only: Condition = ("ArnEquals", "iam:PolicyARN", policy)
+        return {
+            Purpose.FIND: read,
+            Purpose.CREATE: (allow(_role_arn(SIGN_IN), "iam:AttachRolePolicy", condition=only),),
+            Purpose.DELETE: (allow(_role_arn(SIGN_IN), "iam:DetachRolePolicy", condition=only),),
+        }
+
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
         return {"power_user": True}
 
@@ -214,6 +263,22 @@ class PowerUserAttachment(Resource):
         role, arn = SIGN_IN.role_name(ctx), _power_user_arn(ctx)
         detach = ctx.aws.iam.detach_role_policy
         return deleted(lambda: detach(RoleName=role, PolicyArn=arn))
+
+
+def _role_arn(function: FunctionSpec) -> str:
+    return f"arn:PARTITION:iam::ACCOUNT:role/STACK-{function.role_suffix}"
+
+
+def _bounded(function: FunctionSpec, settings: Settings, action: str) -> Allow:
+    """Allow an action that decides what a role may do; under a boundary, only with it.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    boundary = settings.permissions_boundary
+    condition: Condition | None = None
+    if boundary and boundary != NO_BOUNDARY:
+        condition = ("StringEquals", "iam:PermissionsBoundary", "BOUNDARY")
+    return allow(_role_arn(function), action, condition=condition)
 
 
 def check_boundary(ctx: Context, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Field, Live, deleted, differing, fields, or_none
+from cogauth.aws.policies import ANY, FUNCTION, Purpose, allow
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
 from cogauth.steps.base import Change, Recreate, Resource
@@ -19,10 +20,19 @@ from cogauth.steps.base import Change, Recreate, Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 LOG_RETENTION_DAYS = 30
+# Who says that AWS asks for actions that no call is named after.
+FUNCTION_TAGGING = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"
+LISTING_TAGS = "https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html"
+LOGS_TAGGING = (
+    "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html"
+)
+PASSING = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,25 @@ class LogGroup(Resource):
         self.function = function
         self.key = function.log_group
 
+    def permissions(self, settings: Settings) -> Permissions:
+        name = f"/aws/lambda/STACK-{self.function.suffix}"
+        arn = f"arn:PARTITION:logs:REGION:ACCOUNT:log-group:{name}"
+        # AWS asks for most actions on the ARN with ':*', and for those on tags on that without it.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+        both = (arn, f"{arn}:*")
+        return {
+            Purpose.FIND: (
+                allow(ANY, "logs:DescribeLogGroups"),
+                allow(both, "logs:ListTagsForResource"),
+            ),
+            Purpose.CREATE: (
+                allow(both, "logs:CreateLogGroup"),
+                allow(both, "logs:TagResource", source=LOGS_TAGGING),
+            ),
+            Purpose.CHANGE: (allow(both, "logs:PutRetentionPolicy"),),
+            Purpose.DELETE: (allow(both, "logs:DeleteLogGroup"),),
+        }
+
     def name(self, ctx: Context) -> str:
         return f"/aws/lambda/{self.function.name(ctx)}"
 
@@ -180,6 +209,36 @@ class Function(Resource):
         self.key = function.key
         # The log group must exist before the function's first line and until after its last.
         self.depends_on = (function.role, function.log_group, *function.depends_on)
+
+    def permissions(self, settings: Settings) -> Permissions:
+        arn = f"{FUNCTION}:STACK-{self.function.suffix}"
+        pass_role = allow(
+            f"arn:PARTITION:iam::ACCOUNT:role/STACK-{self.function.role_suffix}",
+            "iam:PassRole",
+            condition=("StringEquals", "iam:PassedToService", SERVICE_PRINCIPALS["lambda"]),
+            source=PASSING,
+        )
+        return {
+            Purpose.FIND: (
+                allow(arn, "lambda:GetFunction"),
+                allow(arn, "lambda:ListTags", source=LISTING_TAGS),
+            ),
+            Purpose.CREATE: (
+                allow(arn, "lambda:CreateFunction", "lambda:GetFunctionConfiguration"),
+                allow(arn, "lambda:TagResource", source=FUNCTION_TAGGING),
+                pass_role,
+            ),
+            Purpose.CHANGE: (
+                allow(
+                    arn,
+                    "lambda:GetFunctionConfiguration",
+                    "lambda:UpdateFunctionCode",
+                    "lambda:UpdateFunctionConfiguration",
+                ),
+                pass_role,
+            ),
+            Purpose.DELETE: (allow(arn, "lambda:DeleteFunction"),),
+        }
 
     def name(self, ctx: Context) -> str:
         return self.function.name(ctx)
@@ -353,6 +412,14 @@ class Permission(Resource):
         self.function = function
         self.caller = caller
         self.statement_id = f"cogauth-{caller.service}"
+
+    def permissions(self, settings: Settings) -> Permissions:
+        arn = f"{FUNCTION}:STACK-{self.function.suffix}"
+        return {
+            Purpose.FIND: (allow(arn, "lambda:GetPolicy"),),
+            Purpose.CREATE: (allow(arn, "lambda:AddPermission"),),
+            Purpose.CHANGE: (allow(arn, "lambda:AddPermission", "lambda:RemovePermission"),),
+        }
 
     def _statement(self, ctx: Context) -> dict[str, Any]:
         condition = {"ArnLike": {"AWS:SourceArn": self.caller.arn(ctx)}}

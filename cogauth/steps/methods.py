@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import cors
 from cogauth.aws.answers import Field, Live, differing, fields
+from cogauth.aws.policies import REST_API, Purpose, allow
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.rest_api import JSON, Authorizer, api_page, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 # The sign-in function returns codes; API Gateway maps each to an HTTP status.
 STATUS_BY_CODE = {
@@ -46,6 +49,7 @@ STATUS_BY_CODE = {
 }
 # The authorization of a method that anyone may call.
 OPEN = "NONE"
+METHODS = f"{REST_API}/resources/*/methods/*"
 # An integration without a back end.
 MOCK: dict[str, Any] = {
     "type": "MOCK",
@@ -95,6 +99,17 @@ class Method(Resource):
     # response doesn't declare. Declaring it sends nothing.
     headers: tuple[str, ...] = (cors.ALLOW_ORIGIN, cors.VARY)
     statuses: tuple[str, ...] = ("200",)
+
+    def permissions(self, settings: Settings) -> Permissions:
+        responses = f"{METHODS}/responses/*"
+        return {
+            Purpose.FIND: (allow(METHODS, "apigateway:GET"),),
+            Purpose.CREATE: (allow(METHODS, "apigateway:PUT"),),
+            Purpose.CHANGE: (
+                allow(METHODS, "apigateway:PATCH"),
+                allow(responses, "apigateway:PUT", "apigateway:PATCH"),
+            ),
+        }
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -176,6 +191,14 @@ class Integration(Resource):
     parent = "rest_api"
     outdates = ("deployment",)
     method: Method
+
+    def permissions(self, settings: Settings) -> Permissions:
+        one = f"{METHODS}/integration"
+        return {
+            Purpose.FIND: (allow(one, "apigateway:GET"),),
+            Purpose.CREATE: (allow(one, "apigateway:PUT"),),
+            Purpose.CHANGE: (allow((one, f"{one}/responses/*"), "apigateway:PUT"),),
+        }
 
     @property
     def place(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import Live, code_of, deleted, differing, fields, message_of, or_none
+from cogauth.aws.policies import FUNCTION, REST_API, REST_APIS, Purpose, allow
 from cogauth.aws.transient import passing
 from cogauth.gateway import rest_apis
 from cogauth.settings import PROTECTED_PATH
@@ -18,10 +19,17 @@ from cogauth.steps.lambda_ import SIGN_IN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.aws.policies import Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
 
 JSON = "application/json"
+TAGS = "arn:PARTITION:apigateway:REGION::/tags/*"
+# Whoever creates an API or a stage with tags must be allowed to tag it.
+TAG = allow(TAGS, "apigateway:PUT", source="https://github.com/mattclay/aws-terminator/pull/284")
+# Tagging an API changes it as well.
+TAGGING_ITSELF = "https://github.com/iann0036/iam-dataset/pull/39"
 
 
 def present(get: Callable[..., Any], **place: Any) -> Live | None:
@@ -37,6 +45,26 @@ class RestApi(Resource):
     repeatable = True
     # API Gateway lets an account delete one API in 30 s.
     urgent = True
+
+    def permissions(self, settings: Settings) -> Permissions:
+        domains = "arn:PARTITION:apigateway:REGION::/domainnames"
+        return {
+            Purpose.FIND: (allow(REST_APIS, "apigateway:GET"),),
+            Purpose.READ: (
+                allow(REST_API, "apigateway:GET"),
+                rest_apis.reading(REST_API, "resources", "stages", "authorizers"),
+            ),
+            Purpose.RECOVER: (rest_apis.reading(REST_API, "resources", "stages"),),
+            Purpose.CREATE: (allow(REST_APIS, "apigateway:POST"), TAG),
+            Purpose.CHANGE: (
+                allow(TAGS, "apigateway:PUT"),
+                allow(REST_API, "apigateway:PATCH", source=TAGGING_ITSELF),
+            ),
+            Purpose.OBSTACLES: (
+                allow((domains, f"{domains}/*/basepathmappings"), "apigateway:GET"),
+            ),
+            Purpose.DELETE: (allow(REST_API, "apigateway:DELETE"),),
+        }
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.apigateway_once.create_rest_api(
@@ -148,6 +176,17 @@ class ApiResource(Resource):
     def __init__(self, key: str) -> None:
         self.key = key
 
+    def permissions(self, settings: Settings) -> Permissions:
+        return {
+            Purpose.FIND: (
+                rest_apis.reading(REST_API, "resources"),
+                allow(f"{FUNCTION}:STACK-{SIGN_IN.suffix}", "lambda:GetPolicy"),
+            ),
+            Purpose.READ: (rest_apis.reading(REST_API, "resources/*"),),
+            # Of its parent.
+            Purpose.CREATE: (allow(f"{REST_API}/resources/*", "apigateway:POST"),),
+        }
+
     def _path(self, ctx: Context) -> str:
         return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
 
@@ -189,6 +228,16 @@ class Authorizer(Resource):
     repeatable = True
     outdates = ("deployment",)
     recreate = Recreate.BESIDE
+
+    def permissions(self, settings: Settings) -> Permissions:
+        one = f"{REST_API}/authorizers/*"
+        return {
+            Purpose.FIND: (rest_apis.reading(REST_API, "authorizers"),),
+            Purpose.READ: (rest_apis.reading(REST_API, "authorizers/*"),),
+            Purpose.CREATE: (allow(f"{REST_API}/authorizers", "apigateway:POST"),),
+            Purpose.CHANGE: (allow(one, "apigateway:PATCH"),),
+            Purpose.DELETE: (allow(one, "apigateway:DELETE"),),
+        }
 
     def create(self, ctx: Context) -> Live:
         """Create the authorizer; it can't be tagged, so its name shows who owns it.

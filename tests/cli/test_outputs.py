@@ -534,6 +534,7 @@ COMMANDS = {
     "up": (["up"], 0),
     "up --local": (["up", "--local"], 0),
     "outputs": (["outputs"], 0),
+    "policy": (["policy"], 0),
     # There is nothing to recover.
     "recover": (["recover"], 2),
     "demo": (["demo"], 0),

@@ -36,6 +36,7 @@ COMMANDS = {
     "curl": ["curl", "GET", "/hello", "--api", "orders", "--no-token"],
     "users": ["users"],
     "logs": ["logs"],
+    "policy": ["policy"],
 }
 
 

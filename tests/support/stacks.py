@@ -12,6 +12,7 @@ from support.world import inventory, portrait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cogauth.record.state import State
     from support.account import Account
     from support.calls import Call
 
@@ -53,6 +54,11 @@ TRUST = {
     "Action": "sts:AssumeRole",
 }
 OTHER_TRUST = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+
+
+def tags_of(state: State) -> dict[str, str]:
+    """The tags that mark a resource as the stack's."""
+    return {"cogauth:stack": state.stack, "cogauth:stack-id": state.stack_id}
 
 
 def existing(account: Account) -> list[str]:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import code_of, message_of, or_none
 from cogauth.aws.errors import DENIED
+from cogauth.aws.policies import FUNCTION, OTHER_API, REST_API, USER_POOL, allow
 from cogauth.checks.explain.address import check_suffix
 from cogauth.checks.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
 from cogauth.client import token_store, tokens
@@ -20,7 +21,7 @@ from cogauth.client.transport import json_object, request, session
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import TOKEN_LIKE, LoginError
 from cogauth.gateway import rest_apis
-from cogauth.gateway.deployed import deployed
+from cogauth.gateway.deployed import deployed, exporting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +36,22 @@ HARMLESS = ("GET", "HEAD", "OPTIONS")
 LONGEST_MESSAGE = 300
 # GetPolicy's message for a function without a policy.
 NO_POLICY = "The resource you requested does not exist"
+
+
+# What ``gather`` needs: the API is whichever the URL names, and its function anybody's.
+PERMISSIONS = (
+    *(
+        one
+        for api in (REST_API, OTHER_API)
+        for one in (
+            allow(api, "apigateway:GET"),
+            rest_apis.reading(api, "stages", "resources", "authorizers", "deployments/*"),
+            exporting(api),
+        )
+    ),
+    allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser"),
+    allow(f"{FUNCTION}:*", "lambda:GetPolicy"),
+)
 
 
 def gather(ctx: Context, address: Address, verb: str, text: str | None, header: str) -> Evidence:

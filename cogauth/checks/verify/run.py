@@ -15,6 +15,7 @@ import jwt
 
 from cogauth.aws.answers import NOT_FOUND, deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
+from cogauth.aws.policies import USER_POOL, allow
 from cogauth.checks.verify.guard import GuardChecks
 from cogauth.checks.verify.subject import Row, Subject, not_made
 from cogauth.client import token_store, tokens
@@ -183,6 +184,17 @@ class _Run:
                 if expired and tokens.is_signed(self.ctx, http, kept[name]):
                     found[name] = kept[name]
         return found
+
+
+# What looking up and deleting the throwaway user needs.
+PERMISSIONS = (
+    allow(
+        USER_POOL,
+        "cognito-idp:AdminDeleteUser",
+        "cognito-idp:AdminGetUser",
+        "cognito-idp:DescribeUserPool",
+    ),
+)
 
 
 def new_password(settings: Settings) -> str:

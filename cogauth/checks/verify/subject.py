@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from cogauth.attach import guards
 from cogauth.attach.model import Api
+from cogauth.aws.policies import OTHER_API, REST_API
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
+from cogauth.gateway.deployed import exporting
 from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
 from cogauth.gateway.routing import nearest, route
 from cogauth.record.records import ATTACHED
@@ -87,6 +89,17 @@ class Subject:
     called: tuple[GuardedMethod, ...]
     not_called: tuple[Row, ...] = ()
     lost: tuple[Row, ...] = ()
+
+
+# What ``find_subject`` needs.
+PERMISSIONS = (
+    *(rest_apis.CHECK_OWN, rest_apis.FIND_API),
+    *(
+        rest_apis.reading(api, "stages", "authorizers", "resources")
+        for api in (REST_API, OTHER_API)
+    ),
+    exporting(OTHER_API),
+)
 
 
 def find_subject(

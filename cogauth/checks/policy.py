@@ -1,0 +1,147 @@
+"""The least IAM policy for commands, from the permissions that each module declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cogauth.attach import attach, detach, guards
+from cogauth.aws.policies import Purpose, documents
+from cogauth.checks.explain.gather import PERMISSIONS as EXPLAIN
+from cogauth.checks.verify import run, subject
+from cogauth.client import calls, users
+from cogauth.engine import down_plan
+from cogauth.engine.recover import PERMISSIONS as RECOVER
+from cogauth.errors import UsageError
+from cogauth.gateway.rest_apis import CHECK_OWN
+from cogauth.steps import RESOURCES, ROOTS
+from cogauth.steps.base import Recreate, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from cogauth.aws.policies import Allow
+    from cogauth.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a policy's resources are named after.
+
+    Attributes:
+        pool, api: the ids of its user pool and its REST API; None while they don't exist.
+        attached: the ids of the attached REST APIs.
+        others: the ids of those that commands may name; empty means any.
+    """
+
+    partition: str
+    region: str
+    account: str
+    name: str
+    settings: Settings
+    pool: str | None = None
+    api: str | None = None
+    attached: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the least policy for commands, as one document or, by AWS's size limit, several.
+
+    Args:
+        stack: for which stack.
+        commands: the names of commands; none means all.
+
+    Raises:
+        UsageError: a command is unknown, or none of them needs a permission.
+    """
+    if unknown := sorted(set(commands) - COMMANDS.keys()):
+        raise UsageError(
+            f"--for {unknown[0]!r}: there is no such command. Give one of "
+            f"{', '.join(sorted(COMMANDS))}."
+        )
+    wanted = list(commands or COMMANDS)
+    allows = [one for name in wanted for one in COMMANDS[name](stack.settings)]
+    if not allows:
+        raise UsageError(
+            f"{', '.join(wanted)}: no call to AWS is made that needs a permission, so there is no "
+            "policy. Leave out --for, or name another command."
+        )
+    return documents(allows, words_of(stack, wanted))
+
+
+def words_of(stack: Stack, commands: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Return the values of ``policies.WORDS`` in a stack's policy for commands."""
+    others = stack.others or ("*",)
+    # Without a record it isn't known which to detach.
+    attached = stack.attached or (others if "detach" in commands else ())
+    return {
+        "PARTITION": (stack.partition,),
+        "REGION": (stack.region,),
+        "ACCOUNT": (stack.account,),
+        "STACK": (stack.name,),
+        "STAGE": (stack.settings.stage,),
+        "BOUNDARY": (stack.settings.permissions_boundary or "",),
+        "POOL": (stack.pool or "*",),
+        "API": (stack.api or "*",),
+        "OTHER_API": others,
+        "ATTACHED_API": attached,
+    }
+
+
+def _of(resources: Iterable[Resource], settings: Settings, *purposes: Purpose) -> Iterator[Allow]:
+    for resource in resources:
+        permissions = resource.permissions(settings)
+        for purpose in purposes:
+            yield from permissions.get(purpose, ())
+
+
+def _up(settings: Settings) -> Iterator[Allow]:
+    everything = RESOURCES.values()
+    looks = (Purpose.FIND, Purpose.READ)
+    yield from _of(everything, settings, *looks, Purpose.CREATE, Purpose.CHANGE)
+    yield from _of(filter(_is_deleted_by_up, everything), settings, Purpose.DELETE)
+    yield from guards.PERMISSIONS
+
+
+def _is_deleted_by_up(resource: Resource) -> bool:
+    """Return whether ``up`` may delete a second one, one to recreate, or one not wanted now."""
+    optional = type(resource).wanted is not Resource.wanted
+    return resource.repeatable or resource.recreate is not Recreate.NEVER or optional
+
+
+def _down(settings: Settings) -> Iterator[Allow]:
+    looks = (Purpose.FIND, Purpose.READ, Purpose.OBSTACLES)
+    yield from _of(ROOTS, settings, *looks, Purpose.DELETE)
+    yield from (*down_plan.PERMISSIONS, *detach.PERMISSIONS)
+
+
+def _recover(settings: Settings) -> Iterator[Allow]:
+    yield from _of(RESOURCES.values(), settings, Purpose.FIND, Purpose.RECOVER)
+    yield from RECOVER
+
+
+def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
+    return lambda _settings: permissions
+
+
+# What each command needs. Cognito's SignUp and GetUser, and STS's GetCallerIdentity, need nothing:
+# https://docs.aws.amazon.com/cognito/latest/developerguide/authentication-flows-public-server-side.html
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
+    "up": _up,
+    "down": _down,
+    "recover": _recover,
+    "attach": _always(*attach.PERMISSIONS),
+    "detach": _always(*detach.PERMISSIONS),
+    "verify": _always(*subject.PERMISSIONS, *run.PERMISSIONS),
+    "explain": _always(*EXPLAIN),
+    # On a terminal they look the name up before they ask for the password.
+    "test-login": _always(CHECK_OWN, users.LIST),
+    "token": _always(CHECK_OWN, users.LIST),
+    "call": _always(*calls.FIND, *calls.TEST, users.LIST),
+    "curl": _always(*calls.FIND),
+    "users": _always(users.LIST, users.DELETE),
+    # They make no call to AWS, or one to a local AWS.
+    **dict.fromkeys(("outputs", "policy", "decode", "demo"), _always()),
+}

@@ -1,0 +1,512 @@
+"""What each command's policy allows is what its calls need: neither less nor more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import botocore.handlers
+import pytest
+
+from cogauth.attach import guards
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
+from cogauth.aws.policies import Purpose, documents
+from cogauth.checks import policy as checks
+from cogauth.cli import cli as program
+from cogauth.client import users
+from cogauth.context import Context
+from cogauth.errors import UsageError
+from cogauth.record.records import OUTDATED
+from cogauth.settings import Settings
+from cogauth.steps import RESOURCES
+from support.attached import OTHER_POOL, Orders, attach, detach
+from support.calls import Call, refusal
+from support.commands import command_line, in_process
+from support.drift import drift
+from support.iam import Request, allowed, asked_for
+from support.local_aws import MOCK, keys_at
+from support.local_stack import LocalStack
+from support.names import PASSWORD, REGION
+from support.stacks import fact, tags_of
+from support.world import left_in_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.account import Account
+
+ACCOUNT = "123456789012"
+# The stack whose names are the words that stand for them.
+WORDS = checks.Stack(
+    "aws", REGION, ACCOUNT, "STACK", Settings(), "POOL", "API", ("ATTACHED",), ("OTHER",)
+)
+NOTHING = {"outputs", "policy", "decode", "demo"}
+
+
+@dataclass
+class Asked:
+    """What AWS was asked, with the stack's own names in place of ids."""
+
+    names: dict[str, str]
+    account: str = ACCOUNT
+    requests: set[Request] = field(default_factory=set)
+
+    def note(self, call: Call) -> None:
+        for request in asked_for(call, REGION, self.account):
+            self.requests.add(replace(request, boundary="", policy=""))
+
+    def in_words(self) -> set[Request]:
+        """Return the requests, with words where the policy of WORDS has them."""
+        return {replace(one, resource=self._in_words(one.resource)) for one in self.requests}
+
+    def _in_words(self, resource: str) -> str:
+        resource = resource.replace(f":{self.account}:", f":{ACCOUNT}:")
+        for name, word in self.names.items():
+            resource = re.sub(rf"(?<![\w-]){re.escape(name)}(?![a-z0-9])", word, resource)
+        return resource
+
+
+def undeclared(command: str, asked: set[Request]) -> list[str]:
+    policy = statements(command)
+    return sorted(str(one) for one in asked if not allowed(policy, one))
+
+
+def unneeded(command: str, asked: set[Request]) -> list[str]:
+    """Return what the policy allows and no call needs, but for what only AWS asks for."""
+    beside = {
+        (action, resource)
+        for one in checks.COMMANDS[command](Settings())
+        if one.source
+        for statement in documents([one], checks.words_of(WORDS, [command]))[0]["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    found = []
+    for statement in statements(command):
+        for action in statement["Action"]:
+            for resource in statement["Resource"]:
+                less = [{**statement, "Action": action, "Resource": resource}]
+                if (action, resource) not in beside and not any(
+                    allowed(less, one) for one in asked
+                ):
+                    found.append(f"{action} {resource}")
+    return found
+
+
+def statements(command: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for document in checks.policy(WORDS, [command])
+        for statement in document["Statement"]
+    ]
+
+
+# On moto: the commands that need no client of the API
+
+
+class World:
+    """A stack called shop and somebody's API on moto, with what is asked of AWS."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.asked = Asked({"shop": "STACK"})
+
+    @contextlib.contextmanager
+    def watched(self, before: Any = None) -> Iterator[None]:
+        with self.account.calls.watched(before) as calls:
+            yield
+        for call in calls:
+            self.asked.note(call)
+        self._learn()
+
+    def _learn(self) -> None:
+        """Note which ids are the stack's, and which somebody's."""
+        for api in self.account.client("apigateway").get_rest_apis()["items"]:
+            self.asked.names[api["id"]] = "API" if api["name"] == "shop" else self.other
+        for pool in self.account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]:
+            self.asked.names[pool["Id"]] = "POOL"
+
+    other = "ATTACHED"
+
+    def twins(self) -> None:
+        """Make a second pool, client, API and authorizer, as a create that lands late does."""
+        cognito, gateway = self.account.client("cognito-idp"), self.account.client("apigateway")
+        state = self.account.state()
+        tags, name = tags_of(state), f"shop-{state.stack_id}"
+        cognito.create_user_pool(PoolName="shop", UserPoolTags=tags)
+        cognito.create_user_pool_client(UserPoolId=state.fact("user_pool", "id"), ClientName=name)
+        gateway.create_rest_api(name="shop", tags=tags)
+        gateway.create_authorizer(
+            restApiId=state.fact("rest_api", "id"),
+            name=f"{name}-2",
+            type="COGNITO_USER_POOLS",
+            providerARNs=[state.fact("user_pool", "arn")],
+            identitySource="method.request.header.Authorization",
+        )
+        self._learn()
+
+
+def yes(_question: str) -> None:
+    pass
+
+
+def ups(world: World) -> None:
+    """Create, change, put right, recreate, adopt, and sweep what a crash left."""
+    account = world.account
+    orders = Orders(account)
+    with world.watched():
+        account.up()
+    drift(account.client, account.state())
+    with world.watched():
+        account.up(cors_origins=("https://a.example",))
+        account.up(cors_origins=("https://b.example",))
+        account.up(cors_origins=())
+    world.twins()
+    with world.watched():
+        account.up()
+    # A new role, and with it a new function; a new authorizer.
+    iam = account.client("iam")
+    for role in (fact(account, "role"), fact(account, "auto_confirm_role")):
+        iam.delete_role_policy(RoleName=role, PolicyName="cogauth")
+        iam.delete_role(RoleName=role)
+    state = account.state()
+    state.resources["authorizer"]["status"] = OUTDATED
+    state.save()
+    with world.watched():
+        account.up()
+    arn = fact(account, "rest_api", "arn")
+    account.client("apigateway").untag_resource(resourceArn=arn, tagKeys=["cogauth:stack"])
+    attach(account)
+    with world.watched():
+        account.up(adopt=(fact(account, "rest_api"),), confirm=yes)
+        guards.look(account.context(), orders.id)
+
+
+def downs(world: World) -> None:
+    """Delete one with twins, a custom domain, attached methods; at first a foreign policy."""
+    account = world.account
+    orders = Orders(account)
+    account.up()
+    attach(account)
+    orders.deploy("prod")
+    world.twins()
+    gateway, state = account.client("apigateway"), account.state()
+    twin = next(
+        api
+        for api in gateway.get_rest_apis()["items"]
+        if api["name"] == "shop" and api["id"] != state.fact("rest_api", "id")
+    )
+    # More than an interrupted create leaves.
+    gateway.put_method(
+        restApiId=twin["id"],
+        resourceId=twin["rootResourceId"],
+        httpMethod="GET",
+        authorizationType="NONE",
+    )
+    gateway.create_domain_name(domainName="shop.example")
+    gateway.create_base_path_mapping(domainName="shop.example", restApiId=twin["id"])
+    with world.watched():
+        assert account.down(asked=True).problems
+    gateway.delete_base_path_mapping(domainName="shop.example", basePath="(none)")
+    with world.watched(refused_once):
+        assert account.down(asked=True).problems
+    with world.watched():
+        account.down(asked=True)
+    assert left_in_aws(account.client) == ["api orders"]
+
+
+def recovers(world: World) -> None:
+    account = world.account
+    Orders(account)
+    account.up(cors_origins=("https://a.example",))
+    account.path().unlink()
+    world.other = "*"
+    with world.watched():
+        account.recover()
+
+
+def refused_once(call: Call) -> Any:
+    """Answer as AWS does to the repetition of an update whose answer was lost."""
+    return refusal(400, "BadRequestException") if call.operation == "UpdateMethod" else None
+
+
+def attaches(world: World) -> None:
+    account, world.other = world.account, "OTHER"
+    account.up()
+    orders = Orders(account)
+    with world.watched(refused_once), contextlib.suppress(Exception):
+        attach(account)
+    with world.watched():
+        attach(account)
+        attach(account, path="/iam", scopes=("a/b",))
+    made = account.state().attachments[orders.id]["authorizer"]["id"]
+    live = orders.aws.get_authorizer(**orders.place, authorizerId=made)
+    twin = orders.aws.create_authorizer(
+        **orders.place,
+        name="twin",
+        type="COGNITO_USER_POOLS",
+        providerARNs=live["providerARNs"],
+        identitySource=live["identitySource"],
+    )
+    orders.aws.update_authorizer(
+        **orders.place,
+        authorizerId=twin["id"],
+        patchOperations=[{"op": "replace", "path": "/name", "value": live["name"]}],
+    )
+    orders.aws.update_authorizer(
+        **orders.place,
+        authorizerId=made,
+        patchOperations=[{"op": "add", "path": "/providerARNs", "value": f"{OTHER_POOL}2"}],
+    )
+    with world.watched():
+        attach(account, path="/iam")
+
+
+def detaches(world: World) -> None:
+    account = world.account
+    account.up()
+    Orders(account)
+    attach(account)
+    with world.watched(refused_once):
+        detach(account)
+    attach(account)
+    with world.watched():
+        detach(account)
+
+
+def lists_and_deletes_users(world: World) -> None:
+    account = world.account
+    account.up()
+    ctx = account.context()
+    account.client("cognito-idp").admin_create_user(
+        UserPoolId=fact(account, "user_pool"), Username="ann"
+    )
+    with world.watched():
+        assert [user.username for user in users.listed(ctx)] == ["ann"]
+        users.delete(ctx, "ann")
+
+
+ON_MOTO: dict[str, Callable[[World], None]] = {
+    "up": ups,
+    "down": downs,
+    "recover": recovers,
+    "attach": attaches,
+    "detach": detaches,
+    "users": lists_and_deletes_users,
+}
+
+
+@pytest.mark.parametrize("command", ON_MOTO)
+def test_a_command_is_allowed_what_it_asks_for_and_no_more(account: Account, command: str) -> None:
+    world = World(account)
+    ON_MOTO[command](world)
+    asked = world.asked.in_words()
+    assert undeclared(command, asked) == []
+    assert unneeded(command, asked) == []
+
+
+# On the local AWS: the commands that call the API
+
+
+@dataclass
+class Kit:
+    """A stack with a user called ann, somebody's API that is attached, and what AWS is asked."""
+
+    stack: LocalStack
+    other: str
+    asked: Asked
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        def note(model: Any, params: dict[str, Any], **_: Any) -> None:
+            self.asked.note(Call(model.name, params))
+
+        with pytest.MonkeyPatch.context() as patch:
+            # Of each botocore session that is made from now on.
+            handlers = [*botocore.handlers.BUILTIN_HANDLERS, ("before-call", note)]
+            patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                patch.delenv(name)
+            for name, value in self.stack.cli.env.items():
+                patch.setenv(name, value)
+            patch.chdir(self.stack.cli.folder)
+            yield
+
+    def run(self, *words: str, code: int | None = 0) -> None:
+        """Run a command, and note its calls."""
+        with self.watched():
+            done = in_process(*words)
+        assert code in {None, done.code}, done.err
+
+    def looks_up(self) -> None:
+        """Look the name up, as is done before the password is asked for on a terminal."""
+        with self.watched():
+            keys = Keys(*keys_at(self.stack.url))
+            aws = Aws(region=REGION, endpoint_url=self.stack.url, local=keys)
+            users.is_listed(Context(aws, self.stack.state, aws.waiter()), "ann")
+
+    def forget_tokens(self) -> None:
+        self.stack.state.tokens_path.unlink()
+
+
+@pytest.fixture(scope="module")
+def shared_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    """On a local AWS of its own, which serves what was deployed: so that is looked at."""
+    folder = tmp_path_factory.mktemp("kit")
+    environment = {
+        "COGAUTH_REGION": REGION,
+        "COGAUTH_STACK": "asking",
+        "COGAUTH_PASSWORD": PASSWORD,
+    }
+    with command_line(folder, **environment) as cli, LocalStack.made(cli, "--local") as stack:
+        gateway, state = stack.gateway, stack.state
+        made = gateway.create_rest_api(name="theirs")
+        place = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
+        gateway.put_method(**place, authorizationType="NONE")
+        gateway.put_integration(**place, **MOCK)
+        gateway.put_integration_response(**place, statusCode="200")
+        gateway.create_deployment(restApiId=made["id"], stageName="prod")
+        cli.run("attach", "--api", made["id"], "--path", "/", "--yes").must()
+        cli.run("test-login", "ann").must()
+        names = {
+            "asking": "STACK",
+            state.fact("user_pool", "id"): "POOL",
+            state.fact("rest_api", "id"): "API",
+            made["id"]: "OTHER",
+        }
+        yield Kit(stack, made["id"], Asked(names, state.account))
+        cli.run("detach", "--yes").must()
+        gateway.delete_rest_api(restApiId=made["id"])
+
+
+@pytest.fixture
+def kit(shared_kit: Kit) -> Kit:
+    shared_kit.asked.requests.clear()
+    return shared_kit
+
+
+def signs_in(kit: Kit) -> None:
+    kit.run("test-login", "ann")
+    kit.looks_up()
+
+
+def gets_a_token(kit: Kit) -> None:
+    kit.forget_tokens()
+    kit.run("token", "-u", "ann")
+    kit.looks_up()
+
+
+def calls(kit: Kit) -> None:
+    kit.run("call", "GET", "/hello")
+    kit.run("call", "GET", "/hello", "--stage", "other", code=2)
+    kit.run("call", "GET", "/", "--api", kit.other)
+    # Whether the local AWS knows that call doesn't matter.
+    kit.run("call", "GET", "/hello", "--test-invoke", code=None)
+    kit.run("call", "GET", "/", "--api", kit.other, "--test-invoke", code=None)
+    kit.looks_up()
+
+
+def prints_curls(kit: Kit) -> None:
+    kit.run("curl", "GET", "/hello")
+    kit.run("curl", "GET", "/hello", "--stage", "other", code=2)
+    kit.run("curl", "GET", "/", "--api", kit.other)
+
+
+def verifies(kit: Kit) -> None:
+    kit.run("verify")
+    kit.run("verify", "--api", kit.other)
+
+
+def explains(kit: Kit) -> None:
+    theirs = kit.stack.context().url("/", api=kit.other, stage="prod")
+    for url, *words in (
+        (kit.stack.up["protected_url"], "-u", "ann"),
+        (kit.stack.up["sign_in_url"], "--method", "POST", "--no-token"),
+        (theirs, "-u", "ann"),
+    ):
+        kit.run("explain", url, *words, code=None)
+
+
+THERE: dict[str, Callable[[Kit], None]] = {
+    "test-login": signs_in,
+    "token": gets_a_token,
+    "call": calls,
+    "curl": prints_curls,
+    "verify": verifies,
+    "explain": explains,
+}
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("command", THERE)
+def test_a_command_of_the_kit_is_allowed_what_it_asks_for_and_no_more(
+    kit: Kit, command: str
+) -> None:
+    THERE[command](kit)
+    asked = kit.asked.in_words()
+    assert undeclared(command, asked) == []
+    assert unneeded(command, asked) == []
+
+
+def test_without_the_right_to_look_down_names_no_remedy(account: Account) -> None:
+    """What is refused to it there it goes without; then IAM refuses the deletion."""
+    account.up()
+    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    account.client("iam").put_role_policy(
+        RoleName=fact(account, "role"),
+        PolicyName="theirs",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [nothing]}),
+    )
+    remedy = "has the inline policy theirs, which isn't this stack's. Delete it"
+
+    def refuse(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.operation == "ListRolePolicies" else None
+
+    with account.calls.watched(refuse):
+        (problem,) = account.down().problems
+    assert "DeleteConflict" in problem
+    assert remedy not in problem
+    assert account.left() == [f"role {fact(account, 'role')}"]
+    account.up()
+    assert remedy in account.down().problems[0]
+
+
+def test_each_command_is_run_above_or_needs_nothing() -> None:
+    assert checks.COMMANDS.keys() == program.commands.keys()
+    assert checks.COMMANDS.keys() - NOTHING == ON_MOTO.keys() | THERE.keys()
+    for name in NOTHING:
+        with pytest.raises(UsageError, match="no call to AWS is made that needs a permission"):
+            checks.policy(WORDS, [name])
+
+
+def test_each_resource_declares_permissions_for_each_of_its_calls() -> None:
+    """A resource that is created, changed or deleted says what that needs."""
+    for resource in RESOURCES.values():
+        declared = resource.permissions(Settings(power_user=True)).keys()
+        assert {Purpose.FIND, Purpose.CREATE} <= declared, resource.key
+
+
+def test_what_only_aws_asks_for_has_a_source() -> None:
+    beside = {
+        action: one.source
+        for name in checks.COMMANDS
+        for one in checks.COMMANDS[name](Settings())
+        for action in one.actions
+        if one.source
+    }
+    assert beside.keys() == {
+        "apigateway:PATCH",
+        "apigateway:PUT",
+        "cognito-idp:TagResource",
+        "iam:PassRole",
+        "iam:TagRole",
+        "lambda:ListTags",
+        "lambda:TagResource",
+        "logs:TagResource",
+    }
+    assert all(str(source).startswith("https://") for source in beside.values())
