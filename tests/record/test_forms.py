@@ -213,11 +213,15 @@ def test_nothing_that_a_terminal_acts_on_is_in_a_text(text: str, tmp_path: Path)
         (tmp_path / "cogauth.json").write_text(json.dumps(replaced(document, place, value)))
         with pytest.raises(StateError, match="can't be printed") as caught:
             load(tmp_path / "cogauth.json")
-        assert place in str(caught.value)
+        assert f"is damaged: {place} has characters that" in str(caught.value)
         assert str(caught.value).isprintable()
-    (tmp_path / "cogauth.json").write_text(json.dumps({**document, text: 1}))
-    with pytest.raises(StateError, match="can't be printed"):
-        load(tmp_path / "cogauth.json")
+    for changed, named in (
+        ({**document, text: 1}, "it"),
+        (replaced(document, "resources.role", {text: 1}), "resources.role"),
+    ):
+        (tmp_path / "cogauth.json").write_text(json.dumps(changed))
+        with pytest.raises(StateError, match=f"is damaged: a name in {named} has characters that"):
+            load(tmp_path / "cogauth.json")
 
 
 OPEN = {
