@@ -13,13 +13,23 @@ from cogauth import engine
 from cogauth.aws.transient import TRANSIENT, passing
 from cogauth.context import Context
 from cogauth.errors import CogauthError
-from cogauth.record.records import CREATED, CREATING
+from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
-from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, existing, fact, unrecorded
+from support.stacks import (
+    ROLE,
+    SIGN_IN_LOGS,
+    STACK,
+    UNCHANGED,
+    delete_api,
+    delete_pool,
+    existing,
+    fact,
+    unrecorded,
+)
 
 # Most cases run `up` more than once: plain `pytest` runs every other one.
 pytestmark = pytest.mark.sample(2)
@@ -95,6 +105,24 @@ def test_down_waits_for_a_create_that_may_still_land(
     result = engine.down(ctx, engine.plan_down(ctx), lambda _line: None)
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
+
+
+@pytest.mark.parametrize(("key", "delete"), [("user_pool", delete_pool), ("rest_api", delete_api)])
+def test_a_deletion_that_lands_within_the_settling_time_is_asked_about_no_more(
+    account: Account, key: str, delete: Callable[[Account], None]
+) -> None:
+    account.stands()
+    account.grow_old()
+    former, state = fact(account, key), account.state()
+    record = {**state.resources[key], "status": DELETING, "since": account.context().timestamp()}
+    state.put("resources", key, record)
+    ctx = account.context()
+    landing = Landing(account, lambda: delete(account), after_s=5)
+    ctx.waiter.report = lambda _reason, _left: landing.look()
+    engine.up(ctx, landing)
+    assert landing.landed
+    assert fact(account, key) != former
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
