@@ -558,6 +558,22 @@ def test_what_is_damaged_is_called_by_its_place(path: Path, damage: Any) -> None
     assert refused > len(inside(sound)) / 2
 
 
+def test_a_field_too_few_or_too_many_is_named(path: Path) -> None:
+    sound = text_of(path)
+    for name in sound.keys() - {"version"}:
+        path.write_text(json.dumps({key: value for key, value in sound.items() if key != name}))
+        assert f" is damaged: {name} is missing. " in complaint(path)
+    for content, named in (
+        ({**sound, "more": 1}, "more"),
+        ({**sound, "settings": {"more": 1}}, "settings.more"),
+    ):
+        path.write_text(json.dumps(content))
+        assert f" is damaged: {named} is not known to this cogauth. " in complaint(path)
+    del sound["version"]
+    path.write_text(json.dumps(sound))
+    assert " is damaged: 'version' is missing. " in complaint(path)
+
+
 INTENTS = [
     ("resources.role.since", {"role": {"status": CREATING}}),
     ("resources.role.since", {"role": {**ROLE, "status": DELETING}}),
