@@ -574,16 +574,17 @@ def test_a_field_too_few_or_too_many_is_named(path: Path) -> None:
     assert " is damaged: 'version' is missing. " in complaint(path)
 
 
-INTENTS = [
+INCOMPLETE = [
     ("resources.role.since", {"role": {"status": CREATING}}),
     ("resources.role.since", {"role": {**ROLE, "status": DELETING}}),
+    ("resources.role.arn", {"role": {"status": CREATED, "id": "r"}}),
     ("attachments.api.authorizer.since", {"status": CREATING, "pool": POOL_ARN}),
     ("attachments.api.authorizer.pool", {"status": CREATING, "since": SINCE}),
 ]
 
 
-@pytest.mark.parametrize(("place", "record"), INTENTS)
-def test_an_intent_says_since_when_and_what_the_rest_needs(
+@pytest.mark.parametrize(("place", "record"), INCOMPLETE)
+def test_a_record_has_all_that_its_status_needs(
     path: Path, place: str, record: dict[str, Any]
 ) -> None:
     content = text_of(path)
@@ -592,7 +593,7 @@ def test_an_intent_says_since_when_and_what_the_rest_needs(
     else:
         content["attachments"]["api"]["authorizer"] = record
     path.write_text(json.dumps(content))
-    assert place in complaint(path)
+    assert f" is damaged: {place} " in complaint(path)
 
 
 def test_a_long_value_is_quoted_in_short(path: Path) -> None:

@@ -429,7 +429,7 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
     assert theirs is not None
     delete_pool(account)
     record_another(account, "rest_api", theirs)
-    begun = threading.Event()
+    begun, asked = threading.Event(), list[str]()
 
     def let_the_pool_be_first(model: Any, **_: Any) -> None:
         """Whatever runs beside it has begun to change something before the API is looked at."""
@@ -443,11 +443,11 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
         one.register_first("before-call", let_the_pool_be_first)
     try:
         with account.calls.watched() as calls, pytest.raises(NotOwnedError):
-            account.up(confirm=lambda _question: None)
+            account.up(confirm=asked.append)
     finally:
         for one in events:
             one.unregister("before-call", let_the_pool_be_first)
-    assert mutations(calls) == []
+    assert (mutations(calls), asked) == ([], [])
 
 
 @pytest.mark.parametrize("key", [key for key in ROOTS if key not in {"user_pool", "rest_api"}])
