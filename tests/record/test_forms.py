@@ -292,6 +292,10 @@ BAD = [
     ("resources.role.status", ["created"]),
     ("resources.sign_in_function.id", "arn:aws:lambda:a:1:function:x"),
     ("resources.sign_in_log_group.id", "/aws/lambda/*"),
+    (
+        "resources.auto_confirm_function",
+        {"status": "creating", "since": "2026-11-23T08:00:00+00:00", "former": "a b"},
+    ),
     ("resources.rest_api.root", "a/b"),
     ("resources.sign_in_method.id", "POST signin"),
     ("resources.default_4xx_response.id", "DEFAULT_5XX"),
