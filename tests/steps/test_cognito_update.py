@@ -419,6 +419,14 @@ def test_a_pool_without_a_password_policy_gets_ours(account: Account) -> None:
     assert set(sent["Policies"]) == {"PasswordPolicy"}
 
 
+def test_nor_does_a_trigger_that_is_put_back_need_one(account: Account) -> None:
+    account.stands()
+    update(account, LambdaConfig={})
+    with described(account, Policies=None):
+        assert account.up()["trigger"] == "created"
+    assert pool(account)["LambdaConfig"]["PreSignUp"]
+
+
 def test_nor_does_recover_need_one(account: Account) -> None:
     account.up(tier="PLUS")
     account.path().unlink()
