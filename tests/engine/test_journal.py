@@ -13,13 +13,24 @@ from cogauth import engine
 from cogauth.aws.transient import TRANSIENT, passing
 from cogauth.context import Context
 from cogauth.errors import CogauthError
-from cogauth.record.records import CREATED, CREATING
+from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Step
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
-from support.stacks import ROLE, SIGN_IN_LOGS, STACK, UNCHANGED, existing, fact, unrecorded
+from support.stacks import (
+    ROLE,
+    SIGN_IN,
+    SIGN_IN_LOGS,
+    STACK,
+    UNCHANGED,
+    delete_api,
+    delete_pool,
+    existing,
+    fact,
+    unrecorded,
+)
 
 # Most cases run `up` more than once: plain `pytest` runs every other one.
 pytestmark = pytest.mark.sample(2)
@@ -95,6 +106,24 @@ def test_down_waits_for_a_create_that_may_still_land(
     result = engine.down(ctx, engine.plan_down(ctx), lambda _line: None)
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
+
+
+@pytest.mark.parametrize(("key", "delete"), [("user_pool", delete_pool), ("rest_api", delete_api)])
+def test_a_deletion_that_lands_within_the_settling_time_is_asked_about_no_more(
+    account: Account, key: str, delete: Callable[[Account], None]
+) -> None:
+    account.stands()
+    account.grow_old()
+    former, state = fact(account, key), account.state()
+    record = {**state.resources[key], "status": DELETING, "since": account.context().timestamp()}
+    state.put("resources", key, record)
+    ctx = account.context()
+    landing = Landing(account, lambda: delete(account), after_s=5)
+    ctx.waiter.report = lambda _reason, _left: landing.look()
+    engine.up(ctx, landing)
+    assert landing.landed
+    assert fact(account, key) != former
+    assert existing(account) == STACK
 
 
 @pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
@@ -249,13 +278,18 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
     assert account.left() == []
 
 
+def delete_role(account: Account) -> None:
+    """Delete the role with which Lambda made the sign-in function: it has to be made anew."""
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
+    iam.delete_role(RoleName=ROLE)
+
+
 def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
     account.stands()
     functions = account.client("lambda")
     before = functions.get_function_configuration(FunctionName="shop-signInFunction")
-    iam = account.client("iam")
-    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
-    iam.delete_role(RoleName=ROLE)
+    delete_role(account)
     deleted: list[Any] = []
     with account.calls.watched(at("DeleteFunction", lambda: deleted.append(1))):
         actions = account.up()
@@ -265,6 +299,38 @@ def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:
     after = functions.get_function_configuration(FunctionName="shop-signInFunction")
     assert before["FunctionArn"] == after["FunctionArn"]
     assert existing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.sample(1)
+def test_a_deleted_function_that_aws_still_shows_is_not_taken_for_the_new_one(
+    account: Account, *, interrupted: bool
+) -> None:
+    account.stands()
+    delete_role(account)
+    functions, place = account.client("lambda"), {"FunctionName": SIGN_IN}
+    former, left = functions.get_function(**place), [3]
+
+    def lag(call: Call) -> Any:
+        if not left[0]:
+            return None
+        if call.operation == "GetFunction" and SIGN_IN in call.sent["url_path"]:
+            return refusal(200, "")[0], former
+        if call.operation == "CreateFunction":
+            left[0] -= 1
+            return refusal(409, "ResourceConflictException", f"Function already exist: {SIGN_IN}")
+        return None
+
+    if interrupted:
+        with stopped(account, "CreateFunction"):
+            account.up()
+    with account.calls.watched(lag):
+        assert account.up()["sign_in_function"] == "created"
+    assert left == [0]
+    assert existing(account) == STACK
+    made = functions.get_function(**place)["Configuration"]["LastModified"]
+    assert made != former["Configuration"]["LastModified"]
     assert account.up() == UNCHANGED
 
 

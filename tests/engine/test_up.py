@@ -1047,18 +1047,17 @@ def test_an_error_says_which_step_failed_why_and_how_to_go_on(account: Account) 
 
 
 def make_foreign_role(account: Account) -> None:
-    account.client("iam").create_role(
-        RoleName=ROLE,
-        AssumeRolePolicyDocument=OTHER_TRUST,
-        Tags=[{"Key": "team", "Value": "billing"}],
-    )
+    account.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=OTHER_TRUST)
 
 
 def make_foreign_group(account: Account) -> None:
-    account.client("logs").create_log_group(logGroupName=SIGN_IN_LOGS, tags={"team": "billing"})
+    account.client("logs").create_log_group(logGroupName=SIGN_IN_LOGS)
 
 
-def make_foreign_function(account: Account) -> None:
+OTHERS_TAGS = {"cogauth:stack": "other", "cogauth:stack-id": "a-stack-id-of-theirs"}
+
+
+def make_foreign_function(account: Account, tags: Any = OTHERS_TAGS) -> None:
     role = account.client("iam").create_role(
         RoleName="billing", AssumeRolePolicyDocument=OTHER_TRUST
     )["Role"]["Arn"]
@@ -1068,8 +1067,12 @@ def make_foreign_function(account: Account) -> None:
         Runtime="python3.13",
         Handler="app.handler",
         Code={"ZipFile": b"zip"},
-        Tags={"cogauth:stack": "other", "cogauth:stack-id": "a-stack-id-of-theirs"},
+        Tags=tags,
     )
+
+
+def make_bare_function(account: Account) -> None:
+    make_foreign_function(account, {})
 
 
 def delete_sign_in_log_group(account: Account) -> None:
@@ -1086,7 +1089,10 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("make", "name", "owner"), FOREIGN, ids=["role", "log group", "function"])
+@pytest.mark.parametrize(
+    ("make", "name", "owner"), [*FOREIGN, (make_bare_function, AUTO_CONFIRM, "no cogauth tag")]
+)
+@pytest.mark.sample(1)
 def test_a_name_that_someone_else_has_is_refused_before_anything_is_made(
     account: Account, make: Callable[[Account], None], name: str, owner: str
 ) -> None:

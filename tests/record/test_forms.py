@@ -219,11 +219,15 @@ def test_nothing_that_a_terminal_acts_on_is_in_a_text(text: str, tmp_path: Path)
         (tmp_path / "cogauth.json").write_text(json.dumps(replaced(document, place, value)))
         with pytest.raises(StateError, match="can't be printed") as caught:
             load(tmp_path / "cogauth.json")
-        assert place in str(caught.value)
+        assert f"is damaged: {place} has characters that" in str(caught.value)
         assert str(caught.value).isprintable()
-    (tmp_path / "cogauth.json").write_text(json.dumps({**document, text: 1}))
-    with pytest.raises(StateError, match="can't be printed"):
-        load(tmp_path / "cogauth.json")
+    for changed, named in (
+        ({**document, text: 1}, "it"),
+        (replaced(document, "resources.role", {text: 1}), "resources.role"),
+    ):
+        (tmp_path / "cogauth.json").write_text(json.dumps(changed))
+        with pytest.raises(StateError, match=f"is damaged: a name in {named} has characters that"):
+            load(tmp_path / "cogauth.json")
 
 
 OPEN = {
@@ -294,6 +298,10 @@ BAD = [
     ("resources.role.status", ["created"]),
     ("resources.sign_in_function.id", "arn:aws:lambda:a:1:function:x"),
     ("resources.sign_in_log_group.id", "/aws/lambda/*"),
+    (
+        "resources.auto_confirm_function",
+        {"status": "creating", "since": "2026-11-23T08:00:00+00:00", "former": "a b"},
+    ),
     ("resources.rest_api.root", "a/b"),
     ("resources.sign_in_method.id", "POST signin"),
     ("resources.default_4xx_response.id", "DEFAULT_5XX"),
@@ -397,7 +405,7 @@ def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
     orders.put("GET", "/odd", "COGNITO_USER_POOLS", **guarded)
     before = orders.methods(), orders.authorizers()
     with pytest.raises(
-        CogauthError, match="authorizationScopes has characters that can't be printed"
+        CogauthError, match=r"can't record the answer of AWS: .*authorizationScopes has characters"
     ):
         attach(account, path="/odd")
     assert orders.methods() == before[0]

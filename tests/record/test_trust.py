@@ -303,6 +303,15 @@ def test_removing_a_state_leaves_alone_what_is_not_ours(
     assert (portrait(account.folder), portrait(victim.parent)) == before
 
 
+@only_root
+def test_where_owners_mean_nothing_another_users_file_is_ours(tmp_path: Path) -> None:
+    path = tmp_path / "shop.json"
+    another_users(path, path)
+    with trusting(tmp_path):
+        assert remove_own(path) is None
+    assert not path.exists()
+
+
 def test_down_ends_whatever_bears_the_tokens_name(shop: Account) -> None:
     shop.up()
     a_full_folder(shop.folder / COMPANIONS[0], shop.folder)

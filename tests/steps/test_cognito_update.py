@@ -419,6 +419,14 @@ def test_a_pool_without_a_password_policy_gets_ours(account: Account) -> None:
     assert set(sent["Policies"]) == {"PasswordPolicy"}
 
 
+def test_nor_does_a_trigger_that_is_put_back_need_one(account: Account) -> None:
+    account.stands()
+    update(account, LambdaConfig={})
+    with described(account, Policies=None):
+        assert account.up()["trigger"] == "created"
+    assert pool(account)["LambdaConfig"]["PreSignUp"]
+
+
 def test_nor_does_recover_need_one(account: Account) -> None:
     account.up(tier="PLUS")
     account.path().unlink()
@@ -484,6 +492,15 @@ def test_nor_does_a_trigger_that_is_put_back_lower_it(account: Account) -> None:
     with account.calls.watched(refuse_lite):
         assert account.up()["trigger"] == "created"
     assert {**pool(account), "LambdaConfig": {}} == {**theirs, "LambdaConfig": {}}
+
+
+def test_what_aws_describes_of_a_pool_whose_tier_lacks_it_is_not_sent(account: Account) -> None:
+    account.stands()
+    passwords = pool(account)["Policies"]["PasswordPolicy"]
+    more = {"PasswordPolicy": {**passwords, **HISTORY}, **FEATURES}
+    with described(account, Policies=more), account.calls.watched(refuse_lite):
+        assert account.up(password_min_length=9)["user_pool"] == "updated"
+    assert pool(account)["Policies"]["PasswordPolicy"]["MinimumLength"] == 9
 
 
 def test_a_tier_of_tomorrow_stays_too(account: Account) -> None:

@@ -6,6 +6,7 @@ A state file may name anybody's things, and whoever may tag a thing may claim it
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -423,6 +424,33 @@ def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed
         account.up(adopt=(theirs["id"],), confirm=lambda _question: None)
     assert mutations(calls) == []
     assert (others(account), existing(account)) == before
+
+
+def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
+    account.as_after(two_stacks)
+    theirs = account.state("shop2").record("rest_api")
+    assert theirs is not None
+    delete_pool(account)
+    record_another(account, "rest_api", theirs)
+    begun, asked = threading.Event(), list[str]()
+
+    def let_the_pool_be_first(model: Any, **_: Any) -> None:
+        """Whatever runs beside it has begun to change something before the API is looked at."""
+        if model.name == "CreateUserPool":
+            begun.set()
+        elif model.name == "GetRestApi" and threading.current_thread() != threading.main_thread():
+            begun.wait(30)
+
+    events = [one.meta.events for one in (account.aws.apigateway, account.aws.cognito_once)]
+    for one in events:
+        one.register_first("before-call", let_the_pool_be_first)
+    try:
+        with account.calls.watched() as calls, pytest.raises(NotOwnedError):
+            account.up(confirm=asked.append)
+    finally:
+        for one in events:
+            one.unregister("before-call", let_the_pool_be_first)
+    assert (mutations(calls), asked) == ([], [])
 
 
 @pytest.mark.parametrize("key", [key for key in ROOTS if key not in {"user_pool", "rest_api"}])
