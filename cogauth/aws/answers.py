@@ -90,7 +90,8 @@ class Field:
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    is_plain = isinstance(value, str) and value.strip()
+    return value if is_plain else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _cut(text: str) -> str:

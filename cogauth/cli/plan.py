@@ -78,6 +78,9 @@ def plan(
     (known after up). The exit code is 1 if something would stop 'up'.
     """
     if script:
+        for option, given in (("--exit-code", exit_code), ("--adopt", bool(adopt))):
+            if given:
+                raise UsageError(f"--script and {option} exclude each other", hint="Give one.")
         _print_script(target, choices, local=local)
         return 0
     return show_plan(target, choices, local=local, adopt=adopt, exit_code=exit_code)
@@ -151,10 +154,12 @@ def _stack(
     if state is None:
         started = None
         if local:
-            if target.local_aws.endpoint_url is None:
-                # It is started only to be asked.
-                undo.callback(stop_unused_local, target, None)
+            # It may be started only to be asked, and nobody else must begin to use it meanwhile.
+            undo.enter_context(target.locked("plan"))
+            unused = target.local_aws.endpoint_url is None
             started = start_local(target)
+            if unused:
+                undo.callback(stop_unused_local, target, started.data_id)
         settings = DEFAULTS.with_choices(choices, exists=False)
         ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
         check_boundary(ctx, settings)
@@ -190,6 +195,7 @@ def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
                             {"field": one.path, "old": one.old, "new": one.new}
                             for one in row.fields
                         ],
+                        "notes": row.notes,
                     }
                     for row in each.resources
                 ],
@@ -202,6 +208,7 @@ def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
         ],
         "unfinished": [vars(each) for each in plan.unfinished],
         "questions": plan.questions,
+        "warnings": plan.warnings,
         "estimate": {"seconds": plan.seconds},
     }
 

@@ -48,7 +48,8 @@ class Progress:
         self.running: dict[str, float] = {}
         self.reasons: dict[str, str] = {}
         self.told: set[tuple[str, str]] = set()
-        # The changes that the plan has shown, up to their new values.
+        # What the plan asks; and the changes that it has shown, up to their new values.
+        self.questions: list[str] = []
         self.shown: set[str] = set()
         self.live: Live | None = None
         self.interrupted: Event | None = None
@@ -89,6 +90,7 @@ class Progress:
         """Show what will be changed."""
         from cogauth.steps.ownership import words
 
+        self.questions = plan.questions
         for line, _ in plan_lines(plan):
             self._say(line)
         # Up to the new value, which may have been unknown.
@@ -190,8 +192,6 @@ def plan_lines(plan: UpPlan) -> list[tuple[str, str]]:
         lines += [
             (f"        delete {name}, left by an interrupted run", "") for name in row.surplus
         ]
-        if row.conflict is not None:
-            lines.append((f"        {row.conflict}", ""))
     return lines
 
 
@@ -200,9 +200,6 @@ class Waits:
 
     def __init__(self) -> None:
         self._report = report_once()
-
-    def begin(self, step: Step) -> None:
-        """Show nothing."""
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """Show what is waited for, once."""

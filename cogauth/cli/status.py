@@ -95,7 +95,9 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
         from cogauth.record.files import check_output
 
         check_output(svg, START)
-    reader = Reader(target, connect(target, state), svg)
+    from cogauth.engine import UP_CLIENTS
+
+    reader = Reader(target, connect(target, state, *UP_CLIENTS), svg)
     found = reader.read()
     if watch:
         watch_status(found, reader.again, reader.tree, partial(Event().wait, interval))
@@ -104,10 +106,18 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
     else:
         show(reader.tree(found))
         if found.condition != "complete":
-            notice(f"Next: {reader.ctx.state.command('plan')}")
+            notice(f"Next: {reader.ctx.state.command(_next(found))}")
     if svg is not None:
         notice(f"✓ Wrote the picture to {svg}.")
     return 0 if found.condition == "complete" else 1
+
+
+def _next(found: StackStatus) -> str:
+    """Return the command that says more."""
+    open_apis = [api for api in found.attached if not all(each.guarded for each in api.methods)]
+    if open_apis and all(step.status == "exists" for step in found.steps):
+        return f"attach --api {open_apis[0].rest_api_id}"
+    return "plan"
 
 
 @dataclass

@@ -184,7 +184,7 @@ def _confirm(progress: Progress, question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        refuse(question)
+        refuse(" ".join(progress.questions or [question]))
     with progress.paused(), on_signals(interrupt):
         if not confirm(question):
             raise DeclinedError("Nothing was touched.")

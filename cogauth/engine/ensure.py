@@ -130,6 +130,7 @@ class Ensure:
                 check_owner(ctx, resource, live)
             record = journal.correct(ctx, resource, record, live)
             if status != records.CREATED and resource.recreate is Recreate.DELETE_FIRST:
+                self._replaces(live)
                 self.former = resource.version(live)
                 self._write(partial(resource.delete, ctx, record))
                 live = None
@@ -145,6 +146,9 @@ class Ensure:
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)
         return live, UPDATED if self._sweep(late) else UNCHANGED
+
+    def _replaces(self, live: Live) -> None:
+        """An existing one is about to be deleted and created again."""
 
     def _recorded(self, record: Record) -> Live | None:
         """Return the recorded one, or None if it is gone or will be replaced."""

@@ -26,6 +26,7 @@ from cogauth.errors import NameConflictError, NotOwnedError
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import STEPS
 from cogauth.steps.base import Recreate
+from cogauth.steps.cognito_update import PUBLISH
 from cogauth.steps.lambda_ import Function
 from cogauth.steps.lookup import patiently
 from cogauth.steps.ownership import words
@@ -48,7 +49,8 @@ T = TypeVar("T")
 CONFLICTS = (NameConflictError, NotOwnedError)
 UNTOUCHED = "Nothing was touched.", "Run the same command again."
 # Values that cogauth itself changes from version to version, or from run to run.
-OURS = frozenset({"CodeSha256", "Description", "deploymentId"})
+# A secret that moves back is asked about by itself.
+OURS = frozenset({"CodeSha256", "Description", "deploymentId", PUBLISH})
 # Estimates, in seconds: one writing call, and until Lambda accepts a new role.
 # Measured in benchmarks/, where the latencies are simulated.
 CALL_S, LOCAL_CALL_S, ROLE_S = 0.3, 0.05, 10.0
@@ -87,11 +89,12 @@ def plan(
         key: error for key, error in failed.items() if isinstance(error, CONFLICTS)
     }
     tasks.raise_errors({k: e for k, e in failed.items() if k not in conflicts}, *UNTOUCHED)
-    failed = {} if conflicts else tasks.run()
-    tasks.raise_errors(failed, *UNTOUCHED)
-    if not conflicts and len(tasks.steps.results) < len(STEPS):
+    tasks.raise_errors(tasks.run(), *UNTOUCHED)
+    if len(tasks.steps.results) < len(STEPS):
         # The stop event was set.
         raise KeyboardInterrupt
+    # In the console's order: the tasks ran in any.
+    rows = {key: rows[key] for key in tasks.concerned}
     for row in rows.values():
         if row.conflict is not None:
             conflicts[row.resource.key] = row.conflict
@@ -124,25 +127,38 @@ class _Planned(Ensure):
         self.former_settings = former
         self.record = ctx.state.record(resource.key)
         known = (self.record or {}).get("id") or resource.name(ctx)
-        self.row = rows[resource.key] = ResourcePlan(resource, UNCHANGED, known)
+        self.row = rows[resource.key] = ResourcePlan(
+            resource, UNCHANGED, known, outdates=resource.outdates
+        )
 
     def run(self, exists: Callable[[], None]) -> str:
         try:
             return super().run(exists)
         except CONFLICTS as error:
             self.row.conflict = error
+            if "id" not in (self.ctx.state.record(self.resource.key) or {}):
+                self._expect()
             return UNCHANGED
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
         if self._new_around():
             # Its record is about a part of the former one.
             return None, MADE
-        return super()._find(record)
+        live, action = super()._find(record)
+        self.row.exists = self.row.exists or live is not None
+        return live, action
+
+    def _replaces(self, live: Live) -> None:
+        """Ask about what the former one has, and the new one won't have."""
+        self.row.exists = True
+        changes = super()._differences(live, new=False)
+        self.row.questions += [change.asks for change in changes if change.asks]
+        self._ask_about_values(live, changes)
 
     def _new_around(self) -> list[ResourcePlan]:
-        """Return the plans of what it is a part of, if that is created or recreated."""
+        """Return the plans of what it is a part of, if that is created, recreated or unknown."""
         rows = (self.rows[key] for key in self.resource.place if key in self.rows)
-        return [row for row in rows if row.is_new]
+        return [row for row in rows if row.is_new or row.conflict is not None]
 
     def _create(self) -> tuple[Live, str]:
         ctx, resource, row = self.ctx, self.resource, self.row
@@ -157,11 +173,16 @@ class _Planned(Ensure):
             if around
             else self.record is None or self.record["status"] == CREATED
         )
-        when_made = patiently(ctx, lambda: resource.outdates_when_made(ctx))
-        journal.outdate(ctx, resource.outdates + when_made)
+        row.outdates += patiently(ctx, lambda: resource.outdates_when_made(ctx))
+        journal.outdate(ctx, row.outdates)
+        self._expect()
+        return {}, MADE
+
+    def _expect(self) -> None:
+        """Record what is known of a resource that doesn't exist yet."""
+        ctx, resource = self.ctx, self.resource
         facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
         ctx.state.put("resources", resource.key, _Expected({"status": CREATED, **facts}))
-        return {}, MADE
 
     def _reason(self, record: Record) -> str:
         key = self.resource.key
@@ -170,14 +191,15 @@ class _Planned(Ensure):
         if record["status"] == OUTDATED:
             causes = [
                 words(row.resource)
-                for row in self.rows.values()
-                if row.action != UNCHANGED and key in row.resource.outdates
+                # Other tasks add theirs meanwhile.
+                for row in list(self.rows.values())
+                if row.action != UNCHANGED and key in row.outdates
             ]
             more = f" and {len(causes) - 2} more" if len(causes) > 3 else ""  # noqa: PLR2004
             shown = causes[:2] if more else causes
             return f"because of the {', the '.join(shown)}{more}" if causes else "it is outdated"
         if record["status"] == DELETING:
-            return "an interrupted 'down' deleted it"
+            return f"an interrupted 'down' {'was to delete' if self.row.exists else 'deleted'} it"
         return "it doesn't exist any more"
 
     def _differences(self, live: Live, *, new: bool) -> list[Change]:
@@ -187,15 +209,17 @@ class _Planned(Ensure):
         changes = super()._differences(live, new=new)
         self.row.changes = changes
         self.row.questions += [change.asks for change in changes if change.asks]
-        if self.resource.tuned and not self.former_settings.in_progress:
-            self._ask_about_values(live, changes)
+        self._ask_about_values(live, changes)
         return changes
 
     def _ask_about_values(self, live: Live, changes: list[Change]) -> None:
         """Ask before a value is overwritten that neither these nor the former settings want."""
+        if not changes or not self.resource.tuned or self.former_settings.in_progress:
+            return
         ctx = self.ctx
         before = replace(ctx, state=replace(ctx.state, settings=self.former_settings))
-        drifted = {f.path for change in self.resource.changes(before, live) for f in change.fields}
+        former = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
+        drifted = {field.path for change in former for field in change.fields}
         found = [
             str(each)
             for change in changes
@@ -207,7 +231,7 @@ class _Planned(Ensure):
         ]
         if found:
             self.row.questions.append(
-                f"Somebody has changed the {self.words}: {'; '.join(found)}. Overwrite that?"
+                f"Somebody has changed the {self.words}: {'; '.join(found)}. Overwrite it?"
             )
 
     def _change(self, changes: list[Change], *, new: bool) -> None:
@@ -232,7 +256,7 @@ class _Planned(Ensure):
         return surplus
 
     def _wait_until_ready(self, live: Live) -> None:
-        pass
+        self.row.is_ready = self.row.is_new or self.resource.is_ready(live)
 
     def _tell(self, what: str) -> None:
         pass
@@ -249,9 +273,11 @@ class _Quiet:
     """The Reporter of a plan: it keeps the warnings, and shows only what is waited for."""
 
     def __init__(self, reporter: Waiting) -> None:
-        self.begin = reporter.begin
         self.waiting = reporter.waiting
         self.warnings: list[str] = []
+
+    def begin(self, step: Step) -> None:
+        pass
 
     def planned(self, plan: UpPlan) -> None:
         pass
@@ -286,10 +312,15 @@ def _unfinished(ctx: Context, rows: dict[str, ResourcePlan]) -> list[Unfinished]
         record = ctx.state.record(key)
         if record is None or record["status"] not in intents:
             continue
-        if row.is_new:
-            outcome = f"nothing of it was found; 'up' {row.action}s it"
+        found_it = "it exists" if row.exists else "nothing of it was found"
+        if row.conflict is not None:
+            outcome = "'up' stops at it"
+        elif row.action == DELETE:
+            outcome = "'up' deletes it"
+        elif row.is_new:
+            outcome = f"{found_it}; 'up' {row.action}s it"
         else:
-            outcome = "it exists; 'up' keeps it"
+            outcome = f"{found_it}; 'up' keeps it"
         found.append(Unfinished(key, intents[record["status"]], record["since"], outcome))
     return found
 

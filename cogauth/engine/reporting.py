@@ -27,15 +27,15 @@ CREATE, UPDATE, RECREATE, DELETE = "create", "update", "recreate", "delete"
 class Waiting(Protocol):
     """Shows what the engine waits for. Steps report from their own threads."""
 
-    def begin(self, step: Step) -> None:
-        """A step starts or continues."""
-
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         """A step waits for at most so many seconds; None means for another step of the stack."""
 
 
 class Reporter(Waiting, Protocol):
     """Shows the engine's progress. ``begin`` and ``end`` are called one at a time."""
+
+    def begin(self, step: Step) -> None:
+        """A step starts or continues."""
 
     def planned(self, plan: UpPlan) -> None:
         """An existing stack is about to be changed like this."""
@@ -70,8 +70,13 @@ class ResourcePlan:
     # Its present id, or the name that it will have; None if only AWS knows.
     id: str | None
     reason: str = ""
-    # Whether it doesn't exist, though it should.
+    # Whether something of it was found.
+    exists: bool = False
+    # Whether it doesn't exist, though it should; whether it can be used.
     is_missing: bool = False
+    is_ready: bool = True
+    # The resources that are outdated once this is created or changed.
+    outdates: tuple[str, ...] = ()
     changes: list[Change] = field(default_factory=list)
     # The ids of others like it that an interrupted run left, to be deleted.
     surplus: list[str] = field(default_factory=list)
@@ -83,6 +88,12 @@ class ResourcePlan:
     def is_new(self) -> bool:
         """Whether it would be created, for the first time or again."""
         return self.action in {CREATE, RECREATE}
+
+    @property
+    def notes(self) -> list[str]:
+        """What would be deleted beside it."""
+        left = [f"delete {name}, left by an interrupted run" for name in self.surplus]
+        return left + [change.what for change in self.changes if change.what]
 
     @property
     def fields(self) -> list[Field]:
@@ -136,8 +147,8 @@ class UpPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether ``up`` would change nothing, in AWS or in the records."""
-        unchanged = all(step.action == UNCHANGED for step in self.steps)
+        """Whether ``up`` would change nothing, in AWS or in the records, and wait for nothing."""
+        unchanged = all(row.action == UNCHANGED and row.is_ready for row in self.rows)
         return unchanged and self.recorded and not self.conflicts
 
     @property

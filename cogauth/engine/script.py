@@ -114,8 +114,11 @@ patience() {
 
 @ACCOUNT@=$(patiently aws sts get-caller-identity --query Account --output text)
 # User pools and REST APIs needn't have unique names, but this role does.
-if aws iam get-role --role-name @ROLE@ >/dev/null 2>&1; then
+if aws iam get-role --role-name @ROLE@ >/dev/null 2>"$work/refusal"; then
   echo 'The role @ROLE@ exists, so the stack may exist, too. Nothing was created.' >&2
+  exit 1
+elif [[ $(<"$work/refusal") != *'(NoSuchEntity)'* ]]; then
+  cat "$work/refusal" >&2
   exit 1
 fi
 begun=yes

@@ -12,9 +12,17 @@ from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
+from cogauth.engine.tasks import UP_CLIENTS
 from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.pending import pending
-from cogauth.record.records import CREATING, DELETING, DETACHED, OUTDATED
+from cogauth.record.records import (
+    ATTACHING,
+    CREATING,
+    DELETING,
+    DETACHED,
+    DETACHING,
+    OUTDATED,
+)
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Recreate
 
@@ -102,6 +110,7 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
     Raises:
         CogauthError: AWS refused a read.
     """
+    ctx.aws.make_clients(*UP_CLIENTS)
     # None of these needs another's answer.
     calls: list[Callable[[], Any]] = [
         partial(plan, ctx, reporter),
@@ -109,7 +118,12 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
         partial(_served, ctx),
         partial(_attached, ctx),
     ]
-    planned, users, (deployed_at, stale), attached = parallel.each(calls)
+    try:
+        planned, users, (deployed_at, stale), attached = parallel.each(calls)
+    except KeyboardInterrupt:
+        # The plan's tasks end, too.
+        ctx.waiter.stop.set()
+        raise
     steps = tuple(
         StepStatus(
             step=each.step.name,
@@ -123,7 +137,12 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
     )
     found = {each.status for each in steps}
     condition: Condition = "complete"
-    if found & {"missing", "unfinished"}:
+    halfway = {ATTACHING, DETACHING} & {
+        method["status"]
+        for attachment in ctx.state.attachments.values()
+        for method in attachment["methods"].values()
+    }
+    if found & {"missing", "unfinished"} or halfway:
         condition = "incomplete"
     elif found != {"exists"} or any(not m.guarded for api in attached for m in api.methods):
         condition = "drifted"
@@ -133,21 +152,21 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
 def _status(ctx: Context, step: StepPlan, *, stale: bool) -> Status:
     """Return how a step is; ``stale`` says whether its API has changes that no stage serves."""
     records = [ctx.state.record(row.resource.key) or {} for row in step.resources]
-    if any(record.get("status") in {CREATING, DELETING} for record in records):
+    statuses = {record.get("status") for record in records}
+    deploys = any(row.resource.recreate is Recreate.SNAPSHOT for row in step.resources)
+    ready = all(row.is_ready for row in step.resources)
+    if statuses & {CREATING, DELETING} or (OUTDATED in statuses and not deploys) or not ready:
         return "unfinished"
     if any(row.is_missing for row in step.resources):
         return "missing"
-    deploys = any(row.resource.recreate is Recreate.SNAPSHOT for row in step.resources)
-    if deploys and (stale or any(record.get("status") == OUTDATED for record in records)):
+    if deploys and (stale or OUTDATED in statuses):
         return "stale"
     return "changed" if any(map(_differs, step.resources)) else "exists"
 
 
 def _differs(row: ResourcePlan) -> bool:
     """Return whether a resource differs by itself, and not only because another is recreated."""
-    if row.conflict or row.surplus or row.action == DELETE:
-        return True
-    return bool(_own_fields(row)) or (bool(row.changes) and not row.fields)
+    return bool(row.conflict or row.surplus or row.action == DELETE or _own_fields(row))
 
 
 def _own_fields(row: ResourcePlan) -> list[Field]:
@@ -163,8 +182,8 @@ def _users(ctx: Context) -> int | None:
 
 def _served(ctx: Context) -> tuple[datetime | None, bool]:
     """Return when the stage's deployment was created, and whether it lacks changes of the API."""
-    record = ctx.state.record("stage") or {}
-    if "id" not in record:
+    record, parent = ctx.state.record("stage") or {}, ctx.state.record("rest_api") or {}
+    if "id" not in record or "id" not in parent:
         return None, False
     api, name, client = ctx.fact("rest_api"), record["id"], ctx.aws.apigateway
     stage = or_none(lambda: client.get_stage(restApiId=api, stageName=name))
@@ -173,7 +192,7 @@ def _served(ctx: Context) -> tuple[datetime | None, bool]:
     deployment = stage["deploymentId"]
     made = or_none(lambda: client.get_deployment(restApiId=api, deploymentId=deployment))
     document = deployed.export(ctx, api, name)
-    # An export that can't be read shows no difference.
+    # An export that API Gateway can't make shows no difference.
     stale = not isinstance(document, str) and bool(
         pending(
             document,

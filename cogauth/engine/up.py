@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cogauth.engine.plan import UNTOUCHED, plan
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
+from cogauth.record.records import CREATING
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
@@ -41,7 +42,15 @@ def up(
     tasks = Tasks(ctx, reporter, adopt)
     if ctx.state.resources:
         planned = plan(ctx, reporter, adopt, former)
-        tasks.raise_errors(planned.conflicts, *UNTOUCHED)
+        # What an interrupted run left may not be shown yet: the run waits for it, and decides.
+        tasks.raise_errors(
+            {
+                key: error
+                for key, error in planned.conflicts.items()
+                if (ctx.state.record(key) or {}).get("status") != CREATING
+            },
+            *UNTOUCHED,
+        )
         if planned.is_empty:
             _save(ctx)
             for warning in planned.warnings:

@@ -193,6 +193,10 @@ class Resource(ABC):
         """Return whether a part of it carries the stack's id, which takes more than tagging."""
         return True
 
+    def is_ready(self, live: Live) -> bool:
+        """Return whether ``wait_until_ready`` has nothing to wait for, and finds no failure."""
+        return True
+
     def wait_until_ready(self, ctx: Context, live: Live) -> None:  # noqa: B027 most need no wait
         """Wait until the new resource can be used or changed; its facts are usable before that."""
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import Live, code_of, deleted, differing, fields, message_of, or_none
 from cogauth.aws.policies import ANY, ANY_USER_POOL, USER_POOL, Purpose, allow
 from cogauth.errors import CogauthError
+from cogauth.record.records import CREATED
 from cogauth.settings import TIERS
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.cognito_update import (
@@ -327,6 +328,7 @@ class PreSignUpTrigger(Resource):
     key = "trigger"
     parent = "user_pool"
     depends_on = ("auto_confirm_function",)
+    tuned = True
 
     def permissions(self, settings: Settings) -> Permissions:
         return {
@@ -346,6 +348,13 @@ class PreSignUpTrigger(Resource):
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": ctx.fact("user_pool"), "arn": live["PreSignUp"]}
+
+    def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
+        if live is None and record["status"] == CREATED:
+            yield (
+                f"Somebody has removed the pre-sign-up trigger of the user pool {record['id']}, "
+                "which confirms everyone who signs up. Add it again?"
+            )
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         wanted = {"PreSignUp": ctx.fact("auto_confirm_function", "arn")}

@@ -151,8 +151,10 @@ class Stage(Resource):
     def leftovers(self, ctx: Context, live: Live) -> Iterator[Change]:
         superseded = [one for one in Deployment().find(ctx) if one["id"] != ctx.fact("deployment")]
         if superseded:
+            ours = ctx.fact("deployment")
             yield Change(
                 lambda: [Deployment().delete(ctx, {"id": one["id"]}) for one in superseded],
+                (Field("deployments", sorted({*(one["id"] for one in superseded), ours}), [ours]),),
                 what="delete superseded deployments",
             )
 

@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from cogauth.settings import Settings
 
 LOG_RETENTION_DAYS = 30
+# The states and the last updates of a function that can be used. AWS may leave out either.
+READY = set(product((None, "Active", "Inactive"), (None, "Successful")))
 # Who says that AWS asks for actions that no call is named after.
 FUNCTION_TAGGING = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"
 LISTING_TAGS = "https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html"
@@ -170,8 +173,8 @@ class LogGroup(Resource):
                     logGroupName=self.name(ctx), retentionInDays=LOG_RETENTION_DAYS
                 ),
                 tuple(fields(live, {"retentionInDays": LOG_RETENTION_DAYS})),
-                asks=f"Somebody has the log group {self.name(ctx)} keep its logs for longer: those "
-                f"of more than {LOG_RETENTION_DAYS} days are deleted."
+                asks=f"The log group {self.name(ctx)} keeps its logs for longer than "
+                f"{LOG_RETENTION_DAYS} days. Delete the older ones?"
                 if self._keeps_more(ctx, live)
                 else "",
             )
@@ -308,6 +311,10 @@ class Function(Resource):
     def tags(self, live: Live) -> dict[str, str]:
         return dict(live["Tags"])
 
+    def is_ready(self, live: Live) -> bool:
+        """Return whether the function is Active and its last update has succeeded."""
+        return (live.get("State"), live.get("LastUpdateStatus")) in READY
+
     def wait_until_ready(self, ctx: Context, live: Live) -> None:
         """Wait until the function is Active and no update is in progress.
 
@@ -322,8 +329,7 @@ class Function(Resource):
             if "Failed" in (now.get("State"), now.get("LastUpdateStatus")):
                 reason = now.get("StateReason") or now.get("LastUpdateStatusReason")
                 raise CogauthError(f"Lambda could not create the function {name}: {reason}")
-            busy = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
-            return None if busy else True
+            return self.is_ready(now) or None
 
         ctx.waiter.until(ready, reason=f"{name} to be active", timeout_s=120)
 
@@ -343,7 +349,7 @@ class Function(Resource):
                     ),
                 ),
                 tuple(fields(live, self._code(ctx))),
-                asks=f"The function {name} has code that isn't cogauth's: it is overwritten."
+                asks=f"The function {name} has code that isn't cogauth's. Overwrite it?"
                 if self._has_other_code(ctx, live)
                 else "",
             )
@@ -366,16 +372,17 @@ class Function(Resource):
                     ctx, client.update_function_configuration(FunctionName=name, **wanted)
                 ),
                 tuple(differs),
-                asks=f"The function {name} loses its variable{'s' if len(extra) > 1 else ''} "
-                f"{', '.join(extra)}."
+                asks=f"The function {name} has variables that aren't cogauth's: "
+                f"{', '.join(extra)}. Remove them?"
                 if extra
                 else "",
             )
 
     def _has_other_code(self, ctx: Context, live: Live) -> bool:
-        """Return whether somebody replaced its code: it isn't what its description says."""
-        sha = live.get("CodeSha256", "")
-        return sha != self._code(ctx)["CodeSha256"] and sha not in live.get("Description", "")
+        """Return whether somebody replaced its code: it isn't what our description says."""
+        sha, description = live.get("CodeSha256", ""), live.get("Description", "")
+        is_ours = sha == self._code(ctx)["CodeSha256"] or sha in description
+        return "of cogauth, CodeSha256 " in description and not is_ours
 
     def console_page(self, ctx: Context, identifier: str) -> str:
         return f"lambda/home?region={ctx.aws.region}#/functions/{identifier}"

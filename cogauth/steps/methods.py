@@ -154,9 +154,7 @@ class Method(Resource):
                 tuple(fields(live, authorization)),
                 what=f"{name} was open: {OPEN} → {wanted}" if present == OPEN != wanted else "",
                 guards=True,
-                asks=f"{name} is guarded by {present}: anyone may call it afterwards."
-                if opened
-                else "",
+                asks=f"{name} is guarded by {present}. Open it to anyone?" if opened else "",
             )
         declared = {f"{cors.PARAMETER}{name}": False for name in self.headers}
         for status in self.statuses:
@@ -321,8 +319,10 @@ class ProtectedMethod(Method):
         if live.get("authorizerId") == ours:
             return
         if former := [one for one in Authorizer().find(ctx) if one["id"] != ours]:
+            names = [one["id"] for one in former]
             yield Change(
-                lambda: [Authorizer().delete(ctx, {"id": one["id"]}) for one in former],
+                lambda: [Authorizer().delete(ctx, {"id": each}) for each in names],
+                (Field("authorizers", sorted([*names, ours]), [ours]),),
                 what="delete its former authorizer",
             )
 

@@ -228,6 +228,7 @@ class Authorizer(Resource):
     repeatable = True
     outdates = ("deployment",)
     recreate = Recreate.BESIDE
+    tuned = True
 
     def permissions(self, settings: Settings) -> Permissions:
         one = f"{REST_API}/authorizers/*"

@@ -224,4 +224,7 @@ OVERWRITTEN = {
     change_trust,
     close_sign_in_method,
     lift_throttle,
+    remove_trigger,
+    point_trigger_elsewhere,
+    change_identity_source,
 }
