@@ -94,7 +94,9 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
         from cogauth.record.files import check_output
 
         check_output(svg, START)
-    reader = Reader(target, connect(target, state), svg)
+    from cogauth.engine import UP_CLIENTS
+
+    reader = Reader(target, connect(target, state, *UP_CLIENTS), svg)
     found = reader.read()
     if watch:
         watch_status(found, reader.again, reader.tree, partial(Event().wait, interval))

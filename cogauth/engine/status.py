@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +10,10 @@ from cogauth.attach import guards
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.memo import Memo
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
+from cogauth.engine.tasks import UP_CLIENTS
 from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.pending import pending
 from cogauth.record.records import CREATING, DELETING, DETACHED, OUTDATED
@@ -102,12 +104,15 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
     Raises:
         CogauthError: AWS refused a read.
     """
+    ctx.aws.make_clients(*UP_CLIENTS)
+    memo = Memo()
+    reading = replace(ctx, aws=memo.of(ctx.aws))
     # None of these needs another's answer.
     calls: list[Callable[[], Any]] = [
-        partial(plan, ctx, reporter),
-        partial(_users, ctx),
-        partial(_served, ctx),
-        partial(_attached, ctx),
+        partial(plan, ctx, reporter, memo=memo),
+        partial(_users, reading),
+        partial(_served, reading),
+        partial(_attached, reading),
     ]
     planned, users, (deployed_at, stale), attached = parallel.each(calls)
     steps = tuple(
