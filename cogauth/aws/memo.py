@@ -47,7 +47,7 @@ class Memo:
         # A call in flight keeps its answer to the dictionary that it began with.
         self._answers = {}
 
-    def _answer(self, client: str, operation: str, call: Callable[..., Any], **sent: Any) -> Any:
+    def _answer(self, client: str, operation: str, call: Callable[..., Any], /, **sent: Any) -> Any:
         key = json.dumps([client, operation, sent], sort_keys=True)
         with self._turns.setdefault(key, Lock()):
             answers = self._answers
