@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import attach, crowd, login, report, startup, up_down
+from benchmarks import attach, crowd, login, report, startup, unchanged, up_down
 from benchmarks.timeline import timeline
 
-PARTS = ("up-down", "startup", "login", "crowd", "attach")
+PARTS = ("up-down", "startup", "login", "crowd", "attach", "unchanged")
 
 
 def main() -> None:
@@ -40,6 +40,12 @@ def main() -> None:
         help="new interpreters for each login handler (default: %(default)s)",
     )
     parser.add_argument(
+        "--rounds",
+        type=int,
+        default=12,
+        help="runs of up, plan and status each, of an unchanged stack (default: %(default)s)",
+    )
+    parser.add_argument(
         "--install-aws",
         action="store_true",
         help="install the AWS CLI for the start-up part, into a temporary folder",
@@ -57,6 +63,8 @@ def main() -> None:
     if chosen.page:
         write_page(chosen.folder, json.loads((chosen.folder / "results.json").read_text()))
         return
+    if chosen.rounds < 2:  # noqa: PLR2004
+        parser.error("--rounds: give at least 2, so that there is a spread")
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     parts = chosen.parts or PARTS
@@ -79,6 +87,10 @@ def main() -> None:
         results["crowd"] = crowd.measure(say)
     if "attach" in parts:
         results["attach"] = attach.measure(say)
+    if "unchanged" in parts:
+        # They are those of this part if its figures are put beside others.
+        measured = {name: results[name] for name in ("date", "machine")}
+        results["unchanged"] = measured | unchanged.measure(chosen.rounds, say)
     (chosen.folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     write_page(chosen.folder, results)
 

@@ -16,7 +16,7 @@ READS = ("Get", "List", "Describe")
 NAMES = (
     *("RoleName", "PolicyName", "FunctionName", "StatementId", "Role"),
     *("logGroupName", "logGroupNamePrefix", "PoolName", "UserPoolId", "ClientName", "ClientId"),
-    *("name", "pathPart", "stageName"),
+    *("name", "pathPart", "stageName", "resourceArn"),
 )
 # The services whose operation only depends on the HTTP method and path.
 REST = ("apigateway", "lambda")

@@ -12,13 +12,14 @@ from benchmarks.conditions import AWS
 from benchmarks.critical_path import BEFORE
 from benchmarks.login import ARTICLES, NEW, OURS, REFUSED, RETURNING
 from benchmarks.startup import CLICK, HELP
-from benchmarks.up_down import ARTICLE_WAY, COGAUTH_WAY, WAYS
+from benchmarks.unchanged import TIMES
+from benchmarks.up_down import ARTICLE_WAY, COGAUTH_WAY
 from cogauth import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PARTS = ("up_down", "startup", "login", "crowd", "attach")
+PARTS = ("up_down", "startup", "login", "crowd", "attach", "unchanged")
 # The operations that list all resources of a kind in an account, page by page.
 LISTS = {
     "apigateway:GetRestApis",
@@ -44,6 +45,11 @@ ATTACH = (
     "The bound has the calls that attaching can't do without, each as early as it is allowed: "
     "writes to one API take turns, and no call comes before its rates allow it. *As AWS* has the "
     "latencies and rates of the table; *rates alone* has calls that are answered at once."
+)
+UNCHANGED = (
+    "One stack that is as wanted; {rounds} rounds, each with one run of each command, in another "
+    "order each time. The machine's load average was {load} when they began. Times are "
+    "medians. A ratio is that of the times in one round: the median, and in brackets the quartiles."
 )
 CROWD = (
     "Calls in an account that holds so many REST APIs, pools and functions of others. What isn't "
@@ -108,16 +114,18 @@ def markdown(results: Mapping[str, Any]) -> str:
     Args:
         results: the measurements by part; missing parts get no section.
     """
-    on = results["machine"]
+    on, measured = results["machine"], f"Measured on {where(results)}"
     lines = [
         "# Benchmarks",
         "",
-        f"Measured on {where(results)}; cogauth {on['cogauth']}, botocore {on['botocore']}.",
+        f"{measured}; cogauth {on['cogauth']}, botocore {on['botocore']}.{_elsewhere(results)}",
         "",
         PLAYED.format(**on),
         "",
     ]
-    sections = dict(zip(PARTS, (_up_down, _startup, _login, _crowd, _attach), strict=True))
+    sections = dict(
+        zip(PARTS, (_up_down, _startup, _login, _crowd, _attach, _unchanged), strict=True)
+    )
     if goals := _all_goals(results):
         lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
     for part, section in sections.items():
@@ -134,12 +142,22 @@ def summary(results: Mapping[str, Any]) -> str:
     """
     return "\n".join(
         [
-            f"Measured on {where(results)}.",
+            f"Measured on {where(results)}.{_elsewhere(results)}",
             "",
             *_table(("goal", "measured", "met"), _all_goals(results)),
             "",
             *(line for command in ("up", "down") for line in _ways(command, results["up_down"])),
         ]
+    )
+
+
+def _elsewhere(results: Mapping[str, Any]) -> str:
+    """Return a sentence for each part that was measured on another machine or day."""
+    own = {part: results[part] for part in PARTS if "machine" in results.get(part, {})}
+    return "".join(
+        f" The part `{part}` was measured on {where(found)}."
+        for part, found in own.items()
+        if where(found) != where(results)
     )
 
 
@@ -195,6 +213,23 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ratios = [one["calls_s"] / one["bound_s"] for way in found.values() for one in way.values()]
         words = "`attach` on 10, 100 and 300 methods within 1.2 of what API Gateway's rates allow"
         return [goal(words, max(ratios), 1.2)]
+    if part == "unchanged":
+        again = max(one["again"] for one in found["commands"].values())
+        return [
+            *(
+                goal(
+                    f"`{command}` within 1.05 of an `up` that changes nothing",
+                    ratios["process_s"]["median"],
+                    1.05,
+                )
+                for command, ratios in found["ratios"].items()
+            ),
+            (
+                "reads that an `up` that changes nothing, `plan` or `status` repeats: none",
+                str(again),
+                "no" if again else "yes",
+            ),
+        ]
     growing = {name for command in found.values() for name in _growing(command)}
     only_lists = growing <= LISTS
     words = "in a full account, only calls that list grow in number"
@@ -257,7 +292,7 @@ def _calls(ways: Mapping[str, Any]) -> list[str]:
         total = [sum(column) for column in zip(*counts, strict=True)] or [0] * len(ways)
         rows.append([f"**{title}**", *(f"**{each}**" for each in total)])
         rows += [[name, *row] for name, row in zip(names, counts, strict=True)]
-    return _table(("", *WAYS), rows)
+    return _table(("", *ways), rows)
 
 
 def _startup(found: Mapping[str, Any]) -> list[str]:
@@ -341,6 +376,42 @@ def _attach(found: Mapping[str, Any]) -> list[str]:
         *("calls", "refused"),
     )
     return ["## `attach`", "", ATTACH, "", *_table(head, rows), ""]
+
+
+def _unchanged(found: Mapping[str, Any]) -> list[str]:
+    commands = found["commands"]
+    rows = [
+        (
+            f"`{command}`",
+            f"{one['process_s']:.2f}",
+            f"{one['calls_s']:.2f}",
+            *(_share(found["ratios"].get(command), time) for time in TIMES),
+            _total(one["calls"]),
+            one["again"],
+        )
+        for command, one in commands.items()
+    ]
+    head = (
+        *("", "whole process", "first call to last answer", "process / `up`'s"),
+        *("calls / `up`'s", "number of calls", "repeated"),
+    )
+    return [
+        "## `up`, `plan` and `status` of an unchanged stack",
+        "",
+        UNCHANGED.format(**found),
+        "",
+        *_table(head, rows),
+        "",
+        *_calls(commands),
+        "",
+    ]
+
+
+def _share(ratios: Mapping[str, Any] | None, time: str) -> str:
+    if ratios is None:
+        return ""
+    median, first, third = ratios[time].values()
+    return f"{median:.2f} ({first:.2f} to {third:.2f})"
 
 
 def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:

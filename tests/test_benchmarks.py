@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import attach, crowd, report
+from benchmarks import attach, crowd, report, unchanged
 from benchmarks.conditions import (
     AWS,
     LATENCIES,
@@ -569,3 +569,94 @@ def test_a_figure_never_contradicts_its_verdict(ratio: float) -> None:
     row = re.search(r"1\.2 of what .* \| ([\d.]+) \| (yes|no) \|", report.markdown(results))
     assert row
     assert (float(row[1]) <= 1.2) == (row[2] == "yes") == (ratio <= 1.2)
+
+
+# An unchanged stack.
+
+READ_BY_UP = {
+    "apigateway:GetAuthorizer": 1,
+    # Another one with the stack's name would be left by an interrupted run.
+    "apigateway:GetAuthorizers": 1,
+    "apigateway:GetDeployment": 1,
+    "apigateway:GetDeployments": 1,
+    "apigateway:GetIntegration": 2,
+    "apigateway:GetMethod": 2,
+    "apigateway:GetResource": 2,
+    "apigateway:GetRestApi": 1,
+    "apigateway:GetRestApis": 1,
+    "apigateway:GetStage": 1,
+    "cognito-idp:DescribeUserPool": 1,
+    "cognito-idp:DescribeUserPoolClient": 1,
+    "cognito-idp:ListUserPoolClients": 1,
+    "cognito-idp:ListUserPools": 1,
+    "iam:GetRole": 2,
+    "iam:GetRolePolicy": 2,
+    "lambda:GetFunction": 2,
+    "lambda:GetPolicy": 2,
+    "logs:DescribeLogGroups": 2,
+    "logs:ListTagsForResource": 2,
+    "sts:GetCallerIdentity": 1,
+}
+READ_BY_STATUS_BESIDES = {
+    "apigateway:GetExport": 1,
+    "apigateway:GetResources": 1,
+}
+
+
+@pytest.mark.local
+def test_nothing_is_read_twice_of_an_unchanged_stack() -> None:
+    found = unchanged.measure(2, lambda _: None, QUIET)
+    commands = found["commands"]
+    for command in unchanged.COMMANDS:
+        assert commands[command]["again"] == 0
+        assert commands[command]["calls"]["write"] == {}
+        assert commands[command]["calls"]["refused"] == {}
+        assert len(commands[command]["all_process_s"]) == 2
+    assert commands["up"]["calls"]["read"] == READ_BY_UP
+    assert commands["plan"]["calls"]["read"] == READ_BY_UP
+    assert commands["status"]["calls"]["read"] == READ_BY_UP | READ_BY_STATUS_BESIDES
+
+
+def test_what_is_read_again_is_counted_by_what_it_is_about() -> None:
+    def read(name: str, **about: str) -> Call:
+        return Call(Operation("iam", name, about), 0, 1, 200)
+
+    one, other = read("GetRole", RoleName="r"), read("GetRole", RoleName="s")
+    write = read("CreateRole", RoleName="r")
+    assert unchanged.again([one, other, write, write]) == 0
+    assert unchanged.again([one, other, one, one, read("GetRolePolicy", RoleName="r")]) == 2
+
+
+def one_command(process_s: float, again: int) -> dict[str, Any]:
+    counted = {"write": {}, "read": {"iam:GetRole": 5}, "refused": {}}
+    return {"process_s": process_s, "calls_s": 1.5, "calls": counted, "again": again}
+
+
+@pytest.mark.parametrize(
+    ("plans", "again", "goals"),
+    [
+        ((1.0, 1.1, 1.2), 0, ("| 1.00 | yes", "none | 0 | yes")),
+        ((3.0,) * 3, 1, ("| 2.73 | no", "none | 1 | no")),
+    ],
+)
+def test_the_report_of_an_unchanged_stack_has_its_goals(
+    plans: tuple[float, ...], again: int, goals: tuple[str, ...]
+) -> None:
+    runs = {
+        "up": [one_command(seconds, 0) for seconds in (1.0, 1.1, 1.2)],
+        "plan": [one_command(seconds, again) for seconds in plans],
+        "status": [one_command(1.1, 0)] * 3,
+    }
+    results: dict[str, Any] = {"machine": report.machine(), "date": "2026-11-24"}
+    results["unchanged"] = {**results, **unchanged.summary(runs), "rounds": 3, "load": 0.5}
+    page = report.markdown(results)
+    for goal in goals:
+        assert f" {goal} |" in page
+    assert "| `status` | 1.10 | 1.50 | 1.00 (0.96 to 1.05) | 1.00 (1.00 to 1.00) | 5 | 0 |" in page
+    assert "| iam:GetRole | 5 | 5 | 5 |" in page
+    assert "The part" not in page
+    results["date"] = "2026-11-25"
+    assert (
+        f"The part `unchanged` was measured on {report.where(results['unchanged'])}."
+        in report.markdown(results)
+    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
+from cogauth.aws.memo import Memo
 from cogauth.engine import journal
 from cogauth.engine.ensure import Ensure
 from cogauth.engine.reporting import (
@@ -61,6 +62,7 @@ def plan(
     reporter: Waiting,
     adopt: Collection[str] = (),
     former: Settings | None = None,
+    memo: Memo | None = None,
 ) -> UpPlan:
     """Return what ``up`` would do with the same arguments; change nothing.
 
@@ -69,20 +71,22 @@ def plan(
         reporter: is told what the plan waits for.
         adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
         former: the settings before this run's choices; None if there are no choices.
+        memo: remembers what the caller reads besides; None for one of the plan's own.
 
     Raises:
         CogauthError: AWS refused a read.
     """
     ctx.aws.make_clients(*UP_CLIENTS)
+    memo = memo or Memo()
     draft = ctx.state.draft()
     # An interrupted run's resource that AWS doesn't show yet is told as not found.
-    planning = replace(ctx, state=draft, settle_s=0.0, made=set(ctx.made))
+    planning = replace(ctx, aws=memo.of(ctx.aws), state=draft, settle_s=0.0, made=set(ctx.made))
     rows: dict[str, ResourcePlan] = {}
 
     def ensure(at: Context, resource: Resource, shared: Run) -> _Planned:
         return _Planned(at, resource, shared, rows, former or ctx.state.settings)
 
-    quiet = _Quiet(reporter)
+    quiet = _Quiet(reporter, memo)
     tasks = Tasks(planning, quiet, adopt, ensure)
     questions, failed = tasks.look_first()
     conflicts: dict[str, CogauthError] = {
@@ -272,12 +276,19 @@ class _Expected(dict[str, str]):
 class _Quiet:
     """The Reporter of a plan: it keeps the warnings, and shows only what is waited for."""
 
-    def __init__(self, reporter: Waiting) -> None:
-        self.waiting = reporter.waiting
+    def __init__(self, reporter: Waiting, memo: Memo) -> None:
+        self.reporter = reporter
+        self.memo = memo
         self.warnings: list[str] = []
 
     def begin(self, step: Step) -> None:
         pass
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        if seconds_left is not None:
+            # What AWS is expected to show shows in new answers.
+            self.memo.forget()
+        self.reporter.waiting(step, reason, seconds_left)
 
     def planned(self, plan: UpPlan) -> None:
         pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +10,7 @@ from cogauth.attach import guards
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.memo import Memo
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
 from cogauth.engine.tasks import UP_CLIENTS
@@ -111,12 +112,14 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
         CogauthError: AWS refused a read.
     """
     ctx.aws.make_clients(*UP_CLIENTS)
+    memo = Memo()
+    reading = replace(ctx, aws=memo.of(ctx.aws))
     # None of these needs another's answer.
     calls: list[Callable[[], Any]] = [
-        partial(plan, ctx, reporter),
-        partial(_users, ctx),
-        partial(_served, ctx),
-        partial(_attached, ctx),
+        partial(plan, ctx, reporter, memo=memo),
+        partial(_users, reading),
+        partial(_served, reading),
+        partial(_attached, reading),
     ]
     try:
         planned, users, (deployed_at, stale), attached = parallel.each(calls)

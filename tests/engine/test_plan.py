@@ -1,6 +1,7 @@
 """What `plan` says, against what `up` does then."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 
 from cogauth import engine
 from cogauth.engine import UpPlan
+from cogauth.engine.status import status
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATING
 from cogauth.settings import Settings
-from support.account import Account, Silent
+from support.account import Account, Silent, add_managed_policy
+from support.calls import Call
 from support.faults import stopped
-from support.stacks import SIGN_IN, UNCHANGED, delete_api, delete_pool, fact, mutations
+from support.stacks import SIGN_IN, UNCHANGED, delete_api, delete_pool, fact, mutations, pool
 from support.tampers import (
     OVERWRITTEN,
     add_a_variable,
@@ -40,6 +43,7 @@ from support.tampers import (
     put_back_retention,
     remove_permission,
     remove_trigger,
+    update_pool,
     weaken_passwords,
     widen_permission,
     widen_role,
@@ -117,6 +121,54 @@ def test_a_plan_of_a_stack_that_is_as_wanted_is_empty(account: Account) -> None:
     assert set(actions(plan).values()) == {"unchanged"}
     assert plan.seconds == 0
     assert [row for row in plan.rows if row.fields] == []
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda account: engine.plan(account.context(), Silent()),
+        lambda account: status(account.context(), Silent()),
+        Account.up,
+    ],
+    ids=["plan", "status", "up"],
+)
+@pytest.mark.parametrize(
+    "choices", [{}, {"power_user": True, "cors_origins": ("https://app.example",)}], ids=str
+)
+def test_of_a_stack_that_is_as_wanted_each_thing_is_read_once(
+    account: Account, choices: dict[str, Any], look: Callable[[Account], object]
+) -> None:
+    if choices:
+        add_managed_policy(account.region)
+        account.up(**choices)
+    else:
+        account.stands()
+    with account.calls.watched() as calls:
+        look(account)
+    assert mutations(calls) == []
+    assert [each for each, times in Counter(c.request for c in calls).items() if times > 1] == []
+
+
+def test_what_aws_shows_only_later_is_found(account: Account) -> None:
+    account.stands()
+    there = pool(account)["LambdaConfig"]
+    remove_trigger(account)
+    ctx = account.context()
+    # As if it had been created just now.
+    ctx.made.add("trigger")
+    times: list[float] = []
+
+    def before(call: Call) -> None:
+        if call.operation == "DescribeUserPool":
+            times.append(account.time())
+            # It shows in the first answer after a pause.
+            if times[-1] > times[0]:
+                update_pool(account, LambdaConfig=there)
+
+    with account.calls.watched(before):
+        plan = engine.plan(ctx, Silent())
+    assert plan.is_empty
+    assert times[-1] > times[0]
 
 
 @pytest.mark.parametrize("choices", CHOICES, ids=str)

@@ -39,6 +39,12 @@ class Call:
     def mutating(self) -> bool:
         return not self.operation.startswith(READS)
 
+    @property
+    def request(self) -> str:
+        """The operation with all that was sent to it."""
+        parts = (self.sent[name] for name in ("url_path", "query_string", "body"))
+        return f"{self.operation} {' '.join(map(repr, parts))}"
+
 
 Before = Callable[[Call], tuple[AWSResponse, dict[str, Any]] | None]
 After = Callable[[Call], None]
