@@ -67,6 +67,7 @@ def test_the_document_has_the_contracts_fields(
             "changes": [
                 {"field": "Policies.PasswordPolicy.MinimumLength", "old": 6, "new": 8},
             ],
+            "notes": [],
         }
     ]
     assert {step["action"] for step in document["steps"][1:]} == {"unchanged"}

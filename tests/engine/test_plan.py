@@ -15,8 +15,18 @@ from cogauth.record.records import CREATING
 from cogauth.settings import Settings
 from support.account import Account, Silent, add_managed_policy
 from support.calls import Call
+from support.commands import in_process
 from support.faults import stopped
-from support.stacks import SIGN_IN, UNCHANGED, delete_api, delete_pool, fact, mutations, pool
+from support.stacks import (
+    SIGN_IN,
+    UNCHANGED,
+    delete_api,
+    delete_pool,
+    fact,
+    mutations,
+    pool,
+    shown,
+)
 from support.tampers import (
     OVERWRITTEN,
     add_a_variable,
@@ -221,8 +231,10 @@ def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> Non
     assert str(change) == "GET /hello was open: NONE → COGNITO_USER_POOLS"
     assert {each.path for each in change.fields} >= {"authorizationType"}
     assert rows["deployment"].reason == "because of the protected method"
-    (served,) = rows["stage"].fields
+    served, left = rows["stage"].fields
     assert (served.path, served.old) == ("deploymentId", fact(account, "deployment"))
+    assert left.old == ["(known after up)", fact(account, "deployment")]
+    assert rows["stage"].notes == ["delete superseded deployments"]
 
 
 def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
@@ -236,7 +248,7 @@ def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
     plan = planned(account)
     assert "KEY" in str(plan)
     assert "s3cr3t" not in str(plan)
-    assert any("loses its variable KEY" in question for question in plan.questions)
+    assert any("that aren't cogauth's: KEY" in question for question in plan.questions)
 
 
 @pytest.mark.parametrize("lands", [True, False])
@@ -296,3 +308,88 @@ def test_a_draft_is_never_written(account: Account) -> None:
     draft.save()
     assert account.path().read_text() == before
     assert json.loads(before)["resources"]["stage"] == state.record("stage")
+
+
+# ---- What a review found
+
+
+@pytest.mark.parametrize("unfinished", ["Pending", "Failed"])
+def test_a_function_that_isnt_ready_is_waited_for(account: Account, unfinished: str) -> None:
+    account.stands()
+
+    def show(parsed: Any, **_: Any) -> None:
+        parsed["Configuration"]["State"] = unfinished
+
+    with shown(account, "GetFunction", show, times=100):
+        assert not planned(account).is_empty
+        if unfinished == "Failed":
+            with pytest.raises(CogauthError, match="could not create the function"):
+                account.up()
+        else:
+            assert account.up() == UNCHANGED
+
+
+def test_a_claimed_thing_after_an_interrupted_create_is_a_conflict(account: Account) -> None:
+    with stopped(account, "CreateUserPool", lands=True):
+        account.up()
+    account.grow_old()
+    pools = account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
+    account.client("cognito-idp").admin_create_user(UserPoolId=pools[0]["Id"], Username="ann")
+    plan = planned(account)
+    assert list(plan.conflicts) == ["user_pool"]
+    assert [each.outcome for each in plan.unfinished if each.resource == "user_pool"] == [
+        "'up' stops at it"
+    ]
+    with pytest.raises(CogauthError, match="contains more than such a run puts into it"):
+        account.up()
+
+
+def test_an_api_that_is_somebody_elses_is_a_conflict_beside_all_else(account: Account) -> None:
+    account.stands()
+    account.client("apigateway").untag_resource(
+        resourceArn=fact(account, "rest_api", "arn"), tagKeys=["cogauth:stack-id"]
+    )
+    plan = planned(account)
+    assert "rest_api" in plan.conflicts
+    assert {each.step.name for each in plan.steps} == set(UNCHANGED)
+
+
+def test_what_a_recreated_function_loses_is_asked_about(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    change_code(account)
+    add_a_variable(account)
+    delete_role(account)
+    plan = check(account)
+    assert any("has code that isn't cogauth's" in question for question in plan.questions)
+    assert any("has variables that aren't cogauth's" in question for question in plan.questions)
+    (row,) = [row for row in plan.rows if row.resource.key == "sign_in_function"]
+    assert row.reason == "because of the role"
+
+
+def test_a_function_of_another_version_of_cogauth_is_nobody_elses(account: Account) -> None:
+    account.stands()
+    client = account.client("lambda")
+    former = client.get_function(FunctionName=SIGN_IN)["Configuration"]["Description"]
+    change_code(account)
+    sha = client.get_function(FunctionName=SIGN_IN)["Configuration"]["CodeSha256"]
+    name, _, _ = former.partition("CodeSha256")
+    client.update_function_configuration(
+        FunctionName=SIGN_IN, Description=f"{name}CodeSha256 {sha}"
+    )
+    assert check(account).questions == []
+    client.update_function_configuration(FunctionName=SIGN_IN, Description="")
+    change_code(account)
+    assert check(account).questions == []
+
+
+def test_all_questions_are_quoted_where_nobody_can_answer(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.stands()
+    change_code(account)
+    lift_throttle(account)
+    monkeypatch.setenv("AWS_REGION", account.region)
+    done = in_process("up", "--stack", "shop", "--state", str(account.path()))
+    assert done.code == 2
+    assert "Overwrite it? Somebody has changed the stage" in done.err

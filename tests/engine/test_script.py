@@ -184,7 +184,10 @@ def test_what_a_script_made_that_was_stopped_is_finished_by_up_and_deleted_by_do
 
 AWS = """#!/bin/sh
 echo "${AWS_MAX_ATTEMPTS} $1 $2 $3" >>calls
-[ "$2" = get-role ] && ! [ -e role ] && exit 254
+if [ "$2" = get-role ] && ! [ -e role ] && ! [ -e refusals/get-role ]; then
+  echo 'An error occurred (NoSuchEntity) when calling the GetRole operation: None.' >&2
+  exit 254
+fi
 for file in refusals/"$2"/*; do
   [ -e "$file" ] || break
   cat "$file" >&2
@@ -305,6 +308,14 @@ def test_it_creates_nothing_if_the_stack_may_exist(text: str, stand: Stand) -> N
     done = stand.run(text)
     assert done.returncode == 1
     assert "The role shop-LambdaAuthRole exists" in done.stderr
+    assert [call.split()[2] for call in stand.calls()] == ["get-caller-identity", "get-role"]
+
+
+def test_nothing_is_created_where_nobody_may_look_for_the_role(text: str, stand: Stand) -> None:
+    stand.refuse("get-role", ("AccessDenied", "You may not."))
+    done = stand.run(text)
+    assert done.returncode == 1
+    assert "You may not." in done.stderr
     assert [call.split()[2] for call in stand.calls()] == ["get-caller-identity", "get-role"]
 
 
