@@ -1404,3 +1404,13 @@ def test_what_down_deletes_is_listed_before(account: Account) -> None:
     down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
     assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)
+
+
+def test_so_is_what_no_record_knows(account: Account) -> None:
+    account.stands()
+    state = account.state()
+    state.resources.clear()
+    state.save()
+    doomed = engine.plan_down(account.context()).doomed
+    assert sorted(each.resource.key for each in doomed) == sorted(root.key for root in ROOTS)
+    assert not [each.id for each in doomed if each.recorded or each.claimed]
