@@ -738,6 +738,7 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.down()
     # As if the state file had come back from a copy.
     account.path().write_text(text)
+    assert engine.plan_down(account.context()).doomed == []
     with account.calls.watched() as calls:
         result = account.down()
     assert mutations(calls) == []
