@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from moto.apigateway.models import apigateway_backends
 
 from cogauth import engine
 from cogauth.engine import StepResult
@@ -651,6 +652,19 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
     api.update_stage(**place, stageName="dev", patchOperations=patch)
     assert account.up() == UNCHANGED
     assert stage(account)["deploymentId"] == theirs
+
+
+def test_a_stage_that_was_put_on_an_older_deployment_is_put_back(account: Account) -> None:
+    """It may lack the guard."""
+    account.stands()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    older = api.create_deployment(**place, description="the owner's")["id"]
+    found = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
+    found.deployments[older].created_date -= 60
+    patch = [{"op": "replace", "path": "/deploymentId", "value": older}]
+    api.update_stage(**place, stageName="dev", patchOperations=patch)
+    assert account.up()["deployment"] == "updated"
+    assert stage(account)["deploymentId"] == fact(account, "deployment")
 
 
 def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account) -> None:
