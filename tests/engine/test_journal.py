@@ -16,6 +16,7 @@ from cogauth.errors import CogauthError
 from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Step
+from cogauth.steps.ownership import words
 from support.account import Account, Silent
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
@@ -84,6 +85,17 @@ def make_api(account: Account) -> Any:
     return api.create_rest_api(name="shop", tags=tags(account))["id"]
 
 
+class Told(Silent):
+    """A reporter that keeps the changes."""
+
+    def __init__(self) -> None:
+        self.changes: list[str] = []
+
+    def change(self, step: Step, what: str) -> None:
+        del step
+        self.changes.append(what)
+
+
 LATE = [("CreateUserPool", make_pool), ("CreateRestApi", make_api)]
 
 
@@ -132,10 +144,13 @@ def test_one_that_landed_after_another_was_made_is_deleted(
 ) -> None:
     account.stands()
     kept = fact(account, "user_pool"), fact(account, "rest_api")
-    make(account)
+    late, told = make(account), Told()
     assert existing(account) != STACK
     changed = "user_pool" if operation == "CreateUserPool" else "rest_api"
-    assert account.up() == {**UNCHANGED, changed: "updated"}
+    actions = {result.step: result.action for result in engine.up(account.context(), told)}
+    assert actions == {**UNCHANGED, changed: "updated"}
+    what = words(RESOURCES[changed])
+    assert told.changes == [f"{what}: delete {late}, left by an interrupted run"]
     assert existing(account) == STACK
     assert (fact(account, "user_pool"), fact(account, "rest_api")) == kept
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from moto.apigateway.models import apigateway_backends
 
 from cogauth import engine
 from cogauth.context import refuse
@@ -506,6 +507,19 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
     assert stage(account)["deploymentId"] == theirs
 
 
+def test_a_stage_that_was_put_on_an_older_deployment_is_put_back(account: Account) -> None:
+    """It may lack the guard."""
+    account.stands()
+    api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
+    older = api.create_deployment(**place, description="the owner's")["id"]
+    found = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
+    found.deployments[older].created_date -= 60
+    patch = [{"op": "replace", "path": "/deploymentId", "value": older}]
+    api.update_stage(**place, stageName="dev", patchOperations=patch)
+    assert account.up()["deployment"] == "updated"
+    assert stage(account)["deploymentId"] == fact(account, "deployment")
+
+
 def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account) -> None:
     account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
@@ -591,6 +605,7 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.down()
     # As if the state file had come back from a copy.
     account.path().write_text(text)
+    assert engine.plan_down(account.context()).doomed == []
     with account.calls.watched() as calls:
         result = account.down()
     assert mutations(calls) == []
@@ -658,8 +673,11 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
         its = call.operation == "DeleteRole" and call.sent["body"]["RoleName"] == ROLE
         return refusal(403, "AccessDenied") if its else None
 
+    begun = account.time.now
     with account.calls.watched(refuse):
         result = account.down()
+    # What AWS refuses to delete is not waited for.
+    assert account.time.now == begun
     assert account.left() == [f"role {ROLE}"]
     assert result.remaining == [{"step": "role", "resource": "role", "id": ROLE}]
     assert len(result.problems) == 1
@@ -1257,3 +1275,13 @@ def test_what_down_deletes_is_listed_before(account: Account) -> None:
     down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
     assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)
+
+
+def test_so_is_what_no_record_knows(account: Account) -> None:
+    account.stands()
+    state = account.state()
+    state.resources.clear()
+    state.save()
+    doomed = engine.plan_down(account.context()).doomed
+    assert sorted(each.resource.key for each in doomed) == sorted(root.key for root in ROOTS)
+    assert not [each.id for each in doomed if each.recorded or each.claimed]

@@ -360,15 +360,27 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
 
 
+_whole_resource = APIGatewayResponse.get_resource
+
+
+def _get_resource(response: Any) -> str:
+    """Return a path; its methods are empty unless they are asked for with embed=methods."""
+    found = json.loads(_whole_resource(response))
+    if response.querystring.get("embed") != ["methods"]:
+        found["resourceMethods"] = {name: {} for name in found.get("resourceMethods", {})}
+    return json.dumps(found)
+
+
 def fill(patch: pytest.MonkeyPatch) -> None:
     """Give moto what it lacks of AWS.
 
     UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
     tags of a REST API, the deletion of one that is gone, an integration or a deployment that isn't
-    there, UpdateMethodResponse, a second PutMethodResponse, a header that no method response
-    declares, gateway responses that nobody set; that a path and a method are made once, that
-    authorizers' names are unique in an API, that one which is referred to stays, and that an export
-    shows what is deployed; authorizers of type JWT; the order of log events.
+    there, GetResource without embed, UpdateMethodResponse, a second PutMethodResponse, a header
+    that no method response declares, gateway responses that nobody set; that a path and a method
+    are made once, that authorizers' names are unique in an API, that one which is referred to
+    stays, and that an export shows what is deployed; authorizers of type JWT; the order of log
+    events.
     """
     newer = [*AUTHORIZER_TYPES, "JWT"]
     patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)
@@ -376,6 +388,7 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         APIGatewayResponse, "update_method_response", _update_method_response, raising=False
     )
+    patch.setattr(APIGatewayResponse, "get_resource", _get_resource)
     patch.setattr(APIGatewayResponse, "get_gateway_response", _get_gateway_response)
     patch.setattr(APIGatewayResponse, "tag_resource", _tag_resource)
     patch.setattr(APIGatewayResponse, "untag_resource", _untag_resource)
