@@ -513,7 +513,8 @@ def test_a_stage_that_was_put_on_an_older_deployment_is_put_back(account: Accoun
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     older = api.create_deployment(**place, description="the owner's")["id"]
     found = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
-    found.deployments[older].created_date -= 60
+    ours = found.deployments[fact(account, "deployment")]
+    found.deployments[older].created_date = ours.created_date - 60
     patch = [{"op": "replace", "path": "/deploymentId", "value": older}]
     api.update_stage(**place, stageName="dev", patchOperations=patch)
     assert account.up()["deployment"] == "updated"

@@ -166,6 +166,17 @@ def open_up(method: Any) -> None:
     method.pop("authorizerId", None)
 
 
+def test_a_stage_that_stays_on_another_deployment_is_no_success(account: Account) -> None:
+    account.stands()
+
+    def stay(parsed: Any) -> None:
+        parsed["deploymentId"] = "another"
+
+    kept = shown(account, "GetStage", stay, times=10**9)
+    with kept, pytest.raises(CogauthError, match="stage was changed, but AWS still shows the old"):
+        account.up()
+
+
 def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
     account.stands()
     account.grow_old()
