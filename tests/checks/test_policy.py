@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cogauth import engine
-from cogauth.attach import guards
+from cogauth.attach import guards, model
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.policies import Purpose, documents
@@ -318,6 +318,9 @@ def attaches(world: World) -> None:
     )
     with world.watched():
         attach(account, path="/iam")
+        # As 'attach' without --path lists an API.
+        ctx = account.context()
+        guards.compare(ctx, model.read_api(ctx, orders.id), everywhere=True)
 
 
 def detaches(world: World) -> None:
