@@ -99,8 +99,8 @@ def error_codes() -> str:
 
 
 DEPLOY = (
-    *("up", "down", "recover", "attach", "detach"),
-    *("test-login", "token", "call", "curl", "users"),
+    *("plan", "up", "status", "down", "recover", "attach", "detach"),
+    *("test-login", "token", "call", "curl", "users", "logs"),
 )
 # A boundary in the account whose number ACCOUNT stands for.
 BOUNDED = Settings(permissions_boundary="arn:aws:iam::000000000000:policy/BOUNDARY")

@@ -20,10 +20,9 @@ from typing import Any
 import click
 import pytest
 
-from cogauth.cli import cli as program
 from cogauth.steps import RESOURCES
 from cogauth.steps.methods import STATUS_BY_CODE
-from support.commands import Cli
+from support.commands import Cli, parsed
 from support.local_stack import LocalStack
 from support.names import REGION
 
@@ -151,9 +150,8 @@ def test_the_commands_that_a_page_tells_to_type_exist(page: Path) -> None:
         return
     for line in typed_commands(page.read_text()):
         _, name, *words = shlex.split(line)
-        command = program.commands[name]
         try:
-            command.make_context(name, words).close()
+            parsed(name, words).close()
         except click.UsageError as error:
             pytest.fail(f"{line}: {error.format_message()}")
 

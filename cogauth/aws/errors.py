@@ -197,7 +197,7 @@ def _explain_denied(code: str, message: str, action: str) -> tuple[str, str]:
     # AWS's message names the action, which may differ from the operation's own: iam:PassRole.
     named = re.search(r"perform: ([\w-]+:\w+)", message)
     lacking = named.group(1) if named else action
-    hint = "docs/permissions.md lists all that cogauth needs."
+    hint = "'cogauth policy --for COMMAND' prints all that a command needs."
     if lacking in BOUNDED:
         hint += (
             " If your organisation allows it only for roles with a permissions boundary, run the "

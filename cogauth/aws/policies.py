@@ -41,6 +41,8 @@ class Purpose(Enum):
     FIND = "find"
     # To read it by its id, and to see whether deleting it loses anything.
     READ = "read"
+    # To see what has to be recreated with it.
+    OUTDATE = "outdate"
     CREATE = "create"
     CHANGE = "change"
     # To see why AWS would refuse to delete it.

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cogauth.attach import attach, detach, guards
-from cogauth.aws.policies import Purpose, documents
+from cogauth.aws.policies import REST_API, Purpose, documents
 from cogauth.checks.explain.gather import PERMISSIONS as EXPLAIN
 from cogauth.checks.verify import run, subject
-from cogauth.client import calls, users
+from cogauth.client import calls, logs, users
 from cogauth.engine import down_plan
 from cogauth.engine.recover import PERMISSIONS as RECOVER
 from cogauth.errors import UsageError
+from cogauth.gateway.deployed import exporting
 from cogauth.gateway.rest_apis import CHECK_OWN
+from cogauth.settings import Settings
 from cogauth.steps import RESOURCES, ROOTS
-from cogauth.steps.base import Recreate, Resource
+from cogauth.steps.base import Recreate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cogauth.aws.policies import Allow
-    from cogauth.settings import Settings
+    from cogauth.steps.base import Resource
 
 
 @dataclass(frozen=True)
@@ -96,17 +98,29 @@ def _of(resources: Iterable[Resource], settings: Settings, *purposes: Purpose) -
             yield from permissions.get(purpose, ())
 
 
+def _plan(settings: Settings) -> Iterator[Allow]:
+    yield from _of(RESOURCES.values(), settings, Purpose.FIND, Purpose.READ, Purpose.OUTDATE)
+
+
+def _status(settings: Settings) -> Iterator[Allow]:
+    yield from _plan(settings)
+    # The plan reads the rest: the pool, the stage, its deployment, the methods, the authorizers.
+    yield exporting(REST_API)
+    yield from guards.PERMISSIONS
+
+
 def _up(settings: Settings) -> Iterator[Allow]:
     everything = RESOURCES.values()
-    looks = (Purpose.FIND, Purpose.READ)
-    yield from _of(everything, settings, *looks, Purpose.CREATE, Purpose.CHANGE)
+    yield from _plan(settings)
+    yield from _of(everything, settings, Purpose.CREATE, Purpose.CHANGE)
     yield from _of(filter(_is_deleted_by_up, everything), settings, Purpose.DELETE)
     yield from guards.PERMISSIONS
 
 
 def _is_deleted_by_up(resource: Resource) -> bool:
     """Return whether ``up`` may delete a second one, one to recreate, or one not wanted now."""
-    optional = type(resource).wanted is not Resource.wanted
+    # By default a stack has none of the resources that a setting may add.
+    optional = resource.key in Settings().unneeded
     return resource.repeatable or resource.recreate is not Recreate.NEVER or optional
 
 
@@ -130,6 +144,8 @@ def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "up": _up,
+    "plan": _plan,
+    "status": _status,
     "down": _down,
     "recover": _recover,
     "attach": _always(*attach.PERMISSIONS),
@@ -142,6 +158,7 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "call": _always(*calls.FIND, *calls.TEST, users.LIST),
     "curl": _always(*calls.FIND),
     "users": _always(users.LIST, users.DELETE),
+    "logs": _always(*logs.PERMISSIONS),
     # They make no call to AWS, or one to a local AWS.
-    **dict.fromkeys(("outputs", "policy", "decode", "demo"), _always()),
+    **dict.fromkeys(("list", "outputs", "policy", "decode", "demo"), _always()),
 }

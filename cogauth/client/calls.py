@@ -115,7 +115,7 @@ class Destination:
 
 # What ``find_destination`` needs, and ``console_test``.
 FIND = (
-    *(rest_apis.CHECK_OWN, rest_apis.FIND_API),
+    *(rest_apis.CHECK_OWN, rest_apis.FIND_API, rest_apis.EXISTING),
     *(rest_apis.reading(api, "stages") for api in (REST_API, OTHER_API)),
 )
 TEST = tuple(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, code_of
+from cogauth.aws.policies import allow
 from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, LogGroup
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 FUNCTIONS = {"sign-in": SIGN_IN, "auto-confirm": AUTO_CONFIRM}
+# What ``read`` and ``follow`` need.
+PERMISSIONS = tuple(
+    allow(LogGroup(function).arns, "logs:FilterLogEvents") for function in FUNCTIONS.values()
+)
 # The pause between two looks, in seconds. An account may make 5 such calls a second, and a look
 # makes one for each function: https://repost.aws/knowledge-center/cloudwatch-logs-throttling
 PAUSE_S = 2

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
-from cogauth.aws.policies import REST_API, REST_APIS, allow
+from cogauth.aws.policies import OTHER_API, REST_API, REST_APIS, allow
 from cogauth.errors import CogauthError, UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 
 
-# What ``find_api`` needs, and ``check_own``.
+# What ``find_api`` needs, ``check_own``, and ``existing``.
 FIND_API, CHECK_OWN = allow(REST_APIS, "apigateway:GET"), allow(REST_API, "apigateway:GET")
+EXISTING = allow((REST_API, OTHER_API), "apigateway:GET")
 
 
 def reading(api: str, *names: str) -> Allow:

@@ -66,8 +66,8 @@ class Role(Resource):
             Purpose.CREATE: (
                 _bounded(self.function, settings, "iam:CreateRole"),
                 allow(role, "iam:TagRole", source=TAGGING),
-                allow(function, "lambda:GetFunctionConfiguration"),
             ),
+            Purpose.OUTDATE: (allow(function, "lambda:GetFunctionConfiguration"),),
             Purpose.CHANGE: tuple(change),
             Purpose.OBSTACLES: (
                 allow(role, "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"),

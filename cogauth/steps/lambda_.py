@@ -119,12 +119,19 @@ class LogGroup(Resource):
         self.function = function
         self.key = function.log_group
 
-    def permissions(self, settings: Settings) -> Permissions:
+    @property
+    def arns(self) -> tuple[str, str]:
+        """The patterns of its ARN: AWS asks for actions on tags without ':*', for most with it.
+
+        Source:
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+        """
         name = f"/aws/lambda/STACK-{self.function.suffix}"
         arn = f"arn:PARTITION:logs:REGION:ACCOUNT:log-group:{name}"
-        # AWS asks for most actions on the ARN with ':*', and for those on tags on that without it.
-        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
-        both = (arn, f"{arn}:*")
+        return arn, f"{arn}:*"
+
+    def permissions(self, settings: Settings) -> Permissions:
+        both = self.arns
         return {
             Purpose.FIND: (
                 allow(ANY, "logs:DescribeLogGroups"),

@@ -13,7 +13,6 @@ from cogauth import engine
 from cogauth.attach import guards
 from cogauth.attach.model import read
 from cogauth.checks.verify.subject import find_subject
-from cogauth.cli.attach import attach as attach_command
 from cogauth.cli.up import _say_lost_guards, _say_lost_pools
 from cogauth.errors import CogauthError, UsageError
 from support.attached import (
@@ -28,6 +27,7 @@ from support.attached import (
     put_jwt,
 )
 from support.calls import refusal
+from support.commands import parsed
 
 if TYPE_CHECKING:
     from support.account import Account
@@ -52,7 +52,7 @@ def mend(account: Account, orders: Orders) -> None:
     """Run the commands that are named, as far as they are ``attach``'s and ``detach``'s."""
     for each in look(account, orders).findings:
         _cogauth, command, *words = shlex.split(each.mend)
-        given_ = attach_command.make_context(command, words).params
+        given_ = parsed(command, words).params
         wanted = {name: given_[name] for name in ("path", "method")}
         if command == "detach":
             detach(account, given_["api"], **wanted)
@@ -341,7 +341,7 @@ def test_the_command_names_a_stage_that_stands(
         orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
         orders.deploy("prod")
         (found,) = [one for one in look(account, orders).lost if one.found == "NONE"]
-        words = attach_command.make_context("attach", shlex.split(found.mend)[2:]).params
+        words = parsed("attach", shlex.split(found.mend)[2:]).params
         assert words["stage"] == left
         mend(account, orders)
         for stage in ("beta", "prod") if left else ("prod",):
@@ -715,7 +715,7 @@ def test_the_command_means_the_same_as_the_record(
         "methods": {f"{verb} {path}": {"ours": [{}, {"authorizationScopes": scopes}]}},
     }
     words = guards.options_of(record, stages, f"{verb} {path}")
-    given_ = attach_command.make_context("attach", shlex.split(f"--api a1 {words}")).params
+    given_ = parsed("attach", shlex.split(f"--api a1 {words}")).params
     assert (given_["path"], given_["method"]) == (path, verb)
     assert list(given_["scopes"]) == scopes
     assert given_["stage"] == (stages[0] if stages[1:] else None)

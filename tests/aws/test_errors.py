@@ -405,7 +405,7 @@ def test_a_denial_names_the_action(
 def test_the_action_is_the_one_that_aws_names(code: str, message: str, action: str) -> None:
     text = explained(answered(code, message, "CreateFunction", 403))
     assert f"{code} ({action})" in text
-    assert "docs/permissions.md" in text
+    assert "'cogauth policy --for COMMAND' prints all that a command needs." in text
 
 
 def test_a_denial_is_named_without_the_account_too() -> None:

@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.handlers
 import pytest
+from botocore.exceptions import ClientError
 
-from cogauth.attach import guards
+from cogauth import engine
+from cogauth.attach import guards, model
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.policies import Purpose, documents
 from cogauth.checks import policy as checks
 from cogauth.cli import cli as program
-from cogauth.client import users
+from cogauth.client import logs, users
 from cogauth.context import Context
+from cogauth.engine.status import status
 from cogauth.errors import UsageError
+from cogauth.gateway import rest_apis
 from cogauth.record.records import OUTDATED
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
+from support.account import Silent
 from support.attached import OTHER_POOL, Orders, attach, detach
 from support.calls import Call, refusal
 from support.commands import command_line, in_process
@@ -45,7 +50,7 @@ ACCOUNT = "123456789012"
 WORDS = checks.Stack(
     "aws", REGION, ACCOUNT, "STACK", Settings(), "POOL", "API", ("ATTACHED",), ("OTHER",)
 )
-NOTHING = {"outputs", "policy", "decode", "demo"}
+NOTHING = {"list", "outputs", "policy", "decode", "demo"}
 
 
 @dataclass
@@ -163,17 +168,14 @@ def ups(world: World) -> None:
         account.up()
     drift(account.client, account.state())
     with world.watched():
-        account.up(cors_origins=("https://a.example",))
+        account.up(cors_origins=("https://a.example",), confirm=yes)
         account.up(cors_origins=("https://b.example",))
         account.up(cors_origins=())
     world.twins()
     with world.watched():
         account.up()
     # A new role, and with it a new function; a new authorizer.
-    iam = account.client("iam")
-    for role in (fact(account, "role"), fact(account, "auto_confirm_role")):
-        iam.delete_role_policy(RoleName=role, PolicyName="cogauth")
-        iam.delete_role(RoleName=role)
+    delete_roles(account)
     state = account.state()
     state.resources["authorizer"]["status"] = OUTDATED
     state.save()
@@ -185,6 +187,56 @@ def ups(world: World) -> None:
     with world.watched():
         account.up(adopt=(fact(account, "rest_api"),), confirm=yes)
         guards.look(account.context(), orders.id)
+
+
+def delete_roles(account: Account) -> None:
+    iam = account.client("iam")
+    for role in (fact(account, "role"), fact(account, "auto_confirm_role")):
+        iam.delete_role_policy(RoleName=role, PolicyName="cogauth")
+        iam.delete_role(RoleName=role)
+
+
+def reads(world: World, read: Callable[[], object]) -> None:
+    """Read a stack that doesn't exist, a whole one, a changed one with twins, one without roles."""
+    account = world.account
+    orders = Orders(account)
+    with world.watched():
+        read()
+    account.up(cors_origins=("https://a.example",))
+    attach(account)
+    with world.watched():
+        read()
+    drift(account.client, account.state())
+    world.twins()
+    orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
+    with world.watched():
+        read()
+    delete_roles(account)
+    with world.watched():
+        read()
+
+
+def plans(world: World) -> None:
+    account = world.account
+
+    def read() -> None:
+        ctx = account.context()
+        former = ctx.state.settings
+        ctx.state.settings = former.with_choices({"throttle_rate": 5.0}, exists=True)
+        engine.plan(ctx, Silent(), (), former)
+
+    reads(world, read)
+
+
+def tells_the_status(world: World) -> None:
+    reads(world, lambda: status(world.account.context(), Silent()))
+
+
+def reads_logs(world: World) -> None:
+    account = world.account
+    account.up()
+    with world.watched():
+        assert list(logs.read(account.context(), logs.FUNCTIONS, 0)) == []
 
 
 def downs(world: World) -> None:
@@ -238,11 +290,12 @@ def refused_once(call: Call) -> Any:
 def attaches(world: World) -> None:
     account, world.other = world.account, "OTHER"
     account.up()
-    orders = Orders(account)
+    # What a further stage serves is read as well.
+    orders = Orders(account, stages=("prod", "beta"))
     with world.watched(refused_once), contextlib.suppress(Exception):
-        attach(account)
+        attach(account, stage="prod")
     with world.watched():
-        attach(account)
+        attach(account, stage="prod")
         attach(account, path="/iam", scopes=("a/b",))
     made = account.state().attachments[orders.id]["authorizer"]["id"]
     live = orders.aws.get_authorizer(**orders.place, authorizerId=made)
@@ -265,6 +318,9 @@ def attaches(world: World) -> None:
     )
     with world.watched():
         attach(account, path="/iam")
+        # As 'attach' without --path lists an API.
+        ctx = account.context()
+        guards.compare(ctx, model.read_api(ctx, orders.id), everywhere=True)
 
 
 def detaches(world: World) -> None:
@@ -293,11 +349,14 @@ def lists_and_deletes_users(world: World) -> None:
 
 ON_MOTO: dict[str, Callable[[World], None]] = {
     "up": ups,
+    "plan": plans,
+    "status": tells_the_status,
     "down": downs,
     "recover": recovers,
     "attach": attaches,
     "detach": detaches,
     "users": lists_and_deletes_users,
+    "logs": reads_logs,
 }
 
 
@@ -346,9 +405,21 @@ class Kit:
     def looks_up(self) -> None:
         """Look the name up, as is done before the password is asked for on a terminal."""
         with self.watched():
-            keys = Keys(*keys_at(self.stack.url))
-            aws = Aws(region=REGION, endpoint_url=self.stack.url, local=keys)
-            users.is_listed(Context(aws, self.stack.state, aws.waiter()), "ann")
+            users.is_listed(self.context(), "ann")
+
+    def context(self) -> Context:
+        keys = Keys(*keys_at(self.stack.url))
+        aws = Aws(region=REGION, endpoint_url=self.stack.url, local=keys)
+        return Context(aws, self.stack.state, aws.waiter())
+
+    def looks_again(self) -> None:
+        """Look whether the APIs exist, as is done if one was deleted while it was read."""
+        gone = ClientError({"Error": {"Code": "NotFoundException"}}, "GetStages")
+        for api in (self.stack.state.fact("rest_api", "id"), self.other):
+            with self.watched(), contextlib.suppress(ClientError):
+                ctx = self.context()
+                with rest_apis.existing(ctx, api):
+                    raise gone
 
     def forget_tokens(self) -> None:
         self.stack.state.tokens_path.unlink()
@@ -409,17 +480,20 @@ def calls(kit: Kit) -> None:
     kit.run("call", "GET", "/hello", "--test-invoke", code=None)
     kit.run("call", "GET", "/", "--api", kit.other, "--test-invoke", code=None)
     kit.looks_up()
+    kit.looks_again()
 
 
 def prints_curls(kit: Kit) -> None:
     kit.run("curl", "GET", "/hello")
     kit.run("curl", "GET", "/hello", "--stage", "other", code=2)
     kit.run("curl", "GET", "/", "--api", kit.other)
+    kit.looks_again()
 
 
 def verifies(kit: Kit) -> None:
     kit.run("verify")
     kit.run("verify", "--api", kit.other)
+    kit.looks_again()
 
 
 def explains(kit: Kit) -> None:
@@ -430,6 +504,7 @@ def explains(kit: Kit) -> None:
         (theirs, "-u", "ann"),
     ):
         kit.run("explain", url, *words, code=None)
+    kit.looks_again()
 
 
 THERE: dict[str, Callable[[Kit], None]] = {

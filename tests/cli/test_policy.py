@@ -160,6 +160,15 @@ def test_each_command_alone_gets_less_than_all_together(cli: Cli) -> None:
         assert not resources(found, "cognito-idp:CreateUserPool")
 
 
+def test_what_changes_nothing_may_only_read(cli: Cli) -> None:
+    words = [word for name in ("plan", "status", "list", "logs") for word in ("--for", name)]
+    found = statements(cli, "--account", ACCOUNT, *words)
+    actions = {action.partition(":")[2] for each in found for action in each["Action"]}
+    verbs = ("GET", "Get", "List", "Describe", "Filter")
+    assert [action for action in actions if not action.startswith(verbs)] == []
+    assert resources(found, "logs:FilterLogEvents")
+
+
 def test_a_setting_of_the_stack_counts(cli: Cli) -> None:
     assert not resources(statements(cli, "--account", ACCOUNT), "iam:AttachRolePolicy")
     found = statements(cli, "--account", ACCOUNT, "--power-user")

@@ -124,6 +124,7 @@ class Journey:
 
     def play(self) -> None:
         """Run every command that makes a call, with what makes it do all that it may."""
+        self.do("plan")
         self.do("up", "--cors-origin", "https://a.example")
         if self.exact:
             self.take_policy("--api", self.theirs)
@@ -132,6 +133,7 @@ class Journey:
         drift(self.root, self.local.state)
         if not self.exact:
             self._twins()
+        self.do("plan")
         self.do("up", "--cors-origin", "none", "--yes")
         self._adopt()
         self._recover()
@@ -146,6 +148,8 @@ class Journey:
         self.do("verify")
         self.do("explain", protected, "-u", "ann", "--json")
         self.do("explain", sign_in, "--method", "POST", "--no-token", "--json")
+        self.do("status")
+        self.do("logs")
         self.do("users")
         self.do("users", "--delete", "ann", "--yes")
 

@@ -301,7 +301,7 @@ def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> No
         lambda: account.client("iam").update_assume_role_policy(
             RoleName=ROLE, PolicyDocument=OTHER_TRUST
         ),
-        account.up,
+        lambda: account.up(confirm=lambda _question: None),
         account.down,
     )
     assert "iam:UpdateAssumeRolePolicy" in {request.action for request in found}

@@ -99,6 +99,15 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+def parsed(name: str, words: list[str]) -> click.Context:
+    """Parse a command's words as the program does; run nothing.
+
+    Without a parent the command would keep a help option without -h.
+    """
+    parent = click.Context(program, **program.context_settings)
+    return program.commands[name].make_context(name, words, parent=parent)
+
+
 def in_process(*words: str, typed: str | bytes = "") -> Result:
     """Run a command as `main` does, but for a process of its own, whose start takes longest."""
     done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)

@@ -315,7 +315,7 @@ def read_models_once(patch: pytest.MonkeyPatch) -> None:
 
 def _add_auth(auth: SigV4Auth, request: AWSRequest) -> None:
     """Say who calls, and to where; sign only what goes to a local AWS."""
-    if not AWS_HOST.fullmatch(urlsplit(request.url).netloc):
+    if auth.credentials is None or not AWS_HOST.fullmatch(urlsplit(request.url).netloc):
         _botocore_add_auth(auth, request)
         return
     request.context["timestamp"] = datetime.now(UTC).strftime(SIGV4_TIMESTAMP)

@@ -245,8 +245,8 @@ def _with_function(ctx: Context, evidence: Evidence) -> Evidence:
 
 
 def _not_seen(evidence: Evidence, what: str, error: ClientError) -> Evidence:
-    denied = code_of(error) in DENIED
-    why = f"{what}: {code_of(error)}{' (see docs/permissions.md)' if denied else ''}"
+    remedy = " ('cogauth policy --for explain' prints all that it needs)"
+    why = f"{what}: {code_of(error)}{remedy if code_of(error) in DENIED else ''}"
     return replace(evidence, unknown=(*evidence.unknown, why))
 
 

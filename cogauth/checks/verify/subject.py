@@ -93,7 +93,7 @@ class Subject:
 
 # What ``find_subject`` needs.
 PERMISSIONS = (
-    *(rest_apis.CHECK_OWN, rest_apis.FIND_API),
+    *(rest_apis.CHECK_OWN, rest_apis.FIND_API, rest_apis.EXISTING),
     *(
         rest_apis.reading(api, "stages", "authorizers", "resources")
         for api in (REST_API, OTHER_API)
