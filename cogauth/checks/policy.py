@@ -59,15 +59,16 @@ def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]
     """
     if unknown := sorted(set(commands) - COMMANDS.keys()):
         raise UsageError(
-            f"--for {unknown[0]!r}: there is no such command. Give one of "
-            f"{', '.join(sorted(COMMANDS))}."
+            f"--for {unknown[0]!r}: there is no such command.",
+            hint=f"Give one of {', '.join(sorted(COMMANDS))}.",
         )
     wanted = list(commands or COMMANDS)
     allows = [one for name in wanted for one in COMMANDS[name](stack.settings)]
     if not allows:
         raise UsageError(
             f"{', '.join(wanted)}: no call to AWS is made that needs a permission, so there is no "
-            "policy. Leave out --for, or name another command."
+            "policy.",
+            hint="Leave out --for, or name another command.",
         )
     return documents(allows, words_of(stack, wanted))
 

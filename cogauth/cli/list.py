@@ -28,8 +28,8 @@ STYLES = {"complete": "green", "incomplete": "yellow"}
     epilog="""\b
 Examples:
   cogauth list
-  cogauth list --state ~/stacks/shop.json         those in ~/stacks
-  cogauth list --json | jq -r '.[] | select(.condition != "complete") | .state_file'
+  cogauth list --state ~/stacks/shop.json    those in ~/stacks
+  cogauth list --json | jq -r '.[] | select(.condition != "complete") | .stack'
 
 A stack is complete if its state file records each of its resources as created. 'cogauth status'
 shows what has changed in AWS since.

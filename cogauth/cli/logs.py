@@ -50,11 +50,11 @@ def _parse(_ctx: click.Context, _option: click.Parameter, value: str) -> datetim
     short_help="Show the functions' log lines.",
     epilog="""\b
 Examples:
-  cogauth logs                                    both functions, the last hour
+  cogauth logs                         both functions, the last hour
   cogauth logs sign-in --since 10m
   cogauth logs --since 2026-11-27T13:45:00Z --all
-  cogauth logs --follow                           until Ctrl-C
-  cogauth logs --json | jq -r 'select(.record.outcome == "fail").record.code'
+  cogauth logs --follow                until Ctrl-C
+  cogauth logs --json | jq -r 'select(.record.outcome == "fail").record'
 
 A line may appear late: AWS says 5 to 10 minutes after the call.
 """,

@@ -51,7 +51,7 @@ Examples:
   cogauth plan --exit-code || echo 'not as wanted'
                                       exit code 3 if something would change
   cogauth plan --script > up.sh       what 'up' does, as AWS CLI commands
-  cogauth plan --json | jq -r '.steps[] | select(.action != "unchanged") | .step'
+  cogauth plan --json | jq -r '.steps[] | select(.action != "unchanged")'
 """,
 )
 @setting_options

@@ -114,10 +114,12 @@ def policy(
 
 def _check(account: str | None, apis: tuple[str, ...]) -> None:
     if account is not None and not re.fullmatch(r"\d{12}", account, re.ASCII):
-        raise UsageError(f"--account {account!r} can't be used: give the 12 digits of its number.")
+        raise UsageError(
+            f"--account {account!r} can't be used", hint="Give the 12 digits of its number."
+        )
     if wrong := [api for api in apis if not API_ID.fullmatch(api)]:
         raise UsageError(
-            f"--api {wrong[0]!r} can't be used: give a REST API's id, such as a1b2c3d4e5."
+            f"--api {wrong[0]!r} can't be used", hint="Give a REST API's id, such as a1b2c3d4e5."
         )
 
 
@@ -131,8 +133,8 @@ def _recorded(target: Target, state: State, account: str | None) -> tuple[str, s
     ):
         if given not in {None, recorded}:
             raise UsageError(
-                f"{option} {given}: the state file {state.path} is of {recorded}. Leave {option} "
-                "out, or give another --stack or --state."
+                f"{option} {given}: the state file {state.path} is of {recorded}.",
+                hint=f"Leave {option} out, or give another --stack or --state.",
             )
     partition = botocore.session.Session().get_partition_for_region(state.region)
     return partition, state.region, state.account

@@ -55,16 +55,16 @@ LONGEST_VALUE = 300
     epilog="""\b
 Examples:
   cogauth status
-  cogauth status --watch                          again every 5 seconds, until Ctrl-C
-  cogauth status --json | jq -r '.steps[] | select(.status != "stands") | .step'
-  cogauth status --svg docs/stack.svg             a picture, for example for a README
+  cogauth status --watch               again every 5 seconds, until Ctrl-C
+  cogauth status --json | jq -r '.steps[] | select(.status != "stands")'
+  cogauth status --svg docs/stack.svg  a picture, for example for a README
 
 \b
-A step exists, is missing, was changed (each field is named, with its live value
-and the one that the stack wants), is unfinished (a run was interrupted), or is
-stale (the stage doesn't serve the API as it is).
-The exit code is 0 if all is as wanted, 1 if anything differs, and 2 if there is
-no such stack here.
+A step exists, is missing, was changed (each field is named, with its live
+value and the one that the stack wants), is unfinished (a run was
+interrupted), or is stale (the stage doesn't serve the API as it is).
+The exit code is 0 if all is as wanted, 1 if anything differs, and 2 if there
+is no such stack here.
 """,
 )
 @click.option("-w", "--watch", is_flag=True, help="Refresh until Ctrl-C.")

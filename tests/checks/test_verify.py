@@ -211,7 +211,7 @@ def test_a_trigger_that_does_not_fire(checked: Checked) -> None:
             "the sign-up gave no token",
         )
     finally:
-        checked.cli.run("up").must()
+        checked.cli.run("up", "--yes").must()
     assert checked.users() == []
 
 

@@ -20,7 +20,7 @@ def test_attach_ends_with_the_next_step(account: Account, monkeypatch: pytest.Mo
     where = ("--stack", "shop", "--state", str(account.path()))
     words = ("attach", "--api", "orders", "--path", "/open", "--stage", "prod", "--yes")
     done = in_process(*words, *where).must()
-    assert "Other stages keep their old guard: beta." in done.err
+    assert "beta isn't guarded: anyone can call GET /open there" in done.err
     claims, following = done.out.splitlines()[-2:]
     assert 'event["requestContext"]["authorizer"]["claims"]' in claims
     command = "cogauth call GET /open --api orders --stage prod"

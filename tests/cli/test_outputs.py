@@ -535,6 +535,10 @@ COMMANDS = {
     "up --local": (["up", "--local"], 0),
     "outputs": (["outputs"], 0),
     "policy": (["policy"], 0),
+    "plan": (["plan"], 0),
+    "status": (["status"], 0),
+    "list": (["list"], 0),
+    "logs": (["logs"], 0),
     # There is nothing to recover.
     "recover": (["recover"], 2),
     "demo": (["demo"], 0),

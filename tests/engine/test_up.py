@@ -18,7 +18,7 @@ from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.steps import RESOURCES, ROOTS, STEPS
 from cogauth.steps.base import Step
 from cogauth.steps.ownership import words
-from support.account import Account, Silent
+from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import StoppedError, stopped
 from support.stacks import (
@@ -362,10 +362,6 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
 
 
 # ---- what was changed behind our back
-
-
-def agree(_question: str) -> None:
-    """Answer yes."""
 
 
 def recorded_ids(account: Account) -> dict[str, str]:

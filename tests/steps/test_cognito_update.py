@@ -18,7 +18,7 @@ from botocore.model import Shape
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
 from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
-from support.account import Account
+from support.account import Account, agree
 from support.calls import Call, refusal
 from support.faults import stopped
 
@@ -121,7 +121,7 @@ def test_the_trigger_put_back_keeps_what_someone_else_set(account: Account) -> N
     account.stands()
     update(account, LambdaConfig={"PostConfirmation": "arn:aws:lambda:x:1:function:f"}, **OTHERS)
     theirs = pool(account)
-    assert account.up()["trigger"] == "created"
+    assert account.up(confirm=agree)["trigger"] == "created"
     theirs["LambdaConfig"]["PreSignUp"] = function_arn(account)
     assert pool(account) == theirs
 
@@ -140,7 +140,7 @@ def test_what_someone_adds_while_up_runs_is_kept_too(account: Account) -> None:
             met.append(call)
 
     with account.calls.watched(meddle):
-        account.up()
+        account.up(confirm=agree)
     assert met
     live = pool(account)
     assert live["UserPoolTags"] == {**account.context().tags, "team": "billing"}
@@ -226,7 +226,7 @@ def test_a_client_put_right_keeps_what_someone_else_set(account: Account) -> Non
         **place, ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH"], AccessTokenValidity=2
     )
     with account.calls.watched() as calls:
-        assert account.up()["app_client"] == "updated"
+        assert account.up(confirm=agree)["app_client"] == "updated"
     after = client.describe_user_pool_client(**place)["UserPoolClient"]
     (sent,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPoolClient"]
     assert sent["AccessTokenValidity"] == after["AccessTokenValidity"] == 2
@@ -423,7 +423,7 @@ def test_nor_does_a_trigger_that_is_put_back_need_one(account: Account) -> None:
     account.stands()
     update(account, LambdaConfig={})
     with described(account, Policies=None):
-        assert account.up()["trigger"] == "created"
+        assert account.up(confirm=agree)["trigger"] == "created"
     assert pool(account)["LambdaConfig"]["PreSignUp"]
 
 
@@ -490,7 +490,7 @@ def test_nor_does_a_trigger_that_is_put_back_lower_it(account: Account) -> None:
     update(account, LambdaConfig={})
     theirs = pool(account)
     with account.calls.watched(refuse_lite):
-        assert account.up()["trigger"] == "created"
+        assert account.up(confirm=agree)["trigger"] == "created"
     assert {**pool(account), "LambdaConfig": {}} == {**theirs, "LambdaConfig": {}}
 
 
@@ -536,9 +536,9 @@ def test_a_run_that_was_to_lower_it_is_finished_by_the_next_one(account: Account
 
 
 def test_what_was_lowered_elsewhere_is_raised_again(account: Account) -> None:
-    account.up(tier="ESSENTIALS")
+    account.up(confirm=agree, tier="ESSENTIALS")
     update(account, UserPoolTier="LITE")
-    assert account.up()["user_pool"] == "updated"
+    assert account.up(confirm=agree)["user_pool"] == "updated"
     assert pool(account)["UserPoolTier"] == "ESSENTIALS"
 
 
@@ -705,7 +705,7 @@ def test_what_the_client_settings_need_does_not_touch_where_the_secret_is(
         RefreshTokenRotation={"Feature": "ENABLED", "RetryGracePeriodSeconds": 60},
     )
     with account.calls.watched() as calls:
-        assert account.up()["app_client"] == "updated"
+        assert account.up(confirm=agree)["app_client"] == "updated"
     (sent,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPoolClient"]
     assert PUBLISH not in sent
     assert "ALLOW_REFRESH_TOKEN_AUTH" in sent["ExplicitAuthFlows"]

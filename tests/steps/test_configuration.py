@@ -16,7 +16,7 @@ from cogauth.aws.clients import Aws
 from cogauth.errors import CogauthError
 from cogauth.record.state import State
 from cogauth.steps.lambda_ import package
-from support.account import Account
+from support.account import Account, agree
 from support.attached import Orders, attach
 from support.calls import Call, refusal
 from support.world import statements
@@ -551,8 +551,9 @@ def test_all_that_is_sent_is_within_aws_s_own_models(
     for one in events:
         one.register("provide-client-params", look)
     try:
-        account.up()
+        account.up(confirm=agree)
         account.up(
+            confirm=agree,
             power_user=True,
             cors_origins=("https://app.example",),
             password_min_length=9,
@@ -561,7 +562,7 @@ def test_all_that_is_sent_is_within_aws_s_own_models(
             permissions_boundary="arn:aws:iam::aws:policy/AmazonCognitoPowerUser",
             throttle_rate=3,
         )
-        account.up(power_user=False, cors_origins=(), permissions_boundary="none")
+        account.up(confirm=agree, power_user=False, cors_origins=(), permissions_boundary="none")
         attach(account, Orders(account).id)
         assert account.down().clean
     finally:

@@ -16,7 +16,7 @@ from cogauth.errors import UsageError
 from cogauth.record.records import CREATED, CREATING
 from cogauth.settings import Settings
 from cogauth.steps.methods import FUNCTION_FAILED, SignInIntegration, response_template
-from support.account import Account, Silent
+from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import FAULTS, Fault, nth, run_with_fault
 from support.stacks import STACK, UNCHANGED, configuration, existing, fact, stage
@@ -491,17 +491,17 @@ def let_all_read_refusals(account: Account) -> None:
 )
 @pytest.mark.sample(2)
 def test_up_restores_it(account: Account, tamper: Callable[[Account], None], step: str) -> None:
-    account.up(cors_origins=ONE)
+    account.up(confirm=agree, cors_origins=ONE)
     before = configuration(account)
     tamper(account)
     assert configuration(account) != before
-    actions = account.up()
+    actions = account.up(confirm=agree)
     assert {name for name, action in actions.items() if action != "unchanged"} == {
         step,
         "deployment",
     }
     assert configuration(account) == before
-    assert account.up() == UNCHANGED
+    assert account.up(confirm=agree) == UNCHANGED
 
 
 def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
-from support.account import RESOURCES, Account
+from support.account import RESOURCES, Account, agree
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
 from support.faults import FAULTS, StoppedError, lose, nth, run_with_fault, stop
@@ -105,7 +105,7 @@ def test_every_name_fits_the_longest_stack(account: Account) -> None:
 
 def test_a_stack_of_before_is_moved_over_in_place(before: Account) -> None:
     with before.calls.watched() as calls:
-        actions = before.up()
+        actions = before.up(confirm=agree)
     assert actions == {
         **UNCHANGED,
         "role": "updated",
@@ -121,7 +121,7 @@ def test_a_stack_of_before_is_moved_over_in_place(before: Account) -> None:
     assert existing(before) == STACK
     assert runs_as(before) == OWN
     assert logs_of(before, ROLE) == [SIGN_IN_LOGS]
-    assert before.up() == UNCHANGED
+    assert before.up(confirm=agree) == UNCHANGED
 
 
 def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account) -> None:
@@ -135,7 +135,7 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
         return refusal(400, "InvalidParameterValueException", message)
 
     with before.calls.watched(refuse):
-        before.up()
+        before.up(confirm=agree)
     assert early == [ROLE] * 3
     assert runs_as(before) == OWN
 
@@ -155,10 +155,10 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
         met = run_with_fault(account, account.up, FAULTS[fault], at)[0] is not None
         number += step
         if then == "up":
-            account.up()
+            account.up(confirm=agree)
             assert existing(account) == STACK
             assert runs_as(account) == OWN
-            assert account.up() == UNCHANGED
+            assert account.up(confirm=agree) == UNCHANGED
         result = account.down()
         assert (result.remaining, result.problems) == ([], [])
         assert account.left() == []
@@ -266,13 +266,13 @@ def test_one_that_somebody_else_has_set_stays_unless_it_is_asked_for(account: Ac
 
 
 def test_a_boundary_that_was_changed_behind_its_back_is_restored(account: Account) -> None:
-    account.up(permissions_boundary=BOUNDARY)
+    account.up(confirm=agree, permissions_boundary=BOUNDARY)
     iam = account.client("iam")
     iam.delete_role_permissions_boundary(RoleName=ROLE)
     iam.put_role_permissions_boundary(
         RoleName=AUTO_CONFIRM_ROLE, PermissionsBoundary=BOUNDARY + "2"
     )
-    account.up()
+    account.up(confirm=agree)
     assert boundaries(account) == [BOUNDARY] * 2
 
 

@@ -49,6 +49,10 @@ Made = TypeVar("Made")
 SNAPSHOTS: dict[tuple[str, Callable[..., Any]], tuple[Snapshot, Any]] = {}
 
 
+def agree(_question: str) -> None:
+    """Answer yes."""
+
+
 class Silent:
     """A reporter that says nothing."""
 
