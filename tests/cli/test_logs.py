@@ -335,7 +335,7 @@ def test_a_function_that_crashes_shows_why(
         FunctionName=f"logged-{function}", ZipFile=packed.getvalue()
     )
     said = served.cli.login("bob", PASSWORD).must(1).err
-    served.cli.run("up").must()
+    served.cli.run("up", "--yes").must()
     (command,) = re.findall(r"Run '(cogauth logs .*)' to see why\.", said)
     _, *words = shlex.split(command)
     shown = served.cli.run(*words)
