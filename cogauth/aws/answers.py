@@ -82,8 +82,8 @@ class Field:
                 old, new = f"…{old[shared:]}", f"…{new[shared:]}"
         path = self.path
         if len(path) > QUOTED:
-            first, _, rest = path.partition(".")
-            path = f"{first}…{rest.rpartition('.')[2]}"
+            first, second, *_, last = path.split(".")
+            path = f"{first}.{second}…{last}"
         return f"{path}: {_cut(old)} → {_cut(new)}"
 
 

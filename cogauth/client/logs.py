@@ -14,7 +14,8 @@ from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.policies import allow
 from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
-from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, LogGroup
+from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
+from cogauth.steps.log_groups import LogGroup
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -5,7 +5,8 @@ from cogauth.steps.cognito import PreSignUpTrigger, UserPool, UserPoolClient
 from cogauth.steps.cors import GATEWAY_RESPONSES, HELLO_PREFLIGHT, SIGN_IN_PREFLIGHT
 from cogauth.steps.deployment import Deployment, Stage
 from cogauth.steps.iam import PowerUserAttachment, Role, RolePolicy
-from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, LogGroup, Permission
+from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, Caller, Function, Permission
+from cogauth.steps.log_groups import LogGroup
 from cogauth.steps.methods import (
     ProtectedIntegration,
     ProtectedMethod,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Field, Live, deleted, differing, fields, or_none
-from cogauth.aws.policies import ANY, FUNCTION, Purpose, allow
+from cogauth.aws.policies import FUNCTION, Purpose, allow
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
 from cogauth.steps.base import Change, Recreate, Resource
@@ -26,15 +26,11 @@ if TYPE_CHECKING:
     from cogauth.record.records import Record
     from cogauth.settings import Settings
 
-LOG_RETENTION_DAYS = 30
 # The states and the last updates of a function that can be used. AWS may leave out either.
 READY = set(product((None, "Active", "Inactive"), (None, "Successful")))
 # Who says that AWS asks for actions that no call is named after.
 FUNCTION_TAGGING = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"
 LISTING_TAGS = "https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html"
-LOGS_TAGGING = (
-    "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html"
-)
 PASSING = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"
 
 
@@ -108,103 +104,6 @@ def package(module: str) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(entry, (folder / f"{module}.py").read_bytes())
     return buffer.getvalue()
-
-
-class LogGroup(Resource):
-    """A function's log group, created beforehand: Lambda's own would keep its logs forever."""
-
-    conflict = "ResourceAlreadyExistsException"
-
-    def __init__(self, function: FunctionSpec) -> None:
-        self.function = function
-        self.key = function.log_group
-
-    @property
-    def arns(self) -> tuple[str, str]:
-        """The patterns of its ARN: AWS asks for actions on tags without ':*', for most with it.
-
-        Source:
-        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
-        """
-        name = f"/aws/lambda/STACK-{self.function.suffix}"
-        arn = f"arn:PARTITION:logs:REGION:ACCOUNT:log-group:{name}"
-        return arn, f"{arn}:*"
-
-    def permissions(self, settings: Settings) -> Permissions:
-        both = self.arns
-        return {
-            Purpose.FIND: (
-                allow(ANY, "logs:DescribeLogGroups"),
-                allow(both, "logs:ListTagsForResource"),
-            ),
-            Purpose.CREATE: (
-                allow(both, "logs:CreateLogGroup"),
-                allow(both, "logs:TagResource", source=LOGS_TAGGING),
-            ),
-            Purpose.CHANGE: (allow(both, "logs:PutRetentionPolicy"),),
-            Purpose.DELETE: (allow(both, "logs:DeleteLogGroup"),),
-        }
-
-    def name(self, ctx: Context) -> str:
-        return f"/aws/lambda/{self.function.name(ctx)}"
-
-    def create(self, ctx: Context) -> Live:
-        ctx.aws.logs.create_log_group(logGroupName=self.name(ctx), tags=ctx.tags)
-        return {"logGroupName": self.name(ctx), "Tags": ctx.tags}
-
-    def read(self, ctx: Context, record: Record) -> Live | None:
-        pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
-            logGroupNamePrefix=self.name(ctx)
-        )
-        list_tags = ctx.aws.logs.list_tags_for_resource
-        for page in pages:
-            for group in page["logGroups"]:
-                if group["logGroupName"] == self.name(ctx):
-                    answer = or_none(lambda: list_tags(resourceArn=self._arn(ctx)))
-                    return answer and {**group, "Tags": answer.get("tags", {})}
-        return None
-
-    def _arn(self, ctx: Context) -> str:
-        return ctx.arn("logs", f"log-group:{self.name(ctx)}")
-
-    def facts(self, ctx: Context, live: Live) -> Record:
-        return {"id": live["logGroupName"], "arn": self._arn(ctx)}
-
-    def tags(self, live: Live) -> dict[str, str]:
-        return dict(live["Tags"])
-
-    def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
-        if live.get("retentionInDays") != LOG_RETENTION_DAYS:
-            yield Change(
-                lambda: ctx.aws.logs.put_retention_policy(
-                    logGroupName=self.name(ctx), retentionInDays=LOG_RETENTION_DAYS
-                ),
-                tuple(fields(live, {"retentionInDays": LOG_RETENTION_DAYS})),
-                asks=f"The log group {self.name(ctx)} keeps its logs for longer than "
-                f"{LOG_RETENTION_DAYS} days. Delete the older ones?"
-                if self._keeps_more(ctx, live)
-                else "",
-            )
-
-    def _keeps_more(self, ctx: Context, live: Live) -> bool:
-        """Return whether it may hold logs older than the stack wants to keep."""
-        longest = LOG_RETENTION_DAYS * 24 * 3600
-        age_s: float = ctx.now() - live.get("creationTime", 0) / 1000
-        kept_days: int = live.get("retentionInDays", LOG_RETENTION_DAYS + 1)
-        return age_s > longest and kept_days > LOG_RETENTION_DAYS
-
-    def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
-        live, name = self.read(ctx, record), record["id"]
-        if live and ctx.owns(self.tags(live)) and live.get("deletionProtectionEnabled"):
-            yield (
-                f"The log group {name} is protected from deletion. Turn that off in the console "
-                "(CloudWatch, Log groups, the group, Actions), or with 'aws logs "
-                f"put-log-group-deletion-protection --log-group-identifier {name} "
-                f"--no-deletion-protection-enabled --region {ctx.aws.region}'."
-            )
-
-    def delete(self, ctx: Context, record: Record) -> bool:
-        return deleted(lambda: ctx.aws.logs.delete_log_group(logGroupName=record["id"]))
 
 
 class Function(Resource):

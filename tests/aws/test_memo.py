@@ -30,7 +30,8 @@ def memo() -> Memo:
 
 @pytest.fixture
 def aws(account: Account, memo: Memo) -> Aws:
-    return memo.of(account.aws)
+    # A new context: the test before may have stopped the calls.
+    return memo.of(account.context_of(account.new_state()).aws)
 
 
 def made_pool(aws: Aws, name: str = "p") -> dict[str, Any]:
