@@ -29,7 +29,7 @@ STYLES = {"complete": "green", "incomplete": "yellow"}
 Examples:
   cogauth list
   cogauth list --state ~/stacks/shop.json    those in ~/stacks
-  cogauth list --json | jq -r '.[] | select(.condition != "complete") | .stack'
+  cogauth list --json | jq -r '.[] | select(.condition != "complete").stack'
 
 A stack is complete if its state file records each of its resources as created. 'cogauth status'
 shows what has changed in AWS since.

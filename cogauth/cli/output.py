@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, OverflowMethod
     from rich.text import Text
+    from rich.tree import Tree
 
     from cogauth.errors import CogauthError
 
@@ -301,6 +302,11 @@ def print_data(data: str | bytes) -> None:
     text = data if isinstance(data, str) else data.decode(errors="replace")
     for line in re.split(r"\r?\n", text.removesuffix("\n")):
         click.echo("\t".join(map(one_line, line.split("\t"))))
+
+
+def print_tree(shown: Tree) -> None:
+    """Print a tree of ``styled`` lines; without a terminal it is plain, and no line is broken."""
+    console(width=None if sys.stdout.isatty() else 10_000).print(shown)
 
 
 def console(*, stderr: bool = False, width: int | None = None) -> Console:

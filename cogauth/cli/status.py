@@ -15,7 +15,7 @@ import click
 from cogauth.cli.attached import path_and_method
 from cogauth.cli.help import Command
 from cogauth.cli.options import Seconds, Target, target_options
-from cogauth.cli.output import console, joined, notice, print_json, styled
+from cogauth.cli.output import console, joined, notice, print_json, print_tree, styled
 from cogauth.cli.picture import SHOWN, START, draw
 from cogauth.cli.progress import Waits
 from cogauth.cli.stacks import connect, require_state, where
@@ -104,7 +104,7 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
     if target.as_json:
         print_json(document(found))
     else:
-        show(reader.tree(found))
+        print_tree(reader.tree(found))
         if found.condition != "complete":
             notice(f"Next: {reader.ctx.state.command(_next(found))}")
     if svg is not None:
@@ -196,23 +196,18 @@ def watch_status(
     A terminal shows the last reading. Elsewhere, each that differs from the one before is printed.
     """
     if not sys.stdout.isatty():
-        show(drawn(found))
+        print_tree(drawn(found))
         while True:
             pause()
             before, found = found, read()
             if found != before:
-                show(drawn(found))
+                print_tree(drawn(found))
     from rich.live import Live
 
     with Live(drawn(found), console=console(), auto_refresh=False) as live:
         while True:
             pause()
             live.update(drawn(read()), refresh=True)
-
-
-def show(shown: Tree) -> None:
-    """Print a tree; outside a terminal it has no links and no colours, and its lines no limit."""
-    console(width=None if sys.stdout.isatty() else 10_000).print(shown)
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

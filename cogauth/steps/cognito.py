@@ -350,7 +350,8 @@ class PreSignUpTrigger(Resource):
         return {"id": ctx.fact("user_pool"), "arn": live["PreSignUp"]}
 
     def questions(self, ctx: Context, record: Record, live: Live | None) -> Iterator[str]:
-        if live is None and record["status"] == CREATED:
+        # An interrupted run may have recreated the pool, but not its trigger yet.
+        if live is None and record["status"] == CREATED and not ctx.state.settings.in_progress:
             yield (
                 f"Somebody has removed the pre-sign-up trigger of the user pool {record['id']}, "
                 "which confirms everyone who signs up. Add it again?"

@@ -1,4 +1,4 @@
-"""The console's Lambda pages: two functions, their log groups and their callers."""
+"""The console's Lambda pages: two functions and their callers."""
 
 from __future__ import annotations
 

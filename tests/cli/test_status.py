@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cogauth.aws.answers import Field
+from cogauth.cli.output import print_tree
 from cogauth.cli.picture import SHOWN
-from cogauth.cli.status import document, show, tree, watch_status
+from cogauth.cli.status import document, tree, watch_status
 from cogauth.engine.status import AttachedStatus, MethodStatus, StackStatus, StepStatus
 from cogauth.steps import STEPS
 from support.broken import record_whole_stack
@@ -70,7 +71,7 @@ def piped(ctx: Context, found: StackStatus) -> str:
     """Return what a pipe gets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", out := io.StringIO())
-        show(tree(ctx, found))
+        print_tree(tree(ctx, found))
     return out.getvalue()
 
 
@@ -87,7 +88,7 @@ def drawn(ctx: Context, found: StackStatus, width: int) -> str:
 def test_a_terminal_gets_each_step_in_80_columns_with_a_link_to_the_console(ctx: Context) -> None:
     found = status_of(ctx, MIXED, ORDERS)
     with on_a_terminal() as terminal:
-        show(tree(ctx, found))
+        print_tree(tree(ctx, found))
     text = terminal.getvalue()
     assert max(map(len, SEQUENCE.sub("", text).splitlines())) <= 80
     links = LINK.findall(text)
@@ -103,7 +104,7 @@ def test_long_ids_are_cut_and_their_links_are_whole(ctx: Context) -> None:
     ctx.state.resources["role"]["id"] = "r" * 64
     found = status_of(ctx, {})
     with on_a_terminal() as terminal:
-        show(tree(ctx, found))
+        print_tree(tree(ctx, found))
     text = terminal.getvalue()
     assert max(map(len, SEQUENCE.sub("", text).splitlines())) <= 80
     assert f"roles/details/{'r' * 64}" in text
@@ -115,7 +116,7 @@ def test_without_colours_there_are_words_and_no_links(
     ctx: Context,
 ) -> None:
     with on_a_terminal(TERM="dumb") as terminal:
-        show(tree(ctx, status_of(ctx, MIXED)))
+        print_tree(tree(ctx, status_of(ctx, MIXED)))
     assert "\x1b" not in terminal.getvalue()
     assert set(MIXED.values()) <= set(terminal.getvalue().split())
 
@@ -123,7 +124,7 @@ def test_without_colours_there_are_words_and_no_links(
 def test_a_stack_on_an_emulator_has_no_links(tmp_path: Path) -> None:
     ctx = stack_in("aws", tmp_path, endpoint_url="http://127.0.0.1:4566")
     with on_a_terminal() as terminal:
-        show(tree(ctx, status_of(ctx, {})))
+        print_tree(tree(ctx, status_of(ctx, {})))
     assert "\x1b]8" not in terminal.getvalue()
     assert "at http://127.0.0.1:4566" in terminal.getvalue()
 

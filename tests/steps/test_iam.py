@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,7 +153,8 @@ def test_a_move_that_is_cut_short_is_finished_or_taken_away(
     while met:
         make_it_one_of_before(account)
         at = nth(number, mutating=True)
-        met = run_with_fault(account, account.up, FAULTS[fault], at)[0] is not None
+        up = partial(account.up, confirm=agree)
+        met = run_with_fault(account, up, FAULTS[fault], at)[0] is not None
         number += step
         if then == "up":
             account.up(confirm=agree)
