@@ -55,16 +55,17 @@ PERMISSIONS = (
 )
 
 
-def look(ctx: Context, api: str) -> Comparison | None:
+def look(ctx: Context, api: str, *, everywhere: bool = False) -> Comparison | None:
     """Read an attached API and compare it with its record; None if the API was deleted.
 
-    If no method is attached, it reads nothing. Raises botocore's error if the API can't be read.
+    ``everywhere`` is as for ``compare``. If no method is attached, it reads nothing. Raises
+    botocore's error if the API can't be read.
     """
     record = ctx.state.attachments[api]
     if all(method["status"] == DETACHED for method in record["methods"].values()):
         return Comparison()
     found = read(ctx, api, record["name"], deployments=False)
-    return None if found is None else compare(ctx, found)
+    return None if found is None else compare(ctx, found, everywhere=everywhere)
 
 
 def compare(

@@ -77,7 +77,8 @@ def words_of(stack: Stack, commands: Collection[str]) -> Mapping[str, Sequence[s
     """Return the values of ``policies.WORDS`` in a stack's policy for commands."""
     others = stack.others or ("*",)
     # Without a record it isn't known which to detach.
-    attached = stack.attached or (others if "detach" in commands else ())
+    named = "detach" in commands or (stack.others and "down" in commands)
+    attached = stack.attached or (others if named else ())
     return {
         "PARTITION": (stack.partition,),
         "REGION": (stack.region,),

@@ -198,7 +198,8 @@ def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
     else:
         agreed = confirm("Delete the stack?")
     if not agreed:
-        raise DeclinedError("Nothing was deleted.")
+        wrong = " That isn't the stack's name." if plan.users else ""
+        raise DeclinedError(f"Nothing was deleted.{wrong}")
     now = engine.plan_down(ctx)
     if now.shown != plan.shown:
         raise CogauthError(

@@ -39,7 +39,7 @@ shows what has changed in AWS since.
 def list_stacks(target: Target) -> None:
     """List the stacks whose state files are in .cogauth, or in the folder of --state.
 
-    It reads these files only; AWS is not asked. A file that can't be used is listed with the
+    It reads only these files and doesn't call AWS. A file that can't be used is listed with the
     reason.
     """
     found = list(state_files(target))

@@ -66,8 +66,8 @@ A line may appear late: AWS says 5 to 10 minutes after the call.
     callback=_parse,
     default="1h",
     show_default=True,
-    help="The oldest lines to show: a duration up to now, such as 30s, 10m, 2h or 3d, or a time, "
-    "such as 2026-11-27T13:45:00Z.",
+    help="Show lines from this time on: how long ago, such as 30s, 10m, 2h or 3d, or a time with "
+    "its zone, such as 2026-11-27T13:45:00Z.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Then show further lines as they come.")
 @click.option(
@@ -83,8 +83,8 @@ def logs(
 ) -> int:
     """Show the log lines of the sign-in function, the auto-confirm function, or both.
 
-    The oldest come first; times are in UTC. With --follow, a line that comes late is shown when it
-    comes. With --json each line is a JSON object of its own.
+    The oldest come first; times are in UTC. With --follow, a late line is shown when it arrives.
+    With --json each line is a JSON object of its own.
     """
     state = require_state(target)
     from cogauth.client import logs as reader

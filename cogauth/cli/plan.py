@@ -50,7 +50,8 @@ Examples:
   cogauth plan --throttle-rate 5      what it would do with another setting
   cogauth plan --exit-code || echo 'not as wanted'
                                       exit code 3 if something would change
-  cogauth plan --script > up.sh       what 'up' does, as AWS CLI commands
+  cogauth plan --script --region eu-central-1 > up.sh
+                                      what 'up' does, as AWS CLI commands
   cogauth plan --json | jq -r '.steps[] | select(.action != "unchanged")'
 """,
 )
@@ -73,9 +74,9 @@ def plan(
 ) -> int:
     """Show what 'cogauth up' would do with the same options.
 
-    It reads the same and compares the same as 'up', but makes no call that changes anything. The
-    marks are + create, ~ update, -/+ recreate, - delete. A value that AWS decides on is shown as
-    (known after up). The exit code is 1 if something would stop 'up'.
+    It makes the same checks as 'up', but changes nothing. The marks are + create, ~ update, -/+
+    recreate, - delete. A value that AWS assigns during 'up' is shown as (known after up). The exit
+    code is 1 if something would stop 'up'.
     """
     if script:
         for option, given in (("--exit-code", exit_code), ("--adopt", bool(adopt))):
@@ -99,7 +100,7 @@ def _print_script(target: Target, choices: dict[str, Any], *, local: bool) -> No
     settings = (state.settings if state else DEFAULTS).with_choices(choices, exists=False)
     from cogauth.engine.script import script
 
-    ctx = unasked_context(target, settings)
+    ctx = unasked_context(target, settings, state.region if state else None)
     if state is not None and state.resources:
         notice(
             f"The stack {state.stack} exists. The script creates one like it from nothing: run it "

@@ -80,11 +80,11 @@ def policy(
     """Print the least IAM policy that commands need, as JSON.
 
     It names the stack's account, region and resources. Once the user pool and the REST API exist,
-    it names their ids, from the state file; nobody is asked. So it doesn't cover a pool or API that
+    it names their ids, from the state file. So it doesn't cover a pool or API that
     'up' has to recreate: then print it again.
 
-    The output is one document; or a list of documents, where AWS's limit for the size of one
-    managed policy (6144 characters) requires it.
+    The output is one policy document, or a JSON array of several if one would exceed AWS's limit
+    for a managed policy (6,144 characters).
     """
     from cogauth.checks.policy import Stack
     from cogauth.checks.policy import policy as least
@@ -134,7 +134,7 @@ def _recorded(target: Target, state: State, account: str | None) -> tuple[str, s
         if given not in {None, recorded}:
             raise UsageError(
                 f"{option} {given}: the state file {state.path} is of {recorded}.",
-                hint=f"Leave {option} out, or give another --stack or --state.",
+                hint=f"Leave {option} out, or run this in a folder without that file.",
             )
     partition = botocore.session.Session().get_partition_for_region(state.region)
     return partition, state.region, state.account

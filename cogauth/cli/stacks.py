@@ -114,11 +114,11 @@ def new_context(
     return _context(target, state, aws)
 
 
-def unasked_context(target: Target, settings: Settings) -> Context:
+def unasked_context(target: Target, settings: Settings, region: str | None) -> Context:
     """Return a new stack of an unknown account, for what makes no call."""
     from cogauth.record.state import State
 
-    aws = _aws(target, _region(target))
+    aws = _aws(target, _region(target) or region)
     state = State(
         path=target.state_path,
         stack=target.stack,

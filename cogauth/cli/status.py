@@ -62,7 +62,8 @@ Examples:
 \b
 A step exists, is missing, was changed (each field is named, with its live
 value and the one that the stack wants), is unfinished (a run was
-interrupted), or is stale (the stage doesn't serve the API as it is).
+interrupted), or is stale (a change to the API isn't deployed to the stage).
+In JSON, "exists" is "stands".
 The exit code is 0 if all is as wanted, 1 if anything differs, and 2 if there
 is no such stack here.
 """,
@@ -83,7 +84,7 @@ is no such stack here.
 )
 @target_options
 def status(target: Target, *, watch: bool, interval: float, svg: Path | None) -> int:
-    """Compare each step in AWS with what is recorded and what the stack wants; change nothing.
+    """Compare each step in AWS with the state file and the stack's settings. Changes nothing.
 
     It also counts the pool's users, and checks that the methods of attached APIs still ask the
     stack's user pool.

@@ -217,14 +217,16 @@ def _attached(ctx: Context) -> tuple[AttachedStatus, ...]:
 def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, ...]:
     names = [name for name, each in record["methods"].items() if each["status"] != DETACHED]
     try:
-        compared = guards.look(ctx, api)
+        compared = guards.look(ctx, api, everywhere=True)
     except AWS_ERRORS as error:
         return tuple(MethodStatus(name, guarded=False, note=str(explain(error))) for name in names)
     if compared is None:
         note = "the API was deleted"
         return tuple(MethodStatus(name, guarded=False, note=note) for name in names)
     notes = {each.name: each.sentence for each in reversed(compared.findings)}
+    # A stage that isn't attached needn't have the guard; the note says that it hasn't.
+    elsewhere = [each for each in compared.undeployed if each.stage not in record["stages"]]
+    open_here = {each.name for each in compared.findings if each not in elsewhere}
     return tuple(
-        MethodStatus(name, name in compared.held and name not in notes, notes.get(name, ""))
-        for name in names
+        MethodStatus(name, name in compared.held - open_here, notes.get(name, "")) for name in names
     )
