@@ -14,6 +14,7 @@ import click
 
 from cogauth.cli.attached import path_and_method
 from cogauth.cli.help import Command
+from cogauth.cli.interrupt import on_ending, on_signals
 from cogauth.cli.options import Seconds, Target, target_options
 from cogauth.cli.output import console, joined, notice, print_json, print_tree, styled
 from cogauth.cli.picture import SHOWN, START, draw
@@ -205,10 +206,21 @@ def watch_status(
                 print_tree(drawn(found))
     from rich.live import Live
 
-    with Live(drawn(found), console=console(), auto_refresh=False) as live:
-        while True:
-            pause()
-            live.update(drawn(read()), refresh=True)
+    def once(_number: int, _frame: object) -> NoReturn:
+        # A second Ctrl-C would keep the display from giving the cursor back.
+        on_ending(lambda *_: None)
+        raise KeyboardInterrupt
+
+    shown = Live(drawn(found), console=console(), auto_refresh=False)
+    with on_signals(once):
+        try:
+            # Not a with block: a Ctrl-C during the first drawing has hidden the cursor, too.
+            shown.start(refresh=True)
+            while True:
+                pause()
+                shown.update(drawn(read()), refresh=True)
+        finally:
+            shown.stop()
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-ACCOUNT, STACK, USER = "000000000000", "limited", "limited"
+ACCOUNT, STACK, USER = "000000000000", "limited", "has-only-the-policy"
 # What ministack never asks IAM for; see the sources in the declarations.
 NEVER_ASKED = {
     "cognito-idp:TagResource",
