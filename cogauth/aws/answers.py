@@ -82,8 +82,8 @@ class Field:
                 old, new = f"…{old[shared:]}", f"…{new[shared:]}"
         path = self.path
         if len(path) > QUOTED:
-            first, second, *_, last = path.split(".")
-            path = f"{first}.{second}…{last}"
+            parts = path.split(".")
+            path = f"{'.'.join(parts[:2])}…{parts[-1]}" if len(parts) > 2 else path  # noqa: PLR2004
         return f"{path}: {_cut(old)} → {_cut(new)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -60,6 +61,10 @@ SOURCES = (
     *("role_arn", "credential_process", "sso_session", "sso_start_url", "login_session"),
     "web_identity_token_file",
 )
+
+
+# The beginning of an ARN.
+PARTITIONED = re.compile(r"arn:aws(-[a-z]+)*:")
 
 
 def _made(service: str, config: Config = RETRIED) -> Any:
@@ -274,12 +279,11 @@ class Aws:
         This is the first call of a run: it fails if there are no credentials or they have expired.
         """
         answer = self.sts.get_caller_identity()
-        try:
-            return answer["Account"], answer["Arn"].split(":")[1]
-        except (KeyError, IndexError) as error:
-            raise CogauthError(
-                f"The answer isn't from AWS STS. {NOT_AWS}", hint=endpoint_advice()
-            ) from error
+        account, arn = str(answer.get("Account")), str(answer.get("Arn"))
+        # Both become a part of ARNs, in policies too.
+        if not re.fullmatch(r"\d{12}", account, re.ASCII) or not PARTITIONED.match(arn):
+            raise CogauthError(f"The answer isn't from AWS STS. {NOT_AWS}", hint=endpoint_advice())
+        return account, arn.split(":")[1]
 
     @property
     def account(self) -> str:

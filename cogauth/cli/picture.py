@@ -85,7 +85,7 @@ def _hint(step: StepStatus) -> str:
 def _attached(attached: tuple[AttachedStatus, ...]) -> str:
     def words() -> Iterator[str]:
         for api in attached:
-            guarded = sum(method.guarded for method in api.methods)
+            guarded = sum(method.guarded is True for method in api.methods)
             yield f"{api.name} ({guarded} of {len(api.methods)} guarded)"
 
     if not attached:

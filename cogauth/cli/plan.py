@@ -155,12 +155,13 @@ def _stack(
     if state is None:
         started = None
         if local:
-            # It may be started only to be asked, and nobody else must begin to use it meanwhile.
+            # It may be started only to be asked. A second run of this stack waits for its end.
             undo.enter_context(target.locked("plan"))
-            unused = target.local_aws.endpoint_url is None
+            if target.local_aws.endpoint_url is None:
+                undo.callback(
+                    lambda: stop_unused_local(target, started.data_id if started else None)
+                )
             started = start_local(target)
-            if unused:
-                undo.callback(stop_unused_local, target, started.data_id)
         settings = DEFAULTS.with_choices(choices, exists=False)
         ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
         check_boundary(ctx, settings)

@@ -320,6 +320,13 @@ def stacks_here(target: Target) -> list[str]:
     return found
 
 
+def _light(error: CogauthError) -> CogauthError:
+    """Return an error without its frames, which hold the whole file."""
+    if error.__cause__ is not None:
+        error.__cause__.with_traceback(None)
+    return error.with_traceback(None)
+
+
 def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
     """Yield the state files in the target's folder, each with its state, or why it has none.
 
@@ -356,7 +363,7 @@ def state_files(target: Target) -> Iterator[tuple[Path, State | CogauthError]]:
                 )
             state = load(path)
         except CogauthError as error:
-            yield path, error
+            yield path, _light(error)
         else:
             if state is not None:
                 yield path, state

@@ -46,6 +46,11 @@ STYLES = {
 STATUS_IN_JSON = {"exists": "stands"}
 # Where a stack is; if that changes, its clients do.
 PLACE = ("stack_id", "account", "region", "endpoint_url", "local_data")
+GUARDED = {
+    True: ("✓ guarded", "green"),
+    False: ("✗ not guarded", "bold red"),
+    None: ("? unknown", "yellow"),
+}
 # The most columns that a value takes.
 LONGEST_VALUE = 300
 
@@ -72,7 +77,7 @@ is no such stack here.
 @click.option("-w", "--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option(
     "--interval",
-    type=Seconds(min=1),
+    type=Seconds(min=1, max=86400),
     default=5.0,
     show_default=True,
     help="How long --watch waits before it asks AWS again, in seconds.",
@@ -116,7 +121,9 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
 
 def _next(found: StackStatus) -> str:
     """Return the command that says more."""
-    open_apis = [api for api in found.attached if not all(each.guarded for each in api.methods)]
+    open_apis = [
+        api for api in found.attached if any(each.guarded is False for each in api.methods)
+    ]
     if open_apis and all(step.status == "exists" for step in found.steps):
         return f"attach --api {open_apis[0].rest_api_id}"
     return "plan"
@@ -255,7 +262,7 @@ def _add_attached(top: Tree, api: AttachedStatus) -> None:
     stages = ", ".join(api.stages) or "no stage"
     branch = top.add(styled(f"Attached: {api.name} ({api.rest_api_id}), {stages}"))
     for method in api.methods:
-        mark, style = ("✓ guarded", "green") if method.guarded else ("✗ not guarded", "bold red")
+        mark, style = GUARDED[method.guarded]
         words = f"{method.method}: {method.note}" if method.note else method.method
         branch.add(joined(styled(f"{mark:<15}", style), styled(words), cut=False))
 

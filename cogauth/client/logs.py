@@ -32,7 +32,8 @@ PERMISSIONS = tuple(
 PAUSE_S = 2
 # How late a line may come: Lambda says 5 to 10 minutes after the invocation. Source:
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
-LATE_MS = 10 * 60 * 1000
+# This machine's clock may be some minutes fast.
+LATE_MS = 15 * 60 * 1000
 # How many lines of a function to tell apart from late ones, at most twice that for a moment. It is
 # less than a page, so that looking again costs few calls.
 KEPT = 5000

@@ -11,6 +11,7 @@ from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain
 from cogauth.aws.memo import Memo
+from cogauth.aws.waiting import Pace
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
 from cogauth.engine.tasks import UP_CLIENTS
@@ -65,11 +66,11 @@ class StepStatus:
 class MethodStatus:
     """Whether an attached method, such as ``GET /orders``, still asks the stack's user pool.
 
-    ``note`` says more if it doesn't; it is empty otherwise.
+    ``guarded`` is None if that is unknown. ``note`` says more if it isn't True.
     """
 
     method: str
-    guarded: bool
+    guarded: bool | None
     note: str = ""
 
 
@@ -208,10 +209,15 @@ def _served(ctx: Context) -> tuple[datetime | None, bool]:
 
 
 def _attached(ctx: Context) -> tuple[AttachedStatus, ...]:
-    return tuple(
-        AttachedStatus(api, record["name"], tuple(record["stages"]), _methods(ctx, api, record))
-        for api, record in ctx.state.attachments.items()
-    )
+    # API Gateway allows 5 calls of GetResources in 2 s.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    pace = Pace(ctx.waiter, per_second=2, burst=4)
+    found = []
+    for api, record in ctx.state.attachments.items():
+        pace.wait()
+        methods = _methods(ctx, api, record)
+        found.append(AttachedStatus(api, record["name"], tuple(record["stages"]), methods))
+    return tuple(found)
 
 
 def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, ...]:
@@ -219,7 +225,7 @@ def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, 
     try:
         compared = guards.look(ctx, api, everywhere=True)
     except AWS_ERRORS as error:
-        return tuple(MethodStatus(name, guarded=False, note=str(explain(error))) for name in names)
+        return tuple(MethodStatus(name, guarded=None, note=str(explain(error))) for name in names)
     if compared is None:
         note = "the API was deleted"
         return tuple(MethodStatus(name, guarded=False, note=note) for name in names)
@@ -227,6 +233,10 @@ def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, 
     # A stage that isn't attached needn't have the guard; the note says that it hasn't.
     elsewhere = [each for each in compared.undeployed if each.stage not in record["stages"]]
     open_here = {each.name for each in compared.findings if each not in elsewhere}
-    return tuple(
-        MethodStatus(name, name in compared.held - open_here, notes.get(name, "")) for name in names
-    )
+    unknown = f"unknown: {compared.unknown}" if compared.unknown else ""
+    found = []
+    for name in names:
+        is_held = name in compared.held - open_here
+        guarded = None if is_held and unknown else is_held
+        found.append(MethodStatus(name, guarded, notes.get(name, "") or unknown))
+    return tuple(found)

@@ -72,7 +72,7 @@ class UserPool(Resource):
             ),
             Purpose.CREATE: (
                 allow(ANY, "cognito-idp:CreateUserPool"),
-                allow(ANY_USER_POOL, "cognito-idp:TagResource", source=TAGGING),
+                allow(USER_POOL, "cognito-idp:TagResource", source=TAGGING),
             ),
             Purpose.CHANGE: (allow(USER_POOL, "cognito-idp:UpdateUserPool"),),
             Purpose.DELETE: (allow(USER_POOL, "cognito-idp:DeleteUserPool"),),

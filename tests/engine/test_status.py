@@ -1,11 +1,14 @@
 """How a stack is said to be, whatever somebody or an interruption did to it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from cogauth.engine.status import StackStatus, status
 from support.account import Account, Silent
+from support.attached import Orders, attach, only_a_pool
+from support.calls import Call, refusal
 from support.faults import stopped
 from support.stacks import STEP_NAMES, delete_api, delete_pool, fact, mutations, pool
 from support.tampers import (
@@ -115,3 +118,27 @@ def test_an_interrupted_run_is_unfinished(account: Account) -> None:
     assert "unfinished" in differing(now).values()
     account.up()
     assert found(account).condition == "complete"
+
+
+def test_what_cant_be_read_of_an_attached_api_is_unknown(account: Account) -> None:
+    only_a_pool(account)
+    attach(account, Orders(account).id)
+
+    def deny(call: Call) -> Any:
+        return refusal(403, "AccessDeniedException") if call.operation == "GetResources" else None
+
+    with account.calls.watched(deny):
+        (api,) = status(account.context(), Silent()).attached
+    assert {each.guarded for each in api.methods} == {None}
+    assert all("AccessDenied" in each.note for each in api.methods)
+
+
+def test_a_stage_that_stays_open_is_named_though_the_attached_one_is_guarded(
+    account: Account,
+) -> None:
+    only_a_pool(account)
+    orders = Orders(account, stages=("beta", "prod"))
+    attach(account, orders.id, stage="beta")
+    (api,) = found(account).attached
+    assert all(each.guarded for each in api.methods)
+    assert any("the stage prod isn't guarded" in each.note for each in api.methods)
