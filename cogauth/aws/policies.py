@@ -58,14 +58,14 @@ class Allow:
 
     Attributes:
         resources: patterns of ARNs, with WORDS in them.
-        condition: when alone AWS is asked for the actions.
+        conditions: when alone the actions are allowed: all must hold.
         source: who says that AWS asks for the actions, if that doesn't show in a call's name and no
             emulator asks for them.
     """
 
     resources: tuple[str, ...]
     actions: tuple[str, ...]
-    condition: Condition | None = None
+    conditions: tuple[Condition, ...] = ()
     source: str | None = None
 
 
@@ -75,12 +75,12 @@ Permissions = dict[Purpose, tuple[Allow, ...]]
 def allow(
     resources: str | Sequence[str],
     *actions: str,
-    condition: Condition | None = None,
+    conditions: tuple[Condition, ...] = (),
     source: str | None = None,
 ) -> Allow:
     """Return an Allow for one resource or several."""
     several = (resources,) if isinstance(resources, str) else tuple(resources)
-    return Allow(several, actions, condition, source)
+    return Allow(several, actions, conditions, source)
 
 
 def documents(allows: Iterable[Allow], words: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -103,17 +103,16 @@ def documents(allows: Iterable[Allow], words: Mapping[str, Sequence[str]]) -> li
 
 def _actions_on(
     allows: Iterable[Allow], words: Mapping[str, Sequence[str]]
-) -> dict[Condition | None, dict[str, set[str]]]:
-    """Return the actions by condition and resource, each resource with its values."""
-    found: dict[Condition | None, dict[str, set[str]]] = {}
+) -> dict[tuple[Condition, ...], dict[str, set[str]]]:
+    """Return the actions by conditions and resource, each resource with its values."""
+    found: dict[tuple[Condition, ...], dict[str, set[str]]] = {}
     for one in allows:
-        condition = one.condition
-        if condition is not None:
-            operator, key, pattern = condition
-            condition = operator, key, next(_filled(pattern, words))
+        conditions = tuple(
+            (operator, key, next(_filled(value, words))) for operator, key, value in one.conditions
+        )
         for pattern in one.resources:
             for resource in _filled(pattern, words):
-                found.setdefault(condition, {}).setdefault(resource, set()).update(one.actions)
+                found.setdefault(conditions, {}).setdefault(resource, set()).update(one.actions)
     return found
 
 
@@ -127,11 +126,11 @@ def _filled(pattern: str, words: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _statements(
-    found: Mapping[Condition | None, Mapping[str, set[str]]],
+    found: Mapping[tuple[Condition, ...], Mapping[str, set[str]]],
 ) -> list[dict[str, Any]]:
     """Return the statements: resources that need the same actions share one."""
     statements = []
-    for condition, by_resource in found.items():
+    for conditions, by_resource in found.items():
         shared: dict[tuple[str, ...], list[str]] = {}
         patterns = {one: _regex(one) for one in by_resource if "*" in one}
         for resource, actions in by_resource.items():
@@ -148,9 +147,8 @@ def _statements(
                 "Action": list(same),
                 "Resource": sorted(resources),
             }
-            if condition is not None:
-                operator, key, value = condition
-                statement["Condition"] = {operator: {key: value}}
+            for operator, key, value in conditions:
+                statement.setdefault("Condition", {}).setdefault(operator, {})[key] = value
             statements.append(statement)
     return sorted(statements, key=lambda one: (one["Action"], one["Resource"], str(one)))
 

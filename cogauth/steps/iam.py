@@ -235,11 +235,12 @@ class PowerUserAttachment(Resource):
         if not settings.power_user:
             return {Purpose.RECOVER: read}
         policy = "arn:PARTITION:iam::aws:policy/AmazonCognitoPowerUser"
-        only: Condition = ("ArnEquals", "iam:PolicyARN", policy)
+        only: tuple[Condition, ...] = (("ArnEquals", "iam:PolicyARN", policy),)
         return {
             Purpose.FIND: read,
-            Purpose.CREATE: (allow(_role_arn(SIGN_IN), "iam:AttachRolePolicy", condition=only),),
-            Purpose.DELETE: (allow(_role_arn(SIGN_IN), "iam:DetachRolePolicy", condition=only),),
+            Purpose.CREATE: (_bounded(SIGN_IN, settings, "iam:AttachRolePolicy", only),),
+            # This only takes rights away.
+            Purpose.DELETE: (allow(_role_arn(SIGN_IN), "iam:DetachRolePolicy", conditions=only),),
         }
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
@@ -269,16 +270,17 @@ def _role_arn(function: FunctionSpec) -> str:
     return f"arn:PARTITION:iam::ACCOUNT:role/STACK-{function.role_suffix}"
 
 
-def _bounded(function: FunctionSpec, settings: Settings, action: str) -> Allow:
+def _bounded(
+    function: FunctionSpec, settings: Settings, action: str, conditions: tuple[Condition, ...] = ()
+) -> Allow:
     """Allow an action that decides what a role may do; under a boundary, only with it.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
     boundary = settings.permissions_boundary
-    condition: Condition | None = None
     if boundary and boundary != NO_BOUNDARY:
-        condition = ("StringEquals", "iam:PermissionsBoundary", "BOUNDARY")
-    return allow(_role_arn(function), action, condition=condition)
+        conditions = (*conditions, ("StringEquals", "iam:PermissionsBoundary", "BOUNDARY"))
+    return allow(_role_arn(function), action, conditions=conditions)
 
 
 def check_boundary(ctx: Context, settings: Settings) -> None:

@@ -124,7 +124,7 @@ class Function(Resource):
         pass_role = allow(
             f"arn:PARTITION:iam::ACCOUNT:role/STACK-{self.function.role_suffix}",
             "iam:PassRole",
-            condition=("StringEquals", "iam:PassedToService", SERVICE_PRINCIPALS["lambda"]),
+            conditions=(("StringEquals", "iam:PassedToService", SERVICE_PRINCIPALS["lambda"]),),
             source=PASSING,
         )
         return {

@@ -25,7 +25,7 @@ allows = st.lists(
         Allow,
         st.lists(patterns, min_size=1, max_size=3).map(tuple),
         st.lists(st.sampled_from(ACTIONS), min_size=1).map(tuple),
-        st.none() | st.just(CONDITION),
+        st.sampled_from([(), (CONDITION,)]),
     ),
     min_size=1,
     max_size=8,
@@ -43,9 +43,7 @@ def plainly(allows: list[Allow]) -> list[dict[str, Any]]:
             "Effect": "Allow",
             "Action": list(one.actions),
             "Resource": list(one.resources),
-            **(
-                {"Condition": {CONDITION[0]: {CONDITION[1]: CONDITION[2]}}} if one.condition else {}
-            ),
+            **(CONDITIONAL if one.conditions else {}),
         }
         for one in allows
     ]

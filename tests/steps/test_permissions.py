@@ -321,6 +321,13 @@ def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> No
     for action in ("DeleteRolePermissionsBoundary", "AttachRolePolicy", "CreatePolicyVersion"):
         for resource in (role, BOUNDARY):
             assert not allowed(policy, Request(f"iam:{action}", resource, boundary=BOUNDARY))
+    # Nor does it get AWS's broad policy without it.
+    policy = least(permissions_boundary=BOUNDARY, power_user=True)
+    broad = "arn:aws:iam::aws:policy/AmazonCognitoPowerUser"
+    attach = Request("iam:AttachRolePolicy", role, policy=broad)
+    assert not allowed(policy, attach)
+    assert allowed(policy, replace(attach, boundary=BOUNDARY))
+    assert not allowed(policy, replace(attach, boundary=BOUNDARY, policy=f"{broad}2"))
 
 
 def test_a_boundary_is_removed_only_where_that_is_asked_for(account: Account) -> None:
