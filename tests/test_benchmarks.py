@@ -632,6 +632,7 @@ def one_command(process_s: float, again: int) -> dict[str, Any]:
     return {"process_s": process_s, "calls_s": 1.5, "calls": counted, "again": again}
 
 
+@pytest.mark.local
 @pytest.mark.parametrize(
     ("plans", "again", "goals"),
     [

@@ -11,7 +11,7 @@ import json
 import uuid
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
@@ -124,19 +124,21 @@ class _Rehearsal(Aws):
         self.calls: list[Call] = []
         self._pool: Sent = {}
 
+    @cached_property
+    def identity(self) -> tuple[str, str]:
+        """The account's variable, and the region's partition."""
+        return variable(ACCOUNT), self.regions_partition
+
     def _client(self, service: str, config: Config) -> Any:
         client = super()._client(service, config)
         client.meta.events.register("before-parameter-build", _keep)
         # botocore takes what such a handler returns for the answer, and sends nothing.
         # https://docs.aws.amazon.com/boto3/latest/guide/events.html
-        client.meta.events.register(
-            "before-call", partial(self._answer, client.meta.partition, once=config is ONCE)
-        )
+        client.meta.events.register("before-call", partial(self._answer, once=config is ONCE))
         return client
 
     def _answer(
         self,
-        partition: str,
         model: OperationModel,
         context: dict[str, Any],
         *,
@@ -144,10 +146,7 @@ class _Rehearsal(Aws):
         **_call: Any,
     ) -> tuple[AWSResponse, dict[str, Any]]:
         sent = context[SENT]
-        if model.name == "GetCallerIdentity":
-            account = variable(ACCOUNT)
-            parsed = {"Account": account, "Arn": f"arn:{partition}:iam::{account}:root"}
-        elif model.name.startswith(READS):
+        if model.name.startswith(READS):
             parsed = self._read(model, sent)
         else:
             parsed = self._written(model, sent, once=once)
