@@ -15,6 +15,7 @@ import pytest
 
 from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, record_whole_stack
 from support.commands import Cli, command_line
+from support.forker import forker
 from support.local_aws import free_port
 from support.names import PASSWORD, REGION
 from support.servers import (
@@ -512,6 +513,7 @@ def test_no_command_breaks_in_a_broken_environment(
     tmp_path: Path, server: Fixed, request: pytest.FixtureRequest
 ) -> None:
     chosen = runs(request.config)
+    forker()  # Begun in the main thread, which alone may set how a child is interrupted.
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda run: run.report(tmp_path, server.url), chosen))
     bad = list(filter(None, found))

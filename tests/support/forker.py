@@ -127,8 +127,11 @@ AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON(?!IOENCODING)\w+|LD_\w+|BOTO_\w+")
 def interruptible() -> Iterator[None]:
     """Start children that SIGINT ends, even if the tests run in a shell's background."""
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before is not signal.SIG_IGN:
+        # Only the main thread may set it, and there is nothing to set.
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
