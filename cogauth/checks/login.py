@@ -74,7 +74,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     problems = []
     if answer["status"] != "success":
-        problems.append(refusal(ctx.state, answer))
+        problems.append(str(refusal(ctx.state, answer)))
         if http_status == OK and ctx.state.endpoint_url is not None:
             problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(

@@ -81,7 +81,9 @@ def plan(
     if script:
         for option, given in (("--exit-code", exit_code), ("--adopt", bool(adopt))):
             if given:
-                raise UsageError(f"--script and {option} exclude each other", hint="Give one.")
+                raise UsageError(
+                    f"--script and {option} exclude each other", hint="Give one of them."
+                )
         _print_script(target, choices, local=local)
         return 0
     return show_plan(target, choices, local=local, adopt=adopt, exit_code=exit_code)

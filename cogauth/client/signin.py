@@ -39,12 +39,12 @@ def logs_command(state: State, code: str | None) -> str | None:
     return state.command("logs sign-in --since 10m") if caused else None
 
 
-def refusal(state: State, answer: dict[str, Any]) -> str:
-    """Return what a failed sign-in means, and the command that shows more, if one does."""
+def refusal(state: State, answer: dict[str, Any]) -> LoginError:
+    """Return the error of a failed sign-in; its hint is the command that shows why, if any."""
     code = answer.get("code")
     command = logs_command(state, code)
-    text = f"The login was refused: {answer.get('msg')} ({code})."
-    return f"{text} Run '{command}' to see why." if command else text
+    hint = f"Run '{command}' to see why." if command else None
+    return LoginError(f"The login was refused: {answer.get('msg')} ({code}).", hint=hint)
 
 
 def _is_readable(answer: dict[str, Any]) -> bool:

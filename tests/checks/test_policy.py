@@ -34,7 +34,7 @@ from support.calls import Call, refusal
 from support.commands import command_line, in_process
 from support.drift import drift
 from support.iam import Request, allowed, asked_for
-from support.local_aws import MOCK, keys_at
+from support.local_aws import keys_at, somebodys_api
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.stacks import fact, tags_of
@@ -436,23 +436,18 @@ def shared_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     }
     with command_line(folder, **environment) as cli, LocalStack.made(cli, "--local") as stack:
         gateway, state = stack.gateway, stack.state
-        made = gateway.create_rest_api(name="theirs")
-        place = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
-        gateway.put_method(**place, authorizationType="NONE")
-        gateway.put_integration(**place, **MOCK)
-        gateway.put_integration_response(**place, statusCode="200")
-        gateway.create_deployment(restApiId=made["id"], stageName="prod")
-        cli.run("attach", "--api", made["id"], "--path", "/", "--yes").must()
+        other = somebodys_api(gateway)
+        cli.run("attach", "--api", other, "--path", "/", "--yes").must()
         cli.run("test-login", "ann").must()
         names = {
             "asking": "STACK",
             state.fact("user_pool", "id"): "POOL",
             state.fact("rest_api", "id"): "API",
-            made["id"]: "OTHER",
+            other: "OTHER",
         }
-        yield Kit(stack, made["id"], Asked(names, state.account))
+        yield Kit(stack, other, Asked(names, state.account))
         cli.run("detach", "--yes").must()
-        gateway.delete_rest_api(restApiId=made["id"])
+        gateway.delete_rest_api(restApiId=other)
 
 
 @pytest.fixture

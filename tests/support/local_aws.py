@@ -135,3 +135,14 @@ def _client(
 ) -> Any:
     make: Any = boto3.Session(*keys, region_name=REGION).client
     return make(service, endpoint_url=url, **dict(more))
+
+
+def somebodys_api(gateway: Any) -> str:
+    """Create somebody's API, with GET / for anyone on its stage prod; return its id."""
+    made = gateway.create_rest_api(name="theirs")
+    place = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
+    gateway.put_method(**place, authorizationType="NONE")
+    gateway.put_integration(**place, **MOCK)
+    gateway.put_integration_response(**place, statusCode="200")
+    gateway.create_deployment(restApiId=made["id"], stageName="prod")
+    return str(made["id"])
