@@ -218,9 +218,9 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return [
             *(
                 goal(
-                    f"`{command}` within 1.05 of an `up` that changes nothing",
+                    f"`{command}` no longer than an `up` that changes nothing",
                     ratios["process_s"]["median"],
-                    1.05,
+                    1,
                 )
                 for command, ratios in found["ratios"].items()
             ),
