@@ -34,8 +34,8 @@ PAUSE_S = 2
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
 # This machine's clock may be some minutes fast.
 LATE_MS = 15 * 60 * 1000
-# How many lines of a function to tell apart from late ones, at most twice that for a moment. It is
-# less than a page, so that looking again costs few calls.
+# How many lines of a function to tell apart from late ones, at most twice that for a moment, and
+# all of one millisecond. It is less than a page, so that looking again costs few calls.
 KEPT = 5000
 # Lines that Lambda itself writes in its text format, with the request's id. Only those about a
 # failure have a status. Sources: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
@@ -143,6 +143,7 @@ class _LogGroup:
         pages = ctx.aws.logs.get_paginator("filter_log_events").paginate(
             logGroupName=name, startTime=self.start
         )
+        most = 2 * max(KEPT, len(self.known))
         try:
             for page in pages:
                 for event in page["events"]:
@@ -150,8 +151,10 @@ class _LogGroup:
                         continue
                     if event["timestamp"] >= oldest:
                         self.known[event["eventId"]] = event["timestamp"]
-                        if len(self.known) > 2 * KEPT:
+                        if len(self.known) > most:
                             oldest = self._forget_before(sorted(self.known.values())[-KEPT])
+                            # Those of one millisecond stay together: look again at twice as many.
+                            most = 2 * max(KEPT, len(self.known))
                     yield self._line(event)
         except ClientError as error:
             if code_of(error) not in NOT_FOUND:

@@ -250,6 +250,20 @@ def test_after_more_lines_than_are_kept_the_next_ones_are_shown_once(written: Wr
     assert len([call for call in calls if call.operation == "FilterLogEvents"]) == 2 * 3
 
 
+def test_many_lines_of_one_millisecond_take_no_longer_than_others(written: Written) -> None:
+    """They can't be told apart by their times, so all of them are kept."""
+    count, took = 3 * KEPT, []
+    for function, spread in (("sign-in", 0), ("auto-confirm", 1)):
+        for begin in range(0, count, KEPT):
+            numbers = range(begin, begin + KEPT)
+            written.write(*((60_000 - n * spread, str(n)) for n in numbers), function=function)
+        begun = time.process_time()
+        assert len(written.read(function)) == count
+        took.append(time.process_time() - begun)
+    # One look at all for each line would take ten times as long.
+    assert took[0] < 3 * took[1]
+
+
 def test_a_log_group_that_goes_while_it_is_followed_ends_it(written: Written) -> None:
     written.write((1000, "1"))
     lines = written.follow(lambda: written.logs.delete_log_group(logGroupName=SIGN_IN_LOGS))
