@@ -6,6 +6,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
+from cogauth.attach.guards import command_to_finish
 from cogauth.aws.memo import Memo
 from cogauth.engine import journal
 from cogauth.engine.ensure import Ensure
@@ -24,7 +25,14 @@ from cogauth.engine.reporting import (
 from cogauth.engine.reporting import CREATED as MADE
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.errors import NameConflictError, NotOwnedError
-from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.record.records import (
+    ATTACHING,
+    CREATED,
+    CREATING,
+    DELETING,
+    DETACHING,
+    OUTDATED,
+)
 from cogauth.steps import STEPS
 from cogauth.steps.base import Recreate
 from cogauth.steps.cognito_update import PUBLISH
@@ -33,7 +41,7 @@ from cogauth.steps.lookup import patiently
 from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
@@ -106,7 +114,7 @@ def plan(
     return UpPlan(
         steps=_steps(rows),
         conflicts=conflicts,
-        unfinished=_unfinished(ctx, rows),
+        unfinished=[*_unfinished(ctx, rows), *_unfinished_attachments(ctx)],
         questions=questions,
         warnings=quiet.warnings,
         results=[tasks.steps.results[s.name] for s in STEPS if s.name in tasks.steps.results],
@@ -334,6 +342,19 @@ def _unfinished(ctx: Context, rows: dict[str, ResourcePlan]) -> list[Unfinished]
             outcome = f"{found_it}; 'up' keeps it"
         found.append(Unfinished(key, intents[record["status"]], record["since"], outcome))
     return found
+
+
+def _unfinished_attachments(ctx: Context) -> Iterator[Unfinished]:
+    for api, attachment in ctx.state.attachments.items():
+        record = attachment["authorizer"]
+        if record["status"] == CREATING:
+            command = ctx.state.command(f"detach --api {api}")
+            outcome = f"'up' leaves it; '{command}' deletes it"
+            yield Unfinished(f"{api} authorizer", CREATE, record["since"], outcome)
+        for name, method in attachment["methods"].items():
+            if intent := {ATTACHING: "attach", DETACHING: "detach"}.get(method["status"]):
+                outcome = f"'up' leaves it; '{command_to_finish(ctx, api, name)}' finishes it"
+                yield Unfinished(f"{api} {name}", intent, None, outcome)
 
 
 def _estimate(ctx: Context, tasks: Tasks, rows: dict[str, ResourcePlan]) -> float:
