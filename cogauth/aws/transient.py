@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError, SSLError
 
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
+from cogauth.aws.errors import NETWORK
 from cogauth.aws.waiting import Wait
-
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
+from cogauth.errors import CogauthError
 
 # How long to retry. API Gateway lets an account delete one API in 30 s; a role has been seen to
 # need half a minute until Lambda can assume it.
@@ -99,3 +99,20 @@ def passing(error: ClientError) -> Wait | None:
         if code == one.code and any(words in message for words in one.words):
             return Wait(one.reason, one.share)
     return None
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether a later look may succeed: for what reads again and again anyway.
+
+    Besides transient refusals these are AWS's own failures (HTTP 5xx) and lost connections. An
+    error of ours is judged by its cause, and several errors are judged by all of them.
+    """
+    if isinstance(error, CogauthError):
+        return error.__cause__ is not None and may_pass(error.__cause__)
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(may_pass, error.exceptions))
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return passing(error) is not None or status >= 500  # noqa: PLR2004 HTTP's own number
+    # A certificate that isn't accepted won't be accepted later.
+    return isinstance(error, NETWORK) and not isinstance(error, SSLError)

@@ -8,15 +8,18 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
 
 from cogauth.aws.waiting import Waiter
 from cogauth.client.logs import FUNCTIONS, KEPT, LATE_MS, Line, follow, read
 from cogauth.errors import IncompleteError
+from support.calls import Call, refusal
 from support.clock import FakeTime
 from support.stacks import AUTO_CONFIRM_LOGS, SIGN_IN_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from support.account import Account
 
@@ -33,6 +36,8 @@ class Written:
         self.logs = account.client("logs")
         self.now = round(time.time() * 1000)
         self.streams: set[tuple[str, str]] = set()
+        # The errors that following has told.
+        self.lost: list[Exception] = []
 
     def write(self, *lines: tuple[int, str], function: str = "sign-in", stream: str = "a") -> None:
         place = {"logGroupName": GROUPS[function], "logStreamName": stream}
@@ -51,7 +56,7 @@ class Written:
         """Follow both. Something happens in each pause; the pause after the last is the end."""
         ctx = self.account.context()
         ctx.waiter = Waiter(stop=Pauses(list(meanwhile)))
-        return follow(ctx, list(FUNCTIONS), self.now - since)
+        return follow(ctx, list(FUNCTIONS), self.now - since, self.lost.append)
 
 
 class Pauses(FakeTime):
@@ -270,3 +275,72 @@ def test_a_log_group_that_goes_while_it_is_followed_ends_it(written: Written) ->
     assert next(lines).message == "1"
     with pytest.raises(IncompleteError, match="doesn't exist any more"):
         next(lines)
+
+
+class Failing:
+    """Fails calls about one function's log, from when it is begun until they have failed twice."""
+
+    def __init__(self, error: Exception | tuple[int, str], times: int = 2) -> None:
+        self.error, self.times, self.left = error, times, 0
+
+    def begin(self) -> None:
+        self.left = self.times
+
+    def __call__(self, call: Call) -> Any:
+        if not self.left or AUTO_CONFIRM_LOGS not in str(call.sent["body"]):
+            return None
+        self.left -= 1
+        if isinstance(self.error, Exception):
+            raise self.error
+        return refusal(*self.error)
+
+
+GONE = ConnectionClosedError(endpoint_url="https://logs.eu-central-1.amazonaws.com")
+
+
+@pytest.mark.parametrize("error", [(400, "ThrottlingException"), (503, "ServiceUnavailable"), GONE])
+def test_an_error_that_passes_is_told_once_and_no_line_is_lost_or_repeated(
+    written: Written, error: Exception | tuple[int, str]
+) -> None:
+    failing = Failing(error)
+
+    def write() -> None:
+        written.write((900, "2"), (700, "4"))
+        written.write((800, "3"), function="auto-confirm")
+        failing.begin()
+
+    # These are too old to be told apart from late ones.
+    written.write((2 * LATE_MS, "0"), (1000, "1"))
+    with written.account.calls.watched(failing):
+        found = followed(written.follow(write, lambda: None, lambda: None, lambda: None))
+    assert found == list("01234")
+    assert len(written.lost) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [(400, "AccessDeniedException"), SSLError(endpoint_url="https://x", error="certificate")],
+)
+def test_any_other_error_ends_it(written: Written, error: Exception | tuple[int, str]) -> None:
+    failing = Failing(error)
+    written.write((1000, "1"))
+    lines = written.follow(failing.begin)
+    with written.account.calls.watched(failing):
+        assert next(lines).message == "1"
+        with pytest.raises((ClientError, SSLError)):
+            next(lines)
+    assert written.lost == []
+
+
+def test_an_error_before_the_first_answer_ends_it(written: Written) -> None:
+    failing = Failing(GONE)
+    failing.begin()
+    with written.account.calls.watched(failing), pytest.raises(ConnectionClosedError):
+        next(written.follow())
+
+
+def test_a_stop_ends_the_wait_for_an_error_to_pass(written: Written) -> None:
+    failing = Failing(GONE, times=1000)
+    written.write((1000, "1"))
+    with written.account.calls.watched(failing):
+        assert followed(written.follow(failing.begin)) == ["1"]
