@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cogauth.engine.ensure import changed_meanwhile
 from cogauth.engine.plan import UNTOUCHED, plan
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.record.records import CREATING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cogauth.context import Context
-    from cogauth.engine.reporting import Reporter, StepResult
+    from cogauth.engine.reporting import Reporter, StepResult, UpPlan
     from cogauth.settings import Settings
 
 
@@ -22,6 +23,8 @@ def up(
     reporter: Reporter,
     adopt: Collection[str] = (),
     former: Settings | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[StepResult]:
     """Create the stack, or its missing parts; return each step's result, in order.
 
@@ -33,6 +36,8 @@ def up(
         reporter: receives the progress.
         adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
         former: the settings before this run's choices; None if there are no choices.
+        overwrite: whether the user has agreed to overwriting anything. Otherwise a resource that
+            somebody changes after the plan is left alone, if the plan would have asked about it.
 
     Raises:
         CogauthError: one or more steps failed; the state file records what exists.
@@ -40,6 +45,9 @@ def up(
     """
     ctx.aws.make_clients(*UP_CLIENTS)
     tasks = Tasks(ctx, reporter, adopt)
+    settings = ctx.state.settings
+    former = tasks.shared.former = former or settings
+    in_progress = True
     if ctx.state.resources:
         planned = plan(ctx, reporter, adopt, former)
         # What an interrupted run left may not be shown yet: the run waits for it, and decides.
@@ -63,12 +71,14 @@ def up(
             ctx.confirm(question)
         questions, failed = tasks.look_first()
         tasks.raise_errors(failed, *UNTOUCHED)
-        for question in questions:
-            # Something has changed since the plan.
-            if question not in planned.questions:
-                ctx.confirm(question)
+        if not overwrite:
+            if new := [each for each in questions if each not in planned.questions]:
+                raise changed_meanwhile(ctx, "the stack", new)
+            tasks.shared.approved = {row.resource.key: row for row in planned.rows}
+        in_progress = settings != former or _creates_values(planned)
     # Save the settings now: the user has agreed to them, and nothing was changed yet.
-    ctx.state.settings = ctx.state.settings.begun()
+    if in_progress:
+        ctx.state.settings = settings.begun()
     ctx.state.save()
     options = ctx.state.options
     tasks.raise_errors(
@@ -81,6 +91,13 @@ def up(
         raise KeyboardInterrupt
     _save(ctx)
     return [tasks.steps.results[step.name] for step in STEPS]
+
+
+def _creates_values(planned: UpPlan) -> bool:
+    """Return whether values may differ after an interruption that nobody has changed by hand."""
+    return bool(planned.unfinished) or any(
+        row.is_new and row.resource.tuned for row in planned.rows
+    )
 
 
 def _save(ctx: Context) -> None:
