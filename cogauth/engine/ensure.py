@@ -157,6 +157,9 @@ class Ensure:
         """
         if self.shared.approved is None or record is None or record["status"] != records.CREATED:
             return
+        if self.ctx.made.intersection(self.resource.place):
+            # It went with what it is a part of, which was rightly recreated.
+            return
         if not self.shared.approved[self.resource.key].is_new:
             asks = [f"The {self.words} doesn't exist any more. Recreate it?"]
             raise changed_meanwhile(self.ctx, f"the {self.words}", asks)

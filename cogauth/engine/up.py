@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cogauth.engine.ensure import changed_meanwhile
 from cogauth.engine.plan import UNTOUCHED, plan
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
-from cogauth.record.records import CREATING
+from cogauth.record.records import CREATING, DELETING
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
@@ -69,13 +69,8 @@ def up(
         reporter.planned(planned)
         for question in planned.questions:
             ctx.confirm(question)
-        questions, failed = tasks.look_first()
-        tasks.raise_errors(failed, *UNTOUCHED)
-        if not overwrite:
-            if new := [each for each in questions if each not in planned.questions]:
-                raise changed_meanwhile(ctx, "the stack", new)
-            tasks.shared.approved = {row.resource.key: row for row in planned.rows}
-        in_progress = settings != former or _creates_values(planned)
+        _approve(ctx, tasks, planned, overwrite=overwrite)
+        in_progress = settings != former or _creates_values(ctx, planned)
     # Save the settings now: the user has agreed to them, and nothing was changed yet.
     if in_progress:
         ctx.state.settings = settings.begun()
@@ -93,11 +88,27 @@ def up(
     return [tasks.steps.results[step.name] for step in STEPS]
 
 
-def _creates_values(planned: UpPlan) -> bool:
+def _approve(ctx: Context, tasks: Tasks, planned: UpPlan, *, overwrite: bool) -> None:
+    """Look again at what a run can't undo, and hold the run to the plan."""
+    questions, failed = tasks.look_first()
+    tasks.raise_errors(failed, *UNTOUCHED)
+    if overwrite:
+        return
+    if new := [each for each in questions if each not in planned.questions]:
+        raise changed_meanwhile(ctx, "the stack", new)
+    tasks.shared.approved = {row.resource.key: row for row in planned.rows}
+    if tasks.shared.former is not None and _is_unfinished(ctx):
+        # What an interrupted run began may end during this one, and change values.
+        tasks.shared.former = tasks.shared.former.begun()
+
+
+def _creates_values(ctx: Context, planned: UpPlan) -> bool:
     """Return whether values may differ after an interruption that nobody has changed by hand."""
-    return bool(planned.unfinished) or any(
-        row.is_new and row.resource.tuned for row in planned.rows
-    )
+    return _is_unfinished(ctx) or any(row.is_new and row.resource.tuned for row in planned.rows)
+
+
+def _is_unfinished(ctx: Context) -> bool:
+    return any(each["status"] in {CREATING, DELETING} for each in ctx.state.resources.values())
 
 
 def _save(ctx: Context) -> None:
