@@ -148,7 +148,11 @@ class Ensure:
             found = self._overwritten(live, changes)
             asks += self._about(each for each in found if (each.path, each.old) not in seen)
         if asks:
-            raise changed_meanwhile(self.ctx, f"the {self.words}", asks)
+            raise changed_meanwhile(
+                self.ctx,
+                f"Somebody has changed the {self.words} since the plan was made, so it was left "
+                f"alone. 'up' would have asked: {' '.join(asks)}",
+            )
 
     def _check_gone(self, record: Record | None) -> None:
         """Check that the plan has shown the creation of a recorded one that is gone.
@@ -161,8 +165,11 @@ class Ensure:
             # It went with what it is a part of, which was rightly recreated.
             return
         if not self.shared.approved[self.resource.key].is_new:
-            asks = [f"The {self.words} doesn't exist any more. Recreate it?"]
-            raise changed_meanwhile(self.ctx, f"the {self.words}", asks)
+            raise changed_meanwhile(
+                self.ctx,
+                f"The {self.words} doesn't exist any more: somebody has deleted it since the plan "
+                "was made, which doesn't show that 'up' recreates it.",
+            )
 
     def _wait_until_ready(self, live: Live) -> None:
         patiently(self.ctx, lambda: self.resource.wait_until_ready(self.ctx, live), self.resource)
@@ -353,10 +360,7 @@ class Ensure:
         )
 
 
-def changed_meanwhile(ctx: Context, what: str, asks: Iterable[str]) -> CogauthError:
+def changed_meanwhile(ctx: Context, what: str) -> CogauthError:
     """Return the error that something was changed after the user has agreed to the plan."""
-    return CogauthError(
-        f"Somebody has changed {what} since the plan was made, so it was left alone. 'up' would "
-        f"have asked: {' '.join(asks)}",
-        hint=f"Run '{ctx.state.command('up')}' again to see what it would do now.",
-    )
+    hint = f"Run '{ctx.state.command('up')}' again to see what it would do now."
+    return CogauthError(what, hint=hint)

@@ -95,7 +95,11 @@ def _approve(ctx: Context, tasks: Tasks, planned: UpPlan, *, overwrite: bool) ->
     if overwrite:
         return
     if new := [each for each in questions if each not in planned.questions]:
-        raise changed_meanwhile(ctx, "the stack", new)
+        raise changed_meanwhile(
+            ctx,
+            "Somebody has changed the stack since the plan was made, so nothing was touched. 'up' "
+            f"would have asked: {' '.join(new)}",
+        )
     tasks.shared.approved = {row.resource.key: row for row in planned.rows}
     if tasks.shared.former is not None and _is_unfinished(ctx):
         # What an interrupted run began may end during this one, and change values.
