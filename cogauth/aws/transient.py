@@ -101,18 +101,20 @@ def passing(error: ClientError) -> Wait | None:
     return None
 
 
-def may_pass(error: BaseException) -> bool:
-    """Return whether a later look may succeed: for what reads again and again anyway.
+def passing_cause(error: BaseException) -> Exception | None:
+    """Return the failure that a later look may not meet, or None if it won't pass by itself.
 
-    Besides transient refusals these are AWS's own failures (HTTP 5xx) and lost connections. An
-    error of ours is judged by its cause, and several errors are judged by all of them.
+    For what reads again and again anyway. Besides transient refusals these are AWS's own failures
+    (HTTP 5xx) and lost connections. An error of ours is judged by its cause, and several errors
+    are judged by all of them.
     """
     if isinstance(error, CogauthError):
-        return error.__cause__ is not None and may_pass(error.__cause__)
+        return passing_cause(error.__cause__) if error.__cause__ else None
     if isinstance(error, BaseExceptionGroup):
-        return all(map(may_pass, error.exceptions))
+        causes = [passing_cause(each) for each in error.exceptions]
+        return causes[0] if all(causes) else None
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return passing(error) is not None or status >= 500  # noqa: PLR2004 HTTP's own number
+        return error if passing(error) or status >= 500 else None  # noqa: PLR2004 HTTP's number
     # A certificate that isn't accepted won't be accepted later.
-    return isinstance(error, NETWORK) and not isinstance(error, SSLError)
+    return error if isinstance(error, NETWORK) and not isinstance(error, SSLError) else None

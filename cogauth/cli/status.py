@@ -209,13 +209,13 @@ def watch_status(
     """
     if not sys.stdout.isatty():
         print_tree(drawn(found))
-        said = ""
+        is_told = False
         while True:
             pause()
             before, (found, lost) = found, _read(read, found)
-            if lost and lost != said:
+            if lost and not is_told:
                 notice(f"Warning: {lost}")
-            said = lost
+            is_told = bool(lost)
             if found != before:
                 print_tree(drawn(found))
     from rich.live import Live
@@ -244,14 +244,15 @@ def watch_status(
 def _read(read: Callable[[], StackStatus], last: StackStatus) -> tuple[StackStatus, str]:
     """Return a new reading, or the last one and why there is no newer, if that may pass."""
     from cogauth.aws.errors import AWS_ERRORS, explain
-    from cogauth.aws.transient import may_pass
+    from cogauth.aws.transient import passing_cause
 
     try:
         return read(), ""
     except (*AWS_ERRORS, CogauthError) as error:
-        if not may_pass(error):
+        cause = passing_cause(error)
+        if cause is None:
             raise
-        return last, f"{explain(error).message} This is the last known status."
+        return last, f"{explain(cause).message} This is the last known status."
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

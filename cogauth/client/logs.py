@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.policies import allow
-from cogauth.aws.transient import may_pass
+from cogauth.aws.transient import passing_cause
 from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
@@ -192,7 +192,7 @@ class _LogGroup:
             try:
                 page = self.ctx.aws.logs.filter_log_events(**which)
             except AWS_ERRORS as error:
-                if self.lost is None or not self.answered or not may_pass(error):
+                if self.lost is None or not self.answered or not passing_cause(error):
                     raise
                 if not is_told:
                     self.lost(error)
