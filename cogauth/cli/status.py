@@ -57,7 +57,7 @@ LONGEST_VALUE = 300
 
 @click.command(
     cls=Command,
-    short_help="Show how each step of the stack is, and what differs.",
+    short_help="Show the state of each step of the stack, and what differs.",
     epilog="""\b
 Examples:
   cogauth status

@@ -55,7 +55,7 @@ without a call.
 @writer_options
 @target_options
 def verify(target: Target, *, api: str | None, path: str | None, stage: str | None) -> int:
-    """Check the guard with real calls, by a user that is created for it and then deleted.
+    """Check the guard with real calls. Creates a user for this and then deletes it.
 
     The checks: a call without a token, with garbage, with a tampered token, an ID token and an
     access token; the sign-up trigger, a wrong password, and the requests of browsers. The exit code
