@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -13,7 +14,7 @@ import click
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import on_ending
 from cogauth.cli.options import Target, target_options
-from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.output import notice, print_json, say, wrapped
 from cogauth.cli.up import new_stack
 from cogauth.settings import PROTECTED_PATH, Settings
 
@@ -39,7 +40,9 @@ class Story:
         """Start a chapter; ``command`` is what a user would type."""
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
-            say("", f"{len(self.chapters)}. {title}", f"   {text}")
+            # Also on a pipe, where nothing else is wrapped.
+            lines = wrapped(f"   {text}", get_terminal_size().columns)
+            say("", f"{len(self.chapters)}. {title}", *lines)
             if command:
                 say(f"   $ {command}")
 
@@ -138,7 +141,7 @@ def _play(target: Target, story: Story) -> None:
         "cogauth up --local",
     )
     ctx = new_stack(target, Settings(), local=True)
-    progress = Progress(STEPS)
+    progress = Progress(STEPS, margin="   ")
     with progress.live or nullcontext():
         created = [step for step in engine.up(ctx, progress) if step.action == "created"]
     url = ctx.url(PROTECTED_PATH)

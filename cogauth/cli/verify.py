@@ -151,8 +151,9 @@ def _details(row: Row) -> list[tuple[str, str]]:
     """Return what was sent and the result; at 80 columns the table has no room for more."""
     if row.ok:
         return [(f"{row.sent}: {row.got}", "")]
-    result = f"expected {row.expected}, got {row.got}" if row.expected else "not made, see below"
-    return [(row.sent, ""), (result, STYLES[row.ok])]
+    if not row.expected:
+        return [(f"{row.sent}: not made, see below", STYLES[row.ok])]
+    return [(row.sent, ""), (f"expected {row.expected}, got {row.got}", STYLES[row.ok])]
 
 
 def _print(row: Row) -> None:

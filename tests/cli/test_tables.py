@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cogauth.cli.options import Target
-from cogauth.cli.output import confirm, say, show_table
-from cogauth.cli.progress import STOPPING, Progress
+from cogauth.cli.output import confirm, say, say_others, show_styled, show_table
+from cogauth.cli.progress import STOPPING, Bar, Progress
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
@@ -118,6 +118,28 @@ def test_the_mark_of_a_line_has_a_colour_on_a_terminal_alone(
     assert plain.getvalue() == "✓ deleted: 7\n"
 
 
+def test_others_lines_are_wrapped_between_words(width: pytest.MonkeyPatch) -> None:
+    screen = on(width, 80)
+    line = f"{'x' * 60}  237 ms  NotAuthorizedException"
+    say_others(line)
+    assert screen.lines == [f"{'x' * 60}  237 ms", "  NotAuthorizedException"]
+
+
+def test_yellow_is_a_marks_colour_and_no_words(width: pytest.MonkeyPatch) -> None:
+    """On a white terminal nobody can read it."""
+    screen = on(width, 80)
+    show_table([("GET /a", ("~ changed", "yellow")), ("GET /b", ("UNCONFIRMED", "yellow"))])
+    marked, word = screen.getvalue().splitlines()
+    assert "\x1b[1;33m~ \x1b[0m\x1b[1mchanged" in marked
+    assert "\x1b[1mUNCONFIRMED" in word
+    assert "33m" not in word
+    screen = on(width, 80)
+    show_styled([("  ~   stage: 20.0 → 7.0", "yellow"), ("  +   role", "green")])
+    changed, created = screen.getvalue().splitlines()
+    assert changed.endswith("m~\x1b[0m   stage: 20.0 → 7.0")
+    assert created == "  \x1b[32m+\x1b[0m   role"
+
+
 def test_a_commands_time_is_without_the_users_thinking(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -147,7 +169,23 @@ def test_after_ctrl_c_the_list_says_once_that_it_stops(width: pytest.MonkeyPatch
     progress.interrupted.set()
     with progress.live:
         pass
+    assert [line for line in screen.lines if line.strip() == STOPPING]
     shown = " ".join(" ".join(screen.lines).split())
     assert shown.count(STOPPING) == shown.count(STEPS[0].title) > 0
     assert "waiting for a role" not in shown
     assert shown.count("finishing") == 5 * shown.count(STEPS[0].title)
+
+
+def test_after_ctrl_c_a_bar_says_once_that_it_stops(width: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    width.setattr(sys, "stderr", screen)
+    bar = Bar(3)
+    assert bar.live is not None
+    assert bar.interrupted is not None
+    with bar.live:
+        bar.report("GET /a", 1, 3)
+        bar.interrupted.set()
+        bar.report("GET /b", 2, 3)
+        bar.report("GET /c", 3, 3)
+    # It begins with the sequence that deletes the bar.
+    assert [line for line in screen.lines if line.endswith(STOPPING)] == [f"\x1b[2K{STOPPING}"]
