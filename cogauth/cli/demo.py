@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The width of a trimmed answer, in columns.
 TRIMMED = 75
+# What each line of a chapter begins with.
+MARGIN = "   "
 
 
 @dataclass
@@ -41,10 +43,10 @@ class Story:
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
             # Also on a pipe, where nothing else is wrapped.
-            lines = wrapped(f"   {text}", get_terminal_size().columns)
+            lines = wrapped(f"{MARGIN}{text}", get_terminal_size().columns)
             say("", f"{len(self.chapters)}. {title}", *lines)
             if command:
-                say(f"   $ {command}")
+                say(f"{MARGIN}$ {command}")
 
     def expect(self, expected: object, got: object, shown: str = "") -> None:
         """End the chapter with the result; ``shown`` is what the command printed or received."""
@@ -52,8 +54,8 @@ class Story:
         self.chapters[-1].update(expected=expected, got=got, ok=ok)
         if not self.silent:
             if shown:
-                say(f"   < {shown if len(shown) <= TRIMMED else f'{shown[: TRIMMED - 2]} …'}")
-            say(f"   ✓ {got}" if ok else f"   ✗ {got}; expected {expected}")
+                say(f"{MARGIN}< {shown if len(shown) <= TRIMMED else f'{shown[: TRIMMED - 2]} …'}")
+            say(f"{MARGIN}✓ {got}" if ok else f"{MARGIN}✗ {got}; expected {expected}")
 
 
 @click.command(
@@ -140,8 +142,8 @@ def _play(target: Target, story: Story) -> None:
         "POST /signin and a guarded GET /hello.",
         "cogauth up --local",
     )
-    ctx = new_stack(target, Settings(), local=True)
-    progress = Progress(STEPS, margin="   ")
+    ctx = new_stack(target, Settings(), local=True, margin=MARGIN)
+    progress = Progress(STEPS, margin=MARGIN)
     with progress.live or nullcontext():
         created = [step for step in engine.up(ctx, progress) if step.action == "created"]
     url = ctx.url(PROTECTED_PATH)
@@ -191,7 +193,7 @@ def _play(target: Target, story: Story) -> None:
     story.tell(
         "cogauth down", "Deletes everything and checks that nothing is left.", "cogauth down"
     )
-    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"   {line}"))
+    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"{MARGIN}{line}"))
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",
