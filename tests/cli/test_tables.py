@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,30 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogauth.cli.demo import Story
 from cogauth.cli.options import Target
 from cogauth.cli.output import confirm, say, say_others, show_styled, show_table
 from cogauth.cli.progress import STOPPING, Bar, Progress
 from cogauth.steps import STEPS
+from support.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 VERDICT = "✗ lost"
 URL = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev/hello"
 SENTENCE = "COGNITO_USER_POOLS of the stack cogauth, which also accepts tokens of another user pool"
 WORDS = st.lists(st.text("abcxyz.:;-é山", min_size=1, max_size=20), max_size=12).map(" ".join)
-
-
-class Screen(io.StringIO):
-    """A terminal of some width, in columns."""
-
-    def isatty(self) -> bool:
-        return True
-
-    @property
-    def lines(self) -> list[str]:
-        return COLOUR.sub("", self.getvalue()).splitlines()
 
 
 @pytest.fixture
@@ -116,6 +105,24 @@ def test_the_mark_of_a_line_has_a_colour_on_a_terminal_alone(
     plain = on(width, 80)
     say("✓ deleted: 7")
     assert plain.getvalue() == "✓ deleted: 7\n"
+
+
+def test_a_chapter_of_the_demo_ends_green_or_red(width: pytest.MonkeyPatch) -> None:
+    def told(columns: int | None, **environment: str) -> Screen:
+        for name, value in environment.items():
+            width.setenv(name, value)
+        screen = on(width, columns or 80)
+        width.setattr(screen, "isatty", lambda: columns is not None)
+        for got in (200, 401):
+            story = Story(silent=False)
+            story.tell("Login", "The same name.", "cogauth test-login ann")
+            story.expect(200, got)
+        return screen
+
+    colours = [told(80).colour(line) for line in ("✓ 200", "✗ 401; expected 200")]
+    assert colours == ["32", "31"]
+    assert "\x1b" not in told(None).getvalue()
+    assert "\x1b" not in told(80, NO_COLOR="1").getvalue()
 
 
 def test_others_lines_are_wrapped_between_words(width: pytest.MonkeyPatch) -> None:
