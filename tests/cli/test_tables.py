@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogauth.cli.demo import Story
+from cogauth.cli.demo import MARGIN, Story
 from cogauth.cli.options import Target
 from cogauth.cli.output import confirm, say, say_others, show_styled, show_table
 from cogauth.cli.progress import STOPPING, Bar, Progress
+from cogauth.engine import StepResult
 from cogauth.steps import STEPS
 from support.screen import Screen
 
@@ -123,6 +124,25 @@ def test_a_chapter_of_the_demo_ends_green_or_red(width: pytest.MonkeyPatch) -> N
     assert colours == ["32", "31"]
     assert "\x1b" not in told(None).getvalue()
     assert "\x1b" not in told(80, NO_COLOR="1").getvalue()
+
+
+def test_a_chapter_of_the_demo_is_wrapped_and_indented_on_a_pipe_too(
+    width: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del width
+    Story(silent=False).tell("Login", SENTENCE, "cogauth test-login ann")
+    title, *lines, command = capsys.readouterr().out.strip().splitlines()
+    assert (title, command) == ("1. Login", "   $ cogauth test-login ann")
+    assert " ".join(" ".join(lines).split()) == SENTENCE
+    assert len(lines) == 2
+    assert all(len(line) <= 80 and line.startswith("   ") for line in lines)
+    progress = Progress(STEPS, margin=MARGIN)
+    progress.waiting(STEPS[2], "a role that is new", 30)
+    progress.end(StepResult("role", "created", "cogauth-LambdaAuthRole", 0.14))
+    assert capsys.readouterr().err.splitlines() == [
+        "   waiting for a role that is new, up to 30 s",
+        "   Role                   created    cogauth-LambdaAuthRole  0.1 s",
+    ]
 
 
 def test_others_lines_are_wrapped_between_words(width: pytest.MonkeyPatch) -> None:
