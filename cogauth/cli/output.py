@@ -112,9 +112,12 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _fitting(margins: tuple[str, ...], word: str, width: int) -> str:
-    """Return a word after the first margin with which it fits, else after the last one."""
+    """Return a word after the first margin with which it fits.
+
+    If it never does, the terminal breaks it: a command begins the line, to be copied with it.
+    """
     fitting = (margin for margin in margins if column_width(margin + word) <= width)
-    return next(fitting, margins[-1]) + word
+    return next(fitting, margins[-1 if " " in word else 0]) + word
 
 
 def columns(stream: IO[str]) -> int | None:

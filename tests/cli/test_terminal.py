@@ -55,7 +55,7 @@ def test_a_url_stays_beside_the_http_method_before_it() -> None:
     assert wrapped(text.replace("POST", "GET "), 80) == ["  sign in", f"    GET  {URL}"]
 
 
-@pytest.mark.parametrize(("size", "indent"), [(76, 4), (77, 2), (78, 2), (79, 0), (90, 0)])
+@pytest.mark.parametrize(("size", "indent"), [(76, 4), (77, 2), (78, 2), (80, 0), (81, 4)])
 def test_a_long_value_is_indented_if_there_is_room(size: int, indent: int) -> None:
     value = "v" * size
     assert wrapped(f"  a_function_arn  {value}", 80) == ["  a_function_arn", " " * indent + value]
