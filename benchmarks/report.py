@@ -199,7 +199,7 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ),
         ]
     if part == "startup":
-        words = f"`{HELP}` within 2 times of `import click`"
+        words = f"`{HELP}` takes at most twice as long as `import click`"
         return [goal(words, found["seconds"][HELP] / found["seconds"][CLICK], 2)]
     if part == "login":
         ours, article = found["seconds"][OURS], found["seconds"][ARTICLES]
@@ -225,7 +225,7 @@ def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
                 for command, ratios in found["ratios"].items()
             ),
             (
-                "reads that an `up` that changes nothing, `plan` or `status` repeats: none",
+                "`plan`, `status` and an `up` that changes nothing repeat no read",
                 str(again),
                 "no" if again else "yes",
             ),

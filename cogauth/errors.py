@@ -16,7 +16,7 @@ CODES = {
     "no_stack": "There is no state file for this stack here.",
     "incomplete": "The stack, or its record, lacks something. `cogauth up` finishes it.",
     "state": "The state file can't be read, or belongs to another stack, account or region.",
-    "state_damaged": "The state file is damaged. `cogauth recover` writes it again.",
+    "state_damaged": "The state file is damaged. `cogauth recover` rebuilds it.",
     "state_newer": "A newer cogauth wrote the state file.",
     "locked": "Another cogauth is working on the same state file.",
     "name_conflict": "A resource that isn't the stack's own has one of its names.",

@@ -55,8 +55,10 @@ INTRODUCTION = """\
 `python docs/make.py` wrote this page from the program's own help.
 
 Options come after the command's name. Options that you would repeat in every run can be set as
-environment variables too: `--stack` is `COGAUTH_STACK`. Exit codes: 0 fine, 1 failed, 2 wrong
-usage, 130 interrupted.
+environment variables too: `--stack` is `COGAUTH_STACK`.
+
+Exit codes: 0 fine; 1 failed, or something isn't as it should be; 2 wrong usage, or no such stack
+here; 3 something would change (only `plan --exit-code`); 130 interrupted.
 
 """
 

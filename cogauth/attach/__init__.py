@@ -1,1 +1,1 @@
-"""``attach`` guards methods of any REST API by the stack's user pool; ``detach`` undoes it."""
+"""``attach`` guards methods of any REST API with the stack's user pool; ``detach`` undoes it."""

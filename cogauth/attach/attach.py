@@ -1,4 +1,4 @@
-"""``attach``: guard methods of any REST API by the stack's user pool.
+"""``attach``: guard methods of any REST API with the stack's user pool.
 
 Before it changes a method, it records the method's former authorization, the new one, and that a
 deployment is due. After a crash, the record is enough to go on or to go back.
@@ -224,7 +224,7 @@ class Attached:
 
 
 def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
-    """Carry out a fresh plan: guard its methods by the stack's user pool, and deploy.
+    """Carry out a fresh plan: guard its methods with the stack's user pool, and deploy.
 
     Raises:
         CogauthError: AWS refused a call; the state file records what was done.

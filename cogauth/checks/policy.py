@@ -1,4 +1,4 @@
-"""The least IAM policy for commands, from the permissions that each module declares."""
+"""The minimal IAM policy for commands, from the permissions that each module declares."""
 
 from __future__ import annotations
 

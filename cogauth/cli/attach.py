@@ -27,7 +27,7 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 @click.command(
     cls=Command,
-    short_help="Guard methods of any REST API by the user pool.",
+    short_help="Guard methods of any REST API with the user pool.",
     epilog="""\b
 Examples:
   cogauth attach --api orders                    lists what guards each method
@@ -70,7 +70,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Guard methods of any REST API in the account by the stack's user pool.
+    """Guard methods of any REST API in the account with the stack's user pool.
 
     Creates an authorizer in that API, makes the chosen methods use it, and redeploys the stage.
     Shows first what changes, and which other changes in that API the deployment publishes.

@@ -58,7 +58,7 @@ setting_options = with_options(
         "--local",
         is_flag=True,
         envvar="COGAUTH_LOCAL",
-        help="Use an embedded local AWS and start it. Needs: pip install '.[local]'. It saves its "
+        help="Start an embedded local AWS and use it. Needs: pip install '.[local]'. It saves its "
         "data when it is stopped (SIGTERM), not when it is killed (kill -9).",
     ),
     _setting(

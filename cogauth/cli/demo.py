@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -13,7 +14,7 @@ import click
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import on_ending
 from cogauth.cli.options import Target, target_options
-from cogauth.cli.output import notice, print_json, say
+from cogauth.cli.output import notice, print_json, say, wrapped
 from cogauth.cli.up import new_stack
 from cogauth.settings import PROTECTED_PATH, Settings
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # The width of a trimmed answer, in columns.
 TRIMMED = 75
+# What each line of a chapter begins with.
+MARGIN = "   "
 
 
 @dataclass
@@ -39,9 +42,11 @@ class Story:
         """Start a chapter; ``command`` is what a user would type."""
         self.chapters.append({"title": title, "expected": None, "got": None, "ok": False})
         if not self.silent:
-            say("", f"{len(self.chapters)}. {title}", f"   {text}")
+            # Also on a pipe, where nothing else is wrapped.
+            lines = wrapped(f"{MARGIN}{text}", get_terminal_size().columns)
+            say("", f"{len(self.chapters)}. {title}", *lines)
             if command:
-                say(f"   $ {command}")
+                say(f"{MARGIN}$ {command}")
 
     def expect(self, expected: object, got: object, shown: str = "") -> None:
         """End the chapter with the result; ``shown`` is what the command printed or received."""
@@ -49,8 +54,8 @@ class Story:
         self.chapters[-1].update(expected=expected, got=got, ok=ok)
         if not self.silent:
             if shown:
-                say(f"   < {shown if len(shown) <= TRIMMED else f'{shown[: TRIMMED - 2]} …'}")
-            say(f"   ✓ {got}" if ok else f"   ✗ {got}; expected {expected}")
+                say(f"{MARGIN}< {shown if len(shown) <= TRIMMED else f'{shown[: TRIMMED - 2]} …'}")
+            say(f"{MARGIN}✓ {got}" if ok else f"{MARGIN}✗ {got}; expected {expected}")
 
 
 @click.command(
@@ -137,8 +142,8 @@ def _play(target: Target, story: Story) -> None:
         "POST /signin and a guarded GET /hello.",
         "cogauth up --local",
     )
-    ctx = new_stack(target, Settings(), local=True)
-    progress = Progress(STEPS)
+    ctx = new_stack(target, Settings(), local=True, margin=MARGIN)
+    progress = Progress(STEPS, margin=MARGIN)
     with progress.live or nullcontext():
         created = [step for step in engine.up(ctx, progress) if step.action == "created"]
     url = ctx.url(PROTECTED_PATH)
@@ -188,7 +193,7 @@ def _play(target: Target, story: Story) -> None:
     story.tell(
         "cogauth down", "Deletes everything and checks that nothing is left.", "cogauth down"
     )
-    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"   {line}"))
+    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"{MARGIN}{line}"))
     story.expect(
         "0 remaining, 0 problems",
         f"{len(result.remaining)} remaining, {len(result.problems)} problems",

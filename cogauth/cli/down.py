@@ -111,7 +111,12 @@ def _take_away(target: Target, ctx: Context, plan: DownPlan, *, asked: bool) -> 
         if state.local_data is not None:
             _end_local(target, ctx, "this was its last stack")
     _say_open(ctx, plan, result)
-    _show(target, vars(result), result.count)
+    ending = f"✓ Stack {ctx.stack} is deleted"
+    if result.remaining or result.problems:
+        ending = f"✗ Stack {ctx.stack} isn't fully deleted"
+    elif result.not_ours:
+        ending = f"✗ Stack {ctx.stack} is deleted; what isn't its own was left alone"
+    _show(target, vars(result), result.count, ending)
     return 0 if result.clean else 1
 
 
@@ -163,10 +168,12 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
             "deleted."
         )
     for each in plan.doomed:
-        if each.users is not None:
-            # Cognito gives an estimate.
+        # Cognito gives an estimate.
+        if each.users:
             users = f"{each.users} user{'' if each.users == 1 else 's'}"
             notice(f"  Warning: the user pool {each.id} is deleted with about {users}.")
+        elif each.users is not None:
+            notice(f"  The user pool {each.id} has no users, as far as Cognito has counted them.")
 
 
 def _announce_attached(ctx: Context, plan: DownPlan) -> None:
@@ -269,7 +276,7 @@ def _others(target: Target) -> str:
     return f"Stacks here: {', '.join(found)}. " if found else ""
 
 
-def _show(target: Target, result: dict[str, Any], deleted: int = 0) -> None:
+def _show(target: Target, result: dict[str, Any], deleted: int = 0, ending: str = "") -> None:
     lists = {name: result[name] for name in LISTS if name not in AT_NEED or result.get(name)}
     if target.as_json:
         print_json({"stack": target.stack, **lists, "elapsed_s": target.elapsed})
@@ -288,4 +295,5 @@ def _show(target: Target, result: dict[str, Any], deleted: int = 0) -> None:
                 own = RESOURCES.get(entry["resource"])
                 rows.append((words(own) if own else entry["resource"], (entry["id"], style)))
             show_table(rows, indent=2)
-    say(f"({target.elapsed:.1f} s)")
+    if ending:
+        say(f"{ending} ({target.elapsed:.1f} s).")

@@ -44,12 +44,15 @@ _OURS = re.compile(
 )
 _AWS = re.compile(r"(?<=')aws [a-z-]+ [a-z-]+")
 _COMMAND = rf"\S*(?:cogauth|python[\d.]* -P -m cogauth) (?:{_COMMANDS})\b.*"
-# Units that are never broken: a command in quotes or up to the end of its line, and a word.
+# Units that are never broken: a command in quotes or up to the end of its line, a URL with the HTTP
+# method before it, and a word.
 # The length is bounded, because others' words may be full of quotes.
 _UNIT = re.compile(
     r"'(?=\S{0,500}(?:cogauth|aws|python[\d.]*) ).{1,1000}?'(?=[\s.,;:)]|$)[.,;:)]*"
-    rf"|(?<=: ){_COMMAND}$|\S+"
+    rf"|(?<=: ){_COMMAND}$|\b[A-Z]{{3,7}} {{1,2}}https?://\S+|\S+"
 )
+# What a line begins with, before its text: spaces, and the mark of a plan.
+_MARGIN = re.compile(r" *(?:(?:-/\+|[-+~✗]  ) )?")
 _COMMAND_LINE = re.compile(rf"\s*(?:\$ )?(?!'){_COMMAND}")
 
 
@@ -87,24 +90,34 @@ def wrapped(text: str, width: int) -> list[str]:
     """Break a line between words into lines of at most ``width`` columns.
 
     Commands and URLs are not broken: one that is too long gets a line of its own. Lines after the
-    first are indented two columns more than the first.
+    first are indented two columns more than the text of the first, or less if a word needs that.
     """
     if column_width(text) <= width or _COMMAND_LINE.fullmatch(text):
         return [text]
-    margin = text[: len(text) - len(text.lstrip())]
-    lines, line, at = [], margin, len(margin)
+    first = text[: len(text) - len(text.lstrip())]
+    begun = _MARGIN.match(text)
+    margin = " " * len(begun[0] if begun else first)
+    lines, line, at = [], first, len(first)
     for unit in _UNIT.finditer(text):
         gap, word = text[at : unit.start()], unit[0]
         at = unit.end()
         if not line.strip():
-            line = line + word if column_width(line + word) <= width else word
+            line = _fitting((line, ""), word, width)
         elif column_width(line + gap + word) <= width:
             line += gap + word
         else:
             lines.append(line)
-            indented = f"{margin}  {word}"
-            line = indented if column_width(indented) <= width else word
+            line = _fitting((f"{margin}  ", margin, first, ""), word, width)
     return [*lines, line]
+
+
+def _fitting(margins: tuple[str, ...], word: str, width: int) -> str:
+    """Return a word after the first margin with which it fits.
+
+    If it never does, the terminal breaks it: a command begins the line, to be copied with it.
+    """
+    fitting = (margin for margin in margins if column_width(margin + word) <= width)
+    return next(fitting, margins[-1 if " " in word else 0]) + word
 
 
 def columns(stream: IO[str]) -> int | None:
@@ -145,9 +158,11 @@ def notice(*lines: str) -> None:
 
 
 def say_others(*lines: str) -> None:
-    """Print others' lines, on stdout: escaped, but neither wrapped nor with our own commands."""
-    for line in lines:
-        click.echo(one_line(line))
+    """Print others' lines, on stdout: escaped, and without our own commands."""
+    width = columns(sys.stdout)
+    for line in map(one_line, lines):
+        for each in [line] if width is None else wrapped(line, width):
+            click.echo(each)
 
 
 def show_table(
@@ -194,14 +209,19 @@ def show_table(
 
 
 def show_styled(lines: Iterable[tuple[str, str]]) -> None:
-    """Print lines of the result, each with its style on a terminal."""
+    """Print lines of the result; on a terminal each line's mark, its first word, has its style."""
     width = columns(sys.stdout)
     for line, style in lines:
         if width is None:
             say(line)
             continue
-        for each in wrapped(runnable(one_line(line)), width):
-            console().print(styled(each, style), soft_wrap=True)
+        first, *others = wrapped(runnable(one_line(line)), width)
+        mark = first.split()[0] if style else ""
+        start, text = first.partition(mark)[::2] if mark else ("", first)
+        console().print(
+            stacked(joined(styled(start), styled(mark, style), styled(text)), *map(styled, others)),
+            soft_wrap=True,
+        )
 
 
 def _shared(spare: int, least: list[int], sizes: list[int]) -> list[int]:
@@ -317,11 +337,20 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def styled(text: str, style: str = "", *, cut: bool = False) -> Text:
-    """Return an escaped line for rich; with ``cut`` it is shortened where there is no room."""
+    """Return an escaped line for rich; with ``cut`` it is shortened where there is no room.
+
+    Yellow is too weak on a white terminal to be read: only a mark has it, and words are bold.
+    """
     from rich.text import Text
 
     overflow: OverflowMethod | None = "ellipsis" if cut else None
-    return Text(one_line(text), style, no_wrap=cut or None, overflow=overflow)
+    is_weak = style.endswith("yellow")
+    line = Text(one_line(text), style, no_wrap=cut or None, overflow=overflow)
+    if is_weak:
+        line.style = "bold"
+        mark = re.match(r"\W*", line.plain)
+        line.stylize(style, 0, mark.end() if mark else 0)
+    return line
 
 
 def show_lines(shown: Console, line: str) -> None:

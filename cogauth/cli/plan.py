@@ -238,6 +238,9 @@ def _show(plan: UpPlan, ctx: Context) -> None:
     counts = plan.counts()
     unchanged = counts.pop("unchanged")
     listed = ", ".join(f"{number} to {action}" for action, number in counts.items())
-    say(f"Plan: {listed}, {unchanged} unchanged; about {math.ceil(plan.seconds)} s.")
+    # An emulator's calls take as long as the machine needs, which nobody can assume.
+    on_aws = ctx.state.endpoint_url is None
+    time = f"; about {math.ceil(plan.seconds)} s" if on_aws else ""
+    say(f"Plan: {listed}, {unchanged} unchanged{time}.")
     if not plan.conflicts:
         say(f"Next: {ctx.state.command(f'up{typed_options()}')}")

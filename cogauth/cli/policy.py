@@ -22,7 +22,7 @@ API_ID = re.compile("[a-z0-9]{1,128}")
 
 @click.command(
     cls=Command,
-    short_help="Print the least IAM policy that commands need.",
+    short_help="Print the minimal IAM policy that the commands need.",
     epilog="""\b
 Examples:
   cogauth policy                              for all commands
@@ -77,7 +77,7 @@ def policy(
     apis: tuple[str, ...],
     **settings: Any,
 ) -> None:
-    """Print the least IAM policy that commands need, as JSON.
+    """Print the minimal IAM policy that the commands need, as JSON.
 
     It names the stack's account, region and resources. Once the user pool and the REST API exist,
     it names their ids, from the state file. So it doesn't cover a pool or API that

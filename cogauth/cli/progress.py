@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
-from cogauth.cli.output import console, notice, show_lines, styled
+from cogauth.cli.output import columns, console, notice, show_lines, styled
 from cogauth.cli.stacks import report_once
 from cogauth.printable import one_line
 
@@ -37,12 +37,14 @@ class Progress:
     """The engine's Reporter: the list of steps. They report from threads of their own.
 
     Attributes:
+        margin: what plain lines begin with.
         live: a context manager that shows the list; None if stderr is no terminal.
         interrupted: set when the user has pressed Ctrl-C; None likewise.
     """
 
-    def __init__(self, steps: tuple[Step, ...]) -> None:
+    def __init__(self, steps: tuple[Step, ...], *, margin: str = "") -> None:
         self.steps = steps
+        self.margin = margin
         self.done: dict[str, StepResult] = {}
         # By step: its start time, and what it waits for.
         self.running: dict[str, float] = {}
@@ -84,7 +86,7 @@ class Progress:
         self.done[result.step] = result
         if self.live is None:
             title = next(step.title for step in self.steps if step.name == result.step)
-            notice(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
+            self._say(f"{title:<22} {result.action:<10} {result.id}  {result.seconds:.1f} s")
 
     def planned(self, plan: UpPlan) -> None:
         """Show what will be changed."""
@@ -112,7 +114,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         if self.live is None:
-            notice(line)
+            notice(f"{self.margin}{line}")
         else:
             show_lines(self.live.console, line)
 
@@ -125,7 +127,7 @@ class Progress:
         # Plain lines say each thing once, and leave out what the list of steps shows anyway.
         if self.live is None and seconds_left is not None and (step.name, reason) not in self.told:
             self.told.add((step.name, reason))
-            notice(text)
+            self._say(text)
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -138,8 +140,10 @@ class Progress:
         table.add_column(justify="right", no_wrap=True)
         stopping = self.interrupted is not None and self.interrupted.is_set()
         if stopping:
-            table.caption = styled(STOPPING, "yellow")
+            table.caption = styled(STOPPING, "bold")
             table.caption_justify = "left"
+            # A caption is no wider than its table.
+            table.min_width = min(len(STOPPING), columns(sys.stderr) or len(STOPPING))
         for step in self.steps:
             result = self.done.get(step.name)
             if result is not None:
@@ -147,7 +151,7 @@ class Progress:
                     styled("✓", "green"),
                     styled(step.title),
                     styled(result.action, STYLES.get(result.action, "")),
-                    styled(result.id, "cyan", cut=True),
+                    styled(result.id, cut=True),
                     styled(f"{result.seconds:.1f} s", "dim"),
                 )
             elif step.name in self.running:
@@ -176,6 +180,10 @@ def plan_lines(plan: UpPlan) -> list[tuple[str, str]]:
             continue
         mark, style = MARKS[row.action] if row.conflict is None else ("✗", "red")
         text = f"  {mark:<3} {words(row.resource)}"
+        step = row.resource.step
+        if row.resource.key != step.name:
+            # As a part of the step that 'up' and 'status' name.
+            text += f" ({step.title})"
         parts = [
             part
             for change in row.changes
@@ -213,6 +221,7 @@ class Bar:
 
     def __init__(self, total: int) -> None:
         self.once = report_once("  ")
+        self.is_stopping = False
         self.live: rich.progress.Progress | None = None
         self.interrupted: Event | None = None
         if total and sys.stderr.isatty():
@@ -233,8 +242,10 @@ class Bar:
         if self.live is None:
             notice(f"  {what} ({done}/{total})" if total else f"  {what}")
             return
-        if self.interrupted and self.interrupted.is_set():
-            what = STOPPING
+        if self.interrupted and self.interrupted.is_set() and not self.is_stopping:
+            # Above the bar, because there is no room for it beside the bar.
+            self.is_stopping = True
+            show_lines(self.live.console, STOPPING)
         self.live.update(self.task, completed=done, description=one_line(what))
 
     def waiting(self, reason: str, seconds_left: float) -> None:

@@ -14,7 +14,7 @@ from cogauth.errors import DamagedStateError, UsageError
 
 @click.command(
     cls=Command,
-    short_help="Write a lost or damaged state file again.",
+    short_help="Rebuild a lost or damaged state file.",
     epilog="""\b
 Examples:
   cogauth recover  finds the stack 'cogauth' by its tags
@@ -35,7 +35,7 @@ Examples:
 @writer_options
 @target_options
 def recover(target: Target, *, stack_id: str | None, take: tuple[str, ...]) -> None:
-    """Write a lost or damaged state file again, from what exists in the account.
+    """Rebuild a lost or damaged state file, from what exists in the account.
 
     cogauth finds the stack by its names and tags, and changes nothing in AWS. If several user pools
     or REST APIs have the tags, all are listed, and you choose. A damaged state file is kept beside

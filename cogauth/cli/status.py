@@ -57,7 +57,7 @@ LONGEST_VALUE = 300
 
 @click.command(
     cls=Command,
-    short_help="Show how each step of the stack is, and what differs.",
+    short_help="Show the state of each step of the stack, and what differs.",
     epilog="""\b
 Examples:
   cogauth status
@@ -265,6 +265,8 @@ def tree(ctx: Context, found: StackStatus) -> Tree:
     size = max(column_width(step.title) for step in found.steps)
     for step in found.steps:
         branch = top.add(_step_line(step, size))
+        if step.lacks:
+            branch.add(styled(f"missing: {', '.join(step.lacks)}"))
         for field in step.changes:
             branch.add(styled(f"{field.path}: {_value(field.old)}, wanted {_value(field.new)}"))
     for api in found.attached:
@@ -278,7 +280,7 @@ def _step_line(step: StepStatus, size: int) -> Text:
     from rich.style import Style
 
     identifier = styled(step.id or "-")
-    identifier.stylize(Style(color="cyan", link=step.console_url))
+    identifier.stylize(Style(link=step.console_url))
     status = styled(f"{SHOWN[step.status]:<14}", STYLES[step.status])
     return joined(status, styled(f"{step.title:<{size}}  "), identifier)
 

@@ -217,8 +217,8 @@ def _prepare(
     return ctx, former
 
 
-def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
-    """Open the state file of a new stack, after all possible checks."""
+def new_stack(target: Target, settings: Settings, *, local: bool, margin: str = "") -> Context:
+    """Open the state file of a new stack, after all possible checks; ``margin`` begins notices."""
     from cogauth import engine
     from cogauth.record.files import check_writable
     from cogauth.steps.iam import check_boundary
@@ -231,7 +231,7 @@ def new_stack(target: Target, settings: Settings, *, local: bool) -> Context:
         _say_lost_state(target)
     try:
         if local:
-            notice("Starting the local AWS …")
+            notice(f"{margin}Starting the local AWS …")
             started = start_local(target)
         ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
         check_boundary(ctx, settings)

@@ -55,7 +55,7 @@ without a call.
 @writer_options
 @target_options
 def verify(target: Target, *, api: str | None, path: str | None, stage: str | None) -> int:
-    """Check the guard with real calls, by a user that is created for it and then deleted.
+    """Check the guard with real calls. Creates a user for this and then deletes it.
 
     The checks: a call without a token, with garbage, with a tampered token, an ID token and an
     access token; the sign-up trigger, a wrong password, and the requests of browsers. The exit code
@@ -151,8 +151,9 @@ def _details(row: Row) -> list[tuple[str, str]]:
     """Return what was sent and the result; at 80 columns the table has no room for more."""
     if row.ok:
         return [(f"{row.sent}: {row.got}", "")]
-    result = f"expected {row.expected}, got {row.got}" if row.expected else "not made, see below"
-    return [(row.sent, ""), (result, STYLES[row.ok])]
+    if not row.expected:
+        return [(f"{row.sent}: not made, see below", STYLES[row.ok])]
+    return [(row.sent, ""), (f"expected {row.expected}, got {row.got}", STYLES[row.ok])]
 
 
 def _print(row: Row) -> None:

@@ -20,6 +20,7 @@ from cogauth.gateway.pending import pending
 from cogauth.record.records import CREATING, DELETING, DETACHED, OUTDATED
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Recreate
+from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ class StepStatus:
         id: the recorded id of its main resource, or None.
         changes: what differs from the settings, in each of its resources.
         console_url: its page in the AWS console; None for a stack that isn't on AWS itself.
+        lacks: the names of its missing resources, if its main resource exists.
     """
 
     step: str
@@ -53,6 +55,7 @@ class StepStatus:
     id: str | None = None
     changes: tuple[Field, ...] = ()
     console_url: str | None = None
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
             id=(ctx.state.record(each.step.name) or {}).get("id"),
             changes=tuple(one for row in each.resources for one in _own_fields(row)),
             console_url=each.step.console_url(ctx),
+            lacks=_lacks(each),
         )
         for each in planned.steps
     )
@@ -154,6 +158,12 @@ def _status(ctx: Context, step: StepPlan, *, stale: bool) -> Status:
     if deploys and (stale or OUTDATED in statuses):
         return "stale"
     return "changed" if any(map(_differs, step.resources)) else "exists"
+
+
+def _lacks(step: StepPlan) -> tuple[str, ...]:
+    missing = [row.resource for row in step.resources if row.is_missing]
+    is_gone = any(resource.key == step.step.name for resource in missing)
+    return () if is_gone else tuple(map(words, missing))
 
 
 def _differs(row: ResourcePlan) -> bool:

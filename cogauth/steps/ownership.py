@@ -142,7 +142,8 @@ def described(ctx: Context, resource: Resource, live: Live) -> str:
         details.append(f"created {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
     if users is not None:
         # The figure is Cognito's estimate.
-        details.append(f"about {users} user{'' if users == 1 else 's'}")
+        about = f"about {users} user{'' if users == 1 else 's'}"
+        details.append(about if users else "no users by Cognito's count")
     name = resource.facts(ctx, live)["id"]
     return f"{name} ({', '.join(details)})" if details else name
 

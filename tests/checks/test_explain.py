@@ -552,8 +552,8 @@ def test_a_refusal_that_nothing_explains_is_exit_1(lab: Lab) -> None:
 def test_bad_input_is_exit_2(lab: Lab) -> None:
     url, token = lab.address("/hello"), lab.tokens["id_token"]
     for words, typed, said in (
-        (("https://example.com/dev/hello",), "", "is no URL of an API of this stack's endpoint"),
-        ((url.replace("_user_request_", "x"),), "", "is no URL"),
+        (("https://example.com/dev/hello",), "", "isn't the URL of a REST API's stage at"),
+        ((url.replace("_user_request_", "x"),), "", "isn't the URL"),
         ((url, "--method", "FETCH"), "", "--method 'FETCH'"),
         ((url, "--header", "X Auth"), "", "--header 'X Auth'"),
         ((url, "--token-stdin"), "", "no token on stdin"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.login import LoginResult, check_login
+from cogauth.cli import cli as program
 from cogauth.client import sessions, tokens
 from cogauth.client.signin import READY_WITHIN_S
 from cogauth.client.tokens import NAMES
@@ -31,6 +33,7 @@ from cogauth.settings import Settings
 from support.local_aws import free_port
 from support.names import REGION
 from support.sampling import examples
+from support.screen import Screen
 from support.servers import (
     ACCOUNT,
     CALLER,
@@ -413,6 +416,38 @@ def test_the_command_says_once_that_it_waits(cli: Cli, api: Api) -> None:
     done = cli.login("ann", PASSWORD, "--json").must()
     assert done.document["is_new"] is True
     assert done.err == f"waiting for the new deployment to answer, up to {READY_WITHIN_S} s\n"
+
+
+def test_the_results_are_green_or_red_on_a_terminal_alone(
+    cli: Cli, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack_at(cli, api.server.url).save()
+    given = {**cli.env, "COGAUTH_ENDPOINT_URL": api.server.url, "COGAUTH_PASSWORD": PASSWORD}
+    for name, value in {**given, "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def shown(*, is_terminal: bool = True) -> Screen:
+        screen = Screen()
+        monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", screen)
+        words = ("test-login", "ann", "--state", str(cli.state))
+        program.main(words, standalone_mode=False)
+        return screen
+
+    green, red = "32", "31"
+    screen = shown()
+    for line in ("200 a new user", "ID token: signature valid", "401 without", "200 with token"):
+        assert screen.colour(line) == green
+    api.with_token = [Answer(404)]
+    screen = shown()
+    assert screen.colour("✗ 404 with token") == screen.colour("Error: With the token") == red
+    api.sign_in = [Answer(401, json.dumps({"status": "fail", "msg": "no", "code": "x"}))]
+    assert shown().colour("✗ 401 refused") == red
+    assert "\x1b" not in shown(is_terminal=False).getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in shown().getvalue()
 
 
 def test_the_wait_ends(ctx: Context, api: Api, fake: FakeTime) -> None:

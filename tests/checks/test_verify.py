@@ -163,6 +163,7 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> N
     assert "tampered token" in last
     # The verdict comes first, and is never cut.
     assert "✓ ok       tampered token  GET /hello, tampered token: 401" in last
+    assert "- skipped  OPTIONS         OPTIONS /hello: not made, see below" in last
     assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
     assert checked.users() == []
 

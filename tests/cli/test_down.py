@@ -38,6 +38,12 @@ def test_down_counts_what_it_lists(shop: Account) -> None:
     assert len(listed) == int(announced[1])
     assert f"✓ deleted: {len(listed)}\n" in done.out
     assert "remaining: nothing\n" in done.out
+    assert re.search(r"\n✓ Stack shop is deleted \(\d+\.\d s\)\.\n$", done.out)
+    pool = re.search(r"^  user pool +(\S+)$", announced[2], re.MULTILINE)
+    assert pool is not None
+    # Nobody is warned of the loss of no users.
+    assert f"  The user pool {pool[1]} has no users, as far as Cognito has counted" in done.err
+    assert "Warning" not in done.err
 
 
 def test_a_second_down_says_that_there_is_nothing(shop: Account) -> None:

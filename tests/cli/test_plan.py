@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,9 @@ def test_a_plan_of_a_new_stack_creates_nothing(
     assert not account.path().exists()
     assert account.left() == []
     assert f"  +   sign-in function {SIGN_IN}" in done.out
-    assert "Plan: 23 to create, 0 to update, 0 to recreate, 0 to delete, 0 unchanged" in done.out
+    assert re.search(r"^  \+   role policy \(Role\)", done.out, re.MULTILINE)
+    counts = "23 to create, 0 to update, 0 to recreate, 0 to delete, 0 unchanged"
+    assert re.search(rf"^Plan: {counts}; about \d+ s\.$", done.out, re.MULTILINE)
     assert f"Next: cogauth up --stack shop --state {account.path()}" in done.out
 
 

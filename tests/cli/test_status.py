@@ -156,6 +156,15 @@ def test_a_pipe_gets_plain_lines_with_whole_ids_and_values(ctx: Context) -> None
     assert len(lines) == 2 + len(STEPS) + 2 * len(CHANGES) + 3 + 2
 
 
+def test_a_step_names_the_parts_that_it_lacks(ctx: Context) -> None:
+    found = status_of(ctx, {"rest_api": "missing"})
+    parts = ("sign-in method", "sign-in integration")
+    steps = [replace(s, lacks=parts if s.step == "rest_api" else ()) for s in found.steps]
+    lines = piped(ctx, replace(found, steps=tuple(steps))).splitlines()
+    (at,) = (n for n, line in enumerate(lines) if "✗ missing" in line)
+    assert lines[at + 1].endswith("─ missing: sign-in method, sign-in integration")
+
+
 def test_what_is_unknown_is_not_said(ctx: Context) -> None:
     found = replace(status_of(ctx, {}, users=None), deployed=None)
     assert "user pool" not in piped(ctx, found)

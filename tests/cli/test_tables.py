@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,30 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogauth.cli.demo import MARGIN, Story
 from cogauth.cli.options import Target
-from cogauth.cli.output import confirm, say, show_table
-from cogauth.cli.progress import STOPPING, Progress
+from cogauth.cli.output import confirm, say, say_others, show_styled, show_table
+from cogauth.cli.progress import STOPPING, Bar, Progress
+from cogauth.engine import StepResult
 from cogauth.steps import STEPS
+from support.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 VERDICT = "✗ lost"
 URL = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev/hello"
 SENTENCE = "COGNITO_USER_POOLS of the stack cogauth, which also accepts tokens of another user pool"
 WORDS = st.lists(st.text("abcxyz.:;-é山", min_size=1, max_size=20), max_size=12).map(" ".join)
-
-
-class Screen(io.StringIO):
-    """A terminal of some width, in columns."""
-
-    def isatty(self) -> bool:
-        return True
-
-    @property
-    def lines(self) -> list[str]:
-        return COLOUR.sub("", self.getvalue()).splitlines()
 
 
 @pytest.fixture
@@ -118,6 +108,65 @@ def test_the_mark_of_a_line_has_a_colour_on_a_terminal_alone(
     assert plain.getvalue() == "✓ deleted: 7\n"
 
 
+def test_a_chapter_of_the_demo_ends_green_or_red(width: pytest.MonkeyPatch) -> None:
+    def told(columns: int | None, **environment: str) -> Screen:
+        for name, value in environment.items():
+            width.setenv(name, value)
+        screen = on(width, columns or 80)
+        width.setattr(screen, "isatty", lambda: columns is not None)
+        for got in (200, 401):
+            story = Story(silent=False)
+            story.tell("Login", "The same name.", "cogauth test-login ann")
+            story.expect(200, got)
+        return screen
+
+    colours = [told(80).colour(line) for line in ("✓ 200", "✗ 401; expected 200")]
+    assert colours == ["32", "31"]
+    assert "\x1b" not in told(None).getvalue()
+    assert "\x1b" not in told(80, NO_COLOR="1").getvalue()
+
+
+def test_a_chapter_of_the_demo_is_wrapped_and_indented_on_a_pipe_too(
+    width: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del width
+    Story(silent=False).tell("Login", SENTENCE, "cogauth test-login ann")
+    title, *lines, command = capsys.readouterr().out.strip().splitlines()
+    assert (title, command) == ("1. Login", "   $ cogauth test-login ann")
+    assert " ".join(" ".join(lines).split()) == SENTENCE
+    assert len(lines) == 2
+    assert all(len(line) <= 80 and line.startswith("   ") for line in lines)
+    progress = Progress(STEPS, margin=MARGIN)
+    progress.waiting(STEPS[2], "a role that is new", 30)
+    progress.end(StepResult("role", "created", "cogauth-LambdaAuthRole", 0.14))
+    assert capsys.readouterr().err.splitlines() == [
+        "   waiting for a role that is new, up to 30 s",
+        "   Role                   created    cogauth-LambdaAuthRole  0.1 s",
+    ]
+
+
+def test_others_lines_are_wrapped_between_words(width: pytest.MonkeyPatch) -> None:
+    screen = on(width, 80)
+    line = f"{'x' * 60}  237 ms  NotAuthorizedException"
+    say_others(line)
+    assert screen.lines == [f"{'x' * 60}  237 ms", "  NotAuthorizedException"]
+
+
+def test_yellow_is_a_marks_colour_and_no_words(width: pytest.MonkeyPatch) -> None:
+    """On a white terminal nobody can read it."""
+    screen = on(width, 80)
+    show_table([("GET /a", ("~ changed", "yellow")), ("GET /b", ("UNCONFIRMED", "yellow"))])
+    marked, word = screen.getvalue().splitlines()
+    assert "\x1b[1;33m~ \x1b[0m\x1b[1mchanged" in marked
+    assert "\x1b[1mUNCONFIRMED" in word
+    assert "33m" not in word
+    screen = on(width, 80)
+    show_styled([("  ~   stage: 20.0 → 7.0", "yellow"), ("  +   role", "green")])
+    changed, created = screen.getvalue().splitlines()
+    assert changed.endswith("m~\x1b[0m   stage: 20.0 → 7.0")
+    assert created == "  \x1b[32m+\x1b[0m   role"
+
+
 def test_a_commands_time_is_without_the_users_thinking(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -147,7 +196,23 @@ def test_after_ctrl_c_the_list_says_once_that_it_stops(width: pytest.MonkeyPatch
     progress.interrupted.set()
     with progress.live:
         pass
+    assert [line for line in screen.lines if line.strip() == STOPPING]
     shown = " ".join(" ".join(screen.lines).split())
     assert shown.count(STOPPING) == shown.count(STEPS[0].title) > 0
     assert "waiting for a role" not in shown
     assert shown.count("finishing") == 5 * shown.count(STEPS[0].title)
+
+
+def test_after_ctrl_c_a_bar_says_once_that_it_stops(width: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    width.setattr(sys, "stderr", screen)
+    bar = Bar(3)
+    assert bar.live is not None
+    assert bar.interrupted is not None
+    with bar.live:
+        bar.report("GET /a", 1, 3)
+        bar.interrupted.set()
+        bar.report("GET /b", 2, 3)
+        bar.report("GET /c", 3, 3)
+    # It begins with the sequence that deletes the bar.
+    assert [line for line in screen.lines if line.endswith(STOPPING)] == [f"\x1b[2K{STOPPING}"]

@@ -49,6 +49,26 @@ def test_a_command_is_on_one_line(width: int) -> None:
     assert wrapped(line, width) == [line]
 
 
+def test_a_url_stays_beside_the_http_method_before_it() -> None:
+    text = f"  sign in    POST {URL}"
+    assert wrapped(text, 80) == ["  sign in", f"    POST {URL}"]
+    assert wrapped(text.replace("POST", "GET "), 80) == ["  sign in", f"    GET  {URL}"]
+
+
+@pytest.mark.parametrize(("size", "indent"), [(76, 4), (77, 2), (78, 2), (80, 0), (81, 4)])
+def test_a_long_value_is_indented_if_there_is_room(size: int, indent: int) -> None:
+    value = "v" * size
+    assert wrapped(f"  a_function_arn  {value}", 80) == ["  a_function_arn", " " * indent + value]
+
+
+@pytest.mark.parametrize("mark", ["+", "~", "-/+", "-"])
+def test_a_line_of_a_plan_goes_on_under_its_text(mark: str) -> None:
+    line = f"  {mark:<3} stage: one two three four five"
+    first, second, third = wrapped(line, 22)
+    assert first.startswith(f"  {mark:<3} stage")
+    assert (second, third) == (" " * 8 + "three four", " " * 8 + "five")
+
+
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where no cogauth is on the PATH; a script of it, as a virtual environment has one."""

@@ -108,6 +108,11 @@ def test_what_was_deleted_by_hand_is_missing(
     now = found(account)
     assert now.condition == "incomplete"
     assert {step for step, how in differing(now).items() if how == "missing"} == missing
+    # Only what isn't a step's main resource is named.
+    parts = {delete_log_group: "log group", delete_method: "method", delete_stage: "stage"}
+    lacking = [(each.step, name) for each in now.steps for name in each.lacks]
+    assert {step for step, _ in lacking} == (missing if delete in parts else set())
+    assert all(parts[delete] in name or "integration" in name for _, name in lacking)
 
 
 def test_an_interrupted_run_is_unfinished(account: Account) -> None:

@@ -100,10 +100,11 @@ def _no_url(state: State, url: str) -> UsageError:
     if state.endpoint_url is not None:
         wanted = f"{state.endpoint_url}/restapis/API/STAGE/_user_request_/PATH"
         return UsageError(
-            f"{url!r} is no URL of an API of this stack's endpoint", hint=f"Give {wanted}."
+            f"{url!r} isn't the URL of a REST API's stage at this stack's endpoint",
+            hint=f"Give {wanted}.",
         )
     return UsageError(
-        f"{url!r} is no URL of a REST API's stage",
+        f"{url!r} isn't the URL of a REST API's stage",
         hint=(
             f"Give https://API.execute-api.{state.region}.SUFFIX/STAGE/PATH, as the console's "
             "Stages page shows it (https only). For a custom domain, give the URL of the stage "
