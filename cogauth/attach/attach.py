@@ -290,13 +290,16 @@ def _clean(work: Work) -> None:
 
 
 def _note_unchanged(ctx: Context, plan: Plan) -> None:
-    """Record changes that the owner made, such as an API key; else 'detach' would skip them."""
+    """Record what is attached already, with changes that the owner made, such as an API key.
+
+    Else 'detach' would skip these, and what an interrupted run attached would stay unfinished.
+    """
     present = ctx.state.attachments[plan.api.id]
     record = copy.deepcopy(present)
     for row in plan.rows:
         known = record["methods"].get(row.name)
         if known and isinstance(row, Change) and row.action == model.UNCHANGED:
-            known["former"], known["ours"] = row.former, [row.before]
+            known["status"], known["former"], known["ours"] = ATTACHED, row.former, [row.before]
             known["resource_id"] = row.method.resource_id
     if record != present:
         ctx.state.put("attachments", plan.api.id, record)

@@ -241,10 +241,15 @@ class Recorded:
         return self.ctx.state.command(f"attach --api {self.api} {words}")
 
     def _detach(self, name: str) -> str:
-        verb, path = verb_and_path(name)
-        return self.ctx.state.command(
-            f"detach --api {self.api} --path {shlex.quote(path)} --method {verb}"
-        )
+        return self.ctx.state.command(f"detach --api {self.api} {_options_for(name)}")
+
+
+def command_to_finish(ctx: Context, api: str, name: str) -> str:
+    """Return the command that finishes what an interrupted run began with a method."""
+    record = ctx.state.attachments[api]
+    if record["methods"][name]["status"] == DETACHING:
+        return ctx.state.command(f"detach --api {api} {_options_for(name)}")
+    return ctx.state.command(f"attach --api {api} {options_of(record, record['stages'], name)}")
 
 
 def options_of(
@@ -258,8 +263,7 @@ def options_of(
 
     The default ``stage`` is the first attached one that is among the API's ``stages``.
     """
-    verb, path = verb_and_path(name)
-    words = f"--path {shlex.quote(path)} --method {verb}"
+    words = _options_for(name)
     for scope in record["methods"][like or name]["ours"][-1]["authorizationScopes"]:
         words += f" --scope {shlex.quote(scope)}"
     known = [one for one in record["stages"] if one in stages]
@@ -267,3 +271,8 @@ def options_of(
     if stage is None and known[1:]:
         stage = known[0]
     return words + (f" --stage {shlex.quote(stage)}" if stage else "")
+
+
+def _options_for(name: str) -> str:
+    verb, path = verb_and_path(name)
+    return f"--path {shlex.quote(path)} --method {verb}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError, SSLError
 
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
+from cogauth.aws.errors import NETWORK
 from cogauth.aws.waiting import Wait
-
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
+from cogauth.errors import CogauthError
 
 # How long to retry. API Gateway lets an account delete one API in 30 s; a role has been seen to
 # need half a minute until Lambda can assume it.
@@ -111,3 +111,22 @@ def passing(error: ClientError) -> Wait | None:
         if code == one.code and any(words in message for words in one.words):
             return Wait(one.reason, one.share, common=one.common)
     return None
+
+
+def passing_cause(error: BaseException) -> Exception | None:
+    """Return the failure that a later look may not meet, or None if it won't pass by itself.
+
+    For what reads again and again anyway. Besides transient refusals these are AWS's own failures
+    (HTTP 5xx) and lost connections. An error of ours is judged by its cause, and several errors
+    are judged by all of them.
+    """
+    if isinstance(error, CogauthError):
+        return passing_cause(error.__cause__) if error.__cause__ else None
+    if isinstance(error, BaseExceptionGroup):
+        causes = [passing_cause(each) for each in error.exceptions]
+        return causes[0] if all(causes) else None
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error if passing(error) or status >= 500 else None  # noqa: PLR2004 HTTP's number
+    # A certificate that isn't accepted won't be accepted later.
+    return error if isinstance(error, NETWORK) and not isinstance(error, SSLError) else None

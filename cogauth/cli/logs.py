@@ -90,10 +90,12 @@ def logs(
     from cogauth.client import logs as reader
 
     ctx = connect(target, state, "logs")
-    look = reader.follow if follow else reader.read
-    lines = look(ctx, [function] if function else NAMES, _milliseconds(since))
+    functions, begin = [function] if function else NAMES, _milliseconds(since)
     if follow:
+        lines = reader.follow(ctx, functions, begin, _say_lost)
         notice("Following the log. Press Ctrl-C to end.")
+    else:
+        lines = reader.read(ctx, functions, begin)
     shown = folded = 0
     try:
         for line in lines:
@@ -112,6 +114,13 @@ def logs(
     count = f"{shown or 'No'} line{'' if shown == 1 else 's'} since {_text_of(since)}."
     notice(f"{count} {folded} of Lambda's own: --all shows them." if folded else count)
     return 0
+
+
+def _say_lost(error: Exception) -> None:
+    from cogauth.aws.errors import explain
+    from cogauth.client.logs import PAUSE_S
+
+    notice(f"Warning: {explain(error).message} Trying again every {PAUSE_S} s.")
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # The exit code of --exit-code if something would change.
 DIFFERS = 3
+# The number of unfinished changes to name: an attached API may have hundreds of methods.
+LISTED = 30
 
 
 @click.command(
@@ -218,8 +220,11 @@ def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
 
 
 def _show(plan: UpPlan, ctx: Context) -> None:
-    for each in plan.unfinished:
-        say(f"Unfinished: {each.intent} {each.resource} since {each.since}: {each.outcome}.")
+    for each in plan.unfinished[:LISTED]:
+        since = f" since {each.since}" if each.since else ""
+        say(f"Unfinished: {each.intent} {each.resource}{since}: {each.outcome}.")
+    if more := len(plan.unfinished[LISTED:]):
+        say(f"Unfinished: {more} more; --json lists them.")
     show_styled(plan_lines(plan))
     for question in plan.questions:
         say(f"'up' asks: {question}")

@@ -20,7 +20,7 @@ from cogauth.cli.output import console, joined, notice, print_json, print_tree, 
 from cogauth.cli.picture import SHOWN, START, draw
 from cogauth.cli.progress import Waits
 from cogauth.cli.stacks import connect, require_state, where
-from cogauth.errors import UsageError
+from cogauth.errors import CogauthError, UsageError
 from cogauth.printable import column_width, local_time, one_line
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ class Reader:
 
     def again(self) -> StackStatus:
         """Return how the stack is, by its present state file: another cogauth may be at work."""
+        # A reading that failed has set it, to end its calls.
+        self.ctx.waiter.stop.clear()
         known, state = self.ctx.state, require_state(self.target)
         self.ctx.state = state
         if any(getattr(known, name) != getattr(state, name) for name in PLACE):
@@ -203,12 +205,17 @@ def watch_status(
     """Show how a stack is, again and again, until an exception such as KeyboardInterrupt.
 
     A terminal shows the last reading. Elsewhere, each that differs from the one before is printed.
+    An error that may pass doesn't end it, but is shown with the last reading, or on stderr.
     """
     if not sys.stdout.isatty():
         print_tree(drawn(found))
+        is_told = False
         while True:
             pause()
-            before, found = found, read()
+            before, (found, lost) = found, _read(read, found)
+            if lost and not is_told:
+                notice(f"Warning: {lost}")
+            is_told = bool(lost)
             if found != before:
                 print_tree(drawn(found))
     from rich.live import Live
@@ -225,9 +232,27 @@ def watch_status(
             shown.start(refresh=True)
             while True:
                 pause()
-                shown.update(drawn(read()), refresh=True)
+                found, lost = _read(read, found)
+                top = drawn(found)
+                if lost:
+                    top.add(styled(f"! {lost}", "bold yellow"))
+                shown.update(top, refresh=True)
         finally:
             shown.stop()
+
+
+def _read(read: Callable[[], StackStatus], last: StackStatus) -> tuple[StackStatus, str]:
+    """Return a new reading, or the last one and why there is no newer, if that may pass."""
+    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.transient import passing_cause
+
+    try:
+        return read(), ""
+    except (*AWS_ERRORS, CogauthError) as error:
+        cause = passing_cause(error)
+        if cause is None:
+            raise
+        return last, f"{explain(cause).message} This is the last known status."
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

@@ -109,7 +109,7 @@ def up(
         )
         ending = gently(ctx.waiter.stop, progress.interrupted, lambda: then)
         with progress.live or nullcontext(), ending:
-            results = engine.up(ctx, progress, adopt, former)
+            results = engine.up(ctx, progress, adopt, former, overwrite=yes)
     _say_lost_pools(ctx)
     _say_lost_guards(ctx)
     _show(target, ctx, results)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, code_of
+from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.policies import allow
+from cogauth.aws.transient import passing_cause
 from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
 from cogauth.steps.log_groups import LogGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from cogauth.context import Context
 
@@ -34,8 +36,8 @@ PAUSE_S = 2
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
 # This machine's clock may be some minutes fast.
 LATE_MS = 15 * 60 * 1000
-# How many lines of a function to tell apart from late ones, at most twice that for a moment. It is
-# less than a page, so that looking again costs few calls.
+# How many lines of a function to tell apart from late ones, at most twice that for a moment, and
+# all of one millisecond. It is less than a page, so that looking again costs few calls.
 KEPT = 5000
 # Lines that Lambda itself writes in its text format, with the request's id. Only those about a
 # failure have a status. Sources: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
@@ -97,13 +99,19 @@ def read(ctx: Context, functions: Collection[str], since_ms: int) -> Iterator[Li
     return _merged([_LogGroup(ctx, each, since_ms) for each in functions])
 
 
-def follow(ctx: Context, functions: Collection[str], since_ms: int) -> Iterator[Line]:
+def follow(
+    ctx: Context,
+    functions: Collection[str],
+    since_ms: int,
+    lost: Callable[[Exception], object],
+) -> Iterator[Line]:
     """Like ``read``, and then look for more lines every PAUSE_S, without an end.
 
     A line that comes late is yielded as it comes, if that is within LATE_MS and no more than KEPT
-    others of its function are younger. Raises KeyboardInterrupt at the stop event.
+    others of its function are younger. After a first answer, errors that may pass don't end it:
+    ``lost`` is called with the first of several. Raises KeyboardInterrupt at the stop event.
     """
-    groups = [_LogGroup(ctx, each, since_ms) for each in functions]
+    groups = [_LogGroup(ctx, each, since_ms, lost) for each in functions]
     while True:
         yield from _merged(groups)
         if ctx.waiter.stop.wait(PAUSE_S):
@@ -121,6 +129,9 @@ class _LogGroup:
     ctx: Context
     function: str
     start: int
+    # Called with an error that may pass; None if it ends the reading.
+    lost: Callable[[Exception], object] | None = None
+    answered: bool = False
     # The times of the lines that a later look may find again, by their ids.
     known: dict[str, int] = field(default_factory=dict)
     # The request that each execution environment works on. Each has a log stream of its own.
@@ -140,18 +151,18 @@ class _LogGroup:
                 f"The stack {ctx.stack} has no {words} yet.", hint=f"Run '{up}' to finish it."
             )
         oldest = max(self.start, round(ctx.now() * 1000) - LATE_MS)
-        pages = ctx.aws.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=name, startTime=self.start
-        )
+        most = 2 * max(KEPT, len(self.known))
         try:
-            for page in pages:
-                for event in page["events"]:
+            for events in self._pages(name):
+                for event in events:
                     if event["eventId"] in self.known:
                         continue
                     if event["timestamp"] >= oldest:
                         self.known[event["eventId"]] = event["timestamp"]
-                        if len(self.known) > 2 * KEPT:
+                        if len(self.known) > most:
                             oldest = self._forget_before(sorted(self.known.values())[-KEPT])
+                            # Those of one millisecond stay together: look again at twice as many.
+                            most = 2 * max(KEPT, len(self.known))
                     yield self._line(event)
         except ClientError as error:
             if code_of(error) not in NOT_FOUND:
@@ -161,6 +172,36 @@ class _LogGroup:
                 hint=f"Run '{up}' to recreate it.",
             ) from error
         self.start = self._forget_before(oldest)
+
+    def _pages(self, name: str) -> Iterator[Any]:
+        """Yield the events page by page. A page that isn't answered is asked for again.
+
+        botocore's paginator doesn't go on after an error.
+        """
+        more: Any = {}
+        while True:
+            page = self._page(logGroupName=name, startTime=self.start, **more)
+            yield page["events"]
+            if not page.get("nextToken"):
+                return
+            more = {"nextToken": page["nextToken"]}
+
+    def _page(self, **which: Any) -> Any:
+        is_told = False
+        while True:
+            try:
+                page = self.ctx.aws.logs.filter_log_events(**which)
+            except AWS_ERRORS as error:
+                if self.lost is None or not self.answered or not passing_cause(error):
+                    raise
+                if not is_told:
+                    self.lost(error)
+                is_told = True
+                if self.ctx.waiter.stop.wait(PAUSE_S):
+                    raise KeyboardInterrupt from None
+            else:
+                self.answered = True
+                return page
 
     def _forget_before(self, oldest: int) -> int:
         self.known = {each: time for each, time in self.known.items() if time >= oldest}

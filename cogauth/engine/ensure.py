@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,9 +11,10 @@ from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import journal
 from cogauth.engine.create import create, without_former
 from cogauth.engine.reporting import ADOPTED, CREATED, UNCHANGED, UPDATED
-from cogauth.errors import NotOwnedError
+from cogauth.errors import CogauthError, NotOwnedError
 from cogauth.record import records
 from cogauth.steps.base import NotKeptError, Recreate
+from cogauth.steps.cognito_update import PUBLISH
 from cogauth.steps.lookup import (
     by_explanation,
     find_after_crash,
@@ -25,16 +26,20 @@ from cogauth.steps.lookup import (
 from cogauth.steps.ownership import check_owner, described, made_at, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from threading import Lock
 
-    from cogauth.aws.answers import Live
+    from cogauth.aws.answers import Field, Live
     from cogauth.context import Context
-    from cogauth.engine.reporting import Reporter
+    from cogauth.engine.reporting import Reporter, ResourcePlan
     from cogauth.record.records import Record
+    from cogauth.settings import Settings
     from cogauth.steps.base import Change, Resource
 
 T = TypeVar("T")
+# Values that cogauth itself changes from version to version, or from run to run.
+# A secret that moves back is asked about by itself.
+OURS = frozenset({"CodeSha256", "Description", "deploymentId", PUBLISH})
 
 
 @dataclass
@@ -48,6 +53,10 @@ class Run:
     known: dict[str, Live | None] = field(default_factory=dict)
     # Resources whose adoption the user agreed to.
     adopted: set[str] = field(default_factory=set)
+    # The settings before this run's choices; None if they are the same.
+    former: Settings | None = None
+    # By resource: the plan that the user has agreed to; None if anything may be overwritten.
+    approved: Mapping[str, ResourcePlan] | None = None
 
 
 class Ensure:
@@ -74,6 +83,7 @@ class Ensure:
             return UPDATED
         live, action = self._find(record)
         if live is None:
+            self._check_gone(record)
             live, action = self._create()
         # What replaces a recorded one may find the leftovers of that.
         changes = self._differences(live, new=action == CREATED and record is None)
@@ -83,6 +93,8 @@ class Ensure:
             self._wait_until_ready(live)
             return action
         self._wait_until_ready(live)
+        if action in {UNCHANGED, UPDATED}:
+            self._check_asked(changes, live)
         journal.outdate(ctx, resource.outdates)
         if action in {UNCHANGED, UPDATED}:
             for change in changes:
@@ -101,6 +113,64 @@ class Ensure:
             return [*resource.changes(ctx, live), *left]
 
         return patiently(ctx, look, resource)
+
+    def _overwritten(self, live: Live, changes: list[Change]) -> list[Field]:
+        """Return the fields to be overwritten that neither these nor the former settings want."""
+        ctx = self.ctx
+        settings = self.shared.former or ctx.state.settings
+        if not changes or not self.resource.tuned or settings.in_progress:
+            return []
+        before = replace(ctx, state=replace(ctx.state, settings=settings))
+        former = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
+        drifted = {each.path for change in former for each in change.fields} - OURS
+        return [
+            each
+            for change in changes
+            for each in change.fields
+            if each.path in drifted and None not in (each.old, each.new)
+        ]
+
+    def _about(self, overwritten: Iterable[Field]) -> list[str]:
+        """Return the question to ask before values are overwritten."""
+        found = "; ".join(map(str, overwritten))
+        return [f"Somebody has changed the {self.words}: {found}. Overwrite it?"] if found else []
+
+    def _check_asked(self, changes: list[Change], live: Live | None = None) -> None:
+        """Check that the user was asked what these changes need, and saw the values of ``live``.
+
+        Raises CogauthError if somebody has changed the resource since the plan.
+        """
+        if self.shared.approved is None:
+            return
+        plan = self.shared.approved[self.resource.key]
+        asks = [each.asks for each in changes if each.asks and each.asks not in plan.questions]
+        if live is not None:
+            seen = [(each.path, each.old) for each in plan.fields]
+            found = self._overwritten(live, changes)
+            asks += self._about(each for each in found if (each.path, each.old) not in seen)
+        if asks:
+            raise changed_meanwhile(
+                self.ctx,
+                f"Somebody has changed the {self.words} since the plan was made, so it was left "
+                f"alone. 'up' would have asked: {' '.join(asks)}",
+            )
+
+    def _check_gone(self, record: Record | None) -> None:
+        """Check that the plan has shown the creation of a recorded one that is gone.
+
+        Raises CogauthError if somebody has deleted it since the plan.
+        """
+        if self.shared.approved is None or record is None or record["status"] != records.CREATED:
+            return
+        if self.ctx.made.intersection(self.resource.place):
+            # It went with what it is a part of, which was rightly recreated.
+            return
+        if not self.shared.approved[self.resource.key].is_new:
+            raise changed_meanwhile(
+                self.ctx,
+                f"The {self.words} doesn't exist any more: somebody has deleted it since the plan "
+                "was made, which doesn't show that 'up' recreates it.",
+            )
 
     def _wait_until_ready(self, live: Live) -> None:
         patiently(self.ctx, lambda: self.resource.wait_until_ready(self.ctx, live), self.resource)
@@ -149,7 +219,9 @@ class Ensure:
         return live, UPDATED if self._sweep(late) else UNCHANGED
 
     def _replaces(self, live: Live) -> None:
-        """An existing one is about to be deleted and created again."""
+        """An existing one is about to be deleted and created again: check what it has."""
+        if self.shared.approved is not None:
+            self._check_asked(self._differences(live, new=False))
 
     def _recorded(self, record: Record) -> Live | None:
         """Return the recorded one, or None if it is gone or will be replaced."""
@@ -287,3 +359,9 @@ class Ensure:
                 "its users."
             ),
         )
+
+
+def changed_meanwhile(ctx: Context, what: str) -> CogauthError:
+    """Return the error that something was changed after the user has agreed to the plan."""
+    hint = f"Run '{ctx.state.command('up')}' again to see what it would do now."
+    return CogauthError(what, hint=hint)

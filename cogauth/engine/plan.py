@@ -6,6 +6,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
+from cogauth.attach.guards import command_to_finish
 from cogauth.aws.memo import Memo
 from cogauth.engine import journal
 from cogauth.engine.ensure import Ensure
@@ -24,16 +25,22 @@ from cogauth.engine.reporting import (
 from cogauth.engine.reporting import CREATED as MADE
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.errors import NameConflictError, NotOwnedError
-from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
+from cogauth.record.records import (
+    ATTACHING,
+    CREATED,
+    CREATING,
+    DELETING,
+    DETACHING,
+    OUTDATED,
+)
 from cogauth.steps import STEPS
 from cogauth.steps.base import Recreate
-from cogauth.steps.cognito_update import PUBLISH
 from cogauth.steps.lambda_ import Function
 from cogauth.steps.lookup import patiently
 from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
@@ -49,9 +56,6 @@ LATER = "(known after up)"
 T = TypeVar("T")
 CONFLICTS = (NameConflictError, NotOwnedError)
 UNTOUCHED = "Nothing was touched.", "Run the same command again."
-# Values that cogauth itself changes from version to version, or from run to run.
-# A secret that moves back is asked about by itself.
-OURS = frozenset({"CodeSha256", "Description", "deploymentId", PUBLISH})
 # Seconds of a writing call, and until Lambda can assume a new role. They are assumed, as in
 # benchmarks/conditions.py; those of a call on the local AWS are a round figure.
 CALL_S, LOCAL_CALL_S, ROLE_S = 0.25, 0.05, 8.0
@@ -84,10 +88,11 @@ def plan(
     rows: dict[str, ResourcePlan] = {}
 
     def ensure(at: Context, resource: Resource, shared: Run) -> _Planned:
-        return _Planned(at, resource, shared, rows, former or ctx.state.settings)
+        return _Planned(at, resource, shared, rows)
 
     quiet = _Quiet(reporter, memo)
     tasks = Tasks(planning, quiet, adopt, ensure)
+    tasks.shared.former = former
     questions, failed = tasks.look_first()
     conflicts: dict[str, CogauthError] = {
         key: error for key, error in failed.items() if isinstance(error, CONFLICTS)
@@ -106,7 +111,7 @@ def plan(
     return UpPlan(
         steps=_steps(rows),
         conflicts=conflicts,
-        unfinished=_unfinished(ctx, rows),
+        unfinished=[*_unfinished(ctx, rows), *_unfinished_attachments(ctx)],
         questions=questions,
         warnings=quiet.warnings,
         results=[tasks.steps.results[s.name] for s in STEPS if s.name in tasks.steps.results],
@@ -119,16 +124,10 @@ class _Planned(Ensure):
     """A task of ``up`` without its writing calls: it notes what they would do."""
 
     def __init__(
-        self,
-        ctx: Context,
-        resource: Resource,
-        shared: Run,
-        rows: dict[str, ResourcePlan],
-        former: Settings,
+        self, ctx: Context, resource: Resource, shared: Run, rows: dict[str, ResourcePlan]
     ) -> None:
         super().__init__(ctx, resource, shared)
         self.rows = rows
-        self.former_settings = former
         self.record = ctx.state.record(resource.key)
         known = (self.record or {}).get("id") or resource.name(ctx)
         self.row = rows[resource.key] = ResourcePlan(
@@ -155,9 +154,7 @@ class _Planned(Ensure):
     def _replaces(self, live: Live) -> None:
         """Ask about what the former one has, and the new one won't have."""
         self.row.exists = True
-        changes = super()._differences(live, new=False)
-        self.row.questions += [change.asks for change in changes if change.asks]
-        self._ask_about_values(live, changes)
+        self._ask(live, super()._differences(live, new=False))
 
     def _new_around(self) -> list[ResourcePlan]:
         """Return the plans of what it is a part of, if that is created, recreated or unknown."""
@@ -216,31 +213,14 @@ class _Planned(Ensure):
         )
         changes = super()._differences(live, new=new)
         self.row.changes = changes
-        self.row.questions += [change.asks for change in changes if change.asks]
-        self._ask_about_values(live, changes)
+        self._ask(live, changes)
         return changes
 
-    def _ask_about_values(self, live: Live, changes: list[Change]) -> None:
-        """Ask before a value is overwritten that neither these nor the former settings want."""
-        if not changes or not self.resource.tuned or self.former_settings.in_progress:
-            return
-        ctx = self.ctx
-        before = replace(ctx, state=replace(ctx.state, settings=self.former_settings))
-        former = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
-        drifted = {field.path for change in former for field in change.fields}
-        found = [
-            str(each)
-            for change in changes
-            for each in change.fields
-            if each.path in drifted - OURS
-            and None not in (each.old, each.new)
-            # Another resource is recreated, so its id changes.
-            and LATER not in str(each.new)
-        ]
-        if found:
-            self.row.questions.append(
-                f"Somebody has changed the {self.words}: {'; '.join(found)}. Overwrite it?"
-            )
+    def _ask(self, live: Live, changes: list[Change]) -> None:
+        self.row.questions += [change.asks for change in changes if change.asks]
+        found = self._overwritten(live, changes)
+        # Where another resource is recreated, only its id changes.
+        self.row.questions += self._about(each for each in found if LATER not in str(each.new))
 
     def _change(self, changes: list[Change], *, new: bool) -> None:
         del changes, new
@@ -338,6 +318,19 @@ def _unfinished(ctx: Context, rows: dict[str, ResourcePlan]) -> list[Unfinished]
             outcome = f"{found_it}; 'up' keeps it"
         found.append(Unfinished(key, intents[record["status"]], record["since"], outcome))
     return found
+
+
+def _unfinished_attachments(ctx: Context) -> Iterator[Unfinished]:
+    for api, attachment in ctx.state.attachments.items():
+        record = attachment["authorizer"]
+        if record["status"] == CREATING:
+            command = ctx.state.command(f"detach --api {api}")
+            outcome = f"'up' leaves it; '{command}' deletes it"
+            yield Unfinished(f"{api} authorizer", CREATE, record["since"], outcome)
+        for name, method in attachment["methods"].items():
+            if intent := {ATTACHING: "attach", DETACHING: "detach"}.get(method["status"]):
+                outcome = f"'up' leaves it; '{command_to_finish(ctx, api, name)}' finishes it"
+                yield Unfinished(f"{api} {name}", intent, None, outcome)
 
 
 def _estimate(ctx: Context, tasks: Tasks, rows: dict[str, ResourcePlan]) -> float:

@@ -103,11 +103,18 @@ class ResourcePlan:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An intent that an interrupted run left, and what becomes of it."""
+    """An intent that an interrupted run left, and what becomes of it.
+
+    Attributes:
+        resource: the key of a resource; of an attached API its id, and ``authorizer`` or a method,
+            such as ``a1b2c3d4e5 GET /orders``.
+        intent: ``create``, ``delete``, ``attach`` or ``detach``.
+        since: when it began; None for a method, where it isn't recorded.
+    """
 
     resource: str
     intent: str
-    since: str
+    since: str | None
     outcome: str
 
 

@@ -17,14 +17,7 @@ from cogauth.engine.reporting import DELETE
 from cogauth.engine.tasks import UP_CLIENTS
 from cogauth.gateway import deployed, rest_apis
 from cogauth.gateway.pending import pending
-from cogauth.record.records import (
-    ATTACHING,
-    CREATING,
-    DELETING,
-    DETACHED,
-    DETACHING,
-    OUTDATED,
-)
+from cogauth.record.records import CREATING, DELETING, DETACHED, OUTDATED
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Recreate
 
@@ -141,12 +134,7 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
     )
     found = {each.status for each in steps}
     condition: Condition = "complete"
-    halfway = {ATTACHING, DETACHING} & {
-        method["status"]
-        for attachment in ctx.state.attachments.values()
-        for method in attachment["methods"].values()
-    }
-    if found & {"missing", "unfinished"} or halfway:
+    if found & {"missing", "unfinished"} or planned.unfinished:
         condition = "incomplete"
     elif found != {"exists"} or any(not m.guarded for api in attached for m in api.methods):
         condition = "drifted"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cogauth.engine.ensure import changed_meanwhile
 from cogauth.engine.plan import UNTOUCHED, plan
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
-from cogauth.record.records import CREATING
+from cogauth.record.records import CREATING, DELETING
 from cogauth.steps import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cogauth.context import Context
-    from cogauth.engine.reporting import Reporter, StepResult
+    from cogauth.engine.reporting import Reporter, StepResult, UpPlan
     from cogauth.settings import Settings
 
 
@@ -22,6 +23,8 @@ def up(
     reporter: Reporter,
     adopt: Collection[str] = (),
     former: Settings | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[StepResult]:
     """Create the stack, or its missing parts; return each step's result, in order.
 
@@ -33,6 +36,8 @@ def up(
         reporter: receives the progress.
         adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
         former: the settings before this run's choices; None if there are no choices.
+        overwrite: whether the user has agreed to overwriting anything. Otherwise a resource that
+            somebody changes after the plan is left alone, if the plan would have asked about it.
 
     Raises:
         CogauthError: one or more steps failed; the state file records what exists.
@@ -40,6 +45,9 @@ def up(
     """
     ctx.aws.make_clients(*UP_CLIENTS)
     tasks = Tasks(ctx, reporter, adopt)
+    settings = ctx.state.settings
+    former = tasks.shared.former = former or settings
+    in_progress = True
     if ctx.state.resources:
         planned = plan(ctx, reporter, adopt, former)
         # What an interrupted run left may not be shown yet: the run waits for it, and decides.
@@ -61,14 +69,11 @@ def up(
         reporter.planned(planned)
         for question in planned.questions:
             ctx.confirm(question)
-        questions, failed = tasks.look_first()
-        tasks.raise_errors(failed, *UNTOUCHED)
-        for question in questions:
-            # Something has changed since the plan.
-            if question not in planned.questions:
-                ctx.confirm(question)
+        _approve(ctx, tasks, planned, overwrite=overwrite)
+        in_progress = settings != former or _creates_values(ctx, planned)
     # Save the settings now: the user has agreed to them, and nothing was changed yet.
-    ctx.state.settings = ctx.state.settings.begun()
+    if in_progress:
+        ctx.state.settings = settings.begun()
     ctx.state.save()
     options = ctx.state.options
     tasks.raise_errors(
@@ -81,6 +86,33 @@ def up(
         raise KeyboardInterrupt
     _save(ctx)
     return [tasks.steps.results[step.name] for step in STEPS]
+
+
+def _approve(ctx: Context, tasks: Tasks, planned: UpPlan, *, overwrite: bool) -> None:
+    """Look again at what a run can't undo, and hold the run to the plan."""
+    questions, failed = tasks.look_first()
+    tasks.raise_errors(failed, *UNTOUCHED)
+    if overwrite:
+        return
+    if new := [each for each in questions if each not in planned.questions]:
+        raise changed_meanwhile(
+            ctx,
+            "Somebody has changed the stack since the plan was made, so nothing was touched. 'up' "
+            f"would have asked: {' '.join(new)}",
+        )
+    tasks.shared.approved = {row.resource.key: row for row in planned.rows}
+    if tasks.shared.former is not None and _is_unfinished(ctx):
+        # What an interrupted run began may end during this one, and change values.
+        tasks.shared.former = tasks.shared.former.begun()
+
+
+def _creates_values(ctx: Context, planned: UpPlan) -> bool:
+    """Return whether values may differ after an interruption that nobody has changed by hand."""
+    return _is_unfinished(ctx) or any(row.is_new and row.resource.tuned for row in planned.rows)
+
+
+def _is_unfinished(ctx: Context) -> bool:
+    return any(each["status"] in {CREATING, DELETING} for each in ctx.state.resources.values())
 
 
 def _save(ctx: Context) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.attached import attach, detach, pool_and_orders
 from support.commands import in_process
+from support.faults import stopped
 from support.stacks import SIGN_IN, STEP_NAMES, fact, mutations, stage
 from support.tampers import change_code, lift_throttle, open_protected_method, weaken_passwords
 
@@ -108,6 +110,34 @@ def test_a_clash_is_named_and_is_exit_code_1(account: Account, run: Callable[...
     assert conflict["code"] == "name_conflict"
     assert "shop-LambdaAuthRole" in conflict["message"]
     assert "✗ shop-LambdaAuthRole (role) already exists" in run("plan").out
+
+
+@pytest.mark.parametrize(
+    ("begun", "left"),
+    [
+        ((attach, "CreateAuthorizer"), ["create ID authorizer since"]),
+        ((attach, "UpdateMethod"), 5 * ["attach ID"]),
+        ((detach, "UpdateMethod"), 5 * ["detach ID"]),
+    ],
+)
+def test_what_is_unfinished_in_an_attached_api_is_named_with_the_command_that_finishes_it(
+    account: Account,
+    run: Callable[..., Result],
+    begun: tuple[Callable[..., object], str],
+    left: list[str],
+) -> None:
+    orders, (begin, operation) = pool_and_orders(account), begun
+    if begin is detach:
+        attach(account, orders.id)
+    with stopped(account, operation, lands=True):
+        begin(account, orders.id)
+    said = [line for line in run("plan").out.splitlines() if line.startswith("Unfinished: ")]
+    for line, words in zip(said, left, strict=True):
+        assert line.startswith(f"Unfinished: {words.replace('ID', orders.id)} ")
+    unfinished = json.loads(run("plan", "--json").out)["unfinished"]
+    for command in {each["outcome"].split("'")[3] for each in unfinished}:
+        in_process(*shlex.split(command)[1:], "--yes").must()
+    assert json.loads(run("plan", "--json").out)["unfinished"] == []
 
 
 def test_up_shows_what_it_changes_by_value(account: Account, run: Callable[..., Result]) -> None:

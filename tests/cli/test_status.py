@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -253,6 +254,25 @@ def test_on_a_terminal_the_last_reading_stays_and_the_cursor_is_back(ctx: Contex
     assert "~ drifted" in last
     assert last.count("✗ missing") == 1
     assert last.count("✓ exists") == len(STEPS) - 1
+
+
+def test_on_a_terminal_a_lost_connection_is_shown_below_the_last_reading(ctx: Context) -> None:
+    def read() -> StackStatus:
+        raise ConnectionClosedError(endpoint_url="https://x.amazonaws.com")
+
+    pauses = iter([None])
+
+    def pause() -> None:
+        if next(pauses, "over"):
+            raise KeyboardInterrupt
+
+    with on_a_terminal() as terminal, pytest.raises(KeyboardInterrupt):
+        watch_status(status_of(ctx, MIXED), read, lambda found: tree(ctx, found), pause)
+    text = SEQUENCE.sub("", terminal.getvalue())
+    last = text[text.rindex("Stack cogauth") :]
+    assert "~ drifted" in last
+    assert "! AWS can't be reached" in last
+    assert "This is the last known status." in " ".join(last.replace("│", " ").split())
 
 
 def test_watching_has_no_document(cli: Cli) -> None:

@@ -8,15 +8,18 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
 
 from cogauth.aws.waiting import Waiter
 from cogauth.client.logs import FUNCTIONS, KEPT, LATE_MS, Line, follow, read
 from cogauth.errors import IncompleteError
+from support.calls import Call, refusal
 from support.clock import FakeTime
 from support.stacks import AUTO_CONFIRM_LOGS, SIGN_IN_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from support.account import Account
 
@@ -33,6 +36,8 @@ class Written:
         self.logs = account.client("logs")
         self.now = round(time.time() * 1000)
         self.streams: set[tuple[str, str]] = set()
+        # The errors that following has told.
+        self.lost: list[Exception] = []
 
     def write(self, *lines: tuple[int, str], function: str = "sign-in", stream: str = "a") -> None:
         place = {"logGroupName": GROUPS[function], "logStreamName": stream}
@@ -51,7 +56,7 @@ class Written:
         """Follow both. Something happens in each pause; the pause after the last is the end."""
         ctx = self.account.context()
         ctx.waiter = Waiter(stop=Pauses(list(meanwhile)))
-        return follow(ctx, list(FUNCTIONS), self.now - since)
+        return follow(ctx, list(FUNCTIONS), self.now - since, self.lost.append)
 
 
 class Pauses(FakeTime):
@@ -250,9 +255,92 @@ def test_after_more_lines_than_are_kept_the_next_ones_are_shown_once(written: Wr
     assert len([call for call in calls if call.operation == "FilterLogEvents"]) == 2 * 3
 
 
+def test_many_lines_of_one_millisecond_take_no_longer_than_others(written: Written) -> None:
+    """They can't be told apart by their times, so all of them are kept."""
+    count, took = 3 * KEPT, []
+    for function, spread in (("sign-in", 0), ("auto-confirm", 1)):
+        for begin in range(0, count, KEPT):
+            numbers = range(begin, begin + KEPT)
+            written.write(*((60_000 - n * spread, str(n)) for n in numbers), function=function)
+        begun = time.process_time()
+        assert len(written.read(function)) == count
+        took.append(time.process_time() - begun)
+    # One look at all for each line would take ten times as long.
+    assert took[0] < 3 * took[1]
+
+
 def test_a_log_group_that_goes_while_it_is_followed_ends_it(written: Written) -> None:
     written.write((1000, "1"))
     lines = written.follow(lambda: written.logs.delete_log_group(logGroupName=SIGN_IN_LOGS))
     assert next(lines).message == "1"
     with pytest.raises(IncompleteError, match="doesn't exist any more"):
         next(lines)
+
+
+class Failing:
+    """Fails calls about one function's log, from when it is begun until they have failed twice."""
+
+    def __init__(self, error: Exception | tuple[int, str], times: int = 2) -> None:
+        self.error, self.times, self.left = error, times, 0
+
+    def begin(self) -> None:
+        self.left = self.times
+
+    def __call__(self, call: Call) -> Any:
+        if not self.left or AUTO_CONFIRM_LOGS not in str(call.sent["body"]):
+            return None
+        self.left -= 1
+        if isinstance(self.error, Exception):
+            raise self.error
+        return refusal(*self.error)
+
+
+GONE = ConnectionClosedError(endpoint_url="https://logs.eu-central-1.amazonaws.com")
+
+
+@pytest.mark.parametrize("error", [(400, "ThrottlingException"), (503, "ServiceUnavailable"), GONE])
+def test_an_error_that_passes_is_told_once_and_no_line_is_lost_or_repeated(
+    written: Written, error: Exception | tuple[int, str]
+) -> None:
+    failing = Failing(error)
+
+    def write() -> None:
+        written.write((900, "2"), (700, "4"))
+        written.write((800, "3"), function="auto-confirm")
+        failing.begin()
+
+    # These are too old to be told apart from late ones.
+    written.write((2 * LATE_MS, "0"), (1000, "1"))
+    with written.account.calls.watched(failing):
+        found = followed(written.follow(write, lambda: None, lambda: None, lambda: None))
+    assert found == list("01234")
+    assert len(written.lost) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [(400, "AccessDeniedException"), SSLError(endpoint_url="https://x", error="certificate")],
+)
+def test_any_other_error_ends_it(written: Written, error: Exception | tuple[int, str]) -> None:
+    failing = Failing(error)
+    written.write((1000, "1"))
+    lines = written.follow(failing.begin)
+    with written.account.calls.watched(failing):
+        assert next(lines).message == "1"
+        with pytest.raises((ClientError, SSLError)):
+            next(lines)
+    assert written.lost == []
+
+
+def test_an_error_before_the_first_answer_ends_it(written: Written) -> None:
+    failing = Failing(GONE)
+    failing.begin()
+    with written.account.calls.watched(failing), pytest.raises(ConnectionClosedError):
+        next(written.follow())
+
+
+def test_a_stop_ends_the_wait_for_an_error_to_pass(written: Written) -> None:
+    failing = Failing(GONE, times=1000)
+    written.write((1000, "1"))
+    with written.account.calls.watched(failing):
+        assert followed(written.follow(failing.begin)) == ["1"]

@@ -310,6 +310,71 @@ def test_a_draft_is_never_written(account: Account) -> None:
     assert json.loads(before)["resources"]["stage"] == state.record("stage")
 
 
+# ---- Somebody changes the account between the plan and the run
+
+
+class Meanwhile(Silent):
+    """What `up` tells, and what somebody does as soon as it has shown its plan."""
+
+    def __init__(self, account: Account, tamper: Callable[[Account], None]) -> None:
+        self.account, self.tamper = account, tamper
+
+    def planned(self, plan: UpPlan) -> None:
+        self.shown = plan
+        self.tamper(self.account)
+
+
+def up_while(
+    account: Account, tamper: Callable[[Account], None], *, overwrite: bool = False
+) -> None:
+    """Run `up`, which puts back something that needs no question."""
+    account.stands()
+    account.grow_old()
+    open_protected_method(account)
+    reporter = Meanwhile(account, tamper)
+    engine.up(account.context(), reporter, overwrite=overwrite)
+    assert reporter.shown.questions == []
+
+
+@pytest.mark.parametrize("tamper", sorted(OVERWRITTEN, key=lambda one: one.__name__))
+@pytest.mark.sample(3)
+def test_a_change_made_after_the_plan_is_left_alone_and_asked_about_then(
+    account: Account, tamper: Callable[[Account], None]
+) -> None:
+    with pytest.raises(CogauthError, match="since the plan was made") as raised:
+        up_while(account, tamper)
+    (question,) = planned(account).questions
+    assert f"'up' would have asked: {question} Run 'cogauth up --stack shop" in str(raised.value)
+    assert check(account).questions == [question]
+
+
+@pytest.mark.parametrize("tamper", DELETIONS)
+@pytest.mark.sample(3)
+def test_a_deletion_made_after_the_plan_is_not_undone_before_it_was_shown(
+    account: Account, tamper: Callable[[Account], None]
+) -> None:
+    with pytest.raises(CogauthError, match="since the plan was made"):
+        up_while(account, tamper)
+    plan = check(account)
+    assert [row for row in plan.rows if row.is_new and row.is_missing]
+
+
+@pytest.mark.parametrize("tamper", [change_code, lift_throttle, delete_role, delete_pool])
+def test_who_agrees_to_overwriting_anything_is_not_asked_again(
+    account: Account, tamper: Callable[[Account], None]
+) -> None:
+    up_while(account, tamper, overwrite=True)
+    assert planned(account).is_empty
+
+
+@pytest.mark.parametrize("tamper", [change_template, widen_permission])
+def test_a_change_made_after_the_plan_that_needs_no_question_is_put_back(
+    account: Account, tamper: Callable[[Account], None]
+) -> None:
+    up_while(account, tamper)
+    assert planned(account).is_empty
+
+
 # ---- What a review found
 
 

@@ -120,6 +120,19 @@ def test_an_interrupted_run_is_unfinished(account: Account) -> None:
     assert found(account).condition == "complete"
 
 
+@pytest.mark.parametrize("operation", ["CreateAuthorizer", "UpdateMethod"])
+def test_a_stack_is_incomplete_until_an_interrupted_attach_is_finished(
+    account: Account, operation: str
+) -> None:
+    account.stands()
+    orders = Orders(account)
+    with stopped(account, operation, lands=True):
+        attach(account, orders.id)
+    assert found(account).condition == "incomplete"
+    attach(account, orders.id)
+    assert found(account).condition == "complete"
+
+
 def test_what_cant_be_read_of_an_attached_api_is_unknown(account: Account) -> None:
     only_a_pool(account)
     attach(account, Orders(account).id)
