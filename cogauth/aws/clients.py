@@ -7,14 +7,14 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, partial
-from threading import Event
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import UnknownRegionError
+from botocore.exceptions import ClientError, UnknownRegionError
 
 from cogauth.aws.answers import check_answer, note_action
 from cogauth.aws.credentials import ask_mfa_code, understand_refresh
@@ -27,14 +27,15 @@ from cogauth.aws.environment import (
     is_loopback,
 )
 from cogauth.aws.errors import AWS_ERRORS, NOT_AWS, endpoint_advice, unexpected
-from cogauth.aws.waiting import Waiter
+from cogauth.aws.waiting import Stop, Waiter
 from cogauth.errors import CogauthError, NoRegionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from botocore.credentials import Credentials
+    from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_cognito_idp import CognitoIdentityProviderClient
     from types_boto3_iam import IAMClient
@@ -123,12 +124,13 @@ class Aws:
             if not (self.endpoint_url or "").startswith("http:"):
                 profile_config = self._botocore.get_scoped_config()
                 self.ca_bundle = ca_bundle(profile_config.get("ca_bundle"))
-        self.stop = Event()
+        self.stop = Stop()
         events = self._botocore.get_component("event_emitter")
         events.register("before-call", self._check_stop)
         # For every client, including those that botocore itself creates to get credentials.
         events.register("before-send", self._check_clear)
         events.register("before-parse", check_answer)
+        events.register("needs-retry", self._retry_no_more)
         events.register("after-call", note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
         if not local:
@@ -165,6 +167,32 @@ class Aws:
     def _check_stop(self, **_call: Any) -> None:
         if self.stop.is_set():
             raise KeyboardInterrupt
+
+    def _retry_no_more(
+        self,
+        *,
+        response: tuple[AWSResponse, dict[str, Any]] | None,
+        operation: OperationModel,
+        attempts: int,
+        request_dict: dict[str, Any],
+        caught_exception: Exception | None,
+        **_call: Any,
+    ) -> None:
+        """End a call in flight with what its last attempt came to, once no call may begin.
+
+        botocore would make its remaining attempts, after pauses that nothing ends.
+        """
+        if not self.stop.is_set():
+            return
+        if caught_exception is not None:
+            raise caught_exception
+        if response is None or response[0].status_code < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        answer = response[1]
+        note_action(answer, operation, request_dict["context"])
+        # As botocore itself counts: an earlier attempt may have had an effect.
+        answer["ResponseMetadata"]["RetryAttempts"] = attempts - 1
+        raise ClientError(answer, operation.name)  # type: ignore[arg-type]
 
     def _check_clear(self, request: AWSPreparedRequest, **_call: Any) -> None:
         check_clear(request.url, "A call signed with your credentials", allowed=self.allow_http)

@@ -17,6 +17,8 @@ PASSES_WITHIN_S = 120
 # How long later calls may not know a resource that was just created.
 KNOWN_WITHIN_S = 30
 UNKNOWN = Wait("the new resource to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
+# Everything else is done before a function exists, so a long pause would delay the whole run.
+FUNCTION = Wait("the function to exist", share=1 / 40)
 
 # API Gateway's words for a missing resource whose id isn't in the call's path: the authorizer of a
 # method or of a deployment, the deployment of a stage.
@@ -35,12 +37,14 @@ class Transient:
         reason: what cogauth waits for, as the user is told.
         words: any of these in AWS's message tells this refusal from others with the same code.
         share: the next pause, as a share of the time waited so far.
+        common: whether it passes for all calls at about the same time.
     """
 
     code: str
     reason: str
     words: tuple[str, ...] = ("",)
     share: float = Wait.share
+    common: bool = False
 
 
 TRANSIENT = (
@@ -57,6 +61,8 @@ TRANSIENT = (
         ),
         # Everything else is done before this ends, so a long pause would delay the whole run.
         share=1 / 40,
+        # The roles were made in one run, so Lambda accepts the other at about the same time.
+        common=True,
     ),
     # The same code says that a name or a statement id exists, which waiting doesn't cure.
     Transient(
@@ -92,12 +98,18 @@ def is_not_found(error: ClientError) -> bool:
     )
 
 
+def is_about_a_function(error: ClientError) -> bool:
+    """Return whether API Gateway may refuse a call because a Lambda function doesn't exist."""
+    refused = code_of(error) in {*NOT_FOUND, "BadRequestException"}
+    return refused and "function" in message_of(error).lower()
+
+
 def passing(error: ClientError) -> Wait | None:
     """Return what to wait for, or None if the refusal won't pass by itself."""
     code, message = code_of(error), message_of(error).lower()
     for one in TRANSIENT:
         if code == one.code and any(words in message for words in one.words):
-            return Wait(one.reason, one.share)
+            return Wait(one.reason, one.share, common=one.common)
     return None
 
 

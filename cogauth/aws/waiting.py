@@ -10,7 +10,7 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Condition, Event
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
@@ -25,6 +25,42 @@ class TimedOutError(Exception):
     """The condition did not come true in time."""
 
 
+class Stop(Event):
+    """The event that ends every wait. All threads of a run share it.
+
+    It also ends a pause early, if several threads wait for the same and one of them has got it.
+    """
+
+    def __init__(self) -> None:
+        """Begin unset, with nothing got."""
+        super().__init__()
+        self._changed = Condition()
+        # How often something was got, and by reason: the last time, as such a number.
+        self.count = 0
+        self._got: dict[str, int] = {}
+
+    def set(self) -> None:
+        """End every wait, now and from now on."""
+        super().set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def got(self, reason: str) -> None:
+        """Let the others that wait for this reason try at once."""
+        with self._changed:
+            self.count += 1
+            self._got[reason] = self.count
+            self._changed.notify_all()
+
+    def pause(self, seconds: float, reason: str, since: int) -> bool:
+        """Wait; return whether it is set. It ends early if the reason was got after ``since``."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.is_set() or self._got.get(reason, 0) > since, seconds
+            )
+        return self.is_set()
+
+
 @dataclass(frozen=True)
 class Wait:
     """A condition that isn't true yet.
@@ -34,18 +70,21 @@ class Wait:
         share: the next pause, as a share of the time waited so far: a short wait ends promptly,
             and a long one costs few calls.
         within_s: how long to wait for it, in seconds since it was first met.
+        common: whether it comes true for all who wait for it at about the same time.
     """
 
     reason: str
     share: float = 1 / 10
     within_s: float = math.inf
+    common: bool = False
 
 
 @dataclass
 class Waiter:
     """Waits between attempts: 0.1 s at first, then a share of the time so far, at most 5 s.
 
-    The pauses have jitter, so that two cogauths that collided don't collide again.
+    The pauses have jitter, so that two cogauths that collided don't collide again. When one of
+    several waits for a ``common`` condition ends, the others try at once.
 
     Attributes:
         clock: returns monotonic seconds; tests pass a clock of their own.
@@ -55,7 +94,7 @@ class Waiter:
     """
 
     clock: Callable[[], float] = time.monotonic
-    stop: Event = field(default_factory=Event)
+    stop: Stop = field(default_factory=Stop)
     report: Callable[[str, float], None] = lambda _reason, _seconds_left: None
     over: Callable[[], None] = lambda: None
     first_s: float = 0.1
@@ -136,6 +175,9 @@ class Waiter:
         begun, waited = self.clock(), False
         # By reason: when it was first met.
         met: dict[str, float] = {}
+        common: set[str] = set()
+        # Counted before an attempt: what was got during it may already be more than it has seen.
+        since = self.stop.count
         while isinstance(outcome := attempt(), Wait):
             now = self.clock()
             first = met.setdefault(outcome.reason, now)
@@ -146,8 +188,17 @@ class Waiter:
             self.report(outcome.reason, left)
             waited = True
             pause = min(max(self.first_s, (now - begun) * outcome.share), self.longest_s)
-            if self.stop.wait(min(pause * random.uniform(0.8, 1.2), left)):  # noqa: S311 no secret
+            pause = min(pause * random.uniform(0.8, 1.2), left)  # noqa: S311 no secret
+            if outcome.common:
+                common.add(outcome.reason)
+                stopped = self.stop.pause(pause, outcome.reason, since)
+            else:
+                stopped = self.stop.wait(pause)
+            if stopped:
                 raise KeyboardInterrupt
+            since = self.stop.count
+        for reason in common:
+            self.stop.got(reason)
         if waited:
             self.over()
         return outcome

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
+from cogauth.aws.answers import code_of
 from cogauth.aws.policies import USER_POOL, allow
 from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
@@ -80,7 +83,9 @@ def delete(ctx: Context, username: str) -> None:
     cognito, pool = ctx.aws.cognito, ctx.fact("user_pool")
     try:
         cognito.admin_delete_user(UserPoolId=pool, Username=username)
-    except cognito.exceptions.UserNotFoundException as error:
+    except ClientError as error:
+        if code_of(error) != "UserNotFoundException":
+            raise
         forget(ctx.state, username)
         raise CogauthError(
             f"There is no user {username!r} in the pool {pool}. Nothing was deleted.",

@@ -85,7 +85,8 @@ class Ensure:
         if live is None:
             self._check_gone(record)
             live, action = self._create()
-        changes = self._differences(live, new=action == CREATED)
+        # What replaces a recorded one may find the leftovers of that.
+        changes = self._differences(live, new=action == CREATED and record is None)
         if not changes:
             # Others need only its facts, which are on disk now.
             exists()
@@ -188,8 +189,8 @@ class Ensure:
             return None, CREATED
         status = record["status"]
         if status != records.CREATED and resource.recreate is Recreate.SNAPSHOT:
-            # The one in use stays until the stage has a new one.
-            self._delete(find_ours(ctx, resource))
+            # The one in use stays until the stage has a new one; then it is the stage's leftover.
+            self._delete([] if status == records.OUTDATED else find_ours(ctx, resource))
             return None, CREATED
         if status == records.CREATING:
             return self._left_by_a_crash(record)

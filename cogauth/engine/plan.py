@@ -204,9 +204,13 @@ class _Planned(Ensure):
         return "it doesn't exist any more"
 
     def _differences(self, live: Live, *, new: bool) -> list[Change]:
-        if new:
+        if self.row.is_new:
             # What a new one needs belongs to its creation.
             return []
+        # What a new prerequisite supersedes goes with its creation.
+        new = new or any(
+            self.rows[key].is_new for key in self.resource.depends_on if key in self.rows
+        )
         changes = super()._differences(live, new=new)
         self.row.changes = changes
         self._ask(live, changes)

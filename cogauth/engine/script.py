@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import textwrap
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from cogauth.aws.transient import (
     REFERS_TO_NOTHING,
     TRANSIENT,
 )
-from cogauth.engine.rehearsal import ACCOUNT, rehearse
+from cogauth.engine.rehearsal import ACCOUNT, rehearse, variable
 from cogauth.printable import one_line
 from cogauth.steps import RESOURCES, STEPS
 from cogauth.steps.ownership import words
@@ -142,6 +143,8 @@ def script(ctx: Context) -> str:
     Source: https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-skeleton.html
     """
     there, calls = rehearse(ctx)
+    url = there.url(ctx.state.settings.path)
+    calls = _without_unused(calls, url)
     known = [ACCOUNT, *(name for call in calls for name in call.told)]
     region, endpoint = ctx.aws.region, ctx.state.endpoint_url
     recover = one_line(f"{ctx.state.command('recover')} --region {region}")
@@ -159,7 +162,7 @@ def script(ctx: Context) -> str:
         "PATIENCE": _patience(),
         "ACCOUNT": ACCOUNT,
         "ROLE": RESOURCES["role"].name(there) or "",
-        "URL": escaped(there.url(ctx.state.settings.path), known),
+        "URL": escaped(url, known),
     }
     parts = [_filled(HEAD, values)]
     for number, (step, of_step) in enumerate(groupby(calls, lambda call: call.resource.step), 1):
@@ -168,6 +171,15 @@ def script(ctx: Context) -> str:
         parts.append(f"echo {shlex.quote(f'{count} {step.title}')} >&2\n")
         parts += [f"\n{line}\n" for call in of_step for line in _commands(call, known)]
     return "".join([*parts, _filled(TAIL, values)])
+
+
+def _without_unused(calls: list[Call], url: str) -> list[Call]:
+    """Leave out the variables that neither a call nor the sign-in URL contains."""
+    contained = json.dumps([call.sent for call in calls], default=str) + url
+    return [
+        replace(call, told={n: at for n, at in call.told.items() if variable(n) in contained})
+        for call in calls
+    ]
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

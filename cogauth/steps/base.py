@@ -88,6 +88,7 @@ class Resource(ABC):
         step: the console's step that it belongs to.
         parent: the resource whose deletion deletes this one too.
         depends_on: the resources, besides the parent, that must exist before it is created.
+        refers_to: the resources whose ARN it contains, which needn't exist yet.
         conflict: AWS's error code for a name that exists; None if names needn't be unique.
         repeatable: whether a second create creates a second one.
         recreate: how to recreate it.
@@ -100,6 +101,7 @@ class Resource(ABC):
     step: Step
     parent: str | None = None
     depends_on: tuple[str, ...] = ()
+    refers_to: tuple[str, ...] = ()
     conflict: str | None = None
     repeatable: bool = False
     recreate: Recreate = Recreate.NEVER

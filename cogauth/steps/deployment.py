@@ -99,7 +99,7 @@ class Stage(Resource):
             Purpose.CREATE: (allow(f"{REST_API}/stages", "apigateway:POST"), TAG),
             Purpose.CHANGE: (
                 allow(one, "apigateway:PATCH"),
-                rest_apis.reading(REST_API, "deployments"),
+                rest_apis.reading(REST_API, "deployments", "deployments/*"),
             ),
         }
 
@@ -166,12 +166,12 @@ class Stage(Resource):
 
 def _is_later(ctx: Context, stage: Live) -> bool:
     """Return whether somebody else deployed the API after us, and so may have published more."""
-    made = {one["id"]: one for one in rest_apis.deployments(ctx, ctx.fact("rest_api"))}
-    served = made.get(stage["deploymentId"])
-    if served is None or served.get("description") == ctx.name_with_id:
+    deployment = Deployment()
+    served = deployment.read(ctx, {"id": stage["deploymentId"]})
+    if served is None or deployment.is_named(ctx, served):
         return False
-    # If ours is missing from the list, it was created just now.
-    ours = made.get(ctx.fact("deployment"))
+    # If AWS doesn't show ours yet, it was created just now.
+    ours = deployment.read(ctx, {"id": ctx.fact("deployment")})
     return bool(ours and served["createdDate"] >= ours["createdDate"])
 
 

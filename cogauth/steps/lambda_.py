@@ -56,6 +56,9 @@ class FunctionSpec:
     def name(self, ctx: Context) -> str:
         return f"{ctx.stack}-{self.suffix}"
 
+    def arn(self, ctx: Context) -> str:
+        return ctx.arn("lambda", f"function:{self.name(ctx)}")
+
     def role_name(self, ctx: Context) -> str:
         return f"{ctx.stack}-{self.role_suffix}"
 
@@ -201,7 +204,7 @@ class Function(Resource):
         return {"id": live["FunctionName"], "arn": live["FunctionArn"]}
 
     def arn(self, ctx: Context) -> str:
-        return ctx.arn("lambda", f"function:{self.name(ctx)}")
+        return self.function.arn(ctx)
 
     def version(self, live: Live) -> str:
         return str(live["LastModified"])

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from cogauth.aws import parallel
 from cogauth.aws.answers import message_of, or_none
 from cogauth.aws.transient import (
+    FUNCTION,
     KNOWN_WITHIN_S,
     PASSES_WITHIN_S,
     UNKNOWN,
+    is_about_a_function,
     is_not_found,
     passing,
 )
@@ -95,11 +97,12 @@ def _unknown_stack(ctx: Context, found: Finding) -> StateError:
 
 def is_complete(ctx: Context) -> bool:
     """Return whether the whole stack was created, according to its state file."""
-    return all(
-        (ctx.state.record(resource.key) or {}).get("status") in {CREATED, OUTDATED}
-        for resource in RESOURCES.values()
-        if resource.wanted(ctx)
-    )
+    return all(exists(ctx, key) for key, resource in RESOURCES.items() if resource.wanted(ctx))
+
+
+def exists(ctx: Context, key: str) -> bool:
+    """Return whether a resource was created, according to the state file."""
+    return (ctx.state.record(key) or {}).get("status") in {CREATED, OUTDATED}
 
 
 def patiently(ctx: Context, call: Callable[[], T], about: Resource | None = None) -> T:
@@ -115,13 +118,16 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
     """Return what to wait for after the refusal of a call for a resource, or None.
 
     Besides transient errors this is "not found", while the resource or a prerequisite is so new
-    that AWS may not know it everywhere.
+    that AWS may not know it everywhere, or while what it refers to is still being created.
     """
     if wait := passing(error):
         return wait
-    if not is_not_found(error):
+    early = bool(resource.refers_to) and is_about_a_function(error)
+    if early and not all(exists(ctx, key) for key in resource.refers_to):
+        return FUNCTION
+    if not early and not is_not_found(error):
         return None
-    about = {resource.key, *resource.prerequisites}
+    about = {resource.key, *resource.prerequisites, *resource.refers_to}
     # For anything else, such as one of AWS's own policies, it is an error.
     fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
     return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None

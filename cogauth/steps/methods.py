@@ -9,6 +9,7 @@ from cogauth import cors
 from cogauth.aws.answers import Field, Live, differing, fields
 from cogauth.aws.policies import REST_API, Purpose, allow
 from cogauth.steps.base import Change, Resource
+from cogauth.steps.lambda_ import SIGN_IN
 from cogauth.steps.rest_api import JSON, Authorizer, api_page, present
 
 if TYPE_CHECKING:
@@ -267,11 +268,13 @@ class SignInIntegration(Integration):
     """The integration of POST /signin: the sign-in function, with a response template."""
 
     key = "sign_in_integration"
-    depends_on = ("sign_in_method", "sign_in_function")
+    depends_on = ("sign_in_method",)
+    # API Gateway looks for the function only when a request comes.
+    refers_to = (SIGN_IN.key,)
     method = SignInMethod()
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
-        function = ctx.fact("sign_in_function", "arn")
+        function = SIGN_IN.arn(ctx)
         aws = ctx.aws
         return {
             # Non-proxy: the request's JSON is the event, and the return value is the body.

@@ -1,6 +1,7 @@
 """Waiting: bounded, at growing intervals, ended at once, and only for the errors that are named."""
 
-from threading import Event, Thread
+from contextlib import suppress
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.aws.answers import code_of, message_of
-from cogauth.aws.waiting import TimedOutError, Wait, Waiter
+from cogauth.aws.waiting import Stop, TimedOutError, Wait, Waiter
 from cogauth.context import Context
 from support.account import Account
 from support.clock import FakeTime
@@ -100,7 +101,7 @@ def test_the_stop_event_ends_the_wait_like_ctrl_c(waiter: Waiter, time: FakeTime
 
 
 def test_the_stop_event_set_elsewhere_ends_a_real_wait_at_once() -> None:
-    stop, waits = Event(), Event()
+    stop, waits = Stop(), Event()
     caught: list[BaseException] = []
     waiter = Waiter(stop=stop, report=lambda *_: waits.set(), first_s=600, longest_s=600)
 
@@ -117,6 +118,64 @@ def test_the_stop_event_set_elsewhere_ends_a_real_wait_at_once() -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert len(caught) == 1
+
+
+def test_once_one_has_what_all_wait_for_the_others_try_at_once() -> None:
+    stop, all_wait = Stop(), Barrier(4)
+    role = Wait("the role", common=True)
+    got: list[str] = []
+
+    def waiting(name: str, wait: Wait, *, first_s: float) -> Thread:
+        met = iter([wait])
+
+        def call() -> None:
+            if refusal := next(met, None):
+                raise refused(refusal.reason)
+            got.append(name)
+
+        waiter = Waiter(stop=stop, report=lambda *_: all_wait.wait(10), first_s=first_s)
+        waiter.longest_s = first_s
+
+        def run() -> None:
+            with suppress(KeyboardInterrupt):
+                waiter.retry(call, passing=lambda _error: wait, timeout_s=3600)
+
+        return Thread(target=run, daemon=True)
+
+    threads = [
+        waiting("first", role, first_s=0.1),
+        waiting("second", role, first_s=3600),
+        waiting("another's", Wait("something else", common=True), first_s=3600),
+    ]
+    for thread in threads:
+        thread.start()
+    all_wait.wait(10)
+    for thread in threads[:2]:
+        thread.join(10)
+    assert got == ["first", "second"]
+    stop.set()
+    threads[2].join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert got == ["first", "second"]
+
+
+def test_what_one_got_during_anothers_attempt_is_tried_at_once_too() -> None:
+    stop = Stop()
+    waiter = Waiter(stop=stop, first_s=3600, longest_s=3600)
+    attempts: list[str] = []
+
+    def call() -> str:
+        attempts.append("one")
+        if len(attempts) == 1:
+            # Another thread is told yes while this one is told no.
+            stop.got("the role")
+            raise refused("NotYet")
+        return "done"
+
+    def passing(_error: ClientError) -> Wait:
+        return Wait("the role", common=True)
+
+    assert waiter.retry(call, passing=passing, timeout_s=3600) == "done"
 
 
 def retry(waiter: Waiter, call: Any, timeout: float = 60) -> Any:

@@ -8,7 +8,6 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass, field
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -30,6 +29,7 @@ from cogauth.context import Context
 from cogauth.errors import LoginError, UsageError
 from cogauth.record.state import State
 from cogauth.settings import Settings
+from support.clock import FakeTime
 from support.local_aws import free_port
 from support.names import REGION
 from support.sampling import examples
@@ -130,21 +130,6 @@ class Api:
         return [request for request in self.server.requests if request.path.endswith(what)]
 
 
-class FakeTime(Event):
-    """A clock and its stop event: a wait takes no time, but the clock goes on by it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.now += timeout or 0.0
-        return False
-
-
 @pytest.fixture(scope="module")
 def played() -> Iterator[tuple[Fixed, list[Api], Aws]]:
     """One server and the clients to it, for to make those takes a moment."""
@@ -190,7 +175,7 @@ def told() -> list[str]:
 def ctx(
     cli: Cli, api: Api, played: tuple[Fixed, list[Api], Aws], fake: FakeTime, told: list[str]
 ) -> Context:
-    waiter = Waiter(clock=fake.clock, stop=fake, report=lambda reason, _: told.append(reason))
+    waiter = Waiter(clock=fake, stop=fake, report=lambda reason, _: told.append(reason))
     return Context(played[2], stack_at(cli, api.server.url), waiter)
 
 

@@ -351,9 +351,11 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
         httpMethod="GET",
         patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "NONE"}],
     )
-    actions = account.up()
+    with account.calls.watched() as calls:
+        actions = account.up()
     assert actions["protected_method"] == "updated"
     assert actions["deployment"] in {"created", "updated"}
+    assert [call.operation for call in calls].count("GetDeployments") == 1
     newest = stage(account)["deploymentId"]
     assert newest != former
     assert newest == fact(account, "deployment")
@@ -836,6 +838,67 @@ def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> Non
         account.up()
     assert existing(account) == STACK
     assert 20 < account.time.now < 40
+
+
+def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
+    """Lambda takes no role until the stage is there: who waited for the function would fail."""
+
+    def refuse(call: Call) -> Any:
+        if call.operation != "CreateFunction" or "stage dev deployed" in existing(account):
+            return None
+        message = "The role defined for the function cannot be assumed by Lambda."
+        return refusal(400, "InvalidParameterValueException", message)
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert existing(account) == STACK
+
+
+NO_FUNCTION = [
+    ("BadRequestException", "The Lambda function in the integration's uri does not exist"),
+    ("NotFoundException", "Function not found: arn:aws:lambda:eu-central-1:1:function:x"),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
+def test_an_integration_that_aws_refuses_without_its_function_waits_for_it(
+    account: Account, code: str, message: str
+) -> None:
+    refused = 0
+
+    def refuse(call: Call) -> Any:
+        nonlocal refused
+        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
+            if f"function {SIGN_IN}" in existing(account):
+                return None
+            refused += 1
+            return refusal(400, code, message)
+        if call.operation == "CreateFunction" and refused < 3:
+            words = "The role defined for the function cannot be assumed by Lambda."
+            return refusal(400, "InvalidParameterValueException", words)
+        return None
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert refused >= 3
+    assert existing(account) == STACK
+
+
+@pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
+def test_an_integration_that_aws_refuses_with_its_function_is_an_error(
+    account: Account, code: str, message: str
+) -> None:
+    def refuse(call: Call) -> Any:
+        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
+            return refusal(400, code, message)
+        return None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        account.up()
+    assert message in str(caught.value)
+    assert account.time.now < 60
+    assert account.down().clean
+    assert account.left() == []
 
 
 def test_a_role_that_never_becomes_assumable_is_given_up_with_a_reason(account: Account) -> None:

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import jwt
+from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import NOT_FOUND, deleted
+from cogauth.aws.answers import NOT_FOUND, code_of, deleted
 from cogauth.aws.errors import AWS_ERRORS, failure
 from cogauth.aws.policies import USER_POOL, allow
 from cogauth.checks.verify.guard import GuardChecks
@@ -165,9 +166,9 @@ class _Run:
         cognito, pool = self.ctx.aws.cognito, self.ctx.fact("user_pool")
         try:
             return str(cognito.admin_get_user(UserPoolId=pool, Username=user)["UserStatus"])
-        except cognito.exceptions.UserNotFoundException:
-            return "no such user"
         except AWS_ERRORS as error:
+            if isinstance(error, ClientError) and code_of(error) == "UserNotFoundException":
+                return "no such user"
             raise failure(f"Looking up the throwaway user {user}", error) from error
 
     def _expired_tokens(self) -> dict[str, str]:

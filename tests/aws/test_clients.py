@@ -1,0 +1,98 @@
+"""What the clients do with a call in flight when no further call may begin."""
+
+from collections.abc import Callable
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from cogauth.aws.clients import Aws
+from cogauth.aws.environment import Keys
+from cogauth.aws.errors import is_definite
+from support.names import REGION
+from support.servers import Answer, Fixed, Request
+
+
+def made(url: str) -> Aws:
+    return Aws(region=REGION, endpoint_url=url, local=Keys("testing", "testing"))
+
+
+def stopping(
+    status: int, after: int = 1, code: str = "NoException"
+) -> tuple[Callable[[Request], Answer], list[Aws]]:
+    """Return what refuses each request with a status, and who is stopped at the nth of them."""
+    stopped: list[Aws] = []
+    requests = 0
+
+    def answer(request: Request) -> Answer:
+        nonlocal requests
+        del request
+        requests += 1
+        if requests == after:
+            stopped[0].stop.set()
+        return Answer(status, '{"message": "No."}', {"x-amzn-ErrorType": code})
+
+    return answer, stopped
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_was_stopped_is_not_tried_again_and_its_refusal_told(status: int) -> None:
+    answer, stopped = stopping(status)
+    with Fixed(answer) as server:
+        aws = made(server.url)
+        stopped.append(aws)
+        with pytest.raises(ClientError) as caught:
+            aws.lambda_.list_functions()
+    assert len(server.requests) == 1
+    assert caught.value.response["Error"]["Code"] == "NoException"
+    metadata = caught.value.response["ResponseMetadata"]
+    assert (metadata["HTTPStatusCode"], metadata["RetryAttempts"]) == (status, 0)
+    assert metadata["Action"] == "lambda:ListFunctions"  # type: ignore[typeddict-item]
+
+
+def test_of_what_was_tried_before_nobody_says_that_it_had_no_effect() -> None:
+    answer, stopped = stopping(429, after=2, code="ThrottlingException")
+    with Fixed(answer) as server:
+        aws = made(server.url)
+        stopped.append(aws)
+        with pytest.raises(ClientError) as caught:
+            aws.lambda_.list_functions()
+    assert len(server.requests) == 2
+    assert not is_definite(caught.value)
+
+
+def test_a_lost_answer_is_not_asked_for_again() -> None:
+    requests = 0
+
+    def answer(request: Request) -> Answer:
+        nonlocal requests
+        del request
+        requests += 1
+        aws.stop.set()
+        raise ConnectionError  # It closes the connection.
+
+    with Fixed(answer) as server:
+        aws = made(server.url)
+        with pytest.raises(ConnectionClosedError):
+            aws.lambda_.list_functions()
+    assert requests == 1
+
+
+def test_without_a_stop_botocore_tries_again() -> None:
+    with Fixed(lambda _request: Answer(503)) as server, pytest.raises(ClientError) as caught:
+        made(server.url).lambda_.list_functions()
+    assert len(server.requests) == 4
+    assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 3
+
+
+def test_what_succeeded_is_told_as_such() -> None:
+    def answer(request: Request) -> Answer:
+        del request
+        aws.stop.set()
+        return Answer(200, '{"Functions": []}')
+
+    with Fixed(answer) as server:
+        aws = made(server.url)
+        assert aws.lambda_.list_functions()["Functions"] == []
+        with pytest.raises(KeyboardInterrupt):
+            aws.lambda_.list_functions()
+    assert len(server.requests) == 1
