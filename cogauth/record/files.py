@@ -61,6 +61,8 @@ def is_kept(path: Path) -> bool:
 def make_folder(path: Path) -> list[Path]:
     """Create a folder and its parents with mode 0700; return the created ones, outermost first.
 
+    It may be gone again: another cogauth deletes the folder that it leaves empty.
+
     Raises:
         OSError: a folder can't be created, or the path is not a folder.
     """
@@ -79,7 +81,7 @@ def make_folder(path: Path) -> list[Path]:
             # A folder that is writable but not readable can't be opened.
             with suppress(PermissionError):
                 _sync(folder.parent)
-    if not path.is_dir():
+    if os.path.lexists(path) and not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
     return made
 
