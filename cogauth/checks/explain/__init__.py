@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.checks.explain.address import parse_url
@@ -12,6 +12,7 @@ from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
 from cogauth.printable import length
+from cogauth.steps.losses import loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 NO_PATH = "MissingAuthenticationTokenException"
 # A smaller difference between two clocks, in seconds, isn't reported.
 CLOCKS_AGREE_S = 60
+# How a note about what couldn't be read begins.
+UNKNOWN = "Unknown: "
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Diagnosis:
     facts: dict[str, str | float]
     now: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the call went through, and nothing was left unknown."""
+        return self.cause.code == "none" and not any(
+            each.startswith(UNKNOWN) for each in self.notes
+        )
 
 
 def explain(
@@ -62,7 +72,11 @@ def explain(
     """
     address = parse_url(ctx.state, url)
     with existing(ctx, address.api):
-        return diagnose(gather(ctx, address, verb, text, header))
+        found = diagnose(gather(ctx, address, verb, text, header))
+    if found.is_clear or address.api != ctx.fact("rest_api"):
+        return found
+    lost = loss(ctx)
+    return replace(found, notes=(str(lost), *found.notes)) if lost else found
 
 
 def diagnose(e: Evidence) -> Diagnosis:
@@ -166,7 +180,7 @@ def _notes(e: Evidence) -> Iterable[str]:
             "the tokens that it issues now."
         )
     for unknown in e.unknown:
-        yield f"Unknown: {unknown}."
+        yield f"{UNKNOWN}{unknown}."
 
 
 def _facts(e: Evidence) -> dict[str, str | float]:
