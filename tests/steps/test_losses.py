@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 GONE = "it doesn't exist any more"
+# What explains why POST /signin is refused, and not just what comes of it.
+FIXES = {"rest_api", "stage", "sign_in_function", "sign_in_permission"}
 MEND = "Run 'cogauth up --stack shop' to recreate it."
 
 
@@ -181,6 +183,8 @@ def test_each_command_that_fails_names_what_is_gone(
         said = shop.run(command, *given, typed=token if command == "decode" else "")
         assert sentence in said, (command, said)
         assert MEND in said, (command, said)
+        if command == "explain" and key in FIXES:
+            assert f"Fix: {sentence}" in said
         assert "Traceback" not in said
         # 'explain' and 'decode' did what they are for.
         assert said[0] == ("0" if command in {"explain", "decode"} else "1"), said

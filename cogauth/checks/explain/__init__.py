@@ -12,7 +12,8 @@ from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
 from cogauth.printable import length
-from cogauth.steps.losses import loss
+from cogauth.steps.lookup import gone
+from cogauth.steps.losses import losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 NO_PATH = "MissingAuthenticationTokenException"
 # A smaller difference between two clocks, in seconds, isn't reported.
 CLOCKS_AGREE_S = 60
+# Causes in the stack's own API, and the resources any of which is their cause if it is gone.
+OF_A_LOSS = {
+    "wrong_api": frozenset({"rest_api"}),
+    "wrong_stage": frozenset({"stage"}),
+    "authorizer_broken": frozenset({"authorizer", "user_pool"}),
+    "function_missing": frozenset({"sign_in_function"}),
+    "lambda_permission": frozenset({"sign_in_permission"}),
+}
 # How a note about what couldn't be read begins.
 UNKNOWN = "Unknown: "
 
@@ -75,8 +84,13 @@ def explain(
         found = diagnose(gather(ctx, address, verb, text, header))
     if found.is_clear or address.api != ctx.fact("rest_api"):
         return found
-    lost = loss(ctx)
-    return replace(found, notes=(str(lost), *found.notes)) if lost else found
+    lost = losses(ctx)
+    if not lost:
+        return found
+    said, code = str(gone(ctx, *lost)), found.cause.code
+    if OF_A_LOSS.get(code, frozenset()) & {each.key for each in lost}:
+        return replace(found, cause=replace(found.cause, fix=said))
+    return replace(found, notes=(said, *found.notes))
 
 
 def diagnose(e: Evidence) -> Diagnosis:
