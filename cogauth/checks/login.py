@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -20,6 +21,7 @@ from cogauth.client.signin import (
 from cogauth.client.transport import request, session
 from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
+from cogauth.steps.losses import loss, may_settle
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -66,6 +68,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     """Sign in like a client, and call the guarded method with the token and without one.
 
     Raises:
+        IncompleteError: nobody can sign in, because something of the stack is gone.
         LoginError: the API can't be reached, or doesn't answer like the sign-in function.
         CogauthError: the recorded API belongs to another stack.
     """
@@ -74,7 +77,7 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
     problems = []
     if answer["status"] != "success":
-        problems.append(str(refusal(ctx.state, answer)))
+        problems.append(str(refusal(ctx, answer)))
         if http_status == OK and ctx.state.endpoint_url is not None:
             problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(
@@ -97,6 +100,8 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
         problems.append(f"Without a token {url} answers {without_token}, not {UNAUTHORIZED}.")
     if with_token != OK:
         problems.append(f"With the token {url} answers {with_token}, not {OK}.")
+    if problems and (lost := loss(ctx)) is not None:
+        problems.append(str(lost))
     return LoginResult(
         answer["status"],
         http_status,
@@ -112,10 +117,10 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
     """Wait for the deployment; return the guarded method's status, or raise LoginError."""
-    http = session(url, ctx.aws)
+    http, waits = session(url, ctx.aws), cache(partial(may_settle, ctx))
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,
-        lambda status: status not in {FORBIDDEN, SERVER_ERROR},
+        lambda status: status not in {FORBIDDEN, SERVER_ERROR} or not waits(),
         reason="the guarded method to answer",
         timeout_s=READY_WITHIN_S,
     )

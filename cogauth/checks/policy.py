@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cogauth.attach import attach, detach, guards
-from cogauth.aws.policies import REST_API, Purpose, documents
+from cogauth.aws.policies import REST_API, USER_POOL, Purpose, allow, documents
 from cogauth.checks.explain.gather import PERMISSIONS as EXPLAIN
 from cogauth.checks.verify import run, subject
 from cogauth.client import calls, logs, users
@@ -16,7 +16,7 @@ from cogauth.errors import UsageError
 from cogauth.gateway.deployed import exporting
 from cogauth.gateway.rest_apis import CHECK_OWN
 from cogauth.settings import Settings
-from cogauth.steps import RESOURCES, ROOTS
+from cogauth.steps import RESOURCES, ROOTS, losses
 from cogauth.steps.base import Recreate
 
 if TYPE_CHECKING:
@@ -141,6 +141,11 @@ def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     return lambda _settings: permissions
 
 
+def _or_losses(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
+    """Return the permissions of a command that looks, once it failed, for what is gone."""
+    return lambda settings: (*permissions, *losses.permissions(settings))
+
+
 # What each command needs. Cognito's SignUp and GetUser, and STS's GetCallerIdentity, need nothing:
 # https://docs.aws.amazon.com/cognito/latest/developerguide/authentication-flows-public-server-side.html
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
@@ -152,15 +157,17 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "recover": _recover,
     "attach": _always(*attach.PERMISSIONS),
     "detach": _always(*detach.PERMISSIONS),
-    "verify": _always(*subject.PERMISSIONS, *run.PERMISSIONS),
-    "explain": _always(*EXPLAIN),
+    "verify": _or_losses(*subject.PERMISSIONS, *run.PERMISSIONS),
+    "explain": _or_losses(*EXPLAIN),
     # On a terminal they look the name up before they ask for the password.
-    "test-login": _always(CHECK_OWN, users.LIST),
-    "token": _always(CHECK_OWN, users.LIST),
-    "call": _always(*calls.FIND, *calls.TEST, users.LIST),
+    "test-login": _or_losses(CHECK_OWN, users.LIST),
+    "token": _or_losses(CHECK_OWN, users.LIST),
+    "call": _or_losses(*calls.FIND, *calls.TEST, users.LIST),
     "curl": _always(*calls.FIND),
     "users": _always(users.LIST, users.DELETE),
     "logs": _always(*logs.PERMISSIONS),
+    # If the pool's keys can't be read, it looks whether the pool exists.
+    "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),
     # They make no call to AWS, or one to a local AWS.
-    **dict.fromkeys(("list", "outputs", "policy", "decode", "demo"), _always()),
+    **dict.fromkeys(("list", "outputs", "policy", "demo"), _always()),
 }

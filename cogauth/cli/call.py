@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +109,14 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     """
     ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
+    from cogauth.steps.losses import loss, named
 
     username = ""
+    is_own = place.api == ctx.fact("rest_api")
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod, without authorizer and token")
-        answer = calls.console_test(ctx, place, wanted)
+        with named(ctx) if is_own else nullcontext():
+            answer = calls.console_test(ctx, place, wanted)
         if answer.as_any:
             notice(
                 "  as the path's ANY method; API Gateway chose the HTTP method that it passes on"
@@ -131,7 +135,10 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
         print_json(_to_json(place, wanted, answer))
     else:
         _show(answer)
-        if not test_invoke and (answer.status in REFUSED or answer.status >= BROKEN):
+    if answer.status in REFUSED or answer.status >= BROKEN:
+        if is_own and (lost := loss(ctx)) is not None:
+            notice(f"Why: {lost}")
+        elif not (test_invoke or target.as_json):
             notice(f"Why: {_explain(ctx.state, url, options, username)}")
     return 1 if answer.status >= BAD else 0
 

@@ -17,21 +17,42 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 
-def stop_unused_local(target: Target, served: str | None, ctx: Context | None = None) -> bool:
+def leave_local(target: Target, served: str | None) -> None:
+    """Stop using the local AWS for a stack that wasn't recorded; the last one to do so ends it.
+
+    ``served`` identifies the data that it serves; None if it never started. Nothing is on it that
+    anybody needs if it was started for this alone, and no state file names it.
+    """
+    from cogauth.record.files import remove_empty
+
+    local = target.local_aws
+    used = local.is_unclaimed() and _say_users(target, served, None)
+    if local.leave(removes=not used):
+        remove_empty(target.state_path.parent)
+
+
+def stop_unused_local(target: Target, served: str | None, ctx: Context) -> bool:
     """Stop the local AWS and delete its data; if it is in use, print by what.
 
-    ``served`` identifies the data that it serves; None if it never started. ``ctx`` is the stack
-    that was deleted from it; None if there never was one, so nothing else can be on it either.
+    ``served`` identifies the data that it serves. ``ctx`` is the stack that was deleted from it.
     """
+    if _say_users(target, served, ctx):
+        return False
+    if not target.local_aws.remove():
+        notice("The local AWS keeps running: another cogauth has begun to use it.")
+        return False
+    from cogauth.record.files import remove_empty
+
+    remove_empty(target.state_path.parent)
+    return True
+
+
+def _say_users(target: Target, served: str | None, ctx: Context | None) -> bool:
+    """Print what else uses the local AWS; return whether anything does."""
     users = local_users(target, served, ctx)
     for user in users:
         notice(f"The local AWS keeps running: {user}")
-    if not users:
-        from cogauth.record.files import remove_empty
-
-        target.local_aws.remove()
-        remove_empty(target.state_path.parent)
-    return not users
+    return bool(users)
 
 
 def local_users(target: Target, served: str | None, ctx: Context | None) -> list[str]:

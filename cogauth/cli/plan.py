@@ -17,7 +17,7 @@ from cogauth.cli.choices import (
     typed_options,
 )
 from cogauth.cli.help import Command
-from cogauth.cli.local_stacks import stop_unused_local
+from cogauth.cli.local_stacks import leave_local
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import error_json, notice, print_data, print_json, say, show_styled
 from cogauth.cli.progress import Waits, plan_lines
@@ -161,11 +161,8 @@ def _stack(
         if local:
             # It may be started only to be asked. A second run of this stack waits for its end.
             undo.enter_context(target.locked("plan"))
-            if target.local_aws.endpoint_url is None:
-                undo.callback(
-                    lambda: stop_unused_local(target, started.data_id if started else None)
-                )
-            started = start_local(target)
+            undo.callback(lambda: leave_local(target, started.data_id if started else None))
+            started = start_local(target, begins=True)
         settings = DEFAULTS.with_choices(choices, exists=False)
         ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
         check_boundary(ctx, settings)

@@ -207,9 +207,12 @@ def _start_recorded(target: Target, state: State) -> Started:
     return started
 
 
-def start_local(target: Target) -> Started:
-    """Start the local AWS beside the state file unless it runs."""
-    started = target.local_aws.start()
+def start_local(target: Target, *, begins: bool = False) -> Started:
+    """Start the local AWS beside the state file unless it runs.
+
+    With ``begins`` it is for a stack without a state file; see ``LocalAws.start``.
+    """
+    started = target.local_aws.start(begins=begins)
     if started.forgotten is not None:
         notice(
             "The local AWS can't record that its data are yours, so it will start empty the next "

@@ -159,6 +159,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
     from cogauth.aws.errors import AWS_ERRORS, explain
     from cogauth.client import tokens
     from cogauth.client.transport import session
+    from cogauth.steps.losses import named
 
     if state is None:
         return f"there is no stack here ({target.state_path}) to check it against"
@@ -169,6 +170,7 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
     try:
         ctx = complete_stack(target, state)
         http = session(ctx.jwks_url, ctx.aws)
-        return tokens.why_unverified(ctx, http, token, parts.claims)
+        with named(ctx, "user_pool"):
+            return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:
         return str(explain(error))

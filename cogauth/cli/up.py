@@ -13,7 +13,7 @@ import click
 from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack_of
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import gently, interrupt, on_signals
-from cogauth.cli.local_stacks import stop_unused_local
+from cogauth.cli.local_stacks import leave_local
 from cogauth.cli.options import Target, target_options, writer_options, yes_option
 from cogauth.cli.output import confirm, notice, print_json, say, show_table
 from cogauth.cli.outputs import IDS, values_of
@@ -224,22 +224,21 @@ def new_stack(target: Target, settings: Settings, *, local: bool, margin: str = 
     from cogauth.steps.iam import check_boundary
 
     check_writable(target.state_path)
-    # A local AWS from before may have a stack whose state file was moved for now.
-    unused = local and target.local_aws.endpoint_url is None
     started = None
     if not local:
         _say_lost_state(target)
     try:
         if local:
             notice(f"{margin}Starting the local AWS …")
-            started = start_local(target)
+            started = start_local(target, begins=True)
         ctx = new_context(target, settings, started, *engine.UP_CLIENTS)
         check_boundary(ctx, settings)
         engine.check_names(ctx)
-        ctx.state.save()
+        with target.local_aws.claimed() if local else nullcontext():
+            ctx.state.save()
     except BaseException:
-        if unused:
-            stop_unused_local(target, started.data_id if started else None)
+        if local:
+            leave_local(target, started.data_id if started else None)
         raise
     return ctx
 

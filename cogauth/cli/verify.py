@@ -65,10 +65,12 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
     from cogauth.checks.verify.run import verify as run
     from cogauth.checks.verify.subject import find_subject
     from cogauth.cli.interrupt import gently
+    from cogauth.steps.losses import named
 
     with target.locked("verify"):
         ctx = complete_stack(target, require_state(target), "apigateway", "cognito")
-        checked = find_subject(ctx, api, path, stage)
+        with named(ctx):
+            checked = find_subject(ctx, api, path, stage)
         notice(f"REST API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()
 
@@ -86,6 +88,7 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
             "stage": checked.stage,
             "url": checked.url,
             "rows": [_to_json(row) for row in result.rows],
+            "missing": str(result.missing) if result.missing else None,
             "left": result.left,
             "elapsed_s": target.elapsed,
         }
@@ -100,8 +103,8 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
         if result.closed:
             own = ctx.state.command("test-login NAME")
             say(f"Sign-up is closed. '{own}' checks sign-in and guard with a user of yours.")
-    if result.left:
-        notice(f"Error: {result.left}")
+    for said in filter(None, (result.missing, result.left)):
+        notice(f"Error: {said}")
     return 0 if result.ok else 1
 
 

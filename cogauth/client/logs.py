@@ -18,6 +18,8 @@ from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
 from cogauth.steps.log_groups import LogGroup
+from cogauth.steps.lookup import gone
+from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -145,10 +147,10 @@ class _LogGroup:
         """
         ctx, group = self.ctx, LogGroup(FUNCTIONS[self.function])
         name = group.name(ctx)
-        words, up = f"log group of the {self.function} function", ctx.state.command("up")
         if "id" not in (ctx.state.record(group.key) or {}):
             raise IncompleteError(
-                f"The stack {ctx.stack} has no {words} yet.", hint=f"Run '{up}' to finish it."
+                f"The stack {ctx.stack} has no {words(group)} yet.",
+                hint=f"Run '{ctx.state.command('up')}' to finish it.",
             )
         oldest = max(self.start, round(ctx.now() * 1000) - LATE_MS)
         most = 2 * max(KEPT, len(self.known))
@@ -167,10 +169,7 @@ class _LogGroup:
         except ClientError as error:
             if code_of(error) not in NOT_FOUND:
                 raise
-            raise IncompleteError(
-                f"The {words}, {name}, doesn't exist any more; its lines are lost.",
-                hint=f"Run '{up}' to recreate it.",
-            ) from error
+            raise gone(ctx, group) from error
         self.start = self._forget_before(oldest)
 
     def _pages(self, name: str) -> Iterator[Any]:

@@ -95,7 +95,7 @@ def _ask(ctx: Context, data: dict[str, str]) -> dict[str, Any]:
 
 def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:
     if answer["status"] != "success":
-        raise refusal(ctx.state, answer)
+        raise refusal(ctx, answer)
     got = {name: answer[name] for name in tokens.NAMES}
     token_store.store(ctx.state, username, got)
     return got

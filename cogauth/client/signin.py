@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.environment import SENDABLE
@@ -9,12 +10,14 @@ from cogauth.aws.waiting import TimedOutError
 from cogauth.client import tokens
 from cogauth.client.transport import json_object, request
 from cogauth.errors import LoginError
+from cogauth.steps.losses import loss, may_settle, named
 from cogauth.steps.methods import STATUS_BY_CODE
 
 if TYPE_CHECKING:
     import requests
 
     from cogauth.context import Context
+    from cogauth.errors import CogauthError
     from cogauth.record.state import State
 
 # How long to wait for a new deployment. AWS gives no figure; some seconds are usual.
@@ -27,6 +30,7 @@ TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
+UNCONFIRMED = "user_unconfirmed"
 # The codes whose cause may be in the auto-confirm function: it never refuses anyone by intent.
 OF_TRIGGER = {"trigger_failed", "trigger_denied", "sign_up_refused"}
 
@@ -39,12 +43,18 @@ def logs_command(state: State, code: str | None) -> str | None:
     return state.command("logs sign-in --since 10m") if caused else None
 
 
-def refusal(state: State, answer: dict[str, Any]) -> LoginError:
-    """Return the error of a failed sign-in; its hint is the command that shows why, if any."""
+def refusal(ctx: Context, answer: dict[str, Any]) -> CogauthError:
+    """Return the error of a failed sign-in.
+
+    Its hint is how to recreate what is gone of the stack, else the command that shows why, if any.
+    """
     code = answer.get("code")
-    command = logs_command(state, code)
-    hint = f"Run '{command}' to see why." if command else None
-    return LoginError(f"The login was refused: {answer.get('msg')} ({code}).", hint=hint)
+    said = f"The login was refused: {answer.get('msg')} ({code})."
+    command = logs_command(ctx.state, code)
+    # Without the trigger nobody is confirmed.
+    if (command or code == UNCONFIRMED) and (lost := loss(ctx, before=said)) is not None:
+        return lost
+    return LoginError(said, hint=f"Run '{command}' to see why." if command else None)
 
 
 def _is_readable(answer: dict[str, Any]) -> bool:
@@ -65,12 +75,20 @@ def sign_in(
     """Wait for the deployment, and return the sign-in's HTTP status and answer.
 
     ``data`` is sent only there: a username, and a password or a refresh token. The answer has a
-    ``status``, and with ``success`` all of SUCCESS_FIELDS. Raises LoginError if the API can't be
-    reached, or doesn't answer like the sign-in function.
+    ``status``, and with ``success`` all of SUCCESS_FIELDS. Raises IncompleteError if something of
+    the stack is gone, LoginError if the API can't be reached or doesn't answer like the sign-in
+    function for another reason.
     """
+    with named(ctx):
+        return _sign_in(ctx, http, data)
+
+
+def _sign_in(
+    ctx: Context, http: requests.Session, data: dict[str, str]
+) -> tuple[int, dict[str, Any]]:
     url, options = ctx.url(ctx.state.settings.path), ctx.state.options
     look = f"look at the functions' log lines: '{ctx.state.command('logs --since 10m')}'"
-    last = ""
+    last, waits = "", cache(partial(may_settle, ctx))
 
     def attempt() -> tuple[int, dict[str, Any]] | None:
         nonlocal last
@@ -85,6 +103,8 @@ def sign_in(
         # For some seconds, a new deployment itself answers 403 or 500 without signing anyone in,
         # so asking again is safe.
         if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
+            if not waits():
+                raise LoginError(f"POST {url} answers {last}.")
             return None
         if response.status_code == TOO_MANY_REQUESTS:
             raise LoginError(

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
 from cogauth.aws.policies import OTHER_API, REST_API, REST_APIS, allow
-from cogauth.errors import CogauthError, UsageError
+from cogauth.errors import CogauthError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -95,25 +95,24 @@ def check_own(ctx: Context) -> None:
     """Check with AWS that the API in the state file is the stack's own.
 
     A password or a token is about to be sent there, and the file may name anybody's API.
-    Raises CogauthError if the API isn't in the account or doesn't carry the stack's tags.
+    Raises IncompleteError if the API doesn't exist any more, CogauthError if it doesn't carry the
+    stack's tags.
     """
     api = ctx.fact("rest_api")
     live = or_none(lambda: ctx.aws.apigateway.get_rest_api(restApiId=api))
-    if live is not None and ctx.owns(live.get("tags") or {}):
+    if live is None:
+        raise IncompleteError(
+            f"The REST API {api} doesn't exist any more in account {ctx.aws.account}, region "
+            f"{ctx.aws.region}. No password or token was sent to it.",
+            hint=f"Run '{ctx.state.command('up')}' to recreate it.",
+        )
+    if ctx.owns(live.get("tags") or {}):
         return
     tags = " and ".join(f"{name} = {value}" for name, value in ctx.tags.items())
-    why = (
-        f"it doesn't exist in account {ctx.aws.account}, region {ctx.aws.region}"
-        if live is None
-        else f"it doesn't carry the tags {tags}"
-    )
     raise CogauthError(
-        f"The API {api} in the state file {ctx.state.path} is not this stack's: {why}. No password "
-        "or token was sent to it.",
-        hint=(
-            f"If the API was deleted, 'cogauth up{ctx.state.options}' recreates it; if the file is "
-            "not your own, 'cogauth recover' rewrites it."
-        ),
+        f"The API {api} in the state file {ctx.state.path} is not this stack's: it doesn't carry "
+        f"the tags {tags}. No password or token was sent to it.",
+        hint="If the file is not your own, 'cogauth recover' rewrites it.",
     )
 
 

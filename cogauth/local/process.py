@@ -6,6 +6,7 @@ Everything is in one folder, which a command locks while it starts or stops the 
     alive             locked by the server itself, for as long as it runs
     local.json        its port, the id of its data, and the keys of its account's root, which it
                       reads from here; written before the server starts
+    beginners         locked by commands that use it for a stack without a state file yet
     ministack.log     its output
     data-<id>/        the data that it saves when it stops; a new id whenever it starts empty
     tmp/              its pid file, and its Lambda functions' code
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from cogauth.aws.environment import Keys
 from cogauth.errors import LocalAwsError
+from cogauth.local.beginners import Beginners
 from cogauth.local.child import Server, require_extra
 from cogauth.local.folder import MARKER, DataFolder, is_own_folder
 from cogauth.local.record import Record, choose_port, is_free
@@ -63,6 +65,7 @@ class LocalAws:
         """Prepare without starting; ``patience`` is the time to start or to stop, in seconds."""
         self._folder = DataFolder(folder)
         self._server = Server(self._folder, patience, sleep)
+        self._beginners = Beginners(self._folder.path / "beginners")
         self._patience = patience
 
     @property
@@ -85,8 +88,11 @@ class LocalAws:
         """Return whether its process exists; it may still be starting."""
         return self._server.is_running()
 
-    def start(self) -> Started:
+    def start(self, *, begins: bool = False) -> Started:
         """Start it unless it already runs, and wait until it answers.
+
+        With ``begins`` nobody else removes it until ``claimed`` or ``leave``: a state file that
+        names it may be yet to come.
 
         Raises ``LocalAwsError`` if the extra isn't installed, its port is in use, it doesn't
         start, or the folder or its data aren't this user's own. No process is left behind then.
@@ -96,6 +102,8 @@ class LocalAws:
         with self._one_at_a_time():
             folder.make()
             record, forgotten = folder.read(), None
+            if begins:
+                self._beginners.join(unclaimed=record is None)
             if record is not None:
                 record = folder.trusted(record, lambda: server.process() is not None)
             if not (record and server.comes_up(record)):
@@ -119,12 +127,41 @@ class LocalAws:
             self._server.end()
             return running
 
-    def remove(self) -> None:
-        """Stop it if it runs, and delete everything in its folder that is cogauth's."""
+    def claimed(self) -> AbstractContextManager[None]:
+        """Return a context manager in which the state file is written that names it from then."""
+        return self._beginners.claimed()
+
+    def leave(self, *, removes: bool) -> bool:
+        """Stop using it after ``start(begins=True)``; return whether it was removed.
+
+        With ``removes`` the last one to leave removes it, if it was started for that alone. Raises
+        ``LocalAwsError``.
+        """
+        try:
+            return removes and self.remove(unclaimed=True)
+        finally:
+            self._beginners.leave()
+
+    def is_unclaimed(self) -> bool:
+        """Return whether it was started for a stack that no state file names yet."""
+        return self._folder.is_there() and self._beginners.is_unclaimed()
+
+    def remove(self, *, unclaimed: bool = False) -> bool:
+        """Stop it if it runs, and delete everything in its folder that is cogauth's.
+
+        While others use it for a stack without a state file, the last of them does that instead.
+        With ``unclaimed`` it is only removed if that is all that it was started for. Return whether
+        it is gone.
+        """
         folder = self._folder
         if not folder.is_there():
-            return
+            return True
         with self._one_at_a_time():
+            if unclaimed and not self._beginners.is_unclaimed():
+                return False
+            if self._beginners.are_others():
+                self._beginners.leave_to_the_last()
+                return False
             self._server.end()
             folder.delete_data()
             with suppress(LocalAwsError):
@@ -133,10 +170,12 @@ class LocalAws:
             if is_own_folder(folder.tmp):
                 shutil.rmtree(folder.tmp, ignore_errors=True)
             server = self._server
-            for file in (folder.record_file, server.log, server.alive, folder.path / MARKER):
+            own = (folder.record_file, server.log, server.alive, self._beginners.path)
+            for file in (*own, folder.path / MARKER):
                 remove_own(file)
             with suppress(OSError):  # Someone has put other files into it.
                 folder.path.rmdir()
+            return True
 
     def _one_at_a_time(self) -> AbstractContextManager[object]:
         return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")

@@ -8,13 +8,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cogauth.aws.policies import Purpose
 from cogauth.errors import CogauthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cogauth.aws.answers import Field, Live
-    from cogauth.aws.policies import Permissions
+    from cogauth.aws.policies import Allow, Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -95,6 +96,7 @@ class Resource(ABC):
         outdates: the resources to recreate once this one is created or changed.
         urgent: whether it starts before others that are ready, because AWS is slow with it.
         tuned: whether owners tune it by hand, so that ``up`` asks before it overwrites a value.
+        held: what is lost with it for good, such as ``its users``.
     """
 
     key: str
@@ -108,6 +110,7 @@ class Resource(ABC):
     outdates: tuple[str, ...] = ()
     urgent: bool = False
     tuned: bool = False
+    held: str = ""
 
     @property
     def root_key(self) -> str:
@@ -127,6 +130,10 @@ class Resource(ABC):
     @abstractmethod
     def permissions(self, settings: Settings) -> Permissions:
         """Return the IAM permissions that its calls need with these settings, by their purpose."""
+
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        """Return the permissions that ``read`` needs; ``find`` needs others if it reads a list."""
+        return self.permissions(settings)[Purpose.FIND]
 
     def wanted(self, ctx: Context) -> bool:
         """Return whether the stack's settings require it."""

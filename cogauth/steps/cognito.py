@@ -26,7 +26,7 @@ from cogauth.steps.cognito_update import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cogauth.aws.policies import Permissions
+    from cogauth.aws.policies import Allow, Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -59,6 +59,7 @@ class UserPool(Resource):
     key = "user_pool"
     repeatable = True
     tuned = True
+    held = "its users"
 
     def permissions(self, settings: Settings) -> Permissions:
         return {
@@ -77,6 +78,9 @@ class UserPool(Resource):
             Purpose.CHANGE: (allow(USER_POOL, "cognito-idp:UpdateUserPool"),),
             Purpose.DELETE: (allow(USER_POOL, "cognito-idp:DeleteUserPool"),),
         }
+
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        return (allow(USER_POOL, "cognito-idp:DescribeUserPool"),)
 
     def create(self, ctx: Context) -> Live:
         try:
@@ -238,6 +242,9 @@ class UserPoolClient(Resource):
             Purpose.CHANGE: (allow(USER_POOL, "cognito-idp:UpdateUserPoolClient"),),
             Purpose.DELETE: (allow(USER_POOL, "cognito-idp:DeleteUserPoolClient"),),
         }
+
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        return (allow(USER_POOL, "cognito-idp:DescribeUserPoolClient"),)
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.cognito_once.create_user_pool_client(

@@ -28,6 +28,7 @@ class LogGroup(Resource):
     """A function's log group, created beforehand: Lambda's own would keep its logs forever."""
 
     conflict = "ResourceAlreadyExistsException"
+    held = "its lines"
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function

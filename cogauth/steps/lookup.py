@@ -260,16 +260,32 @@ def check_pool(ctx: Context) -> Live:
     resource = RESOURCES["user_pool"]
     record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)
-    up = f"'cogauth up{ctx.state.options}'"
     if live is None:
-        raise IncompleteError(
-            f"The user pool {record['id']} doesn't exist any more; its users are lost.",
-            hint=f"Run {up} to recreate it.",
-        )
+        raise gone(ctx, resource)
     check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(
             f"{ctx.state.path} has another ARN for the user pool {record['id']} than AWS.",
-            hint=f"Run {up} to correct it.",
+            hint=f"Run '{ctx.state.command('up')}' to correct it.",
         )
     return live
+
+
+def gone(ctx: Context, *resources: Resource, before: str = "") -> IncompleteError:
+    """Return the error about recorded resources that don't exist any more, in the words of ``up``.
+
+    ``before`` is a sentence about what failed because of that.
+    """
+    names = []
+    for each in resources:
+        # The id of a part says nothing that its name doesn't.
+        record = {} if each.parent else ctx.state.record(each.key) or {}
+        names.append(f"the {words(each)} {record.get('id', '')}".rstrip())
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    one = len(names) == 1
+    held = f"; {resources[0].held} are lost" if one and resources[0].held else ""
+    said = f"{listed[0].upper()}{listed[1:]} {'doesn' if one else 'don'}'t exist any more{held}."
+    return IncompleteError(
+        f"{before} {said}".lstrip(),
+        hint=f"Run '{ctx.state.command('up')}' to recreate {'it' if one else 'them'}.",
+    )

@@ -19,7 +19,7 @@ from cogauth.steps.lambda_ import SIGN_IN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cogauth.aws.policies import Permissions
+    from cogauth.aws.policies import Allow, Permissions
     from cogauth.context import Context
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -65,6 +65,9 @@ class RestApi(Resource):
             ),
             Purpose.DELETE: (allow(REST_API, "apigateway:DELETE"),),
         }
+
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        return (rest_apis.CHECK_OWN,)
 
     def create(self, ctx: Context) -> Live:
         return ctx.aws.apigateway_once.create_rest_api(
@@ -187,6 +190,11 @@ class ApiResource(Resource):
             Purpose.CREATE: (allow(f"{REST_API}/resources/*", "apigateway:POST"),),
         }
 
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        # That of the sign-in may ask who may call its function.
+        policy = allow(f"{FUNCTION}:STACK-{SIGN_IN.suffix}", "lambda:GetPolicy")
+        return (rest_apis.reading(REST_API, "resources/*"), policy)
+
     def _path(self, ctx: Context) -> str:
         return PROTECTED_PATH if self.key == "hello_resource" else ctx.state.settings.path
 
@@ -239,6 +247,9 @@ class Authorizer(Resource):
             Purpose.CHANGE: (allow(one, "apigateway:PATCH"),),
             Purpose.DELETE: (allow(one, "apigateway:DELETE"),),
         }
+
+    def reads(self, settings: Settings) -> tuple[Allow, ...]:
+        return (rest_apis.reading(REST_API, "authorizers/*"),)
 
     def create(self, ctx: Context) -> Live:
         """Create the authorizer; it can't be tagged, so its name shows who owns it.

@@ -28,6 +28,7 @@ from cogauth.gateway import rest_apis
 from cogauth.record.records import OUTDATED
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
+from cogauth.steps.losses import losses
 from support.account import Silent
 from support.attached import OTHER_POOL, Orders, attach, detach
 from support.calls import Call, refusal
@@ -50,7 +51,7 @@ ACCOUNT = "123456789012"
 WORDS = checks.Stack(
     "aws", REGION, ACCOUNT, "STACK", Settings(), "POOL", "API", ("ATTACHED",), ("OTHER",)
 )
-NOTHING = {"list", "outputs", "policy", "decode", "demo"}
+NOTHING = {"list", "outputs", "policy", "demo"}
 
 
 @dataclass
@@ -412,6 +413,11 @@ class Kit:
         aws = Aws(region=REGION, endpoint_url=self.stack.url, local=keys)
         return Context(aws, self.stack.state, aws.waiter())
 
+    def looks_for_losses(self, *keys: str) -> None:
+        """Look for what is gone, as is done after a failure."""
+        with self.watched():
+            assert losses(self.context(), *keys) == []
+
     def looks_again(self) -> None:
         """Look whether the APIs exist, as is done if one was deleted while it was read."""
         gone = ClientError({"Error": {"Code": "NotFoundException"}}, "GetStages")
@@ -459,12 +465,14 @@ def kit(shared_kit: Kit) -> Kit:
 def signs_in(kit: Kit) -> None:
     kit.run("test-login", "ann")
     kit.looks_up()
+    kit.looks_for_losses()
 
 
 def gets_a_token(kit: Kit) -> None:
     kit.forget_tokens()
     kit.run("token", "-u", "ann")
     kit.looks_up()
+    kit.looks_for_losses()
 
 
 def calls(kit: Kit) -> None:
@@ -475,6 +483,7 @@ def calls(kit: Kit) -> None:
     kit.run("call", "GET", "/hello", "--test-invoke", code=None)
     kit.run("call", "GET", "/", "--api", kit.other, "--test-invoke", code=None)
     kit.looks_up()
+    kit.looks_for_losses()
     kit.looks_again()
 
 
@@ -488,6 +497,7 @@ def prints_curls(kit: Kit) -> None:
 def verifies(kit: Kit) -> None:
     kit.run("verify")
     kit.run("verify", "--api", kit.other)
+    kit.looks_for_losses()
     kit.looks_again()
 
 
@@ -499,7 +509,12 @@ def explains(kit: Kit) -> None:
         (theirs, "-u", "ann"),
     ):
         kit.run("explain", url, *words, code=None)
+    kit.looks_for_losses()
     kit.looks_again()
+
+
+def decodes(kit: Kit) -> None:
+    kit.looks_for_losses("user_pool")
 
 
 THERE: dict[str, Callable[[Kit], None]] = {
@@ -509,6 +524,7 @@ THERE: dict[str, Callable[[Kit], None]] = {
     "curl": prints_curls,
     "verify": verifies,
     "explain": explains,
+    "decode": decodes,
 }
 
 

@@ -148,13 +148,14 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> N
     assert "✓ ok      no token             expected 401, got 401 (GET /hello, no token)" in done.out
     assert done.out.endswith("✓ All 7 checks passed; 3 could not be made.\n")
     document = checked.cli.run("verify", "--json").must().document
-    assert list(document) == ["ok", "rest_api_id", "stage", "url", "rows", "left", "elapsed_s"]
+    fields = ["ok", "rest_api_id", "stage", "url", "rows", "missing", "left", "elapsed_s"]
+    assert list(document) == fields
     assert list(document["rows"][0]) == ["check", "sent", "expected", "got", "ok", "note"]
     assert (document["ok"], document["rest_api_id"]) == (True, checked.up["rest_api_id"])
     rows = {row["check"]: row for row in document["rows"]}
     assert (rows["no token"]["expected"], rows["no token"]["got"]) == (401, 401)
     assert rows["wrong password"]["got"] == "wrong_credentials"
-    assert document["left"] is None
+    assert (document["missing"], document["left"]) == (None, None)
     assert f"{document['url']}/hello" == checked.up["protected_url"]
     table = checked.cli.on_terminal("verify")
     assert table.ended() == 0

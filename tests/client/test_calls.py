@@ -81,6 +81,8 @@ NO_SUCH_METHOD = Answer(
     '{"message": "Invalid Method identifier specified"}',
     {"x-amzn-ErrorType": "NotFoundException"},
 )
+# Whoever may only call the API isn't told what is gone of the stack.
+DENIED = Answer(403, '{"message": "Denied"}', {"x-amzn-ErrorType": "AccessDeniedException"})
 
 
 @dataclass
@@ -104,10 +106,11 @@ class Gateway:
             if guarded:
                 return Answer(401, '{"message": "Unauthorized"}', {"x-amzn-ErrorType": "E"})
             return self.answers.get(path) or Answer(200, '{"message": "Hello"}')
-        if "/methods/" in path:
+        if "/methods/" in path and request.method == "POST":
             self.requests.append(request)
             return NO_SUCH_METHOD if path.endswith(self.missing) else self.tested
-        return Answer(200, json.dumps({"item": LISTS[path.removeprefix("/restapis")]}))
+        items = LISTS.get(path.removeprefix("/restapis"))
+        return DENIED if items is None else Answer(200, json.dumps({"item": items}))
 
 
 LISTS: dict[str, list[dict[str, Any]]] = {

@@ -124,7 +124,9 @@ def test_a_log_group_that_is_gone_is_named_with_the_remedy(written: Written, nam
     with pytest.raises(IncompleteError) as raised:
         written.read()
     said = str(raised.value)
-    assert f"The log group of the {name} function, {GROUPS[name]}, doesn't exist any more" in said
+    assert (
+        f"The {name} log group {GROUPS[name]} doesn't exist any more; its lines are lost." in said
+    )
     assert "Run 'cogauth up --stack shop" in said
     other = next(each for each in FUNCTIONS if each != name)
     assert written.read(other) == []
@@ -133,7 +135,7 @@ def test_a_log_group_that_is_gone_is_named_with_the_remedy(written: Written, nam
 
 
 def test_a_stack_that_has_no_log_group_yet_says_so(account: Account) -> None:
-    with pytest.raises(IncompleteError, match="The stack shop has no log group of the sign-in"):
+    with pytest.raises(IncompleteError, match="The stack shop has no sign-in log group yet"):
         list(read(account.context(), ["sign-in"], 0))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogauth.checks.explain.address import parse_url
@@ -12,6 +12,8 @@ from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
 from cogauth.printable import length
+from cogauth.steps.lookup import gone
+from cogauth.steps.losses import losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 NO_PATH = "MissingAuthenticationTokenException"
 # A smaller difference between two clocks, in seconds, isn't reported.
 CLOCKS_AGREE_S = 60
+# Causes in the stack's own API, and the resources any of which is their cause if it is gone.
+OF_A_LOSS = {
+    "wrong_api": frozenset({"rest_api"}),
+    "wrong_stage": frozenset({"stage"}),
+    "authorizer_broken": frozenset({"authorizer", "user_pool"}),
+    "function_missing": frozenset({"sign_in_function"}),
+    "lambda_permission": frozenset({"sign_in_permission"}),
+}
+# How a note about what couldn't be read begins.
+UNKNOWN = "Unknown: "
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,13 @@ class Diagnosis:
     facts: dict[str, str | float]
     now: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the call went through, and nothing was left unknown."""
+        return self.cause.code == "none" and not any(
+            each.startswith(UNKNOWN) for each in self.notes
+        )
 
 
 def explain(
@@ -62,7 +81,16 @@ def explain(
     """
     address = parse_url(ctx.state, url)
     with existing(ctx, address.api):
-        return diagnose(gather(ctx, address, verb, text, header))
+        found = diagnose(gather(ctx, address, verb, text, header))
+    if found.is_clear or address.api != ctx.fact("rest_api"):
+        return found
+    lost = losses(ctx)
+    if not lost:
+        return found
+    said, code = str(gone(ctx, *lost)), found.cause.code
+    if OF_A_LOSS.get(code, frozenset()) & {each.key for each in lost}:
+        return replace(found, cause=replace(found.cause, fix=said))
+    return replace(found, notes=(said, *found.notes))
 
 
 def diagnose(e: Evidence) -> Diagnosis:
@@ -166,7 +194,7 @@ def _notes(e: Evidence) -> Iterable[str]:
             "the tokens that it issues now."
         )
     for unknown in e.unknown:
-        yield f"Unknown: {unknown}."
+        yield f"{UNKNOWN}{unknown}."
 
 
 def _facts(e: Evidence) -> dict[str, str | float]:

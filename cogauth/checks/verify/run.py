@@ -25,6 +25,7 @@ from cogauth.client.transport import session
 from cogauth.errors import CogauthError
 from cogauth.record.records import THROWAWAY
 from cogauth.steps.lookup import check_pool
+from cogauth.steps.losses import loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +46,13 @@ class Verification:
 
     Attributes:
         left: why the throwaway user wasn't deleted, if so.
+        missing: the error about what is gone of the stack, if a check failed and something is.
         closed: whether the pool takes no sign-ups, so there was no user to check with.
     """
 
     rows: tuple[Row, ...]
     left: str | None = None
+    missing: CogauthError | None = None
     closed: bool = False
 
     @property
@@ -85,7 +88,8 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
             ctx.waiter.stop.set()
         if failed and left:
             failed.args = (*failed.args, left)
-    return Verification(tuple(run.rows), left, closed=user is None)
+    missing = loss(ctx) if any(row.ok is False for row in run.rows) else None
+    return Verification(tuple(run.rows), left, missing, closed=user is None)
 
 
 def _tidy(ctx: Context, user: str | None, *, answered: bool) -> str | None:
