@@ -636,8 +636,8 @@ def one_command(process_s: float, again: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("plans", "again", "goals"),
     [
-        ((1.0, 1.1, 1.2), 0, ("| 1.00 | yes", "none | 0 | yes")),
-        ((3.0,) * 3, 1, ("| 2.73 | no", "none | 1 | no")),
+        ((1.0, 1.1, 1.2), 0, ("| 1.00 | yes", "repeat no read | 0 | yes")),
+        ((3.0,) * 3, 1, ("| 2.73 | no", "repeat no read | 1 | no")),
     ],
 )
 def test_the_report_of_an_unchanged_stack_has_its_goals(

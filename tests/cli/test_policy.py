@@ -200,7 +200,7 @@ def test_what_is_too_large_for_one_document_is_a_list(cli: Cli) -> None:
     ("words", "says"),
     [
         (["--for", "upp"], "--for 'upp': there is no such command. Give one of attach, call,"),
-        (["--for", "decode"], "decode: no call to AWS is made that needs a permission"),
+        (["--for", "list"], "list: no call to AWS is made that needs a permission"),
         (["--account", "12345678901"], "--account '12345678901' can't be used: give the 12 digits"),
         (["--account", "१२३४५६७८९०१२"], "can't be used: give the 12 digits"),
         (["--api", "orders/../*"], "--api 'orders/../*' can't be used: give a REST API's id"),

@@ -62,9 +62,7 @@ def test_an_api_that_was_deleted_meanwhile(
     api = fact(account, "rest_api") if own else Orders(account, stages=("dev",)).id
     gone: list[str] = []
     said = (
-        f"The API {api} in the state file .*it doesn't exist in account"
-        if own
-        else "was deleted just now"
+        f"The REST API {api} doesn't exist any more in account" if own else "was deleted just now"
     )
 
     def delete(call: calls.Call) -> None:

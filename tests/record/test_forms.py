@@ -630,6 +630,9 @@ def test_a_state_file_that_became_a_link_meanwhile_is_not_read(tmp_path: Path) -
 # Where passwords and credentials go
 
 
+SIGN_IN = "/restapis/rest_api/dev/_user_request_/signin"
+
+
 def test_the_word_of_a_file_is_no_reason_to_send_anything_anywhere(
     tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> None:
@@ -660,7 +663,7 @@ def test_the_word_of_a_file_is_no_reason_to_send_anything_anywhere(
                 for name, value in env.items():
                     patch.setenv(name, value)
                 in_process("test-login", "--username", "ann", *words).must(1)
-            assert PASSWORD.encode() in aws.requests[-1].body
+            assert [one.path for one in aws.requests if PASSWORD.encode() in one.body] == [SIGN_IN]
             aws.requests.clear()
 
 
@@ -689,7 +692,7 @@ def test_an_api_of_somebody_else_gets_neither_password_nor_token(
     others = json.dumps({"id": "evil1", "tags": {"cogauth:stack-id": "another"}})
     no_such = Answer(404, '{"message": "no"}', {"x-amzn-ErrorType": "NotFoundException"})
     said = {
-        f"it doesn't exist in account {ACCOUNT}": no_such,
+        f"doesn't exist any more in account {ACCOUNT}": no_such,
         "doesn't carry the tag": Answer(200, others),
         "doesn't carry": Answer(200, '{"id": "evil1"}'),
     }
@@ -725,13 +728,13 @@ def test_where_the_password_goes_is_said_before_it_is_asked_for(cli: Cli) -> Non
             running = cli.on_terminal(*words, COGAUTH_ENDPOINT_URL=aws.url)
             seen = running.see("Password:")
             seen = " ".join(seen.split())
-            there = f"sent to POST {aws.url}/restapis/rest_api/dev/_user_request_/signin"
+            there = f"sent to POST {aws.url}{SIGN_IN}"
             assert there in seen
             assert f"in account {ACCOUNT}, region {REGION} at {aws.url}" in seen
             assert not [one for one in aws.requests if one.method == "POST" and one.path != "/"]
             running.type(f"{PASSWORD}\n")
             assert running.ended() == 1
-            assert PASSWORD.encode() in aws.requests[-1].body
+            assert [one.path for one in aws.requests if PASSWORD.encode() in one.body] == [SIGN_IN]
             aws.requests.clear()
 
 
