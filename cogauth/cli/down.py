@@ -82,7 +82,8 @@ def down(target: Target, *, yes: bool) -> int:
         ctx.waiter.report = report_once("  ")
         plan = engine.plan_down(ctx)
         _announce(target, ctx, plan)
-        if not yes:
+        # If AWS would refuse a deletion, nothing is deleted, so there is nothing to ask.
+        if not yes and not plan.obstacles(claimed=False):
             plan = _ask(target, ctx, plan)
         return _take_away(target, ctx, plan, asked=not yes)
 

@@ -122,16 +122,23 @@ class _Down:
         }
         # What may be deleted, by root and id.
         self.agreed = {
-            (each.resource.key, each.facts["id"]): each.facts
-            for each in plan.doomed
-            if each.facts and (claimed or not each.claimed)
+            (each.resource.key, each.id): each.facts or {} for each in plan.agreed(claimed=claimed)
         }
+        self.obstacles = plan.obstacles(claimed=claimed)
 
     def run(self) -> DownResult:
         ctx = self.ctx
         ctx.aws.make_clients(*DOWN_CLIENTS)
-        self._look_first()
-        if not self.result.problems:
+        if self.obstacles:
+            # ``down`` deletes everything or nothing.
+            self.result.problems += [
+                *self.obstacles,
+                (
+                    "Nothing was deleted, because not everything can be. Remove the obstacles above, "
+                    f"then run '{ctx.state.command('down')}' again."
+                ),
+            ]
+        else:
             self._give_back()
         if self.result.problems:
             self.result.remaining = [
@@ -160,26 +167,6 @@ class _Down:
             problems = *self.result.problems, blind.message
             raise CogauthError(*problems, hint=blind.hint) from error
         return self.result
-
-    def _look_first(self) -> None:
-        """Find what AWS would refuse to delete: ``down`` deletes everything or nothing."""
-        looks = [
-            partial(self._obstacles, self.roots[key], facts)
-            for (key, _), facts in self.agreed.items()
-        ]
-        self.result.problems += [problem for found in parallel.each(looks) for problem in found]
-        if self.result.problems:
-            self.result.problems.append(
-                "Nothing was deleted, because not everything can be. Remove the obstacles above, "
-                f"then run '{self.ctx.state.command('down')}' again."
-            )
-
-    def _obstacles(self, resource: Resource, facts: Record) -> list[str]:
-        try:
-            return patiently(self.ctx, lambda: list(resource.obstacles(self.ctx, facts)))
-        except AWS_ERRORS:
-            # For example no permission to look: then AWS may refuse the deletion itself.
-            return []
 
     def _give_back(self) -> None:
         """Restore the methods of other APIs while the pool still exists."""

@@ -7,7 +7,7 @@ either, because anyone who may tag a resource can claim it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.memo import Memo
 from cogauth.aws.policies import ANY, allow
 from cogauth.errors import CogauthError
 from cogauth.steps import RESOURCES, ROOTS
@@ -48,6 +49,8 @@ class Doomed:
     claimed: bool = False
     # Whether the state file records it.
     recorded: bool = True
+    # Why AWS would refuse to delete it, each with the remedy.
+    obstacles: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -81,6 +84,14 @@ class DownPlan:
         """About how many users would be lost."""
         return sum(each.users or 0 for each in self.doomed)
 
+    def agreed(self, *, claimed: bool) -> list[Doomed]:
+        """Return what may be deleted, ``claimed`` resources included or not."""
+        return [each for each in self.doomed if each.facts and (claimed or not each.claimed)]
+
+    def obstacles(self, *, claimed: bool) -> list[str]:
+        """Return why AWS would refuse to delete some of that."""
+        return [why for each in self.agreed(claimed=claimed) for why in each.obstacles]
+
     @property
     def shown(self) -> tuple[Any, ...]:
         """The parts that the user is shown before the question, without the number of users."""
@@ -99,8 +110,16 @@ def plan_down(ctx: Context) -> DownPlan:
         CogauthError: the account can't be read.
     """
     ctx.aws.make_clients(*DOWN_CLIENTS)
+    memo = Memo()
+
+    def report(reason: str, seconds_left: float) -> None:
+        # What is waited for is expected to change.
+        memo.forget()
+        ctx.waiter.report(reason, seconds_left)
+
+    looking = replace(ctx, aws=memo.of(ctx.aws), waiter=replace(ctx.waiter, report=report))
     try:
-        doomed, strangers = _found(ctx)
+        doomed, strangers = _found(looking)
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
         raise failure("Looking for the stack's resources", error, after=nothing) from error
@@ -153,7 +172,7 @@ def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
         known = {each.id for each in [*named, *foreign]}
         renamed = renamed_ones(ctx, resource, tagged, known)
         doomed += named
-        doomed += [_doomed(ctx, resource, live, recorded=False) for live in renamed]
+        doomed += [_unrecorded(ctx, resource, live) for live in renamed]
     return doomed, strangers
 
 
@@ -162,27 +181,41 @@ def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger
     known = (record or {}).get("id", "")
     doomed: list[Doomed] = []
     strangers: list[Stranger] = []
-    if record is not None and known and name in {None, known}:
-        live = read(ctx, resource, record)
+    recorded = record if record is not None and known and name in {None, known} else None
+    looks: list[Callable[[], Any]] = [
+        lambda: recorded and read(ctx, resource, recorded),
+        lambda: recorded and _obstacles(ctx, resource, recorded),
+        lambda: find_ours(ctx, resource, known) if name is None or name != known else [],
+    ]
+    live, obstacles, others = parallel.each(looks)
+    if recorded is not None:
         if live is not None and owned(ctx, resource, live):
-            doomed.append(_doomed(ctx, resource, live))
+            facts, users = resource.facts(ctx, live), resource.users(live)
+            doomed.append(Doomed(resource, facts, users, obstacles=obstacles))
         elif live is not None:
             tags = resource.tags(live) or {}
             adoptable = name is None and may_be_adopted(ctx, tags)
             strangers.append(Stranger(resource, known, owner(tags), adoptable))
     elif known:
         strangers.append(Stranger(resource, known, f"the stack's is {name}"))
-    if name is None or name != known:
-        others = find_ours(ctx, resource, known)
-        doomed += [_doomed(ctx, resource, live, recorded=False) for live in others]
+    doomed += [_unrecorded(ctx, resource, live) for live in others]
     if record is not None and not known and not doomed:
         doomed.append(Doomed(resource, None))
     return doomed, strangers
 
 
-def _doomed(ctx: Context, resource: Resource, live: Live, *, recorded: bool = True) -> Doomed:
-    claimed = not recorded and not is_explained(ctx, resource, live)
-    return Doomed(resource, resource.facts(ctx, live), resource.users(live), claimed, recorded)
+def _unrecorded(ctx: Context, resource: Resource, live: Live) -> Doomed:
+    facts, claimed = resource.facts(ctx, live), not is_explained(ctx, resource, live)
+    obstacles = _obstacles(ctx, resource, facts)
+    return Doomed(resource, facts, resource.users(live), claimed, False, obstacles)  # noqa: FBT003
+
+
+def _obstacles(ctx: Context, resource: Resource, facts: Record) -> tuple[str, ...]:
+    try:
+        return patiently(ctx, lambda: tuple(resource.obstacles(ctx, facts)))
+    except AWS_ERRORS:
+        # For example no permission to look: then AWS may refuse the deletion itself.
+        return ()
 
 
 def is_explained(ctx: Context, resource: Resource, live: Live) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cogauth.aws import parallel
 from cogauth.aws.answers import Field, Live, deleted, or_none
 from cogauth.aws.policies import FUNCTION, Allow, Purpose, allow
 from cogauth.context import SERVICE_PRINCIPALS
@@ -14,7 +15,7 @@ from cogauth.steps.base import Change, Resource
 from cogauth.steps.lambda_ import SIGN_IN, FunctionSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cogauth.aws.policies import Condition, Permissions
     from cogauth.context import Context
@@ -152,8 +153,14 @@ class Role(Resource):
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
         """Look for others' policies on the role: IAM refuses to delete a role that has any."""
-        live, iam, role = self.read(ctx, record), ctx.aws.iam, record["id"]
-        if live is None or not ctx.owns(self.tags(live)):
+        iam, role = ctx.aws.iam, record["id"]
+        looks: list[Callable[[], Any]] = [
+            lambda: self.read(ctx, record),
+            lambda: or_none(lambda: iam.list_attached_role_policies(RoleName=role)),
+            lambda: or_none(lambda: iam.list_role_policies(RoleName=role)),
+        ]
+        live, attached, inline = parallel.each(looks)
+        if not (live and attached and inline and ctx.owns(self.tags(live))):
             return
         ours = {POLICY_NAME}
         if self._has_power_user(ctx):
@@ -161,10 +168,10 @@ class Role(Resource):
             ours.add(_power_user_arn(ctx))
         policies = [
             (each["PolicyArn"], f"policy {each['PolicyName']}", "detach-role-policy", "arn")
-            for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            for each in attached["AttachedPolicies"]
         ] + [
             (name, f"inline policy {name}", "delete-role-policy", "name")
-            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+            for name in inline["PolicyNames"]
         ]
         for identifier, what, command, option in policies:
             if identifier not in ours:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cogauth.aws import parallel
 from cogauth.aws.answers import Live, deleted, fields, or_none
 from cogauth.aws.policies import ANY, Purpose, allow
 from cogauth.steps.base import Change, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cogauth.aws.policies import Permissions
     from cogauth.context import Context
@@ -68,16 +69,20 @@ class LogGroup(Resource):
         return {"logGroupName": self.name(ctx), "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
+        list_tags = ctx.aws.logs.list_tags_for_resource
+        looks: list[Callable[[], Any]] = [
+            lambda: self._described(ctx),
+            lambda: or_none(lambda: list_tags(resourceArn=self._arn(ctx))),
+        ]
+        group, answer = parallel.each(looks)
+        return {**group, "Tags": answer.get("tags", {})} if group and answer else None
+
+    def _described(self, ctx: Context) -> Live | None:
         pages = ctx.aws.logs.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix=self.name(ctx)
         )
-        list_tags = ctx.aws.logs.list_tags_for_resource
-        for page in pages:
-            for group in page["logGroups"]:
-                if group["logGroupName"] == self.name(ctx):
-                    answer = or_none(lambda: list_tags(resourceArn=self._arn(ctx)))
-                    return answer and {**group, "Tags": answer.get("tags", {})}
-        return None
+        groups = (group for page in pages for group in page["logGroups"])
+        return next((one for one in groups if one["logGroupName"] == self.name(ctx)), None)
 
     def _arn(self, ctx: Context) -> str:
         return ctx.arn("logs", f"log-group:{self.name(ctx)}")
