@@ -60,7 +60,7 @@ TRANSIENT = (
             "kms key is invalid for creategrant",
         ),
         # Everything else is done before this ends, so a long pause would delay the whole run.
-        share=1 / 40,
+        share=1 / 80,
         # The roles were made in one run, so Lambda accepts the other at about the same time.
         common=True,
     ),

@@ -100,13 +100,21 @@ class Waiter:
     first_s: float = 0.1
     longest_s: float = 5.0
 
-    def until(self, probe: Callable[[], T | None], *, reason: str, timeout_s: float) -> T:
+    def until(
+        self,
+        probe: Callable[[], T | None],
+        *,
+        reason: str,
+        timeout_s: float,
+        share: float = Wait.share,
+    ) -> T:
         """Call ``probe`` at once and after growing pauses, until it doesn't return None.
 
         Args:
             probe: asks once.
             reason: what cogauth waits for, as the user is told.
             timeout_s: seconds after which no further attempt begins.
+            share: the next pause, as a share of the time waited so far.
 
         Raises:
             TimedOutError: the time is up.
@@ -115,7 +123,7 @@ class Waiter:
 
         def attempt() -> T | Wait:
             result = probe()
-            return Wait(reason) if result is None else result
+            return Wait(reason, share) if result is None else result
 
         return self._until(attempt, timeout_s)
 

@@ -131,13 +131,11 @@ class _Down:
         ctx.aws.make_clients(*DOWN_CLIENTS)
         if self.obstacles:
             # ``down`` deletes everything or nothing.
-            self.result.problems += [
-                *self.obstacles,
-                (
-                    "Nothing was deleted, because not everything can be. Remove the obstacles above, "
-                    f"then run '{ctx.state.command('down')}' again."
-                ),
-            ]
+            nothing = (
+                "Nothing was deleted, because not everything can be. Remove the obstacles above, "
+                f"then run '{ctx.state.command('down')}' again."
+            )
+            self.result.problems += [*self.obstacles, nothing]
         else:
             self._give_back()
         if self.result.problems:

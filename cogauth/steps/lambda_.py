@@ -240,7 +240,9 @@ class Function(Resource):
                 raise CogauthError(f"Lambda could not create the function {name}: {reason}")
             return self.is_ready(now) or None
 
-        ctx.waiter.until(ready, reason=f"{name} to be active", timeout_s=120)
+        # The run ends with this, so a long pause would delay it.
+        reason = f"{name} to be active"
+        ctx.waiter.until(ready, reason=reason, timeout_s=120, share=1 / 20)
 
     def changes(self, ctx: Context, live: Live) -> Iterator[Change]:
         """Compare code and configuration; wait for each update, or Lambda refuses the next."""
