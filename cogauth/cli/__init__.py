@@ -6,34 +6,15 @@ import os
 import sys
 from contextlib import suppress
 from io import StringIO, TextIOWrapper
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from cogauth import __version__
-from cogauth.cli.attach import attach
-from cogauth.cli.call import call, curl
-from cogauth.cli.demo import demo
-from cogauth.cli.detach import detach
-from cogauth.cli.down import down
-from cogauth.cli.explain import explain
 from cogauth.cli.failures import is_about_output
 from cogauth.cli.help import Program
 from cogauth.cli.interrupt import INTERRUPTED, interrupt, on_ending
-from cogauth.cli.list import list_stacks
-from cogauth.cli.login import test_login
-from cogauth.cli.logs import logs
 from cogauth.cli.output import notice, print_error, tell_error
-from cogauth.cli.outputs import outputs
-from cogauth.cli.plan import plan
-from cogauth.cli.policy import policy
-from cogauth.cli.recover import recover
-from cogauth.cli.status import status
-from cogauth.cli.token import decode, token
-from cogauth.cli.up import up
-from cogauth.cli.users import users
-from cogauth.cli.verify import verify
 from cogauth.errors import CogauthError, UsageError, holds_token
 
 HELP = """Put an Amazon Cognito login in front of an API Gateway REST API.
@@ -65,13 +46,6 @@ that set them, and examples."""
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """The group of all commands."""
-
-
-for command in (
-    *(up, plan, status, list_stacks, outputs, test_login, verify, explain, attach, detach, down),
-    *(recover, policy, demo, token, decode, call, curl, users, logs),
-):
-    cli.add_command(command)
 
 
 def main() -> NoReturn:
@@ -141,7 +115,7 @@ def _open_what_is_closed() -> None:
     """Replace standard streams that the parent process closed: as None they would crash."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 to the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 to the end
 
 
 def _replace_what_cannot_be_shown() -> None:
@@ -161,7 +135,7 @@ def _keep_stdin() -> None:
         if number != 0 or os.isatty(number):
             return
         kept = os.dup(number)
-        with Path(os.devnull).open("rb") as nothing:
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 pathlib takes a while to import
             os.dup2(nothing.fileno(), number)
         encoding, errors = sys.stdin.encoding, sys.stdin.errors
         sys.stdin = os.fdopen(kept, encoding=encoding, errors=errors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from typing import Any
 
 import click
@@ -25,11 +27,37 @@ SECTIONS = {
         "debug",
     },
 }
+# The commands, each with its help's first sentence: the program's own help imports no command.
 GROUPS = {
-    "The stack": ("up", "plan", "status", "list", "logs", "down", "recover", "outputs", "policy"),
-    "Try it": ("demo", "test-login", "call", "curl", "token", "decode", "users"),
-    "Guard": ("attach", "detach", "verify", "explain"),
+    "The stack": {
+        "up": "Create or update the stack, or finish an interrupted run.",
+        "plan": "Show what 'up' would change, and change nothing.",
+        "status": "Show the state of each step of the stack, and what differs.",
+        "list": "List the stacks whose state files are here.",
+        "logs": "Show the functions' log lines.",
+        "down": "Delete the stack and check that nothing is left.",
+        "recover": "Rebuild a lost or damaged state file.",
+        "outputs": "Print the ids and URLs of the stack.",
+        "policy": "Print the minimal IAM policy that the commands need.",
+    },
+    "Try it": {
+        "demo": "Show everything once on an embedded local AWS.",
+        "test-login": "Sign in at the deployed URL and check that it works.",
+        "call": "Send a request with a user's token and show the response.",
+        "curl": "Print the curl command that sends the same request.",
+        "token": "Print a valid token of a user.",
+        "decode": "Show the claims of a token on stdin.",
+        "users": "List the user pool's users, or delete one.",
+    },
+    "Guard": {
+        "attach": "Guard methods of any REST API with the user pool.",
+        "detach": "Undo attach: give methods back what guarded them before.",
+        "verify": "Check the guard with real calls.",
+        "explain": "Explain why a call is refused and what to do about it.",
+    },
 }
+# Of the commands that don't stand in a module of their name.
+MODULES = {"curl": "call", "decode": "token", "test-login": "login"}
 # What people try first, because other tools call it that.
 MEANT = {
     **dict.fromkeys(("create", "deploy", "start"), "up"),
@@ -65,8 +93,41 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
+class Commands(MutableMapping[str, click.Command]):
+    """All commands by name, in the order of the help; each is imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, click.Command | None] = {
+            name: None for names in GROUPS.values() for name in names
+        }
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = self._found[name]
+        if found is None:
+            module = vars(import_module(f"cogauth.cli.{MODULES.get(name, name)}"))
+            commands = (each for each in module.values() if isinstance(each, click.Command))
+            found = self._found[name] = next(each for each in commands if each.name == name)
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._found[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
 class Program(click.Group):
     """The program, whose help page groups the commands by purpose."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.commands = Commands()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -79,8 +140,6 @@ class Program(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, in their groups."""
         del ctx
-        for title, names in GROUPS.items():
+        for title, commands in GROUPS.items():
             with formatter.section(title):
-                formatter.write_dl(
-                    [(name, self.commands[name].get_short_help_str(100)) for name in names]
-                )
+                formatter.write_dl(list(commands.items()))

@@ -17,7 +17,6 @@ import sys
 import time
 from contextlib import contextmanager
 from itertools import compress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -67,8 +66,10 @@ class Place:
 def program() -> str:
     """Return the command that starts this cogauth from this shell."""
     typed, found = sys.argv[0], shutil.which("cogauth")
-    is_script = Path(typed).name == "cogauth" and os.sep in typed
-    if found and not (is_script and Path(typed).exists() and not Path(typed).samefile(found)):
+    # Not by pathlib, which takes as long to import as all of this module.
+    is_script = os.path.basename(typed) == "cogauth" and os.sep in typed  # noqa: PTH119
+    is_there = is_script and os.path.exists(typed)  # noqa: PTH110
+    if found and not (is_there and not os.path.samefile(typed, found)):  # noqa: PTH121
         return "cogauth"
     if is_script:
         return shlex.quote(typed)

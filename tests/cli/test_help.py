@@ -24,6 +24,9 @@ COMMANDS = sorted(program.commands)
 
 def test_each_command_is_in_one_group() -> None:
     assert sorted(name for names in GROUPS.values() for name in names) == COMMANDS
+    for names in GROUPS.values():
+        for name, sentence in names.items():
+            assert sentence == program.commands[name].get_short_help_str(100)
     page = in_process("--help").must().out
     at = [page.index(f"\n{title}:\n") for title in GROUPS]
     assert at == sorted(at)
