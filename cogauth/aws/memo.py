@@ -42,18 +42,33 @@ class Memo:
                 vars(same)[name] = _Client(client, partial(self._answer, name))
         return same
 
+    def remember(self, client: str, operation: str, sent: dict[str, Any], answer: Any) -> None:
+        """Remember an answer that another call's answer contained.
+
+        Args:
+            client: the name of the client's attribute in Aws.
+            operation: the name of the client's method.
+            sent: the parameters.
+            answer: what the call would answer.
+        """
+        self._answers[_key(client, operation, sent)] = answer
+
     def forget(self) -> None:
         """Forget all answers, for example because something is expected to change."""
         # A call in flight keeps its answer to the dictionary that it began with.
         self._answers = {}
 
     def _answer(self, client: str, operation: str, call: Callable[..., Any], /, **sent: Any) -> Any:
-        key = json.dumps([client, operation, sent], sort_keys=True)
+        key = _key(client, operation, sent)
         with self._turns.setdefault(key, Lock()):
             answers = self._answers
             if key not in answers:
                 answers[key] = call(**sent)
             return answers[key]
+
+
+def _key(client: str, operation: str, sent: dict[str, Any]) -> str:
+    return json.dumps([client, operation, sent], sort_keys=True)
 
 
 class _Client:

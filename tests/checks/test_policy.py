@@ -143,6 +143,9 @@ class World:
         """Make a second pool, client, API and authorizer, as a create that lands late does."""
         cognito, gateway = self.account.client("cognito-idp"), self.account.client("apigateway")
         state = self.account.state()
+        for key in ("user_pool", "app_client", "rest_api", "authorizer"):
+            record = state.resources[key]
+            state.put("resources", key, {**record, "after": record["since"]})
         tags, name = tags_of(state), f"shop-{state.stack_id}"
         cognito.create_user_pool(PoolName="shop", UserPoolTags=tags)
         cognito.create_user_pool_client(UserPoolId=state.fact("user_pool", "id"), ClientName=name)
