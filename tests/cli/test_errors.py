@@ -155,6 +155,7 @@ def test_a_missing_password_is_said_to_be_missing(
 BAD_VALUES = [
     ("--stack", ("", "a b", "../up", "x" * 41, "größe")),
     ("--tier", ("FREE",)),
+    ("--sign-up", ("shut", "")),
     ("--password-min-length", ("5", "100", "eight")),
     ("--password-require", ("upper,emoji",)),
     ("--runtime", ("python3.10", "nodejs22.x")),
