@@ -125,7 +125,7 @@ MESSAGES = {
     "user_disabled": "This user is disabled",
     "user_unconfirmed": "This user has not been confirmed yet",
     "password_reset_required": "The password must be reset before this user can sign in",
-    "new_password_required": "A new password must be set before this user can sign in",
+    "new_password_required": "This password is temporary: send it with a new_password",
     "mfa_required": "This user signs in with a second factor, which is not supported here",
     "challenge_required": "This user must take a further step, which is not supported here",
     "sign_up_refused": "There is no such user, and new users are not accepted",

@@ -75,6 +75,7 @@ setting_options = with_options(
         "sign_up",
         "Who may sign up: open (anyone, by POST /signin) or closed (nobody; administrators create "
         "the users).",
+        metavar="open|closed",
     ),
     _setting("password_min_length", "Minimum password length."),
     _setting(

@@ -232,7 +232,7 @@ def _show(plan: UpPlan, ctx: Context) -> None:
     for error in plan.conflicts.values():
         say(f"✗ {error}")
     if sign_up := ctx.state.settings.sign_up:
-        say(f"With this plan, sign-up is {SIGN_UP[sign_up]}.")
+        say(f"After 'up', sign-up is {SIGN_UP[sign_up]}.")
     if plan.is_empty:
         say(f"✓ Stack {ctx.stack} is up to date; 'up' would change nothing.")
         return
