@@ -12,6 +12,8 @@ from cogauth.errors import UsageError
 DEFAULT_STACK = "cogauth"
 # Cognito's feature plans. Each includes the ones before it.
 TIERS = ("LITE", "ESSENTIALS", "PLUS")
+# Who may sign up.
+OPEN, CLOSED = "open", "closed"
 # Removes a permissions boundary.
 NO_BOUNDARY = "none"
 # For every partition. Source: the patterns of IAM's policyPathType and policyNameType, and
@@ -53,6 +55,9 @@ class Settings:
         tier: the user pool's feature plan, Cognito's ``UserPoolTier``.
         tier_given: whether the user chose ``tier`` for this run, or for an earlier one that
             failed; only then does ``up`` lower a pool's tier.
+        sign_up: who may sign up: OPEN for anyone, CLOSED for nobody, so that only administrators
+            create users; None in a state file from before this setting, until ``up`` or ``plan``
+            takes over what the pool has.
         password_min_length: in characters.
         password_require: the character classes that a password must contain.
         power_user: attach AmazonCognitoPowerUser instead of the least privileges.
@@ -73,6 +78,7 @@ class Settings:
     # old choice may lower it. But the next run must finish an interrupted one that was to lower it,
     # so the choice is kept until a run succeeds.
     tier_given: bool = False
+    sign_up: str | None = OPEN
     password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
     password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
     power_user: bool = False
@@ -112,6 +118,7 @@ class Settings:
                 )
         for name, pattern, wanted in (
             ("tier", "|".join(TIERS), "LITE, ESSENTIALS or PLUS"),
+            ("sign_up", f"{OPEN}|{CLOSED}", "open or closed"),
             ("runtime", r"python3\.(1[1-9]|[2-9][0-9])", "a Lambda Python runtime, 3.11 or later"),
             ("architecture", r"arm64|x86_64", "arm64 or x86_64"),
             ("stage", r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '_' or '-'"),
@@ -123,7 +130,8 @@ class Settings:
             ),
         ):
             value = getattr(self, name)
-            if not (isinstance(value, str) and re.fullmatch(pattern, value)):
+            is_unknown = name == "sign_up" and value is None
+            if not (is_unknown or (isinstance(value, str) and re.fullmatch(pattern, value))):
                 raise UsageError(f"{_option(name)} {value!r} can't be used", hint=f"Give {wanted}.")
         for name in ("power_user", "tier_given", "in_progress"):
             if not isinstance(getattr(self, name), bool):
@@ -223,7 +231,8 @@ class Settings:
             "password_require": tuple(data["password_require"]),
             "cors_origins": tuple(data.get("cors_origins", ())),
         }
-        return cls(**{**data, **lists})
+        # Somebody may have closed the sign-up by hand before there was a setting for it.
+        return cls(**{"sign_up": None, **data, **lists})
 
 
 def _option(name: str) -> str:

@@ -1,7 +1,8 @@
 """The sign-in function: signs a user in to Amazon Cognito, and first signs up a new name.
 
-It takes `{"username": ..., "password": ...}`, or `{"username": ..., "refresh_token": ...}` for new
-tokens without the password, and returns one of
+It takes `{"username": ..., "password": ...}`, with `"new_password": ...` besides to replace the
+password, or `{"username": ..., "refresh_token": ...}` for new tokens without the password. It
+returns one of
 
     {"status": "success", "id_token": ..., "access_token": ..., "refresh_token": ...,
      "expires_in": <seconds>, "user_id": ..., "is_new": "true" or "false"}
@@ -14,9 +15,19 @@ It calls Cognito as little as possible (a pool allows 120 logins, but only 50 si
     a wrong password    sign in (refused), sign up (refused: the name exists), look up the user
     a refresh token     sign in with it; no user is created
 
+    If the sign-up is closed:
+    a wrong password, or an unknown name    sign in (refused)
+
+    With a new password no user is created either:
+    a temporary password                    sign in, answer the challenge with the new one
+    any other right password                sign in, change it
+    a wrong password, or an unknown name    sign in (refused), sign in with the new one (refused)
+
 Cognito deliberately answers an unknown name and a wrong password alike. Only a sign-up can tell
 them apart, and it doesn't count towards the lockout after wrong passwords. If the user is only
 seconds old, two first logins overlapped (a double click), so the function signs in once more.
+Likewise, if a password to be replaced is refused, an overlapping request or a lost answer may have
+replaced it already: by the same new one, if that signs in.
 
 The function keeps its connection for the next request; Lambda freezes the process in between. If
 the kept connection closes before an answer begins, nobody knows whether Cognito acted on the call.
@@ -27,7 +38,8 @@ new connection or timed out.
 
 Functions that call Cognito may raise SignInError; `handler` never raises. Read from the bottom up:
 Lambda calls `handler`, and `sign_in_or_up` has the main logic. The environment provides
-USER_POOL_ID, CLIENT_ID, COGNITO_ENDPOINT and PASSWORD_POLICY (the policy in plain English).
+USER_POOL_ID, CLIENT_ID, COGNITO_ENDPOINT, PASSWORD_POLICY (the policy in plain English) and SIGN_UP
+(open or closed; open if it is missing).
 """
 
 import base64
@@ -57,6 +69,7 @@ from botocore.utils import get_environ_proxies
 USER_POOL_ID = os.environ["USER_POOL_ID"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 PASSWORD_POLICY = os.environ["PASSWORD_POLICY"]
+SIGN_UP_IS_OPEN = os.environ.get("SIGN_UP", "open") == "open"
 
 # Cognito's limits, in characters, and the characters of its tokens.
 MAX_USERNAME, MAX_PASSWORD, MAX_TOKEN = 128, 256, 131072
@@ -103,7 +116,8 @@ kept_secret: dict[str, str] = {}
 MESSAGES = {
     "bad_request": "Send a JSON object with username and either password or refresh_token",
     "invalid_username": "username must be text of 1 to 128 characters, without spaces",
-    "invalid_password": "password must be text of 1 to 256 characters, with no space at either end",
+    "invalid_password": "password and new_password must be text of 1 to 256 characters, with no "
+    "space at either end",
     "invalid_refresh_token": "refresh_token must be one that a sign-in returned",
     "password_policy": f"The password does not meet the policy: {PASSWORD_POLICY}",
     "wrong_credentials": "The username or password is incorrect",
@@ -111,7 +125,7 @@ MESSAGES = {
     "user_disabled": "This user is disabled",
     "user_unconfirmed": "This user has not been confirmed yet",
     "password_reset_required": "The password must be reset before this user can sign in",
-    "new_password_required": "A new password must be set before this user can sign in",
+    "new_password_required": "This password is temporary: send it with a new_password",
     "mfa_required": "This user signs in with a second factor, which is not supported here",
     "challenge_required": "This user must take a further step, which is not supported here",
     "sign_up_refused": "There is no such user, and new users are not accepted",
@@ -129,7 +143,7 @@ MESSAGES = {
 }
 
 # The error's name, a pattern in its message, and our code; the first match counts. The table has
-# every error that AWS documents for our four calls. Callers never see AWS's messages: they may
+# every error that AWS documents for our six calls. Callers never see AWS's messages: they may
 # contain the ids of pools, clients, functions and roles.
 REFUSALS = (
     ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
@@ -141,6 +155,9 @@ REFUSALS = (
     # "Refresh Token has expired", "… has been revoked", "Invalid Refresh Token", and
     # "The user has been deleted for the associated refresh token"
     ("NotAuthorizedException", "[Rr]efresh [Tt]oken", "refresh_refused"),
+    # An overlapping request has answered a temporary password's challenge: "Invalid session for the
+    # user, session can only be used once."
+    ("NotAuthorizedException", "Invalid session", "wrong_credentials"),
     # "Temporary password has expired and must be …", "User account has expired, it must be …"
     ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
     ("NotAuthorizedException", "", "not_authorized"),
@@ -150,8 +167,10 @@ REFUSALS = (
     ("UserNotConfirmedException", "", "user_unconfirmed"),
     ("PasswordResetRequiredException", "", "password_reset_required"),
     ("MFAMethodNotFoundException", "", "mfa_required"),
+    ("SoftwareTokenMFANotFoundException", "", "mfa_required"),
     ("InvalidPasswordException", "", "password_policy"),
-    ("InvalidParameterException", "'password'", "invalid_password"),
+    ("PasswordHistoryPolicyViolationException", "", "password_policy"),
+    ("InvalidParameterException", "'(password|proposedPassword)'", "invalid_password"),
     ("InvalidParameterException", "'username'", "invalid_username"),
     ("InvalidParameterException", "Username ", "invalid_username"),  # "… should be an email."
     ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
@@ -177,6 +196,10 @@ REFUSALS = (
     ("UnrecognizedClientException", "", "access_denied"),
     ("ExpiredTokenException", "", "access_denied"),
     ("InternalErrorException", "", "unavailable"),
+    # These concern what the function never sends: codes and attributes.
+    ("AliasExistsException", "", "internal_error"),
+    ("CodeMismatchException", "", "internal_error"),
+    ("ExpiredCodeException", "", "internal_error"),
     # The pool, its app client or its message delivery is misconfigured.
     ("CodeDeliveryFailureException", "", "internal_error"),
     ("FeatureUnavailableInTierException", "", "internal_error"),
@@ -213,7 +236,8 @@ REFUSED_FOR_KNOWN_USERS_TOO = {
 REFUSED_REFRESHES = {"client_secret_refused", "wrong_credentials", "refresh_refused"}
 
 # Challenges that Cognito may return instead of tokens. All others are challenge_required.
-CHALLENGES = {"NEW_PASSWORD_REQUIRED": "new_password_required"} | dict.fromkeys(
+TEMPORARY_PASSWORD = "NEW_PASSWORD_REQUIRED"  # noqa: S105 - a challenge's name
+CHALLENGES = {TEMPORARY_PASSWORD: "new_password_required"} | dict.fromkeys(
     ("SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"), "mfa_required"
 )
 
@@ -234,6 +258,7 @@ class Login(NamedTuple):
 
     username: str
     password: str | None
+    new_password: str | None
     refresh_token: str | None
     deadline: float
 
@@ -243,14 +268,23 @@ def is_text(value: Any, longest: int) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= longest
 
 
+def is_password(value: Any) -> bool:
+    """Return whether a value can be a password, by Cognito's limits."""
+    # JSON can contain a lone surrogate (half a character), which can't be encoded.
+    return is_text(value, MAX_PASSWORD) and not any(
+        unicodedata.category(character) == "Cs" for character in value
+    )
+
+
 def read_login(event: Any, deadline: float) -> Login:
     """Check the request's JSON; raise SignInError if it is invalid."""
     if not isinstance(event, dict):
         raise SignInError("bad_request")
     username: Any = event.get("username")
     password: Any = event.get("password")
+    new_password: Any = event.get("new_password")
     token: Any = event.get("refresh_token")
-    if password is not None and token is not None:
+    if token is not None and not (password is new_password is None):
         raise SignInError("bad_request")
     # Cognito's limits. A name consists of letters, marks, symbols, numbers and punctuation.
     if not is_text(username, MAX_USERNAME) or any(
@@ -260,12 +294,9 @@ def read_login(event: Any, deadline: float) -> Login:
     if token is not None:
         if not (is_text(token, MAX_TOKEN) and TOKEN.fullmatch(token)):
             raise SignInError("invalid_refresh_token")
-    # JSON can contain a lone surrogate (half a character), which can't be encoded.
-    elif not is_text(password, MAX_PASSWORD) or any(
-        unicodedata.category(character) == "Cs" for character in password
-    ):
+    elif not is_password(password) or not (new_password is None or is_password(new_password)):
         raise SignInError("invalid_password")
-    return Login(username, password, token, deadline)
+    return Login(username, password, new_password, token, deadline)
 
 
 def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
@@ -279,8 +310,8 @@ def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedReques
         },
         data=json.dumps(parameters).encode(),
     )
-    # SignUp needs no signature; the other calls need the permissions of the role.
-    if operation != "SignUp":
+    # A user's own calls need no signature; the others need the permissions of the role.
+    if operation not in {"SignUp", "ChangePassword"}:
         signer.add_auth(request)
     return request.prepare()
 
@@ -390,15 +421,57 @@ def flow(name: str, **parameters: str | None) -> dict[str, Any]:
     return {**ids, "AuthFlow": name, "AuthParameters": parameters}
 
 
-def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
-    """Get tokens with the password."""
+def ask_with_password(login: Login) -> Any:
+    """Return Cognito's answer to the password: tokens or a challenge."""
     names = {"USERNAME": login.username, "PASSWORD": login.password}
-    answer = ask_with_hash(
+    return ask_with_hash(
         login,
         "AdminInitiateAuth",
         lambda digest: flow("ADMIN_USER_PASSWORD_AUTH", **names, SECRET_HASH=digest),
     )
-    return success(answer, is_new=is_new)
+
+
+def sign_in(login: Login, *, is_new: bool) -> dict[str, Any]:
+    """Get tokens with the password."""
+    return success(ask_with_password(login), is_new=is_new)
+
+
+def sign_in_and_replace_password(login: Login) -> dict[str, Any]:
+    """Get tokens with the password, and replace it by the new one."""
+    try:
+        answer = ask_with_password(login)
+        if answer.get("ChallengeName") == TEMPORARY_PASSWORD:
+            return success(replace_temporary_password(login, answer), is_new=False)
+        tokens = success(answer, is_new=False)
+        passwords = {"PreviousPassword": login.password, "ProposedPassword": login.new_password}
+        # The tokens stay valid.
+        ask(login, "ChangePassword", {"AccessToken": tokens["access_token"], **passwords})
+    except SignInError as refused:
+        if refused.code != "wrong_credentials":
+            raise
+        # Another request may have set the same new password.
+        return sign_in(login._replace(password=login.new_password), is_new=False)
+    return tokens
+
+
+def replace_temporary_password(login: Login, challenge: dict[str, Any]) -> Any:
+    """Answer the challenge of a temporary password; return tokens or the next challenge."""
+    # The answer and its hash must use the pool's own name of the user: "You must use the username
+    # and not an alias." A case-insensitive pool stores names in lower case.
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
+    name = challenge["ChallengeParameters"]["USER_ID_FOR_SRP"]
+    given = {"USERNAME": name, "NEW_PASSWORD": login.new_password}
+    return ask_with_hash(
+        login._replace(username=name),
+        "AdminRespondToAuthChallenge",
+        lambda digest: {
+            "UserPoolId": USER_POOL_ID,
+            "ClientId": CLIENT_ID,
+            "ChallengeName": TEMPORARY_PASSWORD,
+            "Session": challenge["Session"],
+            "ChallengeResponses": {**given, "SECRET_HASH": digest},
+        },
+    )
 
 
 def refresh(login: Login) -> dict[str, Any]:
@@ -474,11 +547,11 @@ def sign_in_after_lost_sign_up(login: Login, lost: SignInError) -> dict[str, Any
 
 
 def sign_in_or_up(login: Login) -> dict[str, Any]:
-    """Sign in; if that is refused and the name is free, sign up and sign in."""
+    """Sign in; if that is refused, sign-up is open and the name is free, sign up and sign in."""
     try:
         return sign_in(login, is_new=False)
     except SignInError as refused:
-        if refused.code != "wrong_credentials":
+        if refused.code != "wrong_credentials" or not SIGN_UP_IS_OPEN:
             raise
     try:
         sign_up(login)
@@ -509,7 +582,12 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         # Outside Lambda there is no context; API Gateway waits 29 seconds.
         seconds = context.get_remaining_time_in_millis() / 1000 if context else 29
         login = read_login(event, started + seconds)
-        answer = refresh(login) if login.refresh_token else sign_in_or_up(login)
+        if login.refresh_token:
+            answer = refresh(login)
+        elif login.new_password:
+            answer = sign_in_and_replace_password(login)
+        else:
+            answer = sign_in_or_up(login)
     except SignInError as refused:
         answer, cause = failure(refused.code), refused.cause
     except Exception as error:  # noqa: BLE001 - Lambda would give the client a traceback

@@ -81,6 +81,8 @@ def test_a_throttle_rate_may_be_a_fraction_or_a_whole_number() -> None:
                 "python3.2\u0664",
             ],
         ),
+        # None is a state file's from before this setting.
+        ("sign_up", ["open", "closed", None], ["Open", "", "closed\n", True, 1]),
         ("architecture", ["arm64", "x86_64"], ["ARM64", "amd64", "", None]),
         (
             "stage",

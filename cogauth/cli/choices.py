@@ -11,7 +11,7 @@ import click
 from cogauth.cli.options import with_options
 from cogauth.cli.stacks import load_state
 from cogauth.errors import UsageError
-from cogauth.settings import CHARACTER_CLASSES, Settings
+from cogauth.settings import CHARACTER_CLASSES, CLOSED, OPEN, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 DEFAULTS = Settings()
+# What the values of --sign-up mean, after "sign-up is".
+SIGN_UP = {
+    OPEN: "open: anyone can create an account",
+    CLOSED: "closed: only administrators create users",
+}
 # The options that up and plan share.
 SHARED = {*(each.name for each in fields(Settings)), "local", "adopt"}
 
@@ -65,6 +70,12 @@ setting_options = with_options(
         "tier",
         "The user pool's feature plan: LITE, ESSENTIALS or PLUS. If you don't give it, a higher "
         "plan stays.",
+    ),
+    _setting(
+        "sign_up",
+        "Who may sign up: open (anyone, by POST /signin) or closed (nobody; administrators create "
+        "the users).",
+        metavar="open|closed",
     ),
     _setting("password_min_length", "Minimum password length."),
     _setting(

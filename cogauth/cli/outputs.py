@@ -44,6 +44,7 @@ FIELDS: dict[str, Callable[[Context], Any]] = {
     "stage": lambda ctx: ctx.state.settings.stage,
     "sign_in_url": lambda ctx: ctx.url(ctx.state.settings.path),
     "protected_url": lambda ctx: ctx.url(PROTECTED_PATH),
+    "sign_up": lambda ctx: ctx.state.settings.sign_up,
     "cors_origins": lambda ctx: list(ctx.state.settings.cors_origins),
     **IDS,
     "state_file": lambda ctx: str(ctx.state.path),
@@ -97,9 +98,9 @@ describe a run:
 {_LISTED}
 
 '--format env' gives user_pool_id as COGAUTH_USER_POOL_ID, and so on. It leaves out stack,
-stack_id, region, endpoint_url and stage: cogauth would read such a variable as an option. It sets
-AWS_REGION and AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL if the endpoint isn't AWS's own. For a
-stack on the local AWS it also sets that one's keys, and unsets what would outrank them.
+stack_id, region, endpoint_url, stage and sign_up: cogauth would read such a variable as an option.
+It sets AWS_REGION and AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL if the endpoint isn't AWS's own. For
+a stack on the local AWS it also sets that one's keys, and unsets what would outrank them.
 """,
 )
 @click.argument("name", metavar="[NAME]", required=False, type=click.Choice(list(FIELDS)))

@@ -11,6 +11,7 @@ import click
 
 from cogauth.cli.choices import (
     DEFAULTS,
+    SIGN_UP,
     check_recorded,
     setting_options,
     stack_of,
@@ -184,6 +185,7 @@ def _document(ctx: Context, plan: UpPlan) -> dict[str, Any]:
         "stack": ctx.stack,
         "account": ctx.state.account,
         "region": ctx.state.region,
+        "sign_up": ctx.state.settings.sign_up,
         "steps": [
             {
                 "step": each.step.name,
@@ -229,6 +231,8 @@ def _show(plan: UpPlan, ctx: Context) -> None:
         notice(f"Warning: {warning}")
     for error in plan.conflicts.values():
         say(f"✗ {error}")
+    if sign_up := ctx.state.settings.sign_up:
+        say(f"After 'up', sign-up is {SIGN_UP[sign_up]}.")
     if plan.is_empty:
         say(f"✓ Stack {ctx.stack} is up to date; 'up' would change nothing.")
         return

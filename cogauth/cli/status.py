@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cogauth.cli.attached import path_and_method
+from cogauth.cli.choices import SIGN_UP
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import on_ending, on_signals
 from cogauth.cli.options import Seconds, Target, target_options
@@ -181,6 +182,7 @@ def document(found: StackStatus) -> dict[str, Any]:
             for step in found.steps
         ],
         "users": found.users,
+        "sign_up": found.sign_up,
         "attached": [
             {
                 "rest_api_id": api.rest_api_id,
@@ -297,6 +299,8 @@ def _add_attached(top: Tree, api: AttachedStatus) -> None:
 def _counts(found: StackStatus) -> Iterator[str]:
     if found.users is not None:
         yield f"{found.users} user{'' if found.users == 1 else 's'} in the user pool"
+    if found.sign_up is not None:
+        yield f"sign-up is {SIGN_UP[found.sign_up]}"
     if found.deployed is not None:
         yield f"deployed {local_time(found.deployed.timestamp())}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.choices import DEFAULTS, check_recorded, setting_options, stack_of
+from cogauth.cli.choices import DEFAULTS, SIGN_UP, check_recorded, setting_options, stack_of
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import gently, interrupt, on_signals
 from cogauth.cli.local_stacks import leave_local
@@ -49,6 +49,7 @@ Examples:
   cogauth up --local            on an embedded local AWS; needs no account
   cogauth up --stack shop --region eu-central-1
   cogauth up --throttle-rate 5  changes this setting of an existing stack
+  cogauth up --sign-up closed   from now on only administrators create users
   cogauth up --cors-origin https://app.example
                                 lets that site's pages call the API
   cogauth up --json | jq -r .sign_in_url
@@ -270,6 +271,7 @@ def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
     )
     say("", f"  sign in    POST {values['sign_in_url']}")
     say(f"  protected  GET  {values['protected_url']}")
+    say(f"  sign-up    {SIGN_UP[values['sign_up']]}")
     if origins := ctx.state.settings.cors_origins:
         shown = "any origin" if "*" in origins else " ".join(origins)
         say(f"  browsers   pages of {shown}")

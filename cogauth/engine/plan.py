@@ -39,6 +39,7 @@ from cogauth.record.records import (
 )
 from cogauth.steps import STEPS
 from cogauth.steps.base import Recreate
+from cogauth.steps.cognito import take_over_sign_up
 from cogauth.steps.lambda_ import Function
 from cogauth.steps.lookup import patiently
 from cogauth.steps.ownership import words
@@ -85,6 +86,7 @@ def plan(
         CogauthError: AWS refused a read.
     """
     ctx.aws.make_clients(*UP_CLIENTS)
+    take_over_sign_up(ctx)
     memo = memo or Memo()
     draft = ctx.state.draft()
     # An interrupted run's resource that AWS doesn't show yet is told as not found.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Where the console does each step, and what it does there.
 CONSOLE = {
     "user_pool": "Cognito, User pools, Create user pool. Names ignore case, which can only be "
-    "chosen now, and anyone may sign up.",
+    "chosen now. Self-registration is on, unless --sign-up is closed.",
     "app_client": "Cognito, the pool, App clients, Create app client. Its secret keeps others from "
     "using the client's id.",
     "role": "IAM, Roles, Create role, for Lambda; then Create inline policy, for this pool and "

@@ -90,6 +90,7 @@ class StackStatus:
         steps: all steps, in the console's order.
         users: about how many users the pool has; None if there is no pool.
         deployed: when the stage's deployment was created; None if there is none.
+        sign_up: who may sign up, as the pool has it: ``open`` or ``closed``; None if there is none.
     """
 
     stack: str
@@ -98,6 +99,7 @@ class StackStatus:
     users: int | None = None
     deployed: datetime | None = None
     attached: tuple[AttachedStatus, ...] = ()
+    sign_up: str | None = None
 
 
 def status(ctx: Context, reporter: Waiting) -> StackStatus:
@@ -114,12 +116,12 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
     # None of these needs another's answer.
     calls: list[Callable[[], Any]] = [
         partial(plan, ctx, reporter, memo=memo),
-        partial(_users, reading),
+        partial(_of_pool, reading),
         partial(_served, reading),
         partial(_attached, reading),
     ]
     try:
-        planned, users, (deployed_at, stale), attached = parallel.each(calls)
+        planned, (users, sign_up), (deployed_at, stale), attached = parallel.each(calls)
     except KeyboardInterrupt:
         # The plan's tasks end, too.
         ctx.waiter.stop.set()
@@ -142,7 +144,7 @@ def status(ctx: Context, reporter: Waiting) -> StackStatus:
         condition = "incomplete"
     elif found != {"exists"} or any(not m.guarded for api in attached for m in api.methods):
         condition = "drifted"
-    return StackStatus(ctx.stack, condition, steps, users, deployed_at, attached)
+    return StackStatus(ctx.stack, condition, steps, users, deployed_at, attached, sign_up)
 
 
 def _status(ctx: Context, step: StepPlan, *, stale: bool) -> Status:
@@ -175,11 +177,12 @@ def _own_fields(row: ResourcePlan) -> list[Field]:
     return [each for each in row.fields if LATER not in str(each.new)]
 
 
-def _users(ctx: Context) -> int | None:
+def _of_pool(ctx: Context) -> tuple[int | None, str | None]:
+    """Return about how many users the pool has, and who may sign up."""
     pool = RESOURCES["user_pool"]
     record = ctx.state.record(pool.key) or {}
     live = pool.read(ctx, record) if "id" in record else None
-    return None if live is None else pool.users(live)
+    return (None, None) if live is None else (pool.users(live), pool.observed(ctx, live)["sign_up"])
 
 
 def _served(ctx: Context) -> tuple[datetime | None, bool]:

@@ -9,6 +9,7 @@ from cogauth.engine.plan import UNTOUCHED, plan
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.record.records import CREATING, DELETING
 from cogauth.steps import STEPS
+from cogauth.steps.cognito import take_over_sign_up
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,6 +45,7 @@ def up(
         KeyboardInterrupt: the stop event was set; the state file records what exists.
     """
     ctx.aws.make_clients(*UP_CLIENTS)
+    take_over_sign_up(ctx)
     tasks = Tasks(ctx, reporter, adopt)
     settings = ctx.state.settings
     former = tasks.shared.former = former or settings

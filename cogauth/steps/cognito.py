@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import botocore
@@ -11,7 +12,7 @@ from cogauth.aws.answers import Live, code_of, deleted, differing, fields, messa
 from cogauth.aws.policies import ANY, ANY_USER_POOL, USER_POOL, Purpose, allow
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATED
-from cogauth.settings import TIERS
+from cogauth.settings import CLOSED, OPEN, TIERS
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.cognito_update import (
     CLIENT_ECHO,
@@ -88,9 +89,7 @@ class UserPool(Resource):
                 PoolName=ctx.stack,
                 # Without this, "Ann" and "ann" are two users. It can't be changed later.
                 UsernameConfiguration={"CaseSensitive": False},
-                # Anyone may sign up: the sign-in function does it for an unknown name. 'up' doesn't
-                # overrule someone who closes the pool later or requires a second factor.
-                AdminCreateUserConfig={"AllowAdminCreateUserOnly": False},
+                # 'up' doesn't overrule someone who requires a second factor later.
                 MfaConfiguration="OFF",
                 **_pool_settings(ctx),
             )["UserPool"]
@@ -127,7 +126,11 @@ class UserPool(Resource):
         return ctx.arn("cognito-idp", "userpool/")
 
     def observed(self, ctx: Context, live: Live) -> dict[str, Any]:
-        observed: dict[str, Any] = {"tier": live.get("UserPoolTier", "ESSENTIALS")}
+        config = live.get("AdminCreateUserConfig", {})
+        observed: dict[str, Any] = {
+            "tier": live.get("UserPoolTier", "ESSENTIALS"),
+            "sign_up": CLOSED if config.get("AllowAdminCreateUserOnly") else OPEN,
+        }
         policy = live.get("Policies", {}).get("PasswordPolicy")
         if policy:
             required = [name for name, key in POLICY_KEYS.items() if policy.get(key)]
@@ -169,6 +172,8 @@ class UserPool(Resource):
         is_higher = present not in TIERS[: TIERS.index(settings.tier) + 1]
         if is_higher and not settings.tier_given:
             wanted.pop("UserPoolTier", None)
+        if settings.sign_up is None:
+            wanted.pop("AdminCreateUserConfig", None)
         if wanted:
             yield Change(
                 lambda: update_user_pool(ctx, live["Id"], wanted), tuple(fields(live, wanted))
@@ -202,12 +207,27 @@ class UserPool(Resource):
         return deleted(lambda: ctx.aws.cognito.delete_user_pool(UserPoolId=record["id"]))
 
 
+def take_over_sign_up(ctx: Context) -> None:
+    """Set who may sign up to what the pool has, if the state file is from before that setting.
+
+    So nobody opens by a newer cogauth what somebody has closed by hand. The state isn't saved.
+    """
+    if ctx.state.settings.sign_up is not None:
+        return
+    pool, record = UserPool(), ctx.state.record(UserPool.key) or {}
+    live = pool.read(ctx, record) if "id" in record else None
+    sign_up = OPEN if live is None else pool.observed(ctx, live)["sign_up"]
+    ctx.state.settings = replace(ctx.state.settings, sign_up=sign_up)
+
+
 def _pool_settings(ctx: Context) -> dict[str, Any]:
     settings = ctx.state.settings
     required = settings.password_require
     return {
         "UserPoolTags": ctx.tags,
         "UserPoolTier": settings.tier,
+        # If the sign-up is open, the sign-in function signs up unknown names.
+        "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": settings.sign_up == CLOSED},
         "Policies": {
             # All are given, because omitted ones get AWS's defaults of the day.
             "PasswordPolicy": {

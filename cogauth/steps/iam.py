@@ -336,10 +336,11 @@ def _least_privileges(ctx: Context, function: FunctionSpec) -> dict[str, Any]:
             {
                 "Sid": "SignIn",
                 "Effect": "Allow",
-                # SignUp is not in the list: anyone who knows the client may call it.
+                # SignUp and ChangePassword are not in the list: users call them without a role.
                 "Action": [
                     "cognito-idp:AdminGetUser",
                     "cognito-idp:AdminInitiateAuth",
+                    "cognito-idp:AdminRespondToAuthChallenge",
                     "cognito-idp:DescribeUserPoolClient",
                 ],
                 "Resource": [ctx.fact("user_pool", "arn")],

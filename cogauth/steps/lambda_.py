@@ -16,6 +16,7 @@ from cogauth.aws.answers import Field, Live, deleted, differing, fields, or_none
 from cogauth.aws.policies import FUNCTION, Purpose, allow
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
+from cogauth.settings import OPEN
 from cogauth.steps.base import Change, Recreate, Resource
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ SIGN_IN = FunctionSpec(
         "USER_POOL_ID": ctx.fact("user_pool"),
         "CLIENT_ID": ctx.fact("app_client"),
         "PASSWORD_POLICY": ctx.state.settings.password_policy_text,
+        "SIGN_UP": ctx.state.settings.sign_up or OPEN,
         # Also on an emulator, where the function prefers AWS_ENDPOINT_URL.
         "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },

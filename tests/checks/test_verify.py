@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -1070,15 +1071,9 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
 
 @pytest.mark.local
 def test_where_sign_up_is_closed_an_administrators_user_signs_in(cli: Cli) -> None:
-    with LocalStack.made(cli, "--local", "--region", REGION) as stack:
+    with LocalStack.made(cli, "--local", "--region", REGION, "--sign-up", "closed") as stack:
+        assert stack.up["sign_up"] == "closed"
         cognito, pool = stack.aws.cognito, stack.up["user_pool_id"]
-        live = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
-        # As the console does: with what the call would reset otherwise.
-        cognito.update_user_pool(
-            UserPoolId=pool,
-            AdminCreateUserConfig={"AllowAdminCreateUserOnly": True},
-            **{name: live[name] for name in ("LambdaConfig", "UserPoolTags")},
-        )
         done = cli.run("verify").must()
         made, unmade = re.findall(r"All (\d+) checks passed; (\d+) could not be made", done.out)[0]
         assert (int(made), int(unmade)) == (2, 8)
@@ -1086,11 +1081,52 @@ def test_where_sign_up_is_closed_an_administrators_user_signs_in(cli: Cli) -> No
         assert re.search(r"trigger fires +not made .*: sign-up is closed", done.out)
         assert stack.state.throwaway_users == {}
         assert cognito.list_users(UserPoolId=pool)["Users"] == []
-        # What the page about security says.
-        cognito.admin_create_user(UserPoolId=pool, Username="ann", MessageAction="SUPPRESS")
-        cognito.admin_set_user_password(
-            UserPoolId=pool, Username="ann", Password=PASSWORD, Permanent=True
-        )
-        signed_in = cli.login("ann", PASSWORD, "--json").must().document
+        for name in ("Ann", "bob"):
+            cognito.admin_create_user(
+                UserPoolId=pool,
+                Username=name,
+                TemporaryPassword=PASSWORD,
+                MessageAction="SUPPRESS",
+            )
+        first_logins(stack)
+        signed_in = cli.login("ann", f"{PASSWORD}-3", "--json").must().document
         assert (signed_in["is_new"], signed_in["protected"]["with_token"]) == (False, 200)
-        assert cli.login("bob", PASSWORD, "--json").must(1).document["code"] == "sign_up_refused"
+        assert cli.run("up", "--sign-up", "open").must().out.count("open: anyone can") == 1
+        assert cli.login("carol", PASSWORD, "--json").must().document["is_new"] is True
+
+
+def first_logins(stack: LocalStack) -> None:
+    """Let ann and bob, who have temporary passwords, sign in at the deployed URL."""
+
+    def post(name: str, password: str, **more: str) -> tuple[int, str]:
+        login = {"username": name, "password": password, **more}
+        answer = requests.post(stack.up["sign_in_url"], json=login, timeout=30)
+        return answer.status_code, answer.text
+
+    def said(status: int, text: str) -> tuple[int, str]:
+        return status, json.loads(text).get("code", "")
+
+    # The same bytes for a name that there is and one that there isn't.
+    for more in ({}, {"new_password": f"{PASSWORD}-9"}):
+        refused = {post(name, f"{PASSWORD}-0", **more) for name in ("ann", "bob", "carol")}
+        assert [said(*each) for each in refused] == [(401, "wrong_credentials")]
+    assert said(*post("ann", PASSWORD)) == (403, "new_password_required")
+    assert said(*post("ann", PASSWORD, new_password="weak")) == (400, "password_policy")
+    for name, others, outcome in (
+        ("ANN", ("-2", "-2"), {(200, "")}),
+        ("bob", ("-2", "-4"), {(200, ""), (401, "wrong_credentials")}),
+    ):
+        with ThreadPoolExecutor(2) as threads:
+            found = threads.map(
+                lambda new, name=name: post(name, PASSWORD, new_password=PASSWORD + new), others
+            )
+            assert {said(*each) for each in found} == outcome
+    # Now it is like any other password. The tokens stay valid.
+    status, text = post("ann", f"{PASSWORD}-2", new_password=f"{PASSWORD}-3")
+    assert status == 200
+    tokens = json.loads(text)
+    header = {"Authorization": tokens["id_token"]}
+    assert requests.get(stack.up["protected_url"], headers=header, timeout=30).ok
+    renewing = {"username": "ann", "refresh_token": tokens["refresh_token"]}
+    assert requests.post(stack.up["sign_in_url"], json=renewing, timeout=30).ok
+    assert said(*post("ann", f"{PASSWORD}-2")) == (401, "wrong_credentials")

@@ -155,6 +155,7 @@ def test_a_missing_password_is_said_to_be_missing(
 BAD_VALUES = [
     ("--stack", ("", "a b", "../up", "x" * 41, "größe")),
     ("--tier", ("FREE",)),
+    ("--sign-up", ("shut", "")),
     ("--password-min-length", ("5", "100", "eight")),
     ("--password-require", ("upper,emoji",)),
     ("--runtime", ("python3.10", "nodejs22.x")),
@@ -196,7 +197,7 @@ def test_every_option_of_up_has_a_bad_value_here(bare: Cli) -> None:
     """But for those that are flags, or that any text will do for."""
     text = bare.run("up", "--help").must().out
     # An option's metavar stands one space behind it, a flag's help more.
-    offered = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+) [A-Z]+\b", text, re.MULTILINE))
+    offered = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+) [A-Za-z|]+\b", text, re.MULTILINE))
     assert offered - {"--profile"} == {option for option, _ in BAD_VALUES}
 
 

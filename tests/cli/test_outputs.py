@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # What only says what 'up' did in that run.
 OF_THE_RUN = {"elapsed_s", "steps"}
 # Those whose variable cogauth takes for an option.
-OPTIONS = {"stack", "stack_id", "region", "endpoint_url", "stage"}
+OPTIONS = {"stack", "stack_id", "region", "endpoint_url", "stage", "sign_up"}
 EVALUATED = """eval "$COGAUTH_SAID"; unset COGAUTH_SAID; exec env -0"""
 LIST_POOLS = """
 import boto3

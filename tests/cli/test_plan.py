@@ -13,7 +13,13 @@ from support.attached import attach, detach, pool_and_orders
 from support.commands import in_process
 from support.faults import stopped
 from support.stacks import SIGN_IN, STEP_NAMES, fact, mutations, stage
-from support.tampers import change_code, lift_throttle, open_protected_method, weaken_passwords
+from support.tampers import (
+    change_code,
+    close_sign_up,
+    lift_throttle,
+    open_protected_method,
+    weaken_passwords,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +53,23 @@ def test_a_plan_of_a_new_stack_creates_nothing(
     counts = "23 to create, 0 to update, 0 to recreate, 0 to delete, 0 unchanged"
     assert re.search(rf"^Plan: {counts}; about \d+ s\.$", done.out, re.MULTILINE)
     assert f"Next: cogauth up --stack shop --state {account.path()}" in done.out
+
+
+def test_a_plan_says_who_may_sign_up_after_it(account: Account, run: Callable[..., Result]) -> None:
+    account.stands()
+    assert "After 'up', sign-up is open: anyone can create an account." in run("plan").out
+    chosen = run("plan", "--sign-up", "closed")
+    assert "AdminCreateUserConfig.AllowAdminCreateUserOnly: false → true" in chosen.out
+    assert "After 'up', sign-up is closed: only administrators create users." in chosen.out
+    assert chosen.out.splitlines()[-1].startswith("Next: cogauth up --sign-up closed")
+    # What somebody has closed by hand is shown before it is overruled, and kept if that is chosen.
+    close_sign_up(account)
+    drifted = run("plan")
+    field = "AdminCreateUserConfig.AllowAdminCreateUserOnly: true → false"
+    assert f"'up' asks: Somebody has changed the user pool: {field}. Overwrite it?" in drifted.out
+    assert "After 'up', sign-up is open" in drifted.out
+    document = json.loads(run("plan", "--sign-up", "closed", "--json").out)
+    assert (document["sign_up"], document["questions"]) == ("closed", [])
 
 
 def test_the_document_has_the_contracts_fields(

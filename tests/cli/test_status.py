@@ -146,14 +146,15 @@ def test_a_pipe_gets_plain_lines_with_whole_ids_and_values(ctx: Context) -> None
         'Environment: {"Variables": {}}, wanted {"Variables": {"A": "é"}}',
     ]
     assert [line for line in lines if "wanted" in line] == 2 * changes
-    assert lines[-5:-1] == [
+    assert lines[-6:-1] == [
         "Attached: orders (orders1234), prod, beta",
         "✓ guarded      GET /orders",
         "✗ not guarded  ANY /x: open to anyone",
         "3 users in the user pool",
+        "sign-up is open: anyone can create an account",
     ]
     assert lines[-1].startswith("deployed 2026-11-2")
-    assert len(lines) == 2 + len(STEPS) + 2 * len(CHANGES) + 3 + 2
+    assert len(lines) == 2 + len(STEPS) + 2 * len(CHANGES) + 3 + 3
 
 
 def test_a_step_names_the_parts_that_it_lacks(ctx: Context) -> None:
@@ -197,7 +198,7 @@ def test_nothing_that_others_named_acts_or_begins_a_line(ctx: Context) -> None:
 def test_the_document_is_as_the_contract_has_it(ctx: Context) -> None:
     found = status_of(ctx, MIXED, ORDERS)
     shown = json.loads(json.dumps(document(found)))
-    assert list(shown) == ["stack", "condition", "steps", "users", "attached"]
+    assert list(shown) == ["stack", "condition", "steps", "users", "sign_up", "attached"]
     assert (shown["stack"], shown["condition"], shown["users"]) == ("cogauth", "drifted", 3)
     assert [step["step"] for step in shown["steps"]] == [step.name for step in STEPS]
     statuses = {step["step"]: step["status"] for step in shown["steps"]}

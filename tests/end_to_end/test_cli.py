@@ -45,6 +45,7 @@ UP_FIELDS = [
     "stage",
     "sign_in_url",
     "protected_url",
+    "sign_up",
     "cors_origins",
     "user_pool_id",
     "user_pool_arn",

@@ -37,6 +37,7 @@ from support.tampers import (
     change_template,
     change_trust,
     close_sign_in_method,
+    close_sign_up,
     delete_authorizer,
     delete_auto_confirm_function,
     delete_client,
@@ -62,6 +63,7 @@ from support.tampers import (
 TAMPERS = [
     *(put_back_retention, change_code, add_a_variable, remove_trigger, point_trigger_elsewhere),
     *(weaken_passwords, change_flows, widen_role, change_trust, widen_permission),
+    close_sign_up,
     *(remove_permission, open_protected_method, close_sign_in_method, change_identity_source),
     *(change_template, change_integration, lift_throttle),
 ]
@@ -76,6 +78,7 @@ CHOICES: list[dict[str, Any]] = [
     {"cors_origins": ("https://app.example",)},
     {"throttle_rate": 3.0},
     {"tier": "ESSENTIALS"},
+    {"sign_up": "closed"},
 ]
 # The results of `up` that each action of a plan stands for.
 RESULTS = {

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 
 # Each setting as it isn't by default, but for --power-user: what that attaches hides the rest.
 CHOICES = [
-    *("--tier", "PLUS", "--password-min-length", "9", "--password-require", "lower,digit"),
+    *(
+        "--tier",
+        "PLUS",
+        "--sign-up",
+        "closed",
+        "--password-min-length",
+        "9",
+        "--password-require",
+        "lower,digit",
+    ),
     *("--runtime", "python3.13", "--architecture", "x86_64"),
     *("--sign-in-memory", "640", "--sign-in-timeout", "12"),
     *("--auto-confirm-memory", "192", "--auto-confirm-timeout", "4"),
@@ -472,6 +481,7 @@ def test_every_setting_is_read_off_what_stands(
     settings = replace(
         Settings(),
         tier="ESSENTIALS",
+        sign_up="closed",
         password_min_length=14,
         password_require=("digit", "upper"),
         power_user=power_user,

@@ -14,6 +14,7 @@ from support.stacks import STEP_NAMES, delete_api, delete_pool, fact, mutations,
 from support.tampers import (
     change_code,
     change_template,
+    close_sign_up,
     delete_client,
     delete_log_group,
     delete_method,
@@ -54,6 +55,14 @@ def test_a_stack_that_is_as_wanted_is_complete(account: Account) -> None:
     assert now.users == pool(account)["EstimatedNumberOfUsers"]
     assert now.deployed is not None
     assert now.attached == ()
+    assert now.sign_up == "open"
+
+
+def test_who_may_sign_up_is_told_as_the_pool_has_it(account: Account) -> None:
+    account.stands()
+    close_sign_up(account)
+    now = found(account)
+    assert (now.sign_up, differing(now)) == ("closed", {"user_pool": "changed"})
 
 
 @pytest.mark.sample(2)

@@ -178,6 +178,16 @@ CHANGED_SETTINGS: list[
         "ESSENTIALS",
     ),
     (
+        {"sign_up": "closed"},
+        {"user_pool", "sign_in_function"},
+        ["UpdateUserPool", "UpdateFunctionConfiguration"],
+        lambda account: (
+            pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"],
+            function(account, SIGN_IN)["Environment"]["Variables"]["SIGN_UP"],
+        ),
+        (True, "closed"),
+    ),
+    (
         # The function's message quotes the policy.
         {"password_min_length": 12, "password_require": ("lower", "digit")},
         {"user_pool", "sign_in_function"},
@@ -381,6 +391,7 @@ def recorded_ids(account: Account) -> dict[str, str]:
         (remove_trigger, "trigger", False),
         (point_trigger_elsewhere, "trigger", False),
         (weaken_passwords, "user_pool", False),
+        (close_sign_up, "user_pool", False),
         (change_flows, "app_client", False),
         (widen_role, "role", False),
         (change_trust, "role", False),
@@ -487,12 +498,59 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     assert arn in json.dumps(stands[f"function {AUTO_CONFIRM}"][0]["policy"])
 
 
-def test_who_closed_the_pool_is_not_overruled(account: Account) -> None:
+def is_closed(account: Account) -> tuple[bool, str]:
+    """Return whether the pool is closed, and what the function knows of it."""
+    config = pool(account)["AdminCreateUserConfig"]
+    variables = function(account, SIGN_IN)["Environment"]["Variables"]
+    return config["AllowAdminCreateUserOnly"], variables["SIGN_UP"]
+
+
+def test_sign_up_is_closed_and_opened_in_place_and_all_else_of_the_pool_stays(
+    account: Account,
+) -> None:
+    account.stands()
+    mail = {"EmailSubject": "Come in", "EmailMessage": "{username}: {####}"}
+    config = {**pool(account)["AdminCreateUserConfig"], "InviteMessageTemplate": mail}
+    update_pool(account, AdminCreateUserConfig=config, AutoVerifiedAttributes=["email"])
+    before = pool(account)
+    account.up(sign_up="closed")
+    assert is_closed(account) == (True, "closed")
+    assert account.up() == UNCHANGED
+    account.up(sign_up="open")
+    assert is_closed(account) == (False, "open")
+    changing = {"LastModifiedDate"}
+    after = pool(account)
+    assert {k: v for k, v in after.items() if k not in changing} == {
+        k: v for k, v in before.items() if k not in changing
+    }
+
+
+def test_who_closed_the_pool_is_not_overruled_once_that_is_the_choice(account: Account) -> None:
     account.stands()
     close_sign_up(account)
+    # Nothing is overwritten in the pool, so there is nothing to ask.
+    assert account.up(sign_up="closed")["user_pool"] == "unchanged"
+    assert is_closed(account) == (True, "closed")
     assert account.up() == UNCHANGED
-    assert account.up(password_min_length=9)["user_pool"] == "updated"
-    assert pool(account)["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_state_file_from_before_the_choice_takes_over_what_the_pool_has(
+    account: Account, *, closed: bool
+) -> None:
+    account.stands()
+    if closed:
+        close_sign_up(account)
+    data = json.loads(account.path().read_text())
+    del data["settings"]["sign_up"]
+    account.path().write_text(json.dumps(data))
+    assert account.state().settings.sign_up is None
+    account.up()
+    assert is_closed(account) == ((True, "closed") if closed else (False, "open"))
+    assert account.state().settings.sign_up == ("closed" if closed else "open")
+    # From now on it is a choice like any other.
+    account.up(sign_up="open")
+    assert is_closed(account) == (False, "open")
 
 
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:

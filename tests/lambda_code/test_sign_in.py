@@ -49,16 +49,21 @@ SOURCE = Path(__file__).parents[2] / "lambda_code" / "sign_in.py"
 POOL, CLIENT = "eu-west-1_AbCdEfGhI", "1example23456789"
 ARN = "arn:aws:sts::123456789012:assumed-role/cogauth-sign-in/cogauth-sign-in"
 POLICY = "at least 8 characters, with an upper-case letter and a digit"
-PASSWORD, OTHER_PASSWORD = "Correct-Horse-1", "Battery-Staple-2"
+PASSWORD, OTHER_PASSWORD, NEW_PASSWORD = "Correct-Horse-1", "Battery-Staple-2", "Paper-Clip-3"
 LOGIN = {"username": "ada", "password": PASSWORD}
 WRONG_LOGIN = {"username": "ada", "password": OTHER_PASSWORD}
+REPLACING = {**LOGIN, "new_password": NEW_PASSWORD}
 REFRESH = {"username": "ada", "refresh_token": "refresh-token.of-ada"}
-DESCRIBE, SIGN_IN, SIGN_UP, LOOK = (
+DESCRIBE, SIGN_IN, SIGN_UP, LOOK, RESPOND, CHANGE = OPERATIONS = (
     "DescribeUserPoolClient",
     "AdminInitiateAuth",
     "SignUp",
     "AdminGetUser",
+    "AdminRespondToAuthChallenge",
+    "ChangePassword",
 )
+# The user's own calls, which are not signed.
+UNSIGNED = (SIGN_UP, CHANGE)
 
 REGION = "eu-west-1"
 KEYS = Credentials("AKIDEXAMPLE", "secret-key-example", "token-example")
@@ -90,6 +95,8 @@ class User:
     password: str
     sub: str
     made: float
+    # Whether an administrator has made it with this password, which is to be replaced.
+    temporary: bool = False
 
 
 @dataclass
@@ -110,6 +117,12 @@ class Pool:
     breaks: dict[str, Break] = field(default_factory=dict)
     wrong_requests: list[AssertionError] = field(default_factory=list)
     after_sign_in: Callable[[], object] = lambda: None
+    # The users of the challenges that wait for an answer, by session.
+    sessions: dict[str, str] = field(default_factory=dict)
+    former_passwords: set[str] = field(default_factory=set)
+    # What follows the challenge of a temporary password.
+    next_challenge: str = ""
+    closed: bool = False
     lock: Any = field(default_factory=threading.Lock)
 
     def answer(self, operation: str, body: dict[str, Any]) -> Reply:
@@ -123,9 +136,11 @@ class Pool:
             self.after_sign_in()
         return reply
 
-    def add(self, username: str, password: str, age: float = 3600) -> None:
-        made = time.time() - age
-        self.users[username.lower()] = User(password, f"sub-of-user-{len(self.users)}", made)
+    def add(
+        self, username: str, password: str, age: float = 3600, *, temporary: bool = False
+    ) -> None:
+        made, sub = time.time() - age, f"sub-of-user-{len(self.users)}"
+        self.users[username.lower()] = User(password, sub, made, temporary)
 
     def hash_fits(self, username: str, digest: str) -> bool:
         text = (username + CLIENT).encode()
@@ -151,7 +166,55 @@ class Pool:
             self.wrong_passwords += 1
             return WRONG
         name = parameters["USERNAME"].lower()
+        if user.temporary:
+            session = f"session-{len(self.calls)}-of-a-challenge"
+            self.sessions[session] = name
+            return 200, {
+                "ChallengeName": "NEW_PASSWORD_REQUIRED",
+                "Session": session,
+                "ChallengeParameters": {"USER_ID_FOR_SRP": name, "requiredAttributes": "[]"},
+            }
         return self.tokens(user, {"RefreshToken": f"refresh-token.of-{name}"})
+
+    def AdminRespondToAuthChallenge(self, body: dict[str, Any]) -> Reply:  # noqa: N802
+        """AWS takes the pool's own name of the user, and its hash; a session is good for once."""
+        keys = "UserPoolId ClientId ChallengeName Session ChallengeResponses"
+        assert set(body) == set(keys.split())
+        assert body["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
+        given = body["ChallengeResponses"]
+        assert set(given) == {"USERNAME", "NEW_PASSWORD", "SECRET_HASH"}
+        name = given["USERNAME"]
+        if not self.hash_fits(name, given["SECRET_HASH"]):
+            return not_authorized(f"Unable to verify secret hash for client {CLIENT}")
+        user = self.users.get(name)
+        if user is None or not user.temporary or self.sessions.get(body["Session"]) != name:
+            return not_authorized("Invalid session for the user, session can only be used once.")
+        refused = self.check_new_password(given["NEW_PASSWORD"])
+        if refused:
+            return refused
+        del self.sessions[body["Session"]]
+        user.password, user.temporary = given["NEW_PASSWORD"], False
+        if self.next_challenge:
+            return challenge(self.next_challenge)
+        return self.tokens(user, {"RefreshToken": f"refresh-token.of-{name}"})
+
+    def ChangePassword(self, body: dict[str, Any]) -> Reply:  # noqa: N802
+        assert set(body) == {"AccessToken", "PreviousPassword", "ProposedPassword"}
+        header, name, signature = body["AccessToken"].split(".")
+        assert (header, signature) == ("header", "access-signature")
+        user = next(user for user in self.users.values() if user.sub == name)
+        if user.password != body["PreviousPassword"]:
+            return WRONG
+        refused = self.check_new_password(body["ProposedPassword"])
+        if refused:
+            return refused
+        user.password = body["ProposedPassword"]
+        return 200, {}
+
+    def check_new_password(self, password: str) -> Reply | None:
+        if password in self.former_passwords:
+            return error("PasswordHistoryPolicyViolationException", "used before")
+        return self.check_password({"Password": password})
 
     def refresh(self, parameters: dict[str, str]) -> Reply:
         """AWS looks at the token before the hash, which must be of the name that the pool has."""
@@ -167,7 +230,7 @@ class Pool:
     def tokens(self, user: User, more: dict[str, str]) -> Reply:
         tokens = {
             "IdToken": f"header.{segment({'sub': user.sub})}.id-signature",
-            "AccessToken": "header.claims.access-signature",
+            "AccessToken": f"header.{user.sub}.access-signature",
             "ExpiresIn": 3600,
             "TokenType": "Bearer",
             **more,
@@ -178,6 +241,8 @@ class Pool:
         assert set(body) == {"ClientId", "SecretHash", "Username", "Password"}
         if not self.hash_fits(body["Username"], body["SecretHash"]):
             return not_authorized(f"Unable to verify secret hash for client {CLIENT}")
+        if self.closed:
+            return not_authorized("SignUp is not permitted for this user pool")
         checks = [self.check_name, self.check_password]
         for check in reversed(checks) if self.policy_first else checks:
             refused = check(body)
@@ -276,7 +341,7 @@ class Connection(BaseHTTPRequestHandler):
         headers = self.headers
         assert urlsplit(self.path).path == "/"
         assert headers["Content-Type"] == "application/x-amz-json-1.1"
-        if operation == SIGN_UP:
+        if operation in UNSIGNED:
             signing = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
             assert not [name for name in signing if name in headers]
             return
@@ -387,7 +452,8 @@ class Process:
         self.log = json.loads(out.getvalue())
         # The code is one of the function's own, and "unreadable" has an "ada" in it.
         logged = out.getvalue().replace(str(answer.get("code")), "")
-        for secret in (PASSWORD, OTHER_PASSWORD, "ada", "signature", "refresh-token", "-secret"):
+        passwords = (PASSWORD, OTHER_PASSWORD, NEW_PASSWORD)
+        for secret in (*passwords, "ada", "signature", "refresh-token", "-secret", "session-"):
             assert secret not in logged
         assert_well_formed(self.module, answer)
         assert_log_fits(answer, self.log)
@@ -534,6 +600,192 @@ def test_no_call_carries_client_metadata(process: Process) -> None:
     process(WRONG_LOGIN)
     assert len(process.pool.sent) == 8
     assert not [body for body in process.pool.sent if "ClientMetadata" in body]
+
+
+# A closed sign-up
+
+
+@pytest.fixture
+def closed(cognito: Cognito) -> Iterator[Process]:
+    with (
+        loaded(AWS_ENDPOINT_URL=cognito.url, SIGN_UP="closed") as module,
+        fresh(module, cognito) as process,
+    ):
+        process.pool.closed = True
+        yield process
+
+
+@pytest.mark.parametrize("reply", [WRONG, error("UserNotFoundException", "User does not exist.")])
+@pytest.mark.parametrize("more", [{}, {"new_password": NEW_PASSWORD}], ids=["", "new password"])
+def test_a_closed_sign_up_tells_no_wrong_password_from_an_unknown_name(
+    closed: Process, more: dict[str, str], reply: Reply
+) -> None:
+    closed.pool.add("ada", PASSWORD)
+    closed.pool.add("bob", PASSWORD, temporary=True)
+    assert closed(LOGIN)["status"] == "success"
+    answers, calls = [], []
+    for name in ("ada", "bob", "grace"):
+        if name == "grace":
+            closed.pool.faults[SIGN_IN] = [reply] * (2 if more else 1)
+        closed.pool.calls.clear()
+        answers.append(json.dumps(closed({**WRONG_LOGIN, "username": name, **more})))
+        calls.append(list(closed.pool.calls))
+    assert calls == [[SIGN_IN] * (2 if more else 1)] * 3
+    assert answers == [json.dumps(closed.module.failure("wrong_credentials"))] * 3
+    assert "grace" not in closed.pool.users
+
+
+def test_a_closed_sign_up_signs_nobody_up_even_where_the_pool_is_open(closed: Process) -> None:
+    closed.pool.closed = False
+    assert closed.code(LOGIN) == "wrong_credentials"
+    assert closed.pool.calls == [DESCRIBE, SIGN_IN]
+    assert closed.pool.users == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "signs_up"), [("open", True), ("closed", False), ("Open", False), ("", False)]
+)
+def test_only_a_missing_variable_and_open_mean_open(
+    cognito: Cognito, value: str, *, signs_up: bool
+) -> None:
+    """The other tests have no such variable."""
+    with (
+        loaded(AWS_ENDPOINT_URL=cognito.url, SIGN_UP=value) as module,
+        fresh(module, cognito) as process,
+    ):
+        assert (process(LOGIN)["status"] == "success") == signs_up
+        assert (SIGN_UP in process.pool.calls) == signs_up
+
+
+# A new password
+
+
+@pytest.mark.parametrize("name", ["ada", "ADA"])
+def test_a_temporary_password_is_replaced_in_two_calls(process: Process, name: str) -> None:
+    process.pool.add("ada", PASSWORD, temporary=True)
+    assert process.code({**LOGIN, "username": name}) == "new_password_required"
+    process.pool.calls.clear()
+    answer = process({**REPLACING, "username": name})
+    assert (answer["status"], answer["is_new"]) == ("success", "false")
+    assert answer["user_id"] == process.pool.users["ada"].sub
+    assert process.pool.calls == [SIGN_IN, RESPOND]
+    assert not [body for body in process.pool.sent if "ClientMetadata" in body]
+    assert process({**LOGIN, "password": NEW_PASSWORD})["user_id"] == answer["user_id"]
+    assert process.code(LOGIN) == "wrong_credentials"
+
+
+def test_any_other_password_is_replaced_in_two_calls_and_the_tokens_are_the_sign_ins(
+    process: Process,
+) -> None:
+    process.pool.add("ada", PASSWORD)
+    answer = process(REPLACING)
+    assert (answer["status"], answer["is_new"]) == ("success", "false")
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, CHANGE]
+    assert process.pool.sent[-1]["AccessToken"] == answer["access_token"]
+    assert process.pool.users["ada"].password == NEW_PASSWORD
+    assert process.pool.wrong_passwords == 0
+
+
+def test_nobody_is_signed_up_with_a_new_password(process: Process) -> None:
+    assert process.code(REPLACING) == "wrong_credentials"
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, SIGN_IN]
+    assert process.pool.users == {}
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+@pytest.mark.parametrize("new_password", ["short", NEW_PASSWORD])
+def test_a_new_password_that_the_pool_refuses_leaves_the_former_one(
+    process: Process, new_password: str, *, temporary: bool
+) -> None:
+    process.pool.add("ada", PASSWORD, temporary=temporary)
+    process.pool.former_passwords = {NEW_PASSWORD}
+    answer = process({**LOGIN, "new_password": new_password})
+    assert answer["code"] == "password_policy"
+    assert POLICY in answer["msg"]
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, RESPOND if temporary else CHANGE]
+    assert process({**LOGIN, "new_password": OTHER_PASSWORD})["status"] == "success"
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_a_new_password_with_a_space_at_an_end_is_malformed(
+    process: Process, *, temporary: bool
+) -> None:
+    process.pool.add("ada", PASSWORD, temporary=temporary)
+    operation = RESPOND if temporary else CHANGE
+    message = "1 validation error detected: Value at 'proposedPassword' failed to satisfy"
+    process.pool.faults[operation] = [error("InvalidParameterException", message)]
+    assert process.code({**LOGIN, "new_password": f"{NEW_PASSWORD} "}) == "invalid_password"
+
+
+@pytest.mark.parametrize("name", ["SMS_MFA", "MFA_SETUP"])
+def test_a_second_factor_after_a_new_password_is_told(process: Process, name: str) -> None:
+    process.pool.add("ada", PASSWORD, temporary=True)
+    process.pool.next_challenge = name
+    assert process.code(REPLACING) == "mfa_required"
+    assert process.pool.users["ada"].password == NEW_PASSWORD
+
+
+def test_who_has_a_second_factor_keeps_the_password(process: Process) -> None:
+    process.pool.add("ada", PASSWORD)
+    process.pool.faults[SIGN_IN] = [challenge("SOFTWARE_TOKEN_MFA")]
+    assert process.code(REPLACING) == "mfa_required"
+    assert process.pool.users["ada"].password == PASSWORD
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+@pytest.mark.parametrize("other", [NEW_PASSWORD, OTHER_PASSWORD])
+@pytest.mark.parametrize("meets", [True, False])
+def test_of_two_that_cross_both_succeed_with_the_same_new_password_only(
+    process: Process, other: str, *, temporary: bool, meets: bool
+) -> None:
+    """One ends before the other begins, or both have signed in before either replaces it."""
+    process.pool.add("ada", PASSWORD, temporary=temporary)
+    both_in = threading.Barrier(2, timeout=10)
+    waits = [both_in.wait, both_in.wait] if meets else []
+    process.pool.after_sign_in = lambda: waits.pop()() if waits else None
+    events = [REPLACING, {**LOGIN, "new_password": other}]
+    with contextlib.redirect_stdout(io.StringIO()), ThreadPoolExecutor(2) as threads:
+        if meets:
+            answers = list(threads.map(lambda e: process.module.handler(e, Context()), events))
+        else:
+            answers = [process.module.handler(event, Context()) for event in events]
+    codes = sorted(answer.get("code", "") for answer in answers)
+    assert codes == (["", ""] if other == NEW_PASSWORD else ["", "wrong_credentials"])
+    winner = next(e for e, answer in zip(events, answers, strict=True) if "code" not in answer)
+    assert process.pool.users["ada"].password == winner["new_password"]
+    assert process.pool.calls.count(RESPOND if temporary else CHANGE) == (2 if meets else 1)
+
+
+def test_a_secret_replaced_before_the_challenge_is_read_again(process: Process) -> None:
+    process.pool.add("ada", PASSWORD, temporary=True)
+    refused = not_authorized(f"Unable to verify secret hash for client {CLIENT}")
+    process.pool.faults[RESPOND] = [refused]
+    assert process(REPLACING)["status"] == "success"
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, RESPOND, DESCRIBE, RESPOND]
+
+
+REPLACEMENTS: list[tuple[str, str, Reply]] = [
+    ("throttled", CHANGE, error("LimitExceededException", "Attempt limit exceeded, …")),
+    ("throttled", RESPOND, error("TooManyRequestsException", "Rate exceeded")),
+    ("not_authorized", CHANGE, not_authorized("Access Token has been revoked")),
+    ("not_authorized", CHANGE, error("ForbiddenException", "Request not allowed by WAF")),
+    ("access_denied", RESPOND, error("AccessDeniedException", f"User: {ARN} is not authorized …")),
+    ("mfa_required", RESPOND, error("SoftwareTokenMFANotFoundException", "no token")),
+    ("trigger_failed", RESPOND, error("UnexpectedLambdaException", "PostAuthentication failed")),
+    ("internal_error", RESPOND, error("CodeMismatchException", "Invalid code")),
+    ("unavailable", CHANGE, error("InternalErrorException", "Something went wrong", 500)),
+]
+
+
+@pytest.mark.parametrize(("code", "operation", "reply"), REPLACEMENTS)
+def test_each_refusal_of_a_new_password_has_its_code(
+    process: Process, code: str, operation: str, reply: Reply
+) -> None:
+    process.pool.add("ada", PASSWORD, temporary=operation == RESPOND)
+    process.pool.faults[operation] = [reply]
+    assert process.code(REPLACING) == code
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, operation]
+    assert process.pool.users["ada"].password == PASSWORD
 
 
 # New tokens for a refresh token
@@ -877,7 +1129,11 @@ ANSWERS: list[tuple[str, str, Reply]] = [
     ("unavailable", SIGN_IN, (200, b"<html>")),
 ]
 INPUTS: dict[str, list[Any]] = {
-    "bad_request": [None, [], "ada", 1, True, {**LOGIN, **REFRESH}],
+    "bad_request": [
+        *(None, [], "ada", 1, True),
+        {**LOGIN, **REFRESH},
+        {**REFRESH, "new_password": NEW_PASSWORD},
+    ],
     "invalid_username": [
         {},
         {"username": None, "password": PASSWORD},
@@ -903,6 +1159,8 @@ INPUTS: dict[str, list[Any]] = {
         {"username": "ada", "password": ["x"]},
         {"username": "ada", "password": "\ud800" * 9},
         {"username": "ada", "password": "p" * 257},
+        {"username": "ada", "new_password": NEW_PASSWORD},
+        *({**LOGIN, "new_password": new} for new in ("", ["x"], "\ud800" * 9, "p" * 257, False)),
     ],
 }
 
@@ -995,7 +1253,7 @@ def test_a_trigger_that_comes_after_the_user_was_made_is_told_at_once(
     assert process(LOGIN)["status"] == "success"
 
 
-@pytest.mark.parametrize("operation", [DESCRIBE, SIGN_IN, SIGN_UP, LOOK])
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_error_that_aws_describes_has_a_line_of_the_table(module: Any, operation: str) -> None:
     """On the newest botocore this fails when AWS adds one of which nothing has been decided."""
     loader = Loader()
@@ -1046,12 +1304,16 @@ names = st.sampled_from(["ada", "grace", "a b", ""]) | values
 passwords = st.sampled_from([PASSWORD, OTHER_PASSWORD, "short"]) | st.characters() | values
 refresh_tokens = st.sampled_from(["refresh-token.of-grace", "unknown", None]) | values
 logins = st.fixed_dictionaries(
-    {}, optional={"username": names, "password": passwords, "refresh_token": refresh_tokens}
+    {},
+    optional={
+        "username": names,
+        "password": passwords,
+        "new_password": passwords,
+        "refresh_token": refresh_tokens,
+    },
 )
-replies = st.sampled_from([reply for _, _, reply in ANSWERS])
-faults = st.dictionaries(
-    st.sampled_from([DESCRIBE, SIGN_IN, SIGN_UP, LOOK]), st.lists(replies, max_size=1)
-)
+replies = st.sampled_from([reply for _, _, reply in [*ANSWERS, *REPLACEMENTS]])
+faults = st.dictionaries(st.sampled_from(OPERATIONS), st.lists(replies, max_size=1))
 
 
 @settings(derandomize=True, deadline=None)
@@ -1061,6 +1323,7 @@ def test_whatever_comes_is_answered_in_one_shape(
 ) -> None:
     with fresh(module, cognito) as process:
         process.pool.add("grace", PASSWORD)
+        process.pool.add("ada", OTHER_PASSWORD, temporary=True)
         process.pool.faults = {operation: list(some) for operation, some in faults.items()}
         process(event)  # which looks at the answer and at the log line
         assert len(process.pool.calls) <= 4
@@ -1226,6 +1489,20 @@ def test_what_a_kept_connection_took_along_is_asked_once_more(
     assert process.code(event) == code
     assert pool.calls.count(operation) == 2
     assert pool.connections == 2
+
+
+@pytest.mark.parametrize("broken", [lose, reset])
+@pytest.mark.parametrize("operation", [RESPOND, CHANGE])
+def test_a_new_password_whose_answer_a_kept_connection_took_along_is_set(
+    process: Process, broken: Break, operation: str
+) -> None:
+    """The call is repeated, which finds that the password was replaced."""
+    pool = warmed_up(process)
+    pool.add("ada", PASSWORD, temporary=operation == RESPOND)
+    pool.breaks[operation] = once(operation, broken)
+    assert process(REPLACING)["status"] == "success"
+    assert pool.calls == [DESCRIBE, SIGN_IN, operation, operation, SIGN_IN]
+    assert pool.users["ada"].password == NEW_PASSWORD
 
 
 @pytest.mark.parametrize("broken", [lose, reset])

@@ -15,6 +15,7 @@ import sys
 import time
 import zipfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
@@ -577,14 +578,56 @@ def test_a_new_password_takes_the_session_of_its_own_challenge_once(
 
 
 @pytest.mark.local
-def test_a_challenge_names_the_user_as_the_pool_does_and_takes_any_case(server: Server) -> None:
+def test_a_challenge_names_the_user_as_the_pool_does_and_the_hash_is_over_that(
+    server: Server,
+) -> None:
     pool = server.pool(secret=True, UsernameConfiguration=ANY_CASE)
     pool.make("Ann", permanent=False)
     challenge = pool.log_in("ANN")
     assert challenge["ChallengeParameters"]["USER_ID_FOR_SRP"] == "ann"
-    answer = {"NEW_PASSWORD": OTHER_PASSWORD, "SECRET_HASH": pool.hash_of("aNN")}
-    pool.answer(NEW_PASSWORD, challenge["Session"], USERNAME="aNN", **answer)
+    for name, hashed in (("ANN", "ANN"), ("ANN", "ann"), ("ann", "ANN")):
+        wrong = {"USERNAME": name, "SECRET_HASH": pool.hash_of(hashed)}
+        message = f"Unable to verify secret hash for client {pool.client}"
+        with refused("NotAuthorizedException", message):
+            pool.answer(NEW_PASSWORD, challenge["Session"], NEW_PASSWORD=OTHER_PASSWORD, **wrong)
+    right = {"USERNAME": "ann", "SECRET_HASH": pool.hash_of("ann")}
+    pool.answer(NEW_PASSWORD, challenge["Session"], NEW_PASSWORD=OTHER_PASSWORD, **right)
     assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)
+
+
+@pytest.mark.local
+def test_a_client_without_a_secret_answers_in_any_case(server: Server) -> None:
+    pool = server.pool(UsernameConfiguration=ANY_CASE)
+    pool.make("Ann", permanent=False)
+    session = pool.log_in("ANN")["Session"]
+    pool.answer(NEW_PASSWORD, session, USERNAME="aNN", NEW_PASSWORD=OTHER_PASSWORD)
+    assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)
+
+
+@pytest.mark.local
+def test_a_password_is_changed_by_who_knows_it_and_the_tokens_stay_valid(server: Server) -> None:
+    pool = server.pool()
+    pool.make("ann")
+    tokens = pool.log_in("ann")["AuthenticationResult"]
+    change = partial(server.cognito.change_password, AccessToken=tokens["AccessToken"])
+    with refused("NotAuthorizedException", "Incorrect username or password."):
+        change(PreviousPassword=OTHER_PASSWORD, ProposedPassword=OTHER_PASSWORD)
+    with refused("InvalidPasswordException"):
+        change(PreviousPassword=PASSWORD, ProposedPassword="short")
+    with refused("NotAuthorizedException"):
+        server.cognito.change_password(
+            AccessToken=tokens["AccessToken"][:-9] + "A" * 9,
+            PreviousPassword=PASSWORD,
+            ProposedPassword=OTHER_PASSWORD,
+        )
+    assert "AuthenticationResult" in pool.log_in("ann")
+    change(PreviousPassword=PASSWORD, ProposedPassword=OTHER_PASSWORD)
+    with refused("NotAuthorizedException", "Incorrect username or password."):
+        pool.log_in("ann")
+    assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)
+    assert server.cognito.get_user(AccessToken=tokens["AccessToken"])["Username"] == "ann"
+    renewed = pool.start("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=tokens["RefreshToken"])
+    assert claims(renewed["AuthenticationResult"]["IdToken"])["cognito:username"] == "ann"
 
 
 @pytest.mark.local

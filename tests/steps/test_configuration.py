@@ -304,6 +304,7 @@ def test_role(built: Built) -> None:
     assert sorted(cognito["Action"]) == [
         "cognito-idp:AdminGetUser",
         "cognito-idp:AdminInitiateAuth",
+        "cognito-idp:AdminRespondToAuthChallenge",
         "cognito-idp:DescribeUserPoolClient",
     ]
     assert cognito["Resource"] == [built.pool["Arn"]]
@@ -345,6 +346,7 @@ def test_functions(built: Built, name: str, module: str, memory: int, timeout: i
         assert variables == {
             "USER_POOL_ID": built.fact("user_pool"),
             "CLIENT_ID": built.fact("app_client"),
+            "SIGN_UP": "open",
             "PASSWORD_POLICY": "at least 8 characters, with an upper-case letter, "
             "a lower-case letter, a digit and a symbol",
             "COGNITO_ENDPOINT": f"https://cognito-idp.{built.region}.{built.suffix}",

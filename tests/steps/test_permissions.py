@@ -144,7 +144,8 @@ def role_may(stack: Stack, action: str, resource: str) -> bool:
 
 def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
     pool = stack.pool
-    for action in ("AdminInitiateAuth", "AdminGetUser", "DescribeUserPoolClient"):
+    answers = ("AdminInitiateAuth", "AdminRespondToAuthChallenge")
+    for action in (*answers, "AdminGetUser", "DescribeUserPoolClient"):
         assert role_may(stack, f"cognito-idp:{action}", pool)
     for action in LOGGING:
         assert role_may(stack, action, log_stream(stack, SIGN_IN))

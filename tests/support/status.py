@@ -80,4 +80,4 @@ def status_of(
     )
     deployed = datetime(2026, 11, 27, 12, tzinfo=UTC)
     condition = "drifted" if how else "complete"
-    return StackStatus(ctx.stack, condition, steps, users, deployed, attached)
+    return StackStatus(ctx.stack, condition, steps, users, deployed, attached, "open")

@@ -220,6 +220,7 @@ OVERWRITTEN = {
     change_code,
     add_a_variable,
     weaken_passwords,
+    close_sign_up,
     change_flows,
     change_trust,
     close_sign_in_method,

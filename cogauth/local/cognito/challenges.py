@@ -103,6 +103,10 @@ def _check(data: dict[str, Any], session: dict[str, Any]) -> Any:
     user, unknown = resolve_user(pool, responses["USERNAME"])
     if user is None:
         return _hidden_user_error(pool, client, unknown)
+    if pool["_clients"][client].get("ClientSecret") and responses["USERNAME"] != user["Username"]:
+        # Ministack has checked the hash over the given name. AWS's is over the pool's own:
+        # https://github.com/aws-amplify/aws-sdk-android/pull/2265
+        raise RefusalError(f"Unable to verify secret hash for client {client}")
     _check_session(session, (pool_id, client, user["Username"], challenge))
     if not is_new_password:
         return None
