@@ -35,8 +35,8 @@ gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for two processors: many tests wait for a program of their own."""
-    return (3 * (os.cpu_count() or 1) + 1) // 2
+    """Two for each processor: many tests wait for a program of their own."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
