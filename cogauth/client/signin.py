@@ -70,15 +70,21 @@ def _is_readable(answer: dict[str, Any]) -> bool:
 
 
 def sign_in(
-    ctx: Context, http: requests.Session, data: dict[str, str]
+    ctx: Context,
+    http: requests.Session,
+    data: dict[str, str],
+    *,
+    new_password: str | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Wait for the deployment, and return the sign-in's HTTP status and answer.
 
-    ``data`` is sent only there: a username, and a password or a refresh token. The answer has a
-    ``status``, and with ``success`` all of SUCCESS_FIELDS. Raises IncompleteError if something of
-    the stack is gone, LoginError if the API can't be reached or doesn't answer like the sign-in
-    function for another reason.
+    ``data`` is sent only there: a username, and a password or a refresh token. ``new_password``
+    replaces the password. The answer has a ``status``, and with ``success`` all of SUCCESS_FIELDS.
+    Raises IncompleteError if something of the stack is gone, LoginError if the API can't be reached
+    or doesn't answer like the sign-in function for another reason.
     """
+    if new_password is not None:
+        data = {**data, "new_password": new_password}
     with named(ctx):
         return _sign_in(ctx, http, data)
 
