@@ -69,7 +69,7 @@ users.add_command(list_users)
 Examples:
   cogauth users create ann
   cogauth users create ann --yes --json | jq -r .temporary_password
-  pass show ann | cogauth users create ann --yes --permanent --password-stdin
+  pass show ann | cogauth users create ann -y --permanent --password-stdin
 """,
 )
 @NAME
@@ -119,7 +119,7 @@ def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, 
     epilog="""\b
 Examples:
   cogauth users set-password ann                  asks for it
-  pass show ann | cogauth users set-password ann --yes --permanent --password-stdin
+  pass show ann | cogauth users set-password ann -y --password-stdin
 """,
 )
 @NAME

@@ -253,8 +253,8 @@ def _password(policy: Policy) -> Iterator[None]:
 
 def _taken(ctx: Context, username: str) -> CogauthError:
     return CogauthError(
-        f"There is a user {username!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
-        "changed.",
+        f"There is already a user {username!r} in the user pool {ctx.fact('user_pool')}. Nothing "
+        "was changed.",
         hint=f"To give this user a password, run '{_mend(ctx, username)}'.",
     )
 

@@ -263,7 +263,7 @@ def test_a_user_who_is_not_there_is_named(pool: Pool, command: str) -> None:
 def test_a_name_that_is_taken_is_not_created_again(pool: Pool) -> None:
     before = describe_pool(pool.account, pool.id)
     done = pool.run("create", "ann", "--yes", "--json", code=1)
-    assert "There is a user 'ann'" in done.document["error"]["message"]
+    assert "There is already a user 'ann'" in done.document["error"]["message"]
     assert "cogauth users set-password ann --stack shop" in done.document["error"]["hint"]
     assert describe_pool(pool.account, pool.id) == before
 
@@ -402,3 +402,4 @@ def test_a_generated_password_fits_any_policy(least: int) -> None:
             assert len(password) == max(least, length)
             assert password[0] in string.ascii_letters
             assert " " not in password
+            assert password.isascii()

@@ -151,7 +151,7 @@ class Journey:
         self.do("status")
         self.do("logs")
         self.do("users")
-        self.do("users", "--delete", "ann", "--yes")
+        self.do("users", "delete", "ann", "--yes")
 
     def _guard(self) -> None:
         self.do("attach", "--api", self.theirs, "--path", "/", "--yes")
