@@ -83,11 +83,11 @@ def test_login(
             hint="Give --password-stdin too, for the first.",
         )
     state = require_state(target)
-    new_password: str | None = None
-    if new_password_stdin:
-        password, new_password = both_passwords()
-    else:
-        password = given_password(from_stdin=password_stdin)
+    password, new_password = (
+        both_passwords()
+        if new_password_stdin
+        else (given_password(from_stdin=password_stdin), None)
+    )
     from cogauth.client import token_store
 
     ctx = complete_stack(target, state, "apigateway", "cognito")
