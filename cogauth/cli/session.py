@@ -120,12 +120,12 @@ def ask_password(ctx: Context, username: str) -> str:
     settings = ctx.state.settings
     notice(f"The password is sent to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
-    known = _is_known(ctx, username)
-    if not known:
+    is_new = _is_new(ctx, username)
+    if is_new is not False:
         needs = settings.password_policy_text
         notice(f"A new name is signed up. A new user's password needs {needs}.")
     # Nobody could sign in with a mistyped new password.
-    return checked(lambda: ask("Password", hidden=True, twice=known is False))
+    return checked(lambda: ask("Password", hidden=True, twice=is_new is True))
 
 
 def both_passwords() -> tuple[str, str]:
@@ -141,16 +141,19 @@ def ask_new_password(policy: str) -> str:
     return checked(lambda: ask("New password", hidden=True, twice=True))
 
 
-def _is_known(ctx: Context, username: str) -> bool | None:
-    """Return whether a user has signed in here or is in the pool's list; None if unreadable."""
+def _is_new(ctx: Context, username: str) -> bool | None:
+    """Return whether the sign-in signs the user up, as far as the pool tells; None if unreadable.
+
+    Who has signed in here isn't new.
+    """
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.client.token_store import stored_for
-    from cogauth.client.users import is_listed
+    from cogauth.client.users import would_sign_up
 
     if stored_for(ctx.state, username) is not None:
-        return True
+        return False
     try:
-        return is_listed(ctx, username)
+        return would_sign_up(ctx, username)
     except AWS_ERRORS:
         return None  # Signing in needs no permission to list users.
 

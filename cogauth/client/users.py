@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Cognito's limit of users on a page.
 PAGE = 60
-# What ``pages`` and ``is_listed`` need; then each change, which looks the user up before.
+# What ``pages`` and ``would_sign_up`` need; then each change, which looks the user up before.
 LIST = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:ListUsers")
 _FIND = ("cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser")
 SET_PASSWORD = allow(USER_POOL, *_FIND, "cognito-idp:AdminSetUserPassword")
@@ -83,20 +83,22 @@ def pages(ctx: Context, where: str | None = None) -> Iterator[list[User]]:
         ) from error
 
 
-def is_listed(ctx: Context, username: str) -> bool:
-    """Say whether a name is in Cognito's list, which lags as ``pages`` says.
+def would_sign_up(ctx: Context, username: str) -> bool:
+    """Say whether a sign-in with this name signs a user up: it is new, and the sign-up is open.
 
-    Source: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
-    Raises CogauthError if the pool isn't the stack's.
+    The name is looked up in Cognito's list, which lags as ``pages`` says. Raises CogauthError if
+    the pool isn't the stack's.
     """
-    check_pool(ctx)
-    if len(username) > LONGEST_NAME:
+    live = check_pool(ctx)
+    if live.get("AdminCreateUserConfig", {}).get("AllowAdminCreateUserOnly"):
         return False
+    if len(username) > LONGEST_NAME:
+        return True
     quoted = username.replace("\\", "\\\\").replace('"', '\\"')
     found = ctx.aws.cognito.list_users(
         UserPoolId=ctx.fact("user_pool"), Filter=f'username = "{quoted}"'
     )
-    return bool(found["Users"])
+    return not found["Users"]
 
 
 def existing(ctx: Context, username: str) -> tuple[User, Policy]:

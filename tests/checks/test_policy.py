@@ -440,7 +440,7 @@ class Kit:
     def looks_up(self) -> None:
         """Look the name up, as is done before the password is asked for on a terminal."""
         with self.watched():
-            users.is_listed(self.context(), "ann")
+            users.would_sign_up(self.context(), "ann")
 
     def context(self) -> Context:
         keys = Keys(*keys_at(self.stack.url))

@@ -218,6 +218,14 @@ def test_each_page_is_printed_before_the_next_is_read(
     assert len({line.index("FORCE_CHANGE_PASSWORD") for line in lines[1:]}) == 1
 
 
+def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
+    ctx = pool.account.context()
+    assert users.would_sign_up(ctx, "bob")
+    assert not users.would_sign_up(ctx, "ann")
+    update_pool(pool.account, AdminCreateUserConfig={"AllowAdminCreateUserOnly": True})
+    assert not users.would_sign_up(ctx, "bob")
+
+
 # A document that is printed in parts
 
 
