@@ -81,6 +81,11 @@ def groups() -> dict[str, list[str]]:
     return {title: names for title, names in listed.items() if set(names) <= set(cli.commands)}
 
 
+def pages(name: str) -> list[list[str]]:
+    """Return the words of each help page of a command: its own, and those of its subcommands."""
+    return [[name], *([name, each] for each in getattr(cli.commands[name], "commands", ()))]
+
+
 def commands_page() -> str:
     """Return commands.md: the program's help, and that of each command."""
     listed = groups()
@@ -89,8 +94,11 @@ def commands_page() -> str:
         for title, names in listed.items()
     ]
     parts = [f"## cogauth\n\n```\n{help_page()}```\n"]
-    for names in listed.values():
-        parts += [f"## cogauth {name}\n\n```\n{help_page(name)}```\n" for name in names]
+    for name in [name for names in listed.values() for name in names]:
+        parts += [
+            f"## cogauth {' '.join(words)}\n\n```\n{help_page(*words)}```\n"
+            for words in pages(name)
+        ]
     return "\n".join([f"{INTRODUCTION}{chr(10).join(links)}\n", *parts])
 
 

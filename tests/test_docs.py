@@ -17,8 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import botocore.session
 import click
 import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
 
 from cogauth.steps import RESOURCES
 from cogauth.steps.methods import STATUS_BY_CODE
@@ -279,8 +282,8 @@ def test_a_policy_can_be_handed_over(policy: Path) -> None:
 # Functions behind the guard
 
 
-def example(language: str) -> str:
-    text = (DOCS / "guard-your-api.md").read_text()
+def example(language: str, page: str = "guard-your-api.md") -> str:
+    text = (DOCS / page).read_text()
     block = re.search(rf"<!-- example: {language} -->\n```\w+\n(.*?)```", text, re.DOTALL)
     assert block
     return block[1]
@@ -304,6 +307,19 @@ def test_the_python_function_reads_the_claims(source: str) -> None:
     assert answer["statusCode"] == 200
     assert CLAIMS["sub"] in answer["body"]
     assert CLAIMS["cognito:username"] in answer["body"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "status"),
+    [("admins", 200), ("readers,admins", 200), ("", 403), ("readers", 403), ("no-admins", 403)],
+)
+def test_the_function_that_checks_groups_lets_only_that_group_in(groups: str, status: int) -> None:
+    names: dict[str, Any] = {}
+    exec(example("groups", "users.md"), names)  # noqa: S102 it is ours
+    claims = {**CLAIMS, **({"cognito:groups": groups} if groups else {})}
+    answer = names["lambda_handler"](event_of(claims), None)
+    assert answer["statusCode"] == status
+    assert (CLAIMS["sub"] in answer["body"]) is (status == 200)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
@@ -369,6 +385,24 @@ def test_the_python_function_behind_the_guard_receives_the_users_claims(cli: Cli
     assert body == {"user_id": user_id, "name": "ann"}
 
 
+def test_the_commands_for_aws_waf_are_those_of_its_api() -> None:
+    """Nobody has run them on AWS."""
+    model = botocore.session.Session().get_service_model("wafv2")
+    rules = model.operation_model("CreateWebACL").input_shape.members["Rules"]
+    report = ParamValidator().validate(json.loads(example("rules", "users.md")), rules)
+    assert not report.has_errors(), report.generate_report()
+    text = (DOCS / "users.md").read_text()
+    commands = re.findall(r"aws wafv2 ([a-z-]+)( --[^\n]*)", text)
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    assert len(commands) == 5
+    for command, options in commands:
+        operation = model.operation_model(names[command]).input_shape
+        taken = {f"--{xform_name(name, '-')}" for name in operation.members}
+        used = set(re.findall(r"(?<= )--[a-z-]+", options)) - {"--query", "--output"}
+        assert used <= taken, command
+        assert {f"--{xform_name(name, '-')}" for name in operation.required_members} <= used
+
+
 # JSON
 
 
@@ -394,10 +428,14 @@ def test_the_fields_of_json_are_those_that_are_listed(cli: Cli) -> None:
         ("call", "GET", "/hello"),
         ("curl", "GET", "/hello"),
         ("users",),
+        ("users", "create", "bob", "--yes"),
+        ("users", "sign-out", "bob", "--yes"),
         ("attach", "--api", "cogauth"),
         ("detach", "--yes"),
     ):
         name = "`attach` without `--path`" if words[0] == "attach" else f"`{words[0]}`"
+        if words[1:2] in {("create",), ("sign-out",)}:
+            name = f"`users {words[1]}`"
         documents[name] = cli.run(*words, "--json").must().document
     *_, line = cli.run("logs", "--json").must().out.splitlines()
     documents["`logs`"] = json.loads(line)

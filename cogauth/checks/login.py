@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from cogauth.client import tokens
+from cogauth.client.sessions import NEW_PASSWORD_REQUIRED
 from cogauth.client.signin import (
     FORBIDDEN,
     OK,
@@ -64,8 +65,12 @@ class LoginResult:
         return {name: value for name, value in result.items() if name not in {"tokens", "problems"}}
 
 
-def check_login(ctx: Context, username: str, password: str) -> LoginResult:
+def check_login(
+    ctx: Context, username: str, password: str, new_password: str | None = None
+) -> LoginResult:
     """Sign in like a client, and call the guarded method with the token and without one.
+
+    With ``new_password`` that becomes the user's password, and nobody is signed up.
 
     Raises:
         IncompleteError: nobody can sign in, because something of the stack is gone.
@@ -74,10 +79,13 @@ def check_login(ctx: Context, username: str, password: str) -> LoginResult:
     """
     check_own(ctx)
     http = session(ctx.url("/"), ctx.aws)
-    http_status, answer = sign_in(ctx, http, {"username": username, "password": password})
+    data = {"username": username, "password": password}
+    http_status, answer = sign_in(ctx, http, data, new_password=new_password)
     problems = []
     if answer["status"] != "success":
         problems.append(str(refusal(ctx, answer)))
+        if answer.get("code") == NEW_PASSWORD_REQUIRED and new_password is None:
+            problems[-1] += " Give the new one on a terminal, or with --new-password-stdin."
         if http_status == OK and ctx.state.endpoint_url is not None:
             problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(

@@ -146,6 +146,16 @@ def _or_losses(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     return lambda settings: (*permissions, *losses.permissions(settings))
 
 
+# What each command of ``users`` needs.
+USERS = {
+    "list": users.LIST,
+    "create": users.CREATE,
+    "set-password": users.SET_PASSWORD,
+    "disable": users.DISABLE,
+    "enable": users.ENABLE,
+    "sign-out": users.SIGN_OUT,
+    "delete": users.DELETE,
+}
 # What each command needs. Cognito's SignUp and GetUser, and STS's GetCallerIdentity, need nothing:
 # https://docs.aws.amazon.com/cognito/latest/developerguide/authentication-flows-public-server-side.html
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
@@ -164,7 +174,8 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "token": _or_losses(CHECK_OWN, users.LIST),
     "call": _or_losses(*calls.FIND, *calls.TEST, users.LIST),
     "curl": _always(*calls.FIND),
-    "users": _always(users.LIST, users.DELETE),
+    "users": _always(*USERS.values()),
+    **{f"users {name}": _always(permission) for name, permission in USERS.items()},
     "logs": _always(*logs.PERMISSIONS),
     # If the pool's keys can't be read, it looks whether the pool exists.
     "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),

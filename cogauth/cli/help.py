@@ -47,7 +47,7 @@ GROUPS = {
         "curl": "Print the curl command that sends the same request.",
         "token": "Print a valid token of a user.",
         "decode": "Show the claims of a token on stdin.",
-        "users": "List the user pool's users, or delete one.",
+        "users": "List, create, change and delete the pool's users.",
     },
     "Guard": {
         "attach": "Guard methods of any REST API with the user pool.",
@@ -91,6 +91,29 @@ class Command(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+class Group(Command, click.Group):
+    """A command with subcommands; without one it is the subcommand ``default``."""
+
+    default = "list"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the subcommand; options before any are those of the default."""
+        asks_for_help = args[:1] and args[0] in ctx.help_option_names
+        if not asks_for_help and (not args or args[0].startswith("-")):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the subcommands' names in the order in which they were added."""
+        del ctx
+        return list(self.commands)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the subcommands, and the options of the default."""
+        self.format_commands(ctx, formatter)
+        self.commands[self.default].format_options(ctx, formatter)
 
 
 class Commands(MutableMapping[str, click.Command]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,15 @@ import click
 from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say
-from cogauth.cli.session import NAME_ARGUMENT, PASSWORD_STDIN, ask_password, given_password, named
+from cogauth.cli.session import (
+    NAME_ARGUMENT,
+    PASSWORD_STDIN,
+    ask_new_password,
+    ask_password,
+    both_passwords,
+    given_password,
+    named,
+)
 from cogauth.cli.stacks import check_exists, complete_stack, require_state
 from cogauth.cli.token import show_claims
 from cogauth.errors import UsageError
@@ -18,6 +27,7 @@ from cogauth.settings import PROTECTED_PATH
 
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
+    from cogauth.context import Context
 
 UNAUTHORIZED = 401
 
@@ -32,7 +42,8 @@ Examples:
   pass show ann | cogauth test-login ann --password-stdin
   COGAUTH_PASSWORD=... cogauth test-login ann --json
 
-A name that the user pool doesn't know is signed up with the given password.
+A name that the user pool doesn't know is signed up with the given password, unless the sign-up is
+closed. A user with a temporary password is asked for a new one.
 """,
 )
 @NAME_ARGUMENT
@@ -43,9 +54,19 @@ A name that the user pool doesn't know is signed up with the given password.
     help="The user to sign in, instead of NAME. A new name is signed up.",
 )
 @PASSWORD_STDIN
+@click.option(
+    "--new-password-stdin",
+    is_flag=True,
+    help="If the password is a temporary one, read the new one from the second line of stdin.",
+)
 @target_options
 def test_login(
-    target: Target, *, name: str | None, username: str | None, password_stdin: bool
+    target: Target,
+    *,
+    name: str | None,
+    username: str | None,
+    password_stdin: bool,
+    new_password_stdin: bool,
 ) -> int:
     """Sign in at the deployed URL, check the token, and call the protected method.
 
@@ -56,15 +77,23 @@ def test_login(
     username = named(name, username)
     if username is None:
         raise UsageError("No user is named", hint="Give NAME, as in 'cogauth test-login ann'.")
+    if new_password_stdin and not password_stdin:
+        raise UsageError(
+            "--new-password-stdin is the second line of stdin",
+            hint="Give --password-stdin too, for the first.",
+        )
     state = require_state(target)
-    password = given_password(from_stdin=password_stdin)
-    from cogauth.checks import login
+    password, new_password = (
+        both_passwords()
+        if new_password_stdin
+        else (given_password(from_stdin=password_stdin), None)
+    )
     from cogauth.client import token_store
 
     ctx = complete_stack(target, state, "apigateway", "cognito")
     check_exists(ctx)
     password = password or ask_password(ctx, username)
-    result = login.check_login(ctx, username, password)
+    result = _signed_in(ctx, username, password, new_password)
     if result.claims:
         token_store.store(ctx.state, username, result.tokens)
     if target.as_json:
@@ -78,6 +107,21 @@ def test_login(
         whose = f" --username {shlex.quote(username)}" if several else ""
         say("", f"Next: {state.command(f'call GET {PROTECTED_PATH}{whose}')}")
     return 1 if result.problems else 0
+
+
+def _signed_in(ctx: Context, username: str, password: str, new_password: str | None) -> LoginResult:
+    """Check the login; a user with a temporary password gets the new one, and is asked for it."""
+    from cogauth.checks.login import check_login
+    from cogauth.client.sessions import NEW_PASSWORD_REQUIRED
+
+    result = check_login(ctx, username, password)
+    # Only then: another user's password would be replaced.
+    if result.code != NEW_PASSWORD_REQUIRED:
+        return result
+    if new_password is None and sys.stdin.isatty():
+        notice(f"{username} has a temporary password and must choose a new one.")
+        new_password = ask_new_password(ctx.state.settings.password_policy_text)
+    return result if new_password is None else check_login(ctx, username, password, new_password)
 
 
 def _show(result: LoginResult, url: str) -> None:

@@ -25,7 +25,7 @@ from cogauth.cli.help import GROUPS
 from cogauth.printable import column_width, json_text, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console, OverflowMethod
     from rich.text import Text
@@ -61,6 +61,8 @@ class Place:
     endpoint_url: str | None = None
     # How long the user took to answer questions, in seconds.
     thinking = 0.0
+    # Whether ``print_json_list`` has begun a document.
+    in_list = False
 
 
 def program() -> str:
@@ -237,8 +239,13 @@ def _shared(spare: int, least: list[int], sizes: list[int]) -> list[int]:
 
 
 def print_error(code: str, error: CogauthError) -> None:
-    """Print an error as a JSON document."""
-    print_json({"error": error_json(code, error)})
+    """Print an error as a JSON document, or as the last field of one that has begun."""
+    document = {"error": error_json(code, error)}
+    if Place.in_list:
+        Place.in_list = False
+        click.echo(f"\n  ],\n{_json(document, 2)[2:]}")
+    else:
+        print_json(document)
 
 
 def error_json(code: str, error: CogauthError) -> dict[str, str | None]:
@@ -297,22 +304,37 @@ def print_json(document: object, *, highlighted: bool = False) -> None:
 
         console().print(JSONHighlighter()(json_text(document)), soft_wrap=True)
         return
-    _echo_json(document, indent=2)
+    click.echo(_json(document, indent=2))
+
+
+def print_json_list(head: Mapping[str, object], name: str, items: Iterable[object]) -> None:
+    """Print a document of JSON with the fields of ``head`` and a list, as its items come.
+
+    After an error it has what came before; then ``print_error`` ends it.
+    """
+    begun = f"{_json(head, 2)[:-2]},\n  {_json(name, None)}: ["
+    for item in items:
+        # In a list in a document, so that it is indented as there.
+        text = _json({"": [item]}, 2).partition("[")[2].removesuffix("\n  ]\n}")
+        click.echo(("," if Place.in_list else begun) + text, nl=False)
+        Place.in_list = True
+    click.echo("\n  ]\n}" if Place.in_list else f"{begun}]\n}}")
+    Place.in_list = False
 
 
 def print_json_line(document: object) -> None:
     """Print a JSON document on one line of stdout, at once: one of many."""
-    _echo_json(document, indent=None)
+    click.echo(_json(document, indent=None))
 
 
-def _echo_json(document: object, indent: int | None) -> None:
+def _json(document: object, indent: int | None) -> str:
     text = json_text(document, indent)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         # The output's encoding lacks a character, which JSON can escape.
         text = json.dumps(document, indent=indent)
-    click.echo(text)
+    return text
 
 
 def print_data(data: str | bytes) -> None:

@@ -27,6 +27,7 @@ API_ID = re.compile("[a-z0-9]{1,128}")
 Examples:
   cogauth policy                              for all commands
   cogauth policy --for up --for down          for these
+  cogauth policy --for 'users list'           for a command of a command
   cogauth policy --for attach --api a1b2c3d4e5
   cogauth policy --account 123456789012 --region eu-central-1
                                               without credentials

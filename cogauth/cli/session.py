@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -87,7 +88,14 @@ def get_tokens(
     if found is not None:
         return found
     password = given_password(from_stdin=from_stdin) or ask_password(ctx, username)
-    found, is_new = sessions.begin(ctx, username, password)
+    try:
+        found, is_new = sessions.begin(ctx, username, password)
+    except sessions.NewPasswordRequiredError as refused:
+        if not sys.stdin.isatty():
+            raise
+        notice(str(refused.args[0]))
+        new_password = ask_new_password(state.settings.password_policy_text)
+        found, is_new = sessions.begin(ctx, username, password, new_password)
     if is_new:
         notice(f"{username} was signed up, because the user pool didn't know the name.")
     return found
@@ -96,9 +104,9 @@ def get_tokens(
 def given_password(*, from_stdin: bool) -> str | None:
     """Return the password from stdin or COGAUTH_PASSWORD; None if a terminal can be asked."""
     if from_stdin:
-        return _checked(stdin.first_line)
+        return checked(stdin.first_line)
     if "COGAUTH_PASSWORD" in os.environ:
-        return _checked(lambda: os.environ["COGAUTH_PASSWORD"])
+        return checked(lambda: os.environ["COGAUTH_PASSWORD"])
     if sys.stdin.isatty():
         return None
     raise UsageError(
@@ -112,35 +120,52 @@ def ask_password(ctx: Context, username: str) -> str:
     settings = ctx.state.settings
     notice(f"The password is sent to POST {ctx.url(settings.path)}")
     notice(f"  in {where(ctx)}.")
-    known = _is_known(ctx, username)
-    if not known:
+    is_new = _is_new(ctx, username)
+    if is_new is not False:
         needs = settings.password_policy_text
         notice(f"A new name is signed up. A new user's password needs {needs}.")
     # Nobody could sign in with a mistyped new password.
-    return _checked(lambda: ask("Password", hidden=True, twice=known is False))
+    return checked(lambda: ask("Password", hidden=True, twice=is_new is True))
 
 
-def _is_known(ctx: Context, username: str) -> bool | None:
-    """Return whether a user has signed in here or is in the pool's list; None if unreadable."""
+def both_passwords() -> tuple[str, str]:
+    """Return the passwords on the first two lines of stdin: the present and the new one."""
+    lines = cache(lambda: stdin.first_lines(2))
+    present = checked(lambda: lines()[0])
+    return present, checked(lambda: lines()[1], "new password")
+
+
+def ask_new_password(policy: str) -> str:
+    """Ask for a user's new password, after saying what it needs: ``policy``, a phrase."""
+    notice(f"The new password needs {policy}.")
+    return checked(lambda: ask("New password", hidden=True, twice=True))
+
+
+def _is_new(ctx: Context, username: str) -> bool | None:
+    """Return whether the sign-in signs the user up, as far as the pool tells; None if unreadable.
+
+    Who has signed in here isn't new.
+    """
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.client.token_store import stored_for
-    from cogauth.client.users import is_listed
+    from cogauth.client.users import would_sign_up
 
     if stored_for(ctx.state, username) is not None:
-        return True
+        return False
     try:
-        return is_listed(ctx, username)
+        return would_sign_up(ctx, username)
     except AWS_ERRORS:
         return None  # Signing in needs no permission to list users.
 
 
-def _checked(read: Callable[[], str]) -> str:
+def checked(read: Callable[[], str], what: str = "password") -> str:
+    """Return a password that is read; raise UsageError if it is empty or isn't text."""
     try:
         # An editor may have written a byte order mark; it isn't part of the password.
         password = read().removeprefix("\ufeff")
         password.encode()
     except UnicodeError as error:
-        raise UsageError("The password is not UTF-8 text", hint="Give it as that.") from error
+        raise UsageError(f"The {what} is not UTF-8 text", hint="Give it as that.") from error
     if not password:
-        raise UsageError("The password is empty", hint="Give one.")
+        raise UsageError(f"The {what} is empty", hint="Give one.")
     return password

@@ -10,12 +10,22 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 def first_line() -> str:
     """Return the first line without its end; raise UnicodeDecodeError if it is not text."""
+    return first_lines(1)[0]
+
+
+def first_lines(count: int) -> list[str]:
+    """Return so many lines without their ends; empty ones for those that aren't there.
+
+    Raises UnicodeDecodeError if they are not text.
+    """
     data = sys.stdin.buffer.readline()
     if data.startswith(UTF_16):
         # In UTF-16 a line end is two bytes, and other characters may contain one of them.
         data += sys.stdin.buffer.read()
-    text = _text(data, sys.stdin.encoding or "utf-8")
-    return text.partition("\n")[0].rstrip("\r")
+    else:
+        data += b"".join(sys.stdin.buffer.readline() for _ in range(count - 1))
+    lines = _text(data, sys.stdin.encoding or "utf-8").split("\n") + count * [""]
+    return [line.rstrip("\r") for line in lines[:count]]
 
 
 def everything(limit: int = -1, errors: str = "strict") -> str:

@@ -1,92 +1,258 @@
-"""``cogauth users``."""
+"""``cogauth users``: the pool's users, for administrators."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from cogauth.cli.help import Command
+from cogauth.cli.help import Command, Group
 from cogauth.cli.options import Target, target_options, yes_option
-from cogauth.cli.output import confirm, notice, print_json, say, show_table
+from cogauth.cli.output import confirm, notice, print_json, say
+from cogauth.cli.session import ask_new_password, given_password
 from cogauth.cli.stacks import complete_stack, require_state
-from cogauth.errors import CogauthError, DeclinedError, UsageError
-from cogauth.printable import local_time, utc_time
+from cogauth.cli.user_list import list_users
+from cogauth.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cogauth.client.passwords import Policy
     from cogauth.context import Context
 
+NAME = click.argument("name", metavar="NAME")
+PASSWORD_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the first line of stdin."
+)
+PERMANENT = click.option(
+    "--permanent/--temporary",
+    default=False,
+    show_default=True,
+    help="Whether the user keeps the password, or must choose a new one at the next login.",
+)
+UNCHANGED = "Nothing was changed."
+STILL_VALID = (
+    "The gateway accepts the user's ID and access tokens until they expire, within an hour."
+)
 
-@click.command(
-    cls=Command,
-    short_help="List the user pool's users, or delete one.",
+
+@click.group(
+    cls=Group,
+    short_help="List, create, change and delete the pool's users.",
+    options_metavar="[COMMAND]",
+    subcommand_metavar="[OPTIONS]",
     epilog="""\b
 Examples:
   cogauth users
-  cogauth users --json | jq -r '.users[].username'
-  cogauth users --delete ann                      asks first
+  cogauth users create ann        shows a temporary password
+  cogauth test-login ann          asks for it, and for a new one
+  cogauth users delete ann        asks first
 """,
 )
-@click.option("--delete", metavar="NAME", help="Delete this user permanently.")
+def users() -> None:
+    """List, create, change and delete the user pool's users.
+
+    Without a command it lists them, with the options below.
+    """
+
+
+users.add_command(list_users)
+
+
+@users.command(
+    "create",
+    cls=Command,
+    short_help="Create a user with a temporary password.",
+    epilog="""\b
+Examples:
+  cogauth users create ann
+  cogauth users create ann --yes --json | jq -r .temporary_password
+  pass show ann | cogauth users create ann -y --permanent --password-stdin
+""",
+)
+@NAME
+@PASSWORD_STDIN
+@PERMANENT
 @yes_option()
 @target_options
-def users(target: Target, *, delete: str | None, yes: bool) -> None:
-    """List the user pool's users with their status and creation time, or delete one.
+def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, yes: bool) -> None:
+    """Create a user; Cognito sends no message.
 
-    Cognito's list may lag behind: a user who has just signed up may be missing from it.
+    A temporary password is generated and shown once, unless you give one. The user must choose a
+    new one at the first login. A permanent password is yours to give: on a terminal you are asked.
     """
-    state = require_state(target)
-    if delete is None:
-        _list(target, complete_stack(target, state, "cognito"))
-        return
-    if not yes and not sys.stdin.isatty():
+    from cogauth.client import passwords
+    from cogauth.client import users as client
+
+    ask = permanent and not password_stdin
+    generate = not (permanent or password_stdin)
+    if generate and not target.as_json and not sys.stdout.isatty():
         raise UsageError(
-            "Nothing was deleted, because stdin is not a terminal to ask on.",
-            hint=f"Give --yes to delete the user {delete}.",
+            "Stdout is not a terminal to show the temporary password on. Nothing was created.",
+            hint="Give --json to print it all the same, or give a password with --password-stdin.",
         )
-    from cogauth.client.users import delete as delete_user
-    from cogauth.client.users import is_listed
-
-    ctx = complete_stack(target, state, "cognito")
-    if not yes and not is_listed(ctx, delete):
-        raise CogauthError(
-            f"There is no user {delete!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
-            "deleted.",
-            hint=(
-                f"Run '{ctx.state.command('users')}' to list its users; if this one has just "
-                "signed up, wait a moment, or give --yes."
-            ),
-        )
-    question = f"Permanently delete the user {delete} from the pool {ctx.fact('user_pool')}?"
-    if not yes and not confirm(question):
-        raise DeclinedError("Nothing was deleted.")
-    delete_user(ctx, delete)
+    ctx = _stack(target, name, yes=yes, ask=ask)
+    policy = client.vacant(ctx, name)
+    password = passwords.new_password(policy.least) if generate else _given(policy, ask=ask)
+    _agree(f"Create the user {name} in the pool {ctx.fact('user_pool')}?", yes=yes)
+    client.create(ctx, name, password, policy, permanent=permanent)
+    shown = password if generate else None
     if target.as_json:
-        print_json({"deleted": delete})
-    else:
-        say(f"Deleted the user {delete}.")
-        notice("Its ID and access tokens stay valid at the API until they expire, within an hour.")
-
-
-def _list(target: Target, ctx: Context) -> None:
-    from cogauth.client.users import listed
-
-    if target.as_json:
-        users = [
-            {**vars(user), "created": utc_time(user.created.timestamp())} for user in listed(ctx)
-        ]
-        print_json({"user_pool_id": ctx.fact("user_pool"), "users": users})
+        print_json({"created": name, "permanent": permanent, "temporary_password": shown})
         return
-    rows = [
-        (
-            user.username,
-            (user.status, "green" if user.status == "CONFIRMED" else "yellow"),
-            "yes" if user.enabled else ("no", "red"),
-            local_time(user.created.timestamp()),
-        )
-        for user in listed(ctx)
-    ]
-    if rows:
-        show_table(rows, ("username", "status", "enabled", "created"))
-    notice(f"{len(rows)} user{'' if len(rows) == 1 else 's'}")
+    say(f"Created the user {name}.")
+    if shown is not None:
+        say(f"Temporary password: {shown}")
+        days = f" It is valid for {policy.days} days." if policy.days else ""
+        notice(f"It is shown only here.{days}")
+    if not permanent:
+        command = ctx.state.command(f"test-login {shlex.quote(name)}")
+        notice(f"The user chooses a new one at the first login: {command}")
+
+
+@users.command(
+    "set-password",
+    cls=Command,
+    short_help="Give a user a password.",
+    epilog="""\b
+Examples:
+  cogauth users set-password ann                  asks for it
+  pass show ann | cogauth users set-password ann -y --password-stdin
+""",
+)
+@NAME
+@PASSWORD_STDIN
+@PERMANENT
+@yes_option()
+@target_options
+def set_password(
+    target: Target, *, name: str, password_stdin: bool, permanent: bool, yes: bool
+) -> None:
+    """Give a user a password, in place of the present one.
+
+    The user's tokens stay valid: 'cogauth users sign-out' revokes them.
+    """
+    from cogauth.client import users as client
+
+    ctx = _stack(target, name, yes=yes, ask=not password_stdin)
+    user, policy = client.existing(ctx, name)
+    password = _given(policy, ask=not password_stdin)
+    kind = "permanent" if permanent else "temporary"
+    pool = ctx.fact("user_pool")
+    _agree(f"Give the user {user.username} of the pool {pool} this {kind} password?", yes=yes)
+    client.set_password(ctx, user.username, password, policy, permanent=permanent)
+    if target.as_json:
+        print_json({"password_set": user.username, "permanent": permanent})
+        return
+    say(f"The user {user.username} has a new {kind} password.")
+
+
+@users.command("disable", cls=Command, short_help="Keep a user from signing in.")
+@NAME
+@yes_option()
+@target_options
+def disable(target: Target, *, name: str, yes: bool) -> None:
+    """Keep a user from signing in and from renewing tokens, until it is enabled again."""
+    from cogauth.client.users import disable as change
+
+    _change(target, name, change, ("Disable", "disabled"), yes=yes)
+
+
+@users.command("enable", cls=Command, short_help="Let a disabled user sign in again.")
+@NAME
+@yes_option()
+@target_options
+def enable(target: Target, *, name: str, yes: bool) -> None:
+    """Let a disabled user sign in again."""
+    from cogauth.client.users import enable as change
+
+    _change(target, name, change, ("Enable", "enabled"), yes=yes)
+
+
+@users.command("sign-out", cls=Command, short_help="Revoke a user's tokens.")
+@NAME
+@yes_option()
+@target_options
+def sign_out(target: Target, *, name: str, yes: bool) -> None:
+    """Revoke a user's tokens, and forget the stored ones.
+
+    Cognito refuses them from then on. The gateway doesn't ask Cognito: it accepts the ID and access
+    tokens until they expire, within an hour.
+    """
+    from cogauth.client.users import sign_out as change
+
+    _change(target, name, change, ("Sign out", "signed_out"), yes=yes)
+
+
+@users.command("delete", cls=Command, short_help="Delete a user permanently.")
+@NAME
+@yes_option()
+@target_options
+def delete(target: Target, *, name: str, yes: bool) -> None:
+    """Delete a user permanently, and forget the stored tokens."""
+    from cogauth.client.users import delete as change
+
+    _change(target, name, change, ("Permanently delete", "deleted"), yes=yes)
+
+
+def _change(
+    target: Target,
+    name: str,
+    change: Callable[[Context, str], None],
+    words: tuple[str, str],
+    *,
+    yes: bool,
+) -> None:
+    """Check that the user exists, ask, change it and say so, with a verb's two forms."""
+    from cogauth.client.users import existing
+
+    verb, done = words
+    ctx = _stack(target, name, yes=yes)
+    # As the pool spells the name.
+    name = existing(ctx, name)[0].username
+    _agree(f"{verb} the user {name} of the pool {ctx.fact('user_pool')}?", yes=yes)
+    change(ctx, name)
+    if target.as_json:
+        print_json({done: name})
+        return
+    say(f"{done.capitalize().replace('_', ' ')} the user {name}.")
+    if done != "enabled":
+        notice(STILL_VALID)
+
+
+def _stack(target: Target, name: str, *, yes: bool, ask: bool = False) -> Context:
+    """Return the stack, once all is there that the command needs: a name, and whom to ask.
+
+    ``ask`` says whether the password is asked for.
+    """
+    from cogauth.client.passwords import check_name
+
+    state = require_state(target)
+    check_name(name)
+    if not sys.stdin.isatty():
+        if ask:
+            raise UsageError(
+                f"No password was given, and stdin is not a terminal to ask on. {UNCHANGED}",
+                hint="Give the password on stdin with --password-stdin.",
+            )
+        if not yes:
+            raise UsageError(
+                f"Stdin is not a terminal to ask on. {UNCHANGED}",
+                hint=f"Give --yes to change the user {name} without a question.",
+            )
+    return complete_stack(target, state, "cognito")
+
+
+def _given(policy: Policy, *, ask: bool) -> str:
+    """Return the password from the terminal or stdin, if the pool can take it."""
+    password = ask_new_password(policy.text) if ask else given_password(from_stdin=True)
+    assert password is not None  # noqa: S101 only without stdin it may be
+    policy.check(password)
+    return password
+
+
+def _agree(question: str, *, yes: bool) -> None:
+    if not yes and not confirm(question):
+        raise DeclinedError(UNCHANGED)

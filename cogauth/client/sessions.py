@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,16 @@ SPARE_S = 60
 # tokens answer "invalid_password".
 OVER = {"refresh_refused", "invalid_refresh_token", "not_authorized", "invalid_password"}
 
+# The sign-in code for a user with a temporary password.
+NEW_PASSWORD_REQUIRED = "new_password_required"  # noqa: S105 a code
+
 
 class SessionOverError(LoginError):
     """The stored session can't be renewed: the password is needed."""
+
+
+class NewPasswordRequiredError(LoginError):
+    """The password is a temporary one: a new one is needed too."""
 
 
 def whose(state: State, username: str | None) -> str:
@@ -79,18 +87,30 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
     return _taken(ctx, username, answer)
 
 
-def begin(ctx: Context, username: str, password: str) -> tuple[dict[str, str], bool]:
+def begin(
+    ctx: Context, username: str, password: str, new_password: str | None = None
+) -> tuple[dict[str, str], bool]:
     """Sign in or up with the password, and store the tokens; also return whether the user is new.
 
-    Raises CogauthError if the recorded API belongs to another stack, can't be reached, or refuses.
+    With ``new_password`` that becomes the user's password, and nobody is signed up.
+
+    Raises:
+        NewPasswordRequiredError: the password is a temporary one.
+        CogauthError: the recorded API belongs to another stack, can't be reached, or refuses.
     """
-    answer = _ask(ctx, {"username": username, "password": password})
+    answer = _ask(ctx, {"username": username, "password": password}, new_password)
+    if answer.get("code") == NEW_PASSWORD_REQUIRED and new_password is None:
+        command = ctx.state.command(f"test-login {shlex.quote(username)}")
+        raise NewPasswordRequiredError(
+            f"{username} has a temporary password and must choose a new one.",
+            hint=f"Run '{command}' on a terminal, or with --new-password-stdin.",
+        )
     return _taken(ctx, username, answer), answer["is_new"] == "true"
 
 
-def _ask(ctx: Context, data: dict[str, str]) -> dict[str, Any]:
+def _ask(ctx: Context, data: dict[str, str], new_password: str | None = None) -> dict[str, Any]:
     check_own(ctx)
-    return sign_in(ctx, session(ctx.url("/"), ctx.aws), data)[1]
+    return sign_in(ctx, session(ctx.url("/"), ctx.aws), data, new_password=new_password)[1]
 
 
 def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:

@@ -1,14 +1,18 @@
-"""List and delete the pool's users, as the article does in the console."""
+"""The pool's users: list, create, change and delete them."""
 
 from __future__ import annotations
 
+import shlex
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from cogauth.aws.answers import code_of
+from cogauth.aws.answers import code_of, message_of
+from cogauth.aws.errors import AWS_ERRORS, NETWORK, failure
 from cogauth.aws.policies import USER_POOL, allow
+from cogauth.client.passwords import LONGEST_NAME, Policy, new_password, policy_of
 from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
 from cogauth.steps.lookup import check_pool
@@ -19,11 +23,19 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
 
-# Cognito's limits: users on a page, and characters of a name.
-PAGE, LONGEST = 60, 128
-# What ``listed`` and ``is_listed`` need, and ``delete``.
+# Cognito's limit of users on a page.
+PAGE = 60
+# What ``pages`` and ``would_sign_up`` need; then each change, which looks the user up before.
 LIST = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:ListUsers")
-DELETE = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:AdminDeleteUser")
+_FIND = ("cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser")
+SET_PASSWORD = allow(USER_POOL, *_FIND, "cognito-idp:AdminSetUserPassword")
+# With a permanent password it sets that after the creation.
+CREATE = allow(USER_POOL, *SET_PASSWORD.actions, "cognito-idp:AdminCreateUser")
+DISABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDisableUser")
+ENABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminEnableUser")
+SIGN_OUT = allow(USER_POOL, *_FIND, "cognito-idp:AdminUserGlobalSignOut")
+DELETE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDeleteUser")
+_REFUSED_PASSWORD = {"InvalidPasswordException", "PasswordHistoryPolicyViolationException"}
 
 
 @dataclass(frozen=True)
@@ -36,59 +48,218 @@ class User:
     created: datetime
 
 
-def listed(ctx: Context) -> Iterator[User]:
-    """Yield the users in Cognito's order, reading pages of 60 as needed.
+def pages(ctx: Context, where: str | None = None) -> Iterator[list[User]]:
+    """Yield the users in Cognito's order, page by page, each read when it is asked for.
 
-    The list lags: it may lack a new user, or still show a deleted one. Source:
-    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
-    Raises CogauthError if the pool belongs to another stack.
-    """
-    check_pool(ctx)
-    pages = ctx.aws.cognito.get_paginator("list_users").paginate(
-        UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": PAGE}
-    )
-    for page in pages:
-        for user in page["Users"]:
-            yield User(
-                user["Username"], user["UserStatus"], user["Enabled"], user["UserCreateDate"]
-            )
+    The list lags: it may lack a new user, or still show a deleted one.
 
+    Args:
+        ctx: the stack.
+        where: a filter in Cognito's own form, such as ``username ^= "a"``; None means all users.
 
-def is_listed(ctx: Context, username: str) -> bool:
-    """Say whether a name is in Cognito's list, which lags as ``listed`` says.
+    Raises:
+        UsageError: Cognito can't use the filter.
+        CogauthError: the pool belongs to another stack.
 
     Source: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
-    Raises CogauthError if the pool isn't the stack's.
     """
     check_pool(ctx)
-    if len(username) > LONGEST:
+    chosen = {} if where is None else {"Filter": where}
+    found = ctx.aws.cognito.get_paginator("list_users").paginate(
+        UserPoolId=ctx.fact("user_pool"), PaginationConfig={"PageSize": PAGE}, **chosen
+    )
+    try:
+        for page in found:
+            yield [
+                User(one["Username"], one["UserStatus"], one["Enabled"], one["UserCreateDate"])
+                for one in page["Users"]
+            ]
+    except ClientError as error:
+        if where is None or code_of(error) != "InvalidParameterException":
+            raise
+        raise UsageError(
+            f"Cognito can't use the filter {where!r}: {message_of(error).removesuffix('.')}.",
+            hint="Give one such as 'username ^= \"a\"' or 'status = \"Disabled\"'.",
+        ) from error
+
+
+def would_sign_up(ctx: Context, username: str) -> bool:
+    """Say whether a sign-in with this name signs a user up: it is new, and the sign-up is open.
+
+    The name is looked up in Cognito's list, which lags as ``pages`` says. Raises CogauthError if
+    the pool isn't the stack's.
+    """
+    live = check_pool(ctx)
+    if live.get("AdminCreateUserConfig", {}).get("AllowAdminCreateUserOnly"):
         return False
+    if len(username) > LONGEST_NAME:
+        return True
     quoted = username.replace("\\", "\\\\").replace('"', '\\"')
     found = ctx.aws.cognito.list_users(
         UserPoolId=ctx.fact("user_pool"), Filter=f'username = "{quoted}"'
     )
-    return bool(found["Users"])
+    return not found["Users"]
+
+
+def existing(ctx: Context, username: str) -> tuple[User, Policy]:
+    """Return a user by any spelling of its name, and the pool's password policy.
+
+    Raises:
+        CogauthError: there is no such user, or the pool belongs to another stack.
+    """
+    live = check_pool(ctx)
+    with _named(ctx, username):
+        found = ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+    user = User(found["Username"], found["UserStatus"], found["Enabled"], found["UserCreateDate"])
+    return user, policy_of(live, ctx.state.settings)
+
+
+def vacant(ctx: Context, username: str) -> Policy:
+    """Check that no user has this name, and return the pool's password policy.
+
+    Raises:
+        CogauthError: a user has the name, or the pool belongs to another stack.
+    """
+    live = check_pool(ctx)
+    try:
+        ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+    except ClientError as error:
+        if code_of(error) != "UserNotFoundException":
+            raise
+        return policy_of(live, ctx.state.settings)
+    raise _taken(ctx, username)
+
+
+def create(ctx: Context, username: str, password: str, policy: Policy, *, permanent: bool) -> None:
+    """Create a user with a password that ``policy`` takes; Cognito sends no message.
+
+    Raises:
+        CogauthError: the name is taken meanwhile, Cognito refuses the password, or the user was
+            created but its permanent password not set.
+    """
+    pool = ctx.fact("user_pool")
+    # The temporary one may count in the password history, so a permanent one isn't given for both.
+    first = new_password(policy.least) if permanent else password
+    with _password(policy):
+        try:
+            ctx.aws.cognito_once.admin_create_user(
+                UserPoolId=pool,
+                Username=username,
+                TemporaryPassword=first,
+                MessageAction="SUPPRESS",
+            )
+        except ClientError as error:
+            if code_of(error) != "UsernameExistsException":
+                raise
+            raise _taken(ctx, username) from error
+        except NETWORK as error:
+            raise failure(
+                f"Creating the user {username}",
+                error,
+                after="The user may have been created, with a password that nobody knows.",
+                hint=f"If so, run '{_mend(ctx, username)}'.",
+            ) from error
+    if not permanent:
+        return
+    try:
+        set_password(ctx, username, password, policy, permanent=True)
+    except (*AWS_ERRORS, CogauthError) as error:
+        raise failure(
+            f"Setting the password of the user {username}",
+            error,
+            after="The user was created, with a password that nobody knows.",
+            hint=f"Run '{_mend(ctx, username)} --permanent'.",
+        ) from error
+
+
+def set_password(
+    ctx: Context, username: str, password: str, policy: Policy, *, permanent: bool
+) -> None:
+    """Give a user a password; a temporary one must be replaced at the next login.
+
+    Raises:
+        CogauthError: the user is gone, or Cognito refuses the password.
+    """
+    with _named(ctx, username), _password(policy):
+        ctx.aws.cognito.admin_set_user_password(
+            UserPoolId=ctx.fact("user_pool"),
+            Username=username,
+            Password=password,
+            Permanent=permanent,
+        )
+
+
+def disable(ctx: Context, username: str) -> None:
+    """Keep a user from signing in; raise CogauthError if it is gone."""
+    with _named(ctx, username):
+        ctx.aws.cognito.admin_disable_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+
+
+def enable(ctx: Context, username: str) -> None:
+    """Let a disabled user sign in again; raise CogauthError if it is gone."""
+    with _named(ctx, username):
+        ctx.aws.cognito.admin_enable_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+
+
+def sign_out(ctx: Context, username: str) -> None:
+    """Revoke a user's tokens at Cognito, and forget the stored ones.
+
+    API Gateway doesn't ask Cognito: it accepts ID and access tokens until they expire. Source:
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html
+    Raises CogauthError if the user is gone.
+    """
+    with _named(ctx, username):
+        ctx.aws.cognito.admin_user_global_sign_out(
+            UserPoolId=ctx.fact("user_pool"), Username=username
+        )
+    forget(ctx.state, username)
 
 
 def delete(ctx: Context, username: str) -> None:
-    """Delete a user and its stored tokens.
+    """Delete a user and its stored tokens; raise CogauthError if it is gone."""
+    with _named(ctx, username):
+        ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+    forget(ctx.state, username)
 
-    Raises UsageError for an invalid name, CogauthError for an unknown user or another stack's pool.
-    """
-    if not 1 <= len(username) <= LONGEST:
-        raise UsageError(
-            f"The user name {username!r} is invalid", hint=f"Give 1 to {LONGEST} characters."
-        )
-    check_pool(ctx)
-    cognito, pool = ctx.aws.cognito, ctx.fact("user_pool")
+
+@contextmanager
+def _named(ctx: Context, username: str) -> Iterator[None]:
+    """Raise CogauthError if the user turns out not to exist, whose tokens are then forgotten."""
     try:
-        cognito.admin_delete_user(UserPoolId=pool, Username=username)
+        yield
     except ClientError as error:
         if code_of(error) != "UserNotFoundException":
             raise
         forget(ctx.state, username)
         raise CogauthError(
-            f"There is no user {username!r} in the pool {pool}. Nothing was deleted.",
-            hint=f"'cogauth users{ctx.state.options}' lists the users.",
+            f"There is no user {username!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
+            "changed.",
+            hint=f"Run '{ctx.state.command('users')}' to list its users.",
         ) from error
-    forget(ctx.state, username)
+
+
+@contextmanager
+def _password(policy: Policy) -> Iterator[None]:
+    """Raise CogauthError, with the rule, if Cognito refuses the password."""
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) not in _REFUSED_PASSWORD:
+            raise
+        raise CogauthError(
+            f"Cognito refuses the password: {message_of(error).removesuffix('.')}. It needs "
+            f"{policy.text}.",
+            hint="Give another.",
+        ) from error
+
+
+def _taken(ctx: Context, username: str) -> CogauthError:
+    return CogauthError(
+        f"There is already a user {username!r} in the user pool {ctx.fact('user_pool')}. Nothing "
+        "was changed.",
+        hint=f"To give this user a password, run '{_mend(ctx, username)}'.",
+    )
+
+
+def _mend(ctx: Context, username: str) -> str:
+    return ctx.state.command(f"users set-password {shlex.quote(username)}")

@@ -72,7 +72,7 @@ def create(
             # Nothing was created if all attempts were refused; an interruption comes only between
             # attempts. An intent with a former version stays: the next run needs it.
             if without_effect and former is None:
-                journal.withdraw(ctx, resource)
+                journal.forget(ctx, resource)
             if not ctx.waiter.stop.is_set():
                 check_unseen(ctx, resource, error)
             raise

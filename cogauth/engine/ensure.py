@@ -210,9 +210,9 @@ class Ensure:
         if status == records.DELETING:
             # Keep it, with its users or logs; running 'down' again deletes it.
             journal.created(ctx, resource, live)
-        if "after" not in record:
+        if not resource.repeatable:
             return live, UNCHANGED
-        # The interrupted create may have succeeded late, after another was created.
+        # A create whose answer was lost may have succeeded late, after another was created.
         ours = find_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)

@@ -3,9 +3,6 @@
 A resource's record in the state file says ``creating`` before its creating call, ``created`` with
 its id after it, ``deleting`` before ``down`` deletes it, and is gone after that. ``outdated`` means
 that it exists and must be recreated. So after a crash the next run knows what may exist.
-
-If an interrupted create seems to have had no effect, the resource is created again; but the first
-one may still take effect, late. ``after`` in its record says so, with the moment of that intent.
 """
 
 from __future__ import annotations
@@ -31,30 +28,14 @@ def intend(ctx: Context, resource: Resource, former: str | None) -> None:
     record = {"status": CREATING, "since": ctx.timestamp()}
     if former is not None:
         record["former"] = former
-    before = ctx.state.record(resource.key) or {}
-    if resource.repeatable and before.get("status") == CREATING:
-        record["after"] = before.get("after", before["since"])
     ctx.state.put("resources", resource.key, record)
 
 
 def created(ctx: Context, resource: Resource, live: Live) -> None:
     """Record that a resource exists, with its id."""
-    before = ctx.state.record(resource.key) or {}
     record = {"status": CREATED, "since": ctx.timestamp(), **resource.facts(ctx, live)}
-    if "after" in before:
-        record["after"] = before["after"]
     ctx.state.put("resources", resource.key, record)
     ctx.made.add(resource.key)
-
-
-def withdraw(ctx: Context, resource: Resource) -> None:
-    """Withdraw the intent of a create that certainly had no effect, but keep an earlier one."""
-    record = ctx.state.resources[resource.key]
-    if "after" in record:
-        earlier = {"status": CREATING, "since": record["after"]}
-        ctx.state.put("resources", resource.key, earlier)
-    else:
-        forget(ctx, resource)
 
 
 def correct(ctx: Context, resource: Resource, record: Record, live: Live) -> Record:

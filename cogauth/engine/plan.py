@@ -128,7 +128,7 @@ def plan(
 
 
 def _read_api(ctx: Context, memo: Memo) -> None:
-    """Read the API's paths, methods and deployments by two calls instead of one for each.
+    """Read the parts of the API by a call for each kind, instead of one for each part.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/api/API_GetResources.html (``embed``)
     """
@@ -138,14 +138,17 @@ def _read_api(ctx: Context, memo: Memo) -> None:
     lists: list[Callable[[], list[Any]]] = [
         lambda: rest_apis.resources(ctx, api),
         lambda: rest_apis.deployments(ctx, api),
+        lambda: rest_apis.authorizers(ctx, api),
     ]
     try:
-        paths, deployments = parallel.each(lists)
+        paths, deployments, authorizers = parallel.each(lists)
     except AWS_ERRORS:
         return  # Whoever reads one of them is told why.
     answered = partial(memo.remember, "apigateway")
     for one in deployments:
         answered("get_deployment", {"restApiId": api, "deploymentId": one["id"]}, one)
+    for one in authorizers:
+        answered("get_authorizer", {"restApiId": api, "authorizerId": one["id"]}, one)
     for path in paths:
         sent = {"restApiId": api, "resourceId": path["id"]}
         answered("get_resource", {**sent, "embed": ["methods"]}, path)

@@ -149,17 +149,15 @@ def _check_record(
 ) -> None:
     """Check a resource's record; it has the facts in ``always`` even before it is created."""
     # ``former`` is the version of the resource that a create replaces; see Resource.version.
-    forms.check_fields(where, record, {"status", *always}, {"since", "former", "after", *facts})
+    forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
     statuses = f"{CREATING}|{CREATED}|{OUTDATED}|{DELETING}"
     forms.check_text(f"{where}.status", status, statuses)
     if status != CREATING:
-        forms.check_fields(where, record, {"status", *facts}, {"since", "after"})
+        forms.check_fields(where, record, {"status", *facts}, {"since"})
     # State files from before ``since`` was recorded for existing resources lack it there.
     if status in {CREATING, DELETING} or "since" in record:
         _check_moment(f"{where}.since", record.get("since"))
-    if "after" in record:
-        _check_moment(f"{where}.after", record["after"])
     if "former" in record:
         forms.check_text(f"{where}.former", record["former"], forms.VERSION)
     # The id first, because others may contain it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import re
 import sys
@@ -53,10 +54,14 @@ if TYPE_CHECKING:
     from support.commands import Cli
 
 PASSWORD = 'Correct-"Horse"-7'
+NEW_PASSWORD = "Correct-Horse-8"
 POOL, CLIENT = f"{REGION}_Pool1", "client1"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}"
 POOLS_KEY, OTHER_KEY = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 THROTTLED = Answer(429, '{"message": "Too Many Requests"}')
+MUST_CHOOSE = Answer(
+    403, '{"status": "fail", "msg": "A new password is needed.", "code": "new_password_required"}'
+)
 NOT_DEPLOYED = Answer(403, '{"message": "Missing Authentication Token"}')
 GATEWAY_FAILS = Answer(500, '{"message": "Internal server error"}')
 
@@ -473,6 +478,100 @@ def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
         assert result.problems == (f"{said} Run '{command}' to see why." if logs else said,)
         assert len(api.sent("/signin")) == 1
     assert told == []
+
+
+# A temporary password
+
+
+@pytest.fixture
+def temporary(cli: Cli, api: Api) -> Api:
+    """The password of ann is a temporary one; the function takes any new one."""
+    stack_at(cli, api.server.url).save()
+    cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
+    api.sign_in = [MUST_CHOOSE, success(token(), is_new="false")]
+    return api
+
+
+def bodies(api: Api) -> list[dict[str, str]]:
+    return [json.loads(request.body) for request in api.sent("/signin")]
+
+
+OLD = {"username": "ann", "password": PASSWORD}
+BOTH = {**OLD, "new_password": NEW_PASSWORD}
+
+
+def test_the_new_password_is_the_second_line_of_stdin(cli: Cli, temporary: Api) -> None:
+    words = ("test-login", "ann", "--password-stdin", "--new-password-stdin", "--json")
+    for end in ("", "\n", "\r\nmore\n"):
+        done = cli.run(*words, typed=f"{PASSWORD}\n{NEW_PASSWORD}{end}").must()
+        assert (done.document["status"], done.document["is_new"]) == ("success", False)
+        assert NEW_PASSWORD not in done.out + done.err + cli.state.read_text()
+        assert bodies(temporary) == [OLD, BOTH]
+        temporary.server.requests.clear()
+        temporary.sign_in.insert(0, MUST_CHOOSE)
+    data = codecs.BOM_UTF16_LE + f"{PASSWORD}\n{NEW_PASSWORD}\n".encode("utf-16-le")
+    cli.run(*words, typed=data).must()
+    assert bodies(temporary) == [OLD, BOTH]
+
+
+def test_who_needs_no_new_password_keeps_the_present_one(cli: Cli, temporary: Api) -> None:
+    temporary.sign_in = [success(token())]
+    words = ("test-login", "ann", "--password-stdin", "--new-password-stdin")
+    cli.run(*words, typed=f"{PASSWORD}\n{NEW_PASSWORD}\n").must()
+    assert bodies(temporary) == [OLD]
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("--new-password-stdin",), f"{PASSWORD}\n{NEW_PASSWORD}\n", "give --password-stdin too"),
+        (("--password-stdin", "--new-password-stdin"), PASSWORD, "The new password is empty"),
+        (("--password-stdin", "--new-password-stdin"), f"\n{PASSWORD}", "The password is empty"),
+    ],
+)
+def test_a_new_password_without_its_line_is_none(
+    cli: Cli, temporary: Api, words: tuple[str, ...], typed: str, said: str
+) -> None:
+    assert said in cli.run("test-login", "ann", *words, typed=typed).must(2).err
+    assert temporary.sent("/signin") == []
+
+
+def test_without_a_new_password_the_way_to_give_one_is_told(cli: Cli, temporary: Api) -> None:
+    done = cli.login("ann", PASSWORD).must(1)
+    assert "(new_password_required). Give the new one on a terminal" in done.err
+    assert bodies(temporary) == [OLD]
+    temporary.sign_in = [MUST_CHOOSE]
+    done = cli.run("token", "ann", COGAUTH_PASSWORD=PASSWORD).must(1)
+    assert "ann has a temporary password and must choose a new one." in done.err
+    assert "Run 'cogauth test-login ann" in done.err
+
+
+def test_a_new_password_that_is_refused_is_a_problem(cli: Cli, temporary: Api) -> None:
+    refused = {"status": "fail", "msg": "Too short.", "code": "password_policy"}
+    temporary.sign_in[1:] = [Answer(400, json.dumps(refused))]
+    words = ("test-login", "ann", "--password-stdin", "--new-password-stdin")
+    done = cli.run(*words, typed=f"{PASSWORD}\n{NEW_PASSWORD}\n").must(1)
+    assert "The login was refused: Too short. (password_policy)." in done.err
+    assert "Give the new one" not in done.err
+
+
+@pytest.mark.parametrize("command", ["test-login", "token"])
+def test_on_a_terminal_the_new_password_is_asked_for_twice(
+    cli: Cli, temporary: Api, command: str
+) -> None:
+    running = cli.on_terminal(command, "ann", COGAUTH_PASSWORD=PASSWORD)
+    running.see("New password: ")
+    assert "The new password needs at least 8 characters" in running.plain
+    running.type(f"{NEW_PASSWORD}\n")
+    running.see("The same again: ")
+    running.type("another\n")
+    running.see("New password: (.|\n)*New password: ")
+    for question in ("The same again: (.|\n)*The same again: ", "$"):
+        running.type(f"{NEW_PASSWORD}\n")
+        running.see(question)
+    assert running.ended() == 0
+    assert NEW_PASSWORD not in running.text
+    assert bodies(temporary) == [OLD, BOTH]
 
 
 # Answers that are none

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import botocore.handlers
+import click
 import pytest
 from botocore.exceptions import ClientError
 
@@ -143,9 +144,6 @@ class World:
         """Make a second pool, client, API and authorizer, as a create that lands late does."""
         cognito, gateway = self.account.client("cognito-idp"), self.account.client("apigateway")
         state = self.account.state()
-        for key in ("user_pool", "app_client", "rest_api", "authorizer"):
-            record = state.resources[key]
-            state.put("resources", key, {**record, "after": record["since"]})
         tags, name = tags_of(state), f"shop-{state.stack_id}"
         cognito.create_user_pool(PoolName="shop", UserPoolTags=tags)
         cognito.create_user_pool_client(UserPoolId=state.fact("user_pool", "id"), ClientName=name)
@@ -339,16 +337,48 @@ def detaches(world: World) -> None:
         detach(account)
 
 
-def lists_and_deletes_users(world: World) -> None:
-    account = world.account
-    account.up()
-    ctx = account.context()
-    account.client("cognito-idp").admin_create_user(
-        UserPoolId=fact(account, "user_pool"), Username="ann"
-    )
-    with world.watched():
-        assert [user.username for user in users.listed(ctx)] == ["ann"]
-        users.delete(ctx, "ann")
+def _lists(ctx: Context) -> None:
+    assert [[user.username for user in page] for page in users.pages(ctx)] == [["ann"]]
+
+
+def _creates(ctx: Context) -> None:
+    policy = users.vacant(ctx, "bob")
+    users.create(ctx, "bob", PASSWORD, policy, permanent=True)
+
+
+def _sets_the_password(ctx: Context) -> None:
+    _, policy = users.existing(ctx, "ann")
+    users.set_password(ctx, "ann", PASSWORD, policy, permanent=False)
+
+
+def _changes(change: Callable[[Context, str], None]) -> Callable[[Context], None]:
+    return lambda ctx: change(ctx, users.existing(ctx, "ann")[0].username)
+
+
+# In an order in which ann is there for each.
+USERS: dict[str, Callable[[Context], None]] = {
+    "users list": _lists,
+    "users create": _creates,
+    "users set-password": _sets_the_password,
+    "users disable": _changes(users.disable),
+    "users enable": _changes(users.enable),
+    "users sign-out": _changes(users.sign_out),
+    "users delete": _changes(users.delete),
+}
+
+
+def changes_users(*commands: str) -> Callable[[World], None]:
+    def run(world: World) -> None:
+        account = world.account
+        account.stands()
+        world.account.client("cognito-idp").admin_create_user(
+            UserPoolId=fact(account, "user_pool"), Username="ann"
+        )
+        for command in commands:
+            with world.watched():
+                USERS[command](account.context())
+
+    return run
 
 
 ON_MOTO: dict[str, Callable[[World], None]] = {
@@ -359,7 +389,8 @@ ON_MOTO: dict[str, Callable[[World], None]] = {
     "recover": recovers,
     "attach": attaches,
     "detach": detaches,
-    "users": lists_and_deletes_users,
+    "users": changes_users(*USERS),
+    **{command: changes_users(command) for command in USERS},
     "logs": reads_logs,
 }
 
@@ -409,7 +440,7 @@ class Kit:
     def looks_up(self) -> None:
         """Look the name up, as is done before the password is asked for on a terminal."""
         with self.watched():
-            users.is_listed(self.context(), "ann")
+            users.would_sign_up(self.context(), "ann")
 
     def context(self) -> Context:
         keys = Keys(*keys_at(self.stack.url))
@@ -566,7 +597,13 @@ def test_without_the_right_to_look_down_names_no_remedy(account: Account) -> Non
 
 
 def test_each_command_is_run_above_or_needs_nothing() -> None:
-    assert checks.COMMANDS.keys() == program.commands.keys()
+    inner = {
+        f"{name} {each}"
+        for name, group in program.commands.items()
+        if isinstance(group, click.Group)
+        for each in group.commands
+    }
+    assert checks.COMMANDS.keys() == program.commands.keys() | inner
     assert checks.COMMANDS.keys() - NOTHING == ON_MOTO.keys() | THERE.keys()
     for name in NOTHING:
         with pytest.raises(UsageError, match="no call to AWS is made that needs a permission"):

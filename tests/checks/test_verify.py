@@ -17,8 +17,6 @@ import jwt
 import pytest
 import requests
 from botocore.config import Config
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cogauth.aws.waiting import Waiter
 from cogauth.checks.verify import guard as guarding
@@ -32,7 +30,7 @@ from cogauth.errors import CogauthError, LoginError, StateError, UsageError
 from cogauth.gateway.rest_apis import COGNITO, Guard, Method
 from cogauth.record import state as state_file
 from cogauth.record.state import State
-from cogauth.settings import CHARACTER_CLASSES, Settings
+from cogauth.settings import Settings
 from support.calls import refusal
 from support.clock import FakeTime
 from support.commands import KEYS, Cli, command_line, in_process
@@ -1020,22 +1018,6 @@ def test_a_sign_up_without_an_answer_is_told(checked: Checked) -> None:
     later.state.endpoint_url = checked.up["endpoint_url"]
     verifying.remove_users(later)
     assert checked.state.throwaway_users == {}
-
-
-@given(
-    st.integers(6, 99),
-    st.sets(st.sampled_from(list(CHARACTER_CLASSES))),
-)
-def test_its_password_fits_any_policy(least: int, required: set[str]) -> None:
-    settings = Settings(password_min_length=least, password_require=tuple(required))
-    password = verifying.new_password(settings)
-    assert max(least, 32) <= len(password) <= 256
-    assert any(c.isupper() for c in password)
-    assert any(c.islower() for c in password)
-    assert any(c.isdigit() for c in password)
-    assert any(c in "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-" for c in password)
-    assert password.isascii()
-    assert " " not in password
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_mistyped_command_line_has_a_hint(cli: Cli) -> None:
     done = cli.run("users", "--jsn", "--json").must(2)
     error = done.document["error"]
     assert error["code"] == "usage"
-    assert error["hint"] == "Try 'cogauth users --help' for help."
+    assert error["hint"] == "Try 'cogauth users list --help' for help."
     assert error["hint"] in done.err
     done = cli.run("outputs", "--format", "env", "--json").must(2)
     assert done.document["error"]["hint"] == "Give one of them."

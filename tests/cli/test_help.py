@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cogauth.cli import cli as program
-from cogauth.cli.help import GROUPS, MEANT, SECTIONS
+from cogauth.cli.help import GROUPS, MEANT, SECTIONS, Group
 from cogauth.settings import Settings
 from support.commands import in_process
 
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from support.commands import Cli
 
 COMMANDS = sorted(program.commands)
+# The commands of a command.
+INNER = [
+    f"{name} {each}"
+    for name, group in program.commands.items()
+    if isinstance(group, click.Group)
+    for each in group.commands
+]
+USERS = [name for name in INNER if name != "users list"]
+
+
+def found(command: str) -> click.Command:
+    """Return a command; of one with subcommands, the one that it is without any."""
+    name, _, inner = command.partition(" ")
+    one = program.commands[name]
+    return one.commands[inner or Group.default] if isinstance(one, Group) else one
 
 
 def test_each_command_is_in_one_group() -> None:
@@ -33,20 +48,20 @@ def test_each_command_is_in_one_group() -> None:
 
 
 def test_each_name_in_a_section_is_an_options() -> None:
-    options = {option.name for command in program.commands.values() for option in command.params}
+    options = {option.name for command in COMMANDS for option in found(command).params}
     assert {name for names in SECTIONS.values() for name in names} <= options
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *INNER])
 def test_the_commonest_options_come_first_and_all_variables_are_shown(command: str) -> None:
-    page = in_process(command, "--help").must().out
+    page = in_process(*command.split(), "--help").must().out
     first, _, others = page.partition("\nAWS:\n")
     aws, _, rare = others.partition("\nRare:\n")
     assert "--stack TEXT" in first
     assert "--region TEXT" in aws
     assert "--debug" in rare
     shown = " ".join(page.split())
-    for option in program.commands[command].params:
+    for option in found(command).params:
         assert isinstance(option, click.Option | click.Argument)
         if option.envvar:
             assert re.search(rf"\[env var: {option.envvar}\b", shown), option.name
@@ -55,8 +70,9 @@ def test_the_commonest_options_come_first_and_all_variables_are_shown(command: s
 @pytest.mark.parametrize(
     ("command", "short", "long"),
     [
-        *((name, "-s", "--stack") for name in COMMANDS),
-        *((name, "-y", "--yes") for name in ("up", "down", "users", "attach", "detach")),
+        *((name, "-s", "--stack") for name in [*COMMANDS, *INNER]),
+        *((name, "-y", "--yes") for name in USERS),
+        *((name, "-y", "--yes") for name in ("up", "down", "attach", "detach")),
         *((name, "-u", "--username") for name in ("test-login", "token", "call", "explain")),
         *(
             (name, short, long)
@@ -68,8 +84,18 @@ def test_the_commonest_options_come_first_and_all_variables_are_shown(command: s
     ],
 )
 def test_short_options_are_those_that_hands_know(command: str, short: str, long: str) -> None:
-    options = [set(option.opts) for option in program.commands[command].params]
+    options = [set(option.opts) for option in found(command).params]
     assert any({short, long} <= names for names in options)
+
+
+def test_options_without_a_subcommand_are_those_of_list(tmp_path: Path) -> None:
+    words = ("--state", str(tmp_path / "none.json"))
+    assert "There is no stack here" in in_process("users", *words).must(2).err
+    assert in_process("users", "--help").must().out != in_process("users", "list", "-h").must().out
+    # Those before a subcommand aren't its own: none is dropped silently.
+    said = in_process("users", *words, "delete", "ann", "--yes").must(2).err
+    assert "unexpected extra argument" in said or "No such option" in said
+    assert "No such command 'lst'" in in_process("users", "lst").must(2).err
 
 
 @pytest.mark.parametrize("command", ["token", "test-login"])
@@ -82,8 +108,8 @@ def test_a_variable_of_a_setting_means_nothing_else_to_another_command() -> None
     names = {field.name for field in fields(Settings)}
     settings = {each.envvar for each in program.commands["up"].params if each.name in names}
     assert "COGAUTH_PATH" in settings
-    for name in set(COMMANDS) - {"up", "plan", "policy"}:
-        assert not settings & {each.envvar for each in program.commands[name].params}, name
+    for name in {*COMMANDS, *INNER} - {"up", "plan", "policy"}:
+        assert not settings & {each.envvar for each in found(name).params}, name
 
 
 # Pages that an 80-column terminal shows as they were written.
@@ -94,7 +120,7 @@ def lines_of(page: str) -> list[str]:
     return page.split("\n")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *INNER])
 def test_no_line_of_a_help_page_is_longer_than_80_columns(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,35 +320,85 @@ def test_users_are_listed_page_by_page(kit: Kit) -> None:
 
 def test_a_user_is_deleted_with_the_stored_tokens(kit: Kit) -> None:
     kit.token("del")
-    said = kit.run("users", "--delete", "del", code=2).err
-    assert "Nothing was deleted, because stdin is not a terminal to ask on. Give --yes" in said
+    said = kit.run("users", "delete", "del", code=2).err
+    assert "Stdin is not a terminal to ask on. Nothing was changed. Give --yes" in said
     assert "del" in users(kit)
-    done = kit.run("users", "--delete", "del", "--yes")
+    done = kit.run("users", "delete", "del", "--yes")
     assert done.out == "Deleted the user del.\n"
     assert "del" not in users(kit)
     assert "del" not in kit.stored
-    said = kit.run("users", "--delete", "del", "--yes", code=1).err
-    assert "There is no user 'del' in the pool" in said
-    for name in ("", "x" * 129):
-        assert "give 1 to 128 characters" in kit.run("users", "--delete", name, "--yes", code=2).err
+    said = kit.run("users", "delete", "del", "--yes", code=1).err
+    assert "There is no user 'del' in the user pool" in said
 
 
 def test_tokens_of_a_user_who_is_gone_are_dropped_as_well(kit: Kit, ann: str) -> None:
     token_store.store(kit.state, "gone", kit.stored[ann])
-    kit.run("users", "--delete", "GONE", "--yes", code=1)
+    kit.run("users", "delete", "GONE", "--yes", code=1)
     assert "gone" not in kit.stored
     assert ann in kit.stored
 
 
-def test_a_deletion_is_asked_about(kit: Kit) -> None:
+def test_a_change_is_asked_about(kit: Kit) -> None:
     kit.token("joe")
-    words = ("users", "--delete", "joe", "--stack", "kit", "--state", str(kit.path))
-    for answer, code in (("n\n", 1), ("y\n", 0)):
-        running = kit.cli.on_terminal(*words)
-        running.see(r"Permanently delete the user joe from the pool \S+\? \[y/N\]: ")
-        running.type(answer)
-        assert running.ended() == code
-        assert ("joe" in users(kit)) is (code == 1)
+
+    def is_disabled() -> bool:
+        return not users(kit)["joe"]["enabled"]
+
+    for command, verb, changed in (
+        ("disable", "Disable", is_disabled),
+        ("delete", "Permanently delete", lambda: "joe" not in users(kit)),
+    ):
+        for answer, code in (("n\n", 1), ("y\n", 0)):
+            # By any spelling; the question has the pool's.
+            running = on_terminal(kit, "users", command, "JOE")
+            running.see(rf"{verb} the user joe of the pool \S+\? \[y/N\]: ")
+            running.type(answer)
+            assert running.ended() == code
+            assert changed() is (code == 0)
+            assert ("joe" in kit.stored) is (command == "disable" or code == 1)
+
+
+def test_a_temporary_password_is_shown_on_a_terminal_and_signs_in_once(kit: Kit) -> None:
+    asked = on_terminal(kit, "users", "create", "tia")
+    asked.see(r"Create the user tia in the pool \S+\? \[y/N\]: ")
+    assert "Temporary password" not in asked.plain
+    assert "tia" not in users(kit)
+    asked.type("y\n")
+    (temporary,) = re.findall(r"Temporary password: (\S+)\n", asked.see(r"Next|first login"))
+    assert asked.ended() == 0
+    assert asked.plain.count(temporary) == 1
+    assert users(kit)["tia"]["status"] == "FORCE_CHANGE_PASSWORD"
+    done = kit.run("test-login", "tia", "--password-stdin", typed=f"{temporary}\n", code=1)
+    assert "(new_password_required)" in done.err
+    assert temporary not in done.err + kit.path.read_text()
+
+
+def test_a_password_that_is_asked_for_is_checked_before_the_question(kit: Kit) -> None:
+    kit.run("users", "create", "pia", "--yes", "--json")
+    for password, code in (("short", 2), (f"{PASSWORD}!", 0)):
+        asked = on_terminal(kit, "users", "set-password", "pia", "--permanent")
+        asked.see("New password: ")
+        asked.type(f"{password}\n")
+        asked.see("The same again: ")
+        asked.type(f"{password}\n")
+        if code == 0:
+            asked.see(r"Give the user pia of the pool \S+ this permanent\s+password\? \[y/N\]: ")
+            asked.type("y\n")
+        assert asked.ended() == code
+        assert password not in asked.text
+        assert (users(kit)["pia"]["status"] == "CONFIRMED") is (code == 0)
+    kit.run("token", "pia", "--password-stdin", typed=f"{PASSWORD}!\n", secret=False)
+
+
+def test_who_is_signed_out_has_no_stored_tokens_and_can_renew_none(kit: Kit) -> None:
+    kit.token("una")
+    kept = kit.stored["una"]
+    done = kit.run("users", "sign-out", "una", "--yes")
+    assert done.out == "Signed out the user una.\n"
+    assert "The gateway accepts the user's ID and access tokens until they expire" in done.err
+    assert "una" not in kit.stored
+    # As it says.
+    assert kit.hello(kept["id_token"]) == 200
 
 
 def test_a_user_may_be_named_without_an_option(kit: Kit) -> None:
@@ -369,7 +419,7 @@ def on_terminal(kit: Kit, *words: str) -> Running:
 
 
 def test_a_user_who_is_not_there_is_named_before_a_question(kit: Kit) -> None:
-    asked = on_terminal(kit, "users", "--delete", "zed")
+    asked = on_terminal(kit, "users", "delete", "zed")
     assert asked.ended() == 1
     assert "There is no user 'zed'" in asked.plain
     assert "Permanently delete" not in asked.plain

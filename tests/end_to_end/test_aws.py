@@ -124,5 +124,5 @@ def renews_and_calls(account: Account, url: str, password: str) -> None:
     tested = account.run("call", "GET", "/hello", "--test-invoke", "--json").must().document
     assert tested["status"] == 200
     assert "Execution log" in tested["log"]
-    account.run("users", "--delete", "bea", "--yes").must()
-    account.run("users", "--delete", "bea", "--yes").must(1)
+    account.run("users", "delete", "bea", "--yes").must()
+    account.run("users", "delete", "bea", "--yes").must(1)

@@ -113,11 +113,11 @@ class Journey:
             iam.detach_user_policy(UserName=USER, PolicyArn=one["PolicyArn"])
             iam.delete_policy(PolicyArn=one["PolicyArn"])
 
-    def do(self, *words: str, code: int = 0, says: str = "") -> None:
+    def do(self, *words: str, code: int = 0, says: str = "", typed: str = "") -> None:
         """Run a command as the user; raise StoppedError if it does less than for the root."""
         if words[0] not in ALWAYS and self.without and self.without not in actions(words[0]):
             return
-        done = self.cli.run(*words, **self.keys)
+        done = self.cli.run(*words, typed=typed, **self.keys)
         said = done.out + done.err
         if done.code != code or "AccessDenied" in said or says not in said:
             raise StoppedError(f"{words}: {done.code}\n{said}")
@@ -151,7 +151,10 @@ class Journey:
         self.do("status")
         self.do("logs")
         self.do("users")
-        self.do("users", "--delete", "ann", "--yes")
+        given = ("--permanent", "--password-stdin", "--yes")
+        self.do("users", "create", "bob", *given, typed=f"{PASSWORD}\n")
+        for command in ("disable", "enable", "sign-out", "delete"):
+            self.do("users", command, "ann", "--yes")
 
     def _guard(self) -> None:
         self.do("attach", "--api", self.theirs, "--path", "/", "--yes")

@@ -143,9 +143,7 @@ def test_a_deletion_that_lands_within_the_settling_time_is_asked_about_no_more(
 def test_one_that_landed_after_another_was_made_is_deleted(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
-    with stopped(account, operation):
-        account.up()
-    account.up()
+    account.stands()
     kept = fact(account, "user_pool"), fact(account, "rest_api")
     late, told = make(account), Told()
     assert existing(account) != STACK

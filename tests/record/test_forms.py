@@ -828,7 +828,7 @@ DOWN = ["down", "--yes"]
 ACTING = [
     ["detach", "--yes"],
     ["attach", "--api", "orders", "--path", "/[oi]*", "--yes"],
-    ["users", "--delete", "user0", "--yes"],
+    ["users", "delete", "user0", "--yes"],
     ["verify"],
     ["recover"],
 ]
@@ -1161,7 +1161,7 @@ def test_a_sample_of_it_on_the_local_aws(
         own.fact("authorizer", "id"): inside.authorizer,
         own.fact("deployment", "id"): inside.deployment,
     }
-    delete = ("users", "--delete", "user0", "--yes")
+    delete = ("users", "delete", "user0", "--yes")
     sound, before, within = there.path("mine").read_text(), described(), inside.described()
     for swaps, words, code in [
         *(({own_pool: pool}, words, 1) for words in [("users",), delete, ("verify",)]),

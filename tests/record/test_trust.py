@@ -341,7 +341,7 @@ def test_what_bears_the_tokens_name_is_named_before_anything_is_done(
         ["test-login", *user],
         ["token", *user],
         ["call", "GET", "/hello", *user],
-        ["users", "--delete", "ann", "--yes"],
+        ["users", "delete", "ann", "--yes"],
     ):
         assert f"{name} is not cogauth's own file: it " in in_process(*words).must(1).err
     assert portrait(account.folder) == before

@@ -177,11 +177,20 @@ def test_a_stage_that_stays_on_another_deployment_is_no_success(account: Account
         account.up()
 
 
+def open_all(answer: Any) -> None:
+    """What the plan reads: all methods at once."""
+    for path in answer["items"]:
+        for method in path.get("resourceMethods", {}).values():
+            if method.get("authorizerId"):
+                open_up(method)
+
+
 def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
     account.stands()
     account.grow_old()
     begun = account.time.now
     with (
+        shown(account, "GetResources", open_all, times=1),
         shown(account, "GetMethod", open_up, times=10**9),
         pytest.raises(CogauthError, match=r"protected method was changed, but AWS still") as caught,
     ):
@@ -237,7 +246,10 @@ def test_what_guards_nothing_may_be_shown_differently(
 
 def test_a_read_that_lags_behind_the_change_is_waited_for(account: Account) -> None:
     account.stands()
-    with shown(account, "GetMethod", open_up, times=5):
+    with (
+        shown(account, "GetResources", open_all, times=1),
+        shown(account, "GetMethod", open_up, times=5),
+    ):
         assert account.up()["protected_method"] == "updated"
     assert account.up() == UNCHANGED
 

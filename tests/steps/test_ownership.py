@@ -681,7 +681,7 @@ def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
 
 @pytest.mark.parametrize("tagged", [False, True])
 @pytest.mark.parametrize(
-    "words", [("users",), ("users", "--delete", "user0", "--yes"), ("verify",)], ids=" ".join
+    "words", [("users",), ("users", "delete", "user0", "--yes"), ("verify",)], ids=" ".join
 )
 def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
     account: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], *, tagged: bool

@@ -105,7 +105,13 @@ def parsed(name: str, words: list[str]) -> click.Context:
     Without a parent the command would keep a help option without -h.
     """
     parent = click.Context(program, **program.context_settings)
-    return program.commands[name].make_context(name, words, parent=parent)
+    command = program.commands[name]
+    made = command.make_context(name, words, parent=parent)
+    if isinstance(command, click.Group):
+        inner, each, rest = command.resolve_command(made, [*made._protected_args, *made.args])  # noqa: SLF001
+        assert each
+        return each.make_context(inner, rest, parent=made)
+    return made
 
 
 def in_process(*words: str, typed: str | bytes = "") -> Result:

@@ -20,6 +20,7 @@ from cogauth.aws.policies import USER_POOL, allow
 from cogauth.checks.verify.guard import GuardChecks
 from cogauth.checks.verify.subject import Row, Subject, not_made
 from cogauth.client import token_store, tokens
+from cogauth.client.passwords import new_password
 from cogauth.client.signin import logs_command, sign_in
 from cogauth.client.transport import session
 from cogauth.errors import CogauthError
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cogauth.context import Context
-    from cogauth.settings import Settings
 
-# A password has a character of each class that a policy can require. The symbols count as such for
-# Cognito, and need no quoting in a shell or in JSON.
-ALPHABETS = ("ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#%()*+-./:=?@_")
 PASSWORD_LENGTH = 32
 CLOSED = "sign-up is closed, so verify can't create its test user"
 
@@ -75,7 +72,7 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
     user = None if config.get("AllowAdminCreateUserOnly") else new_user(ctx)
     failed: CogauthError | None = None
     try:
-        run.check(user, new_password(ctx.state.settings))
+        run.check(user, new_password(ctx.state.settings.password_min_length, PASSWORD_LENGTH))
     except CogauthError as error:
         failed = error
         raise
@@ -200,15 +197,6 @@ PERMISSIONS = (
         "cognito-idp:DescribeUserPool",
     ),
 )
-
-
-def new_password(settings: Settings) -> str:
-    """Return a random password that meets every policy that the settings allow."""
-    size = max(PASSWORD_LENGTH, settings.password_min_length)
-    characters = [secrets.choice(alphabet) for alphabet in ALPHABETS]
-    characters += [secrets.choice("".join(ALPHABETS)) for _ in range(size - len(characters))]
-    secrets.SystemRandom().shuffle(characters)
-    return "".join(characters)
 
 
 def new_user(ctx: Context) -> str:

@@ -1,0 +1,419 @@
+"""`cogauth users` on moto: what exists afterwards, and what is refused before anything changes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from cogauth.cli.output import print_error, print_json_list
+from cogauth.cli.user_list import show
+from cogauth.client import passwords, token_store, tokens, users
+from cogauth.client.passwords import Policy
+from cogauth.errors import CogauthError
+from cogauth.printable import json_text
+from cogauth.steps.cognito import POLICY_KEYS
+from support.calls import refusal
+from support.commands import in_process
+from support.foreign import describe_pool, make_pool
+from support.stacks import fact, update_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cogauth.client.users import User
+    from support.account import Account
+    from support.forker import Result
+
+PASSWORD = "Correct-Horse-7"
+# Each changing command but `create`, and what is on stdin.
+CHANGES = {
+    "set-password": ("--password-stdin",),
+    "disable": (),
+    "enable": (),
+    "sign-out": (),
+    "delete": (),
+}
+
+
+@dataclass
+class Pool:
+    """The user pool of a stack, with a user called ann."""
+
+    account: Account
+    monkeypatch: pytest.MonkeyPatch
+
+    def __post_init__(self) -> None:
+        self.account.stands()
+        self.monkeypatch.setenv("AWS_REGION", self.account.region)
+        self.cognito = self.account.client("cognito-idp")
+        self.id = fact(self.account, "user_pool")
+        self.cognito.admin_create_user(UserPoolId=self.id, Username="ann")
+
+    def run(self, *words: str, code: int = 0, typed: str = "") -> Result:
+        """Run `users`; what was typed is in no output."""
+        given = ("--stack", "shop", "--state", str(self.account.path()))
+        done = in_process("users", *words, *given, typed=typed).must(code)
+        assert not typed or typed.strip() not in done.out + done.err
+        return done
+
+    def user(self, name: str) -> Any:
+        try:
+            return self.cognito.admin_get_user(UserPoolId=self.id, Username=name)
+        except ClientError:
+            return None
+
+    def signs_in(self, name: str, password: str) -> str:
+        """Sign in as the sign-in function does; return the challenge, or which token came."""
+        client = self.cognito.describe_user_pool_client(
+            UserPoolId=self.id, ClientId=fact(self.account, "app_client")
+        )["UserPoolClient"]
+        secret = users_hash(name, client["ClientId"], client["ClientSecret"])
+        try:
+            answer = self.cognito.admin_initiate_auth(
+                UserPoolId=self.id,
+                ClientId=client["ClientId"],
+                AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+                AuthParameters={"USERNAME": name, "PASSWORD": password, "SECRET_HASH": secret},
+            )
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return str(answer.get("ChallengeName", "tokens"))
+
+    def store_tokens(self, *names: str) -> None:
+        for name in names:
+            token_store.store(self.account.state(), name, dict.fromkeys(tokens.NAMES, "eyJ0"))
+
+    @property
+    def stored(self) -> set[str]:
+        return set(token_store.stored(self.account.state()))
+
+
+def users_hash(name: str, client: str, secret: str) -> str:
+    digest = hmac.digest(secret.encode(), f"{name}{client}".encode(), hashlib.sha256)
+    return base64.b64encode(digest).decode()
+
+
+@pytest.fixture
+def pool(account: Account, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    return Pool(account, monkeypatch)
+
+
+# What exists afterwards
+
+
+def test_a_user_is_created_with_a_temporary_password_that_is_shown_once(pool: Pool) -> None:
+    done = pool.run("create", "bob", "--yes", "--json").document
+    password = done.pop("temporary_password")
+    assert done == {"created": "bob", "permanent": False}
+    assert pool.user("bob")["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+    assert pool.signs_in("bob", password) == "NEW_PASSWORD_REQUIRED"
+    for file in pool.account.folder.rglob("*"):
+        assert file.is_dir() or password not in file.read_text()
+
+
+def test_cognito_is_told_to_send_no_message(pool: Pool) -> None:
+    ctx = pool.account.context()
+    with pool.account.calls.watched() as calls:
+        users.create(ctx, "bob", PASSWORD, users.vacant(ctx, "bob"), permanent=False)
+    (sent,) = [json.loads(one.sent["body"]) for one in calls if one.operation == "AdminCreateUser"]
+    assert sent["MessageAction"] == "SUPPRESS"
+
+
+@pytest.mark.parametrize(
+    ("words", "challenge"), [((), "NEW_PASSWORD_REQUIRED"), (("--permanent",), "tokens")]
+)
+@pytest.mark.parametrize("command", ["create", "set-password"])
+def test_a_given_password_is_the_users(
+    pool: Pool, command: str, words: tuple[str, ...], challenge: str
+) -> None:
+    name = "bob" if command == "create" else "ann"
+    given = (command, name, "--yes", "--password-stdin", *words)
+    done = pool.run(*given, "--json", typed=f"{PASSWORD}\n").document
+    assert (
+        done
+        == {
+            "create": {"created": "bob", "permanent": bool(words), "temporary_password": None},
+            "set-password": {"password_set": "ann", "permanent": bool(words)},
+        }[command]
+    )
+    assert pool.signs_in(name, PASSWORD) == challenge
+    if command == "set-password":
+        assert "ann" in pool.run(*given, typed=f"{PASSWORD}\n").out
+
+
+def test_a_disabled_user_can_be_enabled(pool: Pool) -> None:
+    done = pool.run("disable", "ann", "--yes")
+    assert done.out == "Disabled the user ann.\n"
+    assert "until they expire" in done.err
+    assert pool.user("ann")["Enabled"] is False
+    done = pool.run("enable", "ann", "--yes")
+    assert (done.out, done.err) == ("Enabled the user ann.\n", "")
+    assert pool.user("ann")["Enabled"] is True
+
+
+@pytest.mark.parametrize("command", ["sign-out", "delete"])
+def test_the_stored_tokens_of_who_is_signed_out_or_deleted_are_forgotten(
+    pool: Pool, command: str
+) -> None:
+    pool.store_tokens("ann", "bob")
+    done = pool.run(command, "ann", "--yes")
+    assert "The gateway accepts the user's ID and access tokens until they expire" in done.err
+    assert pool.stored == {"bob"}
+    assert (pool.user("ann") is None) == (command == "delete")
+    pool.cognito.admin_create_user(UserPoolId=pool.id, Username="cid")
+    name = {"sign-out": "signed_out", "delete": "deleted"}[command]
+    assert pool.run(command, "cid", "--yes", "--json").document == {name: "cid"}
+
+
+def test_the_list_is_filtered_by_cognito(pool: Pool) -> None:
+    for name in ("andy", "bob"):
+        pool.cognito.admin_create_user(UserPoolId=pool.id, Username=name)
+    found = pool.run("list", "--filter", 'username ^= "an"', "--json").document
+    assert sorted(user["username"] for user in found["users"]) == ["andy", "ann"]
+    assert pool.run("--filter", 'username = "nobody"').err == "0 users\n"
+    done = pool.run("--filter", "nonsense", "--json", code=2)
+    assert "Cognito can't use the filter 'nonsense'" in done.document["error"]["message"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_each_page_is_printed_before_the_next_is_read(
+    pool: Pool, capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    for number in range(61):
+        name = f"user{number:02}" if number else "a-long-name-on-the-first-page"
+        pool.cognito.admin_create_user(UserPoolId=pool.id, Username=name)
+    printed: list[str] = []
+
+    def watched() -> Iterator[list[User]]:
+        for page in users.pages(pool.account.context()):
+            printed.append(capsys.readouterr().out)
+            yield page
+
+    if as_json:
+        print_json_list(
+            {"pool": ""}, "users", (vars(one)["username"] for p in watched() for one in p)
+        )
+    else:
+        assert show(watched()) == 62
+    before, first = printed
+    assert before == ""
+    assert "ann" in first
+    assert "user60" not in first
+    last = capsys.readouterr().out
+    if as_json:
+        assert len(json.loads(first + last)["users"]) == 62
+        return
+    lines = (first + last).splitlines()
+    assert lines[0].split() == ["username", "status", "enabled", "created"]
+    assert len(lines) == 1 + 62
+    # The columns of both pages are as wide.
+    assert len({line.index("FORCE_CHANGE_PASSWORD") for line in lines[1:]}) == 1
+
+
+def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
+    ctx = pool.account.context()
+    assert users.would_sign_up(ctx, "bob")
+    assert not users.would_sign_up(ctx, "ann")
+    update_pool(pool.account, AdminCreateUserConfig={"AllowAdminCreateUserOnly": True})
+    assert not users.would_sign_up(ctx, "bob")
+
+
+# A document that is printed in parts
+
+
+@pytest.mark.parametrize("items", [[], [{"a": "é\n"}], [{"a": 1}, {"a": [2]}, {}]])
+def test_a_list_in_parts_is_the_document(
+    capsys: pytest.CaptureFixture[str], items: list[object]
+) -> None:
+    print_json_list({"pool": "p"}, "users", iter(items))
+    assert capsys.readouterr().out == json_text({"pool": "p", "users": items}) + "\n"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_error_in_between_is_in_the_same_document(
+    capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    def items() -> Any:
+        yield from [{"a": nth} for nth in range(count)]
+        raise CogauthError("It broke.")
+
+    with pytest.raises(CogauthError) as caught:
+        print_json_list({"pool": "p"}, "users", items())
+    print_error("failed", caught.value)
+    document = json.loads(capsys.readouterr().out)
+    assert document.pop("error")["message"] == "It broke."
+    assert document == ({"pool": "p", "users": [{"a": 0}, {"a": 1}]} if count else {})
+    print_error("failed", caught.value)
+    assert list(json.loads(capsys.readouterr().out)) == ["error"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_a_user_who_is_not_there_is_named(pool: Pool, command: str) -> None:
+    before = describe_pool(pool.account, pool.id)
+    pool.store_tokens("gone", "ann")
+    done = pool.run(command, "gone", *CHANGES[command], "--yes", code=1, typed=f"{PASSWORD}\n")
+    assert f"There is no user 'gone' in the user pool {pool.id}. Nothing was changed." in done.err
+    assert describe_pool(pool.account, pool.id) == before
+    assert pool.stored == {"ann"}
+
+
+def test_a_name_that_is_taken_is_not_created_again(pool: Pool) -> None:
+    before = describe_pool(pool.account, pool.id)
+    done = pool.run("create", "ann", "--yes", "--json", code=1)
+    assert "There is already a user 'ann'" in done.document["error"]["message"]
+    assert "cogauth users set-password ann --stack shop" in done.document["error"]["hint"]
+    assert describe_pool(pool.account, pool.id) == before
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "two words", "a\tb", "\ufeffa"])
+@pytest.mark.parametrize("command", ["create", *CHANGES])
+def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
+    pool: Pool, command: str, name: str
+) -> None:
+    words = CHANGES.get(command, ("--json",))
+    with pool.account.calls.watched() as calls:
+        done = pool.run(command, name, "--yes", *words, code=2)
+    assert "ive 1 to 128 characters" in done.err
+    assert calls == []
+
+
+@pytest.mark.parametrize("command", ["create", "set-password"])
+def test_a_password_is_held_against_the_pools_own_policy(pool: Pool, command: str) -> None:
+    """Somebody changed it in the console: the recorded one isn't asked."""
+    classes = dict.fromkeys(POLICY_KEYS.values(), False)
+    policy = {"MinimumLength": 12, **classes, "RequireNumbers": True}
+    update_pool(pool.account, Policies={"PasswordPolicy": policy})
+    before = describe_pool(pool.account, pool.id)
+    name = "bob" if command == "create" else "ann"
+    for password in ("short1", "none-of-the-digits", " with-space-1", f"{'1' * 257}"):
+        done = pool.run(command, name, "--yes", "--password-stdin", code=2, typed=f"{password}\n")
+        assert "it needs at least 12 characters, with a digit, at most 256" in done.err
+        assert describe_pool(pool.account, pool.id) == before
+    pool.run(command, name, "--yes", "--password-stdin", typed="only-lower-case-1\n")
+
+
+@pytest.mark.parametrize("command", ["create", *CHANGES])
+def test_nothing_is_changed_where_nobody_can_be_asked(pool: Pool, command: str) -> None:
+    before = describe_pool(pool.account, pool.id)
+    words = CHANGES.get(command, ("--json",))
+    done = pool.run(command, "ann" if command in CHANGES else "bob", *words, code=2)
+    assert "Give --yes" in done.err
+    assert describe_pool(pool.account, pool.id) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("create", "bob", "--yes"), "Stdout is not a terminal to show the temporary password on"),
+        (("create", "bob", "--yes", "--permanent", "--json"), "No password was given"),
+        (("set-password", "ann", "--yes"), "No password was given"),
+        (("create", "bob", "--yes", "--password-stdin"), "The password is empty"),
+    ],
+)
+def test_a_password_that_nobody_gives_or_sees_is_none(
+    pool: Pool, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is the one of who signs in.
+    monkeypatch.setenv("COGAUTH_PASSWORD", PASSWORD)
+    before = describe_pool(pool.account, pool.id)
+    assert said in pool.run(*words, code=2).err
+    assert describe_pool(pool.account, pool.id) == before
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidPasswordException", "PasswordHistoryPolicyViolationException"]
+)
+def test_a_password_that_cognito_refuses_is_refused_with_the_rule(pool: Pool, code: str) -> None:
+    ctx = pool.account.context()
+    policy = Policy(8, ("digit",))
+    with (
+        pool.account.calls.watched(lambda _: refusal(400, code, "Not this one.")),
+        pytest.raises(CogauthError) as caught,
+    ):
+        users.set_password(ctx, "ann", PASSWORD, policy, permanent=True)
+    assert str(caught.value) == (
+        "Cognito refuses the password: Not this one. It needs at least 8 characters, with a digit. "
+        "Give another."
+    )
+
+
+def test_who_was_created_without_the_password_is_named(pool: Pool) -> None:
+    ctx = pool.account.context()
+
+    def refuse(call: Any) -> Any:
+        refused = call.operation == "AdminSetUserPassword"
+        return refusal(400, "InvalidPasswordException", "Not this one.") if refused else None
+
+    with pool.account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
+        users.create(ctx, "bob", PASSWORD, users.vacant(ctx, "bob"), permanent=True)
+    assert "The user was created, with a password that nobody knows." in str(caught.value)
+    assert "cogauth users set-password bob --stack shop" in str(caught.value)
+    assert pool.user("bob")
+
+
+def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
+    """Cognito would answer that the name is taken: by ourselves."""
+    ctx, sent = pool.account.context(), []
+    policy = users.vacant(ctx, "bob")
+
+    def lose(**_: Any) -> None:
+        if not sent:
+            pool.cognito.admin_create_user(UserPoolId=pool.id, Username="bob")
+        sent.append("AdminCreateUser")
+        raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+
+    clients = [ctx.aws.cognito, ctx.aws.cognito_once]
+    for client in clients:
+        client.meta.events.register_first("before-send.cognito-idp.AdminCreateUser", lose)
+    try:
+        with pytest.raises(CogauthError) as caught:
+            users.create(ctx, "bob", PASSWORD, policy, permanent=False)
+    finally:
+        for client in clients:
+            client.meta.events.unregister("before-send.cognito-idp.AdminCreateUser", lose)
+    assert "The user may have been created, with a password that nobody knows." in str(caught.value)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("command", ["list", "create", *CHANGES])
+def test_no_user_of_another_pool_is_touched(pool: Pool, command: str) -> None:
+    theirs = make_pool(pool.account, "theirs", 1)
+    arn = f"arn:aws:cognito-idp:{pool.account.region}:{pool.account.aws.account}:userpool/{theirs}"
+    state = pool.account.state()
+    state.put(
+        "resources", "user_pool", {**(state.record("user_pool") or {}), "id": theirs, "arn": arn}
+    )
+    before = describe_pool(pool.account, theirs)
+    words = {"list": (), "create": ("new", "--json", "--yes")}.get(
+        command, ("user0", *CHANGES.get(command, ()), "--yes")
+    )
+    done = pool.run(command, *words, code=1, typed=f"{PASSWORD}\n")
+    assert "isn't this stack's" in done.err
+    assert "user0" not in done.out
+    assert describe_pool(pool.account, theirs) == before
+
+
+# Generated passwords
+
+
+@pytest.mark.parametrize("least", [6, 8, 20, 99])
+def test_a_generated_password_fits_any_policy(least: int) -> None:
+    policy = Policy(least, tuple(passwords.CLASSES))
+    for length in (20, 32):
+        for password in (passwords.new_password(least, length) for _ in range(50)):
+            policy.check(password)
+            assert len(password) == max(least, length)
+            assert password[0] in string.ascii_letters
+            assert " " not in password
+            assert password.isascii()
