@@ -476,7 +476,6 @@ EXPECTED = {
             "lambda:GetFunction": 2,
             "lambda:GetFunctionConfiguration": 2,
             "logs:DescribeLogGroups": 2,
-            "logs:ListTagsForResource": 2,
             "sts:GetCallerIdentity": 1,
         },
         "refused": {},

@@ -74,7 +74,12 @@ class LogGroup(Resource):
             lambda: self._described(ctx),
             lambda: or_none(lambda: list_tags(resourceArn=self._arn(ctx))),
         ]
-        group, answer = parallel.each(looks)
+        if record:
+            group, answer = parallel.each(looks)
+        else:
+            # Nobody knows whether there is one.
+            group = looks[0]()
+            answer = looks[1]() if group else None
         return {**group, "Tags": answer.get("tags", {})} if group and answer else None
 
     def _described(self, ctx: Context) -> Live | None:
