@@ -501,7 +501,7 @@ EXPECTED = {
             "iam:ListRolePolicies": 2,
             "lambda:GetFunction": 4,
             "logs:DescribeLogGroups": 4,
-            "logs:ListTagsForResource": 4,
+            "logs:ListTagsForResource": 2,
             "sts:GetCallerIdentity": 1,
             "tagging:GetResources": 2,
         },
