@@ -1,4 +1,4 @@
-"""What AWS would refuse to delete is seen by `down` before anything goes, on moto."""
+"""`down` sees what AWS would refuse to delete before it deletes anything, on moto."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 AUDIT = json.dumps(
@@ -95,7 +95,7 @@ OBSTACLES = [
 
 @pytest.fixture
 def pool_domains(account: Account) -> Iterator[None]:
-    """DescribeUserPool tells a pool's domain, as AWS's does; moto's doesn't."""
+    """Make DescribeUserPool return a pool's domain, as AWS does; moto leaves it out."""
     cognito = account.aws.cognito
 
     def tell(parsed: Any, **_: Any) -> None:

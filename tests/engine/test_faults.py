@@ -1,8 +1,8 @@
-"""A fault at any call: then `up` ends as a clean run does, and `down` leaves nothing.
+"""A fault at any call: `up` then ends as a clean run does, and `down` leaves nothing.
 
-The calls are found by recording a clean run, and each is addressed by its operation and the
-resource it is about, not by its place in the order. By default every other call meets one fault, in
-turn; with --all-faults each meets all of them, and is followed by `up` and, separately, by `down`.
+The calls are found by recording a clean run. Each is identified by its operation and the resource
+it is about, not by its position. By default every other call gets one fault, in turn; with
+--all-faults each call gets all of them, followed by `up` and, in a separate run, by `down`.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from support.faults import FAULTS, StoppedError, nth, run_with_fault
 from support.names import READS
 from support.stacks import STACK, configuration, existing, shown, unrecorded
 
-# What of a call's body says which resource it is about.
+# The fields of a call's body that say which resource it is about.
 NAMING = (
     "FunctionName",
     "StatementId",
@@ -46,7 +46,7 @@ Address = tuple[str, int]
 
 
 class Addressed:
-    """Gives each call of a run its address, whatever ids AWS made up in that run."""
+    """Gives each call of a run an address that doesn't depend on the ids that AWS made up."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -57,7 +57,7 @@ class Addressed:
         text = f"{call.operation} {call.sent['url_path']} {_names(call.sent)}"
         for identifier, key in self.ids():
             text = text.replace(identifier, f"<{key}>")
-        # The API's root is the one resource that isn't cogauth's, and has no record.
+        # The API's root resource is the only one that isn't cogauth's and has no record.
         text = re.sub(r"/resources/\w+", "/resources/<root>", text)
         self.met[text] += 1
         return text, self.met[text]
@@ -68,7 +68,7 @@ class Addressed:
         if state:
             self.seen[state.stack_id] = "stack_id"
             for name, record in state.resources.items():
-                # A trigger's id is the pool's; a policy's is a word that other names hold.
+                # A trigger's id is the pool's; a policy's id is a word that other names contain.
                 if "id" in record and name != "trigger" and not name.endswith("_policy"):
                     self.seen[record["id"]] = name
         return sorted(self.seen.items(), key=lambda pair: -len(pair[0]))
@@ -90,7 +90,7 @@ def run(account: Account, command: str) -> None:
 
 
 def run_with_fault_at(account: Account, command: str, address: Address, fault: str) -> None:
-    """Run a command that meets a fault at the call of an address."""
+    """Run a command and inject a fault at the call with this address."""
     addressed = Addressed(account)
     met, _ = run_with_fault(
         account,
@@ -116,7 +116,7 @@ def check_ending(account: Account, ending: str, clean: Any, place: str) -> None:
 
 
 class Clean:
-    """What clean runs call, and the world after `up`."""
+    """The calls of clean runs, and the world after `up`."""
 
     def __init__(self, account: Account) -> None:
         self.up = self._recorded(account, "up")
@@ -145,7 +145,7 @@ def clean(
 
 
 def endings(config: pytest.Config, number: int, fault: str) -> tuple[str, ...]:
-    """Return what follows a fault at the call of that number: both, or one in turn, or nothing."""
+    """Return the commands to run after a fault at that call: both, or one in turn, or none."""
     if config.getoption("--all-faults"):
         return ("up", "down")
     turn, rest = divmod(number, 5)
@@ -163,7 +163,7 @@ def test_the_calls_of_clean_runs_are_told_apart(clean: Clean) -> None:
 
 
 def marks(state: State, key: str) -> tuple[str, ...]:
-    """Return all that a call about a resource has in its path or body; empty: not made yet."""
+    """Return what identifies a resource in a call's path or body; empty if it isn't made yet."""
     record, made = state.record(key), RESOURCES[key]
     if record is None or record["status"] != CREATED:
         return ()
@@ -172,13 +172,13 @@ def marks(state: State, key: str) -> tuple[str, ...]:
         place = f"/resources/{state.fact(method.resource, 'id')}/methods/{method.http_method}"
         return (place if made is method else f"{place}/integration",)
     if isinstance(made, RolePolicy):
-        # The policies of both roles have one name, a word that every tag holds.
+        # Both roles' policies have the same name, and every tag contains that word.
         return f"'PolicyName': '{record['id']}'", f"'RoleName': '{record['role']}'"
     return (f"/stages/{record['id']}" if key == "stage" else record["id"],)
 
 
 def unknown(call: Call) -> Any:
-    """Return the answer of a service that doesn't know what a call is about."""
+    """Return the answer of a service that doesn't know the resource of a call."""
     if call.operation == "DescribeLogGroups":
         return refusal(200, "")[0], {"logGroups": [], "ResponseMetadata": {"HTTPStatusCode": 200}}
     if call.sent["url_path"].startswith("/restapis"):
@@ -189,7 +189,7 @@ def unknown(call: Call) -> Any:
 
 
 class NotYet:
-    """Answers so many times that there is no such thing, to each call about one resource."""
+    """Answers "not found" a number of times to each call about one resource."""
 
     def __init__(self, account: Account, key: str, times: int) -> None:
         self.account, self.key, self.times = account, key, times
@@ -198,7 +198,7 @@ class NotYet:
     def __call__(self, call: Call) -> Any:
         text = f"{call.operation} {call.sent['url_path']} {call.sent['body']!s}"
         about = marks(self.account.state(), self.key)
-        # The name of a log group holds its function's, and is about the group alone.
+        # A log group's name contains its function's name, but is about the group alone.
         group = self.key.endswith("_log_group")
         within = text if group else re.sub(r"/aws/lambda/[\w-]+", "", text)
         if not about or self.met[text] == self.times or not all(one in within for one in about):
@@ -208,7 +208,7 @@ class NotYet:
 
 
 def stop_once_made(account: Account, key: str, choices: dict[str, Any]) -> None:
-    """Run `up`, stopped at the first call after a resource was recorded as made."""
+    """Run `up` and stop it at the first call after a resource was recorded as created."""
     frozen: list[bytes] = []
 
     def on_before(_call: Call) -> None:
@@ -240,12 +240,12 @@ def power_user_world(
         return configuration(account)
 
 
-# After these nothing need be called that names them: in the run that makes them, and in the next.
-# The trigger goes by the name of its pool.
+# No later call has to name these: neither in the run that creates them nor in the next one.
+# The trigger is named by its pool.
 LAST_IN_NEXT = {"trigger_permission", "sign_in_permission", "power_user_attachment"}
 POLICIES = {"role_policy", "auto_confirm_role_policy"}
 LAST = {False: LAST_IN_NEXT | POLICIES | {"trigger"}, True: LAST_IN_NEXT}
-# By resource: a call after it that must have been answered so.
+# By resource: a later call that must have received that answer.
 CALLED = {
     "sign_in_function": "GetFunctionConfiguration",
     "auto_confirm_function": "GetFunctionConfiguration",
@@ -316,7 +316,7 @@ def test_after_a_fault_at_any_call_of_down(
 def test_after_a_second_fault_while_recovering_from_a_first(
     clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
 ) -> None:
-    dice = random.Random(20261123)  # noqa: S311 the same cases each time
+    dice = random.Random(20261123)  # noqa: S311 the same cases every time
     for _ in range(300 if pytestconfig.getoption("--all-faults") else 4):
         first, second = dice.choice(clean.up), dice.choice(list(FAULTS))
         faults = dice.choice(list(FAULTS)), second
@@ -350,7 +350,7 @@ def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
             with contextlib.suppress(StoppedError), account.calls.watched(after=stop_once_each):
                 run(account, "up")
                 finished = True
-        # Several calls in flight may meet their stop in one run; but each met it.
+        # Several calls in flight may be stopped in one run, but each of them was stopped once.
         assert len(stopped) >= runs - 1 > 10
         mutating = {address for address in clean.up if not address[0].startswith(READS)}
         assert {text for text, nth in stopped if nth == 1} >= {

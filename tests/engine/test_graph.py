@@ -1,4 +1,4 @@
-"""Work along a graph: in the order of the needs, at once where there is none, and how it ends."""
+"""Work along a graph: in order of need, in parallel where nothing is needed, and how it ends."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ PATIENCE = 30
 
 @st.composite
 def graphs(draw: st.DrawFn) -> dict[str, list[str]]:
-    """Pieces that each need some of those before them, in any order."""
+    """Generate pieces, in any order, that each need some of the pieces before them."""
     names = [str(number) for number in range(draw(st.integers(0, 12)))]
     needs = {
         name: draw(st.lists(st.sampled_from(names[:place]), unique=True)) if place else []

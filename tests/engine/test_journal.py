@@ -1,4 +1,4 @@
-"""The journal's finer promises, on moto: what lands late, what is there twice, what comes back."""
+"""The journal's finer guarantees, on moto: late creates, duplicates, and things that reappear."""
 
 import time
 from collections.abc import Callable
@@ -34,19 +34,19 @@ from support.stacks import (
     unrecorded,
 )
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:
-    """Return what does something at each call of an operation."""
+    """Return a hook that runs `do` at each call of an operation."""
     return lambda call: do() if call.operation == operation else None
 
 
 def lands_late(
     account: Account, operation: str, make: Callable[[], Any], after_s: float
 ) -> tuple[Context, "Landing"]:
-    """Leave an intent whose create lands only some seconds of waiting later; return a new run."""
+    """Leave an intent whose create lands after some seconds of waiting; return a new run."""
     with stopped(account, operation):
         account.up()
     ctx = account.context()
@@ -56,7 +56,7 @@ def lands_late(
 
 
 class Landing(Silent):
-    """A reporter in whose sight a create lands, once something has been waited for long enough."""
+    """A reporter that makes a create land once the run has waited long enough."""
 
     def __init__(self, account: Account, make: Callable[[], Any], after_s: float) -> None:
         self.account, self.make, self.after_s = account, make, after_s
@@ -168,7 +168,7 @@ def test_down_deletes_the_stacks_own_that_no_record_knows(
 
 
 def make_older(account: Account, kind: str, identifier: str) -> None:
-    """Let AWS have made it before all others; moto's APIs of one second are of one age."""
+    """Make this pool or API the oldest; moto gives APIs of the same second the same age."""
     if kind == "rest_api":
         apigateway_backends[account.aws.account][account.region].apis[identifier].create_date -= 60
     else:
@@ -195,7 +195,7 @@ def test_of_several_that_a_crash_left_the_oldest_is_kept(
 def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
     account: Account, kind: str
 ) -> None:
-    """moto's tagging API lists neither pools nor APIs, so AWS's answer is given in its place."""
+    """moto's tagging API lists neither pools nor APIs, so the test supplies AWS's answer."""
     account.stands()
     state = account.state()
     identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
@@ -231,7 +231,7 @@ def test_absence_is_believed_only_after_the_settling_time(account: Account) -> N
     assert account.state().record("user_pool") is not None
     since = account.time.now
     account.up()
-    # It is counted from the intent, by the real clock.
+    # The settling time counts from the intent, by the real clock.
     assert 15 - (time.time() - begun) - 0.01 <= account.time.now - since <= 16
     assert existing(account) == STACK
 
@@ -288,7 +288,7 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
             back.append(SIGN_IN_LOGS)
             logs.create_log_group(logGroupName=SIGN_IN_LOGS, tags=tags(account))
 
-    # Both groups are deleted; one of them is there again at the last look.
+    # Both groups are deleted; one of them is back at the last check.
     with account.calls.watched(after=come_back):
         result = account.down()
     assert back
@@ -297,7 +297,7 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
 
 
 def delete_role(account: Account) -> None:
-    """Delete the role with which Lambda made the sign-in function: it has to be made anew."""
+    """Delete the role that Lambda made the sign-in function with, so both must be recreated."""
     iam = account.client("iam")
     iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
     iam.delete_role(RoleName=ROLE)
@@ -363,7 +363,7 @@ def test_the_stop_event_lets_no_call_begin(account: Account) -> None:
     with account.calls.watched(after=press_ctrl_c) as calls, pytest.raises(KeyboardInterrupt):
         account.up()
     assert calls == begun
-    # The calls in flight ended, and their outcome is on disk; no later intent is.
+    # The calls in flight finished and their outcome is on disk; no later intent is.
     assert fact(account, "role") == ROLE
     assert account.state().record("role_policy") is None
     assert statuses(account) == {CREATED}
@@ -381,7 +381,7 @@ def statuses(account: Account) -> set[str]:
 def test_a_transient_error_is_waited_out_wherever_it_meets_a_change(
     account: Account, error: Any
 ) -> None:
-    """Each is answered once, at each create, change and deletion of a whole life."""
+    """Each create, change and deletion of a whole life cycle gets the error once."""
     refused: set[str] = set()
 
     def refuse_once(call: Call) -> Any:
@@ -419,7 +419,7 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
 
     def take_away(call: Call) -> None:
         if call.operation == "CreateUserPool":
-            # Whoever writes the state file sees the one or the other.
+            # A thread that writes the state file sees either the folder or the file.
             with ctx.state._lock:  # noqa: SLF001
                 account.folder.rename(away)
                 account.folder.touch()
@@ -427,7 +427,7 @@ def test_a_folder_that_can_not_be_written_is_noticed_before_the_next_create(
     watched = account.calls.watched(after=take_away)
     with watched, pytest.raises(CogauthError, match="can't be written"):
         engine.up(ctx, Silent())
-    # What was made is not lost: each intent was on disk.
+    # Nothing that was made is lost: each intent was on disk.
     account.folder.unlink()
     away.rename(account.folder)
     assert account.up()["user_pool"] == "adopted"

@@ -1,4 +1,4 @@
-"""What `plan` says, against what `up` does then."""
+"""What `plan` says, compared with what `up` then does."""
 
 import json
 from collections import Counter
@@ -80,7 +80,7 @@ CHOICES: list[dict[str, Any]] = [
     {"tier": "ESSENTIALS"},
     {"sign_up": "closed"},
 ]
-# The results of `up` that each action of a plan stands for.
+# For each action of a plan, the results of `up` that it covers.
 RESULTS = {
     "create": {"created"},
     "recreate": {"created", "updated"},
@@ -91,7 +91,7 @@ RESULTS = {
 
 
 def planned(account: Account, **choices: Any) -> UpPlan:
-    """Return the plan; check that nothing was changed for it, in AWS or on disk."""
+    """Return the plan; check that planning changed nothing, in AWS or on disk."""
     ctx = account.context()
     before, former = account.path().read_text(), ctx.state.settings
     exists = bool(ctx.state.resources)
@@ -108,7 +108,7 @@ def actions(plan: UpPlan) -> dict[str, str]:
 
 
 def check(account: Account, **choices: Any) -> UpPlan:
-    """Check that `up` does what the plan says, and asks what it says, and return the plan."""
+    """Check that `up` does and asks what the plan says; return the plan."""
     plan = planned(account, **choices)
     asked: list[str] = []
     done = account.up(confirm=asked.append, **choices)
@@ -167,14 +167,14 @@ def test_what_aws_shows_only_later_is_found(account: Account) -> None:
     there = pool(account)["LambdaConfig"]
     remove_trigger(account)
     ctx = account.context()
-    # As if it had been created just now.
+    # As if the trigger had just been created.
     ctx.made.add("trigger")
     times: list[float] = []
 
     def before(call: Call) -> None:
         if call.operation == "DescribeUserPool":
             times.append(account.time())
-            # It shows in the first answer after a pause.
+            # The trigger shows in the first answer after a pause.
             if times[-1] > times[0]:
                 update_pool(account, LambdaConfig=there)
 
@@ -191,7 +191,7 @@ def test_up_does_what_its_plan_says_with_other_settings(
     account.stands()
     plan = check(account, **choices)
     assert not plan.is_empty
-    # Who chose it needn't be asked whether it may be overwritten.
+    # The user chose the change, so there is no need to ask whether to overwrite.
     assert plan.questions == []
 
 
@@ -234,14 +234,14 @@ def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> Non
     assert str(change) == "GET /hello was open: NONE → COGNITO_USER_POOLS"
     assert {each.path for each in change.fields} >= {"authorizationType"}
     assert rows["deployment"].reason == "because of the protected method"
-    # That the former deployment is deleted goes with its recreation.
+    # Deleting the former deployment is part of recreating the deployment, so it isn't listed.
     (served,) = rows["stage"].fields
     assert (served.path, served.old) == ("deploymentId", fact(account, "deployment"))
     assert rows["stage"].notes == []
 
 
 def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
-    """It may be a secret."""
+    """The value may be a secret."""
     account.stands()
     variables = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
     account.client("lambda").update_function_configuration(
@@ -317,7 +317,7 @@ def test_a_draft_is_never_written(account: Account) -> None:
 
 
 class Meanwhile(Silent):
-    """What `up` tells, and what somebody does as soon as it has shown its plan."""
+    """Keeps the plan that `up` shows, then tampers with the account at once."""
 
     def __init__(self, account: Account, tamper: Callable[[Account], None]) -> None:
         self.account, self.tamper = account, tamper
@@ -330,7 +330,7 @@ class Meanwhile(Silent):
 def up_while(
     account: Account, tamper: Callable[[Account], None], *, overwrite: bool = False
 ) -> None:
-    """Run `up`, which puts back something that needs no question."""
+    """Tamper while `up` runs, with a change in its plan that needs no question."""
     account.stands()
     account.grow_old()
     open_protected_method(account)

@@ -1,4 +1,4 @@
-"""A state file that was lost or damaged is written anew, from what stands in the account."""
+"""A lost or damaged state file is written again, from what exists in the account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-# Each setting as it isn't by default, but for --power-user: what that attaches hides the rest.
+# Non-default values of all settings but --power-user: the policy it attaches hides the rest.
 CHOICES = [
     *(
         "--tier",
@@ -55,18 +55,18 @@ OTHERS = [
 
 @pytest.fixture
 def here(cli: Cli, endpoint: str, tmp_path: Path) -> LocalStack:
-    """A stack that has a name of its own, and doesn't stand yet."""
+    """A stack with its own name that doesn't exist yet."""
     stack = tmp_path.name[-30:]
     cli.env.update(COGAUTH_STACK=stack, COGAUTH_ENDPOINT_URL=endpoint)
     return LocalStack(cli, stack, endpoint)
 
 
 def recoverable(state: Path) -> Any:
-    """Return what a state file says, but for what isn't known once it is lost."""
+    """Return the content of a state file without what can't be known once the file is lost."""
     found = json.loads(state.read_text())
     for record in found["resources"].values():
         del record["since"]
-    # Whether the API was changed since it was deployed isn't known.
+    # Nobody knows whether the API was changed since it was deployed.
     found["resources"]["deployment"]["status"] = "outdated"
     return found
 
@@ -95,7 +95,7 @@ def test_a_lost_state_file_comes_back_as_it_was(here: LocalStack, choices: list[
         ],
     }
     assert here.path.stat().st_mode & 0o777 == 0o600
-    # Until the next 'up', nobody has changed by hand what differs.
+    # Until the next 'up', differences don't count as changes made by hand.
     lost["settings"]["in_progress"] = True
     assert found == lost
 
@@ -118,7 +118,7 @@ def test_down_right_after_recover_leaves_nothing(here: LocalStack) -> None:
     recovered = here.cli.run("recover").must()
     assert f"Stack {here.stack}, " in recovered.err
     assert re.search(rf"role +{re.escape(here.stack)}-LambdaAuthRole", recovered.out)
-    # In the words of all else.
+    # The resources have the same names as in all other output.
     assert re.search(r"sign-in log group +/aws/lambda/", recovered.out)
     assert re.search(r"REST API +\w+", recovered.out)
     assert f"Next: cogauth up --stack {here.stack}" in recovered.out
@@ -132,11 +132,11 @@ def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> N
     lost = recoverable(cli.state)
     cli.state.unlink()
     bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": ""}
-    # Without it, up looks on AWS, but names the way back.
+    # Without a state file, up looks on AWS, but says how to get back.
     said = cli.run("up", **bare).must(2).err
     assert "There is a local AWS in .cogauth but no state file" in said
     assert "run 'cogauth recover' to write its state file again" in said
-    # Another one there doesn't hide it.
+    # Another local stack doesn't hide it.
     cli.run("up", "--local", "--stack", "other", "--region", "us-east-1").must()
     recovered = cli.run("recover", **bare).must()
     assert f"on the local AWS at {up['endpoint_url']}" in recovered.err
@@ -231,7 +231,7 @@ def test_a_sound_state_file_is_refused_and_untouched(here: LocalStack) -> None:
 
 @pytest.mark.local
 def test_of_several_stacks_of_one_name_one_is_chosen(here: LocalStack) -> None:
-    """The other is what somebody who lost the name to us left behind."""
+    """The other pool is left over from somebody who lost the race for the name to us."""
     cognito = here.client("cognito-idp")
     other = "00000000-0000-4000-8000-000000000000"
     pool = cognito.create_user_pool(
@@ -241,7 +241,7 @@ def test_of_several_stacks_of_one_name_one_is_chosen(here: LocalStack) -> None:
     described = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
     refused = here.cli.run("up").must(1)
     assert other in refused.err
-    # The tag is only put there once ours stands: two people at the same moment.
+    # The tag is only set once ours exists, as if two people had started at the same moment.
     cognito.untag_resource(ResourceArn=described["Arn"], TagKeys=["cogauth:stack"])
     here.cli.run("up").must()
     ours = json.loads(here.path.read_text())
@@ -279,7 +279,7 @@ def _undated(pool: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.local
 def test_what_is_not_ours_is_neither_recorded_nor_touched(here: LocalStack) -> None:
-    """A pool and an API of the very same name; the rest of similar ones, for names are unique."""
+    """A pool and an API with the very same name; the others' names are unique, so only similar."""
     stack, (iam, lambda_, logs, api, cognito) = (
         here.stack,
         (here.client(name) for name in ("iam", "lambda", "logs", "apigateway", "cognito-idp")),
@@ -385,11 +385,11 @@ def _dicts(found: Any) -> list[dict[str, Any]]:
 
 
 class CutOffError(BaseException):
-    """The run ends here, as if it were killed."""
+    """Ends the run here, as if it were killed."""
 
 
 def cut_off(account: Account, run: Any, after: int) -> bool:
-    """Run until so many mutating calls have taken effect; say whether it was cut off."""
+    """Run until this many mutating calls have taken effect; return whether it was cut off."""
     made: list[Call] = []
 
     def before(call: Call) -> None:
@@ -407,7 +407,7 @@ def cut_off(account: Account, run: Any, after: int) -> bool:
 
 
 def recovered(account: Account, stack_id: str | None = None) -> State:
-    """Run `recover`, and see that it changes nothing in AWS."""
+    """Run `recover` and check that it changes nothing in AWS."""
     with account.calls.watched() as calls:
         state = account.recover(stack_id)
     assert [call.operation for call in calls if call.mutating] == []
@@ -500,7 +500,7 @@ def test_every_setting_is_read_off_what_stands(
     account.up(**vars(settings))
     account.path().unlink()
     found = recovered(account).settings
-    # What differs from a recovered record was not changed by hand: an 'up' is due.
+    # Differences from a recovered record aren't changes made by hand: an 'up' is due.
     same = replace(settings, password_require=(), in_progress=True)
     assert replace(found, password_require=()) == same
     assert set(found.password_require) == set(settings.password_require)
@@ -511,7 +511,7 @@ def test_every_setting_is_read_off_what_stands(
 
 
 def test_one_of_several_deployments_is_recovered(account: Account) -> None:
-    """An interrupted run leaves a second one."""
+    """An interrupted run leaves a second deployment behind."""
     account.stands()
     ctx = account.context()
     place = {"restApiId": account.state().fact("rest_api", "id"), "description": ctx.name_with_id}
@@ -523,7 +523,7 @@ def test_one_of_several_deployments_is_recovered(account: Account) -> None:
 
 
 def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Account) -> None:
-    """Neither while the stack's own stands nor after somebody deleted it."""
+    """Neither while the stack's own method exists nor after somebody deleted it."""
     account.stands()
     api, place = account.client("apigateway"), {"restApiId": account.state().fact("rest_api", "id")}
     root = account.state().fact("rest_api", "root")

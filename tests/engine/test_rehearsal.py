@@ -1,4 +1,4 @@
-"""A rehearsed `up`: its calls, made one after the other, make what `up` makes."""
+"""The calls of a rehearsed `up`, made one after the other, create what `up` creates."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 
 def make(account: Account, calls: list[Call]) -> None:
-    """Make the calls, with what the answers told for the variables."""
+    """Make the calls; replace their variables with values from the earlier answers."""
     told = {ACCOUNT: account.aws.account}
     for call in calls:
         if call.operation.startswith(READS):
@@ -70,7 +70,7 @@ def make(account: Account, calls: list[Call]) -> None:
 
 
 def prepared(account: Account) -> Account:
-    """Let the managed policies exist that the choices name."""
+    """Create the managed policies named in the choices."""
     add_managed_policy(account.region)
     document = json.dumps({"Version": "2012-10-17", "Statement": [ANYTHING]})
     account.client("iam").create_policy(PolicyName="boundary", PolicyDocument=document)
@@ -90,7 +90,7 @@ def test_its_calls_make_what_up_makes(accounts: Accounts, choices: dict[str, Any
         make(account, calls)
         assert account.recover().stack_id == there.state.stack_id
         found = configuration(account)
-        # A recovered stack is deployed again, for nobody knows whether its API was changed since.
+        # A recovered stack is deployed again: nobody knows whether its API was changed since.
         assert wanted.pop("statuses") == ["created"]
         assert found.pop("statuses") == ["created", "outdated"]
         assert found == wanted
@@ -104,7 +104,7 @@ def test_its_calls_make_what_up_makes(accounts: Accounts, choices: dict[str, Any
 def test_it_has_each_writing_call_of_up_and_no_other(
     account: Account, choices: dict[str, Any]
 ) -> None:
-    """What AWS would be told twice, it would be told because an answer was made up wrongly."""
+    """A call that is made twice would mean that the rehearsal made up a wrong answer."""
     _, calls = rehearse(
         account.context_of(replace(account.new_state(), settings=Settings(**choices)))
     )
@@ -123,7 +123,7 @@ def test_it_sends_nothing_and_writes_nothing(account: Account, tmp_path: Path) -
     assert calls == []
     assert account.left() == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    # The stack's own is left as it is.
+    # The stack's own state is unchanged.
     assert (state.stack_id, state.resources) == (before, {})
     assert len({before, one.state.stack_id, other.state.stack_id}) == 3
 

@@ -57,7 +57,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 
 def run(text: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a script as its reader does."""
+    """Run a script as a user would."""
     path = folder / "script.sh"
     path.write_text(text)
     return subprocess.run(
@@ -77,21 +77,21 @@ def run(text: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedPro
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder with the AWS CLI."""
+    """Return the folder with the AWS CLI."""
     with aws_cli(tmp_path_factory.mktemp("cli") / "bin") as folder:
         yield folder
 
 
 @pytest.fixture
 def here(cli: Cli, endpoint: str, aws: Path, tmp_path: Path) -> LocalStack:
-    """A stack that has a name of its own, and doesn't stand yet."""
+    """A stack with its own name that doesn't exist yet."""
     cli.env.update(COGAUTH_ENDPOINT_URL=endpoint)
     cli.env["PATH"] = os.pathsep.join([str(aws), cli.env["PATH"]])
     return LocalStack(cli, f"script-{tmp_path.name[-20:]}", endpoint)
 
 
 def new(stack: LocalStack, settings: Settings) -> Context:
-    """Return the context of a stack of which nothing exists."""
+    """Return the context of a stack that doesn't exist yet."""
     aws = stack.aws
     path = stack.path.relative_to(stack.cli.folder)
     return Context(
@@ -108,7 +108,7 @@ def let_the_boundary_exist(stack: LocalStack) -> None:
 
 
 def made_by_up(stack: LocalStack, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the portrait of a stack that `up` made; it is gone again."""
+    """Return the portrait of a stack that `up` made; the stack is deleted again."""
     other = LocalStack(stack.cli, stack.stack.replace("script", "up"), stack.url)
     monkeypatch.chdir(stack.cli.folder)
     engine.up(new(other, settings), Silent())
@@ -135,12 +135,12 @@ def test_it_makes_what_up_makes_and_recover_takes_it_up(
     assert done.returncode == 0, done.stderr
     assert list(Path(here.cli.env["TMPDIR"]).iterdir()) == []
 
-    # Its last line is the command that takes it up.
+    # The script's last line is the command that takes over the stack.
     last = done.stdout.splitlines()[-1]
     recover = shlex.split(last[last.index("cogauth recover") :])
     here.cli.run(*recover[1:]).must()
     found = here.portrait()
-    # A recovered stack is deployed again, for nobody knows whether its API was changed since.
+    # A recovered stack is deployed again: nobody knows whether its API was changed since.
     assert wanted.pop("statuses") == ["created"]
     assert found.pop("statuses") == ["created", "outdated"]
     assert found == wanted
@@ -179,7 +179,7 @@ def test_what_a_script_made_that_was_stopped_is_finished_by_up_and_deleted_by_do
     assert here.existing() == {}
 
 
-# ---- With commands that stand in for the AWS CLI's
+# ---- With stubs in place of the AWS CLI's commands
 
 
 AWS = """#!/bin/sh
@@ -206,12 +206,12 @@ REFUSED = (
 
 @dataclass
 class Stand:
-    """A folder with commands of ours in place of ``aws`` and ``sleep``."""
+    """A folder with our own commands in place of ``aws`` and ``sleep``."""
 
     folder: Path
 
     def refuse(self, operation: str, *refusals: tuple[str, str]) -> None:
-        """Let the first calls of an operation be refused, each with a code and words."""
+        """Refuse the first calls of an operation, each with a code and a message."""
         place = self.folder / "refusals" / operation
         place.mkdir(parents=True)
         for number, (code, words) in enumerate(refusals):
@@ -238,7 +238,7 @@ def stand(tmp_path: Path) -> Stand:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    """The script of a stack with every kind of resource."""
+    """Return the script of a stack with every kind of resource."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         aws = Aws(region=REGION)
@@ -292,7 +292,7 @@ def test_any_other_refusal_ends_it_at_once(text: str, stand: Stand, code: str, w
     assert words in done.stderr
     assert "cogauth recover --stack shop --region eu-central-1\n" in done.stderr
     assert "create-function" in stand.calls()[-1]
-    # Nothing stays in the temporary folder.
+    # Nothing is left in the temporary folder.
     assert list((stand.folder / "tmp").iterdir()) == []
 
 

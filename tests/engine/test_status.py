@@ -1,4 +1,4 @@
-"""How a stack is said to be, whatever somebody or an interruption did to it."""
+"""The status that is reported for a stack, whatever people or interruptions did to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ from support.tampers import (
 
 
 def found(account: Account) -> StackStatus:
-    """Return the status; check that nothing was changed for it, in AWS or on disk."""
+    """Return the status; check that reading it changed nothing, in AWS or on disk."""
     before = account.path().read_text()
     with account.calls.watched() as calls:
         status_now = status(account.context(), Silent())
@@ -83,7 +83,7 @@ def test_what_was_changed_by_hand_is_named_and_nothing_else(
     account.stands()
     tamper(account)
     now = found(account)
-    # A change of the API is stale as well, where the export shows it.
+    # A change of the API also makes the deployment stale, where the export shows the change.
     assert {**differing(now), **differs} == {**differs, **stale(now)}
     assert now.condition == "drifted"
     (changed,) = [each for each in now.steps if each.step in differs]
@@ -117,7 +117,7 @@ def test_what_was_deleted_by_hand_is_missing(
     now = found(account)
     assert now.condition == "incomplete"
     assert {step for step, how in differing(now).items() if how == "missing"} == missing
-    # Only what isn't a step's main resource is named.
+    # Parts are only named if they aren't their step's main resource.
     parts = {delete_log_group: "log group", delete_method: "method", delete_stage: "stage"}
     lacking = [(each.step, name) for each in now.steps for name in each.lacks]
     assert {step for step, _ in lacking} == (missing if delete in parts else set())

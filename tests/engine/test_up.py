@@ -1,4 +1,4 @@
-"""Up and down as a whole: what stands in AWS afterwards, whatever was there or happened before."""
+"""Up and down as a whole: what exists in AWS afterwards, whatever was there or happened before."""
 
 import contextlib
 import json
@@ -77,7 +77,7 @@ from support.tampers import (
 )
 from support.world import described, lasting
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 # ---- up
@@ -124,7 +124,7 @@ def test_two_stacks_stand_side_by_side(account: Account) -> None:
     assert existing(account) == shop
 
 
-# ---- settings changed on a stack that stands
+# ---- settings changed on an existing stack
 
 
 def password_policy(account: Account) -> dict[str, Any]:
@@ -188,7 +188,7 @@ CHANGED_SETTINGS: list[
         (True, "closed"),
     ),
     (
-        # The function's message quotes the policy.
+        # The function's error message quotes the policy.
         {"password_min_length": 12, "password_require": ("lower", "digit")},
         {"user_pool", "sign_in_function"},
         ["UpdateUserPool", "UpdateFunctionConfiguration"],
@@ -231,7 +231,7 @@ def test_a_changed_setting_changes_what_it_concerns_and_nothing_else(  # noqa: P
     assert set(actions.values()) == {"updated", "unchanged"}
     assert mutations(calls) == operations
     assert look(account) == wanted
-    # None of these is part of the API, so its deployment serves on.
+    # None of these settings is part of the API, so its deployment stays in use.
     assert (existing(account), stage(account)["deploymentId"]) == before
     assert account.up() == UNCHANGED
 
@@ -306,7 +306,7 @@ def test_a_managed_policy_that_somebody_detached_already_stops_no_down(
 def test_the_managed_policy_of_the_other_role_is_an_obstacle(
     account: Account, managed_policies: None
 ) -> None:
-    """Only the sign-in function's role gets it of the stack."""
+    """The stack attaches it only to the sign-in function's role."""
     del managed_policies
     account.up(power_user=True)
     before = existing(account)
@@ -365,7 +365,7 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
         actions = account.up()
     assert actions["protected_method"] == "updated"
     assert actions["deployment"] in {"created", "updated"}
-    # Once for the plan, and once for the run, which finds the former one there.
+    # Once for the plan, and once for the run, which finds the former deployment there.
     assert [call.operation for call in calls].count("GetDeployments") == 2
     newest = stage(account)["deploymentId"]
     assert newest != former
@@ -378,7 +378,7 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
 
 
 def recorded_ids(account: Account) -> dict[str, str]:
-    """Return the ids of all but the deployment, of which a change makes another."""
+    """Return all recorded ids but the deployment's, which changes with every change of the API."""
     resources = account.state().resources
     return {key: record["id"] for key, record in resources.items() if key != "deployment"}
 
@@ -425,7 +425,7 @@ def test_up_restores_what_was_changed_behind_its_back(
     changed = {name for name, action in actions.items() if action != "unchanged"}
     assert changed == {step, "deployment"} if deployed else changed == {step}
     assert configuration(account) == before
-    # None was made in another's place.
+    # No resource was replaced by a new one.
     assert recorded_ids(account) == ids
     assert existing(account) == STACK
     assert (stage(account)["deploymentId"] != former) == deployed
@@ -439,7 +439,7 @@ def test_up_restores_what_was_changed_behind_its_back(
     ("delete", "made"),
     [
         (delete_client, {"app_client"}),
-        # Lambda keeps a grant to the very role that a function was made with.
+        # Lambda keeps a grant to the exact role that a function was created with.
         (delete_role, {"role", "sign_in_function", "rest_api"}),
         (delete_role_policy, {"role"}),
         (delete_sign_in_function, {"sign_in_function", "rest_api"}),
@@ -461,7 +461,7 @@ def test_up_makes_again_what_was_deleted_behind_its_back(
     delete(account)
     actions = account.up()
     changed = {step for step, action in actions.items() if action != "unchanged"}
-    # A new client's id goes into the sign-in function's environment.
+    # A new client's id is written to the sign-in function's environment.
     assert changed - {"sign_in_function"} == made - {"sign_in_function"}
     assert existing(account) == STACK
     assert stage(account)["deploymentId"] == fact(account, "deployment")
@@ -500,7 +500,7 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
 
 
 def is_closed(account: Account) -> tuple[bool, str]:
-    """Return whether the pool is closed, and what the function knows of it."""
+    """Return whether the pool is closed, and what the function was told about it."""
     config = pool(account)["AdminCreateUserConfig"]
     variables = function(account, SIGN_IN)["Environment"]["Variables"]
     return config["AllowAdminCreateUserOnly"], variables["SIGN_UP"]
@@ -529,7 +529,7 @@ def test_sign_up_is_closed_and_opened_in_place_and_all_else_of_the_pool_stays(
 def test_who_closed_the_pool_is_not_overruled_once_that_is_the_choice(account: Account) -> None:
     account.stands()
     close_sign_up(account)
-    # Nothing is overwritten in the pool, so there is nothing to ask.
+    # Nothing in the pool is overwritten, so there is nothing to ask.
     assert account.up(sign_up="closed")["user_pool"] == "unchanged"
     assert is_closed(account) == (True, "closed")
     assert account.up() == UNCHANGED
@@ -565,7 +565,7 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
 
 
 def test_a_stage_that_was_put_on_an_older_deployment_is_put_back(account: Account) -> None:
-    """It may lack the guard."""
+    """The older deployment may lack the guard."""
     account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     older = api.create_deployment(**place, description="the owner's")["id"]
@@ -590,7 +590,7 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
 
 
 def without_empty(found: Any) -> Any:
-    """Return an answer without the empty members in it."""
+    """Return an answer without its empty members."""
     if isinstance(found, dict):
         kept = {key: without_empty(value) for key, value in found.items()}
         return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
@@ -599,12 +599,12 @@ def without_empty(found: Any) -> Any:
 
 @contextlib.contextmanager
 def terse(account: Account) -> Iterator[None]:
-    """Let AWS leave out of its answers what is empty."""
+    """Make AWS leave empty members out of its answers."""
 
     def shorten(parsed: dict[str, Any], **_: Any) -> None:
         for key in parsed.keys() - {"ResponseMetadata"}:
             parsed[key] = without_empty(parsed[key])
-            # A list is the answer itself.
+            # A list is the whole answer, so it stays.
             if parsed[key] in (None, "", {}):
                 del parsed[key]
 
@@ -623,7 +623,7 @@ def test_aws_may_leave_out_what_is_empty(account: Account) -> None:
     update_pool(account, LambdaConfig={})
     lambda_, api = account.client("lambda"), account.client("apigateway")
     lambda_.remove_permission(FunctionName=SIGN_IN, StatementId="cogauth-apigateway")
-    # Others' of the same names, or in the stack's own, carry no tags.
+    # Other resources with the same names, or inside the stack's own, carry no tags.
     own, arn = {"restApiId": fact(account, "rest_api")}, fact(account, "rest_api", "arn")
     api.create_rest_api(name="shop")
     api.create_stage(**own, stageName="other", deploymentId=fact(account, "deployment"))
@@ -661,14 +661,14 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.grow_old()
     text = account.path().read_text()
     account.down()
-    # As if the state file had come back from a copy.
+    # As if the state file had been restored from a backup.
     account.path().write_text(text)
     assert engine.plan_down(account.context()).doomed == []
     with account.calls.watched() as calls:
         result = account.down()
     assert mutations(calls) == []
     assert (result.deleted, result.remaining, result.problems) == ([], [], [])
-    # All but the API's root path; a method's integration is a record of its own.
+    # Everything but the API's root path; a method's integration has a record of its own.
     assert len(result.already_gone) == len(STACK) - 1 + 2
     assert not account.path().exists()
     assert account.down().already_gone == []
@@ -734,7 +734,7 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     begun = account.time.now
     with account.calls.watched(refuse):
         result = account.down()
-    # What AWS refuses to delete is not waited for.
+    # `down` doesn't wait for what AWS refuses to delete.
     assert account.time.now == begun
     assert account.left() == [f"role {ROLE}"]
     assert result.remaining == [{"step": "role", "resource": "role", "id": ROLE}]
@@ -753,7 +753,7 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
 def test_refused_deletions_leave_the_records_as_they_were(
     account: Account, status: str, age: int
 ) -> None:
-    """But for deletions that were begun so long ago that they can't happen any more."""
+    """Except deletions that began so long ago that they can't take effect any more."""
     account.stands()
     if age:
         account.grow_old()
@@ -764,7 +764,7 @@ def test_refused_deletions_leave_the_records_as_they_were(
     wanted = account.state().resources
     if status == DELETING and age:
         for root in ROOTS:
-            # Whether it was outdated before is not known, but a function can be recreated.
+            # Nobody knows whether a function was outdated before, but it can be recreated.
             restored = OUTDATED if root.key.endswith("_function") else CREATED
             wanted[root.key]["status"] = restored
 
@@ -817,7 +817,7 @@ def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None
 def test_a_lost_answer_that_botocore_retries_is_no_taken_name(
     account: Account, operation: str, step: str
 ) -> None:
-    """The second attempt is told that the name is taken, by what the first one made."""
+    """The second attempt is told that the name is taken; the first attempt took it."""
     lost: list[str] = []
 
     def lose_first(request: Any, event_name: str, **_: Any) -> None:
@@ -850,7 +850,7 @@ def test_a_lost_answer_that_botocore_retries_is_no_taken_name(
 def test_a_create_whose_name_is_not_unique_is_not_retried_blind(
     account: Account, operation: str, step: str
 ) -> None:
-    """A second attempt would leave a pool, client, API or authorizer that nobody recorded."""
+    """A second attempt would leave an unrecorded pool, client, API or authorizer behind."""
     sent: list[str] = []
 
     def lose_all(event_name: str, **_: Any) -> None:
@@ -900,7 +900,7 @@ def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> Non
 
 
 def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
-    """Lambda takes no role until the stage is there: who waited for the function would fail."""
+    """Lambda accepts no role before the stage exists: waiting for the function first would fail."""
 
     def refuse(call: Call) -> Any:
         if call.operation != "CreateFunction" or "stage dev deployed" in existing(account):
@@ -974,7 +974,7 @@ def test_a_role_that_never_becomes_assumable_is_given_up_with_a_reason(account: 
 
 
 def test_each_record_is_on_disk_before_what_needs_it_is_made(account: Account) -> None:
-    """While a create runs: its own intent is in the file, and the facts of all its step needs."""
+    """During a create, the file has its own intent and the facts of all that its step needs."""
     creating = {
         "CreateUserPool": ["user_pool"],
         "CreateUserPoolClient": ["app_client"],
@@ -1013,7 +1013,7 @@ def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
     def look(call: Call) -> None:
         if call.mutating and call.operation != "DeleteRolePolicy":
             sent = f"{call.sent['url_path']} {call.sent['body']}"
-            # A function's name ends its log group's.
+            # A function's name is the end of its log group's name.
             key = ids[max((each for each in ids if each in sent), key=len)]
             assert account.state().fact(key, "status") == DELETING
             deleted.append(key)
@@ -1024,7 +1024,7 @@ def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
 
 
 class Waits(Silent):
-    """A reporter that keeps what each step is said to wait for, and which steps were done then."""
+    """A reporter that records what each step waits for, and which steps were done by then."""
 
     def __init__(self) -> None:
         self.done: set[str] = set()
@@ -1058,7 +1058,7 @@ def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: 
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
-    """Run `up` while AWS refuses some operations, each only when all of them are under way."""
+    """Run `up` while AWS refuses some operations, each only once all of them are in flight."""
     together = threading.Barrier(len(codes))
 
     def wait_and_refuse(model: Any, **_: Any) -> Any:
@@ -1125,7 +1125,7 @@ def test_a_name_that_is_taken_is_told_even_if_something_else_stopped_the_run(
 
 
 def test_an_intent_stays_when_botocore_tried_again_by_itself(account: Account) -> None:
-    """The first attempt may have taken effect, whatever the last one was told."""
+    """The first attempt may have taken effect, whatever the last one was answered."""
 
     def refuse(call: Call) -> Any:
         if call.operation != "CreateRole":
@@ -1150,7 +1150,7 @@ def test_down_tells_what_failed_before_it_could_not_look_again(account: Account)
 
     def refuse(call: Call) -> Any:
         if call.operation in denied:
-            # What was found before is deleted; what remains can't be seen.
+            # What was found before is deleted; what remains can't be listed.
             denied.append("GetResources")
             return refusal(403, "AccessDenied")
         return None
@@ -1214,7 +1214,7 @@ def make_bare_function(account: Account) -> None:
 
 def delete_sign_in_log_group(account: Account) -> None:
     logs = account.client("logs")
-    # moto keeps a deleted group's tags for the next one of its name.
+    # moto gives a deleted group's tags to the next group with the same name.
     logs.untag_log_group(logGroupName=SIGN_IN_LOGS, tags=["cogauth:stack", "cogauth:stack-id"])
     logs.delete_log_group(logGroupName=SIGN_IN_LOGS)
 
@@ -1308,7 +1308,7 @@ def test_a_pool_and_an_api_of_the_same_name_are_left_alone(account: Account) -> 
 def test_what_an_interrupted_create_may_have_left_is_not_mistaken_for_theirs(
     account: Account, ending: str
 ) -> None:
-    """The state file says only that a pool, or an API, may have been made: theirs was not."""
+    """The state file says only that a pool or an API may have been created: theirs was not."""
     cognito, api = account.client("cognito-idp"), account.client("apigateway")
     their_pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
     their_api = api.create_rest_api(name="shop")["id"]
@@ -1368,7 +1368,7 @@ def test_a_stack_that_another_state_file_knows_is_refused(account: Account) -> N
     assert stack_id in str(caught.value)
     assert f"cogauth recover --stack shop --state {account.path()}" in str(caught.value)
     assert mutations(calls) == []
-    # Nor does the new, empty state file let `down` delete the other's stack.
+    # The new, empty state file doesn't let `down` delete the other stack either.
     account.down()
     assert existing(account) == before
 
