@@ -1,4 +1,4 @@
-"""What a resource and a step say of themselves, whatever they are."""
+"""What every resource and every step says about itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOSTS = {
 }
 POOL = f"cognito/v2/idp/user-pools/{POOL_ID}"
 API = "apigateway/main/apis/rest_api"
-# What comes after the host, where the console's address bar has it; REGION is the stack's.
+# The part of the console's address after the host; REGION is the stack's region.
 PAGES = {
     "user_pool": f"{POOL}?region=REGION",
     "app_client": f"{POOL}/applications/app-clients/app_client/quick-setup-guide?region=REGION",
@@ -75,7 +75,7 @@ def test_a_partition_without_a_known_console_has_no_page(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_what_has_no_id_yet_has_no_page(step: Step, tmp_path: Path) -> None:
-    """Neither a step without a record, nor one whose creation was interrupted."""
+    """Neither for a step without a record, nor for one whose creation was interrupted."""
     ctx = stack_in("aws", tmp_path)
     for key in filter(None, (step.main.key, step.main.parent)):
         kept = ctx.state.resources.pop(key)

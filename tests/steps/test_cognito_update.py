@@ -1,7 +1,7 @@
-"""UpdateUserPool resets what it isn't given: nothing of a pool may get lost by what we change.
+"""UpdateUserPool resets whatever it isn't given: our changes must not lose a pool's settings.
 
-The emulators play that in part only. The `account` fixture's moto resets everything; the first test
-here shows that it does.
+The emulators imitate that only partly. The `account` fixture's moto resets everything; the first
+test here shows that.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from support.account import Account, agree
 from support.calls import Call, refusal
 from support.faults import stopped
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 OTHERS: dict[str, Any] = {
@@ -39,7 +39,7 @@ OTHERS: dict[str, Any] = {
     "UserPoolAddOns": {"AdvancedSecurityMode": "OFF"},
     "AutoVerifiedAttributes": ["email"],
 }
-# Changed by a change of the pool itself, or by moto for its own reasons.
+# These change with every change of the pool, or for moto's own reasons.
 VOLATILE = {"LastModifiedDate", "CreationDate", "EstimatedNumberOfUsers"}
 
 
@@ -50,7 +50,7 @@ def pool(account: Account) -> dict[str, Any]:
 
 
 def update(account: Account, **settings: Any) -> None:
-    """Change the pool as the console does: all of it is sent."""
+    """Change the pool as the console does: send all of its settings."""
     client = account.client("cognito-idp")
     members = client.meta.service_model.operation_model("UpdateUserPool").input_shape.members
     live = {key: value for key, value in pool(account).items() if key in members}
@@ -75,7 +75,7 @@ def test_here_an_update_really_resets_what_is_left_out(account: Account) -> None
     assert live["UserPoolTier"] == "ESSENTIALS"
     assert not live.get("UserPoolTags")
     assert "DeletionProtection" not in live
-    # What was chosen at the creation stays, here and on AWS.
+    # What was chosen at creation stays, here and on AWS.
     assert live["UsernameConfiguration"] == {"CaseSensitive": False}
 
 
@@ -127,14 +127,14 @@ def test_the_trigger_put_back_keeps_what_someone_else_set(account: Account) -> N
 
 
 def test_what_someone_adds_while_up_runs_is_kept_too(account: Account) -> None:
-    """The description is read just before the update, not at the beginning of the run."""
+    """`up` reads the description just before the update, not at the beginning of the run."""
 
     account.stands()
     update(account, LambdaConfig={})
     met: list[Call] = []
 
     def meddle(call: Call) -> None:
-        # The trigger is set only after its function was looked at.
+        # `up` sets the trigger only after it has looked at its function.
         if call.operation == "GetFunction" and "autoConfirm" in call.sent["url_path"]:
             update(account, UserPoolTags={**account.context().tags, "team": "billing"})
             met.append(call)
@@ -150,7 +150,7 @@ def test_what_someone_adds_while_up_runs_is_kept_too(account: Account) -> None:
 def test_the_older_of_two_names_for_a_temporary_passwords_days_is_not_sent(
     account: Account,
 ) -> None:
-    """DescribeUserPool answers with both, UpdateUserPool refuses both."""
+    """DescribeUserPool returns both names, but UpdateUserPool refuses both together."""
     account.stands()
 
     def describe_both(parsed: dict[str, Any], **_: Any) -> None:
@@ -179,7 +179,7 @@ def test_the_older_of_two_names_for_a_temporary_passwords_days_is_not_sent(
 
 
 def test_only_what_the_update_takes_is_sent(account: Account) -> None:
-    """Of what a description holds, much can't be sent back; botocore would refuse it."""
+    """Much of a description can't be sent back: botocore would refuse it."""
     with account.calls.watched() as calls:
         account.up()
     (sent,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPool"]
@@ -201,7 +201,7 @@ def test_a_concurrent_update_is_tried_again_from_a_fresh_description(
         met.append(call)
         if len(met) > times:
             return None
-        # What the other one set is in the fresh description only.
+        # The other client's setting is only in the new description.
         update(account, UserPoolTags={**account.context().tags, "team": f"team {len(met)}"})
         return refusal(400, "ConcurrentModificationException")
 
@@ -214,7 +214,7 @@ def test_a_concurrent_update_is_tried_again_from_a_fresh_description(
 
 
 def test_a_client_put_right_keeps_what_someone_else_set(account: Account) -> None:
-    """UpdateUserPoolClient resets what it isn't given, likewise."""
+    """UpdateUserPoolClient also resets whatever it isn't given."""
     account.stands()
     client = account.client("cognito-idp")
     place = {
@@ -236,7 +236,7 @@ def test_a_client_put_right_keeps_what_someone_else_set(account: Account) -> Non
     assert sorted(after["ExplicitAuthFlows"]) == sorted(before["ExplicitAuthFlows"])
 
 
-# The lists of what is sent back, and the installed botocore's description of AWS
+# The lists of members to send back, compared with the installed botocore's service model
 
 MODEL = botocore.session.get_session().get_service_model("cognito-idp")
 
@@ -248,7 +248,7 @@ def members(operation: str) -> dict[str, Shape]:
     return found
 
 
-# Who it is, and its name: taken from the description under other names, or always the same.
+# The id, and the name: taken from the description under other names, or always the same.
 PLACES = {"UserPoolId", "PoolName", "ClientId"}
 
 
@@ -259,12 +259,12 @@ PLACES = {"UserPoolId", "PoolName", "ClientId"}
 def test_the_list_says_of_each_member_whether_it_is_sent_back(
     operation: str, echo: dict[str, Any]
 ) -> None:
-    """On the newest botocore this fails when AWS adds a member of which it says nothing."""
+    """With the newest botocore this fails when AWS adds a member that the list doesn't mention."""
     assert set(members(operation)) - PLACES - set(echo) == set()
 
 
-# What is inside of those that are sent back as they are, and was looked at: none is refused, or
-# changes its meaning, where it is what DescribeUserPool has said.
+# The inner members of what is sent back unchanged, after a check of AWS's documentation: none of
+# them is refused or changes its meaning if it is what DescribeUserPool returned.
 LOOKED_AT = """
 AcrConfiguration.AcrValue
 AccountRecoverySetting.RecoveryMechanisms.Name AccountRecoverySetting.RecoveryMechanisms.Priority
@@ -324,7 +324,7 @@ def inside(name: str, shape: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("operation", ["UpdateUserPool", "UpdateUserPoolClient"])
 def test_what_is_inside_of_a_member_was_looked_at_too(operation: str) -> None:
-    """As above: a new one needs a look at what AWS says of sending it back."""
+    """As above: for a new member, check what AWS says about sending it back."""
     sent = {name: shape for name, shape in members(operation).items() if name != "DcrConfiguration"}
     found = {each for name, shape in sent.items() for each in inside(name, shape) if "." in each}
     assert found - set(LOOKED_AT.split()) == set()
@@ -332,7 +332,7 @@ def test_what_is_inside_of_a_member_was_looked_at_too(operation: str) -> None:
 
 @contextlib.contextmanager
 def described(account: Account, **more: Any) -> Iterator[None]:
-    """Let DescribeUserPool answer with more than moto knows, or with None: without it."""
+    """Make DescribeUserPool return these members as well, or leave out those that are None."""
 
     def add(parsed: dict[str, Any], **_: Any) -> None:
         live = {**parsed["UserPool"], **more}
@@ -347,7 +347,7 @@ def described(account: Account, **more: Any) -> Iterator[None]:
 
 
 def sent_for_a_change(account: Account, **live: Any) -> dict[str, Any]:
-    """Change a pool that is described like this; return what UpdateUserPool was sent."""
+    """Change a pool with this description; return what UpdateUserPool was sent."""
     account.stands()
     with described(account, **live), account.calls.watched() as calls:
         account.up(password_min_length=13)
@@ -375,7 +375,7 @@ SECOND_FACTOR = {"Level2": {"AcrValue": "urn:shop:2fa"}}
         ),
         ("IssuerConfiguration", {"Type": "ORIGINAL"}, None),
         ("IssuerConfiguration", {"Type": "UPDATED"}, {"Type": "UPDATED"}),
-        # Of a service that is newer than botocore, or a description that is not of this operation.
+        # From a service newer than botocore, or a description that isn't this operation's.
         ("SomethingNew", {"On": True}, None),
         ("Domain", "shop", None),
     ],
@@ -402,7 +402,7 @@ BODIES = {"EmailMessage": "Your code: {####}", "EmailMessageByLink": "{##Click h
 def test_of_two_email_bodies_the_one_in_use_is_sent(
     account: Account, option: dict[str, str], body: str
 ) -> None:
-    """Both are described, and UpdateUserPool refuses both."""
+    """DescribeUserPool returns both bodies, but UpdateUserPool refuses both together."""
     others = {"EmailSubject": "A code", "EmailSubjectByLink": "A link", "SmsMessage": "{####}"}
     sent = sent_for_a_change(
         account,
@@ -442,7 +442,7 @@ HISTORY = {"PasswordHistorySize": 5}
 
 
 def raise_tier(account: Account, tier: str = "PLUS") -> dict[str, Any]:
-    """Raise it as the console does, and set what the tier LITE doesn't have."""
+    """Raise the tier as the console does, and set what the tier LITE doesn't have."""
     passwords = pool(account)["Policies"]["PasswordPolicy"]
     policies = {"PasswordPolicy": {**passwords, **HISTORY}, **FEATURES}
     update(account, UserPoolTier=tier, Policies=policies)
@@ -450,7 +450,7 @@ def raise_tier(account: Account, tier: str = "PLUS") -> dict[str, Any]:
 
 
 def refuse_lite(call: Call) -> tuple[AWSResponse, dict[str, Any]] | None:
-    """Do as AWS does to a tier that lacks what the pool has."""
+    """Refuse the tier LITE as AWS does if it lacks a feature that the pool uses."""
     if call.operation != "UpdateUserPool":
         return None
     sent = json.loads(call.sent["body"])
@@ -473,7 +473,7 @@ def refuse_lite(call: Call) -> tuple[AWSResponse, dict[str, Any]] | None:
 def test_a_tier_that_was_raised_elsewhere_stays_with_all_that_it_brought(
     account: Account, chosen: str | None, raised: str
 ) -> None:
-    """A default, or a choice of long ago, is no word to lower it."""
+    """Neither a default nor an old choice is a reason to lower the tier."""
     account.up(tier=chosen)
     theirs = raise_tier(account, raised)
     assert set(account.up().values()) == {"unchanged"}
@@ -593,13 +593,13 @@ SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:cognito-Ab
 
 @contextlib.contextmanager
 def secret_in_secrets_manager(account: Account) -> Iterator[list[bool]]:
-    """Play that the client's secret is there, until an update takes it back; tell which did."""
+    """Play that the secret is there until an update takes it back; record whether each does."""
     taken_back: list[bool] = []
 
     def describe(parsed: dict[str, Any], **_: Any) -> None:
         if not any(taken_back):
             del parsed["UserPoolClient"]["ClientSecret"]
-            # What botocore doesn't know it doesn't show.
+            # botocore doesn't show members that it doesn't know.
             parsed["UserPoolClient"].update({"ClientSecretArn": SECRET_ARN} if KNOWN else {})
 
     def update(params: dict[str, Any], **_: Any) -> None:
@@ -636,7 +636,7 @@ def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Acco
         for kind, confirm in ((UsageError, None), (CogauthError, no)):
             more = {} if confirm is None else {"confirm": confirm}
             with account.calls.watched() as calls, pytest.raises(kind, match="Nothing was touched"):
-                # Nor is anything else that was to be changed.
+                # The other change isn't made either.
                 account.up(password_min_length=12, **more)
             assert mutations(calls) == []
         asked: list[str] = []
@@ -645,7 +645,7 @@ def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Acco
         for part in ("nobody can sign in", SECRET_ARN, "at once and for good"):
             assert part in question
         assert taken_back == [True]
-        # It is there again, and nothing more is asked.
+        # The secret is back, and there are no more questions.
         assert set(account.up().values()) == {"unchanged"}
 
 
@@ -709,5 +709,5 @@ def test_what_the_client_settings_need_does_not_touch_where_the_secret_is(
     (sent,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPoolClient"]
     assert PUBLISH not in sent
     assert "ALLOW_REFRESH_TOKEN_AUTH" in sent["ExplicitAuthFlows"]
-    # A client whose refresh tokens rotate takes no REFRESH_TOKEN_AUTH.
+    # A client that rotates its refresh tokens doesn't accept REFRESH_TOKEN_AUTH.
     assert sent["RefreshTokenRotation"] == {"Feature": "DISABLED"}

@@ -32,7 +32,7 @@ SIGN_IN, AUTO_CONFIRM = "shop-signInFunction", "shop-autoConfirmUserFunction"
 
 @dataclass
 class Built:
-    """A stack that was just made, with default settings: as AWS described it, and the calls."""
+    """A new stack with default settings: its description by AWS, and the calls that made it."""
 
     account: str
     region: str
@@ -132,10 +132,10 @@ def built(
     clients: Callable[[str], Aws],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Built:
-    """One stack for each partition; the tests look at what AWS said of it."""
+    """One stack for each partition; the tests look at how AWS describes it."""
     del whole_moto
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        # Cognito's user pools are not in China yet.
+        # User pools aren't available in China yet.
         patch.setenv("MOTO_ALLOW_NONEXISTENT_REGION", "true")
         account = Account(clients(request.param), tmp_path_factory.mktemp("built"))
         with account.calls.watched() as calls:
@@ -155,7 +155,7 @@ def test_user_pool(built: Built) -> None:
     assert pool["UserPoolTier"] == "LITE"
     assert pool["UserPoolTags"] == built.tags
     assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is False
-    # By username only, and nothing is verified.
+    # Users sign in by username only, and nothing is verified.
     for name in ("AutoVerifiedAttributes", "AliasAttributes", "UsernameAttributes"):
         assert not pool.get(name)
     assert pool["LambdaConfig"] == {
@@ -187,7 +187,7 @@ CRASHED = {
 
 
 def settings(built: Built) -> dict[str, dict[str, Any]]:
-    """What the console's steps set of each resource, but for what the other tests look at."""
+    """The settings made in the console's steps, except those that the other tests look at."""
     owned = f"shop-{built.tags['cogauth:stack-id']}"
     trust = {
         "Effect": "Allow",
@@ -252,10 +252,10 @@ def test_what_is_set_of_methods_and_integrations(built: Built) -> None:
             assert response["statusCode"] == status
             assert response["responseParameters"] == DECLARED
     sign_in, hello = (built.methods[name]["methodIntegration"] for name in ("sign_in", "hello"))
-    # Passed on as it is, whatever its content type says.
+    # The body is passed on unchanged, whatever its content type.
     assert sign_in["passthroughBehavior"] == "WHEN_NO_MATCH"
     assert not sign_in.get("requestTemplates")
-    # Nothing stands behind it that anything could be passed on to.
+    # There is no backend that anything could be passed on to.
     assert hello["passthroughBehavior"] == "NEVER"
     assert list(hello["requestTemplates"]) == ["application/json"]
     for integration, templates in (
@@ -266,7 +266,7 @@ def test_what_is_set_of_methods_and_integrations(built: Built) -> None:
         assert set(responses) == set(templates)
         for status, body in templates.items():
             assert responses[status]["statusCode"] == status
-            # No origin was asked for, so no header names one.
+            # No origin was chosen, so no header names one.
             assert not responses[status].get("responseParameters")
             assert list(responses[status]["responseTemplates"]) == ["application/json"]
             text = responses[status]["responseTemplates"]["application/json"]
@@ -365,7 +365,7 @@ def test_log_groups_with_retention_and_tags(built: Built) -> None:
 
 
 def test_each_log_group_is_made_and_kept_before_its_function_is(built: Built) -> None:
-    """Or else the function's first call would make it, with a retention for ever."""
+    """Otherwise the function's first call would create it, without a retention limit."""
     order = [call.operation for call in built.calls]
     for nth in range(2):
         made = [
@@ -410,7 +410,7 @@ def test_sign_in_method(built: Built) -> None:
     )
     responses = integration["integrationResponses"]
     assert sorted(responses) == ["200", "500"]
-    # Without a pattern it is the default: for whatever no other pattern matches.
+    # A response without a pattern is the default, for whatever matches no other pattern.
     assert not responses["200"].get("selectionPattern")
     assert responses["500"]["selectionPattern"]
     assert "responseOverride" in responses["200"]["responseTemplates"]["application/json"]
@@ -421,7 +421,7 @@ def test_protected_method_and_authorizer(built: Built) -> None:
     method = built.methods["hello"]
     assert method["authorizationType"] == "COGNITO_USER_POOLS"
     assert method["authorizerId"] == built.fact("authorizer")
-    # With scopes it would take access tokens instead of ID tokens.
+    # With scopes it would accept access tokens instead of ID tokens.
     assert not method.get("authorizationScopes")
     integration = method["methodIntegration"]
     assert integration["type"] == "MOCK"
@@ -471,7 +471,7 @@ def test_chosen_settings_reach_the_resources(account: Account) -> None:
 
 def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
     account.stands()
-    # moto doesn't take the architecture from UpdateFunctionCode: the requests have to do.
+    # moto ignores the architecture in UpdateFunctionCode, so the test looks at the requests.
     with account.calls.watched() as calls:
         actions = account.up(architecture="x86_64")
     sent = [json.loads(call.sent["body"]) for call in calls if call.mutating]
@@ -486,7 +486,7 @@ def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
 
 
 def test_arns_and_urls_are_of_the_partition(built: Built) -> None:
-    """The service principals alone are `….amazonaws.com` everywhere."""
+    """Only the service principals are `….amazonaws.com` everywhere."""
     sent = json.dumps([[str(call.sent["body"]), call.sent["url_path"]] for call in built.calls])
     urls = built.urls
     for text in (sent, built.text, *urls):
@@ -506,7 +506,7 @@ def test_arns_and_urls_are_of_the_partition(built: Built) -> None:
 
 
 def scalars(shape: Shape, value: Any, place: str) -> Iterator[tuple[Shape, Any, str]]:
-    """Yield all that is in a parameter, each with its model and its place."""
+    """Yield every value in a parameter, each with its model and its place."""
     yield shape, value, place
     if isinstance(shape, StructureShape):
         for name, inner in value.items():
@@ -528,7 +528,7 @@ def is_within(shape: Shape, value: Any) -> bool:
             return False
     if not isinstance(value, str):
         return True
-    # Python knows no classes such as \p{L}; each is part of \S.
+    # Python has no classes such as \p{L}; each is part of \S.
     pattern = re.sub(r"\\p\{\w+\}", r"\\S", rules.get("pattern", r"[\s\S]*"))
     return value in rules.get("enum", [value]) and bool(re.fullmatch(pattern, value))
 
@@ -536,7 +536,7 @@ def is_within(shape: Shape, value: Any) -> bool:
 def test_all_that_is_sent_is_within_aws_s_own_models(
     account: Account, managed_policies: None
 ) -> None:
-    """botocore looks only at types and minima, and moto takes more than AWS does."""
+    """botocore checks only types and minimums, and moto accepts more than AWS does."""
     del managed_policies
     wrong, operations = set(), set()
 
@@ -593,7 +593,7 @@ def test_a_function_that_lambda_could_not_make_is_no_success(account: Account) -
 def test_a_pending_function_is_waited_for_before_up_ends(
     account: Account, *, refused_while_pending: bool
 ) -> None:
-    """Lambda lets nobody call a Pending function; who may call it can be said before, or not."""
+    """Nobody can call a Pending function; Lambda may or may not let us set who may call it."""
     lambda_ = account.aws.lambda_
     since: dict[str, float] = {}
     active: set[str] = set()

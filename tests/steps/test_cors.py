@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from support.commands import Cli
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 ONE = ("https://app.example",)
@@ -43,7 +43,7 @@ ALLOW_ORIGIN = "method.response.header.Access-Control-Allow-Origin"
 DEFAULT_TEMPLATE = {"application/json": '{"message":$context.error.messageString}'}
 
 
-# ---- Which origins are taken
+# ---- Which origins are accepted
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_there_is_a_bound_on_how_many() -> None:
     assert Settings(cors_origins=many[:-1]).cors_origins == many[:-1]
     with pytest.raises(UsageError, match="51 times: 50 origins at the most"):
         Settings(cors_origins=many)
-    # API Gateway takes templates of up to 300 kB.
+    # API Gateway accepts templates of up to 300 kB.
     longest = tuple(f"https://{number:02}{'a' * 250}.example"[:261] for number in range(50))
     assert len(cors.origin_template(longest)) < 100_000
 
@@ -153,7 +153,7 @@ def test_settings_of_a_state_file_without_them_have_none() -> None:
     assert Settings.from_json(data) == Settings()
 
 
-# ---- What stands in the API
+# ---- What the API has
 
 
 def place(account: Account) -> dict[str, str]:
@@ -161,7 +161,7 @@ def place(account: Account) -> dict[str, str]:
 
 
 def gateway_responses(account: Account) -> dict[str, dict[str, Any]]:
-    """Return those that somebody set, by type."""
+    """Return the gateway responses that somebody set, by type."""
     found = account.client("apigateway").get_gateway_responses(**place(account))["items"]
     return {one["responseType"]: one for one in found if not one.get("defaultResponse")}
 
@@ -209,7 +209,7 @@ def test_one_origin_is_a_fixed_header_everywhere(
     assert sorted(gateway_responses(account)) == RESPONSES
     for response in gateway_responses(account).values():
         assert response["responseParameters"] == {HEADER: quoted}
-        # Headers only: a status or a body would be given to every answer of the kind.
+        # Headers only: a status or a body would apply to every response of this type.
         assert "statusCode" not in response
         assert not response.get("responseTemplates")
 
@@ -239,7 +239,7 @@ def test_a_preflight_is_open_to_anyone_and_answers_by_itself(
         else:
             assert "Access-Control-Allow-Origin" not in sent
             assert sent["Vary"] == "'Origin'"
-    # The guard stays where it was.
+    # The guard is unchanged.
     assert method(account, "hello", "GET")["authorizationType"] == "COGNITO_USER_POOLS"
 
 
@@ -274,12 +274,12 @@ def test_the_answers_themselves_are_what_they_were(account: Account) -> None:
             assert answer.get("selectionPattern") == was[status].get("selectionPattern")
 
 
-# ---- On a stack that stands
+# ---- On an existing stack
 
 
 @pytest.fixture(scope="module")
 def clean_worlds() -> dict[str, Any]:
-    """The worlds of stacks that were made with a choice from the start."""
+    """The worlds of stacks that were made with a choice from the start, by choice."""
     return {}
 
 
@@ -309,7 +309,7 @@ def test_changed_it_is_as_if_made_so_from_the_start(
         assert changed == set()
         return
     assert changed == {"rest_api", "protected_method", "deployment"}
-    # A deployment is a snapshot: taken after the last change, or clients get none of it.
+    # A deployment is a snapshot: it must follow the last change, or clients don't see the change.
     writes = [call.operation for call in calls if call.mutating]
     assert writes.index("CreateDeployment") == len(writes) - 3
     assert writes[-2:] == ["UpdateStage", "DeleteDeployment"]
@@ -372,9 +372,9 @@ def test_after_a_fault_at_any_call_of_a_change(
         change = functools.partial(account.up, cors_origins=CHOICES[later])
         met, error = run_with_fault(account, change, CORS_FAULTS[fault], nth(number, mutating=True))
         assert met
-        # What passes by itself is waited out.
+        # `up` waits for temporary errors to pass.
         assert not (error and fault == "conflict")
-        # Whatever the user wants next: to go on, or to go back.
+        # The user may then want to continue or to go back.
         account.up()
         assert configuration(account) == clean, number
         assert account.up() == UNCHANGED
@@ -384,7 +384,7 @@ def test_after_a_fault_at_any_call_of_a_change(
 
 
 def test_taken_back_a_create_that_lands_late_is_gone_too(account: Account) -> None:
-    """The intent is on disk, the method is not there yet: it is waited for before it is deleted."""
+    """The intent is on disk but the method isn't there yet: `up` waits for it, then deletes it."""
     account.stands()
     state = account.state()
     since = "1970-01-01T00:00:00+00:00"
@@ -536,7 +536,7 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
 
 
 def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Account) -> None:
-    """As long as nobody sets UNAUTHORIZED, it is described with DEFAULT_4XX's headers."""
+    """While nobody sets UNAUTHORIZED, AWS describes it with the headers of DEFAULT_4XX."""
     account.up(cors_origins=ONE)
     delete_gateway_response(account)
     shown = account.client("apigateway").get_gateway_response(
@@ -662,7 +662,7 @@ def test_the_template_uses_only_what_api_gateway_documents() -> None:
 
 @pytest.fixture
 def here(cli: Cli, endpoint: str, tmp_path: Path) -> Cli:
-    """A command line whose stack has a name of its own."""
+    """A command line whose stack has its own name."""
     cli.env.update(COGAUTH_STACK=tmp_path.name[-30:], COGAUTH_ENDPOINT_URL=endpoint)
     return cli
 

@@ -1,6 +1,6 @@
-"""The two roles: each function has its own, bounded if that is asked for, on a stack of before too.
+"""The two roles: one for each function, with a boundary if asked for, on older stacks too.
 
-Until now both functions ran as the sign-in function's role.
+Before, both functions ran as the sign-in function's role.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from support.stacks import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 BOUNDARY, OTHER_BOUNDARY = (
@@ -44,7 +44,7 @@ BOUNDARY, OTHER_BOUNDARY = (
 
 
 def runs_as(account: Account) -> dict[str, str]:
-    """By function, the role that it runs as."""
+    """Return the role that each function runs as, by function."""
     lambda_ = account.client("lambda")
     return {
         name: lambda_.get_function(FunctionName=name)["Configuration"]["Role"].rpartition("/")[2]
@@ -56,14 +56,14 @@ OWN = {SIGN_IN: ROLE, AUTO_CONFIRM: AUTO_CONFIRM_ROLE}
 
 
 def logs_of(account: Account, role: str) -> list[str]:
-    """The log groups that a role may write to."""
+    """Return the log groups that a role may write to."""
     policy = account.client("iam").get_role_policy(RoleName=role, PolicyName="cogauth")
     statement = next(s for s in policy["PolicyDocument"]["Statement"] if s["Sid"] == "WriteLogs")
     return [arn.partition("log-group:")[2].removesuffix(":*") for arn in statement["Resource"]]
 
 
 def make_it_one_of_before(account: Account) -> None:
-    """Let a stack be as it was made when both functions had one role."""
+    """Turn a stack into an older one, from when both functions had one role."""
     account.up()
     iam, state = account.client("iam"), account.state()
     both = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
@@ -147,7 +147,7 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
 def test_a_move_that_is_cut_short_is_finished_or_taken_away(
     account: Account, pytestconfig: pytest.Config, fault: str, then: str
 ) -> None:
-    """At each of its calls that change something, or at some of them."""
+    """The fault comes at each of the move's mutating calls, or at some of them."""
     step = 1 if pytestconfig.getoption("--all-faults") else 3
     number, met = 0, True
     while met:
@@ -197,7 +197,7 @@ def test_recover_finds_both_of_a_new_one_and_the_one_of_before(account: Account)
 
 
 def test_a_foreign_role_of_the_name_is_left_alone(before: Account) -> None:
-    """Before anything is changed."""
+    """`up` refuses before it changes anything."""
     iam = before.client("iam")
     iam.create_role(RoleName=AUTO_CONFIRM_ROLE, AssumeRolePolicyDocument="{}")
     with before.calls.watched() as calls, pytest.raises(CogauthError, match="no cogauth tag"):
@@ -221,7 +221,7 @@ def boundaries(account: Account) -> list[str | None]:
 
 
 def test_both_roles_are_made_with_it(account: Account) -> None:
-    """In the very call: a policy that demands it refuses any other."""
+    """CreateRole itself sends the boundary: a policy that demands it refuses any other call."""
 
     def check(call: Call) -> None:
         assert call.operation != "CreateRole" or boundaries_sent(call) == BOUNDARY
@@ -261,7 +261,7 @@ def test_one_that_somebody_else_has_set_stays_unless_it_is_asked_for(account: Ac
     assert boundaries(account) == [OTHER_BOUNDARY, None]
     account.up(permissions_boundary="none")
     assert boundaries(account) == [None] * 2
-    # That was done once: what an admin sets from now on stays.
+    # The boundary was removed once: what an admin sets from now on stays.
     iam.put_role_permissions_boundary(RoleName=ROLE, PermissionsBoundary=OTHER_BOUNDARY)
     assert account.up() == UNCHANGED
     assert boundaries(account) == [OTHER_BOUNDARY, None]
@@ -349,7 +349,7 @@ def test_one_of_another_account_is_refused_before_anything_is_made(account: Acco
 
 @pytest.mark.local
 def test_on_the_local_aws(cli: Cli, endpoint: str) -> None:
-    """Where a boundary must exist, and users sign up by the function's own role."""
+    """A boundary must exist there, and users sign up with the function's own role."""
     iam = client("iam", endpoint)
     policy = iam.create_policy(
         PolicyName="bounding",

@@ -1,6 +1,6 @@
-"""After `up` changes who may call a method, it reads that back: it says so only if it holds.
+"""After `up` changes who may call a method, it reads the change back and reports only what holds.
 
-And what can't be changed is made anew. Some emulators don't keep the pool of an authorizer.
+What can't be changed is recreated. Some emulators don't keep the pool of an authorizer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 
@@ -60,7 +60,7 @@ def keep_what_was(authorizer: Authorizer, operations: list[dict[str, Any]]) -> A
 
 @pytest.fixture(params=[lose_the_value, keep_what_was], ids=["lost", "left as it was"])
 def forgetful(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An AWS that takes patches of an authorizer and doesn't keep them."""
+    """An AWS that accepts patches of an authorizer and doesn't keep them."""
     monkeypatch.setattr(Authorizer, "apply_operations", request.param)
 
 
@@ -76,7 +76,7 @@ def test_an_authorizer_that_does_not_take_the_new_pool_is_made_anew(account: Acc
         former = fact(account, "authorizer")
         actions = up(account)
         assert {actions[step] for step in ("authorizer", "protected_method")} == {"updated"}
-        # Not of an authorizer that is deployed is asked, but of the present one.
+        # `up` checks the current authorizer, not one that is deployed.
         assert actions["deployment"] in {"created", "updated"}
         assert existing(account) == STACK
         guard = guarded_by(account)
@@ -130,7 +130,7 @@ def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> Non
 
 @pytest.mark.usefixtures("forgetful")
 def test_any_number_of_them_may_stay(account: Account) -> None:
-    """Each time that the pool is lost, somebody's method refers to the authorizer that there is."""
+    """Each time the pool is lost, somebody's method refers to the current authorizer."""
     account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
     theirs = {**place, "resourceId": fact(account, "hello_resource")}
@@ -178,7 +178,7 @@ def test_a_stage_that_stays_on_another_deployment_is_no_success(account: Account
 
 
 def open_all(answer: Any) -> None:
-    """What the plan reads: all methods at once."""
+    """Open every method in the answer that the plan reads, which has all methods."""
     for path in answer["items"]:
         for method in path.get("resourceMethods", {}).values():
             if method.get("authorizerId"):

@@ -1,4 +1,4 @@
-"""Whatever is deleted by hand, each command that fails because of it says so as `up` does."""
+"""If something was deleted by hand, each command that fails for it says so as `up` does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cogauth.record.state import State
 
 GONE = "it doesn't exist any more"
-# What explains why POST /signin is refused, and not just what comes of it.
+# A loss of one of these is the reason why POST /signin is refused, not just a consequence.
 FIXES = {"rest_api", "stage", "sign_in_function", "sign_in_permission"}
 MEND = "Run 'cogauth up --stack shop' to recreate it."
 
@@ -50,7 +50,7 @@ def remove_sign_in_permission(account: Any) -> None:
     )
 
 
-# By what deletes it.
+# By the function that deletes it.
 DELETED: dict[Callable[[Any], None], str] = {
     delete_pool: "user_pool",
     delete_client: "app_client",
@@ -64,7 +64,7 @@ DELETED: dict[Callable[[Any], None], str] = {
     delete_api: "rest_api",
     delete_stage: "stage",
 }
-# What is deployed goes on without these.
+# The deployed API keeps working without these.
 DELETED_FROM_THE_API: dict[Callable[[Any], None], str] = {
     delete_authorizer: "authorizer",
     delete_method: "sign_in_method",
@@ -109,12 +109,12 @@ def test_what_exists_or_cannot_be_read_is_not_called_gone(account: Account) -> N
         assert loss(account.context()) is None
 
 
-# What the commands say, on a local AWS
+# The commands' output, on a local AWS
 
 
 @dataclass
 class Shop:
-    """A stack called shop, of which something is deleted."""
+    """A stack called shop, for tests that delete something in it."""
 
     made: LocalStack
 
@@ -125,7 +125,7 @@ class Shop:
         return self.made.state
 
     def run(self, *words: str, typed: str = "") -> str:
-        """Run a command; return its exit code and all that it prints, in one line."""
+        """Run a command; return its exit code and everything it prints, in one line."""
         with pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith("AWS_")]:
                 patch.delenv(name)
@@ -138,7 +138,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """It is on a local AWS of its own, which enforces the functions' permissions and roles."""
+    """The stack is on its own local AWS, which enforces the functions' permissions and roles."""
     environment = {"COGAUTH_STACK": "shop", "COGAUTH_REGION": REGION, "COGAUTH_PASSWORD": PASSWORD}
     folder = tmp_path_factory.mktemp("shop")
     with command_line(folder, **environment) as cli, LocalStack.made(cli, "--local") as made:
@@ -147,7 +147,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture
 def whole_shop(shop: Shop) -> Shop:
-    """It has all, a user called ann, and ann's token."""
+    """The complete stack, with a user called ann and a token of hers."""
     assert shop.run("up", "--yes").startswith("0 ")
     assert shop.run("test-login", "ann").startswith("0 ")
     return shop
@@ -186,5 +186,5 @@ def test_each_command_that_fails_names_what_is_gone(
         if command == "explain" and key in FIXES:
             assert f"Fix: {sentence}" in said
         assert "Traceback" not in said
-        # 'explain' and 'decode' did what they are for.
+        # 'explain' and 'decode' did their job.
         assert said[0] == ("0" if command in {"explain", "decode"} else "1"), said

@@ -1,4 +1,4 @@
-"""What API Gateway makes of the function's answer, by the templates and the selection pattern."""
+"""How API Gateway's templates and selection pattern turn the function's answer into a response."""
 
 import importlib.util
 import json
@@ -149,7 +149,7 @@ def test_the_fixed_body_is_one_of_the_contract() -> None:
     assert set(body) == BODY_KEYS
     assert body["status"] == "fail"
     assert STATUS_BY_CODE[body["code"]] == 500
-    # As a template it comes out as it is: nothing in it is Velocity's.
+    # The template is output unchanged: it contains no Velocity syntax.
     assert not set(FUNCTION_FAILED) & set("$#\\")
     assert render(FUNCTION_FAILED).text == FUNCTION_FAILED
 
@@ -174,7 +174,7 @@ def test_the_selection_pattern_leaves_an_answer_without_an_error_message_alone()
 
 
 def test_the_template_uses_only_what_api_gateway_documents() -> None:
-    """airspeed-ext is no Velocity: keep to what both understand alike.
+    """airspeed-ext isn't Velocity: use only what both understand in the same way.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
     """
@@ -184,12 +184,12 @@ def test_the_template_uses_only_what_api_gateway_documents() -> None:
     references = set(re.findall(r"\$[A-Za-z][\w.]*", template))
     assert references == {"$code", "$input.path", "$input.json", "$context.responseOverride.status"}
     assert set(re.findall(r"\$input\.\w+\('([^']*)'\)", template)) == {"$", "$.code", "$.status"}
-    # No operator but these two, and each string in single quotes, in which nothing is replaced.
+    # There are only these two operators, and strings have single quotes, so nothing is expanded.
     assert set(re.findall(r"[=!<>|&]+", template)) == {"=", "==", "||"}
     assert '"' not in template
     assert template.count("#if") == template.count("#end") == 1
-    # Each directive has its line to itself, so that no text of it reaches the body.
+    # Each directive has its own line, so that no text of it reaches the body.
     for line in template.splitlines():
         assert re.fullmatch(r"#(set|if|elseif)\(.*\)|#(else|end)|\$input\.json\('\$'\)|", line)
-    # API Gateway takes templates of up to 300 kB.
+    # API Gateway accepts templates of up to 300 kB.
     assert len(template) < 5000

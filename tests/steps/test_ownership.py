@@ -1,6 +1,6 @@
-"""Nothing of anyone else's is deleted, changed or adopted: attacks by state file or tag, on moto.
+"""No resource of others is deleted, changed or adopted: attacks by state file or tag, on moto.
 
-A state file may name anybody's things, and whoever may tag a thing may claim it for a stack.
+A state file may name anybody's resources, and anyone who may tag a resource may claim it.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ if TYPE_CHECKING:
     from support.commands import Cli, Running
     from support.forker import Result
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
-# What the others' pool and API are called: a name that tells nothing, and the stack's own.
+# The names of the others' pool and API: a name that says nothing, and the stack's own name.
 NAMES = ["theirs", "shop"]
 
 
 def tags(account: Account) -> dict[str, str]:
-    """The tags that anyone who may tag can set."""
+    """Return the tags that anyone who may tag can set."""
     return account.context().tags
 
 
 def tagging_api(*arns: str) -> Callable[[Call], Any]:
-    """Answer in the tagging API's place: moto's lists neither pools nor APIs."""
+    """Answer in place of moto's tagging API, which lists neither pools nor APIs."""
 
     def answer(call: Call) -> Any:
-        # An API's paths are got by an operation of the same name.
+        # The operation that gets an API's paths has the same name.
         if call.operation != "GetResources" or call.sent["url_path"].startswith("/restapis"):
             return None
         found = [{"ResourceARN": arn} for arn in arns]
@@ -93,7 +93,7 @@ def command(account: Account, monkeypatch: pytest.MonkeyPatch, *words: str) -> R
 
 
 class Warned(Silent):
-    """A reporter that keeps the warnings."""
+    """A reporter that records the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -105,7 +105,7 @@ class Warned(Silent):
         self.warnings.append(what)
 
 
-# ---- Somebody's things that were tagged with our id
+# ---- Other people's resources with a tag that has our id
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,7 +125,7 @@ def test_yes_deletes_no_pool_with_users_that_only_a_tag_makes_ours(
         assert "about 2 users) was not deleted: only its tag" in problem
         assert "on a terminal, without --yes" in problem
         assert not result.clean
-        # It is the same the next time; and once it was listed and agreed to, it goes.
+        # The next run does the same; the pool is deleted once it was listed and confirmed.
         assert ids(account.down().remaining) == [theirs]
         assert ids(account.down(asked=True).deleted) == [theirs]
     assert account.left() == []
@@ -272,7 +272,7 @@ def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
         assert fact(account, kind) != theirs
         assert account.up() == UNCHANGED
     else:
-        # Whether it is the stack's nobody can tell but the user.
+        # Only the user can tell whether it is the stack's.
         with pytest.raises(NotOwnedError) as caught:
             account.up()
         assert theirs in str(caught.value)
@@ -286,7 +286,7 @@ def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     assert describe(account, theirs) == was
 
 
-# ---- Ids of others in the state file
+# ---- Ids of other resources in the state file
 
 ROOTS = {
     "user_pool": "user_pool",
@@ -299,7 +299,7 @@ ROOTS = {
 }
 
 
-# Of each root, an id of the right form that nothing has, and the ARN that goes with it.
+# For each root, a well-formed id that nothing has, and the ARN that goes with it.
 NOBODYS = {
     "user_pool": ("{region}_Nobody", "arn:aws:cognito-idp:{region}:{account}:userpool/{id}"),
     "rest_api": ("abcdef1234", "arn:aws:apigateway:{region}::/restapis/{id}"),
@@ -316,7 +316,7 @@ NOBODYS = {
 
 
 def nobodys(account: Account, key: str) -> dict[str, str]:
-    """Facts of a root that has the right form, and doesn't exist."""
+    """Return facts of a root that are well-formed but match nothing."""
     place = {"region": account.region, "account": account.state().account}
     identifier, arn = NOBODYS[key]
     identifier = identifier.format(**place)
@@ -324,7 +324,7 @@ def nobodys(account: Account, key: str) -> dict[str, str]:
 
 
 def record_another(account: Account, key: str, record: dict[str, str]) -> None:
-    """Let the state file name something else."""
+    """Make the state file name another resource."""
     state = account.state()
     known = state.record(key)
     assert known is not None
@@ -332,7 +332,7 @@ def record_another(account: Account, key: str, record: dict[str, str]) -> None:
 
 
 def others(account: Account) -> Any:
-    """All of the other stack."""
+    """Describe everything of the other stack."""
     state = account.state("shop2")
     return [
         lasting(described(account.client)),
@@ -342,7 +342,7 @@ def others(account: Account) -> Any:
 
 
 def two_stacks(account: Account) -> Any:
-    """Make another stack and then one's own; return what there was of the other."""
+    """Make another stack, then our own; return the state of the other before that."""
     account.up("shop2")
     alone = others(account), existing(account)
     account.up()
@@ -362,7 +362,7 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     assert any(theirs["id"] in words for words in result.left_alone)
     assert (result.remaining, result.problems) == ([], [])
     assert not result.clean
-    # A second one has nothing to do, and nothing to say.
+    # A second run has nothing to do and nothing to say.
     assert account.state().resources == {}
     assert account.down().clean
     assert not account.path().exists()
@@ -383,7 +383,7 @@ def test_down_leaves_what_nobody_tagged_alone_with_all_in_it(account: Account, k
     with account.calls.watched() as calls:
         result = account.down(asked=True)
     assert describe(account, theirs) == before
-    # Nor anything in it: no client, stage, deployment, or authorizer.
+    # Nothing inside it was changed either: no client, stage, deployment or authorizer.
     assert not [call for call in calls if call.mutating and theirs in str(call.sent)]
     assert ids(result.not_ours) == [theirs]
     assert "it carries no cogauth tag" in result.left_alone[0]
@@ -398,7 +398,7 @@ def test_an_id_of_nobody_counts_as_gone(account: Account, key: str) -> None:
     record_another(account, key, nobodys(account, key))
     account.down()
     account.down()
-    # The stack's own bears its name and its tag, and a part that only the stack makes.
+    # The stack's own has its name, its tag, and a part that only the stack creates.
     assert account.left() == [], real
     assert not account.path().exists()
 
@@ -418,7 +418,7 @@ def test_up_refuses_a_recorded_thing_of_another_stack_before_anything_is_changed
     text = str(caught.value)
     for part in (theirs["id"], "stack shop2", account.state("shop2").stack_id, "cogauth down"):
         assert part in text
-    # What is another stack's can't be adopted.
+    # What belongs to another stack can't be adopted.
     assert "--adopt" not in text
     with account.calls.watched() as calls, pytest.raises(NotOwnedError):
         account.up(adopt=(theirs["id"],), confirm=lambda _question: None)
@@ -435,7 +435,7 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
     begun, asked = threading.Event(), list[str]()
 
     def let_the_pool_be_first(model: Any, **_: Any) -> None:
-        """Whatever runs beside it has begun to change something before the API is looked at."""
+        """Let parallel work begin a change before anything looks at the API."""
         if model.name == "CreateUserPool":
             begun.set()
         elif model.name == "GetRestApi" and threading.current_thread() != threading.main_thread():
@@ -489,13 +489,13 @@ def test_what_is_deleted_to_be_recreated_is_the_stacks_own(
 
 
 def function(account: Account, name: str) -> Any:
-    """A function with its configuration, which has the time of its last change, and its tags."""
+    """Return a function's configuration, with the time of its last change, and its tags."""
     answer = account.client("lambda").get_function(FunctionName=name)
     return answer["Configuration"], answer["Tags"]
 
 
 def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
-    """A state file may give any resource one."""
+    """A state file may claim one for any resource."""
     account.stands()
     since = datetime.fromtimestamp(account.context().now(), UTC).isoformat()
     state = account.state()
@@ -505,12 +505,12 @@ def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
 
 
 def in_china(account: Account) -> str:
-    """The ARN that the stack's pool would have in another partition."""
+    """Return the ARN that the stack's pool would have in another partition."""
     return account.state().fact("user_pool", "arn").replace("arn:aws:", "arn:aws-cn:")
 
 
 def test_up_takes_no_arn_of_another_from_the_file(account: Account) -> None:
-    """Its form leaves little more than the partition free; of the API's root path, all."""
+    """An ARN's form fixes almost all but the partition; the root path's id is not fixed at all."""
     account.stands()
     sound = account.state().resources
     record_another(account, "user_pool", {"arn": in_china(account)})
@@ -519,7 +519,7 @@ def test_up_takes_no_arn_of_another_from_the_file(account: Account) -> None:
     assert account.state().resources == sound
 
 
-# ---- Tags that were taken off
+# ---- Tags that were removed
 
 
 def untag_pool(account: Account) -> None:
@@ -572,7 +572,7 @@ def test_adopt_asks_and_puts_the_tags_back(
     assert tags_now(account) == tagged
     assert [user["Username"] for user in cognito.list_users(**place)["Users"]] == ["ann"]
     assert existing(account) == STACK
-    # Once is enough; and to name what is the stack's anyway asks nothing.
+    # Once is enough; naming what is the stack's anyway asks no question.
     assert account.up() == account.up(adopt=(identifier,)) == UNCHANGED
     assert account.down().clean
     assert account.left() == []
@@ -653,7 +653,7 @@ def test_only_what_is_recorded_can_be_adopted(
     assert not account.path().exists()
 
 
-# ---- A pool and an API are the stack's by both tags
+# ---- A pool and an API are the stack's only with both tags
 
 
 def test_the_id_of_another_stack_makes_nothing_of_that_the_stacks(
@@ -693,7 +693,7 @@ def test_no_user_is_listed_made_or_deleted_in_a_pool_that_isnt_the_stacks(
     throwaway = f"{THROWAWAY}{0:032x}"
     account.client("cognito-idp").admin_create_user(UserPoolId=theirs, Username=throwaway)
     record_another(account, "user_pool", {"id": theirs, "arn": pool_arn(account, theirs)})
-    # Those that may stand 'verify' deletes without a question.
+    # 'verify' deletes leftover throwaway users without a question.
     state = account.state()
     state.put("throwaway_users", throwaway, "2026-11-23T08:00:00+00:00")
     before = describe_pool(account, theirs)
@@ -744,11 +744,11 @@ def test_a_stage_without_its_tags_is_left_alone_until_they_are_back(account: Acc
     assert account.up() == UNCHANGED
 
 
-# ---- What is in a pool or an API of the stack's, and isn't the stack's
+# ---- What is inside the stack's pool or API but isn't the stack's
 
 
 def name_inside(account: Account, inside: Inside, key: str, status: str) -> None:
-    """Let the state file say that a part of the stack is somebody's."""
+    """Make the state file name somebody's resource as a part of the stack."""
     state = account.state()
     identifier = {
         "app_client": inside.client,
@@ -780,7 +780,7 @@ def test_up_finds_its_own_again_where_the_file_names_somebodys(
     account.up(throttle_rate=3)
     assert inside.described() == before
     if status == OUTDATED and key in {"app_client", "authorizer"}:
-        # It is made anew, and the former one goes with the next run.
+        # It is recreated, and the next run deletes the former one.
         account.up()
     elif key != "deployment":
         assert fact(account, key) == sound.fact(key, "id")
@@ -835,7 +835,7 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
     tries = 0
 
     def wait_for_the_rest(call: Call) -> Any:
-        """Keep the path waiting, so that whatever doesn't need it comes first."""
+        """Keep the path waiting, so that everything that doesn't need it comes first."""
         nonlocal tries
         tries += call.operation == "CreateResource"
         passes = call.operation != "CreateResource" or tries > 5
@@ -857,7 +857,7 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
 def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -> None:
     account.up(path="/sign-in")
     inside = Inside(account)
-    # It comes after theirs in AWS's list.
+    # It comes after the others' paths in AWS's list.
     inside.api.delete_resource(**inside.place, resourceId=fact(account, "sign_in_resource"))
     account.up()
     account.path().unlink()
@@ -871,7 +871,7 @@ def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -
 
 @pytest.fixture
 def late_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cognito's estimate of a pool's users lags behind."""
+    """Make Cognito's estimate of a pool's users lag behind."""
     described = CognitoIdpUserPool.to_json
 
     def to_json(pool: CognitoIdpUserPool, *given: Any, **named: Any) -> dict[str, Any]:
@@ -900,7 +900,7 @@ def test_no_pool_with_a_user_is_swept_whatever_the_estimate_says(
     else:
         assert account.up() == UNCHANGED
     assert describe_pool(account, theirs) == before
-    # Whoever may make a client may give it the name that ours has.
+    # Anyone who may create a client can give it the name of ours.
     cognito.create_user_pool_client(UserPoolId=theirs, ClientName=account.context().name_with_id)
     before = describe_pool(account, theirs)
     result = account.down()
@@ -951,11 +951,11 @@ def test_recover_takes_none_of_several_unless_told_which(
     assert describe(account, theirs) == before[0]
 
 
-# ---- Methods of others in the state file
+# ---- Other people's methods in the state file
 
 
 def forge(account: Account, orders: Orders, names: list[str], *, outdated: bool = False) -> None:
-    """Let the state file say that methods of somebody's were attached, and were open before."""
+    """Make the state file say that somebody's methods were attached, and were open before."""
     nothing = {
         "authorizationType": "NONE",
         "authorizerId": None,
@@ -995,7 +995,7 @@ def test_a_method_that_others_guard_is_not_given_back(
     account: Account, end: str, *, outdated: bool
 ) -> None:
     orders = pool_and_orders(account)
-    # Its owner has more in work, which is theirs to publish.
+    # The owner has unpublished changes, which only the owner may publish.
     orders.put("GET", "/new", "NONE")
     forge(account, orders, GUARDED, outdated=outdated)
     before = describe_api(account, orders.id), orders.deployed()
@@ -1114,7 +1114,7 @@ def test_the_command_lists_what_only_a_tag_makes_ours_and_leaves_it_with_yes(
 
 
 def test_a_log_group_a_role_and_a_function_need_name_and_tag(account: Account) -> None:
-    """Of a name that ends alike, and of the very name without the tag."""
+    """A similar name with the tag isn't enough, and neither is the exact name without it."""
     account.stands()
     logs, iam = account.client("logs"), account.client("iam")
     logs.create_log_group(logGroupName=f"{SIGN_IN_LOGS}2", tags=tags(account))
@@ -1162,7 +1162,7 @@ def test_what_was_listed_goes_once_it_was_agreed_to(cli: Cli, endpoint: str) -> 
     up = cli.run("up", "--json").must().document
     theirs = tagged_pool(endpoint, "claimed", up["stack_id"])
     running = asked(cli, theirs)
-    # Somebody is quick, and tags one more: it wasn't seen, so nothing goes.
+    # Somebody quickly tags one more: it wasn't shown, so nothing is deleted.
     second = tagged_pool(endpoint, "claimed", up["stack_id"])
     running.type("claimed\n")
     assert running.ended() == 1

@@ -1,4 +1,4 @@
-"""Who may do what: the policies that were made, evaluated as AWS documents it.
+"""Who may do what: the policies of a stack, evaluated as AWS documents it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -34,7 +34,7 @@ INVOKE = "lambda:InvokeFunction"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's policies as AWS has them, and the ARNs that they are about."""
+    """A stack's policies as AWS has them, and the ARNs that they refer to."""
 
     region: str
     account: str
@@ -161,7 +161,7 @@ def log_stream(stack: Stack, function: str) -> str:
 
 
 def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Stack) -> None:
-    """It could sign anyone in, had it the sign-in function's role."""
+    """With the sign-in function's role it could sign anyone in."""
     policy, session = stack.auto_confirm_role_policy, boto3.Session()
     for action in LOGGING:
         assert allowed(policy, Request(action, log_stream(stack, AUTO_CONFIRM)))
@@ -192,7 +192,7 @@ def test_the_role_may_do_nothing_else(stack: Stack) -> None:
     assert not role_may(stack, "cognito-idp:AdminInitiateAuth", other_pool)
     assert not role_may(stack, "cognito-idp:AdminInitiateAuth", f"{pool}x")
     group = arn(stack, "logs", f"log-group:/aws/lambda/{SIGN_IN}")
-    # With it a late log line would bring a deleted group back, to stay for ever.
+    # With this permission a late log line would recreate a deleted group, which would then stay.
     for resource in (group, f"{group}:*", f"{group}:log-stream:a"):
         assert not role_may(stack, "logs:CreateLogGroup", resource)
         assert not role_may(stack, "logs:DeleteLogGroup", resource)
@@ -205,7 +205,7 @@ def test_the_role_may_do_nothing_else(stack: Stack) -> None:
 
 
 def test_only_lambda_may_assume_the_role(stack: Stack) -> None:
-    # A trust policy names no resource: it is the role's own.
+    # A trust policy names no resource: it applies to its own role.
     trust = [{"Resource": "*", **s} for s in stack.trust]
     for service, expected in (
         ("lambda.amazonaws.com", True),
@@ -226,14 +226,14 @@ def test_with_power_user_the_inline_policy_keeps_to_logs(
     assert role_may(stack, "logs:PutLogEvents", stream)
 
 
-# What whoever runs cogauth may do
+# What the user who runs cogauth may do
 
 
 BOUNDARY = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:policy/bounding"
 
 
 def least(*commands: str, **settings: Any) -> list[dict[str, Any]]:
-    """The statements of the least policy for commands of the stack shop, before it exists."""
+    """Return the statements of the least policy for commands on stack shop before it exists."""
     found = Settings().with_choices(settings, exists=False)
     stack = checks.Stack("aws", REGION, DEFAULT_ACCOUNT_ID, "shop", found)
     (document,) = checks.policy(stack, commands)
@@ -242,7 +242,7 @@ def least(*commands: str, **settings: Any) -> list[dict[str, Any]]:
 
 
 def asked(account: Account, call: Call) -> Iterator[Request]:
-    """What a call asks for, with the boundary of a role that exists, and what only AWS sees."""
+    """Yield a call's requests, with an existing role's boundary and with what only AWS sees."""
     body = call.sent["body"]
     for request in asked_for(call, REGION, account.aws.account):
         bound = request.boundary
@@ -283,13 +283,13 @@ def test_the_policy_allows_all_that_one_stack_asks_for_and_nothing_of_another(
     )
     policy = least()
     assert [request for request in found if not allowed(policy, request)] == []
-    # Those whose names begin as ours do, or end so.
+    # Resources whose names begin or end like ours are out of reach.
     named = [request for request in found if "shop-" in request.resource]
     assert {request.action.partition(":")[0] for request in named} == {"iam", "lambda", "logs"}
     for other in ("shop-2", "shop-signInFunction", "shop-", "my-shop", "*"):
         for request in named:
             if request.action == "lambda:GetPolicy":
-                continue  # explain reads that of any function.
+                continue  # explain reads any function's policy.
             resource = request.resource.replace("shop-", f"{other}-")
             assert not allowed(policy, replace(request, resource=resource)), resource
 
@@ -307,7 +307,7 @@ def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> No
     )
     assert "iam:UpdateAssumeRolePolicy" in {request.action for request in found}
     assert [request for request in found if not allowed(policy, request)] == []
-    # One that stands without it is bounded first.
+    # A role that exists without the boundary gets it first.
     account.up()
     found = ask_all(account, lambda: account.up(permissions_boundary=BOUNDARY), account.down)
     assert "iam:PutRolePermissionsBoundary" in {request.action for request in found}
@@ -322,7 +322,7 @@ def test_under_a_boundary_a_role_gets_nothing_without_it(account: Account) -> No
     for action in ("DeleteRolePermissionsBoundary", "AttachRolePolicy", "CreatePolicyVersion"):
         for resource in (role, BOUNDARY):
             assert not allowed(policy, Request(f"iam:{action}", resource, boundary=BOUNDARY))
-    # Nor does it get AWS's broad policy without it.
+    # Without the boundary, AWS's broad policy can't be attached either.
     policy = least(permissions_boundary=BOUNDARY, power_user=True)
     broad = "arn:aws:iam::aws:policy/AmazonCognitoPowerUser"
     attach = Request("iam:AttachRolePolicy", role, policy=broad)
@@ -355,7 +355,7 @@ def test_with_power_user_only_that_policy_may_be_attached(
 
 
 def documented(name: str) -> list[dict[str, Any]]:
-    """A policy of docs/policies/, with values in place of the words in capitals."""
+    """Return a policy of docs/policies/, with values in place of the capitalized words."""
     text = (Path(__file__).parents[2] / "docs" / "policies" / f"{name}.json").read_text()
     for word, value in {"REGION": REGION, "ACCOUNT": DEFAULT_ACCOUNT_ID}.items():
         text = re.sub(rf"\b{word}\b", value, text)
