@@ -1,4 +1,4 @@
-"""Whatever lies where cogauth keeps its files: what isn't its own is named, and left as it is."""
+"""Other files where cogauth keeps its own: cogauth names what isn't its own and leaves it alone."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """A file of the user's own, which somebody wants to be harmed."""
+    """A file of the user's that an attacker wants to damage."""
     path = tmp_path / "home" / ".bashrc"
     path.parent.mkdir()
     path.write_text(ROWS)
@@ -107,7 +107,7 @@ def test_what_is_not_our_own_is_not_opened(
     planted = tmp_path / "ours"
     plant(planted, victim)
     before = portrait(tmp_path)
-    # Of a pipe that nobody reads, and of a folder, the system says so itself.
+    # For a pipe without a reader and for a folder, the system itself raises the error.
     with pytest.raises((CogauthError, OSError)):
         os.close(open_own(planted, flags))
     assert portrait(tmp_path) == before
@@ -251,7 +251,7 @@ def test_no_link_is_followed_at_the_default_place(
         assert given is not None
         assert shlex.split(given[1]) == [str(target)]
     assert portrait(tmp_path) == before
-    # As the user's own word it is a file like any other.
+    # If the user names it explicitly, it is a file like any other.
     for state in (str(target), str(link if link.name == "cogauth.json" else link / "cogauth.json")):
         assert "is a link" not in in_process("down", "--yes", "--state", state).err
 
@@ -322,7 +322,7 @@ def test_a_folder_that_is_not_ours_is_left_as_it_is(
 def test_folders_of_the_user_beside_the_state_file_stay(cli: Cli, name: str) -> None:
     somebodys_folder(cli.folder / ".cogauth" / name, cli.folder)
     before = portrait(cli.folder / ".cogauth" / name)
-    # It ends before anything is started; the folder was taken by then.
+    # `up` fails before it starts anything; it has claimed the folder by then.
     cli.run("up", "--local", "--tier", "FREE").must(2)
     LocalAws(cli.local).remove()
     assert portrait(cli.folder / ".cogauth" / name) == before
@@ -372,18 +372,18 @@ def test_a_planted_file_in_our_folder_is_refused(name: str, victim: Path, tmp_pa
 @pytest.mark.local
 def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
     LocalAws(tmp_path / FOLDER).start()
-    # Only what can't end is not waited for.
+    # The patience is short only for the processes that don't end.
     local = LocalAws(tmp_path / FOLDER, patience=1)
     (pid_file,) = (tmp_path / FOLDER).glob("tmp/ministack-*.pid")
     own = pid_file.read_text()
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as foreign:
         try:
             pid_file.write_text(str(foreign.pid))
-            # The server lives, so its lock is held; but which process it is isn't known any more.
+            # The server runs, so its lock is held; but its process can't be identified any more.
             with pytest.raises(LocalAwsError, match="doesn't stop"):
                 local.stop()
             assert foreign.poll() is None
-            # Nor is one ended that runs the same, but elsewhere.
+            # A process that runs the same program elsewhere isn't ended either.
             other = LocalAws(tmp_path / "other" / FOLDER)
             other.start()
             (its_file,) = (tmp_path / "other" / FOLDER).glob("tmp/ministack-*.pid")
@@ -413,7 +413,7 @@ def test_data_that_came_from_elsewhere_are_not_served(
     with pytest.raises(LocalAwsError, match="were not created by this user"):
         LocalAws(clone).start()
     assert portrait(clone) == before
-    # Where nothing can be noted, nothing is known: it begins empty, and says so.
+    # If nothing can be recorded, nothing is known: it starts empty and says so.
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
     elsewhere = LocalAws(clone)
     started = elsewhere.start()
@@ -447,7 +447,7 @@ def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Pat
         assert (portrait(there / FOLDER), portrait(home)) == before
         if moved:
             there.rename(cli.state.parent)
-        # Where they were made they are as they were.
+        # Where they were made, the data are unchanged.
         cli.run("up").must()
         cli.run("down", "--yes").must()
         assert list(home.iterdir()) == []
@@ -460,7 +460,7 @@ def test_data_that_are_deleted_elsewhere_stay_known_where_they_were_made(tmp_pat
         LocalAws(cli.local).stop()
         there = tmp_path / "clone" / ".cogauth"
         shutil.copytree(cli.state.parent, there)
-        # As the message says: there it begins anew.
+        # Following the message lets it start afresh there.
         state = ("--state", str(there / "cogauth.json"))
         said = cli.run("up", *state).must(1).err
         assert f"delete {there / FOLDER / 'local.json'} and the state files in {there}" in said
@@ -476,7 +476,7 @@ def test_data_that_are_deleted_elsewhere_stay_known_where_they_were_made(tmp_pat
 def test_foreign_data_are_at_no_instant_noted_as_ones_own(
     local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a kill in that instant would make them so for good."""
+    """Otherwise a kill at that moment would make them the user's own for good."""
     made = local.start()
     local.stop()
     home = tmp_path / "another-home"
@@ -532,7 +532,7 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
         (beside_it / "link.json").symlink_to(cli.state)
         home = Path(f"{tmp_path}.state-home", "cogauth", "local-aws")
         assert [path.name for path in home.iterdir()] == [state["local_data"]]
-        # One of another stack's that was damaged: its users may be in there.
+        # A damaged file of another stack keeps it running: that stack's users may be in the data.
         damaged = beside_it / "other.json"
         damaged.write_text(json.dumps({**state, "stack": "other", "resources": 7}))
         done = cli.run("down", "--yes").must()
@@ -565,7 +565,7 @@ def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_pat
         (name,) = beside_gitignore(cli.state.parent)
         copy = cli.state.with_name(name)
         assert is_kept(copy)
-        # It is of no use by itself, and nothing is left beside it.
+        # The copy is of no use by itself, and no command leaves anything beside it.
         assert "is damaged" in cli.run("down", "--state", str(copy)).must(1).err
         cli.run("recover", "--state", str(copy)).must(2)
         assert beside_gitignore(cli.state.parent) == [copy.name]
@@ -578,7 +578,7 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         other = cli.state.with_name("my other.json")
         options = ("--stack", "other", "--state", str(other.relative_to(tmp_path)))
         cli.run("up", "--local", *options).must()
-        # Cut so early that it says nothing of what it is.
+        # The file is cut so short that it doesn't say what it is.
         other.write_bytes(other.read_bytes()[:40])
         said = cli.run("down", "--yes").must().err
         assert "This is the local AWS's last stack" not in said
@@ -587,12 +587,12 @@ def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Pat
         for words in (f"'cogauth recover {shown}'", f"'cogauth down {shown}'"):
             assert words in said
         assert processes_of(tmp_path)
-        # Of a stack's. The server may have ended since: a reboot.
+        # The file belongs to a stack. The server may have ended since, as after a reboot.
         LocalAws(cli.local).stop()
         cli.run("recover", *options).must()
         assert "the local AWS was stopped" in cli.run("down", "--yes", *options).must().err
         assert not processes_of(tmp_path)
-        # Of none's.
+        # The file belongs to no stack.
         cli.run("up", "--local").must()
         other.write_text('{"version": 1, "stack_id": 7}')
         assert (
@@ -625,7 +625,7 @@ def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path
         cli.run("up", "--local").must()
         cli.state.unlink()
         LocalAws(cli.local).stop()
-        # It can't be known whose the data are, so it begins empty.
+        # Nobody can tell whose the data are, so the local AWS starts empty.
         said = cli.run("recover", XDG_STATE_HOME="/proc/nowhere").must(1).err
         assert "The local AWS can't record that its data are yours" in said
         LocalAws(cli.local).remove()
@@ -640,7 +640,7 @@ def test_a_stack_is_found_in_a_local_aws_that_does_not_run(tmp_path: Path) -> No
         lost = json.loads(other.read_text())
         other.unlink()
         LocalAws(cli.local).stop()
-        # This one isn't in there: it is looked for on AWS, and the server ended again.
+        # This stack isn't in the data: recover looks for it on AWS and ends the server again.
         assert "No AWS region" in cli.run("recover", "--stack", "another").must(2).err
         assert not processes_of(tmp_path)
         cli.run("recover", "--stack", "other").must()

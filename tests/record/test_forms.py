@@ -1,6 +1,6 @@
-"""A state file that somebody else wrote: refused, or not believed where it counts.
+"""A state file that somebody else wrote is refused, or isn't trusted where that matters.
 
-What ``up``, ``down`` and ``detach`` do with what such a file names is tested elsewhere.
+Other tests cover what ``up``, ``down`` and ``detach`` do with the resources named in such a file.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 is_root = os.geteuid() == 0
 NOBODY = 4711
 
-# The form of what is recorded
+# The form of each recorded fact
 
 
 @pytest.mark.usefixtures("managed_policies")
@@ -91,7 +91,7 @@ def test_a_stack_of_another_partition_is_read_again(
     assert account.down().problems == []
 
 
-# By the service and the shape of its model: the form, and whether it is the model's own.
+# By service and name of the model's shape: the form, and whether it equals the model's.
 MODELS = [
     ("cognito-idp", "UserPoolIdType", forms.POOL_ID, True),
     ("cognito-idp", "ClientIdType", forms.CLIENT_ID, True),
@@ -101,7 +101,7 @@ MODELS = [
     ("iam", "policyNameType", forms.POLICY_NAME, True),
     ("lambda", "StatementId", forms.STATEMENT_ID, True),
     ("logs", "LogGroupName", forms.LOG_GROUP_NAME, True),
-    # The model takes a whole ARN as a name, and more than Lambda gives.
+    # The model accepts a whole ARN as a name, and longer names than Lambda allows.
     ("lambda", "NamespacedFunctionName", forms.FUNCTION_NAME, False),
 ]
 
@@ -131,7 +131,7 @@ def test_the_forms_are_those_of_botocores_models(
 
 
 def at(path: Path, **changes: Any) -> dict[str, Any]:
-    """Write a state file that says that a whole stack stands; return what it says."""
+    """Write the state file of a complete stack; return its content."""
     made: dict[str, Any] = {
         "path": path,
         "stack": "cogauth",
@@ -157,7 +157,7 @@ def replaced(document: dict[str, Any], place: str, value: Any) -> dict[str, Any]
 
 
 EVIL = ["evil.example/x?", "evil.example#", "x@evil.example/", "evil.example\\", "..", "", "a b"]
-# What ends up in a URL, in a host's name or a path.
+# The facts that become part of a URL: of a host name or a path.
 IN_URLS = [
     "resources.rest_api.id",
     "resources.user_pool.id",
@@ -184,7 +184,7 @@ def test_nothing_else_than_an_id_gets_into_a_url(
             "test-login", "--username", "ann", "--state", str(tmp_path / "cogauth.json")
         ).must(1)
         assert "is damaged" in done.err
-        # A setting is called as the option that sets it.
+        # Messages name a setting by its option.
         assert place.replace("settings.", "settings: --") in done.err
         assert (tmp_path / "cogauth.json").read_text() == text
     assert asked == []
@@ -239,7 +239,7 @@ OPEN = {
 
 
 def attached(path: Path) -> dict[str, Any]:
-    """Write one of a stack that is attached to an API, too."""
+    """Write the state file of a stack that is also attached to an API."""
     authorizer = {
         "status": "created",
         "id": "a1",
@@ -335,7 +335,7 @@ def test_what_cogauth_never_writes_is_refused_by_its_name(
     with pytest.raises(StateError) as caught:
         load(path)
     named = place.rpartition(".")[2] if "GET /a" not in place else place
-    # Any id may be right; the ARN that contains another one is named.
+    # Any id may be right, so the message names the ARN that contains a different one.
     named = "resources.role.arn" if place == "resources.role.id" else named
     assert named.replace("throttle_rate", "--throttle-rate") in str(caught.value)
 
@@ -348,10 +348,10 @@ def wide(text: str) -> str:
 
 
 def test_letters_and_digits_are_those_of_ascii(tmp_path: Path) -> None:
-    """Others look alike, but mean something else, or nothing, in a URL and in an ARN."""
+    """Others look the same but mean something else, or nothing, in URLs and ARNs."""
     path = tmp_path / "cogauth.json"
     document = attached(path)
-    # Only shown, or compared.
+    # These are only shown or compared.
     free = {("attachments", "api1", "name"), ("resources", "authorizer", "name")}
     for *outer, last in {*places(document)[1:]} - free:
         changed = copy.deepcopy(document)
@@ -398,7 +398,7 @@ def test_no_wait_is_endless(value: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_could_not_be_read_again_is_not_written(account: Account) -> None:
-    """A scope has to be given back as it was. One that can't be kept is not taken away."""
+    """Scopes must be restored exactly. One that can't be recorded is not taken away."""
     account.stands()
     orders = Orders(account)
     guarded = {"authorizerId": orders.pool, "authorizationScopes": ["a\u202eb"]}
@@ -424,7 +424,7 @@ def test_an_apis_name_is_kept_without_what_a_terminal_acts_on(account: Account) 
     assert account.state().attachments[orders.id]["name"] == r"orders\x1b[2J\u202e"
 
 
-# Whose it is
+# The owner of the state file
 
 
 def foreign_owner(path: Path) -> None:
@@ -473,7 +473,7 @@ SHARED: list[Any] = [
 
 
 def answer(request: Request) -> Answer:
-    """Answer as AWS does to those who ask who they are, and whose the API is."""
+    """Answer as AWS does when asked who the caller is and whose the API is."""
     if is_identity_call(request):
         return Answer(200, CALLER)
     return OWN_API if asks_for_the_api(request) else Answer(404, "{}")
@@ -500,7 +500,7 @@ def test_a_state_file_that_others_may_write_is_refused(
             done = in_process(*words, typed="eyJhbGciOiJub25lIn0.e30.x\n").must(1)
             assert f"{named} is not trusted: {why}" in done.err
             assert "--trust-state (COGAUTH_TRUST_STATE=1)" in done.err
-        # It may be in use by another, so it isn't moved away either.
+        # Somebody else may be using it, so it isn't moved away either.
         assert "is not trusted: " in in_process("recover").must(1).err
         assert aws.requests == []
     assert (path.read_bytes(), path.stat()) == before
@@ -511,7 +511,7 @@ def test_a_state_file_that_others_may_write_is_refused(
 def test_a_state_file_is_trusted_on_the_users_word(
     share: Callable[[Path], None], tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system that keeps no owners: the locks and the tokens are nobody's either."""
+    """As on a file system without owners, where locks and tokens have no owner either."""
     path = tmp_path / "shared" / "cogauth.json"
     for name, value in KEYS.items():
         no_credentials.setenv(name, value)
@@ -530,7 +530,7 @@ def test_a_state_file_is_trusted_on_the_users_word(
             done = in_process("users", *given)
             assert ("is not trusted" in done.err) == (given == [])
         no_credentials.setenv("COGAUTH_TRUST_STATE", "1")
-        # It gets as far as AWS, which knows of nothing.
+        # The command gets as far as AWS, which knows none of the resources.
         done = in_process("up", "--json")
         assert "is not trusted" not in done.err
         assert "cogauth's own file" not in done.err
@@ -684,7 +684,7 @@ def test_a_file_that_claims_the_local_aws_starts_none(cli: Cli) -> None:
 def test_an_api_of_somebody_else_gets_neither_password_nor_token(
     tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> None:
-    """An id can have the right form, and be of an API in another account: AWS is asked."""
+    """A well-formed id may belong to an API in another account, so cogauth asks AWS."""
     path = tmp_path / ".cogauth" / "cogauth.json"
     no_credentials.chdir(tmp_path)
     for name, value in {**KEYS, "COGAUTH_PASSWORD": PASSWORD}.items():
@@ -747,7 +747,7 @@ def test_what_is_printed_to_be_run_says_where(tmp_path: Path) -> None:
         assert state.command("up") == f"cogauth up{given} --trust-state"
     state.endpoint_url = "https://aws.example"
     assert state.options == " --endpoint-url https://aws.example"
-    # It is believed of this machine's own local AWS.
+    # The local AWS on this machine is trusted without an option.
     state.endpoint_url, state.local_data = "http://127.0.0.1:20000", "0123456789abcdef"
     assert state.options == ""
     del tmp_path
@@ -768,12 +768,12 @@ def test_a_proxy_does_not_get_what_is_signed_for_this_machine(
         assert proxy.requests == []
 
 
-# All of it at once
+# All of it together
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The hosts that are asked for anything, by botocore or by requests; none answers a login."""
+    """Record every host that botocore or requests calls; no host answers a login."""
     hosts: list[str] = []
     process = BotocoreStubber.process_request
 
@@ -843,14 +843,14 @@ hostile = (
     | st.lists(st.text(max_size=3), max_size=2)
     | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
 )
-# AWS's own, and the stack's own API.
+# AWS's own hosts, and the host of the stack's own API.
 AWS_HOST = r"(sts|cognito-idp|apigateway|lambda|iam|logs|tagging)(\.[a-z0-9-]+)?\.amazonaws\.com"
 MOTOS = ("apigateway", "cognito-idp", "iam", "lambda", "logs", "sts")
 
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What AWS is asked for that may change anything."""
+    """Record every request to AWS that may change anything."""
     found: list[str] = []
     process = BotocoreStubber.process_request
 
@@ -866,7 +866,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Kept:
-    """All that moto has, to be had again and again: to make it anew takes longer."""
+    """A copy of moto's whole state that can be restored; creating it again takes longer."""
 
     def __init__(self) -> None:
         self._saved = [(each, self._copy(vars(each))) for each in self._all()]
@@ -876,7 +876,7 @@ class Kept:
         return [backend for regions in accounts for backend in regions.values()]
 
     def _copy(self, values: dict[str, Any]) -> dict[str, Any]:
-        # They refer to one another.
+        # The backends refer to one another.
         return copy.deepcopy(values, {id(each): each for each in self._all()})
 
     def restore(self) -> None:
@@ -890,7 +890,7 @@ class Kept:
 
 
 class Neighbourhood:
-    """A stack with an API attached to it, and all that others may have beside it and in it."""
+    """A stack with an attached API, and everything that others may have beside it and inside it."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -909,7 +909,7 @@ class Neighbourhood:
             )
         self.own_api, self.own_pool = own.fact("rest_api", "id"), own.fact("user_pool", "id")
         self.other = other
-        # By whose they are: what stands in the file, and what might stand there in its place.
+        # By owner: a value in the file, and the other owner's value that could replace it.
         ids = [
             (mine[key], theirs["id"])
             for name, mine in own.resources.items()
@@ -952,7 +952,7 @@ class Neighbourhood:
         self.known = sorted({text for pairs in self.swaps.values() for _, text in pairs})
 
     def described(self) -> dict[str, Any]:
-        """All that isn't the stack's own, by whose it is."""
+        """Describe everything that isn't the stack's own, by owner."""
         account, live = self.account, self.orders.methods()
         found = {
             "the other stack's": {
@@ -981,13 +981,13 @@ class Neighbourhood:
             *account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"],
         ]
         if {self.own_api, self.own_pool} <= {one.get("id") or one.get("Id") for one in existing}:
-            # 'down' deletes the stack's own with all in it.
+            # 'down' deletes the stack's own pool and API with everything inside.
             found["what is in the stack's own"] = self.inside.described()
         return found
 
 
 def swapped(document: Any, pairs: list[tuple[str, str]]) -> Any:
-    """Return a document with what others have in the place of the stack's own."""
+    """Return a document with other people's values in place of the stack's own."""
     text = json.dumps(document)
     for own, theirs in pairs:
         text = text.replace(own, theirs)
@@ -995,7 +995,7 @@ def swapped(document: Any, pairs: list[tuple[str, str]]) -> Any:
 
 
 def changed(data: st.DataObject, document: Any, nearby: Neighbourhood) -> Any:
-    """Return a state file's document with something else in it."""
+    """Return a state file's document with a random change."""
     how = data.draw(st.sampled_from(["swap", "swap", "swap", "value", "status", "drop", "name"]))
     if how == "swap":
         pairs = nearby.swaps[data.draw(st.sampled_from(sorted(nearby.swaps)))]
@@ -1047,7 +1047,7 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
         "STACK": "shop",
         "STATE": str(path),
         "PASSWORD": PASSWORD,
-        # Nothing was interrupted, and moto knows at once.
+        # Nothing was interrupted, and moto shows every change at once.
         "SETTLE": "0",
     }.items():
         monkeypatch.setenv(f"COGAUTH_{name}", value)
@@ -1068,7 +1068,7 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
             assert words[0] == "down" or after.keys() == before.keys()
             kept.restore()
 
-    # The file itself does reach its own API, and changes are seen: else this would say nothing.
+    # The unchanged file does reach its API, and changes are noticed; else the test proves nothing.
     check(sound, LOOKING[0])
     assert f"{api}.execute-api.{REGION}.amazonaws.com" in asked
     for words in [*UPS, *ACTING, DOWN]:
@@ -1076,7 +1076,7 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
         assert writes or words[0] in {"verify", "recover"} or words == UPS[0], words
     assert nearby.described() == before
 
-    # All that another has at once, and each thing in the stack's own by itself.
+    # Everything of another owner together, and each thing inside the stack's own by itself.
     everything = pytestconfig.getoption("--all-faults")
     at_once = [*nearby.swaps.values(), *([pair] for pair in nearby.swaps["in it"])]
     swaps = [
@@ -1101,7 +1101,7 @@ def test_no_change_of_a_state_file_changes_what_is_anothers_or_sends_anything_el
 
 
 class There:
-    """An emulator and a folder of state files: what of an `Account` those need who describe it."""
+    """An emulator and a folder of state files: the part of an `Account` that descriptions need."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
@@ -1184,7 +1184,7 @@ def test_a_sample_of_it_on_the_local_aws(
     done = there.run("mine", "up", "--json").must().document
     assert {step["action"] for step in done["steps"]} == {"unchanged"}
     there.path("mine").write_text(sound.replace(own_pool, pool).replace(own_api, api))
-    # The stack's own bears its name, its tags and a part that only it makes: that goes.
+    # The stack's own pool and API, with its name, its tags and a part only it makes, are deleted.
     there.run("mine", "down", "--yes").must(1)
     assert described() == before
     there.run("yours", "down", "--yes").must()

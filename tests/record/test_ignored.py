@@ -1,4 +1,4 @@
-"""The .gitignore of .cogauth/: cogauth's own comes with the folder and goes with it."""
+"""The .gitignore of .cogauth/: cogauth creates it and removes it together with the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer per state file, and two people on two state files of one name."""
+"""One writer per state file, and two people whose two state files have the same stack name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# How long a test looks whether what must not happen does.
+# How long a test watches for something that must not happen.
 A_WHILE = 1.5
 GARBAGE = {
     "empty": b"",
@@ -83,7 +83,7 @@ def test_a_second_one_is_told_who_holds_it(state: Path) -> None:
     with hold(state, "up", 0):
         with pytest.raises(CogauthError) as caught, hold(state, "down", 0):
             pytest.fail("two hold it")
-        # The one that failed took nothing from the one that holds it.
+        # The failed one took nothing away from the holder.
         with pytest.raises(CogauthError), hold(state, "down", 0):
             pytest.fail("two hold it")
     said = str(caught.value)
@@ -167,7 +167,7 @@ def test_it_is_let_go_of_when_what_was_done_under_it_fails(state: Path) -> None:
 
 @pytest.mark.parametrize("kept", [True, False], ids=["a state file stays", "none"])
 def test_who_waits_gets_it_in_the_end(state: Path, *, kept: bool) -> None:
-    """Even if the holder takes the lock file and its folder away."""
+    """Even if the holder removes the lock file and its folder."""
     got: list[bool] = []
     failed: list[BaseException] = []
 
@@ -191,7 +191,7 @@ def test_who_waits_gets_it_in_the_end(state: Path, *, kept: bool) -> None:
 
 
 def test_many_at_one_moment_never_hold_it_together(state: Path) -> None:
-    """Each takes the lock file away behind it, under the others' feet."""
+    """Each removes the lock file when it is done, while the others try to get the lock."""
     state.parent.mkdir()
     inside: list[int] = []
     most: list[int] = []
@@ -225,7 +225,7 @@ def test_many_at_one_moment_never_hold_it_together(state: Path) -> None:
 
 @pytest.fixture
 def here(cli: Cli, endpoint: str, tmp_path: Path) -> Cli:
-    """A command line whose stack has a name of its own."""
+    """A command line whose stack has its own name."""
     cli.env.update(COGAUTH_STACK=tmp_path.name[-30:], COGAUTH_ENDPOINT_URL=endpoint)
     return cli
 
@@ -255,7 +255,7 @@ def test_writers_are_kept_out_and_readers_are_not(here: Cli) -> None:
     before = of(here).portrait(), of(here).path.read_bytes()
     with hold(of(here).path, "up", 0):
         for words in (("up",), ("down", "--yes"), ("recover",)):
-            # A sound file is nothing to recover.
+            # There is nothing to recover in a sound file.
             of(here).path.write_bytes(b"damaged" if words == ("recover",) else before[1])
             refused = here.run(*words).must(1)
             assert f"'cogauth up', process {os.getpid()}, since 2" in refused.err
@@ -309,7 +309,7 @@ def test_an_up_that_was_killed_in_the_middle_blocks_nobody(here: Cli, endpoint: 
 
 
 def no_room() -> None:
-    """Let a process write no byte to a file, as on a full disk."""
+    """Keep a process from writing any byte to a file, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -351,7 +351,7 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
         text = "\n".join(one.text for one in both)
         assert "Traceback" not in text
         if patience == "0":
-            # Both succeed if one began so late that the other had ended.
+            # Both succeed if one started only after the other had ended.
             assert sorted(codes) in ([0, 0], [0, 1]), text
             assert codes == [0, 0] or "Another cogauth is using" in text
         else:
@@ -363,14 +363,14 @@ def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> N
         assert files_in(here.folder) == []
 
 
-# ---- Two people, each with a state file, who want a stack of the same name
+# ---- Two people with separate state files who want a stack with the same name
 
 
 @pytest.fixture
 def two(
     endpoint: str, tmp_path: Path
 ) -> Iterator[Callable[[], tuple[tuple[Cli, Proxy], tuple[Cli, Proxy]]]]:
-    """Two folders, each with its own way to the one local AWS."""
+    """Two folders, each with its own proxy to the one local AWS."""
     with ExitStack() as stack:
 
         def one(name: str) -> tuple[Cli, Proxy]:
@@ -386,13 +386,13 @@ def two(
 
 
 def check_winner(winner: Cli, loser: Cli, said: str) -> None:
-    """The loser was told why; what is his goes, the other's stays and works."""
+    """The loser was told why; the loser's part is deleted, the winner's stays and works."""
     assert "Traceback" not in said
     assert re.search(r"already exists and isn't this stack's|already exists in account", said)
     stack_id = json.loads(of(winner).path.read_text())["stack_id"]
     assert stack_id in said
     down = loser.run("down", "--yes", "--settle", "1")
-    # What stood before he began is the other's: he has no state file then.
+    # If the winner's stack existed before the loser began, the loser has no state file.
     assert down.code == (1 if "There is no state file" in down.err else 0), down.err
     assert files_in(loser.folder) == []
     assert one_of_each(winner)
@@ -413,7 +413,7 @@ ALL = "all calls"
 def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -> None:
     (ann, anns), (bob, _) = two()
     gate = Gate()
-    # Several of her calls go on at once: then all of them wait.
+    # Several of her calls are in flight at once: the gate holds them all.
     if what == ALL:
         anns.hold = gate
     else:
@@ -421,19 +421,19 @@ def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -
     late = ann.spawn("up")
     gate.wait()
     if what == ALL:
-        # Nothing of hers stands yet that Bob could see.
+        # She hasn't created anything yet that Bob could see.
         bob.run("up").must()
         before = json.dumps(of(bob).existing(), default=str)
         gate.verdict.set_result(True)
         assert late.ended() == 1
-        # What she made is there beside his, which is as it was.
+        # Her resources now exist beside his, which are unchanged.
         stands, name = of(bob).existing(), of(bob).stack
         assert len(stands[f"pool {name}"]) + len(stands[f"api {name}"]) > 2
         ann.run("down", "--yes", "--settle", "1").must()
         assert json.dumps(of(bob).existing(), default=str) == before
         check_winner(bob, ann, late.text)
         return
-    # Something of hers stands by now, and says whose it is.
+    # Something of hers exists by now, and its tags say whose it is.
     assert until(lambda: '"created"' in of(ann).path.read_text())
     refused = bob.run("up").must(1)
     assert files_in(bob.folder) == []

@@ -1,4 +1,4 @@
-"""The state file: read as it was written, replaced whole or not at all, refused when damaged."""
+"""The state file: read as written, replaced as a whole or not at all, refused when damaged."""
 
 import copy
 import json
@@ -52,7 +52,7 @@ ROLE = {"status": CREATED, "id": "r", "arn": f"arn:aws:iam::{ACCOUNT}:role/r"}
 POOL = f"{REGION}_Aa1"
 POOL_ARN = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{POOL}"
 BIDI = "\u202e"
-# What may stand in a text that AWS's users make up.
+# What a text chosen by AWS's users may contain.
 texts = st.text(st.characters().filter(str.isprintable), min_size=1, max_size=8)
 
 
@@ -139,7 +139,7 @@ def test_what_is_written_is_read(path: Path, **changes: Any) -> None:
 
 
 def test_a_file_of_version_1_is_read_and_rewritten(path: Path) -> None:
-    """There a step grouped the records of its resources, and there may be no throwaway users."""
+    """In version 1 a step grouped its resources' records, and throwaway users could be missing."""
     state = make(path)
     state.put("resources", "role", ROLE)
     state.put("resources", "role_policy", {"status": CREATED, "id": "p", "role": "r"})
@@ -174,7 +174,7 @@ def test_a_damaged_file_of_version_1_is_refused(path: Path, resources: Any) -> N
 
 
 def test_a_write_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The content is on disk before its name is, and the names of new folders are as well."""
+    """The content is on disk before its name is, and so are the names of new folders."""
     path = tmp_path / "a" / "b" / "state.json"
     events: list[Any] = []
     sync, replace_file = os.fsync, Path.replace
@@ -184,7 +184,7 @@ def test_a_write_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.Monkey
         sync(file)
 
     def note_replace(self: Path, target: Path) -> Path:
-        # In one folder, so in one file system: between two a rename is an error.
+        # Both are in one folder and so on one file system: a rename across file systems fails.
         assert self.parent == target.parent
         events.append("renamed")
         return replace_file(self, target)
@@ -240,7 +240,7 @@ def test_file_and_folder_are_for_their_owner_alone(path: Path) -> None:
 
 
 def test_the_file_is_replaced_not_rewritten(path: Path) -> None:
-    """A reader that has it open sees the former one, whole."""
+    """A reader with the file open still sees the former content, complete."""
     state = make(path)
     state.save()
     with path.open() as reader:
@@ -369,7 +369,7 @@ def text_of(path: Path) -> dict[str, Any]:
 
 
 def check_load(path: Path, content: bytes) -> State | None:
-    """Load it: a state or a StateError, and the file as it was."""
+    """Load the content: a state or a StateError, with the file unchanged."""
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     try:
@@ -385,7 +385,7 @@ def check_load(path: Path, content: bytes) -> State | None:
 
 
 def check_usable(state: State) -> None:
-    """What loads can be worked with: no error of Python's later on."""
+    """Check that a loaded state can be used: it causes no Python error later."""
     for name in ("stack", "account", "region", "stack_id"):
         assert isinstance(getattr(state, name), str)
     for record in state.resources.values():
@@ -518,7 +518,7 @@ def test_what_a_kill_left_of_a_write_goes_with_the_file(
     killed: dict[str, bytes] = {}
 
     def note(file: int) -> None:
-        """A kill at this moment would leave what is there now."""
+        """Record the files that a kill at this moment would leave behind."""
         killed.update({each.name: each.read_bytes() for each in tmp_path.iterdir()})
         sync(file)
 
@@ -531,7 +531,7 @@ def test_what_a_kill_left_of_a_write_goes_with_the_file(
     assert killed.keys() > {"shop.json"}
     for name, content in killed.items():
         (tmp_path / name).write_bytes(content)
-    # What has another name is somebody else's.
+    # Files with other names belong to somebody else.
     others = ["shop.json.abc.tmp", ".other.json.cogauth-new-a1b2c3d4.tmp", "shop.tokens.json"]
     for name in others:
         (tmp_path / name).write_text("{}")
@@ -607,7 +607,7 @@ def test_a_long_value_is_quoted_in_short(path: Path) -> None:
 
 
 def complaint(path: Path) -> str:
-    """Return what is wrong with a file; empty if nothing is."""
+    """Return what is wrong with a file, or an empty string."""
     try:
         load(path)
     except StateError as error:

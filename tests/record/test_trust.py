@@ -1,4 +1,4 @@
-"""What others plant in the folders above, beside and under a state file: named, and left alone."""
+"""What others plant above, beside or in place of a state file is named and left alone."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def as_user(number: int) -> Iterator[None]:
 
 @pytest.fixture
 def common() -> Iterator[Path]:
-    """A folder that every user can reach; the tests' own are below one of this user's alone."""
+    """A folder that every user can reach; only one user can reach the tests' own folders."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -99,7 +99,7 @@ def common() -> Iterator[Path]:
 
 
 def is_conflict(state: Path) -> bool:
-    """Whether a state file may be made there, and one that is there is read."""
+    """Return whether a state file may be created there; an existing one is read if so."""
     taken = []
     for act in (lambda: check_writable(state), lambda: read_input(state, 100)):
         try:
@@ -108,7 +108,7 @@ def is_conflict(state: Path) -> bool:
         except FileNotFoundError:
             pass
         except CogauthError as error:
-            # Which of both is asserted below. It names what is wrong, and why.
+            # Whether it may is asserted below. The message names the place and the reason.
             why = "(others may write to|the folder belongs to another user|it belongs to another)"
             named = re.match(rf"(/\S+) is not trusted: {why}", str(error))
             assert named
@@ -129,8 +129,8 @@ def is_conflict(state: Path) -> bool:
         (NOBODY, 0o1777, True),
         (NOBODY, 0o777, False),
         (0, 0o777, False),
-        (0, 0o775, True),  # of root's own group
-        (NOBODY, 0o775, False),  # of root's group, which isn't NOBODY's own
+        (0, 0o775, True),  # The group is root's own.
+        (NOBODY, 0o775, False),  # The group is root's, which isn't NOBODY's own.
         (ANOTHER, 0o755, False),
         (ANOTHER, 0o777, False),
         (ANOTHER, 0o1777, False),  # Its owner may rename what is in there.
@@ -185,7 +185,7 @@ def test_a_link_on_the_way_is_as_good_as_who_may_change_it(common: Path) -> None
 
 @only_root
 def test_root_works_in_the_folders_of_a_user(common: Path) -> None:
-    """As in a container, where the checkout belongs to whoever mounted it."""
+    """As in a container, where the checkout belongs to the user who mounted it."""
     checkout = common / "checkout"
     checkout.mkdir()
     os.chown(checkout, ANOTHER, ANOTHER)
@@ -201,7 +201,7 @@ def test_root_works_in_the_folders_of_a_user(common: Path) -> None:
 def test_only_a_users_private_group_is_nobody_else(
     monkeypatch: pytest.MonkeyPatch, *, is_first: bool, has_its_name: bool, members: list[str]
 ) -> None:
-    """The group of the user's own name that useradd makes, with no other member."""
+    """useradd makes this group, with the user's own name and no other member."""
     user = SimpleNamespace(pw_name="ann", pw_gid=100 if is_first else 1)
     group = SimpleNamespace(gr_name="ann" if has_its_name else "staff", gr_mem=members)
     monkeypatch.setattr(pwd, "getpwuid", lambda _number: user)
@@ -214,7 +214,7 @@ def test_only_a_users_private_group_is_nobody_else(
 
 @contextmanager
 def bound_by_modes(folder: Path) -> Iterator[None]:
-    """Act as a user who may do only what modes allow; the folder is that user's."""
+    """Act as the folder's owner, a user who may do only what modes allow."""
     if is_root:
         os.chown(folder, NOBODY, NOBODY)
     with as_user(NOBODY) if is_root else nullcontext():
@@ -231,7 +231,7 @@ def test_what_modes_forbid_is_no_defect(common: Path) -> None:
         path.write_text("{}")
         assert not is_of_cogauth(path)
         path.chmod(0)
-        assert is_of_cogauth(path)  # Nobody knows.
+        assert is_of_cogauth(path)  # Nobody can tell.
         folder.chmod(0o500)
         assert remove_own(path) == f"left alone: {path}: Permission denied"
         folder.chmod(0o700)
@@ -254,14 +254,14 @@ def test_no_command_makes_anything_below_a_folder_that_all_may_write_to(
     no_credentials.setattr(tempfile, "tempdir", str(shared))
     assert "is not trusted" in in_process("demo").must(1).err
     assert [path.name for path in shared.iterdir()] == ["project"]
-    # What is said to do helps.
+    # The suggested command helps.
     shown = said.partition("; or: ")[2].partition(". On a file system")[0]
     subprocess.run(shlex.split(shown), check=True)
     check_writable(shared / "project" / ".cogauth" / "cogauth.json")
 
 
 def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) -> None:
-    """In a folder of all, others can give a user's file a name."""
+    """In a folder that all may write to, others can link a user's file under a second name."""
     account.stands()
     folder = tmp_path / "all's"
     folder.mkdir()
@@ -281,7 +281,7 @@ def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) 
     assert load(account.path()) is not None
 
 
-# Beside it
+# Beside the state file
 
 
 COMPANIONS = [".shop.json.cogauth-tokens", "..shop.json.cogauth-tokens.cogauth-lock"]
@@ -348,7 +348,7 @@ def test_what_bears_the_tokens_name_is_named_before_anything_is_done(
     assert account.left() == []
 
 
-# In its place
+# In place of the state file
 
 
 @pytest.mark.parametrize("plant", [a_pipe, a_folder, a_full_folder, a_socket])
@@ -388,7 +388,7 @@ def test_recover_keeps_a_damaged_file_unless_it_writes_a_sound_one(shop: Account
 
 
 def lay_out(folder: Path) -> None:
-    """Make it as a start does."""
+    """Create the folder as a start does."""
     folder.mkdir(mode=0o700, parents=True)
     (folder / MARKER).write_bytes(MARKED)
     record = {"port": 20000, "data_id": SERVED, "loaded": 0, "run": 32 * "0"}
@@ -434,7 +434,7 @@ def test_removing_the_local_aws_leaves_alone_what_is_not_ours(
 
 
 def test_a_mark_that_was_half_made_is_made_whole(tmp_path: Path) -> None:
-    """By a start that was killed; but only where nothing else is."""
+    """A killed start left it half-made; it is completed only if the folder is empty otherwise."""
     folder = tmp_path / FOLDER
     folder.mkdir()
     (folder / MARKER).touch(mode=0o600)
@@ -452,7 +452,7 @@ def test_a_mark_that_was_half_made_is_made_whole(tmp_path: Path) -> None:
 
 @pytest.fixture
 def target(account: Account) -> Target:
-    """A stack that is gone from a local AWS, which moto plays; that one's folder is real."""
+    """A stack that is gone from a local AWS; moto plays that AWS, and its folder is real."""
     lay_out(account.folder / FOLDER)
     return Target(
         *("cogauth", account.path("cogauth"), None, None, None), as_json=False, debug=False
@@ -460,7 +460,7 @@ def target(account: Account) -> Target:
 
 
 def is_ended(account: Account, target: Target) -> bool:
-    """Whether the local AWS is ended for want of stacks, and its data are gone then."""
+    """Return whether the local AWS was ended because no stack is left; if so, its data are gone."""
     ended = stop_unused_local(target, SERVED, account.context_of(account.new_state("cogauth")))
     assert (account.folder / FOLDER).exists() == (not ended)
     return ended
@@ -537,8 +537,8 @@ def test_a_file_with_companions_may_be_of_a_stack_on_it(
     target: Target,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Even if nothing in the local AWS says so: an owner can take the tags off a pool."""
-    path = account.path("mine").with_suffix("")  # It needs no .json.
+    """Even if nothing in the local AWS says so: an owner can remove the tags of a pool."""
+    path = account.path("mine").with_suffix("")  # The name needs no .json.
     beside(path, what).touch(mode=0o600)
     on_it(account, path).save()
     harm(path)
@@ -582,7 +582,7 @@ def test_a_file_that_only_claims_to_be_on_it_does_not_keep_it_running(
 
 
 def test_other_files_beside_it_are_not_looked_through(account: Account, target: Target) -> None:
-    """As in a folder of downloads: what is no state file costs its first bytes at the most."""
+    """As in a folder of downloads: only the first bytes of other files are read."""
     folder = account.folder
     late = json.dumps({"x" * 5000: 0, "version": 1, "stack_id": "x"})
     for name, text in (
