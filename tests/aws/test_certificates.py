@@ -1,4 +1,4 @@
-"""CA bundles and proxies: they hold for what botocore sends, and for what we send ourselves."""
+"""CA bundles and proxies apply to botocore's requests and to those that we send ourselves."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Nobody's: only the proxy knows where it is.
+# A host that doesn't exist: only the proxy knows where to connect.
 HOST = "aws.invalid"
 
 
 class Certificate:
-    """One that has signed itself, for this machine's loopback and a host that isn't there."""
+    """A self-signed certificate for this machine's loopback and for a host that doesn't exist."""
 
     def __init__(self, folder: Path) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -75,7 +75,7 @@ class Certificate:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Certificate]:
-    """The server's, and one that is good for nothing."""
+    """Return the server's certificate, and another one that verifies nothing."""
     folder = tmp_path_factory.mktemp("certificates")
     return Certificate(folder / "ours"), Certificate(folder / "another")
 
@@ -96,7 +96,7 @@ def aws(certificates: tuple[Certificate, Certificate]) -> Iterator[Fixed]:
 
 
 class Connect(BaseHTTPRequestHandler):
-    """A proxy's side of a connection: what comes is passed on, for whatever host it is."""
+    """A proxy's side of a connection: it passes everything on to the server, whatever the host."""
 
     timeout = 30
 
@@ -141,7 +141,7 @@ class Proxy(ThreadingHTTPServer):
 
 @pytest.fixture
 def cli(tmp_path: Path, aws: Fixed) -> Iterator[Cli]:
-    """The command line, and a state file that says that a stack stands at the server."""
+    """A command line, and a state file that says that a stack exists at the server."""
     given = {**KEYS, "AWS_REGION": REGION, "COGAUTH_ENDPOINT_URL": aws.url}
     with command_line(tmp_path, **given) as made:
         record_whole_stack(made, aws.url)
@@ -162,7 +162,7 @@ def test_a_ca_bundle_holds_for_every_request(
         config.write_text(f"[default]\nca_bundle = {ours.path}\n")
         env = {"AWS_CONFIG_FILE": str(config)}
     if where != "REQUESTS_CA_BUNDLE":
-        # The last that is looked at, by botocore and so by us.
+        # botocore looks at this variable last, and so do we.
         env["REQUESTS_CA_BUNDLE"] = str(another.path)
     cli.run(*CALL, **env).must()
     assert [request.path for request in aws.requests] == [
@@ -216,7 +216,7 @@ def test_a_proxy_holds_for_every_request(
         with Proxy(aws.port) as proxy:
             cli.run(*CALL, **env, **{name: proxy.url}).must()
             assert proxy.asked == [host, host, host]
-            # Nobody knows the host but the proxy.
+            # Only the proxy can resolve the host.
             direct = cli.run(*CALL, **env, **{name: proxy.url}, NO_PROXY=HOST).must(1)
             assert "can't be reached" in direct.err
             assert proxy.asked == [host, host, host]
@@ -233,7 +233,7 @@ def test_a_proxy_that_is_none_is_named(cli: Cli, aws: Fixed, name: str, proxy: s
 
 
 def test_curls_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one that requests knows, and botocore doesn't."""
+    """requests knows this variable, but botocore doesn't."""
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")

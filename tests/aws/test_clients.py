@@ -1,4 +1,4 @@
-"""What the clients do with a call in flight when no further call may begin."""
+"""What the clients do with a call in flight when no further call may start."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def made(url: str) -> Aws:
 def stopping(
     status: int, after: int = 1, code: str = "NoException"
 ) -> tuple[Callable[[Request], Answer], list[Aws]]:
-    """Return what refuses each request with a status, and who is stopped at the nth of them."""
+    """Return what refuses each request with a status, and the client to stop at the nth request."""
     stopped: list[Aws] = []
     requests = 0
 
@@ -68,7 +68,7 @@ def test_a_lost_answer_is_not_asked_for_again() -> None:
         del request
         requests += 1
         aws.stop.set()
-        raise ConnectionError  # It closes the connection.
+        raise ConnectionError  # This closes the connection.
 
     with Fixed(answer) as server:
         aws = made(server.url)

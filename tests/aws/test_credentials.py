@@ -1,4 +1,4 @@
-"""Where credentials come from, and where they, and what is on stdin, must not go."""
+"""Where credentials come from, and where credentials and stdin must not end up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ASSUMED = (
 
 
 class Sts(Fixed):
-    """AWS's STS; all else that is asked of it is refused."""
+    """AWS's STS; it refuses every other request."""
 
     def __init__(self) -> None:
         super().__init__(self.answer)
@@ -76,7 +76,7 @@ def sts() -> Iterator[Sts]:
 
 @pytest.fixture
 def role(tmp_path: Path, sts: Sts) -> Iterator[Cli]:
-    """The command line of someone whose profile asks for MFA, and whose stack stands."""
+    """The command line of someone whose profile requires MFA and whose stack exists."""
     config = tmp_path / "config"
     config.write_text(ROLE)
     with command_line(
@@ -91,7 +91,7 @@ def words_of(command: str, sts: Sts) -> list[str]:
     return [there if word == "URL" else word for word in COMMANDS[command]]
 
 
-# Those that read a password on stdin: one before AWS is asked, the others after it.
+# The commands that read a password on stdin: one before it asks AWS, the others after.
 WITH_PASSWORD = {
     "test-login": ["test-login", "--username", "ann", "--password-stdin"],
     "token": ["token", "--username", "ann", "--password-stdin"],
@@ -161,7 +161,7 @@ def test_the_question_for_the_mfa_code_can_be_left(role: Cli, sts: Sts, ending: 
     assert sts.requests == []
 
 
-# Programs that give credentials
+# Programs that provide credentials
 
 
 @pytest.mark.parametrize("command", WITH_PASSWORD)
@@ -174,7 +174,7 @@ def test_a_credential_process_does_not_read_the_password(
         + "'\n"
     )
     config = tmp_path / "config"
-    # At any depth: as a source, too.
+    # The program must not read stdin at any depth, such as when it is a source profile.
     config.write_text(
         f"[profile work]\nrole_arn = arn:aws:iam::{ACCOUNT}:role/admin\nsource_profile = program\n"
         f"[profile program]\ncredential_process = sh {tmp_path}/program\n"
@@ -413,7 +413,7 @@ def test_a_token_in_a_variable_is_never_shown(token: str) -> None:
             assert not any(part in shown for part in token.split() if len(part) >= 8)
 
 
-# As people write them: requests and urllib3 take most of these.
+# Proxies as people write them: requests and urllib3 accept most of these.
 PROXIES = (
     "http://ann:{}@127.0.0.1:9",
     "http:ann:{}@127.0.0.1:9",
@@ -430,7 +430,7 @@ def test_a_password_in_a_url_is_never_shown(proxy: str, variable: str, password:
         patch.setenv(variable, proxy.format(password))
         url = os.environ[variable]
         for text in (in_force(), redact(f"it failed: {url}"), redact(f"{url!r} is none")):
-            # What else the text says may be a part of it by chance.
+            # The password may also happen to be a part of the remaining text.
             said = f"The environment has {variable}='{proxy}'. it failed: is none (not shown)@"
             assert password not in text or password in said
 
@@ -454,7 +454,7 @@ def test_no_command_shows_a_password_in_a_url(tmp_path: Path, password: str, var
 def test_a_program_that_breaks_at_its_nth_run_is_an_error_in_words(
     tmp_path: Path, sts: Sts, nth: int
 ) -> None:
-    # botocore renews credentials that end in five minutes at each use of them.
+    # botocore renews credentials that expire in five minutes every time it uses them.
     ends = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     good = {"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s", "Expiration": ends}
     (tmp_path / "program").write_text(

@@ -1,4 +1,4 @@
-"""AWS's errors in words for a user: what it was, why, and what to do about it."""
+"""AWS's errors explained to a user: what happened, why, and what to do about it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,7 +195,7 @@ def test_credentials_that_aws_doesnt_take(code: str) -> None:
 def test_a_region_that_may_not_be_enabled(code: str, region: str) -> None:
     words = "The security token included in the request is invalid."
     text = explained(answered(code, words, "GetCallerIdentity", 403, Region=region))
-    # That comes first: most who meet it have good credentials.
+    # The region comes first: most users who get this error have valid credentials.
     assert text.startswith(f"The region {region} may not be enabled for the account")
     assert words in text
     assert ("AWS doesn't accept these credentials" in text) is (code != "OptInRequired")
@@ -361,13 +361,13 @@ def test_each_code_has_one_meaning() -> None:
         ("iam", "create_role", ("RoleName", "AssumeRolePolicyDocument"), "iam:CreateRole"),
         ("cognito", "create_user_pool", ("PoolName",), "cognito-idp:CreateUserPool"),
         ("logs", "create_log_group", ("logGroupName",), "logs:CreateLogGroup"),
-        # IAM has one of that name, too.
+        # IAM also has an operation with this name.
         ("lambda_", "get_policy", ("FunctionName",), "lambda:GetPolicy"),
-        # API Gateway's actions are those of HTTP.
+        # API Gateway's actions are named by HTTP method.
         ("apigateway", "create_rest_api", ("name",), "apigateway:POST"),
         ("apigateway", "delete_rest_api", ("restApiId",), "apigateway:DELETE"),
         ("apigateway", "get_resources", ("restApiId",), "apigateway:GET"),
-        # As has API Gateway.
+        # API Gateway also has an operation with this name.
         ("tagging", "get_resources", (), "tag:GetResources"),
     ],
 )
@@ -413,7 +413,7 @@ def test_a_denial_is_named_without_the_account_too() -> None:
 
 
 def test_a_boundary_that_may_be_lacking_is_asked_for_of_the_same_command() -> None:
-    """Which has the stack's options, whatever they are."""
+    """The same command already has the stack's options, whatever they are."""
     no = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:CreateRole on resource: x"
     said = explained(answered("AccessDenied", no, "CreateRole", 403))
     assert "run the same command with --permissions-boundary ARN" in said
@@ -527,5 +527,5 @@ def test_an_error_in_a_step_reads_well(
     assert words in text
     assert str(account.path()) in text
     assert "Traceback" not in text
-    # With --debug the cause is shown, too.
+    # With --debug the cause is shown as well.
     assert isinstance(caught.value.__cause__, ClientError)

@@ -1,4 +1,4 @@
-"""Reading calls are made once, and each thread gets the answer."""
+"""Each reading call is made only once, and every thread gets the answer."""
 
 from collections.abc import Iterator
 from threading import Barrier
@@ -30,7 +30,7 @@ def memo() -> Memo:
 
 @pytest.fixture
 def aws(account: Account, memo: Memo) -> Aws:
-    # A new context: the test before may have stopped the calls.
+    # The context is new, because the previous test may have stopped the calls.
     return memo.of(account.context_of(account.new_state()).aws)
 
 

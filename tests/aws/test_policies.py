@@ -1,4 +1,4 @@
-"""The documents: whatever is needed is allowed, nothing else, and none is larger than AWS takes."""
+"""The policies allow everything that is needed and nothing else, and fit AWS's size limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALUES = dict.fromkeys(WORDS, ("*",))
 ACTIONS = ("iam:GetRole", "iam:DeleteRole", "lambda:GetFunction")
 CONDITION = ("StringEquals", "iam:PermissionsBoundary", "arn:aws:iam::aws:policy/b")
 CONDITIONAL = {"Condition": {CONDITION[0]: {CONDITION[1]: CONDITION[2]}}}
-# Patterns that overlap, and names that they match.
+# Overlapping patterns, and names that they match.
 patterns = st.text("ab/*", min_size=1, max_size=6)
 names = st.text("ab/", min_size=1, max_size=6)
 allows = st.lists(
@@ -37,7 +37,7 @@ def statements(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plainly(allows: list[Allow]) -> list[dict[str, Any]]:
-    """The same as a statement for each."""
+    """Return the same permissions with a statement for each."""
     return [
         {
             "Effect": "Allow",
@@ -100,7 +100,7 @@ def test_no_document_is_larger_than_aws_takes(apis: int, kinds: int) -> None:
     found = documents(needed, values)
     sizes = [len(re.sub(r"\s", "", json.dumps(document))) for document in found]
     assert max(sizes) <= LARGEST
-    # No more documents than needed: any two neighbours are too large for one.
+    # There are no more documents than needed: no two neighbours would fit into one.
     assert all(one + other > LARGEST - 100 for one, other in pairwise(sizes))
     listed = [resource for one in statements(found) for resource in one["Resource"]]
     assert len(listed) == len(set(listed)) == apis * kinds

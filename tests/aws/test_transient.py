@@ -1,7 +1,7 @@
-"""What AWS says of things that were just made, or whose names were just freed, on moto.
+"""AWS's errors about resources that were just created or names that were just freed, on moto.
 
-Not all of AWS knows at once what was made, or that a name is free: "there is no such thing" and
-"the name is taken" pass then, and are errors at any other time. The sweep is in test_faults.py.
+Not every part of AWS knows at once that something was created or that a name is free. "There is no
+such thing" and "the name is taken" then pass; otherwise they are errors. test_faults.py covers all.
 """
 
 import base64
@@ -30,7 +30,7 @@ from support.stacks import (
     fact,
 )
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 KMS = (
@@ -43,7 +43,7 @@ KMS = (
 def refusing(
     operation: str, status: int, code: str, message: str = "No.", times: int = 1
 ) -> Callable[[Call], Any]:
-    """Return what refuses the first calls of an operation."""
+    """Return a hook that refuses the first calls of an operation."""
     met: Counter[str] = Counter()
 
     def refuse(call: Call) -> Any:
@@ -124,7 +124,7 @@ def test_any_other_bad_request_is_an_error_at_once(account: Account) -> None:
 
 
 def test_a_managed_policy_that_there_is_not_is_an_error_at_once(account: Account) -> None:
-    """moto has none here; the role that it is to be attached to was just made."""
+    """moto has no such policy here; the role to attach it to was just created."""
     with pytest.raises(CogauthError, match="AmazonCognitoPowerUser does not exist"):
         account.up(power_user=True)
     assert account.time.now == 0
@@ -164,7 +164,7 @@ def test_of_what_an_earlier_run_made_just_now_it_is_waited_out(
 def refusing_all_about(
     operation: str, about: str, code: str, message: str, met: list[Call]
 ) -> Callable[[Call], Any]:
-    """Return what refuses each call of an operation about something; it notes them."""
+    """Return a hook that refuses and records each call of an operation about something."""
 
     def refuse(call: Call) -> Any:
         if (
@@ -179,7 +179,7 @@ def refusing_all_about(
 
 
 def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account) -> None:
-    """The function's permission needs the function and the API, and these no new pool."""
+    """The function's permission needs the function and the API, and neither needs the new pool."""
     account.stands()
     account.grow_old()
     delete_pool(account)
@@ -196,7 +196,7 @@ def test_that_something_far_from_it_is_new_is_no_reason_to_wait(account: Account
 
 
 def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
-    """The role's policy needs the pool, which is new, but AWS speaks of the role."""
+    """The role's policy needs the pool, which is new, but AWS's error names the role."""
     account.stands()
     account.grow_old()
     delete_pool(account)
@@ -232,7 +232,7 @@ def test_a_managed_policy_that_does_not_exist_is_an_error_at_once(account: Accou
 
 
 def test_of_a_record_that_does_not_say_since_when_it_is_an_error(account: Account) -> None:
-    """As in a state file of an older cogauth."""
+    """State files of older cogauth versions have such records."""
     account.stands()
     state = account.state()
     for record in state.resources.values():
@@ -277,7 +277,7 @@ def test_a_pool_that_is_not_known_everywhere_yet_is_not_asked_about(account: Acc
 
 
 def test_what_was_inside_of_something_that_was_lost_is_not_waited_for(account: Account) -> None:
-    """An old API that is made anew: all in it is recorded as made before it."""
+    """An old API is recreated: the records of everything in it are older than the API."""
     account.stands()
     account.grow_old()
     delete_api(account)
@@ -296,7 +296,7 @@ def test_down_does_not_believe_at_once_that_what_was_just_made_is_gone(account: 
     }
 
     def refuse(call: Call) -> Any:
-        # AWS's lists lag as well.
+        # AWS's lists also lag behind.
         if call.operation in {"GetRestApis", "ListUserPools", "DescribeUserPool", "GetRestApi"}:
             return None
         return absent.pop(call.operation, None)
@@ -357,7 +357,7 @@ def test_a_name_that_is_taken_for_ever_is_an_error_and_no_intent_is_left(account
 def test_a_name_that_differs_only_in_case_is_not_waited_for(
     account: Account, operation: str, code: str, message: str
 ) -> None:
-    """IAM's names are not distinguished by case; GetRole finds none of the stack's own name."""
+    """IAM's names ignore case; GetRole finds no role with the stack's exact name."""
     name, met = NAMES[operation], []
 
     def taken(call: Call) -> Any:
@@ -383,7 +383,7 @@ def test_a_path_that_is_taken_for_ever_asks_for_no_other_stack(account: Account)
 
 
 def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(account: Account) -> None:
-    """GetRole lags behind CreateRole: it tells in the end."""
+    """GetRole lags behind CreateRole, but finally returns the role."""
     iam = account.client("iam")
     hidden = refusing("GetRole", 404, "NoSuchEntity", times=3)
 
@@ -404,11 +404,11 @@ def test_a_role_that_appears_after_its_name_was_taken_is_told_whose_it_is(accoun
 
 
 class Lagging:
-    """GetFunction still shows a function after its deletion, and CreateFunction that it is taken.
+    """After a deletion, GetFunction still shows the function and CreateFunction says it is taken.
 
     Args:
-        account: in which it stands.
-        times: so often each.
+        account: where the function exists.
+        times: how often each operation lags.
     """
 
     def __init__(self, account: Account, times: int, **shown: str) -> None:
@@ -480,7 +480,7 @@ def test_nor_by_the_run_after(account: Account, *, killed: bool) -> None:
 
 
 def test_the_new_function_whose_create_was_answered_late_is_taken(account: Account) -> None:
-    """botocore makes a call again whose answer was lost; then the name is taken by ourselves."""
+    """botocore repeats a call whose answer was lost; then our own function has taken the name."""
     account.stands()
     lose_role(account)
     made: list[Any] = []
@@ -543,7 +543,7 @@ def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Accou
     with stopped(account, "DeleteUserPool"):
         account.down()
     account.up()
-    # It may still land until the settling time is over, of which some really passes by itself.
+    # The deletion may still land until the settling time is over; part of that time really passes.
     assert 5 <= account.time.now - begun <= 16
     assert fact(account, "user_pool") == pool
     assert [user["Username"] for user in cognito.list_users(UserPoolId=pool)["Users"]] == ["ann"]
@@ -555,7 +555,7 @@ def test_a_pool_that_outlived_its_deletion_is_kept_with_its_users(account: Accou
 
 
 class Landing(Silent):
-    """A reporter in whose sight the pool's deletion lands, after some seconds of waiting."""
+    """A reporter that makes the pool's deletion land after some seconds of waiting."""
 
     def __init__(self, account: Account, pool: str) -> None:
         self.account, self.pool, self.landed = account, pool, False
@@ -581,7 +581,7 @@ def test_a_deletion_that_lands_late_is_seen(account: Account) -> None:
 
 
 def test_a_function_that_outlived_its_deletion_is_made_anew(account: Account) -> None:
-    """Its role may have been: another one of the same name."""
+    """Its role may not have survived: the current one may be another with the same name."""
     account.stands()
     with stopped(account, "DeleteFunction"):
         account.down()

@@ -1,4 +1,4 @@
-"""Waiting: bounded, at growing intervals, ended at once, and only for the errors that are named."""
+"""Waits are bounded, get longer, end at once when stopped, and cover only the named errors."""
 
 from contextlib import suppress
 from threading import Barrier, Event, Thread
@@ -167,7 +167,7 @@ def test_what_one_got_during_anothers_attempt_is_tried_at_once_too() -> None:
     def call() -> str:
         attempts.append("one")
         if len(attempts) == 1:
-            # Another thread is told yes while this one is told no.
+            # Another thread's call succeeds while this one fails.
             stop.got("the role")
             raise refused("NotYet")
         return "done"
@@ -193,7 +193,7 @@ def test_a_named_error_is_tried_again_until_it_passes(waiter: Waiter) -> None:
         if answer:
             raise answer
 
-    # The call's own None is an answer, too.
+    # None as the call's result is an answer, too.
     assert retry(waiter, call) is None
     assert list(answers) == []
 
@@ -267,5 +267,5 @@ def test_a_context_leaves_its_client_as_it_is(account: Account) -> None:
     stop = account.aws.stop
     Context(account.aws, account.new_state("shop"), Waiter())
     assert account.aws.stop is stop
-    # What ends the calls ends the waits of the client's own waiter.
+    # Stopping the calls also stops the client's own waiter.
     assert account.aws.waiter().stop is stop
