@@ -355,7 +355,7 @@ def test_with_power_user_only_that_policy_may_be_attached(
 
 
 def documented(name: str) -> list[dict[str, Any]]:
-    """Return a policy of docs/policies/, with values in place of the capitalized words."""
+    """Return a policy of docs/policies/, with values in place of the words in capitals."""
     text = (Path(__file__).parents[2] / "docs" / "policies" / f"{name}.json").read_text()
     for word, value in {"REGION": REGION, "ACCOUNT": DEFAULT_ACCOUNT_ID}.items():
         text = re.sub(rf"\b{word}\b", value, text)
