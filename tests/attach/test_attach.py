@@ -1,4 +1,4 @@
-"""Methods of somebody else's API behind the stack's pool, and back: the world before and after."""
+"""Methods of somebody else's API behind the stack's pool, and back again: before and after."""
 
 import contextlib
 import functools
@@ -35,7 +35,7 @@ from support.attached import (
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 # ---- attach
@@ -141,7 +141,7 @@ def test_the_stacks_own_api(account: Account) -> None:
         "httpMethod": "GET",
     }
     assert api.get_method(**place)["authorizationScopes"] == [SCOPE]
-    # What 'up' looks after it leaves to attach, whatever else it changes.
+    # 'up' leaves this method to attach, whatever else it changes.
     account.up(throttle_rate=5)
     assert api.get_method(**place)["authorizationScopes"] == [SCOPE]
     detach(account)
@@ -176,7 +176,7 @@ def test_a_new_attach_takes_over_what_someone_changed(account: Account, orders: 
     attach(account, path="/open")
     orders.patch("GET", "/open", ("replace", "/authorizationType", "AWS_IAM"))
     attach(account, path="/open")
-    # Of a guard of ours that someone narrowed the former one is still what it was.
+    # If someone narrowed our guard, the guard recorded as the former one stays the same.
     orders.patch("POST", "/open", ("add", "/authorizationScopes", "a/b"))
     attach(account, path="/open")
     assert orders.methods()["POST /open"]["authorizationScopes"] == []
@@ -199,7 +199,7 @@ def test_a_stage_that_someone_rolled_back_is_deployed_to_again(
     assert orders.deployments() == ["prod"]
 
 
-# ---- authorizers of type JWT, and types that are newer than this code
+# ---- authorizers of type JWT, and of types that this code doesn't know yet
 
 
 @pytest.mark.parametrize("end", ["detach", "down"])
@@ -403,7 +403,7 @@ def test_a_patch_leads_from_any_authorization_to_any_other(
     for operation in work.patch(before, after):
         key, value = operation["path"][1:], operation["value"]
         if key == "authorizationScopes":
-            # Each by itself is valid: scopes are only for a user pool's tokens.
+            # Each operation is valid by itself: scopes need an authorizer for a user pool's tokens.
             assert now["authorizationType"] in {rest_apis.COGNITO, rest_apis.JWT}
             {"add": now[key].add, "remove": now[key].remove}[operation["op"]](value)
         else:
@@ -430,7 +430,7 @@ def test_detach_gives_back_exactly_what_was_there(account: Account, orders: Orde
     assert orders.deployed() == deployed
     assert sorted(orders.authorizers()) == ["jwt", "their pool"]
     assert account.state().attachments == {}
-    # The one that the stage is on has to stay.
+    # The deployment that the stage uses has to stay.
     assert orders.deployments() == ["prod"]
     assert detach(account) == []
 
@@ -480,7 +480,7 @@ def test_a_changed_method_that_still_needs_us_keeps_the_stack(
     assert account.left() == before
     assert orders.methods()["GET /open"]["authorizationScopes"] == ["a/b"]
     assert orders.methods()["GET /iam"]["authorizationType"] == "AWS_IAM"
-    # Its owner sets it as it should be.
+    # The owner sets the method back to what it should be.
     orders.patch(
         "GET",
         "/open",
@@ -541,7 +541,7 @@ def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Accoun
     before, authorizers = account.left(), orders.authorizers()
     with account.calls.watched() as calls:
         result = account.down()
-    # It looks by itself: an emulator would let the authorizer go.
+    # `down` checks this itself: an emulator would let the authorizer be deleted.
     assert "was kept, because GET /open, POST /open uses it" in result.problems[0]
     assert [call for call in calls if call.mutating] == []
     assert (account.left(), orders.authorizers()) == (before, authorizers)
@@ -615,7 +615,7 @@ def test_two_stages_are_both_deployed_to(account: Account, orders: Orders) -> No
 def test_a_stage_is_deployed_to_when_only_the_owner_undid_the_method(
     account: Account, orders: Orders
 ) -> None:
-    """What a stage serves would go on asking for tokens of a pool that goes."""
+    """Otherwise the stage would keep asking for tokens of a pool that is about to be deleted."""
     attach(account, path="/iam")
     orders.patch("GET", "/iam", ("replace", "/authorizationType", "AWS_IAM"))
     assert {ours(account): []} in orders.security("GET", "/iam")
@@ -633,7 +633,7 @@ def test_a_stage_that_asks_us_no_more_is_not_deployed_to(account: Account, order
 
 
 def test_the_files_word_alone_redeploys_no_stage(account: Account) -> None:
-    """One that was never attached keeps what it serves, whatever is pending in the API."""
+    """A stage that was never attached keeps what it serves, whatever is pending in the API."""
     only_a_pool(account)
     orders = Orders(account, stages=("prod", "beta"))
     attach(account, orders.id, stage="prod")
@@ -729,7 +729,7 @@ def test_what_someone_changes_during_a_long_run_is_not_overwritten(
 
     def change_the_last(call: Call) -> None:
         if call.operation == "UpdateMethod" and orders.path("/pool") not in call.sent["url_path"]:
-            # By another client than the one that is watched.
+            # A client other than the watched one makes the change.
             orders.patch("GET", "/pool", ("replace", "/apiKeyRequired", "true"))
 
     changes = account.calls.watched(after=change_the_last)
@@ -794,7 +794,7 @@ def test_hundreds_of_methods_keep_to_the_rate(account: Account, orders: Orders) 
         orders.put("GET", f"/n{number}", "NONE")
     account.time.now = 0
     attach(account, path="/n*")
-    # 63 writes, of which 30 may be at once, and 10 a second after that; moto takes no time.
+    # There are 63 writes: 30 may come at once, then 10 a second; moto itself takes no time.
     assert 2.5 < account.time() < 4.5
 
 
@@ -822,7 +822,7 @@ COMMANDS: dict[str, Callable[[Account], object]] = {
 
 
 def world(orders: Orders, account: Account) -> Any:
-    """What stands in the API and what is deployed, without what AWS makes up in each run."""
+    """Return what the API has and what is deployed, without what AWS makes up in each run."""
     found = [orders.methods(), orders.deployed(), orders.authorizers(), orders.deployments()]
     text = json.dumps(found, sort_keys=True)
     for name, identifier in orders.authorizers().items():
@@ -834,21 +834,21 @@ def world(orders: Orders, account: Account) -> Any:
 
 @contextlib.contextmanager
 def fresh(accounts: Accounts) -> Iterator[tuple[Account, Orders]]:
-    """Give an account with a stack's pool and somebody's API."""
+    """Yield an account with a stack's pool and somebody's API."""
     with accounts() as account:
         yield account, pool_and_orders(account)
 
 
 def check_ending(account: Account, orders: Orders, ending: str, clean: dict[str, Any]) -> None:
-    """Run a command after a fault: the API is as after a clean run of it, or as it was."""
+    """Run a command after a fault: the API must be as after a clean run of it, or as before."""
     COMMANDS[ending](account)
     if ending == "attach":
         assert world(orders, account) == clean["attached"]
         assert account.state().attachments[orders.id]["outdated"] == []
-        # And all of it can still be given back.
+        # All of it can still be given back, too.
         COMMANDS["detach"](account)
     assert [orders.methods(), sorted(orders.authorizers())] == clean["before"]
-    # Not one of ours is left lying about, but for the one that the stage may be on.
+    # None of our deployments is left over, except the one that the stage may use.
     assert orders.deployments() in ([], ["prod"])
     assert orders.deployed()["paths"] == clean["deployed"]
     if ending == "down":
@@ -879,7 +879,7 @@ def test_after_a_fault_at_any_call(
     everything = pytestconfig.getoption("--all-faults")
     met = 0
     for number in range(40):
-        # Each call meets two of the faults, in turn, and so does what follows take turns.
+        # Each call gets two of the faults, in turn; the commands that follow also take turns.
         place = number + list(FAULTS).index(fault)
         turn = [list(COMMANDS)[place // 3 % 3]] if place % 3 == 0 else []
         for ending in COMMANDS if everything else turn:
@@ -897,7 +897,7 @@ def test_after_a_fault_at_any_call(
 
 def test_after_a_fault_at_a_call_of_down(accounts: Accounts, pytestconfig: pytest.Config) -> None:
     clean = clean_run(accounts)
-    # A step that is odd meets both faults.
+    # With an odd step both faults are used.
     for number in range(0, 20, 1 if pytestconfig.getoption("--all-faults") else 3):
         with fresh(accounts) as (account, orders):
             clean["before"] = [orders.methods(), sorted(orders.authorizers())]

@@ -1,4 +1,4 @@
-"""Guards that were attached and are gone: what the stack recorded, and what AWS says now."""
+"""Attached guards that are gone: what the stack recorded, compared with what AWS says now."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Call
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 
@@ -44,12 +44,12 @@ def look(account: Account, orders: Orders) -> guards.Comparison:
 
 
 def lost(account: Account, orders: Orders) -> dict[str, str]:
-    """What is lost, and what is there in its place."""
+    """Return the lost guards, with what is there in place of each."""
     return {each.name: each.found for each in look(account, orders).lost}
 
 
 def mend(account: Account, orders: Orders) -> None:
-    """Run the commands that are named, as far as they are ``attach``'s and ``detach``'s."""
+    """Run the suggested ``attach`` and ``detach`` commands."""
     for each in look(account, orders).findings:
         _cogauth, command, *words = shlex.split(each.mend)
         given_ = parsed(command, words).params
@@ -62,7 +62,7 @@ def mend(account: Account, orders: Orders) -> None:
 
 
 def replace_path(orders: Orders, path: str, *methods: str, **how: Any) -> None:
-    """Delete a path with its methods and make it anew, as an owner's own tool may do."""
+    """Delete a path with its methods and recreate it, as an owner's own tool may do."""
     orders.aws.delete_resource(**orders.place, resourceId=orders.paths.pop(path))
     for method in methods:
         orders.put(method, path, how.pop("kind", "NONE"), **how)
@@ -89,7 +89,7 @@ def test_a_path_that_was_replaced_is_open_and_is_attached_again(
     assert lost(account, orders) == {}
     for method in ("GET", "POST"):
         assert orders.security(method, "/open") == [{ours(account): sorted(scopes)}]
-    # It has what it had when it was attached again, and not what it had at first.
+    # The method gets back what it had at the second attach, not what it had at first.
     detach(account)
     assert orders.methods()["POST /open"] == {
         "authorizationType": "NONE",
@@ -110,7 +110,7 @@ def test_a_path_that_was_replaced_with_our_guard_on_it_is_still_attached(
     assert attach(account, path="/jwt").deployment is None
     recorded = account.state().attachments[orders.id]["methods"]["GET /jwt"]
     assert recorded["resource_id"] == orders.path("/jwt")
-    # What it had before is known by its name.
+    # The former authorizer is found by its name.
     assert detach(account)[0].restored == ["GET /jwt"]
     assert orders.methods()["GET /jwt"]["authorizerId"] == orders.jwt
     assert ours(account) not in orders.authorizers()
@@ -210,11 +210,11 @@ def test_what_answers_in_the_place_of_a_method_that_is_gone(
     orders.deploy("prod")
     compared = look(account, orders)
     assert [(one.name, one.found) for one in compared.lost] == [(was, each) for each in found]
-    # 'detach' doesn't hide it.
+    # 'detach' reports it as well.
     ctx = account.context()
     (row,) = engine.plan_detach(ctx, orders.id).rows
     assert [one.found for one in row.lost] == [each for each in found if each != "gone"]
-    # What is named guards it as it was; then what is recorded for nothing is left.
+    # The suggested commands restore the guard; then only a record of a missing method is left.
     if found != ["gone"]:
         mend(account, orders)
         for each in found:
@@ -253,7 +253,7 @@ def test_a_guard_with_other_scopes(
     after: tuple[str, ...],
     found: str,
 ) -> None:
-    """Our authorizer without scopes lets any ID token pass."""
+    """Without scopes, our authorizer accepts any ID token."""
     authorizer = attach(account, path="/iam", scopes=before).authorizer
     guard = {"kind": "COGNITO_USER_POOLS", "authorizerId": authorizer}
     replace_path(orders, "/iam", "GET", **guard, authorizationScopes=list(after))
@@ -262,7 +262,7 @@ def test_a_guard_with_other_scopes(
     assert look(account, orders).held == frozenset()
     (row,) = engine.plan_detach(account.context(), orders.id).rows
     assert [one.found for one in row.lost] == [has]
-    # On the stage alone.
+    # Now only the stage has the wrong guard.
     orders.aws.delete_method(**orders.at("GET", "/iam"))
     orders.put("GET", "/iam", **guard, authorizationScopes=list(before))
     assert lost(account, orders) == {"GET /iam": f"{has} on the stage prod"}
@@ -295,7 +295,7 @@ def test_a_stage_that_was_never_deployed_to_lost_nothing(account: Account) -> No
     assert [(one.name, one.found) for one in found.undeployed] == [
         ("GET /open", "not deployed yet to beta")
     ]
-    # Nor one that nobody attached to.
+    # A stage that nobody attached to isn't a loss either.
     api = read(account.context(), orders.id, "orders")
     assert api is not None
     there = guards.compare(account.context(), api, "other")
@@ -321,9 +321,9 @@ def test_a_stage_that_is_open_is_named(account: Account) -> None:
     }
     said = {one.name: one.sentence for one in found.undeployed}
     assert "anyone can call it there" in said["GET /open"]
-    # One with a guard of its own there, and one that asks for an API key.
+    # One of these has its own guard there, and the other requires an API key.
     assert "anyone" not in said["GET /iam"] + said["POST /open"]
-    # Whoever deploys there guards it there.
+    # Deploying there guards the method there.
     orders.deploy("prod")
     assert guards.compare(account.context(), api, everywhere=True).findings == ()
     assert not any("isn't guarded" in one for one in plan(account, path="/*").warnings)
@@ -347,7 +347,7 @@ def test_the_command_names_a_stage_that_stands(
         for stage in ("beta", "prod") if left else ("prod",):
             attach(account, path="/iam", stage=stage)
         assert lost(account, orders) == {}
-    # So does the command that mends a lost pool.
+    # The command that mends a lost pool doesn't name a deleted stage either.
     ctx = account.context()
     ctx.state.attachments[orders.id]["authorizer"]["pool"] = OTHER_POOL
     capsys.readouterr()
@@ -357,7 +357,7 @@ def test_the_command_names_a_stage_that_stands(
 
 
 def test_a_loss_behind_an_interrupted_run_is_told(account: Account, orders: Orders) -> None:
-    """Attached anew, a method is open to changes before the first call."""
+    """While a method is being attached again, it may change before the first call."""
     attach(account, path="/open", method="GET")
     with (
         account.calls.watched(
@@ -379,7 +379,7 @@ def test_a_loss_behind_an_interrupted_run_is_told(account: Account, orders: Orde
     mend(account, orders)
     assert look(account, orders).findings == ()
     assert orders.security("GET", "/open") == [{ours(account): [SCOPE]}]
-    # Somebody else's guard is not what it was to be given back.
+    # Somebody else's guard is not the former state that was to be restored.
     with (
         account.calls.watched(
             lambda call: (
@@ -410,7 +410,7 @@ def test_a_stage_that_serves_no_guard(account: Account, orders: Orders) -> None:
         "GET /open": "NONE on the stage prod",
         "POST /open": "NONE on the stage prod",
     }
-    # The API itself still has them.
+    # The API itself still has the guards.
     assert orders.methods()["GET /open"]["authorizationType"] == "COGNITO_USER_POOLS"
     mend(account, orders)
     assert lost(account, orders) == {}
@@ -440,10 +440,10 @@ def test_each_stage_that_was_attached_to_is_looked_at(account: Account) -> None:
     assert lost(account, orders) == {"GET /iam": "AWS_IAM on the stage beta"}
     mend(account, orders)
     assert lost(account, orders) == {}
-    # A stage that is gone serves nobody.
+    # A deleted stage serves nobody.
     orders.aws.delete_stage(**orders.place, stageName="beta")
     assert lost(account, orders) == {}
-    # Of two that were attached to one is left, and that is meant.
+    # One of the two attached stages is left, so attach uses that one.
     assert attach(account, path="/iam").deployment is None
 
 
@@ -458,12 +458,12 @@ def test_a_run_that_was_interrupted_lost_nothing(account: Account, orders: Order
         found = look(account, orders)
         assert found.lost == ()
         assert found.held == {"POST /open"}
-        # What was to be given back is open as it should be.
+        # A method that was to be given back is rightly open.
         assert bool(found.interrupted) is (status == "attaching")
 
 
 def test_a_pool_that_was_lost_is_another_matter(account: Account) -> None:
-    """``up`` names those APIs by themselves."""
+    """``up`` reports those APIs separately."""
     account.stands()
     orders = Orders(account)
     attach(account, path="/iam")
@@ -622,7 +622,7 @@ def test_what_up_can_not_read_is_told_and_no_error(
 def test_up_keeps_to_the_rate_of_get_resources(
     account: Account, orders: Orders, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """5 in 2 s, and all that is read of one API is few calls."""
+    """The limit is 5 in 2 s; reading one API takes only a few calls."""
     attach(account, path="/iam")
     with account.calls.watched() as made:
         assert said(account, capsys) == []
@@ -632,7 +632,7 @@ def test_up_keeps_to_the_rate_of_get_resources(
         ctx.state.put("attachments", f"gone{nth}", ctx.state.attachments[orders.id])
     assert len(said(account, capsys)) == 13
     assert 4.5 < account.time() < 6
-    # One in which nothing is attached, as after a lost state file, costs nothing.
+    # An API without attached methods, as after a lost state file, costs no call.
     for api in list(ctx.state.attachments):
         ctx.state.attachments[api]["methods"] = {}
         ctx.state.save()
@@ -664,7 +664,7 @@ def test_up_leaves_an_own_method_alone_whose_path_was_made_anew(account: Account
         authorizationScopes=[SCOPE],
     )
     api.put_integration(**place, type="MOCK")
-    # AWS refuses a second path of the name, so that 'up' takes this one; moto makes two of it.
+    # AWS refuses a second path with this name, so 'up' takes this one; moto would make two of it.
     state = account.state()
     record = state.record("hello_resource")
     assert record is not None
@@ -679,7 +679,7 @@ def test_up_leaves_an_own_method_alone_whose_path_was_made_anew(account: Account
 
 @pytest.mark.parametrize("kind", ["NONE", "AWS_IAM"])
 def test_detach_names_what_was_lost(account: Account, orders: Orders, kind: str) -> None:
-    """NONE is what it had before, so that nothing is left to be given back."""
+    """NONE is what the method had before, so nothing is left to be given back."""
     attach(account, path="/open", method="GET")
     replace_path(orders, "/open", "GET", kind=kind)
     options = account.state().options
@@ -690,13 +690,13 @@ def test_detach_names_what_was_lost(account: Account, orders: Orders, kind: str)
     assert result.lost == [f"GET /open had already lost its guard: '{command}' guards it again."]
     assert orders.methods()["GET /open"]["authorizationType"] == kind
     assert account.state().attachments == {}
-    # What it was given back before is no loss.
+    # What was given back earlier is no loss.
     attach(account, path="/open", method="GET")
     result = detach(account)[0]
     assert (result.left_alone, result.lost) == ([], [])
 
 
-# ---- the command that mends it
+# ---- the command that restores a guard
 
 
 @given(

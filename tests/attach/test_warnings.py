@@ -1,4 +1,4 @@
-"""What attach says beforehand that will not work: by what the API shows."""
+"""attach warns beforehand of what will not work, as far as the API shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Before, Call
 
-# Most cases run `up` more than once: plain `pytest` runs every other one.
+# Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
 
 HEADER = "method.response.header."
@@ -30,7 +30,7 @@ def warned(account: Account, path: str = "/open", **more: Any) -> str:
 
 
 def answer(orders: Orders, path: str, method: str = "OPTIONS", **headers: str) -> None:
-    """Let a method answer with these headers, as the console's 'Enable CORS' does."""
+    """Make a method answer with these headers, as the console's 'Enable CORS' does."""
     place = orders.at(method, path)
     given_ = {f"{HEADER}{name.replace('_', '-')}": value for name, value in headers.items()}
     declared = dict.fromkeys(given_, True)
@@ -50,11 +50,11 @@ def set_gateway_response(orders: Orders, kind: str, **parameters: str) -> None:
         ("'Content-Type,Authorization'", True),
         ("'content-type, authorization ,x-api-key'", True),
         ("'Content-Type,X-Api-Key'", False),
-        # The Fetch standard leaves Authorization out of it.
+        # In the Fetch standard, '*' doesn't include Authorization.
         ("'*'", False),
         ("'*,Authorization'", True),
         ("'X-Authorization'", False),
-        # What it is at run time isn't known.
+        # The value at run time isn't known.
         ("integration.response.header.Allowed", True),
         (None, False),
     ],
@@ -66,7 +66,7 @@ def test_a_preflight_that_does_not_allow_the_token(
     answer(orders, "/open", Access_Control_Allow_Origin="'*'", **headers)
     said = "The preflight of /open doesn't allow the header Authorization"
     assert (said in warned(account)) is not enough
-    # It is about the paths that are attached.
+    # The warning is only about the attached paths.
     assert "preflight" not in warned(account, "/iam")
     attach(account)
     assert (said in warned(account)) is not enough
@@ -90,7 +90,7 @@ def test_a_preflight_that_a_function_answers_is_not_judged(
 
 
 def test_a_path_of_cors_without_a_preflight(account: Account, orders: Orders) -> None:
-    """Without a token browsers asked nothing beforehand."""
+    """Without a token, browsers sent no preflight."""
     assert warned(account, "/iam") == ""
     answer(orders, "/iam", "GET", Access_Control_Allow_Origin="'*'")
     assert "GET /iam allows pages of other origins, but its path has no" in warned(account, "/iam")
@@ -104,7 +104,7 @@ def test_a_path_of_cors_without_a_preflight(account: Account, orders: Orders) ->
         ({}, False),
         ({"UNAUTHORIZED": {ORIGIN: "'*'"}}, True),
         ({"DEFAULT_4XX": {ORIGIN.lower(): "'*'"}}, True),
-        # One that somebody set inherits nothing.
+        # A response that somebody set inherits nothing.
         ({"DEFAULT_4XX": {ORIGIN: "'*'"}, "UNAUTHORIZED": {}}, False),
         ({"DEFAULT_5XX": {ORIGIN: "'*'"}}, False),
         ({"ACCESS_DENIED": {ORIGIN: "'*'"}}, False),
@@ -123,7 +123,7 @@ def test_a_401_that_pages_can_not_read(
         set_gateway_response(orders, kind, **parameters)
 
     def with_defaults(call: Call) -> Any:
-        """AWS lists those that nobody set as well; whether with what they inherit or not."""
+        """AWS also lists responses that nobody set, with or without what they inherit."""
         if call.operation != "GetGatewayResponses" or not defaults:
             return None
         kinds = ("UNAUTHORIZED", "DEFAULT_4XX", "DEFAULT_5XX", "ACCESS_DENIED")
@@ -140,7 +140,7 @@ def test_a_401_that_pages_can_not_read(
     said = "The gateway's 401 carries no Access-Control-Allow-Origin"
     with account.calls.watched(with_defaults):
         assert (said in warned(account)) is not readable
-    # Where no page can ask it is no matter.
+    # It doesn't matter where no page can call the API.
     assert said not in warned(account, "/iam")
 
 
@@ -158,7 +158,7 @@ def test_gateway_responses_that_can_not_be_read(account: Account, orders: Orders
 
 
 def described(account: Account, orders: Orders, **api: Any) -> Before:
-    """As AWS describes the API; moto has one kind of it."""
+    """Describe the API as AWS does; moto has only one kind of API."""
 
     def before(call: Call) -> Any:
         if call.operation != "GetRestApis":
@@ -190,7 +190,7 @@ def test_a_private_api(account: Account, orders: Orders) -> None:
 
 
 def test_a_warning_is_part_of_what_was_shown(account: Account, orders: Orders) -> None:
-    """What appears while the question stands is shown before anything is done."""
+    """A warning that appears while the question is open is shown before anything is done."""
     before = plan(account, path="/open").shown
     set_gateway_response(orders, "UNAUTHORIZED", **{ORIGIN: "'*'"})
     assert plan(account, path="/open").shown != before
