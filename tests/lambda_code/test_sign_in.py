@@ -1,7 +1,7 @@
-"""What the sign-in function answers, what it asks of Cognito for that, and what it logs.
+"""What the sign-in function answers, what it asks Cognito for, and what it logs.
 
-Cognito is played by a small pool in memory, behind an HTTP server on this machine that checks each
-request's signature: all of the function runs.
+A small in-memory pool plays Cognito, behind an HTTP server on this machine that checks the
+signature of each request: all of the function's code runs.
 """
 
 import base64
@@ -62,7 +62,7 @@ DESCRIBE, SIGN_IN, SIGN_UP, LOOK, RESPOND, CHANGE = OPERATIONS = (
     "AdminRespondToAuthChallenge",
     "ChangePassword",
 )
-# The user's own calls, which are not signed.
+# The calls that users make themselves; they are not signed.
 UNSIGNED = (SIGN_UP, CHANGE)
 
 REGION = "eu-west-1"
@@ -71,7 +71,7 @@ SERVICE = "COGNITO_IDENTITY_PROVIDER"
 AWS = f"https://cognito-idp.{REGION}.amazonaws.com"
 
 Reply = tuple[int, Any]  # the HTTP status, and the body: its JSON, or its bytes
-# What a bad connection makes of an answer; after it the connection is closed.
+# What a bad connection does with an answer; after that the connection is closed.
 Break = Callable[["Connection", bytes], object]
 
 
@@ -95,13 +95,13 @@ class User:
     password: str
     sub: str
     made: float
-    # Whether an administrator has made it with this password, which is to be replaced.
+    # Whether an administrator created the user with this password, which then has to be replaced.
     temporary: bool = False
 
 
 @dataclass
 class Pool:
-    """A user pool with one app client; `faults` holds what an operation answers instead."""
+    """A user pool with one app client; `faults` has the answers that replace an operation's own."""
 
     users: dict[str, User] = field(default_factory=dict)
     secret: str = "first-secret"
@@ -111,16 +111,16 @@ class Pool:
     paths: set[str] = field(default_factory=set)
     connections: int = 0
     wrong_passwords: int = 0
-    # A refresh has a new refresh token only where tokens are rotated.
+    # A refresh returns a new refresh token only if tokens are rotated.
     rotated: dict[str, str] = field(default_factory=dict)
     faults: dict[str, list[Reply]] = field(default_factory=dict)
     breaks: dict[str, Break] = field(default_factory=dict)
     wrong_requests: list[AssertionError] = field(default_factory=list)
     after_sign_in: Callable[[], object] = lambda: None
-    # The users of the challenges that wait for an answer, by session.
+    # By session, the users whose challenge hasn't been answered yet.
     sessions: dict[str, str] = field(default_factory=dict)
     former_passwords: set[str] = field(default_factory=set)
-    # What follows the challenge of a temporary password.
+    # The challenge that follows the one for a temporary password.
     next_challenge: str = ""
     closed: bool = False
     lock: Any = field(default_factory=threading.Lock)
@@ -177,7 +177,7 @@ class Pool:
         return self.tokens(user, {"RefreshToken": f"refresh-token.of-{name}"})
 
     def AdminRespondToAuthChallenge(self, body: dict[str, Any]) -> Reply:  # noqa: N802
-        """AWS takes the pool's own name of the user, and its hash; a session is good for once."""
+        """AWS expects the pool's own form of the name, and its hash; a session works only once."""
         keys = "UserPoolId ClientId ChallengeName Session ChallengeResponses"
         assert set(body) == set(keys.split())
         assert body["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
@@ -217,7 +217,7 @@ class Pool:
         return self.check_password({"Password": password})
 
     def refresh(self, parameters: dict[str, str]) -> Reply:
-        """AWS looks at the token before the hash, which must be of the name that the pool has."""
+        """AWS checks the token before the hash, which must be of the name that the pool has."""
         assert set(parameters) == {"REFRESH_TOKEN", "SECRET_HASH"}
         _, _, name = parameters["REFRESH_TOKEN"].partition(".of-")
         user = self.users.get(name)
@@ -274,7 +274,7 @@ class Pool:
 
 
 def authorization(connection: "Connection", body: bytes) -> str:
-    """Return what the header must be, by the request that has arrived."""
+    """Return what the header must be, computed from the request that arrived."""
     headers = connection.headers
     match = re.search("SignedHeaders=([^,]+),", headers["Authorization"])
     assert match is not None
@@ -299,7 +299,7 @@ def authorization(connection: "Connection", body: bytes) -> str:
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Cognito's side of a connection, which is kept open for the next request as AWS does."""
+    """Cognito's side of a connection; like AWS, it keeps it open for the next request."""
 
     server: "Cognito"
     protocol_version = "HTTP/1.1"
@@ -313,7 +313,7 @@ class Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         pool = self.server.pool
-        # The line as it came: of several slashes http.server leaves one.
+        # The original line is used: http.server collapses several slashes into one.
         pool.paths.add(self.requestline.split()[1])
         service, _, operation = self.headers["X-Amz-Target"].partition(".")
         try:
@@ -327,7 +327,7 @@ class Connection(BaseHTTPRequestHandler):
         if not isinstance(answer, bytes):
             answer = json.dumps(answer).encode()
         head = f"HTTP/1.1 {status} .\r\nContent-Length: {len(answer)}\r\n"
-        # If it followed this redirection, the request would be seen twice.
+        # If the function followed this redirect, the pool would see the request twice.
         head += f"Location: {self.path}\r\n" if 300 <= status < 400 else ""
         whole = head.encode() + b"\r\n" + answer
         broken = pool.breaks.get(operation)
@@ -355,7 +355,7 @@ class Connection(BaseHTTPRequestHandler):
 
 
 class Cognito(ThreadingHTTPServer):
-    """The server; `pool` is the one that answers just now."""
+    """The server; `pool` is the one that currently answers."""
 
     pool: Pool
 
@@ -400,7 +400,7 @@ def load() -> Any:
 
 @contextlib.contextmanager
 def loaded(**more: str) -> Iterator[Any]:
-    """Start the function with what Lambda gives it, and with these variables."""
+    """Load the function with the environment that Lambda gives it, and with these variables."""
     variables = {
         "USER_POOL_ID": POOL,
         "CLIENT_ID": CLIENT,
@@ -427,7 +427,7 @@ def loaded(**more: str) -> Iterator[Any]:
 
 
 class Context:
-    """Lambda's second argument, as far as the function looks at it."""
+    """Lambda's second argument, as far as the function uses it."""
 
     def __init__(self, seconds: float = 29) -> None:
         self.end = time.monotonic() + seconds
@@ -437,7 +437,7 @@ class Context:
 
 
 class Process:
-    """The function in a process of its own: its pool, and what it printed."""
+    """The function in its own process: its pool, and what it printed."""
 
     def __init__(self, module: Any, pool: Pool) -> None:
         self.module, self.pool = module, pool
@@ -450,7 +450,7 @@ class Process:
         assert err.getvalue() == ""
         assert out.getvalue().count("\n") == 1
         self.log = json.loads(out.getvalue())
-        # The code is one of the function's own, and "unreadable" has an "ada" in it.
+        # The code is the function's own text, and "unreadable" contains "ada".
         logged = out.getvalue().replace(str(answer.get("code")), "")
         passwords = (PASSWORD, OTHER_PASSWORD, NEW_PASSWORD)
         for secret in (*passwords, "ada", "signature", "refresh-token", "-secret", "session-"):
@@ -464,7 +464,7 @@ class Process:
         return str(answer.get("code"))
 
     def calls_for(self, event: Any) -> list[str]:
-        """Make one more login in this process, and say what it asked of Cognito."""
+        """Make one more login in this process; return what it asked of Cognito."""
         self.pool.calls.clear()
         self(event)
         return self.pool.calls
@@ -477,7 +477,7 @@ def assert_well_formed(module: Any, answer: dict[str, Any]) -> None:
         assert set(answer) == set(keys.split())
         assert answer["is_new"] in {"true", "false"}
     else:
-        # The text is one of the function's own, so it holds nothing of AWS's or the user's.
+        # The message is the function's own text, so it contains nothing from AWS or the user.
         assert answer == {
             "status": "fail",
             "msg": module.MESSAGES[answer["code"]],
@@ -511,7 +511,7 @@ def module(cognito: Cognito) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def fresh(module: Any, cognito: Cognito) -> Iterator[Process]:
-    """A process that has just started, in front of an empty pool."""
+    """A process that has just started, with an empty pool."""
     cognito.pool = Pool()
     module.kept_secret.clear()
     module.drop_connection()
@@ -547,7 +547,7 @@ def test_a_returning_user_takes_one_call_and_keeps_the_user_id(process: Process)
 
 
 def test_the_user_id_is_read_from_claims_of_any_length(process: Process) -> None:
-    """A token's base64 has no padding, and "?" and ">" take the two characters of its URL form."""
+    """A token's base64 has no padding; "?" and ">" need the two characters of its URL form."""
     process.pool.add("ada", PASSWORD)
     for length in range(20):
         process.pool.users["ada"].sub = user_id = "?>?" + "u" * length
@@ -648,7 +648,7 @@ def test_a_closed_sign_up_signs_nobody_up_even_where_the_pool_is_open(closed: Pr
 def test_only_a_missing_variable_and_open_mean_open(
     cognito: Cognito, value: str, *, signs_up: bool
 ) -> None:
-    """The other tests have no such variable."""
+    """The other tests don't set this variable."""
     with (
         loaded(AWS_ENDPOINT_URL=cognito.url, SIGN_UP=value) as module,
         fresh(module, cognito) as process,
@@ -738,7 +738,7 @@ def test_who_has_a_second_factor_keeps_the_password(process: Process) -> None:
 def test_of_two_that_cross_both_succeed_with_the_same_new_password_only(
     process: Process, other: str, *, temporary: bool, meets: bool
 ) -> None:
-    """One ends before the other begins, or both have signed in before either replaces it."""
+    """One login ends before the other begins, or both sign in before either sets a password."""
     process.pool.add("ada", PASSWORD, temporary=temporary)
     both_in = threading.Barrier(2, timeout=10)
     waits = [both_in.wait, both_in.wait] if meets else []
@@ -830,7 +830,7 @@ def test_a_refused_refresh_signs_nobody_up(
     answer = process(event)
     assert answer["code"] == "refresh_refused"
     assert process.log["cause"] == "NotAuthorizedException"
-    # Nor is the secret read again, which is not for anyone to bring about.
+    # The secret isn't read again either: nobody should be able to cause that.
     assert process.pool.calls == [DESCRIBE] + [SIGN_IN] * calls
     assert list(process.pool.users) == ["ada"]
     assert process.calls_for(LOGIN) == [SIGN_IN]
@@ -917,7 +917,7 @@ def test_a_user_removed_in_between_is_no_surprise(process: Process) -> None:
 
 
 def lose(_connection: Connection, _answer: bytes) -> None:
-    """Nothing comes back."""
+    """Send no answer."""
 
 
 def test_after_a_lost_sign_up_answer_the_sign_in_tells_that_the_user_was_made(
@@ -985,7 +985,7 @@ def test_a_secret_that_cognito_does_not_show_has_its_own_code(
     process.pool.faults[DESCRIBE] = [moved]
     assert process.code(LOGIN) == "client_secret_unreadable"
     assert process.pool.calls == [DESCRIBE]
-    # Moved while the process lives, and given a new value, as AWS does at once.
+    # The secret moved during the life of the process and got a new value, as AWS does at once.
     assert process(LOGIN)["status"] == "success"
     process.pool.secret = "second-secret"
     process.pool.faults[DESCRIBE] = [moved, moved]
@@ -1098,7 +1098,7 @@ ANSWERS: list[tuple[str, str, Reply]] = [
         )
     ),
     (
-        # The trigger was called, and may not do what it wants to do.
+        # The trigger was called but lacks a permission for what it does.
         "sign_up_refused",
         SIGN_UP,
         error(
@@ -1171,7 +1171,7 @@ def test_each_refusal_has_its_code(
 ) -> None:
     process.pool.faults[operation] = [reply]
     assert process.code(LOGIN) == code
-    # Nothing is repeated blindly.
+    # The function doesn't blindly repeat a call.
     assert process.pool.calls.count(operation) == 1
 
 
@@ -1225,7 +1225,7 @@ def test_a_look_at_the_user_that_fails_says_so(process: Process) -> None:
 def test_a_refusal_that_may_come_before_the_name_hides_no_wrong_password(
     process: Process, reply: Reply
 ) -> None:
-    """Else whoever waits until the trigger may be called would lock the user out meanwhile."""
+    """Otherwise retries until the trigger may be called would lock the user out."""
     process.pool.add("ada", PASSWORD)
     process.pool.faults[SIGN_UP] = [reply]
     assert process.code(WRONG_LOGIN) == "wrong_credentials"
@@ -1245,7 +1245,7 @@ def test_a_refusal_that_may_come_before_the_name_hides_no_wrong_password(
 def test_a_trigger_that_comes_after_the_user_was_made_is_told_at_once(
     process: Process, message: str, code: str
 ) -> None:
-    """The sign-up has made the user by then: the password is right, whatever the trigger does."""
+    """The sign-up has made the user by then: the password is right, even if the trigger fails."""
     process.pool.add("ada", PASSWORD, age=0)
     process.pool.faults[SIGN_IN] = [not_authorized("Incorrect username or password.")]
     process.pool.faults[SIGN_UP] = [error("UnexpectedLambdaException", message)]
@@ -1255,7 +1255,7 @@ def test_a_trigger_that_comes_after_the_user_was_made_is_told_at_once(
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_error_that_aws_describes_has_a_line_of_the_table(module: Any, operation: str) -> None:
-    """On the newest botocore this fails when AWS adds one of which nothing has been decided."""
+    """With the newest botocore this fails when AWS adds an error that the table doesn't cover."""
     loader = Loader()
     description = loader.load_service_model("cognito-idp", "service-2")
     model = ServiceModel(description, "cognito-idp").operation_model(operation)
@@ -1411,7 +1411,7 @@ def test_a_broken_answer_is_not_asked_for_again(
     process: Process, broken: Break, operation: str
 ) -> None:
     if operation == SIGN_IN:
-        # Half of a refusal can't be told from a stranger's answer; half of a success can.
+        # Half a refusal could be anyone's answer, but half a success is recognized.
         process.pool.add("ada", PASSWORD)
     process.pool.breaks[operation] = broken
     assert process.code(LOGIN) == "unavailable"
@@ -1439,10 +1439,10 @@ def test_a_connection_that_was_closed_since_is_replaced(process: Process) -> Non
 
 
 def reset(connection: Connection, _answer: bytes) -> None:
-    """End it as a middlebox does that has forgotten the connection, or a dead server."""
+    """Reset the connection as a dead server does, or a middlebox that has forgotten it."""
     linger = struct.pack("ii", 1, 0)
     connection.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    # All that has it open, so that the reset is sent now.
+    # Both objects that have the connection open are closed, so that the reset is sent now.
     connection.rfile.close()
     connection.connection.close()
 
@@ -1456,7 +1456,7 @@ def once(operation: str, broken: Break) -> Break:
 
 
 def warmed_up(process: Process) -> Pool:
-    """Let the process keep a connection, but no secret; return its pool."""
+    """Make the process keep a connection but no secret; return its pool."""
     assert process({"username": "grace", "password": PASSWORD})["status"] == "success"
     process.module.kept_secret.clear()
     process.pool.calls.clear()
@@ -1496,7 +1496,7 @@ def test_what_a_kept_connection_took_along_is_asked_once_more(
 def test_a_new_password_whose_answer_a_kept_connection_took_along_is_set(
     process: Process, broken: Break, operation: str
 ) -> None:
-    """The call is repeated, which finds that the password was replaced."""
+    """The repeated call finds that the password was already replaced."""
     pool = warmed_up(process)
     pool.add("ada", PASSWORD, temporary=operation == RESPOND)
     pool.breaks[operation] = once(operation, broken)
@@ -1539,7 +1539,7 @@ def test_what_ends_on_a_fresh_connection_too_is_given_up(
 @pytest.mark.parametrize("broken", [lose, reset])
 def test_a_fresh_connection_gets_one_attempt(process: Process, broken: Break) -> None:
     process.pool.breaks[DESCRIBE] = broken
-    for _ in range(2):  # nor does the failed one count as kept
+    for _ in range(2):  # The failed connection doesn't count as kept.
         process.pool.calls.clear()
         assert process.code(LOGIN) == "unavailable"
         assert process.pool.calls == [DESCRIBE]
@@ -1589,7 +1589,7 @@ def test_so_it_is_over_tls(tmp_path: Path, broken: Break) -> None:
 def test_an_end_is_told_from_other_failures(
     module: Any, raised: exceptions.BotoCoreError, *, ended: bool
 ) -> None:
-    """Those that no server here can be brought to cause at a given moment."""
+    """Failures that no server here can cause at a given moment."""
     assert module.has_ended(raised) == ended
 
 
@@ -1598,7 +1598,7 @@ def test_a_requests_body_does_not_wait_for_its_heads_acknowledgement(process: Pr
         process(LOGIN)
         return int(process.log["duration_ms"])
 
-    # That would take 40 ms each time.
+    # Waiting for it would take 40 ms each time.
     assert min(duration() for _ in range(10)) < 20
 
 
@@ -1615,7 +1615,7 @@ def test_an_answer_is_waited_for_three_seconds(process: Process) -> None:
 
 @contextlib.contextmanager
 def deaf_port() -> Iterator[int]:
-    """A port that takes no more connections: those that nobody fetches fill its queue."""
+    """A port that takes no more connections: connections that nobody accepts fill its queue."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
         for _ in range(200):
@@ -1725,7 +1725,7 @@ def test_a_proxy_is_left_out_where_it_shall_be(cognito: Cognito) -> None:
 
 @functools.cache
 def certificate(name: x509.GeneralName) -> tuple[bytes, bytes]:
-    """Return a certificate that has signed itself, and its key."""
+    """Return a self-signed certificate and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cognito")])
     now = datetime.now(UTC)
@@ -1745,7 +1745,7 @@ def certificate(name: x509.GeneralName) -> tuple[bytes, bytes]:
 
 @contextlib.contextmanager
 def over_tls(folder: Path, name: x509.GeneralName) -> Iterator[tuple[Cognito, Path]]:
-    """Serve under a certificate for that name; give the bundle that says it is to be trusted."""
+    """Serve under a certificate for that name; yield the server and the bundle to trust."""
     bundle, key = folder / "bundle.pem", folder / "key.pem"
     for path, content in zip((bundle, key), certificate(name), strict=True):
         path.write_bytes(content)
