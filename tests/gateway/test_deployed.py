@@ -1,6 +1,6 @@
-"""What a stage has deployed, as AWS's documentation says that its summary and its export show it.
+"""What a stage has deployed, as its summary and its export show it according to AWS's docs.
 
-moto has neither: what AWS answers is put in its place.
+moto has neither, so the tests supply AWS's answers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUMMARY = {
         "PATCH": {"authorizationType": "CUSTOM", "apiKeyRequired": False},
     },
 }
-# In the form of a stage's export as OpenAPI 3 with API Gateway's extensions.
+# The form of a stage's export: OpenAPI 3 with API Gateway's extensions.
 EXPORT = {
     "openapi": "3.0.1",
     "paths": {
@@ -143,7 +143,7 @@ def test_summary_and_export_say_what_is_deployed(account: Account) -> None:
 
 
 def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
-    """AWS leaves them out where they are not asked for: then no guard has a pool."""
+    """AWS omits the authorizers unless it is asked for them: then no guard would have a pool."""
     account.stands()
     ctx = account.context()
     with account.calls.watched(aws_says(SUMMARY, EXPORT)) as calls:
@@ -153,15 +153,15 @@ def test_the_export_is_asked_for_its_authorizers(account: Account) -> None:
 
 
 def test_an_api_that_can_not_be_exported_is_known_by_its_summary(account: Account) -> None:
-    """AWS exports none whose payloads are not all JSON."""
+    """AWS can't export an API with payloads that are not all JSON."""
     ctx, found = looked_at(account, SUMMARY, "BadRequestException")
     assert "its export (BadRequestException: " in found.unseen
-    # The summary's type, and the rest from what the API says now.
+    # The type comes from the summary, the rest from the current API.
     guard = found.routes["/hello"]["GET"].guard
     assert guard.type == "COGNITO_USER_POOLS"
     assert guard.pools == (ctx.fact("user_pool", "arn"),)
     assert found.routes["/signin"]["POST"].guard.api_key
-    # One that is not there any more, or has another type now, says no more than the summary.
+    # If a method is gone or its type has changed, only the summary counts.
     assert found.routes["/pets"]["ANY"].guard == Guard("COGNITO_USER_POOLS", api_key=True)
 
 
@@ -183,7 +183,7 @@ def test_an_export_that_is_none_is_no_harm(account: Account, export: Any) -> Non
 
 
 def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> None:
-    """moto has none."""
+    """moto has no summary."""
     account.stands()
     ctx = account.context()
     live = rest_apis.routes(ctx, ctx.fact("rest_api"))
@@ -193,8 +193,8 @@ def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> N
     assert found.unseen
 
 
-# Authorizers of type JWT. How AWS exports one isn't documented: an apiKey scheme has the header as
-# its name, as HTTP APIs' oauth2 has none.
+# Authorizers of type JWT. AWS doesn't document how it exports them: an apiKey scheme has the header
+# as its name; oauth2, as in HTTP APIs, has none.
 
 TRUSTED = {"issuers": [{"issuer": "https://id.example", "audiences": ["b", "a"]}]}
 JWT_AUTHORIZER = {
@@ -226,7 +226,7 @@ def test_a_jwt_authorizer_as_deployed(account: Account, scheme: dict[str, Any]) 
         *("JWT", "theirs", ("pets/read",), "X-Auth"),
     )
     assert guard.issuers == (Issuer("https://id.example", ("a", "b")),)
-    # Whoever calls a Lambda authorizer so has none.
+    # A Lambda authorizer that gives jwt as its type has no issuers.
     words = {"x-amazon-apigateway-authtype": "jwt"}
     _, found = looked_at(account, summary, jwt_export({**scheme, **words}, type="token"))
     assert found.unseen == "the authorizers of its methods"
@@ -245,7 +245,7 @@ def test_a_jwt_authorizer_is_compared(scheme: dict[str, Any]) -> None:
         return pending(document, [method], [{**live, **changed}], authorization=True)
 
     assert found() == []
-    # Of an older botocore, which leaves out what it doesn't know.
+    # This answer is from an older botocore, which leaves out what it doesn't know.
     assert found(jwtConfiguration=None) == []
     other = {"issuers": [{"issuer": "https://id.example", "audiences": ["a"]}]}
     assert found(jwtConfiguration=other) == [
@@ -304,7 +304,7 @@ def compared(integration: Any, authorizer: Any, *, live: Any, guard: Any) -> lis
 @pytest.mark.parametrize(
     ("exported", "live"),
     [
-        # A template that passes the body on is written in several ways.
+        # There are several ways to write a template that passes the body on.
         (
             {"responseTemplates": {"application/json": "__passthrough__"}},
             {"application/json": None},

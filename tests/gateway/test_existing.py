@@ -1,4 +1,4 @@
-"""An API that is deleted between two calls: each command says so, in the same words."""
+"""An API that is deleted between two calls: each command reports it in the same words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_test_button(ctx: Context, api: str) -> object:
 
 
 COMMANDS: dict[str, Callable[[Context, str], object]] = {
-    # A POST is looked at and not sent.
+    # The POST is only examined, not sent.
     "explain": lambda ctx, api: explain(ctx, ctx.url("/hello", api=api, stage="dev"), "POST", None),
     "verify": lambda ctx, api: find_subject(ctx, given(ctx, api)),
     "call --test-invoke": by_test_button,

@@ -1,4 +1,4 @@
-"""Which REST APIs there are, which of their stages is meant, and where a request leads."""
+"""Which REST APIs exist, which of their stages is meant, and where a request leads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_stage_that_is_meant() -> None:
     stages = [{"stageName": "dev"}, {"stageName": "beta"}]
     assert choose_stage({"id": "a1"}, stages, "beta") == stages[1]
     assert choose_stage({"id": "a1"}, stages[:1], None) == stages[0]
-    # The one that was attached to, unless it was deleted, or there are two of them.
+    # The attached stage is meant, unless it was deleted or there are two of them.
     assert choose_stage({"id": "a1"}, stages, None, ["beta", "gone"]) == stages[1]
     assert choose_stage({"id": "a1"}, stages, "dev", ["beta"]) == stages[0]
     for attached in (["gone"], ["dev", "beta"]):
@@ -87,7 +87,7 @@ PETS = routes(
         ("GET /pets/", "/pets", "GET"),
         ("GET /pets/7", "/pets/{id}", "ANY"),
         ("GET /pets/mine", "/pets/mine", "GET"),
-        # What the literal path lacks, a vaguer one may have.
+        # A more general path may have the method that the literal path lacks.
         ("DELETE /pets", "/{rest+}", "DELETE"),
         ("PUT /pets/mine", "/pets/{id}", "ANY"),
         ("GET /files/a/b/c", "/files/{path+}", "GET"),
