@@ -316,7 +316,7 @@ def test_after_a_fault_at_any_call_of_down(
 def test_after_a_second_fault_while_recovering_from_a_first(
     clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
 ) -> None:
-    dice = random.Random(20261123)  # noqa: S311 the same cases every time
+    dice = random.Random(20261123)  # noqa: S311 the same cases each time
     for _ in range(300 if pytestconfig.getoption("--all-faults") else 4):
         first, second = dice.choice(clean.up), dice.choice(list(FAULTS))
         faults = dice.choice(list(FAULTS)), second

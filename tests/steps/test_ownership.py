@@ -435,7 +435,7 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
     begun, asked = threading.Event(), list[str]()
 
     def let_the_pool_be_first(model: Any, **_: Any) -> None:
-        """Let parallel work begin a change before anything looks at the API."""
+        """Make parallel work begin a change before anything looks at the API."""
         if model.name == "CreateUserPool":
             begun.set()
         elif model.name == "GetRestApi" and threading.current_thread() != threading.main_thread():
