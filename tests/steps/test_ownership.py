@@ -438,7 +438,7 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
         """Make parallel work begin a change before anything looks at the API."""
         if model.name == "CreateUserPool":
             begun.set()
-        elif model.name == "GetRestApi" and threading.current_thread() != threading.main_thread():
+        elif model.name == "GetRestApi" and threading.current_thread().name == "rest_api":
             begun.wait(30)
 
     events = [one.meta.events for one in (account.aws.apigateway, account.aws.cognito_once)]
