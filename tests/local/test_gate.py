@@ -1,4 +1,4 @@
-"""Access to the local AWS: its owner needs a signature, strangers only what AWS leaves open."""
+"""Access to the local AWS: its owner's signed requests, and those that AWS leaves open to all."""
 
 import functools
 import gzip
@@ -165,7 +165,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
 
 
 def guessed(here: Here) -> tuple[str, str, str]:
-    """The credentials that ministack itself would make for the function's role: public names."""
+    """The credentials that ministack itself derives from public names for the function's role."""
     digest = hashlib.sha256(f"{here.function_arn}:{here.role_arn}".encode()).hexdigest()
     return (
         f"ASIA{digest[:16].upper()}",

@@ -102,7 +102,7 @@ def someones_local_aws(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def own_local_aws(folder: Path) -> Iterator[LocalAws]:
-    """Give a test its own local AWS in a folder, with keys that ``client`` knows; remove it."""
+    """Run a test's own local AWS in a folder, with keys that ``client`` knows; then remove it."""
     local = LocalAws(folder / FOLDER)
     FOLDERS.add(folder)
     try:
