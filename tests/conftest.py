@@ -1,4 +1,4 @@
-"""The fixtures of all tests; what else they share stands in support/."""
+"""Fixtures for all tests; other shared code is in support/."""
 
 import gc
 import os
@@ -25,17 +25,17 @@ from support.local_aws import someones_local_aws
 from support.names import REGION
 from support.sampling import load_profile, sampled
 
-# For benchmarks/, which is never installed; at the end, so that cogauth is the one that is.
+# For benchmarks/, which is never installed. Last, so that the installed cogauth is imported.
 sys.path.append(str(Path(__file__).parents[1]))
-# Commands are printed as the shell finds them: in the tests, as those do who have activated it.
+# Commands are printed as the shell finds them: the tests run as in an activated environment.
 os.environ["PATH"] = os.pathsep.join([str(Path(PYTHON).parent), os.environ.get("PATH", os.defpath)])
-# moto and hypothesis make very many objects that live on for a while: the collector, by default,
-# looks through them after every few hundred.
+# moto and hypothesis create very many longer-lived objects, and by default the collector scans
+# them after every few hundred.
 gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each processor: many tests wait for a program of their own."""
+    """Use two workers per processor: many tests wait for a program that they started."""
     return 2 * (os.cpu_count() or 1)
 
 
@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What cogauth notes in the user's home, it notes elsewhere."""
+    """Keep cogauth's notes out of the user's home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
         yield
@@ -77,7 +77,7 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Nothing of the user's own AWS configuration is seen."""
+    """Hide the user's own AWS configuration."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
@@ -88,7 +88,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Mo
 
 @pytest.fixture(scope="session", autouse=True)
 def models_are_read_once() -> Iterator[None]:
-    """As a process reads botocore's models once, if it makes one session."""
+    """Read botocore's models once, as a process with a single session does."""
     with pytest.MonkeyPatch.context() as patch:
         moto_gaps.read_models_once(patch)
         yield
@@ -96,7 +96,7 @@ def models_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def whole_moto() -> Iterator[None]:
-    """Moto with what it lacks of AWS; what never changes, it reads once."""
+    """Moto, with the gaps to AWS filled, and constant data read only once."""
     with pytest.MonkeyPatch.context() as patch:
         moto_gaps.quicken(patch)
         moto_gaps.fill(patch)
@@ -105,7 +105,7 @@ def whole_moto() -> Iterator[None]:
 
 @pytest.fixture
 def moto_aws(whole_moto: None, no_credentials: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS played by moto, empty, with credentials that are worth nothing."""
+    """An empty AWS mocked by moto, with worthless credentials."""
     del whole_moto
     no_credentials.setenv("AWS_ACCESS_KEY_ID", "testing")
     no_credentials.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -115,7 +115,7 @@ def moto_aws(whole_moto: None, no_credentials: pytest.MonkeyPatch) -> Iterator[N
 
 @pytest.fixture(scope="session")
 def clients() -> Callable[[str], Aws]:
-    """Return an Aws by region, with its clients: they take a second to make, so all tests share."""
+    """Return an Aws for a region. Its clients take a second to make, so all tests share them."""
     return aws_with_clients
 
 
@@ -133,7 +133,7 @@ def accounts(
     clients: Callable[[str], Aws],
     tmp_path: Path,
 ) -> Accounts:
-    """Return what gives an empty account, as often as it is asked."""
+    """Return a function that gives a new empty account on each call."""
     del whole_moto, no_credentials
     return empty_accounts(clients, tmp_path)
 
@@ -146,19 +146,19 @@ def managed_policies(account: Account) -> None:
 
 @pytest.fixture
 def orders(account: Account) -> Orders:
-    """Somebody's API, beside what of a stack attaching needs."""
+    """Someone else's API, and the parts of a stack that attaching needs."""
     return pool_and_orders(account)
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Cli]:
-    """The command line in an empty folder, with credentials that an emulator takes."""
+    """The command line in an empty folder, with credentials that an emulator accepts."""
     with command_line(tmp_path, **KEYS, AWS_REGION=REGION) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A local AWS that the tests share: each with a stack of another name."""
+    """A local AWS that the tests share, each with a differently named stack."""
     with someones_local_aws(tmp_path_factory.mktemp("aws") / "local") as url:
         yield url

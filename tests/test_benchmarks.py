@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: nothing here asserts a time, but the number of calls is."""
+"""The benchmarks' measuring tools. The tests assert numbers of calls, but no times."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from support.names import REGION
 from support.servers import Answer, Fixed
 
 SESSION = botocore.session.Session()
-# Of a name in a path: all that has a meaning there is among these.
+# For a name in a path: includes every character that has a meaning there.
 NAMES = st.text(string.ascii_letters + string.digits + ":-_./ %$", min_size=1)
 
 
@@ -64,7 +64,7 @@ def test_each_rest_operation_is_found_by_method_and_path(service: str, names: li
     for name in model.operation_names:
         http = model.operation_model(name).http
         places = dict(zip(re.findall(r"{(\w+)}", http["requestUri"]), names, strict=False))
-        # As botocore writes them: a slash in a name is no slash in the path.
+        # As botocore writes them: a slash in a name is escaped in the path.
         path = http["requestUri"].format(**{k: quote(v, safe="") for k, v in places.items()})
         request = Request(http["method"], path, signed(service), b"")
         assert operation_of(request) == Operation(service, name, places)
@@ -171,7 +171,7 @@ def test_a_bucket_gives_its_burst_and_then_its_rate(rate: Rate) -> None:
     assert not take(100 + 0.9 * each)
     assert take(100 + each)
     assert not take(100 + each)
-    # A long rest brings back the burst and no more.
+    # A long pause restores the burst and no more.
     later = 100 + 1000 * each
     assert [take(later) for _ in range(rate.burst + 1)] == [True] * rate.burst + [False]
 
@@ -184,7 +184,7 @@ def test_the_rates_are_api_gateways_and_all_its_calls_share_one() -> None:
     assert gets == [None] * 40 + [TOO_MANY]
     assert account.begin(api("GetMethod"), 0.1) is None
     assert account.begin(api("DeleteRestApi"), 0.1) is TOO_MANY
-    # What was refused has used up nothing of its own rate.
+    # The refused call has used up nothing of its own rate.
     assert account.begin(api("DeleteRestApi"), 0.2) is None
     assert account.begin(api("DeleteRestApi"), 30) is TOO_MANY
     assert account.begin(api("DeleteRestApi"), 30.2) is None
@@ -303,7 +303,7 @@ PLAIN = Conditions(role_assumable_s=8, function_pending_s=2)
 
 
 def recording(*calls: tuple[str, str, float] | tuple[str, str, float, str]) -> list[Call]:
-    """One call after the other; the fourth word is a awaits."""
+    """One call after the other; the fourth item is the call's `awaits`."""
     begin, made = 0.0, []
     for resource, name, seconds, *awaits in calls:
         service, _, operation = name.rpartition(":")
@@ -318,7 +318,7 @@ def recording(*calls: tuple[str, str, float] | tuple[str, str, float, str]) -> l
                 resource=resource,
             )
         )
-        begin += seconds + 5  # what our own program took is no part of the path
+        begin += seconds + 5  # our own program's time isn't part of the path
     return made
 
 
@@ -385,7 +385,7 @@ def test_the_graphs_are_of_cogauths_own_resources() -> None:
     assert set().union(*up.values()) <= keys
     assert set(down) == roots
     assert set().union(*down.values()) <= roots
-    # Both have an order, and an empty recording no path.
+    # Both have an order, and an empty recording has no path.
     for needs in (up, down):
         assert critical_path([], needs, AWS).seconds == 0
 
@@ -443,7 +443,7 @@ def test_the_page_is_what_its_json_says() -> None:
     assert ET.parse(HERE / "timeline.svg").getroot().tag.endswith("svg")
 
 
-# The number of calls, in an empty account and in one that is full of other people's things.
+# The number of calls, in an empty account and in one full of other people's resources.
 
 EXPECTED = {
     "up": {
@@ -490,7 +490,7 @@ EXPECTED = {
             "logs:DeleteLogGroup": 2,
         },
         "read": {
-            # All is looked for before it is deleted, and after that.
+            # Everything is looked up before it is deleted, and again afterwards.
             "apigateway:GetDomainNames": 1,
             "apigateway:GetRestApi": 2,
             "apigateway:GetRestApis": 2,
@@ -508,7 +508,7 @@ EXPECTED = {
         "refused": {},
     },
 }
-# More than one page of user pools, of which Cognito lists 60 at a time.
+# More than one page of user pools: Cognito lists 60 at a time.
 CROWD = 70
 COMMANDS = list(EXPECTED)
 
@@ -539,10 +539,10 @@ def test_others_things_cost_no_more_than_pages_of_lists(
 
 def test_the_bound_of_attaching_is_the_rates_or_the_turns() -> None:
     rates_alone, _ = attach.WAYS[attach.RATES_ALONE]
-    # Eight calls besides; 40 are allowed at once, then ten a second.
+    # There are eight other calls; 40 are allowed at once, then ten a second.
     assert attach.bound(10, rates_alone) == pytest.approx(0, abs=0.01)
     assert attach.bound(300, rates_alone) == pytest.approx((308 - 40) / 10, abs=0.5)
-    # A write takes longer than the rate asks for, and they take turns.
+    # A write takes longer than the rate requires, and writes run one at a time.
     assert attach.bound(10, AWS) == pytest.approx(4 * 0.15 + 13 * 0.25, abs=0.01)
     assert attach.bound(100, AWS) - attach.bound(10, AWS) == pytest.approx(90 * 0.25, abs=0.01)
 
@@ -574,7 +574,7 @@ def test_a_figure_never_contradicts_its_verdict(ratio: float) -> None:
 # An unchanged stack.
 
 READ_BY_UP = {
-    # The lists show whether an interrupted run left another one with the stack's name.
+    # The lists show whether an interrupted run left a second one with the stack's name.
     "apigateway:GetAuthorizers": 1,
     "apigateway:GetDeployments": 1,
     "apigateway:GetResources": 1,

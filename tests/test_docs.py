@@ -1,6 +1,6 @@
-"""What README.md and docs/ show of the program is what the program shows.
+"""README.md and docs/ show what the program really prints.
 
-``python docs/make.py`` writes what is generated.
+``python docs/make.py`` writes the generated parts.
 """
 
 import importlib.util
@@ -36,7 +36,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 ALL_PAGES = [*PAGES, *sorted(ROOT.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 GENERATED = DOCS / "commands.md"
 PASSWORD = "Correct-Horse-1"
-# The ID token's claims, as a function behind the guard gets them.
+# The ID token's claims, as a function behind the guard receives them.
 CLAIMS = {"sub": "7524b3e5-789b-4a22-94b5-851adaf568b4", "cognito:username": "ann"}
 
 
@@ -49,7 +49,7 @@ each_page = pytest.mark.parametrize("page", ALL_PAGES, ids=title_of)
 
 @pytest.fixture(scope="module")
 def make() -> ModuleType:
-    """docs/make.py, which is part of no package."""
+    """docs/make.py, which isn't part of a package."""
     spec = importlib.util.spec_from_file_location("make", DOCS / "make.py")
     assert spec
     assert spec.loader
@@ -112,7 +112,7 @@ def test_the_source_archive_has_all_pages() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as repositories make them."""
+    """The anchors of a page's headings, as repository sites generate them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in titles)
@@ -133,11 +133,11 @@ def test_what_is_linked_is_there(page: Path) -> None:
 
 
 def typed_commands(text: str) -> Iterator[str]:
-    """The command lines of a page: in blocks, indented or fenced, and after a ``$``."""
+    """The command lines of a page: in indented or fenced blocks, and after a ``$``."""
     block = re.compile(
         r"^(?:    |\$ )?(?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?(cogauth .*)$", re.MULTILINE
     )
-    # Of what the program shows only the command was typed.
+    # In the program's output, only the command was typed.
     text = re.sub(
         r"(<!-- shown: .*?\n\$ [^\n]*\n).*?(^```$)", r"\1\2", text, flags=re.MULTILINE | re.DOTALL
     )
@@ -195,7 +195,7 @@ def test_the_picture_loads_nothing_from_elsewhere(make: ModuleType) -> None:
     urls = set(re.findall(r"https?://[^\"'\s<)]+", make.PICTURE.read_text()))
     assert {url for url in urls if "127.0.0.1" not in url} <= {
         "http://www.w3.org/2000/svg",
-        "https://www.textualize.io",  # in the comment of rich's
+        "https://www.textualize.io",  # in a comment by rich
     }
 
 
@@ -228,7 +228,7 @@ def test_the_causes_of_a_refusal_are_all_listed() -> None:
     rows = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
     source = "".join(file.read_text() for file in (COGAUTH / "checks" / "explain").glob("*.py"))
     made = set(re.findall(r"Cause\(\s*\"(\w+)\"", source))
-    made |= {"user_deleted", "user_disabled", "revoked"}  # named by what the user is
+    made |= {"user_deleted", "user_disabled", "revoked"}  # named after the user's condition
     assert sorted(rows) == sorted(made)
 
 
@@ -246,7 +246,7 @@ def test_each_class_of_a_resource_stands_beside_its_step_in_the_console() -> Non
 
 def test_the_policies_are_those_that_the_program_prints(make: ModuleType) -> None:
     written = {policy.name: policy.read_text() for policy in POLICIES}
-    # The roles' boundary is no person's policy: it is written by hand.
+    # The roles' boundary isn't a policy for a person: it is written by hand.
     del written["boundary.json"]
     assert written == make.policies()
 
@@ -261,7 +261,7 @@ def test_the_page_names_each_policy_and_each_word_to_replace() -> None:
     links = set(re.findall(r"\]\(policies/([a-z-]+\.json)\)", text))
     assert links == {policy.name for policy in POLICIES}
     words = set(re.findall(r"\b[A-Z]{3,}\b", "".join(policy.read_text() for policy in POLICIES)))
-    # Of the API's HTTP methods there are actions: apigateway:GET.
+    # The HTTP methods are in actions such as apigateway:GET.
     words -= {"DELETE", "GET", "PATCH", "POST", "PUT"}
     # A gateway response.
     words -= {"UNAUTHORIZED"}
@@ -386,7 +386,7 @@ def test_the_python_function_behind_the_guard_receives_the_users_claims(cli: Cli
 
 
 def test_the_commands_for_aws_waf_are_those_of_its_api() -> None:
-    """Nobody has run them on AWS."""
+    """They have never been run on AWS."""
     model = botocore.session.Session().get_service_model("wafv2")
     rules = model.operation_model("CreateWebACL").input_shape.members["Rules"]
     report = ParamValidator().validate(json.loads(example("rules", "users.md")), rules)
@@ -407,7 +407,7 @@ def test_the_commands_for_aws_waf_are_those_of_its_api() -> None:
 
 
 def documented_fields(row: str) -> set[str]:
-    """The fields that a row of the table of commands lists first."""
+    """The fields at the beginning of a row in the table of commands."""
     text = (DOCS / "json.md").read_text()
     found = re.search(rf"^\| {row} \| `([^`]*)`", text, re.MULTILINE)
     assert found, row

@@ -1,4 +1,4 @@
-"""How the source is laid out: who may import whom, and what the list of steps promises."""
+"""The source's layout: what may import what, and what the list of steps guarantees."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ from cogauth.steps import STEPS
 from support.account import RESOURCES, needed
 
 ROOT = Path(__file__).parents[1]
-# All but these says nothing to a user: what it has to say it reports.
+# Only these talk to the user; all other code reports what it has to say.
 SPEAKING = {"cli", "local"}
 SILENT = sorted(
     path
@@ -26,7 +26,7 @@ HANDLERS = sorted((ROOT / "lambda_code").glob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
-    """Return all that a file imports, anywhere in it, with its whole name."""
+    """Return the full names of everything that a file imports, anywhere in it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -56,7 +56,7 @@ def test_engine_and_steps_are_silent(path: Path) -> None:
     assert "sys.stderr" not in text
 
 
-# A lock is waited for before there is a waiter.
+# The wait for a lock comes before there is a waiter.
 @pytest.mark.parametrize(
     "path", [path for path in SILENT if path.name != "lock.py"], ids=lambda path: path.name
 )
@@ -67,7 +67,7 @@ def test_nothing_sleeps_but_the_waiter(path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["cogauth", "benchmarks"])
 def test_no_import_goes_in_a_circle(package: str) -> None:
-    """Neither between folders, whatever their names, nor between the files of one."""
+    """This holds for folders of any name, and for the files within each."""
     for folder in [ROOT / package, *filter(Path.is_dir, (ROOT / package).rglob("*"))]:
         TopologicalSorter(rooms(folder)).prepare()
 
@@ -88,7 +88,7 @@ def test_the_tour_names_each_file_and_goes_from_the_bottom_up() -> None:
 
 
 def rooms(folder: Path) -> dict[str, set[str]]:
-    """Return for each file and folder in a folder those beside it that it imports from."""
+    """Return, for each file and folder in a folder, which siblings it imports from."""
     prefix = ".".join(folder.relative_to(ROOT).parts) + "."
     beside = {path.stem for path in folder.iterdir()} - {"__init__", "__pycache__"}
     found: dict[str, set[str]] = {}
@@ -106,7 +106,7 @@ def test_handlers_import_nothing_that_lambda_doesnt_have(path: Path) -> None:
 
 
 def test_the_sign_in_function_starts_without_boto3s_client() -> None:
-    """Which would more than double its cold start."""
+    """The client would more than double its cold start."""
     variables = {
         "USER_POOL_ID": "eu-central-1_Aa",
         "CLIENT_ID": "a",
@@ -171,10 +171,10 @@ def test_keys_are_unique_and_each_steps_name_is_one_of_its_own() -> None:
 def test_what_a_resource_is_inside_of_or_outdates_exists() -> None:
     for resource in RESOURCES.values():
         if resource.parent is not None:
-            # The outer one is deleted by a call of its own.
+            # The parent is deleted by its own call.
             assert RESOURCES[resource.parent].parent is None
         for other in resource.outdates:
-            # It is looked at only when all that may outdate it is done.
+            # It is checked only after everything that may outdate it.
             assert resource.key in needed(other)
         for other in resource.outdates:
             assert RESOURCES[other].parent == resource.parent
@@ -186,7 +186,7 @@ def test_the_deployment_waits_for_all_that_it_publishes() -> None:
 
 
 def test_deletion_goes_against_the_needs() -> None:
-    """The plan of creation, transposed: what needs something goes before it."""
+    """It is the creation plan reversed: dependents are deleted first."""
     assert {key: set(others) for key, others in deletion_needs().items()} == {
         "rest_api": set(),
         "sign_in_function": set(),
@@ -200,7 +200,7 @@ def test_deletion_goes_against_the_needs() -> None:
 
 
 def test_a_log_group_outlives_its_function() -> None:
-    """Late lines would bring it back."""
+    """Late log lines would recreate it."""
     for function in ("sign_in", "auto_confirm"):
         assert f"{function}_function" in deletion_needs()[f"{function}_log_group"]
 

@@ -1,4 +1,4 @@
-"""What goes to Lambda, and what goes into the wheel."""
+"""The contents of the Lambda packages and of the wheel."""
 
 import io
 import os
@@ -95,7 +95,7 @@ def test_an_installed_cogauth_makes_the_same_zips(wheel: Path, tmp_path: Path) -
     site = Path(answer.stdout.strip())
     installed = site / "cogauth" / "lambda_code"
     assert sorted(path.name for path in installed.glob("*.py")) == ["auto_confirm.py", "sign_in.py"]
-    # Its dependencies are this environment's, but cogauth itself is the installed one.
+    # The dependencies come from this environment, but cogauth itself from the wheel.
     code = f"import cogauth; assert cogauth.__file__.startswith({str(site)!r}); {PACK}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
     for module in MODULES:

@@ -1,4 +1,4 @@
-"""What may be chosen about a stack, and what is refused by name."""
+"""Which settings of a stack are accepted, and which are refused by name."""
 
 import json
 import math
@@ -81,7 +81,7 @@ def test_a_throttle_rate_may_be_a_fraction_or_a_whole_number() -> None:
                 "python3.2\u0664",
             ],
         ),
-        # None is a state file's from before this setting.
+        # State files from before this setting have None.
         ("sign_up", ["open", "closed", None], ["Open", "", "closed\n", True, 1]),
         ("architecture", ["arm64", "x86_64"], ["ARM64", "amd64", "", None]),
         (

@@ -1,6 +1,6 @@
-"""Each cause of a refusal, on a real refusal of the local AWS where it can produce it.
+"""Each cause of a refusal, tested on a real refusal if the local AWS can produce one.
 
-Where it can't, the section says so, and the cause is shown on evidence that was put together.
+If it can't, the section says so, and the cause is tested on constructed evidence.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def changed(token: str, **claims: Any) -> str:
 
 @dataclass
 class Lab(LocalStack):
-    """One whose API has a path for each way to be refused."""
+    """A stack whose API has a path for each way to be refused."""
 
     tokens: dict[str, str] = field(default_factory=dict)
     other_pool: str = ""
@@ -212,7 +212,7 @@ def make_function(lab: Lab) -> str:
 
 
 def says(found: Diagnosis, code: str, status: int | None, *words: str) -> None:
-    """See that this is the cause; that the call was answered so; and that no token is shown."""
+    """Check the cause and the answer's status, and that no token is shown."""
     text = f"{found.cause.sentence}\n{found.cause.fix}\n{found.notes}\n{found.facts}"
     assert (found.cause.code, found.answer and found.answer.status) == (code, status), text
     for each in words:
@@ -242,7 +242,7 @@ def test_wrong_header(lab: Lab) -> None:
     token = lab.tokens["id_token"]
     found = lab.explain("/header", token)
     says(found, "wrong_header", 401, "sent in the header Authorization", "by-header", "'X-Auth: ")
-    # HTTP's header names have no case.
+    # HTTP header names are case-insensitive.
     says(lab.explain("/header", token, header="x-auth"), "none", 200)
 
 
@@ -260,14 +260,14 @@ def test_wrong_header(lab: Lab) -> None:
     ],
 )
 def test_not_a_jwt(lab: Lab, text: str, said: str) -> None:
-    # What no header can carry is not sent.
+    # Text that no header can carry isn't sent.
     sent = text.isascii()
     says(lab.explain("/hello", text), "not_a_jwt", 401 if sent else None, said)
 
 
 @pytest.mark.local
 def test_a_refresh_token(lab: Lab) -> None:
-    # The local AWS's refresh tokens are not encrypted, as Cognito's are; it refuses this alike.
+    # The local AWS's refresh tokens aren't encrypted like Cognito's; it refuses this one too.
     made = ".".join([part({"enc": "A256GCM", "alg": "RSA-OAEP"}), "a", "b", "c", "d"])
     says(lab.explain("/hello", made), "refresh_token", 401, "only Cognito can read")
 
@@ -298,7 +298,7 @@ def test_tampered(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_expired(lab: Lab) -> None:
-    # Below Cognito's least, which only botocore's own check keeps: nobody waits five minutes.
+    # Below Cognito's minimum of five minutes, to save time; only botocore itself enforces it.
     cognito = client(
         "cognito-idp", lab.up["endpoint_url"], config=Config(parameter_validation=False)
     )
@@ -319,7 +319,7 @@ def test_expired(lab: Lab) -> None:
     found = lab.explain("/hello", token)
     says(found, "expired", 401, "expired 2 h 5 min ago", "renews the stored one")
     assert found.facts["signature"] == "made by the stack's pool"
-    # Another app client is no cause, but worth a word.
+    # Another app client isn't the cause, but is mentioned.
     assert f"another app client ({short})" in found.notes[0]
 
 
@@ -353,7 +353,7 @@ def test_bearer_is_no_cause_where_it_is_let_pass(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_bearer_where_the_call_is_refused_and_nothing_else_is_wrong(lab: Lab) -> None:
-    """It is the function that refuses here, in the gateway's name: that takes 'Bearer ' there."""
+    """Here the function refuses in the gateway's name; the gateway itself accepts 'Bearer '."""
     found = lab.explain("/forbids", f"Bearer {lab.tokens['id_token']}")
     says(found, "bearer", 403, "AWS doesn't document")
 
@@ -361,7 +361,7 @@ def test_bearer_where_the_call_is_refused_and_nothing_else_is_wrong(lab: Lab) ->
 @pytest.mark.local
 @pytest.mark.parametrize("what", ["deleted", "disabled", "revoked"])
 def test_the_user_or_the_session_does_not_stand_any_more(lab: Lab, what: str) -> None:
-    """Refused by what stands behind the gateway, which itself doesn't know."""
+    """The backend refuses; the gateway itself doesn't know."""
     tokens, place = lab.sign_up(what), {"UserPoolId": lab.up["user_pool_id"], "Username": what}
     {
         "deleted": lab.cognito.admin_delete_user,
@@ -371,7 +371,7 @@ def test_the_user_or_the_session_does_not_stand_any_more(lab: Lab, what: str) ->
     found = lab.explain("/refuses", tokens["id_token"])
     code = what if what == "revoked" else f"user_{what}"
     says(found, code, 403, what, "The gateway doesn't know", "test-login")
-    # Where the call goes through all the same it is worth a word.
+    # If the call succeeds anyway, it is mentioned.
     passed = lab.explain("/hello", tokens["id_token"])
     says(passed, "none", 200, "The gateway doesn't know")
 
@@ -380,7 +380,7 @@ def test_the_user_or_the_session_does_not_stand_any_more(lab: Lab, what: str) ->
 def test_a_path_that_is_not_deployed(lab: Lab) -> None:
     found = lab.explain("/late")
     says(found, "not_deployed", 403, "in the API, but not deployed", "create-deployment")
-    # Not on AWS, where it would mean somebody's API.
+    # Not on AWS, where the id would be someone else's API.
     assert "aws --endpoint-url http://127.0.0.1:" in found.cause.fix
 
 
@@ -396,7 +396,7 @@ def test_wrong_path(lab: Lab, path: str) -> None:
 def test_wrong_stage(lab: Lab) -> None:
     found = explaining.explain(lab.context(), lab.address("/hello", "prod"), "GET", None)
     says(found, "wrong_stage", 403, "no stage 'prod'; it has dev", "/dev/")
-    # Left out: the path's first part is taken for it.
+    # Without a stage, the path's first part is taken for it.
     found = explaining.explain(lab.context(), lab.address("", "hello"), "GET", None)
     says(found, "wrong_stage", 403, "The URL lacks the stage", "/dev/hello")
 
@@ -405,7 +405,7 @@ def test_wrong_stage(lab: Lab) -> None:
 def test_wrong_method(lab: Lab) -> None:
     says(lab.explain("/signin"), "wrong_method", 403, "no method GET; it has POST")
     says(lab.explain("/hello", verb="OPTIONS"), "wrong_method", 403, "--cors-origin")
-    # What could change something is looked at, and not sent.
+    # A call that could change something is only looked up, not sent.
     says(lab.explain("/hello", verb="DELETE"), "wrong_method", None, "it has GET")
 
 
@@ -443,7 +443,7 @@ def test_a_method_for_signed_requests(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_what_the_gateway_repeats_of_a_header_is_not_shown(lab: Lab) -> None:
-    """For an unknown path with a token AWS answers with the token in its message."""
+    """If a call to an unknown path has a token, AWS's message contains the token."""
 
     def repeat(request: Any) -> Answer:
         sent = request.headers["Authorization"]
@@ -525,7 +525,7 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     words = ("explain", lab.address("/hello"), "--stack", "why", "--json")
     assert lab.cli.run(*words, "--username", "ann").must().document["cause"] == "none"
     assert lab.cli.run(*words, "--no-token").must().document["cause"] == "no_header"
-    # A name in the environment is for the commands that need one.
+    # A name in the environment only matters to commands that need one.
     for words_for in (("--no-token",), ("--token-stdin",)):
         lab.cli.run(*words, *words_for, typed="x", COGAUTH_USERNAME="ann").must()
     both = lab.cli.run(*words, "--no-token", "--username", "ann", COGAUTH_USERNAME="bob")
@@ -534,7 +534,7 @@ def test_the_stored_token_is_taken(lab: Lab) -> None:
     assert lab.cli.run(*words, COGAUTH_USERNAME="ann").must().document["cause"] == "none"
     several = lab.cli.run(*words).must(2)
     assert "are signed in: ann, bob" in several.err
-    # The pool takes a name in any case, and so does each command.
+    # The pool ignores a name's case, and so does each command.
     for command in (words, ("call", "GET", "/hello", "--stack", "why", "--json")):
         lab.cli.run(*command, "--username", "Ann").must()
     assert "No token of 'eve' is stored" in lab.cli.run(*words, "--username", "eve").must(2).err
@@ -573,14 +573,14 @@ def test_without_a_stack_it_says_so(cli: Cli) -> None:
     assert "There is no stack here" in cli.run("explain", "https://x").must(2).err
 
 
-# What no emulator produces: on evidence that was put together
+# What no emulator produces: on constructed evidence
 
 NOW = 1_800_000_000.0
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{REGION}_Ours"
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Ours"
 GUARD = Guard("COGNITO_USER_POOLS", authorizer="ours", pools=(POOL,))
 FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:shop"
-# By which AWS's gateway marks its own answers.
+# The error types that mark the answers of AWS's gateway itself.
 ERRORS = {
     401: "UnauthorizedException",
     403: "AccessDeniedException",
@@ -642,16 +642,16 @@ def test_a_guard_that_was_changed_and_not_deployed() -> None:
     found = diagnose(evidence(guard=scoped, now=GUARD))
     says(found, "not_deployed", 401, "scopes: deployed shop/read, now none", "id_token", "15 min")
     assert "create-deployment --rest-api-id api1 --stage-name dev" in found.cause.fix
-    # Refused either way: the token is the cause, and the change worth a word.
+    # It is refused either way: the token is the cause, and the change is mentioned.
     old = read_token(a_token(exp=NOW - 90))
     found = diagnose(evidence(guard=scoped, now=GUARD, token=old))
     says(found, "expired", 401, "expired 1 min 30 s ago", "changed since it was deployed")
-    # The authorizer's pool, and its header.
+    # The authorizer's pool and header.
     other = replace(GUARD, pools=(POOL.replace("Ours", "Other"),))
     says(diagnose(evidence(guard=other, now=GUARD)), "not_deployed", 401, "wrong_pool", "_Other")
     header = replace(GUARD, header="X-Auth")
     says(diagnose(evidence(guard=header, now=GUARD)), "not_deployed", 401, "wrong_header")
-    # An open method that has a guard now lets everyone pass.
+    # A method deployed open still lets everyone in, although it has a guard now.
     open_to_all = diagnose(evidence(200, "", guard=Guard(), now=GUARD, token=None))
     says(open_to_all, "none", 200, "type: deployed NONE, now COGNITO_USER_POOLS")
     says(open_to_all, "none", 200, "is open to anyone on the stage dev", "isn't deployed to that")
@@ -672,7 +672,7 @@ def test_a_clock_that_is_wrong() -> None:
     early = read_token(a_token(iat=NOW + 300))
     says(diagnose(evidence(token=early)), "not_valid_yet", 401, "in 5 min", "clock")
     says(diagnose(evidence(token=read_token(a_token(nbf=NOW + 86400)))), "not_valid_yet", 401)
-    # By the server's clock, whatever this machine's says.
+    # By the server's clock, regardless of this machine's.
     found = diagnose(evidence(token=read_token(a_token(exp=NOW - 1)), here=NOW - 7200))
     says(found, "expired", 401, "differs from the server's by 2 h")
 
@@ -690,7 +690,7 @@ def test_the_authorizers_token_validation() -> None:
         "client[23]",
         "^client2|client3$",
         "client2.*",
-        # What would take Python's re longer than anyone waits.
+        # A pattern that would take Python's re forever.
         "^(client|c|l|i|e|n|t|1|client1)+(client|client1)*(x+x+)+$",
         "(([a-z]+)*[0-9]*)*!",
         "(a" * 5000,
@@ -724,11 +724,11 @@ def test_a_list_of_app_clients_means_what_it_means_as_a_regular_expression(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 def test_on_aws_an_answer_without_the_gateways_mark_is_not_the_gateways(status: int) -> None:
-    """Whatever the token or the function's permission is like: the call reached the function."""
+    """Whatever the token or the function's permission, the call reached the function."""
     wrong = read_token(f"Bearer {a_token(exp=1)}")
     seen = evidence(function=FUNCTION, answer=Got(status, "no"), token=wrong, permitted=False)
     says(diagnose(seen), "integration_answered", status, "the function shop", "/aws/lambda/shop")
-    # Nor is it a new deployment's.
+    # It isn't the answer of a new deployment, either.
     served = Deployed(routes(GUARD), "d2", datetime.fromtimestamp(NOW - 5, UTC))
     found = diagnose(evidence(answer=Got(status, "no"), served=served))
     says(found, "integration_answered", status, "the method's backend")
@@ -759,7 +759,7 @@ def test_of_a_call_that_was_not_made_a_doubt_is_no_cause() -> None:
 def test_behind_the_guard_a_user_that_is_gone_is_why() -> None:
     seen = evidence(answer=Got(403, "no"), user="deleted")
     says(diagnose(seen), "user_deleted", 403, "The gateway doesn't know")
-    # The gateway itself doesn't ask for that.
+    # The gateway itself doesn't check that.
     says(diagnose(evidence(user="deleted")), "unexplained", 401)
 
 
@@ -808,7 +808,7 @@ def test_only_a_500_tells_of_a_lambda_permission() -> None:
 
 
 class OurPool:
-    """A context that knows where its pool's keys are, and nothing else."""
+    """A context that only knows where its pool's keys are."""
 
     jwks_url = f"{ISSUER}/.well-known/jwks.json"
     aws = SimpleNamespace(ca_bundle=None, allow_http=False)
@@ -841,7 +841,7 @@ def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.Monkey
     assert found.signed is False
     says(diagnose(found), "bad_signature", 401)
     del asked[:]
-    # The token's own word, and an emulator's pool.
+    # An issuer that only the token names, and an emulator's pool.
     assert seen(a_token(iss="https://evil.example/x")).signed is None
     assert seen(a_token(iss=f"{ISSUER}${{stageVariables.p}}")).signed is None
     assert seen(good, endpoint="http://127.0.0.1:1").signed is None
@@ -963,7 +963,7 @@ def test_a_crash_that_lambda_hands_over_as_a_success() -> None:
 
 
 def test_on_aws_what_went_through_is_not_wrong() -> None:
-    """Whatever cogauth thought of it; its doubt is worth a word."""
+    """That holds whatever cogauth expected; its doubt is mentioned."""
     access = read_token(a_token(token_use="access"))
     says(diagnose(evidence(200, "", token=access)), "none", 200, "takes ID tokens")
 
@@ -1008,7 +1008,7 @@ JWT_GUARD = Guard(
 @pytest.mark.parametrize(
     ("claims", "status", "code", "words"),
     [
-        # A scope that is missing is 403 there, and all else 401.
+        # There, a missing scope is 403, and everything else 401.
         ({}, 403, "scope_missing", "has none. Access tokens of POST /signin have only aws.cog"),
         ({"scope": "shop/write"}, 403, "scope_missing", "answers that with 403"),
         ({"scope": "shop/write"}, None, "scope_missing", "shop/write"),
@@ -1029,7 +1029,7 @@ JWT_GUARD = Guard(
             "wrong_audience",
             "access tokens have an aud only on request",
         ),
-        # Whether client_id stands in for it isn't documented.
+        # It isn't documented whether client_id can replace it.
         ({"aud": None, "client_id": "client1"}, 401, "wrong_audience", "(aud) is not named"),
         (
             {"aud": None, "client_id": "client1", "scope": "shop/read"},
@@ -1037,7 +1037,7 @@ JWT_GUARD = Guard(
             "not_sent",
             "an aud only",
         ),
-        # It takes either kind, and either name of the claim.
+        # It accepts both kinds of token, and both names of the claim.
         ({"token_use": "access", "scp": ["a", "shop/read"]}, None, "not_sent", "was not made"),
         ({"token_use": "id", "scope": "shop/read"}, 200, "none", "answered 200"),
     ],
@@ -1087,12 +1087,12 @@ def test_a_token_of_the_updated_issuer() -> None:
     says(diagnose(evidence(token=token)), "updated_issuer", 401, "type JWT")
     again = diagnose(evidence(token=token, issuer_type="ORIGINAL"))
     says(again, "updated_issuer", 401, "is ORIGINAL again", "Sign in again", "test-login")
-    # Another pool's.
+    # From another pool.
     other = read_token(a_token(iss=UPDATED.replace("_Ours", "_Other")))
     says(diagnose(evidence(token=other)), "wrong_pool", 401, "issuer-cognito-idp")
     theirs = replace(GUARD, pools=(POOL.replace("_Ours", "_Other"),))
     says(diagnose(evidence(token=other, guard=theirs)), "updated_issuer", 401)
-    # An authorizer of type JWT takes it, if it trusts it.
+    # An authorizer of type JWT accepts the issuer if it trusts it.
     trusting = replace(JWT_GUARD, scopes=(), issuers=(Issuer(UPDATED, ("client1",)),))
     says(diagnose(evidence(200, "", token=token, guard=trusting)), "none", 200)
     strict = replace(trusting, issuers=(Issuer(ISSUER, ("client1",)),))
@@ -1107,7 +1107,7 @@ def test_a_pool_that_was_set_to_the_updated_issuer_is_worth_a_word() -> None:
 
 @pytest.mark.local
 def test_the_pools_issuer_is_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The local AWS's botocore doesn't know the setting: what AWS answers is put in its place."""
+    """The local AWS's botocore doesn't know the setting, so AWS's answer is substituted."""
     ctx = lab.context()
     ctx.aws.make_clients("cognito")
     address = parse_url(ctx.state, lab.address("/hello"))
@@ -1126,7 +1126,7 @@ def test_the_pools_issuer_is_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch
     assert "the user pool: AccessDeniedException" in seen.unknown[0]
 
 
-# What is no token, and what is around one
+# Texts that aren't tokens, and texts around a token
 
 SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/eu-central-1/execute-api/aws4_request, "
@@ -1175,7 +1175,7 @@ def test_what_the_gateway_repeats_of_a_signature_is_not_shown() -> None:
 @pytest.mark.parametrize("around", ['"{}"', "'{}'", '"Bearer {}"', 'Bearer "{}"', '{}"', "“{}”"])
 def test_quotes_around_a_token(lab: Lab, around: str) -> None:
     text = around.format(lab.tokens["id_token"])
-    # What no header can carry is not sent.
+    # Text that no header can carry isn't sent.
     says(lab.explain("/hello", text), "quoted", 401 if text.isascii() else None, "quotes around it")
     words = ("explain", lab.address("/hello"), "--token-stdin", "--stack", "why", "--json")
     document = lab.cli.run(*words, typed=f"{text}\n").must().document

@@ -1,4 +1,4 @@
-"""``cogauth test-login`` against a server that does what the local AWS never would."""
+"""``cogauth test-login`` against a server that does things the local AWS never does."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def success(id_token: str, **more: Any) -> Answer:
 
 @dataclass
 class Api:
-    """What the deployed API answers; of each list one after the other, and the last for ever."""
+    """The deployed API's answers: each list in order, then its last item forever."""
 
     server: Fixed
     sign_in: list[Answer] = field(default_factory=lambda: [success(token())])
@@ -138,7 +138,7 @@ class Api:
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[tuple[Fixed, list[Api], Aws]]:
-    """One server and the clients to it, for to make those takes a moment."""
+    """One server and the clients for it, because creating clients takes a moment."""
     apis: list[Api] = []
     with Fixed(lambda request: apis[-1].answer(request)) as server:  # noqa: PLW0108 the last then
         yield server, apis, Aws(region=REGION, endpoint_url=server.url, local=Keys.new())
@@ -153,7 +153,7 @@ def api(played: tuple[Fixed, list[Api], Aws]) -> Api:
 
 
 def stack_at(cli: Cli, url: str) -> State:
-    """A stack that stands, as far as its state file knows."""
+    """A stack that exists, according to its state file."""
     ids = {"user_pool": POOL, "app_client": CLIENT, "rest_api": "api1"}
     return State(
         path=cli.state,
@@ -190,7 +190,7 @@ def login(ctx: Context) -> LoginResult:
 
 
 def refusal(ctx: Context) -> str:
-    """See that the login could not be tested; return the error with all that led to it."""
+    """Check that the login could not be tested; return the error and its causes."""
     with pytest.raises(LoginError) as caught:
         login(ctx)
     text = "".join(traceback.format_exception(caught.value))
@@ -199,7 +199,7 @@ def refusal(ctx: Context) -> str:
     return str(caught.value)
 
 
-# What holds
+# Valid logins
 
 
 def test_a_login_that_holds(ctx: Context, api: Api, told: list[str]) -> None:
@@ -235,7 +235,7 @@ def test_the_pools_second_key_is_as_good_as_its_first(ctx: Context, api: Api) ->
     assert login(ctx).problems == ()
 
 
-# Tokens that don't hold
+# Invalid tokens
 
 BAD_TOKENS: dict[str, tuple[Callable[[], str], str]] = {
     "another key under the pool's name": (lambda: token(key=OTHER_KEY), "Signature verification"),
@@ -310,7 +310,7 @@ def test_a_guard_that_does_not_guard_is_a_problem(
     assert problem in cli.login("ann", PASSWORD).must(1).err
 
 
-# A token can hold any JSON
+# A token can contain any JSON
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 any_json = st.recursive(
@@ -335,7 +335,7 @@ def unpadded(content: Any) -> str:
 def test_whatever_a_token_says_it_can_be_said_whether_it_holds(
     ctx: Context, claims: dict[str, Any], header: dict[str, Any]
 ) -> None:
-    # Signed by the pool, so that all of it is looked at; and with a header that nobody signed.
+    # Signed by the pool, so that everything is checked; then with a header that isn't signed.
     known = {"token_use": "id", "iss": ISSUER, "aud": CLIENT, "sub": "s", "iat": 1, "exp": 2**40}
     said = json.dumps({**known, **claims}).encode()
     signed = jwt.PyJWS().encode(said, POOLS_KEY, "RS256", headers={"kid": "key1"})
@@ -355,7 +355,7 @@ def test_decode_shows_a_token_of_any_use(cli: Cli, api: Api, value: Any) -> None
     assert done.document["reason"] == "its token_use is neither 'id' nor 'access'"
 
 
-# A deployment that is not there yet
+# A deployment that isn't ready yet
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_the_command_says_once_that_it_waits(cli: Cli, api: Api) -> None:
     cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     done = cli.login("ann", PASSWORD, "--json").must()
     assert done.document["is_new"] is True
-    # It has looked for what is gone before.
+    # Before that, it looked for missing resources.
     told = re.fullmatch(r"waiting for the new deployment to answer, up to (\d+) s\n", done.err)
     assert told
     assert READY_WITHIN_S - 15 < int(told[1]) <= READY_WITHIN_S
@@ -458,7 +458,7 @@ def test_the_wait_ends(ctx: Context, api: Api, fake: FakeTime) -> None:
 def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
     ctx: Context, api: Api, told: list[str]
 ) -> None:
-    """Each try of a wrong password counts towards Cognito's lockout."""
+    """Each attempt with a wrong password counts towards Cognito's lockout."""
     for status, code, logs in (
         (401, "wrong_credentials", None),
         (403, "user_disabled", None),
@@ -485,7 +485,7 @@ def test_what_the_sign_in_itself_answers_is_not_asked_for_again(
 
 @pytest.fixture
 def temporary(cli: Cli, api: Api) -> Api:
-    """The password of ann is a temporary one; the function takes any new one."""
+    """Ann's password is temporary; the function accepts any new one."""
     stack_at(cli, api.server.url).save()
     cli.env["COGAUTH_ENDPOINT_URL"] = api.server.url
     api.sign_in = [MUST_CHOOSE, success(token(), is_new="false")]
@@ -574,7 +574,7 @@ def test_on_a_terminal_the_new_password_is_asked_for_twice(
     assert bodies(temporary) == [OLD, BOTH]
 
 
-# Answers that are none
+# Invalid answers
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ def test_on_a_terminal_the_new_password_is_asked_for_twice(
 def test_what_is_the_functions_fault_ends_with_the_command_that_shows_their_log(
     ctx: Context, api: Api, answer: Answer, logs: str | None
 ) -> None:
-    """As 'token' and 'call' say it, which sign in on their own."""
+    """'token' and 'call', which sign in on their own, say the same."""
     api.sign_in = [answer]
     with pytest.raises(LoginError) as caught:
         sessions.begin(ctx, "ann", PASSWORD)

@@ -1,4 +1,4 @@
-"""What each command's policy allows is what its calls need: neither less nor more."""
+"""Each command's policy allows exactly what its calls need."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from support.account import Account
 
 ACCOUNT = "123456789012"
-# The stack whose names are the words that stand for them.
+# A stack with placeholder words for names.
 WORDS = checks.Stack(
     "aws", REGION, ACCOUNT, "STACK", Settings(), "POOL", "API", ("ATTACHED",), ("OTHER",)
 )
@@ -57,7 +57,7 @@ NOTHING = {"list", "outputs", "policy", "demo"}
 
 @dataclass
 class Asked:
-    """What AWS was asked, with the stack's own names in place of ids."""
+    """The requests to AWS, with the stack's own names in place of ids."""
 
     names: dict[str, str]
     account: str = ACCOUNT
@@ -68,7 +68,7 @@ class Asked:
             self.requests.add(replace(request, boundary="", policy=""))
 
     def in_words(self) -> set[Request]:
-        """Return the requests, with words where the policy of WORDS has them."""
+        """Return the requests, with words in the same places as the policy of WORDS."""
         return {replace(one, resource=self._in_words(one.resource)) for one in self.requests}
 
     def _in_words(self, resource: str) -> str:
@@ -84,7 +84,7 @@ def undeclared(command: str, asked: set[Request]) -> list[str]:
 
 
 def unneeded(command: str, asked: set[Request]) -> list[str]:
-    """Return what the policy allows and no call needs, but for what only AWS asks for."""
+    """Return what the policy allows but no call needs, except what only AWS asks for."""
     beside = {
         (action, resource)
         for one in checks.COMMANDS[command](Settings())
@@ -117,7 +117,7 @@ def statements(command: str) -> list[dict[str, Any]]:
 
 
 class World:
-    """A stack called shop and somebody's API on moto, with what is asked of AWS."""
+    """A stack called shop and someone else's API on moto, with the requests to AWS."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -132,7 +132,7 @@ class World:
         self._learn()
 
     def _learn(self) -> None:
-        """Note which ids are the stack's, and which somebody's."""
+        """Note which ids are the stack's, and which are someone else's."""
         for api in self.account.client("apigateway").get_rest_apis()["items"]:
             self.asked.names[api["id"]] = "API" if api["name"] == "shop" else self.other
         for pool in self.account.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]:
@@ -141,7 +141,7 @@ class World:
     other = "ATTACHED"
 
     def twins(self) -> None:
-        """Make a second pool, client, API and authorizer, as a create that lands late does."""
+        """Make a second pool, client, API and authorizer, as a late create does."""
         cognito, gateway = self.account.client("cognito-idp"), self.account.client("apigateway")
         state = self.account.state()
         tags, name = tags_of(state), f"shop-{state.stack_id}"
@@ -163,7 +163,7 @@ def yes(_question: str) -> None:
 
 
 def ups(world: World) -> None:
-    """Create, change, put right, recreate, adopt, and sweep what a crash left."""
+    """Create, change, repair, recreate, adopt, and clean up after a crash."""
     account = world.account
     orders = Orders(account)
     with world.watched():
@@ -176,7 +176,7 @@ def ups(world: World) -> None:
     world.twins()
     with world.watched():
         account.up()
-    # A new role, and with it a new function; a new authorizer.
+    # A new role, hence a new function; a new authorizer.
     delete_roles(account)
     state = account.state()
     state.resources["authorizer"]["status"] = OUTDATED
@@ -199,7 +199,7 @@ def delete_roles(account: Account) -> None:
 
 
 def reads(world: World, read: Callable[[], object]) -> None:
-    """Read a stack that doesn't exist, a whole one, a changed one with twins, one without roles."""
+    """Read a missing stack, a whole one, a changed one with twins, and one without roles."""
     account = world.account
     orders = Orders(account)
     with world.watched():
@@ -242,7 +242,7 @@ def reads_logs(world: World) -> None:
 
 
 def downs(world: World) -> None:
-    """Delete one with twins, a custom domain, attached methods; at first a foreign policy."""
+    """Delete a stack with twins, a custom domain, attached methods; first a foreign policy."""
     account = world.account
     orders = Orders(account)
     account.up()
@@ -255,7 +255,7 @@ def downs(world: World) -> None:
         for api in gateway.get_rest_apis()["items"]
         if api["name"] == "shop" and api["id"] != state.fact("rest_api", "id")
     )
-    # More than an interrupted create leaves.
+    # More than an interrupted create leaves behind.
     gateway.put_method(
         restApiId=twin["id"],
         resourceId=twin["rootResourceId"],
@@ -285,14 +285,14 @@ def recovers(world: World) -> None:
 
 
 def refused_once(call: Call) -> Any:
-    """Answer as AWS does to the repetition of an update whose answer was lost."""
+    """Answer as AWS does when an update whose answer was lost is repeated."""
     return refusal(400, "BadRequestException") if call.operation == "UpdateMethod" else None
 
 
 def attaches(world: World) -> None:
     account, world.other = world.account, "OTHER"
     account.up()
-    # What a further stage serves is read as well.
+    # A second stage's deployment is read as well.
     orders = Orders(account, stages=("prod", "beta"))
     with world.watched(refused_once), contextlib.suppress(Exception):
         attach(account, stage="prod")
@@ -320,7 +320,7 @@ def attaches(world: World) -> None:
     )
     with world.watched():
         attach(account, path="/iam")
-        # As 'attach' without --path lists an API.
+        # The way 'attach' without --path lists an API.
         ctx = account.context()
         guards.compare(ctx, model.read_api(ctx, orders.id), everywhere=True)
 
@@ -355,7 +355,7 @@ def _changes(change: Callable[[Context, str], None]) -> Callable[[Context], None
     return lambda ctx: change(ctx, users.existing(ctx, "ann")[0].username)
 
 
-# In an order in which ann is there for each.
+# Ordered so that ann exists for each of them.
 USERS: dict[str, Callable[[Context], None]] = {
     "users list": _lists,
     "users create": _creates,
@@ -409,7 +409,7 @@ def test_a_command_is_allowed_what_it_asks_for_and_no_more(account: Account, com
 
 @dataclass
 class Kit:
-    """A stack with a user called ann, somebody's API that is attached, and what AWS is asked."""
+    """A stack with a user ann, someone else's attached API, and the requests to AWS."""
 
     stack: LocalStack
     other: str
@@ -421,7 +421,7 @@ class Kit:
             self.asked.note(Call(model.name, params))
 
         with pytest.MonkeyPatch.context() as patch:
-            # Of each botocore session that is made from now on.
+            # For each botocore session created from now on.
             handlers = [*botocore.handlers.BUILTIN_HANDLERS, ("before-call", note)]
             patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
             for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -432,13 +432,13 @@ class Kit:
             yield
 
     def run(self, *words: str, code: int | None = 0) -> None:
-        """Run a command, and note its calls."""
+        """Run a command and note its calls."""
         with self.watched():
             done = in_process(*words)
         assert code in {None, done.code}, done.err
 
     def looks_up(self) -> None:
-        """Look the name up, as is done before the password is asked for on a terminal."""
+        """Look up the name, as a command does before it asks for the password on a terminal."""
         with self.watched():
             users.would_sign_up(self.context(), "ann")
 
@@ -448,12 +448,12 @@ class Kit:
         return Context(aws, self.stack.state, aws.waiter())
 
     def looks_for_losses(self, *keys: str) -> None:
-        """Look for what is gone, as is done after a failure."""
+        """Look for missing resources, as a command does after a failure."""
         with self.watched():
             assert losses(self.context(), *keys) == []
 
     def looks_again(self) -> None:
-        """Look whether the APIs exist, as is done if one was deleted while it was read."""
+        """Check whether the APIs exist, as happens if one was deleted while it was read."""
         gone = ClientError({"Error": {"Code": "NotFoundException"}}, "GetStages")
         for api in (self.stack.state.fact("rest_api", "id"), self.other):
             with self.watched(), contextlib.suppress(ClientError):
@@ -467,7 +467,7 @@ class Kit:
 
 @pytest.fixture(scope="module")
 def shared_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    """On a local AWS of its own, which serves what was deployed: so that is looked at."""
+    """A kit on its own local AWS, which serves what was deployed, so that gets checked."""
     folder = tmp_path_factory.mktemp("kit")
     environment = {
         "COGAUTH_REGION": REGION,
@@ -513,7 +513,7 @@ def calls(kit: Kit) -> None:
     kit.run("call", "GET", "/hello")
     kit.run("call", "GET", "/hello", "--stage", "other", code=2)
     kit.run("call", "GET", "/", "--api", kit.other)
-    # Whether the local AWS knows that call doesn't matter.
+    # It doesn't matter whether the local AWS supports that call.
     kit.run("call", "GET", "/hello", "--test-invoke", code=None)
     kit.run("call", "GET", "/", "--api", kit.other, "--test-invoke", code=None)
     kit.looks_up()
@@ -574,7 +574,7 @@ def test_a_command_of_the_kit_is_allowed_what_it_asks_for_and_no_more(
 
 
 def test_without_the_right_to_look_down_names_no_remedy(account: Account) -> None:
-    """What is refused to it there it goes without; then IAM refuses the deletion."""
+    """'down' continues when it may not list the policies; then IAM refuses the deletion."""
     account.up()
     nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
     account.client("iam").put_role_policy(
@@ -611,7 +611,7 @@ def test_each_command_is_run_above_or_needs_nothing() -> None:
 
 
 def test_each_resource_declares_permissions_for_each_of_its_calls() -> None:
-    """A resource that is created, changed or deleted says what that needs."""
+    """A resource that is created, changed or deleted says which permissions that needs."""
     for resource in RESOURCES.values():
         declared = resource.permissions(Settings(power_user=True)).keys()
         assert {Purpose.FIND, Purpose.CREATE} <= declared, resource.key

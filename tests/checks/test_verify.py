@@ -1,4 +1,4 @@
-"""The live check of the guard, on the local AWS; and the user that it makes and removes."""
+"""The live check of the guard on the local AWS, and the user that it creates and removes."""
 # ruff: noqa: SLF001 a single check is asked, with answers that the local AWS does not give
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CHECKS = [
 
 @dataclass
 class Checked(LocalStack):
-    """With what is checked of it, and ways to change that."""
+    """A stack with its checks, and with methods that change what is checked."""
 
     def context(self) -> Context:
         fake = self.aws.stop = FakeTime()
@@ -66,7 +66,7 @@ class Checked(LocalStack):
     def verify(self, **target: Any) -> tuple[dict[str, Row], Verification]:
         ctx = self.context()
         told: list[Row] = []
-        # Deployed long ago, so that nothing is waited for.
+        # Deployed long ago, so that there is no waiting.
         found = replace(find_subject(ctx, **target), deployed_at=0.0)
         result = verify(ctx, found, told.append)
         assert tuple(told) == result.rows
@@ -161,7 +161,7 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> N
     assert "All 7 checks passed" in table.plain
     last = table.plain.rsplit("trigger fires", 1)[1]
     assert "tampered token" in last
-    # The verdict comes first, and is never cut.
+    # The verdict comes first and is never truncated.
     assert "✓ ok       tampered token  GET /hello, tampered token: 401" in last
     assert "- skipped  OPTIONS         OPTIONS /hello: not made, see below" in last
     assert table.text.rindex("\x1b[?25h") > table.text.rindex("\x1b[?25l")
@@ -171,7 +171,7 @@ def test_the_command_reads_well_off_a_terminal_and_on_one(checked: Checked) -> N
 @pytest.mark.local
 def test_a_row_that_differs_is_exit_1(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     place = checked.method("/hello")
-    # It could still be the deployment before that answers.
+    # Otherwise the previous deployment could still be answering.
     monkeypatch.setattr(guarding, "READY_WITHIN_S", 0)
     monkeypatch.chdir(checked.cli.folder)
     for name, value in checked.cli.env.items():
@@ -195,7 +195,7 @@ def test_a_row_that_differs_is_exit_1(checked: Checked, monkeypatch: pytest.Monk
 @pytest.mark.local
 def test_a_trigger_that_does_not_fire(checked: Checked) -> None:
     pool = checked.up["user_pool_id"]
-    # What isn't given would be reset, and a pool without its tags is nobody's.
+    # Settings that aren't given would be reset, and a pool without its tags has no owner.
     live = checked.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]
     kept = {name: live[name] for name in ("UserPoolTags", "Policies", "AdminCreateUserConfig")}
     checked.cognito.update_user_pool(UserPoolId=pool, **kept, LambdaConfig={})
@@ -205,7 +205,7 @@ def test_a_trigger_that_does_not_fire(checked: Checked) -> None:
         fires = rows["trigger fires"]
         assert (fires["got"], fires["ok"]) == ("user_unconfirmed, UNCONFIRMED", False)
         assert "not been confirmed" in fires["note"]
-        # What needs no token is looked at all the same.
+        # Checks that need no token are still made.
         assert rows["no token"]["ok"]
         assert (rows["ID token"]["ok"], rows["ID token"]["note"]) == (
             None,
@@ -234,13 +234,13 @@ def test_scopes_turn_the_tokens_round(checked: Checked, scope: str, access: str)
 
 
 def all_of(token: str) -> dict[str, str]:
-    """What is kept of a login, with one token in the place of all."""
+    """The stored tokens of a login, all replaced by one token."""
     return dict.fromkeys(tokens.NAMES, token)
 
 
 @pytest.mark.local
 def test_an_expired_token_of_an_earlier_login(checked: Checked) -> None:
-    """One of an app client whose tokens live shorter than Cognito's least of five minutes."""
+    """It is from an app client whose tokens live for less than Cognito's minimum, 5 minutes."""
     ctx, pool = checked.context(), {"UserPoolId": checked.up["user_pool_id"]}
     cognito = client(
         "cognito-idp", checked.up["endpoint_url"], config=Config(parameter_validation=False)
@@ -260,7 +260,7 @@ def test_an_expired_token_of_an_earlier_login(checked: Checked) -> None:
             AuthFlow="ADMIN_USER_PASSWORD_AUTH",
             AuthParameters={"USERNAME": "ann", "PASSWORD": "Correct-Horse-7"},
         )["AuthenticationResult"]["IdToken"]
-        # Neither one that the pool didn't make nor one that still holds is taken for it.
+        # A token that the pool didn't make, or that is still valid, isn't used for this.
         header, payload, _ = old.split(".")
         token_store.store(ctx.state, "eve", all_of(f"{header}.{payload}.c2lnbmF0dXJl"))
         rows, _ = checked.verify()
@@ -275,11 +275,11 @@ def test_an_expired_token_of_an_earlier_login(checked: Checked) -> None:
         ctx.state.tokens_path.unlink()
 
 
-# What the answers mean
+# The meaning of the answers
 
 
 class Played(guarding.GuardChecks):
-    """Checks whose calls are answered by the test, on AWS unless it says otherwise."""
+    """Checks whose calls the test answers, as on AWS unless it says otherwise."""
 
     def __init__(
         self,
@@ -294,7 +294,7 @@ class Played(guarding.GuardChecks):
         self.place = target.called[0]
         self.emulated = False
         self.origins, self.several_origins = origins, len(origins) > 1
-        # The last one again and again.
+        # The last one is repeated.
         self.answers = list(answers)
         self.sent: list[tuple[str, str | None, dict[str, str]]] = []
 
@@ -314,7 +314,7 @@ class Played(guarding.GuardChecks):
         return answer
 
     def guarded(self, **guard: Any) -> GuardedMethod:
-        """Return the method with another guard, and with somebody else's answer."""
+        """Return the method with another guard, and as someone else's."""
         return replace(self.place, own=False, guard=replace(self.place.guard, **guard))
 
 
@@ -325,12 +325,12 @@ def test_the_deployment_before_may_still_answer(checked: Checked) -> None:
     assert (row.ok, len(run.sent)) == (True, 3)
     run = Played(checked, (404, {}), (204, {}), origins=("*",))
     assert run._preflight(run.place).ok
-    # It has had its time.
+    # The deployment has had enough time.
     run = Played(checked, (200, {}), (401, {}))
     run.subject = replace(run.subject, deployed_at=0.0)
     row = run._call("no token", run.place, None, 401)
     assert (row.ok, len(run.sent)) == (False, 1)
-    # Nor does time bring a guard back that is off in the API itself.
+    # Waiting doesn't bring back a guard that is off in the API itself.
     run = Played(checked, (200, {}), (401, {}))
     row = run._call("no token", run.guarded(pools=()), None, 401)
     assert (row.ok, len(run.sent)) == (False, 1)
@@ -347,7 +347,7 @@ def test_an_api_key_that_it_does_not_have(checked: Checked) -> None:
     run.origins = (ORIGIN,)
     (row,) = (r for r in run._cors(replace(keyed, own=True), "eyJ") if r.check.endswith("200"))
     assert row.ok is None
-    # Who has no token is refused for that.
+    # A caller without a token is refused for that reason.
     assert {token for _, token, _ in run.sent} == {None}
     run.answers = [(401, {})]
     assert run._call("no token", keyed, None, 401).ok
@@ -355,7 +355,7 @@ def test_an_api_key_that_it_does_not_have(checked: Checked) -> None:
 
 @pytest.mark.local
 def test_a_refusal_from_behind_the_guard(checked: Checked) -> None:
-    """API Gateway names the kind of its own refusals in a header; a backend doesn't."""
+    """API Gateway names the type of its own refusals in a header; a backend doesn't."""
     for status in (401, 403):
         run = Played(checked, (status, {}))
         row = run._id_token(run.guarded(), "eyJ")
@@ -372,9 +372,9 @@ def test_a_refusal_from_behind_the_guard(checked: Checked) -> None:
 def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
     checked: Checked, check: str
 ) -> None:
-    """Which of them isn't documented; a backend's 403 would mean that it was let pass."""
+    """AWS doesn't document which of the two; a backend's 403 would mean the token passed."""
     of_gateway = {"x-amzn-errortype": "AccessDeniedException"}
-    # Of an unknown path, or one that isn't deployed yet; and of a web application firewall.
+    # For an unknown or not yet deployed path, and from a web application firewall.
     unknown = {"x-amzn-errortype": "MissingAuthenticationTokenException"}
     firewall = {"x-amzn-errortype": "ForbiddenException"}
     token = jwt.encode({"scope": "shop/write"}, "k" * 32)
@@ -393,10 +393,10 @@ def test_a_token_of_the_wrong_kind_or_scope_gets_401_or_the_gateways_403(
         row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
         assert (row.ok, row.got) == (ok, str(status))
         assert row.expected == "401, or the gateway's 403"
-        # Without a scope the status is known.
+        # Without a scope the status is certain.
         if check == "_access_token":
             assert run._access_token(run.guarded(), token).ok is (status == 401)
-    # A deployment that isn't there yet is waited out.
+    # The check waits for a deployment that isn't ready yet.
     run = Played(checked, (403, unknown), (401, {}))
     row = getattr(run, check)(run.guarded(scopes=("shop/read",)), token)
     assert (row.ok, row.got, len(run.sent)) == (True, "401", 2)
@@ -440,11 +440,11 @@ def test_each_origin_is_tried_and_a_foreign_one(checked: Checked) -> None:
     named = [(200, {header: origin}) for origin in origins[:3]]
     run = Played(checked, *named, (200, {}), origins=origins)
     found = [(row.check, row.ok) for row in run._cors(run.place, "eyJ")]
-    # API Gateway's own 401 can't choose among them.
+    # API Gateway's own 401 can't choose among the origins.
     assert found[0] == ("CORS headers on 401", None)
     assert found[1:] == [*[("CORS headers on 200", True)] * 3, ("CORS, other origin", True)]
     assert [headers["Origin"] for _, _, headers in run.sent] == [*origins[:3], subject.FOREIGN]
-    # Where any origin is echoed, all pages are let in.
+    # If any origin is echoed, every page is allowed in.
     run = Played(checked, *named, (200, {header: subject.FOREIGN}), origins=origins)
     assert [row.ok for row in run._cors(run.place, "eyJ")][-1] is False
     # Another emulator may ignore mapping templates.
@@ -460,14 +460,14 @@ def test_each_origin_is_tried_and_a_foreign_one(checked: Checked) -> None:
 
 @pytest.mark.local
 def test_where_cors_is_on_both_answers_can_be_read(checked: Checked) -> None:
-    # As if the API had lost what 'up --cors-origin' set.
+    # Simulates an API that lost what 'up --cors-origin' set.
     state = checked.state
     state.settings = replace(state.settings, cors_origins=(ORIGIN,))
     state.save()
     place = checked.method("/hello")
     api = checked.up["rest_api_id"]
     rows, result = checked.verify()
-    # It has no OPTIONS method yet, and no header.
+    # It has neither an OPTIONS method nor a header yet.
     assert not result.ok
     differ = [name for name, row in rows.items() if row.ok is False]
     assert differ == ["OPTIONS", "CORS headers on 401", "CORS headers on 200"]
@@ -508,7 +508,7 @@ def test_where_cors_is_on_both_answers_can_be_read(checked: Checked) -> None:
 
 @pytest.fixture(scope="module")
 def attached(checked: Checked) -> Iterator[str]:
-    """A REST API of somebody's own, some methods of which the stack's pool guards."""
+    """Someone else's REST API, with some methods guarded by the stack's pool."""
     gateway = checked.gateway
     api = gateway.create_rest_api(name="orders")["id"]
     authorizer = gateway.create_authorizer(
@@ -576,7 +576,7 @@ def test_some_of_its_paths(checked: Checked, attached: str, path: str, called: l
 
 
 def attachment(checked: Checked, methods: dict[str, str]) -> Attachment:
-    """A record of methods that were attached to the stage live, by their status."""
+    """A record of methods attached to the stage live, with their status."""
     given: Authorization = {
         "authorizationType": "COGNITO_USER_POOLS",
         "authorizerId": "a1",
@@ -598,7 +598,7 @@ def attachment(checked: Checked, methods: dict[str, str]) -> Attachment:
 
 @pytest.fixture
 def recorded(checked: Checked) -> Iterator[Callable[..., Context]]:
-    """Return what notes methods of an API as attached, for the time of the test."""
+    """Return a function that records an API's methods as attached, for this test only."""
 
     def note(api: str, **status: str) -> Context:
         ctx = checked.context()
@@ -622,7 +622,7 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
     result = verify(ctx, target, lambda _row: None)
     assert not result.ok
     lost = {row.sent: row for row in result.rows if row.check == "guard"}
-    # One that holds, though its path has another id by now, is none of them.
+    # A guard that still works isn't among them, although its path has a new id.
     assert {name: (row.got, row.ok) for name, row in lost.items()} == {
         "PUT /orders": ("gone", False),
         "GET /open": ("NONE", False),
@@ -634,7 +634,7 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
         ("PUT /orders", f"cogauth detach --api {attached} --path /orders --method PUT{options}"),
     ):
         assert f"'{command}'" in lost[name].note
-    # As far as they are asked for.
+    # Only the requested ones.
     for path, found in (
         ("/op*", ["GET /open"]),
         ("/orders/mine", ["GET /orders/mine"]),
@@ -649,7 +649,7 @@ def test_a_lost_guard_is_a_row_that_differs_without_a_call(
 def test_a_lost_guard_is_seen_where_nothing_can_be_called(
     checked: Checked, attached: str, recorded: Callable[..., Context]
 ) -> None:
-    """Of an API in which no other method is guarded, and of a path with a method that is none."""
+    """In an API with no other guarded method, and for a path whose method is gone."""
     api = checked.gateway.create_rest_api(name="bare")["id"]
     root = checked.gateway.get_resources(restApiId=api)["items"][0]["id"]
     place = {"restApiId": api, "resourceId": root, "httpMethod": "POST"}
@@ -710,7 +710,7 @@ def method(verb: str, path: str) -> Method:
     [(["ANY"], "GET"), (["ANY", "GET"], "HEAD"), (["ANY", "GET", "HEAD"], "ANY")],
 )
 def test_any_is_called_by_what_it_answers(verbs: list[str], asked: str) -> None:
-    """Where GET is a method of its own, a GET would say nothing about ANY."""
+    """If GET is a separate method, a GET request says nothing about ANY."""
     routes = {"/a": {verb: method(verb, "/a") for verb in verbs}}
     any_method = routes["/a"]["ANY"]
     assert subject._verb(routes, any_method) == asked
@@ -765,14 +765,14 @@ def test_without_a_stack_it_says_so(cli: Cli) -> None:
 
 @pytest.mark.local
 def test_what_a_crash_left_is_removed(checked: Checked) -> None:
-    """The user is on disk before it is made, so a kill at any instant leaves none for good."""
+    """The user is recorded before it is made, so a kill never leaves one behind for good."""
     ctx = checked.context()
     run = verifying._Run(ctx, find_subject(ctx), lambda _row: None)
 
     def killed(**_: Any) -> None:
         raise SystemExit
 
-    # Between the sign-up and all that comes after it.
+    # Between the sign-up and everything after it.
     name = "before-call.cognito-identity-provider.AdminGetUser"
     ctx.aws.cognito.meta.events.register(name, killed)
     try:
@@ -790,13 +790,13 @@ def test_what_a_crash_left_is_removed(checked: Checked) -> None:
 
 @contextmanager
 def held(checked: Checked) -> Iterator[tuple[Running, Gate, Proxy]]:
-    """A run of the command that has made its user and goes no further."""
+    """A run of the command that has created its user and is held there."""
     gate, state = Gate(), checked.state
     strike = Strike(Call("AdminGetUser", 1), "before", gate)
     url, data = checked.up["endpoint_url"], state.local_data
     keys = dict(zip(KEYS, keys_at(url), strict=True))
     with Proxy(url, "checked", strike) as proxy:
-        # As an emulator that the user named.
+        # Like an emulator that the user named.
         state.endpoint_url, state.local_data = proxy.url, None
         state.save()
         try:
@@ -845,7 +845,7 @@ def test_ctrl_c_says_so_where_the_user_may_still_exist(checked: Checked) -> None
             proxy.strike = Strike(Call("AdminDeleteUser", number + 1), "before", lose_each)
             return False
 
-        # The first was to see that it may.
+        # The first call only tested the permission.
         proxy.strike = Strike(Call("AdminDeleteUser", 2), "before", lose_each)
         running.process.send_signal(signal.SIGINT)
         running.see("Stopping after the calls in flight")
@@ -868,7 +868,7 @@ def test_an_error_in_the_middle_removes_the_user(checked: Checked) -> None:
     with pytest.raises(LoginError):
         verify(ctx, find_subject(ctx), fail)
     assert checked.users() == []
-    # So does one while it is stopped from elsewhere.
+    # A run that is stopped from elsewhere deletes it, too.
     ctx = checked.context()
     with pytest.raises(KeyboardInterrupt):
         verify(ctx, find_subject(ctx), lambda _row: ctx.waiter.stop.set())
@@ -913,7 +913,7 @@ def test_a_user_that_can_not_be_removed_stays_on_disk(checked: Checked, *, fails
         events.register(name, handler)
     try:
         if fails:
-            # An error of the run's own doesn't hide it.
+            # The run's own error doesn't hide it.
             with pytest.raises(CogauthError, match="Looking up the throwaway user") as caught:
                 verify(ctx, find_subject(ctx), lambda _row: None)
             left = str(caught.value)
@@ -938,7 +938,7 @@ def denial(operation: str) -> Any:
 
 @pytest.mark.local
 def test_a_sign_up_that_may_still_land_is_not_forgotten(checked: Checked) -> None:
-    """Its answer was lost: that there is no such user is believed only after the settling time."""
+    """Its answer was lost, so the user counts as missing only after the settling time."""
     ctx = replace(checked.context(), settle_s=15)
     now = datetime.fromtimestamp(ctx.now(), UTC)
     ctx.state.put("throwaway_users", USER, now.isoformat())
@@ -947,7 +947,7 @@ def test_a_sign_up_that_may_still_land_is_not_forgotten(checked: Checked) -> Non
     later = replace(ctx, now=lambda: now.timestamp() + 16)
     verifying.remove_users(later)
     assert checked.state.throwaway_users == {}
-    # Whoever has been answered knows.
+    # A run that got the answer is certain.
     ctx.state.put("throwaway_users", USER, now.isoformat())
     verifying.remove_users(ctx, USER)
     assert checked.state.throwaway_users == {}
@@ -1025,7 +1025,7 @@ def test_a_sign_up_without_an_answer_is_told(checked: Checked) -> None:
     [{"ann": "2026-11-24T00:00:00+00:00"}, {USER: "yesterday"}, {USER: 1}, [USER], "x", 1],
 )
 def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: Any) -> None:
-    """They are deleted without a question."""
+    """These users are deleted without asking."""
     path = tmp_path / "s.json"
     State(path, "s", "123456789012", REGION, None, Settings()).save()
     data = json.loads(path.read_text())
@@ -1033,7 +1033,7 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
     path.write_text(json.dumps({**data, "throwaway_users": users}))
     with pytest.raises(StateError, match="damaged"):
         state_file.load(path)
-    # One of before there was a verify has none.
+    # A state file from before 'verify' existed has no such users.
     del data["throwaway_users"]
     data["version"] = 1
     path.write_text(json.dumps(data))
@@ -1088,7 +1088,7 @@ def first_logins(stack: LocalStack) -> None:
     def said(status: int, text: str) -> tuple[int, str]:
         return status, json.loads(text).get("code", "")
 
-    # The same bytes for a name that there is and one that there isn't.
+    # The answer is the same, byte for byte, whether or not the name exists.
     for more in ({}, {"new_password": f"{PASSWORD}-9"}):
         refused = {post(name, f"{PASSWORD}-0", **more) for name in ("ann", "bob", "carol")}
         assert [said(*each) for each in refused] == [(401, "wrong_credentials")]
@@ -1103,7 +1103,7 @@ def first_logins(stack: LocalStack) -> None:
                 lambda new, name=name: post(name, PASSWORD, new_password=PASSWORD + new), others
             )
             assert {said(*each) for each in found} == outcome
-    # Now it is like any other password. The tokens stay valid.
+    # Now it is a normal password. The tokens stay valid.
     status, text = post("ann", f"{PASSWORD}-2", new_password=f"{PASSWORD}-3")
     assert status == 200
     tokens = json.loads(text)

@@ -1,4 +1,4 @@
-"""``cogauth attach`` and ``detach`` as their users run them, and what a client gets meanwhile."""
+"""``cogauth attach`` and ``detach`` as users run them, and what a client gets meanwhile."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ METHOD_FIELDS = {"path", "method", "before", "after", "action"}
 
 
 class Theirs:
-    """Somebody's API on the local AWS."""
+    """Someone else's API on the local AWS."""
 
     def __init__(self, url: str, name: str, paths: list[str]) -> None:
         self.url, self.name = url, name
@@ -77,7 +77,7 @@ class Theirs:
 
 @pytest.fixture(scope="module")
 def up(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    """A stack of its own, and one who has signed in to it."""
+    """A stack of its own, with a user who has signed in."""
     folder: Path = tmp_path_factory.mktemp("attach")
     where = {"COGAUTH_STACK": "attaching", "COGAUTH_ENDPOINT_URL": endpoint}
     keys = {**KEYS, "AWS_REGION": REGION}
@@ -147,7 +147,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
         (["--api", "inputs", "--path", "*", "--scope", "a b"], "--scope 'a b'"),
         (["--api", "inputs", "--path", "*"], "stdin is not a terminal"),
         (["--path", "*"], "--api"),
-        # As a shell writes a variable that isn't set; it is not to mean all of them.
+        # An unset shell variable gives this; it must not mean all paths.
         (
             ["--api", "inputs", "--path", "", "--yes"],
             "--path is empty: give a value, or leave it out",
@@ -193,7 +193,7 @@ def test_scopes_that_the_sign_in_never_gives_are_warned_of(
     assert theirs.guarded() == []
     up.run(*words, "--yes").must()
     assert theirs.guarded() == ["GET /a"]
-    # With scopes a method takes access tokens that carry one.
+    # With scopes, a method accepts access tokens that have one of them.
     assert theirs.status("a", token) == 401
     up.run("detach", "--api", "scoped", "--yes").must()
     assert theirs.guarded() == []
@@ -267,11 +267,11 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
         cli.run("up").must()
         cli.run("attach", "--api", "left", "--path", "*", "--yes").must()
         assert theirs.status("a") == 401
-        # What was lost behind our back is told by the next up, and mended by the next attach.
+        # The next up reports guards lost behind our back, and the next attach restores them.
         path = tmp_path / ".cogauth" / "leaving.json"
         state = json.loads(path.read_text())
         for record in state["resources"].values():
-            # Of what is new it would be waited whether it is really gone.
+            # If it were new, up would first wait to see whether it is really gone.
             record["since"] = "2026-01-01T00:00:00+00:00"
         path.write_text(json.dumps(state))
         pool = state["resources"]["user_pool"]["id"]
@@ -290,7 +290,7 @@ def test_down_gives_back_first(endpoint: str, tmp_path: Path) -> None:
 
 
 def by_profile(cli: Cli) -> Callable[..., Result]:
-    """Return what runs a command with the profile ``work``."""
+    """Return a function that runs a command with the profile ``work``."""
     config = cli.folder / "aws-config"
     config.write_text(
         f"[profile work]\nregion = {REGION}\n"
@@ -320,7 +320,7 @@ def test_a_stage_that_stays_open_is_called_open(cli: Cli) -> None:
         explained = cli.run("explain", url, "--no-token", "--json").must().document
         assert (explained["cause"], explained["status"]) == ("none", 200)
         assert "GET /a is open to anyone on the stage prod" in explained["message"]
-        # As the warning says.
+        # The owner deploys, as the warning says.
         theirs.aws.create_deployment(restApiId=theirs.id, stageName="prod")
         assert theirs.status("a") == 401
         listed = cli.run("attach", "--api", "staged").must()
@@ -337,7 +337,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     theirs.aws.create_deployment(restApiId=theirs.id, stageName="beta")
     api = {"restApiId": theirs.id}
     paths = {one["path"]: one["id"] for one in theirs.aws.get_resources(**api)["items"]}
-    # As the owner's own tool does: it makes what it knows anew, and deploys.
+    # As the owner's own tool does: it recreates what it knows, and deploys.
     theirs.aws.delete_resource(**api, resourceId=paths["/a"])
     made = theirs.aws.create_resource(**api, parentId=paths["/"], pathPart="a")["id"]
     for method in ("GET", "POST"):
@@ -377,7 +377,7 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     assert (shown["GET /a"]["now"], shown["GET /c"]["now"]) == ("NONE", "gone")
     assert shown["GET /c"]["authorization"] is None
 
-    # The stage that was attached to is taken, though there is another.
+    # The attached stage is used, although there is another one.
     checked = run("verify", "--api", "redone", "--json").must(1).document
     assert checked["stage"] == "prod"
     rows = {row["sent"]: row for row in checked["rows"] if row["check"] == "guard"}
@@ -399,14 +399,14 @@ def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     assert "it lost its guard" in told["detach"]
     assert warned.err.count("Warning") == 2
 
-    # What they name is what mends it.
+    # The command that they name restores the guard.
     run(*again.split()[1:], "--yes").must()
     assert (theirs.status("a"), theirs.status("a", token)) == (401, 200)
     run(*forget.split()[1:], "--yes").must()
     assert "Warning" not in run("up").must().err
     assert "✗ lost" not in run("attach", "--api", "redone").must().out
 
-    # And what is given back names it.
+    # The result of detaching names the command, too.
     patch = [{"op": "replace", "path": "/authorizationType", "value": "NONE"}]
     place = {**api, "resourceId": made, "httpMethod": "GET"}
     theirs.aws.update_method(**place, patchOperations=patch)

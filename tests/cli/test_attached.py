@@ -1,4 +1,4 @@
-"""What ``cogauth attach`` says on the way out: the next step, and what stays as it was."""
+"""What ``cogauth attach`` says at the end: the next step, and what is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cogauth demo``: the whole story, and nothing of it left."""
+"""``cogauth demo``: the whole demo, which leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CHAPTERS = [
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[Cli]:
-    """The command line of someone who has no AWS account at all."""
+    """The command line of someone without an AWS account."""
     with command_line(tmp_path) as cli:
         yield cli
 
 
 def left(cli: Cli) -> list[str]:
-    """Return the processes and the files that are left, but for the folder which was there."""
-    until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
+    """Return the processes and files that are left, except the folder that existed before."""
+    until(lambda: not processes_of(cli.folder), 2)  # A killed process takes a moment to disappear.
     processes = [f"process {pid}" for pid in processes_of(cli.folder)]
     return processes + [str(p) for p in cli.folder.rglob("*") if p != cli.folder / "tmp"]
 
@@ -58,7 +58,7 @@ def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
     ]
     came_back = re.findall(r"^   < (.*)$", done.out, re.MULTILINE)
     assert len(came_back) == len(commands)
-    # As POST /signin answers, by its contract.
+    # POST /signin answers like this, by its contract.
     assert ['"is_new": "true"' in line for line in came_back[1:3]] == [True, False]
     assert '"is_new": "false"' in came_back[2]
     assert "8 resources deleted, with all that they contained" in came_back[-1]
@@ -72,7 +72,7 @@ def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
 
 
 def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
-    # Where it would go is no matter to it: it has a local AWS of its own.
+    # The target options don't matter to it: it has its own local AWS.
     done = newcomer.run(
         "demo",
         "--json",
@@ -117,7 +117,7 @@ def test_an_interrupted_demo_leaves_nothing_either(
 
 
 def test_an_impatient_user_can_not_make_it_leave_something(newcomer: Cli) -> None:
-    """Ctrl-C, and again while it tidies up."""
+    """The user presses Ctrl-C, and again during the cleanup."""
     running = newcomer.spawn("demo")
     running.see(r"3\. Second login")
     while "Interrupted." not in running.glance() and running.process.poll() is None:

@@ -1,4 +1,4 @@
-"""What ``cogauth down`` says: it counts what it lists, and it ends where nothing is left."""
+"""What ``cogauth down`` says: it counts what it lists, and ends if nothing is left."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_down_counts_what_it_lists(shop: Account) -> None:
     assert re.search(r"\n✓ Stack shop is deleted \(\d+\.\d s\)\.\n$", done.out)
     pool = re.search(r"^  user pool +(\S+)$", announced[2], re.MULTILINE)
     assert pool is not None
-    # Nobody is warned of the loss of no users.
+    # Without users there is no warning about losing them.
     assert f"  The user pool {pool[1]} has no users, as far as Cognito has counted" in done.err
     assert "Warning" not in done.err
 
@@ -69,7 +69,7 @@ def test_nor_does_it_need_a_region_for_that(shop: Account, monkeypatch: pytest.M
 def test_each_command_says_that_the_user_pool_is_gone(
     shop: Account, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """The pool was deleted by hand: they say what up says, not what AWS says."""
+    """The pool was deleted by hand: they show up's message, not AWS's."""
     monkeypatch.setenv("COGAUTH_PASSWORD", "Correct-Horse-7")
     shop.grow_old()
     pool = fact(shop, "user_pool")

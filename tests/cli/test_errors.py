@@ -1,4 +1,4 @@
-"""What the command line says, and how it exits, when something is wrong."""
+"""The command line's messages and exit codes when something is wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 COMMANDS = ["up", "test-login", "down", "demo"]
-# Nobody's stack is there.
 
 
 def error_answer(code: str, message: str = "no", status: int = 403) -> Answer:
@@ -48,7 +47,7 @@ def error_answer(code: str, message: str = "no", status: int = 403) -> Answer:
 
 @pytest.fixture
 def silent() -> Iterator[Fixed]:
-    """A server in AWS's place which nothing should ask for anything."""
+    """A server in AWS's place that should receive no request."""
     with Fixed(lambda _: error_answer("Unexpected", status=400)) as server:
         yield server
 
@@ -62,7 +61,7 @@ def bare(tmp_path: Path) -> Iterator[Cli]:
 
 @pytest.fixture
 def existing(cli: Cli, silent: Fixed) -> dict[str, Any]:
-    """A state file that says that a whole stack stands; return what it says."""
+    """Write a state file that records a whole stack; return its contents."""
     State(
         path=cli.state,
         stack="cogauth",
@@ -78,7 +77,7 @@ def existing(cli: Cli, silent: Fixed) -> dict[str, Any]:
 
 
 def reads_well(done: Result, *parts: str, code: int = 1) -> None:
-    """See that an error is one message on stderr, with each of the parts, and nothing else."""
+    """Check that an error is only one message on stderr that contains each part."""
     done.must(code)
     assert done.out == ""
     for part in parts:
@@ -181,7 +180,7 @@ BAD_VALUES = [
 
 def test_bad_values_of_up_are_refused_before_anything_happens(cli: Cli, silent: Fixed) -> None:
     pairs = [(option, value) for option, values in BAD_VALUES for value in values]
-    # Each takes a moment, so two at once, of which one may have to wait for the other's lock.
+    # Each takes a moment, so two run at once; one may have to wait for the other's lock.
     env = {"AWS_ENDPOINT_URL": silent.url, "COGAUTH_LOCK_TIMEOUT": "60"}
     with ThreadPoolExecutor(2) as two:
         results = list(two.map(lambda pair: cli.run("up", *pair, **env), pairs))
@@ -194,9 +193,9 @@ def test_bad_values_of_up_are_refused_before_anything_happens(cli: Cli, silent: 
 
 
 def test_every_option_of_up_has_a_bad_value_here(bare: Cli) -> None:
-    """But for those that are flags, or that any text will do for."""
+    """Except flags, and options that accept any text."""
     text = bare.run("up", "--help").must().out
-    # An option's metavar stands one space behind it, a flag's help more.
+    # An option's metavar follows after one space, a flag's help after several.
     offered = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+) [A-Za-z|]+\b", text, re.MULTILINE))
     assert offered - {"--profile"} == {option for option, _ in BAD_VALUES}
 
@@ -296,7 +295,7 @@ def test_credentials_that_aws_refuses(cli: Cli, code: str, parts: tuple[str, ...
 
 
 def test_credentials_that_expire_on_the_way(cli: Cli) -> None:
-    """The first call is answered, and no other is."""
+    """Only the first call succeeds."""
 
     def aws(request: Request) -> Answer:
         if is_identity_call(request):
@@ -339,7 +338,7 @@ def test_a_denied_step_names_the_action_and_the_way_on(cli: Cli, endpoint: str) 
         f"'cogauth up --stack denied --endpoint-url {endpoint}' again",
         f"'cogauth down --stack denied --endpoint-url {endpoint}'",
     )
-    # With the permission it goes on; what stood is not made again.
+    # With the permission it continues, and doesn't recreate what exists.
     policy["Statement"] = [allowed]
     iam.put_user_policy(UserName="limited", PolicyName="p", PolicyDocument=json.dumps(policy))
     again = cli.run("up", "--json", **own).must().document
@@ -496,13 +495,13 @@ def test_a_login_without_a_stack_says_what_to_do(cli: Cli) -> None:
     reads_well(done, "There is no stack here", ".cogauth/cogauth.json", "cogauth up", code=2)
 
 
-# Where a password may go
+# Where a password may be sent
 
 
 def test_neither_password_nor_credentials_cross_the_network_in_clear_text(
     cli: Cli, existing: dict[str, Any]
 ) -> None:
-    """0.0.0.0 leads to this machine, but it is no loopback address: it stands for another one."""
+    """0.0.0.0 reaches this machine but isn't a loopback address; here it acts as another host."""
 
     def aws(request: Request) -> Answer:
         if asks_for_the_api(request):
@@ -513,7 +512,7 @@ def test_neither_password_nor_credentials_cross_the_network_in_clear_text(
         url = f"http://0.0.0.0:{server.port}"
         cli.state.write_text(json.dumps({**existing, "endpoint_url": url}))
         given = {"COGAUTH_ENDPOINT_URL": url, "COGAUTH_PASSWORD": PASSWORD}
-        # Nor do credentials: what they sign can be used again by whoever reads it.
+        # The same goes for credentials: whoever reads a signed request can reuse it.
         for words in (["up"], ["down", "--yes"], ["test-login", "--username", "ann"]):
             done = cli.run(*words, **given)
             reads_well(done, "cross the network in clear text to 0.0.0.0", "--allow-http", code=2)

@@ -1,4 +1,4 @@
-"""Errors as JSON: a code of a closed set, what failed, and what to do."""
+"""Errors as JSON: a code from a closed set, what failed, and what to do."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ RAISED = [
 
 
 def text_of(node: ast.expr) -> str:
-    """The literal text of an expression, with … for what it is filled with."""
+    """The literal text of an expression, with … for each value that is filled in."""
     if isinstance(node, ast.JoinedStr):
         return "".join(map(text_of, node.values))
     return str(node.value) if isinstance(node, ast.Constant) else "…"

@@ -1,4 +1,4 @@
-"""The help pages: commands in groups, options in sections, and what may be typed short."""
+"""The help pages: commands in groups, options in sections, and short forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.commands import Cli
 
 COMMANDS = sorted(program.commands)
-# The commands of a command.
+# The subcommands.
 INNER = [
     f"{name} {each}"
     for name, group in program.commands.items()
@@ -31,7 +31,7 @@ USERS = [name for name in INNER if name != "users list"]
 
 
 def found(command: str) -> click.Command:
-    """Return a command; of one with subcommands, the one that it is without any."""
+    """Return a command; for one with subcommands, the one that runs without any."""
     name, _, inner = command.partition(" ")
     one = program.commands[name]
     return one.commands[inner or Group.default] if isinstance(one, Group) else one
@@ -92,7 +92,7 @@ def test_options_without_a_subcommand_are_those_of_list(tmp_path: Path) -> None:
     words = ("--state", str(tmp_path / "none.json"))
     assert "There is no stack here" in in_process("users", *words).must(2).err
     assert in_process("users", "--help").must().out != in_process("users", "list", "-h").must().out
-    # Those before a subcommand aren't its own: none is dropped silently.
+    # Options before a subcommand don't belong to it: they aren't dropped silently.
     said = in_process("users", *words, "delete", "ann", "--yes").must(2).err
     assert "unexpected extra argument" in said or "No such option" in said
     assert "No such command 'lst'" in in_process("users", "lst").must(2).err
@@ -112,7 +112,7 @@ def test_a_variable_of_a_setting_means_nothing_else_to_another_command() -> None
         assert not settings & {each.envvar for each in found(name).params}, name
 
 
-# Pages that an 80-column terminal shows as they were written.
+# Pages that an 80-column terminal shows as written.
 
 
 def lines_of(page: str) -> list[str]:
@@ -137,7 +137,7 @@ def test_without_arguments_the_help_is_shown_whole(cli: Cli) -> None:
     on_terminal = cli.on_terminal()
     assert on_terminal.ended() == 2
     shown = [line.rstrip() for line in lines_of(on_terminal.plain)]
-    # Only its commands may be written longer, so that they run in this shell.
+    # Only the commands may be longer, so that they run in this shell.
     assert [line.split("cogauth ")[-1] for line in shown] == [
         line.split("cogauth ")[-1] for line in page
     ]

@@ -1,4 +1,4 @@
-"""``cogauth list``: the stacks whose state files are in a folder, whatever else is there."""
+"""``cogauth list``: the stacks with state files in a folder, whatever else is there."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print(*sys.modules)
 
 
 def record(path: Path, **more: Any) -> State:
-    """Write the state file of a whole stack on AWS, unless it says otherwise."""
+    """Write the state file of a whole stack, on AWS unless specified otherwise."""
     resources = whole_stack()
     for key in Settings().unneeded & resources.keys():
         del resources[key]
@@ -56,7 +56,7 @@ def record(path: Path, **more: Any) -> State:
 
 
 def listed(state: Path) -> list[dict[str, Any]]:
-    """Return the objects of --json by their files' names, after comparing them with the table."""
+    """Return the objects of --json in file name order, after comparing them with the table."""
     done = in_process("list", "--state", str(state), "--json").must()
     assert done.err == ""
     rows: list[dict[str, Any]] = json.loads(done.out)
@@ -173,7 +173,7 @@ def a_link_to_the_other(path: Path) -> None:
     a_link(path, path.parent / "shop.json")
 
 
-# How each is made, its condition, its error's code, and what the error says.
+# How each is made, its condition, its error's code, and the error's text.
 UNUSABLE: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "damaged": (damaged, "damaged", "state_damaged", "'version' is missing"),
     "half": (half, "damaged", "state_damaged", "is damaged"),

@@ -1,4 +1,4 @@
-"""``cogauth logs`` as its users see it: the layout, JSON, hostile lines, --since and Ctrl-C."""
+"""``cogauth logs`` as users see it: the layout, JSON, hostile lines, --since and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TRACEBACK = "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File \
 
 
 class Logged:
-    """A stack on moto, and what its functions wrote, each line a millisecond after the other."""
+    """A stack on moto, and its functions' log lines, one millisecond apart."""
 
     def __init__(self, account: Account) -> None:
         account.stands()
@@ -134,11 +134,11 @@ def test_with_json_each_line_is_an_object(logged: Logged) -> None:
     assert len(logged.show("--json", "--all").out.splitlines()) == 4
 
 
-# What others may write
+# Text that others may write
 
 
 def check(out: str) -> None:
-    """See that nothing acts on a terminal, and that only the log's lines begin as such."""
+    """Check that nothing acts on a terminal, and that only log lines look like log lines."""
     assert acting(out) == []
     for line in out.splitlines():
         assert re.match(rf"{AT}\.\d\d\dZ  (sign-in|auto-confirm)\b|    |$", line)
@@ -244,7 +244,7 @@ def test_only_the_two_functions_have_a_log(logged: Logged) -> None:
     assert "'sign-in', 'auto-confirm'" in logged.show("hello", code=2).err
 
 
-# What goes wrong
+# Failures
 
 
 def test_a_missing_permission_is_named(cli: Cli) -> None:

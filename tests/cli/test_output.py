@@ -1,8 +1,8 @@
-"""What others may name, on the terminal: nothing of it acts there, and none of it looks like ours.
+"""Text that others choose can't control the terminal or imitate our own output.
 
-An API's, authorizer's, stage's or user's name, a tag, a claim, AWS's message, a function's ``msg``
-and ``code``, a state file's ``stack``: whoever may choose one could forge the plan that an admin
-confirms.
+Such text is an API's, authorizer's, stage's or user's name, a tag, a claim, AWS's message, a
+function's ``msg`` and ``code``, or a state file's ``stack``. Anyone who can choose one could
+otherwise forge the plan that an admin confirms.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def check(done: Result, *, named: bool = True) -> Result:
-    """See that no line is forged, although the hostile text is in there."""
+    """Check that no line is forged, although the output contains the hostile text."""
     for text in (done.out, done.err):
         assert acting(text) == []
         assert [line for line in text.splitlines() if line.lstrip().startswith("FORGED")] == []
@@ -48,7 +48,7 @@ def check(done: Result, *, named: bool = True) -> Result:
 
 
 def check_json(done: Result) -> Any:
-    """See that the document says the very name, in characters that no terminal acts on."""
+    """Check that the document has the exact name, in characters that are safe on a terminal."""
     check(done)
     document = done.document
     assert [text for text in texts(document) if HOSTILE in text]
@@ -134,14 +134,14 @@ def test_an_error_of_several_lines_keeps_them() -> None:
 
 # Where lines leave the program
 
-# The sources: a wheel carries lambda_code inside of the package, which speaks to a log.
+# The sources: in a wheel, the package also contains lambda_code, which writes to a log.
 PACKAGE = Path(__file__).parents[2] / "cogauth"
 OUTPUT = PACKAGE / "cli" / "output.py"
-# By module: what may write to a terminal there besides, and why that is no way around.
+# By module: what else may write to a terminal, and why that doesn't bypass the filter.
 ALLOWED = {
-    # In a signal's handler, and constants.
+    # Constants, in a signal handler.
     "cli/interrupt.py": {"os.write"},
-    # A file's descriptor.
+    # A file descriptor.
     "record/lock.py": {"os.write"},
     # The question for an MFA code: its prompt goes through one_line.
     "aws/credentials.py": {"getpass.getpass"},
@@ -164,7 +164,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def ways_around(source: str) -> list[str]:
-    """What in a module writes to the terminal by itself."""
+    """The code in a module that writes to the terminal directly."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -182,7 +182,7 @@ def ways_around(source: str) -> list[str]:
 
 
 def _of_rich(node: ast.Call) -> list[str]:
-    """What a table or a bar is given that isn't filtered."""
+    """The unfiltered arguments of a table or a bar."""
     name = dotted(node.func).rpartition(".")[2]
     if name == "add_row":
         return [f"add_row({ast.unparse(cell)})" for cell in node.args if not _is_filtered(cell)]
@@ -201,7 +201,7 @@ def _is_filtered(node: ast.expr) -> bool:
         return True
     if isinstance(node, ast.Call):
         return dotted(node.func) in {"styled", "stacked", "one_line"}
-    # It turns, and says nothing.
+    # It only spins and shows no text.
     return isinstance(node, ast.Attribute) and node.attr == "spinner"
 
 
@@ -240,7 +240,7 @@ def test_and_such_a_way_would_be_seen(line: str) -> None:
 
 
 class Named:
-    """An account in which somebody has named what they may."""
+    """An account in which someone chose every name that they may choose."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -314,7 +314,7 @@ def test_a_tag(account: Account) -> None:
 
 
 def test_up_and_users(named: Named) -> None:
-    """Up tells which methods have lost their guard; a user may have any name."""
+    """'up' lists methods that lost their guard; a user may have any name."""
     account = named.account
     named.run("up")
     named.run("attach", "--api", named.api, "--path", "*", "--yes")
@@ -335,11 +335,11 @@ def test_up_and_users(named: Named) -> None:
     check(named.run("users"))
     listed = check(named.run("users", "--json")).document["users"]
     assert [user["username"] for user in listed] == [name]
-    # Cognito has no such names, so there is no user to delete.
+    # Cognito doesn't allow such names, so there is no user to delete.
     check(named.run("users", "delete", name, "--yes", code=2))
 
 
-# What needs no AWS, or one that answers as it likes
+# Commands that need no AWS, or an AWS that answers anything
 
 
 def segment(part: Any) -> str:
@@ -364,7 +364,7 @@ def test_a_state_file_s_stack(account: Account) -> None:
     for command in (("up",), ("down",), ("attach", "--api", "x"), ("users",)):
         words = (*command, "--stack", "shop", "--state", str(path))
         check(in_process(*words).must(1))
-        # The error's text is for people: it shows the name as a terminal may show it.
+        # The error's text is for people, so it shows the name in a terminal-safe form.
         assert FORGED in check(in_process(*words, "--json").must(1)).error
 
 
@@ -376,7 +376,7 @@ def test_a_file_s_name(tmp_path: Path) -> None:
 
 @pytest.fixture
 def answering(no_credentials: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Who answers is AWS for one call, and then says what it likes."""
+    """A server that answers one call as AWS does, and all others with hostile text."""
 
     def answer(request: Request) -> Answer:
         if b"Action=GetCallerIdentity" in request.body:
@@ -410,7 +410,7 @@ def test_a_traceback_of_debug_s() -> None:
     assert said.startswith("Error: InvalidParameterException")
 
 
-# What is behind a URL, on the local AWS
+# The functions and APIs behind a URL, on the local AWS
 
 FUNCTION = f"""
 def handler(event, context):
@@ -420,7 +420,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def served(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    """A stack whose sign-in function somebody has replaced, and an API with a hostile name."""
+    """A stack whose sign-in function someone replaced, and an API with a hostile name."""
     folder = tmp_path_factory.mktemp("served")
     where = {"COGAUTH_STACK": "served", "AWS_ENDPOINT_URL": endpoint}
     keys = {**KEYS, "AWS_REGION": REGION}
@@ -454,7 +454,7 @@ def test_a_function_s_answer(served: Cli) -> None:
 
 @pytest.mark.local
 def test_the_question_that_an_admin_answers(served: Cli) -> None:
-    """On a terminal, with its colours and bars: the plan, the question, what is done."""
+    """The plan, the question and the result, on a terminal with colours and bars."""
     api = client("apigateway", served.env["AWS_ENDPOINT_URL"])
     found = next(one["id"] for one in api.get_rest_apis()["items"] if one["name"] == HOSTILE)
     asked = served.on_terminal("attach", "--api", found, "--path", "*")

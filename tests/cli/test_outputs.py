@@ -1,4 +1,4 @@
-"""``cogauth outputs``: what it says of a stack that stands, and the shell that evaluates it."""
+"""``cogauth outputs``: what it says about an existing stack, and its use in a shell."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
-# What only says what 'up' did in that run.
+# Fields that only describe what 'up' did in that run.
 OF_THE_RUN = {"elapsed_s", "steps"}
-# Those whose variable cogauth takes for an option.
+# Fields whose variables cogauth reads as options.
 OPTIONS = {"stack", "stack_id", "region", "endpoint_url", "stage", "sign_up"}
 EVALUATED = """eval "$COGAUTH_SAID"; unset COGAUTH_SAID; exec env -0"""
 LIST_POOLS = """
@@ -46,12 +46,12 @@ import boto3
 pools = boto3.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
 print(*(pool["Id"] for pool in pools))
 """
-# zsh is no part of most machines.
+# Most machines have no zsh.
 SHELLS = [name for name in ("sh", "bash", "zsh") if shutil.which(name)]
 
 
 def record(cli: Cli, path: Path | None = None, **more: Any) -> State:
-    """Write the state file of a stack of which all stands, on AWS unless it says otherwise."""
+    """Write the state file of a complete stack, on AWS unless specified otherwise."""
     known: dict[str, Any] = {
         "stack": "cogauth",
         "account": ACCOUNT,
@@ -67,7 +67,7 @@ def record(cli: Cli, path: Path | None = None, **more: Any) -> State:
 
 
 def evaluated(said: str, env: dict[str, str], shell: str = "sh") -> dict[str, str]:
-    """Return what a shell hands to the programs that it starts after it evaluated that."""
+    """Return the environment of a shell's programs after it evaluated that text."""
     done = subprocess.run(
         [shell, "-c", EVALUATED],
         env={**env, "COGAUTH_SAID": said},
@@ -82,7 +82,7 @@ def evaluated(said: str, env: dict[str, str], shell: str = "sh") -> dict[str, st
 
 
 def options_variables() -> set[str]:
-    """All that click takes an option's value from, of any command."""
+    """All variables from which click reads an option of any command."""
     commands: list[click.Command] = [program]
     found: set[str] = set()
     while commands:
@@ -108,7 +108,7 @@ def test_the_fields_are_those_of_up(
     up = in_process("up", *words, "--region", REGION, *given, "--json").must().document
     before = account.path().read_bytes()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        no_credentials.delenv(name)  # So that no call could be made.
+        no_credentials.delenv(name)  # So that no call can be made.
     outputs = in_process("outputs", *words, "--json").must().document
     assert list(outputs.items()) == [each for each in up.items() if each[0] not in OF_THE_RUN]
     assert up["cors_origins"] == list(origins)
@@ -121,7 +121,7 @@ def test_the_fields_are_those_of_up(
         assert in_process("outputs", name, *words, "--json").must().document == value
         assert rows[name].strip() == (text or "-")
     assert list(rows) == list(outputs)
-    # Read only, and nothing beside it.
+    # The state file was only read.
     assert account.path().read_bytes() == before
 
 
@@ -154,7 +154,7 @@ def test_a_terminal_gets_a_path_in_which_nothing_acts(cli: Cli) -> None:
         assert not {"\x1b", "\x07", "\u202e"} & set(running.text)
 
 
-# What a shell makes of it
+# Evaluated by a shell
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -174,14 +174,14 @@ def test_a_shell_gets_the_fields_and_the_region_of_a_stack_on_aws(cli: Cli, shel
     after = evaluated(cli.run("outputs", "--format", "env", **own).must().out, before, shell)
     new = {name: value for name, value in after.items() if before.get(name) != value}
     fields = {name: new[f"COGAUTH_{name.upper()}"] for name in outputs if name not in OPTIONS}
-    # In whichever folder the shell is by then.
+    # The path is absolute, so it works in any folder.
     assert fields.pop("state_file") == str(cli.state)
     assert fields.pop("cors_origins") == "https://a.example https://b.example"
     assert fields == {name: outputs[name] for name in fields}
     named = {f"COGAUTH_{name.upper()}" for name in outputs if name not in OPTIONS}
     assert new.keys() == named | {"AWS_DEFAULT_REGION"}
     assert (after["AWS_REGION"], after["AWS_DEFAULT_REGION"]) == (REGION, REGION)
-    # The credentials are the user's own, as they were.
+    # The credentials are the user's own, unchanged.
     assert after.items() >= {name: before[name] for name in before if "REGION" not in name}.items()
 
 
@@ -193,11 +193,11 @@ def test_no_variable_is_taken_for_an_option(cli: Cli) -> None:
     lines = [line for line in said.splitlines() if not line.startswith("unset ")]
     assert all(re.fullmatch(r"export [A-Z_]+='[^']*'", line) for line in lines)
     assert not variables & options_variables()
-    # Nor for what is looked up without click.
+    # They don't set variables that are read without click, either.
     sources = (Path(__file__).parents[2] / "cogauth").rglob("*.py")
     read = {name for file in sources for name in re.findall(r"COGAUTH_[A-Z_]+", file.read_text())}
     assert "COGAUTH_PASSWORD" in read
-    # The help names one.
+    # The help mentions one.
     assert variables & read == {"COGAUTH_USER_POOL_ID"}
     for name in cli.run("outputs", "--json").must().document:
         one = cli.run("outputs", name, "--format", "env")
@@ -266,11 +266,11 @@ def test_a_file_s_name_is_no_command(cli: Cli) -> None:
 
 
 def cli_bytes(cli: Cli, *words: str) -> str:
-    """Run a command whose output is not text, maybe; as Python has such bytes in names."""
+    """Run a command whose output may not be text; return it as Python decodes file names."""
     done = subprocess.run(
         [*COGAUTH, *words],
         cwd=cli.folder,
-        # As in most languages' UTF-8 locales, which these tests needn't find.
+        # As in most UTF-8 locales, which may be missing on the tests' machine.
         env={**cli.env, "PYTHONIOENCODING": "utf-8:strict"},
         capture_output=True,
         check=True,
@@ -279,7 +279,7 @@ def cli_bytes(cli: Cli, *words: str) -> str:
     return os.fsdecode(done.stdout)
 
 
-# What can't be said
+# Values that can't be printed
 
 
 def broken(cli: Cli, how: str) -> None:
@@ -326,7 +326,7 @@ def test_a_stack_that_does_not_stand_puts_nothing_into_a_shell(
         done = cli.run("outputs", *words).must(1)
         assert re.search(says, done.err)
         assert done.out == ""
-    # For what a shell evaluates, a COGAUTH_JSON of that shell makes no document of the error.
+    # With output for a shell, that shell's COGAUTH_JSON doesn't turn the error into JSON.
     for json_words in ((), ("--debug",)):
         words = ("outputs", "--format", "env", *json_words)
         assert cli.run(*words, COGAUTH_JSON="1").out == ""
@@ -339,7 +339,7 @@ def test_what_contradicts_is_refused(cli: Cli) -> None:
         done = cli.run("outputs", "--json", "--format", form).must(2)
         assert f"--json and --format {form} exclude each other" in done.err
     cli.run("outputs", "--json", "--format", "json").must()
-    # Of a shell's own variable it isn't meant so; and alone it is the same as --json.
+    # A shell's variable doesn't conflict with --format; alone it is the same as --json.
     assert cli.run("outputs", "--format", "env", COGAUTH_JSON="1").must().out.startswith("export ")
     assert cli.run("outputs", "stage", "--format", "table", COGAUTH_JSON="1").must().out == "dev\n"
     assert cli.run("outputs", "stage", COGAUTH_JSON="1").must().document == "dev"
@@ -353,7 +353,7 @@ def test_an_unknown_name_lists_those_that_there_are(cli: Cli) -> None:
         assert f"'{name}'" in done.err
 
 
-# Of a stack on another server
+# A stack on another server
 
 
 def test_another_server_is_taken_at_its_user_s_word_alone(cli: Cli) -> None:
@@ -368,7 +368,7 @@ def test_another_server_is_taken_at_its_user_s_word_alone(cli: Cli) -> None:
         after = evaluated(said, cli.env)
         assert after["AWS_ENDPOINT_URL"] == url
         assert after["COGAUTH_SIGN_IN_URL"].startswith(url)
-        # Its keys are known to nobody here.
+        # Its keys aren't known here.
         assert not re.search("KEY|unset|TOKEN|PROFILE", said)
         assert cli.run("outputs", **after).must()
     elsewhere = cli.run("outputs", "--endpoint-url", "http://127.0.0.1:4567").must(1)
@@ -399,7 +399,7 @@ def test_a_shell_of_another_server_is_not_led_to_aws_by_halves(cli: Cli) -> None
 
 
 class Stack:
-    """A stack on a local AWS, and the shell that has evaluated what ``outputs`` says of it."""
+    """A stack on a local AWS, and a shell that has evaluated its ``outputs``."""
 
     def __init__(self, cli: Cli) -> None:
         self.cli = cli
@@ -446,7 +446,7 @@ def test_evaluated_boto3_works_there(local: Stack, shell: str) -> None:
 
 @pytest.mark.local
 def test_evaluated_the_aws_cli_works_there(local: Stack) -> None:
-    # As in the shell of whoever has it: some are found by HOME.
+    # As in the shell of the user who has the AWS CLI: some are found through HOME.
     env = {**local.shell(), "HOME": os.environ.get("HOME", "/")}
     aws = shutil.which("aws")
     if aws is None or subprocess.run([aws, "--version"], env=env, check=False).returncode:
@@ -478,7 +478,7 @@ def test_what_was_in_the_way_is_so_no_more(local: Stack, name: str, value: str) 
     shell = local.shell(**{name: value, "AWS_MAX_ATTEMPTS": "1"})
     said = run_in(shell, sys.executable, "-c", LIST_POOLS)
     assert said == f"{local.up['user_pool_id']}\n"
-    # This local AWS looks at no token; a proxy stays, for all but this machine.
+    # This local AWS ignores tokens; a proxy stays, except for this machine.
     assert (shell.get(name) == value) == name.lower().endswith("proxy")
 
 
@@ -488,7 +488,7 @@ def test_a_proxy_keeps_its_exceptions(local: Stack, name: str) -> None:
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", name: "intern.example"}
     shell = local.shell(**proxy)
     assert shell[name] == "intern.example,127.0.0.1"
-    # And no more of them the next time.
+    # Evaluating it again adds no more exceptions.
     assert local.shell(**shell)[name] == shell[name]
     assert "HTTP_PROXY" in shell
 
@@ -499,7 +499,7 @@ def test_the_keys_are_the_local_aws_s_and_not_the_user_s(local: Stack) -> None:
     said = local.cli.run("outputs", "--format", "env", **own).must().out
     assert not [value for value in own.values() if value in said]
     assert run_in(evaluated(said, {**local.cli.env, **own}), sys.executable, "-c", LIST_POOLS)
-    # Nor is a secret in any other form of it.
+    # The other formats contain no secret, either.
     for words in ((), ("--json",)):
         assert not re.search("secret|KEY", local.cli.run("outputs", *words, **own).must().out)
 
@@ -519,7 +519,7 @@ def test_the_client_s_secret_is_no_output(local: Stack) -> None:
         assert secret not in local.cli.run("outputs", *words).must().out
 
 
-# Of each command: its words, and how it ends.
+# For each command: its words, and its exit code.
 COMMANDS = {
     "test-login": (["test-login", "--username", "ann"], 0),
     "token": (["token", "--username", "ann"], 0),
@@ -567,7 +567,7 @@ def test_cogauth_s_own_commands_work_in_that_shell(
             assert {step["action"] for step in done.document["steps"]} == {"unchanged"}
         if name == "call":
             assert done.document["status"] == 200
-    # All of it was about this very stack: nothing was made where the shell was.
+    # Everything was about this stack: nothing was created in the shell's folder.
     assert not list(tmp_path.iterdir())
 
 
@@ -575,13 +575,13 @@ def test_cogauth_s_own_commands_work_in_that_shell(
 def test_down_and_up_again_in_that_shell(cli: Cli) -> None:
     stack = Stack(cli)
     cli.env = stack.shell()
-    # Another one, in the account that the shell's variables lead to.
+    # Another stack, in the account that the shell's variables point to.
     cli.run("up", "--local", "--stack", "other", "--region", REGION).must()
     assert cli.run("outputs", "stack", "--stack", "other").must().out == "other\n"
     cli.run("down", "--yes", "--stack", "other").must()
     cli.run("down", "--yes").must()
     assert "doesn't exist" in cli.run("outputs").must(1).err
-    # The variables are those of a local AWS that is no more.
+    # The variables point to a local AWS that no longer exists.
     again = cli.run("up", "--local", "--region", REGION, "--json").must().document
     assert again["user_pool_id"] != stack.up["user_pool_id"]
     assert cli.run("outputs", "user_pool_id").must().out.strip() == again["user_pool_id"]
@@ -596,7 +596,7 @@ def test_a_local_aws_that_has_ended_is_started(cli: Cli) -> None:
     said = evaluated(cli.run("outputs", "--format", "env").must().out, cli.env)
     assert run_in(said, sys.executable, "-c", LIST_POOLS) == f"{stack.up['user_pool_id']}\n"
 
-    # Killed, its data are gone, and the stack with them.
+    # Killing it loses its data, and the stack with them.
     (file,) = cli.local.glob("tmp/ministack-*.pid")
     pid = int(file.read_text())
     os.kill(pid, signal.SIGKILL)
@@ -606,7 +606,7 @@ def test_a_local_aws_that_has_ended_is_started(cli: Cli) -> None:
     assert "ended without saving its data" in done.err
     assert "Run 'cogauth up' to recreate the stack" in done.err
     assert done.out == ""
-    # It was only looked at: the commands that write the state file empty it.
+    # The state file was only read: the commands that write it empty it.
     assert cli.state.read_bytes() == before
     assert "ended without saving its data" in cli.run("down", "--yes").must().err
     assert not cli.state.exists()

@@ -1,4 +1,4 @@
-"""The picture of a stack: sound XML whatever its names are, readable on light and dark pages."""
+"""The picture of a stack: valid XML for any names, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SVG = "{http://www.w3.org/2000/svg}"
 PLACE = "account 123456789012, region eu-central-1"
 ANY_TEXT = st.text(st.characters() | st.sampled_from("<>&\"'\x00\ud800\ufffe]山${}"), max_size=200)
-# The width of a character of 11 px, in the widest monospaced font that is common.
+# The width of an 11 px character in the widest common monospaced font.
 MONO = 6.63
 CHROMIUM = shutil.which("chromium")
 # Whether each text of a step ends inside its box.
@@ -71,7 +71,7 @@ def by_id(root: ET.Element) -> dict[str, ET.Element]:
     return {each.attrib["id"]: each for each in found}
 
 
-# What it shows
+# What the picture shows
 
 
 @pytest.mark.parametrize("how", [{}, MIXED])
@@ -137,7 +137,7 @@ def test_it_is_xml_whatever_others_named(ctx: Context) -> None:
         root = parsed(draw(replace(found, stack=name, steps=steps), ctx.state, place))
         assert by_id(root)["cogauth-title"].text == f"{one_line(f'Stack {name}')}: ~ drifted"
         assert shortened(place, 85) in texts(root)
-        # Nothing in a name becomes an element.
+        # No part of a name becomes an element.
         assert len(list(root.iter())) == len(list(plain.iter()))
 
     plain = parsed(draw(status_of(ctx, MIXED), ctx.state, PLACE))
@@ -158,7 +158,7 @@ def test_what_is_too_long_is_shortened_in_the_middle(text: str, width: int) -> N
 
 
 def longest(ctx: Context) -> str:
-    """Draw a stack whose names are as long as they may be."""
+    """Draw a stack whose names have their maximum length."""
     sizes = {"user_pool": 55, "trigger": 55, "app_client": 128, "protected_method": 40}
     found = status_of(ctx, dict.fromkeys((step.name for step in STEPS), "unfinished"), users=99999)
     steps = tuple(replace(step, id="W" * sizes.get(step.step, 64)) for step in found.steps)
@@ -182,7 +182,7 @@ def test_ids_fit_into_their_boxes(ctx: Context) -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
 def test_in_a_browser_each_text_is_inside_its_box(ctx: Context) -> None:
-    # A socket's path can't be as long as a test's folder is.
+    # A test folder's path is too long for a socket.
     with TemporaryDirectory(prefix="web-") as name:
         page = Path(name, "page.html")
         page.write_text(f"<!doctype html><meta charset=utf-8>{longest(ctx)}{MEASURE}")
@@ -213,7 +213,7 @@ def test_it_loads_nothing_and_runs_nothing(ctx: Context) -> None:
 
 
 def test_its_rules_are_about_nothing_else_on_a_page() -> None:
-    """It may be part of a page, and is then one of its elements."""
+    """The picture may be embedded in a page, as one of its elements."""
     style = TEMPLATE.read_text().partition("<style>")[2].partition("</style>")[0]
     for rule in re.findall(r"^([^@{}]+)\{", style, re.MULTILINE):
         for selector in rule.split(","):
@@ -221,7 +221,7 @@ def test_its_rules_are_about_nothing_else_on_a_page() -> None:
 
 
 def colours() -> dict[str, dict[str, dict[str, str]]]:
-    """Return by theme and by selector the colours that the template sets."""
+    """Return the colours that the template sets, by theme and selector."""
     style = TEMPLATE.read_text().partition("<style>")[2].partition("</style>")[0]
     light, _, dark = style.replace("&gt;", ">").partition("@media (prefers-color-scheme: dark) {")
     themes: dict[str, dict[str, dict[str, str]]] = {"light": {}, "dark": {}}

@@ -1,4 +1,4 @@
-"""`plan` as a command, and how `up` shows its plan."""
+"""The command `plan`, and how `up` shows its plan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in this process, on the account's stack."""
+    """Run a command in this process on the account's stack."""
     monkeypatch.setenv("AWS_REGION", account.region)
 
     def run_it(*words: str) -> Result:
@@ -62,7 +62,8 @@ def test_a_plan_says_who_may_sign_up_after_it(account: Account, run: Callable[..
     assert "AdminCreateUserConfig.AllowAdminCreateUserOnly: false → true" in chosen.out
     assert "After 'up', sign-up is closed: only administrators create users." in chosen.out
     assert chosen.out.splitlines()[-1].startswith("Next: cogauth up --sign-up closed")
-    # What somebody has closed by hand is shown before it is overruled, and kept if that is chosen.
+    # If someone closed sign-up by hand, the plan shows that 'up' would reopen it, unless the
+    # user chooses closed.
     close_sign_up(account)
     drifted = run("plan")
     field = "AdminCreateUserConfig.AllowAdminCreateUserOnly: true → false"

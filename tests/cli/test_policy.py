@@ -1,4 +1,4 @@
-"""``cogauth policy`` as its users run it: what it names, and whom it asks."""
+"""``cogauth policy`` as users run it: which names it has, and which services it asks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def arn(service: str, resource: str, account: str = ACCOUNT) -> str:
 
 
 def test_without_a_state_file_it_names_what_is_known(cli: Cli) -> None:
-    """Nobody is asked: the keys are worth nothing."""
+    """It doesn't ask AWS: the keys are worthless."""
     words = ("--account", "210987654321", "--stack", "shop")
     found = statements(cli, *words)
     roles = [
@@ -96,7 +96,7 @@ def test_with_a_state_file_it_names_the_ids_and_asks_nobody(cli: Cli) -> None:
         assert all(one.startswith(own) for one in resources(found, action))
     other = own.replace(API, "z9y8x7w6v5")
     assert not allowed(found, Request("apigateway:PATCH", f"{other}/stages/dev"))
-    # A second one with its name is looked at, to see whose it is.
+    # A second pool with this name is read, to see whose it is.
     request = Request("cognito-idp:DescribeUserPool", pool.replace("Aa1", "Zz9"))
     assert allowed(found, request)
 

@@ -1,4 +1,4 @@
-"""How a stack's status is shown: on a terminal, on a pipe, as JSON, and again and again."""
+"""How a stack's status is shown: on a terminal, on a pipe, as JSON, and repeatedly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from support.commands import Cli
 
-# Links, and colours.
+# Links and colours.
 LINK = re.compile(r"\x1b\]8;[^;]*;([^\x1b]*)\x1b\\(.*?)\x1b\]8;;\x1b\\")
 SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\")
 ANY_TEXT = st.text(
@@ -57,7 +57,7 @@ def ctx(tmp_path: Path) -> Context:
 
 @contextmanager
 def on_a_terminal(**env: str) -> Iterator[Terminal]:
-    """Let stdout be a terminal of 80 columns."""
+    """Make stdout a terminal with 80 columns."""
     with pytest.MonkeyPatch.context() as patch:
         known = {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "50"}
         for name, value in {**known, **env}.items():
@@ -69,7 +69,7 @@ def on_a_terminal(**env: str) -> Iterator[Terminal]:
 
 
 def piped(ctx: Context, found: StackStatus) -> str:
-    """Return what a pipe gets."""
+    """Return the output on a pipe."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", out := io.StringIO())
         print_tree(tree(ctx, found))
@@ -77,7 +77,7 @@ def piped(ctx: Context, found: StackStatus) -> str:
 
 
 def drawn(ctx: Context, found: StackStatus, width: int) -> str:
-    """Return what a terminal gets."""
+    """Return the output on a terminal."""
     out = io.StringIO()
     Console(file=out, force_terminal=True, width=width, color_system="256").print(tree(ctx, found))
     return out.getvalue()
@@ -231,7 +231,7 @@ def test_the_document_is_as_the_contract_has_it(ctx: Context) -> None:
 
 
 def series(*found: StackStatus) -> tuple[Callable[[], StackStatus], Callable[[], None]]:
-    """Return what reads these in turn, and a pause that Ctrl-C ends after the last of them."""
+    """Return a reader that gives these in turn, and a pause that ends in Ctrl-C at the last."""
     left = list(found)
 
     def pause() -> None:
@@ -291,7 +291,7 @@ def test_watching_has_no_document(cli: Cli) -> None:
     assert "--watch and --json exclude each other" in done.error
 
 
-# What is refused first
+# Refusals before anything else
 
 
 def test_without_a_stack_it_names_the_others(cli: Cli) -> None:

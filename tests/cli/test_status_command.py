@@ -1,4 +1,4 @@
-"""``cogauth status`` as a command: its exit codes, its picture's file, and Ctrl-C."""
+"""The command ``cogauth status``: its exit codes, its picture's file, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_picture_is_written_and_replaced(account: Account, tmp_path: Path) -
 
 
 class Watched:
-    """`status --watch` of a stack on moto: in each pause something happens, the last is Ctrl-C."""
+    """`status --watch` of a stack on moto: each pause runs a step, and the last is Ctrl-C."""
 
     def __init__(self, account: Account) -> None:
         self.account = account

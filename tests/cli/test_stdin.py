@@ -1,4 +1,4 @@
-"""What comes on stdin is read the same whatever wrote it: an editor's mark is no part of it."""
+"""Text on stdin is read the same whatever wrote it; an editor's byte order mark is dropped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITTEN = {
     "utf-16, little end first": lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le"),
     "utf-16, big end first": lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
 }
-# All that can be written, but for lines' ends; and what begins with a mark is only marked.
+# Any text without line ends; a mark at the beginning could only be a byte order mark.
 lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")).filter(
     lambda text: not text.startswith("\ufeff")
 )

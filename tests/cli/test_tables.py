@@ -1,4 +1,4 @@
-"""Tables and colours: in columns on a terminal, wrapped by words, and plain on a pipe."""
+"""Tables and colours: in columns and wrapped at words on a terminal, plain on a pipe."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_table_fits_80_columns_and_keeps_its_verdict(width: pytest.MonkeyPatch
     assert max(map(wide, screen.lines)) <= 80
     assert len([line for line in screen.lines if line.rstrip().endswith(VERDICT)]) == 3
     assert screen.lines[0].split() == ["method", "guard", "state"]
-    # Each cell begins in its column's place.
+    # Each cell begins where its column does.
     guard = screen.lines[0].index("guard")
     assert [line[guard:][:7] for line in screen.lines if "GET" in line] == ["COGNITO"] * 3
     assert "\x1b[31m" in screen.getvalue()
@@ -153,7 +153,7 @@ def test_others_lines_are_wrapped_between_words(width: pytest.MonkeyPatch) -> No
 
 
 def test_yellow_is_a_marks_colour_and_no_words(width: pytest.MonkeyPatch) -> None:
-    """On a white terminal nobody can read it."""
+    """Yellow is unreadable on a white terminal."""
     screen = on(width, 80)
     show_table([("GET /a", ("~ changed", "yellow")), ("GET /b", ("UNCONFIRMED", "yellow"))])
     marked, word = screen.getvalue().splitlines()

@@ -1,4 +1,4 @@
-"""What a line is on a terminal: wrapped at words, with commands that run as they are printed."""
+"""Lines on a terminal: wrapped at words, with commands that run exactly as printed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_line_is_wrapped_between_words_alone(words: list[str], width: int, ind
     for line in lines:
         shown = sum(2 if c == "山" else 1 for c in line)
         assert shown <= width or line.strip() in units
-        # Whole, or not there at all.
+        # Complete, or not there at all.
         assert line.count("cogauth") == line.count(COMMAND)
         assert line.count("https") == line.count(URL)
 
@@ -71,7 +71,7 @@ def test_a_line_of_a_plan_goes_on_under_its_text(mark: str) -> None:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where no cogauth is on the PATH; a script of it, as a virtual environment has one."""
+    """No cogauth on the PATH; return a script like the one in a virtual environment."""
     script = tmp_path / "venv" / "bin" / "cogauth"
     script.parent.mkdir(parents=True)
     script.touch(mode=0o755)
@@ -125,7 +125,7 @@ def test_the_other_stacks_here_are_named(account: Account) -> None:
 
 @pytest.mark.parametrize("word", ["'aws ", "'cogauth ", "'", ": cogauth ", "a' "])
 def test_a_long_line_of_somebody_elses_is_wrapped_at_once(word: str) -> None:
-    """A header may be this long. Work that grows with the square of it would take minutes."""
+    """A header may be this long. Quadratic work would take minutes."""
     text = word * (300_000 // len(word))
     assert "".join(wrapped(runnable(text), 80)).count("'") == text.count("'")
 

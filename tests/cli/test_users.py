@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 PASSWORD = "Correct-Horse-7"
-# Each changing command but `create`, and what is on stdin.
+# Each changing command except `create`, with its extra options.
 CHANGES = {
     "set-password": ("--password-stdin",),
     "disable": (),
@@ -45,7 +45,7 @@ CHANGES = {
 
 @dataclass
 class Pool:
-    """The user pool of a stack, with a user called ann."""
+    """A stack's user pool, with a user called ann."""
 
     account: Account
     monkeypatch: pytest.MonkeyPatch
@@ -58,7 +58,7 @@ class Pool:
         self.cognito.admin_create_user(UserPoolId=self.id, Username="ann")
 
     def run(self, *words: str, code: int = 0, typed: str = "") -> Result:
-        """Run `users`; what was typed is in no output."""
+        """Run `users`; check that no output contains what was typed."""
         given = ("--stack", "shop", "--state", str(self.account.path()))
         done = in_process("users", *words, *given, typed=typed).must(code)
         assert not typed or typed.strip() not in done.out + done.err
@@ -71,7 +71,7 @@ class Pool:
             return None
 
     def signs_in(self, name: str, password: str) -> str:
-        """Sign in as the sign-in function does; return the challenge, or which token came."""
+        """Sign in as the sign-in function does; return the challenge or the token's kind."""
         client = self.cognito.describe_user_pool_client(
             UserPoolId=self.id, ClientId=fact(self.account, "app_client")
         )["UserPoolClient"]
@@ -214,7 +214,7 @@ def test_each_page_is_printed_before_the_next_is_read(
     lines = (first + last).splitlines()
     assert lines[0].split() == ["username", "status", "enabled", "created"]
     assert len(lines) == 1 + 62
-    # The columns of both pages are as wide.
+    # The columns of both pages have the same width.
     assert len({line.index("FORCE_CHANGE_PASSWORD") for line in lines[1:]}) == 1
 
 
@@ -226,7 +226,7 @@ def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
     assert not users.would_sign_up(ctx, "bob")
 
 
-# A document that is printed in parts
+# A document printed in parts
 
 
 @pytest.mark.parametrize("items", [[], [{"a": "é\n"}], [{"a": 1}, {"a": [2]}, {}]])
@@ -290,7 +290,7 @@ def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
 
 @pytest.mark.parametrize("command", ["create", "set-password"])
 def test_a_password_is_held_against_the_pools_own_policy(pool: Pool, command: str) -> None:
-    """Somebody changed it in the console: the recorded one isn't asked."""
+    """Someone changed it in the console, so the recorded policy isn't used."""
     classes = dict.fromkeys(POLICY_KEYS.values(), False)
     policy = {"MinimumLength": 12, **classes, "RequireNumbers": True}
     update_pool(pool.account, Policies={"PasswordPolicy": policy})
@@ -324,7 +324,7 @@ def test_nothing_is_changed_where_nobody_can_be_asked(pool: Pool, command: str) 
 def test_a_password_that_nobody_gives_or_sees_is_none(
     pool: Pool, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It is the one of who signs in.
+    # That variable is for the user who signs in.
     monkeypatch.setenv("COGAUTH_PASSWORD", PASSWORD)
     before = describe_pool(pool.account, pool.id)
     assert said in pool.run(*words, code=2).err
@@ -363,7 +363,7 @@ def test_who_was_created_without_the_password_is_named(pool: Pool) -> None:
 
 
 def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
-    """Cognito would answer that the name is taken: by ourselves."""
+    """Cognito would answer that the name is taken: by our own first call."""
     ctx, sent = pool.account.context(), []
     policy = users.vacant(ctx, "bob")
 

@@ -1,4 +1,4 @@
-"""``cogauth call``, ``curl`` and ``decode`` against a server that answers as API Gateway does."""
+"""``cogauth call``, ``curl`` and ``decode`` against a server that answers like API Gateway."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ NO_SUCH_METHOD = Answer(
     '{"message": "Invalid Method identifier specified"}',
     {"x-amzn-ErrorType": "NotFoundException"},
 )
-# Whoever may only call the API isn't told what is gone of the stack.
+# A caller who may only call the API isn't told what is missing from the stack.
 DENIED = Answer(403, '{"message": "Denied"}', {"x-amzn-ErrorType": "AccessDeniedException"})
 
 
@@ -147,13 +147,13 @@ class Played:
     state: State
 
     def run(self, *words: str, code: int = 0, typed: str = "") -> Result:
-        """Run a command in this process; whatever it does, no token is shown."""
+        """Run a command in this process; check that it never shows a token."""
         done = in_process(*words, typed=typed).must(code)
         assert SIGNATURE not in done.out + done.err
         return done
 
     def refuse(self, *words: str, says: str) -> None:
-        """Run a command whose input is bad: it says so and sends nothing."""
+        """Run a command with bad input: it says so and sends nothing."""
         done = self.run(*words, code=2)
         assert says in done.err
         assert "Error: " in done.err
@@ -195,7 +195,7 @@ def played(
         yield Played(cli, gateways[-1], fixed, state)
 
 
-# call: what is sent, and what is shown
+# call: what it sends and what it shows
 
 
 def test_a_call_carries_the_stored_token_and_shows_the_answer(played: Played) -> None:
@@ -239,7 +239,7 @@ def test_a_refused_call_names_the_command_that_says_why(
     if explained_by is None:
         assert "explain" not in done.err
     else:
-        # Whoever runs the line may have no such variable.
+        # The user who runs the line may not have that variable.
         given = f" --endpoint-url {played.server.url}"
         why = explained_by.format(url=url, explain=f"cogauth explain {url}", given=given)
         assert done.err.endswith(f"\nWhy: cogauth {why}\n")
@@ -313,7 +313,7 @@ def test_a_body_that_is_not_json_comes_as_it_is(played: Played) -> None:
     played.gateway.answers[f"{BASE}/page"] = Answer(500, body)
     assert played.cli.run("call", "GET", "/page").out == body
     assert played.run("call", "GET", "/page", "--json", code=1).document["body"] == body
-    # But a terminal is not to be controlled by whoever answers.
+    # But the server must not control the terminal.
     shown = played.cli.on_terminal("call", "GET", "/page", NO_COLOR="1")
     assert shown.ended() == 1
     assert r"<p>\x1b[31m" in shown.text
@@ -519,7 +519,7 @@ def test_a_path_with_any_is_tested_as_that_where_the_method_itself_is_not_known(
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_test_is_made_once(played: Played, status: int) -> None:
-    """What is called may have its effect although the answer is an error."""
+    """The call may take effect although the answer is an error."""
     played.gateway.tested = Answer(status, '{"message": "no"}')
     played.run("call", "POST", "/pets/best", "--api", "pets", "--test-invoke", code=1)
     assert len(played.gateway.requests) == 1
@@ -557,7 +557,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 def paste(played: Played, line: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a line in a shell, with cogauth on its path or not, as it may be for these tests."""
+    """Run a line in a shell, whether or not cogauth is on the tests' PATH."""
     return subprocess.run(
         ["/bin/sh", "-c", line],
         cwd=played.cli.folder,
@@ -609,7 +609,7 @@ def test_a_pasted_line_means_the_same_user_and_stack(
     beside(copy, "tokens").write_bytes(beside(played.cli.state, "tokens").read_bytes())
     words = ("--username", "o'neil; $(x)", "--state", "it's/state.json")
     line = played.run("curl", "GET", "/hello", *words).out
-    # As in a virtual environment that isn't activated: the line names the interpreter.
+    # As with a virtual environment that isn't activated, the line names the interpreter.
     path = os.pathsep.join(p for p in os.get_exec_path() if not (Path(p) / "cogauth").exists())
     no_credentials.setenv("PATH", path)
     elsewhere = played.run("curl", "GET", "/hello", *words).out
@@ -721,7 +721,7 @@ def test_two_at_once_keep_each_others_tokens(played: Played) -> None:
         list(threads.map(lambda name: token_store.forget(played.state, name), names[:8]))
     assert sorted(token_store.stored(played.state)) == sorted(["ann", *names[8:]])
     assert played.state.tokens_path.stat().st_mode & 0o777 == 0o600
-    # "ANN" is the same user to the pool.
+    # To the pool, "ANN" is the same user.
     token_store.store(played.state, "ANN", session())
     assert "ann" not in token_store.stored(played.state)
     # Nothing outlives the stack.
@@ -734,7 +734,7 @@ def test_two_at_once_keep_each_others_tokens(played: Played) -> None:
 
 
 def decode(text: str | bytes, *words: str, code: int = 0) -> str:
-    """Run it where no stack is."""
+    """Run 'decode' where there is no stack."""
     done = in_process("decode", "--state", "/nowhere/state.json", *words, typed=text).must(code)
     return done.out + done.err
 
@@ -757,7 +757,7 @@ times = st.dictionaries(
 def test_what_is_no_token_is_refused_and_not_repeated(text: str | bytes) -> None:
     said = decode(text, code=2)
     assert said.count("\n") == 1
-    # The same few sentences, whatever it was.
+    # The error is always one of these few sentences.
     known = ("There is no token", "That is not a token", "The token is encrypted (five parts)")
     assert said.startswith(tuple(f"Error: {each}" for each in known))
 
@@ -807,7 +807,7 @@ def test_what_is_wrong_with_it_is_said(text: str | bytes, says: str) -> None:
 def test_a_time_of_any_kind_is_shown() -> None:
     now = int(time.time())
     for value, shown in (
-        # A busy machine takes its time between here and the command.
+        # On a busy machine, the command may run noticeably later.
         (now - 30, r" s ago"),
         (now + 3050, r", in 50 min \d\d? s"),
         (now - 5 * 3600 - 5, ", 5 h ago"),

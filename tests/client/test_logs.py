@@ -1,4 +1,4 @@
-"""The functions' log lines on moto: in which order they come, which are Lambda's, and following."""
+"""The functions' log lines on moto: their order, which ones are Lambda's, and following."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT = "REPORT RequestId: r1\tDuration: 3000.00 ms\tBilled Duration: 3000 ms"
 
 
 class Written:
-    """A stack, and what its functions write. Times are in milliseconds before its beginning."""
+    """A stack and its functions' log lines. Times are in milliseconds before its creation."""
 
     def __init__(self, account: Account) -> None:
         account.stands()
@@ -36,7 +36,7 @@ class Written:
         self.logs = account.client("logs")
         self.now = round(time.time() * 1000)
         self.streams: set[tuple[str, str]] = set()
-        # The errors that following has told.
+        # The errors reported while following.
         self.lost: list[Exception] = []
 
     def write(self, *lines: tuple[int, str], function: str = "sign-in", stream: str = "a") -> None:
@@ -53,14 +53,14 @@ class Written:
         return list(read(self.account.context(), functions or list(FUNCTIONS), self.now - since))
 
     def follow(self, *meanwhile: Callable[[], object], since: int = 3_600_000) -> Iterator[Line]:
-        """Follow both. Something happens in each pause; the pause after the last is the end."""
+        """Follow both logs. Each pause runs one step; the pause after the last step is the end."""
         ctx = self.account.context()
         ctx.waiter = Waiter(stop=Pauses(list(meanwhile)))
         return follow(ctx, list(FUNCTIONS), self.now - since, self.lost.append)
 
 
 class Pauses(FakeTime):
-    """A stop event: in each wait for it something happens, and it is set when nothing is left."""
+    """A stop event: each wait runs one step, and the event is set when no step is left."""
 
     def __init__(self, steps: list[Callable[[], object]]) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def test_the_lines_of_both_functions_come_in_the_order_of_their_times(written: W
 
 
 def test_they_are_read_page_by_page_as_they_are_needed(written: Written) -> None:
-    """A page of AWS's, and of moto's, has up to 10,000."""
+    """A page has up to 10,000 lines, on AWS and on moto."""
     for half in (0, 1):
         written.write(*((9000 - n, str(n)) for n in range(half * 6000, half * 6000 + 6000)))
     ctx = written.account.context()
@@ -139,7 +139,7 @@ def test_a_stack_that_has_no_log_group_yet_says_so(account: Account) -> None:
         list(read(account.context(), ["sign-in"], 0))
 
 
-# Whose a line is
+# Which request a line belongs to
 
 
 ROUTINE = [
@@ -177,7 +177,7 @@ def test_the_lines_that_lambda_writes_at_each_call_are_known(written: Written) -
 
 
 def test_a_line_belongs_to_the_request_in_progress_in_its_stream(written: Written) -> None:
-    """Each execution environment has a stream of its own, and works on one request at a time."""
+    """Each execution environment has its own stream, and handles one request at a time."""
     json_start = json.dumps({"type": "platform.start", "record": {"requestId": "r3"}})
     json_end = json.dumps({"type": "platform.report", "record": {"requestId": "r3"}})
     written.write(
@@ -240,7 +240,7 @@ def test_many_lines_in_any_order_are_shown_once(written: Written) -> None:
 
 
 def test_after_more_lines_than_are_kept_the_next_ones_are_shown_once(written: Written) -> None:
-    """Only the youngest are told apart from late ones, so the memory has a bound."""
+    """Only the newest lines are remembered to recognize late ones, so memory is bounded."""
     count = 2 * KEPT + 100
 
     def burst() -> None:
@@ -253,12 +253,12 @@ def test_after_more_lines_than_are_kept_the_next_ones_are_shown_once(written: Wr
             written.follow(burst, calls.clear, lambda: written.write((100, "next")), lambda: None)
         )
     assert found == [*map(str, range(count)), "next"]
-    # Looking again costs no second page.
+    # Reading again needs no second page.
     assert len([call for call in calls if call.operation == "FilterLogEvents"]) == 2 * 3
 
 
 def test_many_lines_of_one_millisecond_take_no_longer_than_others(written: Written) -> None:
-    """They can't be told apart by their times, so all of them are kept."""
+    """Their times don't tell them apart, so all of them are kept."""
     count, took = 3 * KEPT, []
     for function, spread in (("sign-in", 0), ("auto-confirm", 1)):
         for begin in range(0, count, KEPT):
@@ -267,7 +267,7 @@ def test_many_lines_of_one_millisecond_take_no_longer_than_others(written: Writt
         begun = time.process_time()
         assert len(written.read(function)) == count
         took.append(time.process_time() - begun)
-    # One look at all for each line would take ten times as long.
+    # Scanning all of them for each line would take ten times as long.
     assert took[0] < 3 * took[1]
 
 
@@ -280,7 +280,7 @@ def test_a_log_group_that_goes_while_it_is_followed_ends_it(written: Written) ->
 
 
 class Failing:
-    """Fails calls about one function's log, from when it is begun until they have failed twice."""
+    """Makes calls about one function's log fail, from `begin` until they have failed twice."""
 
     def __init__(self, error: Exception | tuple[int, str], times: int = 2) -> None:
         self.error, self.times, self.left = error, times, 0
@@ -311,7 +311,7 @@ def test_an_error_that_passes_is_told_once_and_no_line_is_lost_or_repeated(
         written.write((800, "3"), function="auto-confirm")
         failing.begin()
 
-    # These are too old to be told apart from late ones.
+    # These are too old to be distinguished from late ones.
     written.write((2 * LATE_MS, "0"), (1000, "1"))
     with written.account.calls.watched(failing):
         found = followed(written.follow(write, lambda: None, lambda: None, lambda: None))

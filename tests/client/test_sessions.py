@@ -1,4 +1,4 @@
-"""Sessions and users on the local AWS: what the token kit gets there, renews and deletes."""
+"""Sessions and users on the local AWS: what the token kit gets, renews and deletes there."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.local
 
 
 class Kit(LocalStack):
-    """With what the kit says of it."""
+    """A stack, used through the token kit."""
 
     @property
     def stored(self) -> dict[str, dict[str, str]]:
         return token_store.stored(self.state)
 
     def run(self, *words: str, code: int = 0, typed: str = "", secret: bool = True) -> Result:
-        """Run a command; but for the one whose output a token is, none is shown."""
+        """Run a command; check that no token is shown, except by the one that prints it."""
         done = in_process(*words, typed=typed).must(code)
         shown = done.err + (done.out if secret else "")
         for kept in self.stored.values():
@@ -51,7 +51,7 @@ class Kit(LocalStack):
         return requests.get(url, headers=headers, timeout=30).status_code
 
     def change(self, username: str, **claims: Any) -> None:
-        """Store tokens with other claims, whose signature holds no more."""
+        """Store tokens with other claims, so that their signature is no longer valid."""
         former = self.stored[username]
         changed = {
             name: with_claims(former[name], **claims) for name in ("id_token", "access_token")
@@ -75,7 +75,7 @@ def existing(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with command_line(tmp_path_factory.mktemp("kit"), **given) as cli:
         with Kit.made(cli, "--stack", "kit") as made:
             yield made
-        # Neither tokens nor their lock.
+        # Neither the tokens nor their lock are left.
         assert files_in(cli.folder) == []
 
 
@@ -94,7 +94,7 @@ def kit(existing: Kit, no_credentials: pytest.MonkeyPatch) -> Kit:
 
 @pytest.fixture
 def no_password(kit: Kit, no_credentials: pytest.MonkeyPatch) -> None:
-    """What follows must do without one."""
+    """Remove the password variable."""
     del kit
     no_credentials.delenv("COGAUTH_PASSWORD")
 
@@ -118,7 +118,7 @@ def test_the_first_token_takes_the_password_and_the_next_none(
     assert kit.hello(first) == 200
     assert kit.state.tokens_path.stat().st_mode & 0o777 == 0o600
     no_credentials.delenv("COGAUTH_PASSWORD")
-    # Nor does it need AWS, or its credentials.
+    # It doesn't need AWS or its credentials, either.
     for name in KEYS:
         no_credentials.delenv(name)
     assert kit.token("new") == first
@@ -226,7 +226,7 @@ def test_the_password_is_asked_for_on_a_terminal_and_the_pipe_stays_clean(kit: K
     running = kit.cli.on_terminal(*words)
     running.see("Password: ")
     running.type(f"{PASSWORD}\n")
-    # A new user's is asked for again, until both are the same.
+    # For a new user it is asked for twice, until both match.
     running.see("The same again: ")
     running.type("Mistyped-1!\n")
     running.see("(?s)do not match.*Password: ")
@@ -349,7 +349,7 @@ def test_a_change_is_asked_about(kit: Kit) -> None:
         ("delete", "Permanently delete", lambda: "joe" not in users(kit)),
     ):
         for answer, code in (("n\n", 1), ("y\n", 0)):
-            # By any spelling; the question has the pool's.
+            # The user gives any spelling; the question has the pool's.
             running = on_terminal(kit, "users", command, "JOE")
             running.see(rf"{verb} the user joe of the pool \S+\? \[y/N\]: ")
             running.type(answer)
@@ -397,7 +397,7 @@ def test_who_is_signed_out_has_no_stored_tokens_and_can_renew_none(kit: Kit) -> 
     assert done.out == "Signed out the user una.\n"
     assert "The gateway accepts the user's ID and access tokens until they expire" in done.err
     assert "una" not in kit.stored
-    # As it says.
+    # It does, as the message says.
     assert kit.hello(kept["id_token"]) == 200
 
 

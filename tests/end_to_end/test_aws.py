@@ -1,7 +1,7 @@
-"""The acceptance test on a real AWS account, by ``pytest --aws``.
+"""The acceptance test on a real AWS account, run by ``pytest --aws``.
 
 It uses the credentials and the region of the environment, with the permissions that the README
-lists, and ``tag:GetResources``. It makes a stack of a name of its own, and takes it away again.
+lists, and ``tag:GetResources``. It creates a stack with its own name, and deletes it again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COST = (
 
 
 def soon(nothing: Callable[[], list[str]]) -> list[str]:
-    """Return what is left once AWS's lists had two minutes to show a deletion."""
+    """Return what is left after AWS's lists had up to two minutes to show a deletion."""
     end = time.monotonic() + 120
     while (left := nothing()) and time.monotonic() < end:
         time.sleep(5)
@@ -51,7 +51,7 @@ def test_the_article_on_aws(tmp_path: Path) -> None:
         again = account.run("up", "--json").must().document
         assert {step["action"] for step in again["steps"]} == {"unchanged"}
     finally:
-        # Nothing to delete, if up got nowhere.
+        # There is nothing to delete if 'up' failed at once.
         down = account.run("down", "--yes", "--json")
     assert down.must().document["remaining"] == []
     assert down.document["already_gone"] == []
@@ -62,7 +62,7 @@ def test_the_article_on_aws(tmp_path: Path) -> None:
 
 
 def logs_in(account: Account, up: dict[str, Any], password: str) -> None:
-    """Sign up and in, sign in, and be refused."""
+    """Sign up and in, sign in again, and get refused."""
     first = account.login(password).must().document
     assert (first["is_new"], first["http_status"]) == (True, 200)
     assert first["protected"] == {
@@ -75,7 +75,7 @@ def logs_in(account: Account, up: dict[str, Any], password: str) -> None:
     wrong = account.login(f"{password}-not").must(1).document
     assert (wrong["code"], wrong["http_status"]) == ("wrong_credentials", 401)
     assert wrong["msg"] == "The username or password is incorrect"
-    # The authorizer's own word for a token that is none, and for one that was tampered with.
+    # The authorizer's own answer to text that isn't a token, and to a tampered token.
     for token in ("garbage", first["id_token"][:-8] + "AAAAAAAA"):
         refused = requests.get(up["protected_url"], headers={"Authorization": token}, timeout=35)
         assert refused.status_code == 401
@@ -84,7 +84,7 @@ def logs_in(account: Account, up: dict[str, Any], password: str) -> None:
 
 
 def answers_with_a_status_of_its_own(url: str, password: str) -> None:
-    """Each code has its HTTP status, which no local AWS shows."""
+    """Each code has its own HTTP status, which no local AWS shows."""
     for status, code, body in (
         (200, None, {"username": "ann", "password": password}),
         (401, "wrong_credentials", {"username": "ann", "password": f"{password}-not"}),
@@ -98,14 +98,14 @@ def answers_with_a_status_of_its_own(url: str, password: str) -> None:
         got, answer = post(url, json.dumps(body))
         assert (got, answer.get("code")) == (status, code), answer
         assert answer["status"] == ("success" if status == 200 else "fail")
-    # What is not JSON never reaches the function: Lambda refuses it.
+    # Text that isn't JSON never reaches the function: Lambda refuses it.
     got, answer = post(url, "{")
     assert got in {400, 500}
     assert "stackTrace" not in answer
 
 
 def renews_and_calls(account: Account, url: str, password: str) -> None:
-    """The token kit; the case of names is what no local AWS has."""
+    """Use the token kit; no local AWS treats the case of names as AWS does."""
     for name in ("ann", "Bea"):
         words = ("token", "--username", name)
         refresh_token = account.run(*words, "--type", "refresh", password=password).out.strip()
@@ -114,7 +114,7 @@ def renews_and_calls(account: Account, url: str, password: str) -> None:
         for username in {named, name, name.lower(), name.upper()}:
             body = {"username": username, "refresh_token": refresh_token}
             status, answer = post(url, json.dumps(body))
-            # What is promised is that the name in the token is good; the others are told.
+            # Only the name in the token is guaranteed to work; for others the result is printed.
             assert username != named or (status, answer["status"]) == (200, "success")
             print(f"{named}, renewed as {username}: {answer.get('code', 'success')}")  # noqa: T201
     status, answer = post(url, json.dumps({"username": "bea", "refresh_token": "garbage"}))

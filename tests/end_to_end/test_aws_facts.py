@@ -1,7 +1,7 @@
-"""What AWS does and doesn't document, asked of AWS itself by ``pytest --aws``.
+"""AWS's undocumented behaviour, tested on AWS itself by ``pytest --aws``.
 
-cogauth is built so that each of the answers named here works. A test fails on any other answer,
-and with ``-s`` it prints the one that came. The stack is made once and taken away at the end.
+cogauth works with each of the answers listed here. A test fails on any other answer, and with
+``-s`` it prints the actual one. The stack is created once and deleted at the end.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.aws
 
 PASSWORD = f"Aws-{secrets.token_urlsafe(12)}-1a"
 SCOPE = "cogauth/no-such-scope"
-# More than Cognito's rate of UserPoolRead allows at once: 15 a second.
+# More than Cognito's UserPoolRead rate allows at once: 15 a second.
 MANY = 200
 
 
 @dataclass
 class Stack:
-    """A stack on AWS, and what a test does to it beside cogauth."""
+    """A stack on AWS, and what a test does to it without cogauth."""
 
     account: Account
     up: dict[str, Any]
@@ -59,7 +59,7 @@ class Stack:
         return self.account.run(*words, password=PASSWORD).must().out.strip()
 
     def add_method(self, path: str, **method: Any) -> None:
-        """Add a GET with nothing behind it; it is not deployed yet."""
+        """Add a GET with no backend; it isn't deployed yet."""
         api = self.client("apigateway")
         root = next(item for item in api.get_resources(**self.api)["items"] if item["path"] == "/")
         made = api.create_resource(**self.api, parentId=root["id"], pathPart=path.strip("/"))
@@ -114,7 +114,7 @@ def test_a_pool_that_names_no_tier_and_no_policy(stack: Stack) -> None:
 def test_what_a_sign_up_of_a_known_name_with_a_weak_password_is_refused_for(stack: Stack) -> None:
     body = json.dumps({"username": "ann", "password": "123456"})
     status, answer = post(stack.up["sign_in_url"], body)
-    # Whichever Cognito checks first, the function must say that the password is wrong.
+    # Whatever Cognito checks first, the function must say that the password is wrong.
     assert (status, answer["code"]) == (401, "wrong_credentials")
 
 
@@ -131,7 +131,7 @@ def test_whether_a_second_client_secret_is_shown(stack: Stack) -> None:
     try:
         now = cognito.describe_user_pool_client(**stack.app_client)["UserPoolClient"]
         said("a second client secret changes what is shown", now.get("ClientSecret") != first)
-        # Whichever is shown, both are good: the sign-in must work on.
+        # Both secrets are valid, whichever is shown: the sign-in must still work.
         stack.account.login(PASSWORD).must()
     finally:
         secret = {"ClientSecretId": made["ClientSecretId"]}
@@ -205,5 +205,5 @@ def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: Stack)
         kind = answer.headers.get("x-amzn-ErrorType")
         said(what, f"{answer.status_code} {kind} {answer.text[:200]}")
         assert answer.status_code in allowed
-        # 'verify' takes a 403 for the gateway's own by this header.
+        # By this header, 'verify' recognizes a 403 as the gateway's own.
         assert answer.status_code != 403 or kind

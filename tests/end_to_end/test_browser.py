@@ -1,6 +1,6 @@
-"""What a page gets to see in a real browser: Chromium, headless, told nothing but the page's URL.
+"""What a page can read in a real browser: headless Chromium, given only the page's URL.
 
-The page is of one origin, the API of another: two ports of 127.0.0.1.
+The page and the API have different origins: two ports of 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--disable-breakpad", "--no-default-browser-check"),
-    # Nothing but this machine is there for it.
+    # It can reach only this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-# As an application would write it. A token is given, for the page whose sign-in is blocked.
+# As an application would write it. The page whose sign-in is blocked is given a token.
 PAGE = """<!doctype html><title>app</title><script>
 const {signIn, hello, endpoint, password, givenToken} = CONFIG;
 async function attempt(url, options) {
@@ -84,7 +84,7 @@ UNAUTHORIZED = {"status": 401, "body": {"message": "Unauthorized"}}
 
 
 class Page:
-    """The page's own server, and what the page reports to it."""
+    """The page's own server, and the page's report to it."""
 
     def __init__(self) -> None:
         self.config: dict[str, str] = {}
@@ -105,8 +105,8 @@ class Page:
 
 @contextmanager
 def chromium(url: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run Chromium on a page, in a session of its own that ends with this; give it and its log."""
-    # Its sockets lie in there, and a socket's path can't be as long as a test's folder is.
+    """Run Chromium on a page, in its own session that ends with this; yield it and its log."""
+    # It puts sockets in this folder, and a test folder's path is too long for a socket.
     with TemporaryDirectory(prefix="web-") as name:
         folder = Path(name)
         with _process(folder, url) as browser:
@@ -141,7 +141,7 @@ def _process(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Stack:
-    """A stack on the local AWS, of which a page knows the two URLs."""
+    """A stack on the local AWS; a page knows its two URLs."""
 
     def __init__(self, cli: Cli, up: dict[str, Any]) -> None:
         self.cli = cli
@@ -159,7 +159,7 @@ class Stack:
         return str(answer.json()["id_token"])
 
     def visit(self, *others: str, allowed: bool = True) -> dict[str, Any]:
-        """Let a page try all with these origins allowed, and its own; return what it saw."""
+        """Let a page try everything, with these origins and its own allowed; return what it saw."""
         page = Page()
         with page.server:
             origins = [*others, *([page.server.url] if allowed else [])] or ["none"]
@@ -170,7 +170,7 @@ class Stack:
                 until(lambda: page.reported.is_set() or browser.poll() is not None)
                 assert page.reported.is_set(), log.read_text(errors="replace")
         assert page.result.pop("origin") == page.server.url
-        # Whatever the API lets pages do, the rest of the local AWS is closed to them.
+        # Whatever the API allows pages, the rest of the local AWS is closed to them.
         assert set(map(str, page.result.pop("closed"))) == {str(BLOCKED)}
         return page.result
 
@@ -200,7 +200,7 @@ def test_with_cors_a_page_signs_in_and_calls_and_reads_refusals(stack: Stack) ->
 def test_without_cors_it_is_blocked(stack: Stack) -> None:
     seen = stack.visit(allowed=False)
     assert set(map(str, seen.values())) == {str(BLOCKED)}
-    # The token would have been taken: it was the browser that didn't send it.
+    # The API would have accepted the token, but the browser didn't send it.
     with_token = {"Authorization": stack.token}
     assert requests.get(stack.urls["hello"], headers=with_token, timeout=PATIENCE).ok
 

@@ -1,4 +1,4 @@
-"""The whole job through the command line, on both kinds of local AWS."""
+"""The full workflow through the command line, on both kinds of local AWS."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def pid_of_local_aws(cli: Cli) -> int:
     return int(file.read_text())
 
 
-# A stack that stands, on each of the two
+# An existing stack, on each of the two
 
 
 @dataclass
 class Up(LocalStack):
-    """With what ``up`` was called with, and what it told meanwhile."""
+    """A stack with the arguments of its ``up``, and what ``up`` reported."""
 
     words: list[str] = field(default_factory=list)
     stderr: str = ""
@@ -132,7 +132,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         done = cli.run("up", *words, "--json").must()
         up = done.document
         yield Up(cli, up["stack"], up["endpoint_url"], up, words, done.err)
-        # The shared local AWS goes on, and this stack has the default name.
+        # The shared local AWS keeps running, and this stack has the default name.
         cli.run("down", "--yes")
 
 
@@ -154,7 +154,7 @@ def test_up_prints_what_it_made(made: Up) -> None:
 
 def test_up_tells_of_each_step_on_stderr(made: Up) -> None:
     told = [line for line in made.stderr.splitlines() if re.search(r"  \d+\.\d s$", line)]
-    # In the order in which they end: several go on at once.
+    # In the order in which they end: several run at once.
     assert sorted(line[:22].strip() for line in told) == sorted(TITLES)
     assert all("created" in line for line in told)
     assert ESCAPE not in made.stderr
@@ -237,7 +237,7 @@ def test_a_name_is_new_once_and_keeps_its_user_id(made: Up) -> None:
     assert first["claims"]["token_use"] == "id"
     url = made.up["protected_url"]
     assert first["protected"] == {"url": url, "without_token": 401, "with_token": 200}
-    # What it printed is a token that a client can use.
+    # It printed a token that a client can use.
     headers = {"Authorization": first["id_token"]}
     assert requests.get(url, headers=headers, timeout=10).status_code == 200
     assert requests.get(url, timeout=10).status_code == 401
@@ -277,7 +277,7 @@ def test_a_wrong_password_is_refused(made: Up) -> None:
     for name in ("id_token", "user_id", "is_new", "claims", "protected"):
         assert said[name] is None
     assert "Error: The login was refused: The username or password is incorrect" in done.err
-    # People are told it once.
+    # The text for people has it only once.
     told = made.cli.login("dea", "Wrong-Horse-7").must(1)
     assert (told.out + told.err).count("The username or password is incorrect") == 1
 
@@ -349,7 +349,7 @@ def test_a_state_file_of_elsewhere_is_refused(made: Up, tmp_path: Path) -> None:
         text = made.cli.state.read_text()
         was = json.loads(text)[entry]
         if entry in {"region", "account"}:
-            # ARNs have it, too.
+            # ARNs contain it, too.
             text = text.replace(was, value)
         else:
             text = text.replace(f'"{entry}": "{was}"', f'"{entry}": "{value}"')
@@ -364,7 +364,7 @@ def test_a_state_file_of_elsewhere_is_refused(made: Up, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("made", ["endpoint"], indirect=True)
 def test_options_may_come_from_the_environment(made: Up, tmp_path: Path) -> None:
-    """Of each two, the command line speaks louder."""
+    """An option on the command line overrides its variable."""
     shared = {
         "COGAUTH_STATE": str(made.cli.state),
         "COGAUTH_ENDPOINT_URL": made.url,
@@ -378,7 +378,7 @@ def test_options_may_come_from_the_environment(made: Up, tmp_path: Path) -> None
     assert said["claims"]["cognito:username"] == "hal"
     louder = made.cli.run("up", "--region", "eu-west-3", **shared).must(1)
     assert "of region eu-central-1, not of eu-west-3" in louder.error
-    # So do AWS's own for what is made, and the state file knows the rest.
+    # AWS's own variables work for new stacks; the state file has the other options.
     aws = {"AWS_ENDPOINT_URL": made.url, "AWS_REGION": REGION}
     assert "is up to date" in made.cli.run("up", **aws).must().out
     there = made.cli.run("down", "--yes", COGAUTH_STATE=str(tmp_path / "no.json"), **aws)
@@ -452,7 +452,7 @@ def test_a_password_is_asked_for_without_an_echo(made: Up) -> None:
 
 @pytest.mark.parametrize("made", ["endpoint"], indirect=True)
 def test_no_color_is_honoured_on_a_terminal(made: Up) -> None:
-    # A colour is set by 30 to 49 or 90 to 107; bold, dim and the cursor's moves are no colours.
+    # 30 to 49 and 90 to 107 set a colour; bold, dim and cursor moves aren't colours.
     colour = re.compile(r"\x1b\[[0-9;]*\b(?:[34]\d|9\d|10[0-7])(?:;[0-9;]*)?m")
     colourful = made.cli.on_terminal("up", *made.words)
     assert colourful.ended() == 0
@@ -488,7 +488,7 @@ def test_what_an_encoding_cannot_show_is_replaced(made: Up, encoding: str) -> No
     api = ("--api", made.up["rest_api_id"])
     made.cli.run("attach", *api, "--path", "/hello", "--dry-run", **env).must()
     assert made.cli.run("down", **env, typed="").must(2).err.startswith("Error: ")
-    # A JSON document says all of it, whatever the encoding.
+    # A JSON document has every character, whatever the encoding.
     users = made.cli.run("users", "--json", **env).must().document["users"]
     assert name.lower() in {user["username"].lower() for user in users}
     on_terminal = made.cli.on_terminal("up", *made.words, **env)
@@ -506,29 +506,29 @@ def test_a_state_file_behind_a_link_keeps_all_beside_the_file(made: Up, tmp_path
     said = made.cli.run("up", "--state", str(link), "--json", *made.words).must().document
     assert said["state_file"] == str(real)
     made.cli.login("lea", PASSWORD, "--state", str(link)).must()
-    # It was written, which replaces it; and the link was not.
+    # The file was written and thereby replaced, but the link wasn't.
     assert real.stat().st_ino != before
     assert link.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real"]
     assert {"shop.json", ".shop.json.cogauth-tokens"} <= {
         path.name for path in real.parent.iterdir()
     }
-    # A second command through the link and one at the file itself exclude each other.
+    # A command through the link and one on the file itself exclude each other.
     with hold(real, "up", 0):
         refused = made.cli.run("up", "--state", str(link), *made.words).must(1)
     assert "Another cogauth is using" in refused.err
 
 
-# A stack of the test's own, on a local AWS that others share
+# A test's own stack, on a local AWS that it shares with others
 
 
 def named(cli: Cli, endpoint: str, stack: str) -> None:
-    """Let every command be about this stack."""
+    """Make every command use this stack."""
     cli.env |= {"COGAUTH_STACK": stack, "COGAUTH_ENDPOINT_URL": endpoint}
 
 
 def at(url: str) -> Callable[[str], Any]:
-    """Return what gives boto3's clients of a local AWS."""
+    """Return a function that gives boto3 clients for a local AWS."""
     return lambda service: client(service, url)
 
 
@@ -544,7 +544,7 @@ def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> 
     assert after == before
     assert was["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 20
     assert stage["methodSettings"]["/signin/POST"]["throttlingRateLimit"] == 5
-    # What was chosen stays chosen, and what can't be changed is refused.
+    # Choices persist, and a change to a fixed one is refused.
     again = cli.run("up", "--json").must().document
     assert actions(again) == dict.fromkeys(STEPS, "unchanged")
     assert again["sign_in_url"] == up["sign_in_url"]
@@ -573,11 +573,11 @@ def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoi
     assert not state.exists()
     assert described(at(endpoint), "astray") == before
 
-    # What is gone by the time that it is found again counts as done.
-    # Long ago, so that what isn't there is gone at once.
+    # Resources that are gone when the state file is found again count as deleted.
+    # They were made long ago, so there is no wait to see whether they appear.
     text = re.sub(r'(?<="since": ")[^"]+', "2020-01-01T00:00:00+00:00", hidden.read_text())
     hidden.unlink()
-    state.parent.mkdir(0o700, exist_ok=True)  # It was deleted, being empty.
+    state.parent.mkdir(0o700, exist_ok=True)  # It was empty, so it was deleted.
     state.touch(0o600)
     state.write_text(text)
     client("apigateway", endpoint).delete_rest_api(restApiId=up["rest_api_id"])
@@ -621,9 +621,9 @@ def test_an_interrupted_up_goes_on_either_way(cli: Cli, endpoint: str, way_on: s
 
 def see_it_go_on(cli: Cli, endpoint: str, stack: str, way_on: str, running: Running) -> None:
     if way_on == "down":
-        # The cursor that was hidden is back.
+        # The hidden cursor is back.
         assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
-    # A terminal's lines wrap.
+    # Lines wrap on a terminal.
     said = " ".join(running.plain[running.plain.rindex("Error: ") :].split())
     assert f".cogauth/{stack}.json" in said
     options = f"--stack {stack} --endpoint-url {cli.env['COGAUTH_ENDPOINT_URL']}"
@@ -650,18 +650,18 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     seen = running.see(r"running")
     first = seen[: seen.index("running")]
     assert "User pool" in first
-    # All of the steps are there from the start; those to come are said to wait.
+    # All steps are shown from the start; future ones are shown as waiting.
     running.see(r"Deployment +waiting")
     assert running.ended() == 0
     assert running.text.count("Deployment") > 3
-    # As wide as most terminals are, it shows the seconds, and never wraps a line.
+    # At the usual terminal width it shows the seconds, and never wraps a line.
     assert re.search(r"Sign-in function +running +waiting for .*… \d\.\d s\n", running.plain)
     last = running.plain.rsplit("User pool", 1)[1]
     for title in TITLES[1:]:
         assert re.search(rf"✓ {title} +created +\S.* \d+\.\d s", last), title
     assert "running" not in last
     assert "Next: cogauth test-login NAME --stack live" in last
-    # The cursor that was hidden is back.
+    # The hidden cursor is back.
     assert running.text.rindex("\x1b[?25h") > running.text.rindex("\x1b[?25l")
 
     down = cli.on_terminal("down")
@@ -675,7 +675,7 @@ def test_on_a_terminal_the_steps_are_a_live_list(cli: Cli, endpoint: str) -> Non
     assert not described(at(endpoint), "live")
 
 
-# Down to nothing
+# Down until nothing is left
 
 
 def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -694,7 +694,7 @@ def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory)
         assert files_in(cli.folder) == []
 
 
-# An emulator that isn't as API Gateway is
+# An emulator that differs from API Gateway
 
 
 def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
@@ -717,14 +717,14 @@ def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
 
 
 def tells_of_all(down: Result, up: dict[str, Any]) -> None:
-    """See that ``down`` says that it deleted what ``up`` said that it made."""
+    """Check that ``down`` reports the deletion of everything that ``up`` reported as made."""
     document, stack = down.document, up["stack"]
     assert list(document) == ["stack", "deleted", "already_gone", "remaining", "elapsed_s"]
     assert document["stack"] == stack
     assert (document["already_gone"], document["remaining"]) == ([], [])
     deleted = [(one["step"], one["id"]) for one in document["deleted"]]
     assert {step for step, _ in deleted} == set(STEPS)
-    # Each once, though several resources of a step may have one id.
+    # Each is listed once, although several resources of a step may share an id.
     assert sorted(one["resource"] for one in document["deleted"]) == sorted(
         {one["resource"] for one in document["deleted"]}
     )
@@ -746,11 +746,11 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     first = (
         cli.run("up", "--local", "--region", REGION, "--stack", "first", "--json").must().document
     )
-    # A state file needs no .json to be one.
+    # A state file doesn't need the extension .json.
     mine = ("--stack", "second", "--state", ".cogauth/mine")
     second = cli.run("up", "--local", "--region", REGION, *mine, "--json").must().document
     assert first["endpoint_url"] == second["endpoint_url"]
-    # Nor is every file beside it one.
+    # Not every file next to it is a state file.
     (cli.state.parent / "notes.txt").write_text("The first is for the shop.")
     pid = pid_of_local_aws(cli)
     last = "the local AWS's last stack: it will stop"
@@ -759,14 +759,14 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     assert "pool second" in described(at(second["endpoint_url"]))
     assert not described(at(second["endpoint_url"]), "first")
     cli.login("ann", PASSWORD, *mine).must()
-    # A function that is at work doesn't outlive it either.
+    # A function that is running doesn't outlive it, either.
     run_slowly(second)
     assert until(lambda: any(cli.local.rglob("at-work")))
     done = cli.run("down", "--yes", "--json", *mine).must()
     tells_of_all(done, second)
     assert last in done.err
     assert "the local AWS was stopped" in done.err
-    until(lambda: not processes_of(cli.folder), 2)  # One that was killed takes an instant to go.
+    until(lambda: not processes_of(cli.folder), 2)  # A killed process takes a moment to disappear.
     assert processes_of(cli.folder) == []
     assert not is_listening(urlsplit(second["endpoint_url"]).port or 0)
     assert files_in(cli.folder) == [".cogauth/.gitignore", ".cogauth/notes.txt"]
@@ -785,7 +785,7 @@ print(local.leave(removes=True))
 
 
 def looker(cli: Cli) -> subprocess.Popen[str]:
-    """Start one, and wait until it uses the local AWS."""
+    """Start such a process, and wait until it uses the local AWS."""
     started = subprocess.Popen(
         [PYTHON, "-c", LOOKER, str(cli.local)],
         env=cli.env,
@@ -800,7 +800,7 @@ def looker(cli: Cli) -> subprocess.Popen[str]:
 
 
 def test_who_only_looks_leaves_a_local_aws_on_which_a_stack_is_made(cli: Cli) -> None:
-    """It was started to be looked at, and a first 'up' begins to use it meanwhile."""
+    """A read-only command started it, and meanwhile a first 'up' begins to use it."""
     with looker(cli) as looks:
         cli.run("up", "--local", "--region", REGION).must()
         assert looks.communicate("")[0] == "False\n"
@@ -819,7 +819,7 @@ def test_who_looks_last_ends_a_local_aws_without_a_stack(cli: Cli) -> None:
         pid = pid_of_local_aws(cli)
         assert "The local AWS" not in cli.run(*look).must().err
         assert pid in processes_of(cli.folder)
-        # It can't say that it has ended.
+        # It can't report its end.
         looks.kill()
     assert pid in processes_of(cli.folder)
     cli.run(*look).must()
@@ -856,7 +856,7 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     user = cli.login("ann", PASSWORD, "--json").must().document
     port = urlsplit(up["endpoint_url"]).port
 
-    # Ended, as at the machine's shutdown: first another program takes its port.
+    # Ended as by a shutdown of the machine; then another program takes its port.
     pid = pid_of_local_aws(cli)
     os.kill(pid, signal.SIGTERM)
     assert until(lambda: pid not in processes_of(cli.folder))
@@ -868,14 +868,14 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     assert (again["is_new"], again["user_id"]) == (False, user["user_id"])
     assert pid_of_local_aws(cli) != pid
 
-    # Its state file mislaid: refused, and found again.
+    # Its state file is missing, so 'up' refuses, until the file is back.
     hidden = cli.state.rename(cli.folder / "hidden")
     assert "already exists in account" in cli.run("up", "--local").must(1).err
     hidden.rename(cli.state)
     same = cli.run("up", "--local", "--json").must().document
     assert actions(same) == dict.fromkeys(STEPS, "unchanged")
 
-    # Killed: nobody saved anything.
+    # Killed: nothing was saved.
     pid = pid_of_local_aws(cli)
     os.kill(pid, signal.SIGKILL)
     assert until(lambda: pid not in processes_of(cli.folder))
@@ -887,5 +887,5 @@ def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     new = cli.login("ann", PASSWORD, "--json").must()
     assert new.document["is_new"]
     assert new.document["user_id"] != user["user_id"]
-    # Said once: it is no loss any more.
+    # It is reported once: after that, nothing is lost.
     assert "ended without saving" not in new.err

@@ -1,4 +1,4 @@
-"""Every command in every broken environment: an error in words, no traceback, no secret."""
+"""Every command in every broken environment: a readable error, no traceback, no secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PROXY_PASSWORD = "Proxy-Horse-9"
 SECRETS = (SECRET_KEY, TOKEN, TOKEN[:24], TOKEN[-24:], PASSWORD, PROXY_PASSWORD)
 USER_TOKEN = ".".join(
     base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode()
-    # By its issuer it is the pool's, so that 'decode' asks for the pool's keys.
+    # The issuer is the pool's, so that 'decode' asks for the pool's keys.
     for part in (
         '{"alg":"RS256","kid":"k"}',
         '{"token_use":"id","sub":"s","iss":"https://cognito.invalid/id-of-user_pool"}',
@@ -50,11 +50,11 @@ USER_TOKEN = ".".join(
 
 @dataclass
 class Scene:
-    """Where a command runs: a folder, and a server in AWS's place."""
+    """The place where a command runs: a folder, and a server in AWS's place."""
 
     folder: Path
     url: str
-    # What is set; None: is not set.
+    # The variables to set; None unsets one.
     env: dict[str, str | None] = field(default_factory=dict)
 
     def file(self, name: str, text: str | bytes) -> str:
@@ -64,12 +64,12 @@ class Scene:
         return str(path)
 
     def config(self, text: str | bytes, **more: str | None) -> None:
-        """Let the profile ``work`` of a configuration file be all that there is of credentials."""
+        """Make the profile ``work`` of a configuration file the only source of credentials."""
         self.env |= dict.fromkeys(OWN_KEYS)
         self.env |= {"AWS_CONFIG_FILE": self.file("config", text), "AWS_PROFILE": "work", **more}
 
     def process(self, script: str) -> None:
-        """Let a program give the credentials."""
+        """Let a program provide the credentials."""
         program = self.file("credentials.sh", f"#!/bin/sh\n{script}\n")
         self.config(f"[profile work]\ncredential_process = sh {program}\n")
 
@@ -239,7 +239,7 @@ profile("SSO without a role", SSO.replace("sso_role_name = admin\n", ""))
 def sso(name: str, cached: str) -> None:
     def make(scene: Scene) -> None:
         scene.config(SSO)
-        # The file's name is the SHA-1 of the session's.
+        # The file's name is the SHA-1 of the session's name.
         digest = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest()
         scene.file(f".aws/sso/cache/{digest}.json", cached)
 
@@ -384,7 +384,7 @@ variables("HTTP_PROXY is dead", HTTP_PROXY=PROXY)
 variables("HTTP_PROXY is none", HTTP_PROXY="http://[bad")
 secure("NO_PROXY is odd", HTTPS_PROXY=PROXY, NO_PROXY="[::,,/99")
 
-# The rest of what surrounds a process
+# The rest of a process's environment
 variables("HOME is missing", HOME=None)
 variables("HOME isn't there", HOME="/nowhere")
 variables("locale is C", LANG="C", LC_ALL="C")
@@ -420,7 +420,7 @@ for name, value in (
 
 
 def answer(request: Request) -> Answer:
-    """Answer as STS does, refuse all else; or whatever the path says."""
+    """Answer as STS does and refuse everything else, unless the path says otherwise."""
     kind = request.path.split("/")[1]
     html = "<!DOCTYPE html><html><body>Sign in to the hotel's network</body></html>"
     given = {
@@ -460,7 +460,7 @@ class Run:
     name: str
 
     def report(self, folder: Path, url: str) -> str:
-        """Run it; return what is wrong with how it ended."""
+        """Run it; return what is wrong with its result."""
         folder /= str(self.number)
         folder.mkdir()
         debug = self.number % 2 == 0
@@ -490,7 +490,7 @@ def wrong(done: Result, *, debug: bool) -> Iterator[str]:
         if secret in done.out + done.err:
             yield f"the secret {secret}"
     if "'perhaps' is not a valid boolean" in done.err:
-        # Of COGAUTH_JSON: whether a document is wanted isn't known.
+        # That is COGAUTH_JSON, so it isn't known whether a document is wanted.
         return
     try:
         document = done.document
@@ -502,7 +502,7 @@ def wrong(done: Result, *, debug: bool) -> Iterator[str]:
 
 
 def runs(config: pytest.Config) -> list[Run]:
-    """Return which commands meet which environments: all, or some of each."""
+    """Return which commands run in which environments: all, or some of each."""
     pairs = [(command, name) for command in COMMANDS for name in BROKEN]
     if not config.getoption("--all-faults"):
         pairs = random.Random(10).sample(pairs, 30)  # noqa: S311 no secret
@@ -513,7 +513,7 @@ def test_no_command_breaks_in_a_broken_environment(
     tmp_path: Path, server: Fixed, request: pytest.FixtureRequest
 ) -> None:
     chosen = runs(request.config)
-    forker()  # Begun in the main thread, which alone may set how a child is interrupted.
+    forker()  # Started in the main thread: only that may set how a child is interrupted.
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda run: run.report(tmp_path, server.url), chosen))
     bad = list(filter(None, found))
@@ -521,7 +521,7 @@ def test_no_command_breaks_in_a_broken_environment(
 
 
 def test_an_answer_that_aws_would_not_give_is_said_to_be_so(cli: Cli, server: Fixed) -> None:
-    """It is JSON, and says nothing that Cognito says: that can't be told from a new AWS."""
+    """It is JSON, but unlike any answer of Cognito's; it could also come from a newer AWS."""
     record_whole_stack(cli, server.url)
     env = {"AWS_ENDPOINT_URL": server.url}
     name, url = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", f"{server.url}/json"

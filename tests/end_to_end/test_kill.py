@@ -1,6 +1,6 @@
-"""The command line, killed for real at its calls to AWS, or asked to stop in the middle of one.
+"""The command line, really killed at its calls to AWS, or asked to stop in the middle of one.
 
-A proxy between it and a local AWS knows the calls by a clean run, and strikes at one of them.
+A proxy between it and a local AWS knows the calls from a clean run, and strikes at one of them.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-# Without --yes: nothing that 'down' was deleting is asked about.
+# Without --yes: 'up' asks nothing about what 'down' was deleting.
 UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")
-# A sample of the sweep: a step that is odd meets "before" as well as "after".
+# A sample of the sweep: an odd step size includes both "before" and "after".
 EVERY = {"up": 25, "down": 9}
-# Where each case ends, and every how manieth of those that end in a stack has a login.
+# How each case ends; one in LOGINS of the cases that end with a stack tests a login.
 ENDINGS = ("up", "down")
 LOGINS = 3
 
 
 @dataclass
 class Place(LocalStack):
-    """With a proxy between the command line and the local AWS."""
+    """A stack with a proxy between the command line and the local AWS."""
 
     proxy: Proxy = field(kw_only=True)
 
     @property
     def records(self) -> dict[str, dict[str, str]]:
-        """What the state file says of each resource."""
+        """The state file's record of each resource."""
         found: dict[str, dict[str, str]] = json.loads(self.path.read_text())["resources"]
         return found
 
     def run(self, *words: str) -> list[Call]:
-        """Run a command to its good end; return its mutating calls."""
+        """Run a command that succeeds; return its mutating calls."""
         self.proxy.seen.clear()
         self.cli.run(*words).must()
         return list(self.proxy.seen)
 
     def is_cleared(self) -> bool:
-        """Whether nothing is left in AWS, nor on this disk."""
+        """Whether nothing is left in AWS or on this disk."""
         return self.existing() == {} and files_in(self.cli.folder) == []
 
     def strike(self, call: Call, when: str, do: Any) -> None:
@@ -68,7 +68,7 @@ class Place(LocalStack):
         self.proxy.strike = Strike(call, when, do)
 
     def kill(self, words: tuple[str, ...], call: Call, when: str) -> None:
-        """Run a command that doesn't survive a call."""
+        """Run a command and kill it at a call."""
         victim: Future[Any] = Future()
 
         def strike() -> bool:
@@ -83,7 +83,7 @@ class Place(LocalStack):
         assert running.ended() == -signal.SIGKILL, running.text
         assert call in self.proxy.seen
         assert self.proxy.broken == []
-        # Other calls were in flight, too: they land, and then nothing does any more.
+        # Other calls were in flight, too: they land, and nothing comes after them.
         assert self.proxy.drain()
 
 
@@ -100,7 +100,7 @@ def place(folder: Path, url: str, stack: str) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class Clean:
-    """A run that nothing befell: its calls, and what it made."""
+    """A run without faults: its calls, and what it made."""
 
     calls: dict[str, list[Call]]
     portrait: dict[str, Any]
@@ -123,7 +123,7 @@ def here(endpoint: str, tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_clean_run_makes_one_of_each(clean: Clean) -> None:
-    """What the sweep compares with."""
+    """The sweep compares its results with this run."""
     counts = Counter(name.split()[0] for name, found in clean.portrait.items() for _ in found)
     assert counts == {
         "pool": 1,
@@ -236,7 +236,7 @@ def test_a_signal_lets_the_call_in_flight_end_and_nothing_begin(
     running.see(HEARD)
     gate.verdict.set_result(True)
     assert running.ended() == 130
-    # It ended and was recorded, and so was whatever else was in flight; nothing begins after it.
+    # That call and all others in flight ended and were recorded; no call begins after it.
     records = here.records
     assert {record["status"] for record in records.values()} == {"created"}
     assert records[key]["id"] in json.dumps(here.existing(), default=str)
@@ -308,7 +308,7 @@ def test_a_second_signal_ends_it_at_once(
     running.see(HEARD)
     assert running.process.poll() is None
     running.process.send_signal(second)
-    # The call is still held: it is waited for no more.
+    # The call is still held, but the command no longer waits for it.
     assert running.ended(10) == 130
     gate.verdict.set_result(False)
     assert here.proxy.drain()
@@ -326,7 +326,7 @@ def test_a_disk_that_fills_up_is_noticed_before_the_next_create(here: Place, cle
     here.strike(call, "after", gate)
     running = here.cli.spawn("up")
     gate.wait()
-    # From now on it can write no byte to a file.
+    # From now on it can't write to files.
     resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (0, 0))
     gate.verdict.set_result(True)
     assert running.ended() == 1

@@ -1,4 +1,4 @@
-"""A user of the local AWS with the least policy alone: IAM is asked about each call there."""
+"""A user of the local AWS with only the minimal policy: IAM checks each call there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.local
 
 ACCOUNT, STACK, USER = "000000000000", "limited", "has-only-the-policy"
-# What ministack never asks IAM for; see the sources in the declarations.
+# Actions that ministack never checks with IAM; see the sources in the declarations.
 NEVER_ASKED = {
     "cognito-idp:TagResource",
     "iam:PassRole",
@@ -41,16 +41,16 @@ NEVER_ASKED = {
 
 # Without it `down` waits until IAM no longer refuses the deletion: see tests/checks/test_policy.py.
 LOOKS_FOR_OBSTACLES = "iam:ListRolePolicies"
-# Ministack asks about any function here: it doesn't look for the name in the request's body.
+# Ministack asks about all functions here: it ignores the name in the request's body.
 ON_ANY_FUNCTION = {"Effect": "Allow", "Action": ["lambda:CreateFunction"], "Resource": ["*"]}
 
 
-# Others need what these leave. Of the rest only those are run that need the action taken away.
+# Other commands need what these leave. The rest run only if they need the missing action.
 ALWAYS = {"up", "test-login", "down"}
 
 
 def actions(*commands: str) -> set[str]:
-    """The actions of the policy for commands, but for those that ministack never asks for."""
+    """The actions of the commands' policy, except those that ministack never checks."""
     stack = checks.Stack("aws", REGION, ACCOUNT, STACK, Settings())
     return {
         action
@@ -61,7 +61,7 @@ def actions(*commands: str) -> set[str]:
 
 
 class StoppedError(AssertionError):
-    """A command didn't do what it does for the root."""
+    """A command did less than it does for the root."""
 
 
 @dataclass
@@ -69,8 +69,8 @@ class Journey:
     """A user who may do only what a policy allows, and all commands in turn.
 
     Attributes:
-        without: an action that is taken away from the policy: then only what needs it is run.
-        exact: whether to take the policy with the stack's ids as soon as it exists.
+        without: an action to remove from the policy; then only commands that need it are run.
+        exact: whether to use the policy with the stack's ids as soon as the stack exists.
     """
 
     cli: Cli
@@ -101,7 +101,7 @@ class Journey:
             document["Statement"].append(dict(ON_ANY_FUNCTION))
             for statement in document["Statement"]:
                 kept = [action for action in statement["Action"] if action != self.without]
-                # Without an action a statement is none.
+                # A statement without an action is invalid.
                 statement["Action"] = kept or ["none:None"]
             name = f"{USER}-{number}"
             made = iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))
@@ -123,7 +123,7 @@ class Journey:
             raise StoppedError(f"{words}: {done.code}\n{said}")
 
     def play(self) -> None:
-        """Run every command that makes a call, with what makes it do all that it may."""
+        """Run every command that makes a call, in situations that make it do everything it can."""
         self.do("plan")
         self.do("up", "--cors-origin", "https://a.example")
         if self.exact:
@@ -160,12 +160,12 @@ class Journey:
         self.do("attach", "--api", self.theirs, "--path", "/", "--yes")
         self.do("verify", "--api", self.theirs)
         self.do("detach", "--yes")
-        # A second time, so that there is a deployment to delete.
+        # Attach a second time, so that there is a deployment to delete.
         self.do("attach", "--api", self.theirs, "--path", "/", "--yes")
         self.do("detach", "--yes")
 
     def _twins(self) -> None:
-        """Make a second pool and a second client, as a create that lands late does."""
+        """Make a second pool and a second client, as a late create does."""
         cognito, state = self.root("cognito-idp"), self.local.state
         cognito.create_user_pool(PoolName=STACK, UserPoolTags=tags_of(state))
         cognito.create_user_pool_client(
@@ -193,7 +193,7 @@ class Journey:
 
     @property
     def theirs(self) -> str:
-        """Somebody's API."""
+        """Someone else's API."""
         gateway = self.root("apigateway")
         for api in gateway.get_rest_apis()["items"]:
             if api["name"] == "theirs":
@@ -241,6 +241,6 @@ def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bo
 def test_without_any_one_action_something_fails(journey: Journey, action: str) -> None:
     journey.without = action
     journey.begin()
-    # 'explain' goes on, and names what it could not look at instead.
+    # 'explain' continues, and names what it could not read.
     with pytest.raises(StoppedError, match=rf"{action}|Unknown: [^\"]+: AccessDenied"):
         journey.play()

@@ -1,4 +1,4 @@
-"""User pools on the embedded local AWS: they answer as AWS's do."""
+"""User pools on the embedded local AWS answer as those on AWS do."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def send(
 
 
 class Pool(NamedTuple):
-    """A user pool with an app client that takes passwords."""
+    """A user pool with an app client that accepts passwords."""
 
     server: Server
     id: str
@@ -118,7 +118,7 @@ class Pool(NamedTuple):
         )
 
     def make(self, name: str, *, permanent: bool = True, **attributes: str) -> None:
-        """Make a user who can sign in, or only with a temporary password."""
+        """Make a user with a permanent or a temporary password."""
         self.cognito.admin_create_user(
             **self.place,
             Username=name,
@@ -132,7 +132,7 @@ class Pool(NamedTuple):
             )
 
     def start(self, flow: str, **parameters: str) -> Any:
-        """Begin to sign in as an administrator does."""
+        """Begin a sign-in as an administrator does."""
         return self.cognito.admin_initiate_auth(
             **self.place, ClientId=self.client, AuthFlow=flow, AuthParameters=parameters
         )
@@ -179,7 +179,7 @@ class Pool(NamedTuple):
 
 
 class Server:
-    """A local AWS, and what the tests make in it."""
+    """A local AWS, and the resources that tests create in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -211,7 +211,7 @@ class Server:
         return Pool(self, made, client["ClientId"], client.get("ClientSecret"))
 
     def function(self, body: str, **settings: Any) -> str:
-        """Make a function of a body; return its ARN."""
+        """Make a function with this body; return its ARN."""
         number = next(self._numbers)
         role = self.client("iam").create_role(
             RoleName=f"role-{number}", AssumeRolePolicyDocument=json.dumps(TRUST)
@@ -243,7 +243,7 @@ class Server:
         )
 
     def mails(self, to: str) -> list[dict[str, Any]]:
-        """Return the mails that were sent to an address, the oldest first."""
+        """Return the mails sent to an address, oldest first."""
         answer = send(self, "GET", "/_ministack/ses/messages").json()["messages"]
         return [mail for mails in answer.values() for mail in mails if to in mail["To"]]
 
@@ -253,7 +253,7 @@ class Server:
         return found[0]
 
     def restart(self, edit: Callable[[dict[str, Any]], None] = lambda _pools: None) -> None:
-        """Stop it, change what it saved of its pools, and start it."""
+        """Stop it, change its saved pools, and start it."""
         self.local.stop()
         (file,) = self.folder.glob("data-*/cognito.json")
         saved = json.loads(file.read_text())
@@ -274,7 +274,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def refused(code: str | tuple[str, ...], message: str | None = None) -> Iterator[None]:
-    """Expect a refusal, by its code, or one of several, and all of its message."""
+    """Expect a refusal with this code, or one of several, and this whole message."""
     with pytest.raises(ClientError) as error:
         yield
     said = error.value.response["Error"]
@@ -288,7 +288,7 @@ def claims(token: str) -> dict[str, Any]:
     return read
 
 
-# What is relied on
+# The parts of ministack that this relies on
 
 WITHOUT_ONE = """
 import sys
@@ -315,7 +315,7 @@ def test_a_ministack_without_a_name_that_is_replaced_or_used_is_noticed(tmp_path
     named = re.findall(r'"((?:services|core)\.[\w.]+)"', source)
     replaced = [name for name, _, _ in cognito._REPLACED]  # noqa: SLF001 the table is what is tested
     names = {*named, *(f"services.cognito.{name}" for name in (*own, *replaced))}
-    # "services.cognito" itself among them is no such name.
+    # "services.cognito" itself isn't such a name.
     used = sorted(name for name in names if name.count(".") > 1)
     assert len(used) > 30
     done = subprocess.run(
@@ -330,7 +330,7 @@ def test_a_ministack_without_a_name_that_is_replaced_or_used_is_noticed(tmp_path
     assert done.stdout.splitlines() == ["True"] * (2 * len(used))
 
 
-# User names in any case
+# User names in upper or lower case
 
 
 @pytest.mark.local
@@ -446,7 +446,7 @@ def test_an_alias_is_found_in_any_case_once_it_counts_as_one(server: Server) -> 
 
 
 def saved_pool(payload: dict[str, Any], pool: Pool) -> dict[str, Any]:
-    """Return a pool among all that a server has saved."""
+    """Return one pool from everything that a server has saved."""
     pools = payload["user_pools"]["data"].values()
     (found,) = [one for one in pools if one["Id"] == pool.id]
     return found
@@ -487,7 +487,7 @@ def test_the_store_holds_one_user_by_all_cases_of_a_name(steps: list[tuple[bool,
 def test_nobody_signs_up_in_a_closed_pool(server: Server) -> None:
     pool = server.pool(AdminCreateUserConfig={"AllowAdminCreateUserOnly": True})
     pool.make("ann")
-    # It says nothing of its users, or of its policy.
+    # It reveals nothing about its users or its policy.
     for name, password in (("bob", PASSWORD), ("ann", PASSWORD), ("bob", "short")):
         with refused("NotAuthorizedException", "SignUp is not permitted for this user pool"):
             pool.sign_up(name, password)
@@ -558,7 +558,7 @@ def test_a_new_password_takes_the_session_of_its_own_challenge_once(
             pool.answer(NEW_PASSWORD, own, signed=signed, **given)
     with refused("InvalidPasswordException"):
         pool.answer(NEW_PASSWORD, own, signed=signed, USERNAME="ann", NEW_PASSWORD="short")
-    # Nothing of all that has changed the user: the temporary password still works.
+    # None of this has changed the user: the temporary password still works.
     begin(pool, "ann")
     got = pool.answer(NEW_PASSWORD, own, signed=signed, **answer)
     assert claims(got["AuthenticationResult"]["IdToken"])["cognito:username"] == "ann"
@@ -567,13 +567,13 @@ def test_a_new_password_takes_the_session_of_its_own_challenge_once(
         pool.log_in("ann", PASSWORD)
     with refused("NotAuthorizedException", f"{INVALID}, session can only be used once."):
         pool.answer(NEW_PASSWORD, own, signed=signed, **{**answer, "NEW_PASSWORD": PASSWORD})
-    # Nor does an answer for an app client that isn't there make it good again.
+    # An answer for a missing app client doesn't make it valid again, either.
     with refused("ResourceNotFoundException"):
         pool._replace(client=26 * "0").answer(NEW_PASSWORD, own, signed=signed, **answer)
     with refused("NotAuthorizedException", f"{INVALID}, session can only be used once."):
         pool.answer(NEW_PASSWORD, own, signed=signed, **{**answer, "NEW_PASSWORD": PASSWORD})
     assert "AuthenticationResult" in pool.log_in("ann", OTHER_PASSWORD)
-    # Nor has it changed anybody else.
+    # It hasn't changed any other user, either.
     begin(pool, "bob")
 
 
@@ -642,7 +642,7 @@ def test_a_session_outlasts_a_restart_until_it_has_expired_or_was_used(server: S
     def let_bobs_expire(payload: dict[str, Any]) -> None:
         for kept in payload["challenge_sessions"]["data"].values():
             if (kept["pool_id"], kept["username"]) == (pool.id, "bob"):
-                # By default it lasts for three minutes.
+                # By default it lasts three minutes.
                 assert kept["expires_at"] - kept["created_at"] == pytest.approx(180)
                 kept["expires_at"] -= 180
 
@@ -794,7 +794,7 @@ def test_an_update_of_a_pool_resets_what_it_is_not_given(server: Server) -> None
         settings.keys() | kept.keys() | changing
     )
 
-    # Whoever sends all of it back changes nothing.
+    # Sending all of it back changes nothing.
     members = server.cognito.meta.service_model.operation_model("UpdateUserPool").input_shape
     server.cognito.update_user_pool(
         **pool.place, **{key: before[key] for key in before.keys() & members.members.keys()}
@@ -808,7 +808,7 @@ def test_an_update_of_a_pool_resets_what_it_is_not_given(server: Server) -> None
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
     reset = settings.keys() - {"UserPoolTags"}
     assert {key: after.get(key) for key in reset} == {key: bare.get(key) for key in reset}
-    # The pool is open again, and nobody is asked about who signs up.
+    # The pool is open again, and no trigger is called at sign-up.
     pool.sign_up("ann", "Correct-Horse-Battery-Staple-77")
 
 
@@ -883,7 +883,7 @@ def test_a_pool_calls_a_function_only_if_the_functions_policy_lets_it(server: Se
     server.cognito.update_user_pool(**pool.place, LambdaConfig={"PreSignUp": allowed})
     assert pool.sign_up("ann")["UserConfirmed"]
     assert pool.users() == ["ann"]
-    # The permission may be taken back.
+    # The permission can be revoked.
     server.client("lambda").remove_permission(FunctionName=allowed, StatementId="s")
     with refused("UnexpectedLambdaException", NOT_LET):
         pool.sign_up("bob")
@@ -1000,7 +1000,7 @@ def test_the_answer_to_a_custom_challenge_takes_a_permission(server: Server) -> 
     assert "AuthenticationResult" in pool.answer("CUSTOM_CHALLENGE", begun, **answer)
 
 
-# What only a federated sign-in calls, and none can be had here without another identity provider.
+# Code for federated sign-ins, which the tests can't make without another identity provider.
 FEDERATED = """
 from cogauth.local import cognito, hooks
 cognito.install()
@@ -1173,11 +1173,11 @@ def test_the_code_of_the_managed_login_is_the_mails_alone(server: Server) -> Non
     assert "123456" not in codes
 
 
-# What strangers give
+# Input from strangers
 
 
 def unsigned(server: Server, operation: str, given: Any) -> requests.Response:
-    """Send what no SDK would, as a stranger."""
+    """Send, as a stranger, what no SDK would send."""
     headers = {
         "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
         "Content-Type": "application/x-amz-json-1.1",
@@ -1373,7 +1373,7 @@ def test_guesses_are_counted_for_each_kind_of_code_and_codes_are_few(server: Ser
         server.cognito.forgot_password(ClientId=pool.client, Username="ann")
     with refused("LimitExceededException"):
         server.cognito.forgot_password(ClientId=pool.client, Username="ann")
-    # It doesn't tell who is a user.
+    # It doesn't reveal who is a user.
     server.cognito.update_user_pool_client(
         **pool.place, ClientId=pool.client, PreventUserExistenceErrors="ENABLED"
     )

@@ -1,4 +1,4 @@
-"""Who may come in to the local AWS: its owner by a signature, everyone where AWS asks for none."""
+"""Access to the local AWS: its owner's signed requests, and those that AWS leaves open to all."""
 
 import functools
 import gzip
@@ -31,7 +31,7 @@ from support.sampling import examples
 pytestmark = pytest.mark.local
 
 EVIL = "http://evil.example"
-# A function that tells what it was given.
+# A function that returns its environment.
 TELLTALE = "import os\ndef handler(event, context): return dict(os.environ)"
 TRUST = {
     "Version": "2012-10-17",
@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
 
 class Here(NamedTuple):
-    """A local AWS with an open API, a pool, and a function of a role that may list functions."""
+    """A local AWS with an open API, a pool, and a function whose role may list functions."""
 
     started: Started
     folder: Path
@@ -110,7 +110,7 @@ def zipped(code: str) -> bytes:
 
 
 def make_api(apis: Any) -> str:
-    """Make an open API whose answers pages of one origin may read; return the path of a call."""
+    """Make an open API that pages of one origin may read; return the path of a call."""
     api = apis.create_rest_api(name="open")
     place = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "GET"}
     apis.put_method(**place, authorizationType="NONE")
@@ -165,7 +165,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
 
 
 def guessed(here: Here) -> tuple[str, str, str]:
-    """The credentials of the function's role as ministack by itself makes them, of public names."""
+    """The credentials that ministack itself derives from public names for the function's role."""
     digest = hashlib.sha256(f"{here.function_arn}:{here.role_arn}".encode()).hexdigest()
     return (
         f"ASIA{digest[:16].upper()}",
@@ -175,13 +175,13 @@ def guessed(here: Here) -> tuple[str, str, str]:
 
 
 def told(here: Here) -> dict[str, str]:
-    """Return the environment of the function."""
+    """Return the function's environment."""
     answer = here.client("lambda").invoke(FunctionName="telltale")
     found: dict[str, str] = json.loads(answer["Payload"].read())
     return found
 
 
-# By service: how it says that it doesn't know a key, and that a signature is wrong.
+# By service: its codes for an unknown key and for a wrong signature.
 # https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 SAID = {
     "lambda": ("list_functions", {}, "UnrecognizedClientException", "InvalidSignatureException"),
@@ -236,8 +236,8 @@ def test_each_service_takes_its_owners_keys_alone(here: Here, service: str) -> N
     assert secret not in log
 
 
-# What asks for no signature on AWS, as a stranger may send it: method, path and headers. A name in
-# braces is of the Here.
+# Requests that need no signature on AWS, as a stranger may send them: method, path and headers. A
+# name in braces is an attribute of Here.
 COGNITO = "AWSCognitoIdentityProviderService."
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 UNSIGNED: dict[str, tuple[str, str, dict[str, str], dict[str, str], int]] = {
@@ -376,7 +376,7 @@ CLOSED: list[tuple[str, str, dict[str, str], str]] = [
 
 
 def is_refused(answer: Answer) -> bool:
-    """Whether AWS's word for a request without a signature, or the gate's own, was the answer."""
+    """Whether the answer is AWS's or the gate's own refusal of an unsigned request."""
     said = answer.body.decode()
     words = ("MissingAuthenticationToken", "AccessDenied", "Refused: ")
     return answer.status in {400, 403} and any(w in said for w in words) and not answer.cors
@@ -451,7 +451,7 @@ def test_a_signature_opens_what_is_ministacks_own(here: Here) -> None:
 
 
 def test_a_signature_is_of_one_request(here: Here) -> None:
-    """Another path, query, body, time or header that was signed: none is what was signed."""
+    """It doesn't hold for another path, query, body or time, or for a changed signed header."""
     path, body = "/2015-03-31/functions/telltale/invocations", b"{}"
     headers = signed(here, "POST", path, body)
     assert here.send("POST", path, headers, body).status == 200
@@ -555,8 +555,8 @@ def test_a_method_that_asks_for_a_signature_takes_no_strangers(here: Here) -> No
 
 
 REFUSED = {400, 403}
-# What ministack does before it asks IAM, or where it can't name the action: path, service, headers,
-# body. A role that may list functions sends it.
+# Requests that ministack handles before it asks IAM, or can't name the action of: path, service,
+# headers, body. A role that may list functions sends them.
 PLAIN = {"Content_Type": "text/plain"}
 IDP = {"Content_Type": "application/x-amz-json-1.1"}
 BEYOND_A_ROLE: list[tuple[str, str, str, dict[str, str], str]] = [
@@ -585,7 +585,7 @@ BEYOND_A_ROLE: list[tuple[str, str, str, dict[str, str], str]] = [
         {**IDP, "X_Amz_Target": f"{COGNITO}ListUserPools"},
         '{"MaxResults": 1}',
     ),
-    # A form is read for its action first, wherever it is sent.
+    # Ministack first looks for an action in a form, wherever it is sent.
     (
         *("POST", "/2015-03-31/functions", "lambda", {"Content_Type": FORM["Content-Type"]}),
         '{"FunctionName": "evil", "Description": "&Action=ListFunctions&"}',
@@ -674,7 +674,7 @@ def test_a_role_may_use_a_bucket_whose_name_begins_like_a_page_of_ministacks(her
 
 
 def test_what_was_not_signed_is_not_taken(here: Here) -> None:
-    """Of a request that was caught none can be made that does something else."""
+    """An intercepted request can't be turned into one that does something else."""
     path = "/2015-03-31/functions/"
     made = signed(here, "GET", path)
     assert here.send("GET", path, made).status == 200
@@ -718,7 +718,7 @@ def test_nobody_without_a_key_can_fill_the_memory(here: Here) -> None:
     packed = gzip.compress(b" " * (1 << 20))
     assert here.send("POST", "/", {**sign_up, "Content-Encoding": "gzip"}, packed).status == 403
     assert here.send("GET", here.api_path, {}, b" " * (gate.MAX_CALL + 1)).status == 413
-    # Where there is no key, or none that is known, the body isn't read at all.
+    # Without a key, or with an unknown one, the body isn't read at all.
     connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
     for headers in ({}, signed(here, "POST", "/x", keys=tuple(Keys.new()))):
         connection.putrequest("POST", "/x", skip_host="Host" in headers)
@@ -756,7 +756,7 @@ def test_a_reset_by_the_owner_leaves_the_owner_in(here: Here, tmp_path: Path) ->
         path = "/_ministack/reset"
         assert other.send("POST", path, signed(other, "POST", path)).status == 200
         assert other.functions() == []
-        # Each data folder has keys of its own, which a new start doesn't change.
+        # Each data folder has its own keys, which a restart doesn't change.
         assert other.started.keys != here.started.keys
         with pytest.raises(ClientError, match="UnrecognizedClientException"):
             other.client("lambda", *here.started.keys).list_functions()

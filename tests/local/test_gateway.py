@@ -1,4 +1,4 @@
-"""How deployed REST APIs answer on the local AWS: as AWS does, the refused next to the allowed."""
+"""Deployed REST APIs on the local AWS answer as AWS does, whether they refuse or allow."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ INTERNAL = {"message": "Internal server error"}
 
 @dataclass
 class World:
-    """The local AWS of this module's tests, and the functions in it."""
+    """The local AWS of this module's tests, and its functions."""
 
     local: LocalAws
     log_file: Path
@@ -97,7 +97,7 @@ class World:
         return str(answer["FunctionArn"])
 
     def let(self, function: str, source: str, **more: str) -> None:
-        """Let the gateway invoke a function, for what the end of an ARN says."""
+        """Let the gateway invoke a function; `source` is the end of the caller's ARN."""
         self.made.append(source)
         self.lambda_.add_permission(
             FunctionName=function,
@@ -140,7 +140,7 @@ class Api:
         responses: dict[str, dict[str, Any]] | None = None,
         **how: Any,
     ) -> None:
-        """Put a method; ``function`` in its integration is the ARN of one."""
+        """Put a method; ``function`` in its integration is a function's ARN."""
         place = {"restApiId": self.id, "resourceId": self.resource(path), "httpMethod": verb}
         gateway = self.world.apigateway
         gateway.put_method(**place, **{"authorizationType": "NONE", **how})
@@ -180,7 +180,7 @@ def mock(text: str = '{"statusCode": 200}', **more: Any) -> dict[str, Any]:
 
 
 def says(text: str, **more: Any) -> dict[str, dict[str, Any]]:
-    """Responses of which the only one has a template."""
+    """A single response, with a template."""
     return {"200": {"responseTemplates": {JSON: text}, **more}}
 
 
@@ -208,7 +208,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def echo(world: World) -> str:
-    """A function that gives back its event, and that any API may invoke."""
+    """A function that returns its event, and that any API may invoke."""
     arn = world.function("echo")
     world.let(arn, "*")
     return arn
@@ -357,9 +357,9 @@ def test_a_form_is_text_to_a_template_of_its_own(world: World, echo: str) -> Non
     api.method(integration={"type": "AWS", "function": echo, "requestTemplates": templates})
     api.deploy()
     assert api.call(data={"a": "b"}).json() == {"form": "a=b"}
-    # No template is for JSON, and passes it on.
+    # No template is for JSON, so it passes through.
     assert api.call(json={"a": "b"}).json() == {"a": "b"}
-    # With a character set, it is the same kind.
+    # With a character set, it is the same content type.
     headers = {"Content-Type": f"{form}; charset=UTF-8"}
     assert api.call(data="a=c", headers=headers).json() == {"form": "a=c"}
 
@@ -401,7 +401,7 @@ def test_a_template_that_makes_no_json_is_refused_too(world: World, echo: str) -
     ("message", "status"),
     [
         ("denied: ann", 403),
-        ("she was denied", 200),  # it begins otherwise
+        ("she was denied", 200),  # it begins differently
         ("one\ntwo", 502),
         ("", 200),
         ("something else", 200),
@@ -436,7 +436,7 @@ def test_a_pattern_for_everything_leaves_a_success_alone(world: World, echo: str
         responses={"200": {}, "500": {"selectionPattern": r"[\s\S]*"}},
     )
     api.deploy()
-    # Not even what looks like an error is one, unless the function failed.
+    # An answer that looks like an error isn't one unless the function failed.
     answer = api.call(json={"errorMessage": "none"})
     assert (answer.status_code, answer.json()) == (200, {"errorMessage": "none"})
     assert api.call(json={"fail": "x"}).status_code == 500
@@ -714,7 +714,7 @@ def test_a_function_runs_only_for_whom_its_policy_lets(
     function = world.function("echo")
     api = world.api()
     if source is not None:
-        # Not by format(): {id} stands for itself.
+        # Not with format(): {id} must stay as it is.
         filled = source.replace("{api}", api.id)
         more = {name: text.replace("{account}", world.account) for name, text in more.items()}
         world.let(function, filled, **more)
@@ -883,7 +883,7 @@ def test_a_stage_serves_what_was_deployed_through_changes_stops_and_rollbacks(
     assert api.call("/new", "GET").status_code == 403
     move(second)
     assert serves(api) == (200, "two")
-    # Another stage, of what stands now.
+    # Another stage, with the current API.
     api.deploy("t")
     assert (serves(api), serves(api, "t")) == ((200, "two"), (200, "three"))
 
@@ -990,7 +990,7 @@ def test_what_is_deleted_is_served_until_the_next_deployment(
     gateway.delete_model(restApiId=api.id, modelName="Named")
     gateway.delete_request_validator(restApiId=api.id, requestValidatorId=validator)
     gateway.delete_resource(restApiId=api.id, resourceId=api.resources["/kept"])
-    # The control plane shows what stands.
+    # The control plane shows the current API.
     assert "/kept" not in {r["path"] for r in gateway.get_resources(restApiId=api.id)["items"]}
     assert gateway.get_authorizers(restApiId=api.id)["items"] == []
     assert gateway.get_method(**place)["authorizationType"] == "NONE"
@@ -1064,7 +1064,7 @@ def test_a_deployment_stays_as_long_as_a_stage_is_on_it_and_ends_with_the_api(
     api.deploy()
     gateway.delete_deployment(restApiId=api.id, deploymentId=first)
     assert serves(api) == (200, "one")
-    # Nothing of the copies is shown.
+    # The copies aren't shown.
     (deployment,) = gateway.get_deployments(restApiId=api.id)["items"]
     assert set(deployment) <= {"id", "description", "createdDate", "apiSummary"}
     gateway.delete_rest_api(restApiId=api.id)

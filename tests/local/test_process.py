@@ -1,4 +1,4 @@
-"""The embedded local AWS as a process: started, found again, ended, and never someone else's."""
+"""The embedded local AWS as a process: started, found, stopped, and never someone else's."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def aws(folder: Path) -> Iterator[LocalAws]:
 
 
 def ours(folder: Path) -> None:
-    """Make the folder as a start does."""
+    """Create the folder as starting it does."""
     folder.mkdir(parents=True)
     (folder / MARKER).write_bytes(MARKED)
 
@@ -82,7 +82,7 @@ def starter(folder: Path, prelude: str = "", arguments: str = "") -> subprocess.
 
 
 def interrupt_once() -> Callable[[float], None]:
-    """A sleep which Ctrl-C ends the first time."""
+    """Return a sleep that Ctrl-C interrupts the first time."""
     calls: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -252,7 +252,7 @@ def test_two_starters_at_once_start_one_server(aws: LocalAws, folder: Path) -> N
     urls = {child.communicate(timeout=50)[0].strip() for child in starters}
     assert [child.returncode for child in starters] == [0, 0]
     assert urls == {aws.endpoint_url}
-    pid_of_server(folder)  # of the only one
+    pid_of_server(folder)  # there is only one
     assert aws.is_running()
 
 

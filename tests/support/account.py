@@ -1,4 +1,4 @@
-"""An account on moto, and cogauth's runs in it."""
+"""An account on moto, and runs of cogauth in it."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from cogauth.engine import DownResult, StepResult
     from cogauth.steps.base import Step
 
-# moto takes the partition from the region in the host's name; AWS's own host says "us-gov".
+# moto takes the partition from the region in the host name; AWS's own host has "us-gov" there.
 IAM_ENDPOINTS = {"us-gov-west-1": "https://iam.us-gov-west-1.amazonaws.com"}
 
 
 Made = TypeVar("Made")
-# By region and what made it: what stands, and what the maker returned.
+# By region and maker: the snapshot, and what the maker returned.
 SNAPSHOTS: dict[tuple[str, Callable[..., Any]], tuple[Snapshot, Any]] = {}
 
 
@@ -79,13 +79,13 @@ RESOURCES = {resource.key: resource for step in STEPS for resource in step.resou
 
 
 def needed(key: str) -> set[str]:
-    """Return all that must stand before a resource is made, near and far."""
+    """Return everything that must exist before a resource is made, directly or indirectly."""
     near = set(RESOURCES[key].prerequisites)
     return near.union(*map(needed, near))
 
 
 class Session(boto3.Session):
-    """A session that makes each client once: it takes a while."""
+    """A session that makes each client only once: that takes a while."""
 
     @functools.cache  # noqa: B019 there are as many as regions
     def client(self, service: str) -> Any:  # type: ignore[override]
@@ -95,12 +95,12 @@ class Session(boto3.Session):
 
 @functools.cache
 def _session(region: str) -> Session:
-    # As moto itself sets them; the environment's are gone by the time of another test.
+    # The same as moto sets: those in the environment are gone when the next test runs.
     return Session("testing", "testing", region_name=region)
 
 
 class Account:
-    """An account on moto, with a folder for state files, used as one run after another."""
+    """An account on moto with a folder for state files, used by one run after another."""
 
     def __init__(self, aws: Aws, folder: Path) -> None:
         self.aws = aws
@@ -117,13 +117,13 @@ class Account:
         return self.folder / f"{stack}.json"
 
     def state(self, stack: str = "shop") -> State:
-        """The state as the file has it."""
+        """The state in the file."""
         state = state_file.load(self.path(stack))
         assert state is not None
         return state
 
     def new_state(self, stack: str = "shop") -> State:
-        """One that records nothing, and has no file."""
+        """A state that records nothing and has no file."""
         return State(
             path=self.path(stack),
             stack=stack,
@@ -134,7 +134,7 @@ class Account:
         )
 
     def context(self, stack: str = "shop", **choices: Any) -> Context:
-        """A new process's view: the state is read from its file, or made."""
+        """The context of a new process: the state is read from its file, or created."""
         state = state_file.load(self.path(stack))
         if state is None:
             state = self.new_state(stack)
@@ -167,10 +167,10 @@ class Account:
         return {result.step: result.action for result in results}
 
     def as_after(self, make: Callable[[Account], Made]) -> Made:
-        """Let an empty account be as it is after something: the first time by that, then by a copy.
+        """Bring an empty account to the state that `make` leaves: run it once, then use a copy.
 
         Returns:
-            What it returned the first time.
+            What `make` returned the first time.
         """
         key = self.region, make
         if key not in SNAPSHOTS:
@@ -182,11 +182,11 @@ class Account:
         return kept
 
     def stands(self) -> None:
-        """Let the stack stand as `up` leaves it."""
+        """Create the stack as `up` does."""
         self.as_after(Account.up)
 
     def down(self, stack: str = "shop", *, asked: bool = False) -> DownResult:
-        """Run `down` as the command does with --yes, or where the answer is yes."""
+        """Run `down` as the command does with --yes, or when the answer is yes."""
         ctx = self.context(stack)
         plan = engine.plan_down(ctx)
         result = engine.down(ctx, plan, lambda _line: None, claimed=asked)
@@ -205,7 +205,7 @@ class Account:
         return left_in_aws(self.client)
 
     def grow_old(self) -> None:
-        """As if what is recorded had been made an hour ago, so that AWS knows it everywhere."""
+        """Date everything recorded back by an hour, so that AWS would know it everywhere."""
         state = self.state()
         for record in state.resources.values():
             since = datetime.fromisoformat(record["since"]) - timedelta(hours=1)
@@ -213,12 +213,12 @@ class Account:
         state.save()
 
 
-# Gives an empty account, as often as it is called.
+# Gives a new empty account on each call.
 Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
 
 
 def empty_accounts(clients: Callable[[str], Aws], folder: Path) -> Accounts:
-    """Return what gives an empty account, as often as it is called."""
+    """Return a function that gives a new empty account on each call."""
     numbers = itertools.count()
 
     @contextlib.contextmanager
@@ -230,7 +230,7 @@ def empty_accounts(clients: Callable[[str], Aws], folder: Path) -> Accounts:
 
 
 def add_managed_policy(region: str) -> None:
-    """Let IAM have the managed policy that `--power-user` attaches; all of them take seconds."""
+    """Give IAM the managed policy that `--power-user` attaches; loading all takes seconds."""
     name = "AmazonCognitoPowerUser"
     data = json.loads(aws_managed_policies_data)[name]
     policy = AWSManagedPolicy.from_data(name, DEFAULT_ACCOUNT_ID, region, data)
@@ -240,7 +240,7 @@ def add_managed_policy(region: str) -> None:
 
 @functools.cache
 def aws_with_clients(region: str) -> Aws:
-    """Make an Aws with its clients."""
+    """Make an Aws together with its clients."""
     with pytest.MonkeyPatch.context() as patch:
         if region in IAM_ENDPOINTS:
             patch.setenv("AWS_ENDPOINT_URL_IAM", IAM_ENDPOINTS[region])
@@ -248,8 +248,8 @@ def aws_with_clients(region: str) -> Aws:
         for name in CLIENTS:
             getattr(aws, name)
     _ = aws.identity
-    # The clients' models are very many objects that stay: a fifth of the tests' time went
-    # into the collector's looking through them.
+    # The clients' models are very many objects that are never freed. Scanning them took the
+    # collector a fifth of the tests' time.
     gc.collect()
     gc.freeze()
     return aws

@@ -1,4 +1,4 @@
-"""An API of somebody else's on moto, to be attached."""
+"""Someone else's API on moto, for attaching."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OTHER_POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-
 
 
 def quiet(*_: Any) -> None:
-    """A report that says nothing."""
+    """Report nothing."""
 
 
 class Orders:
-    """Somebody's API, with methods guarded in each way there is, deployed to its stages."""
+    """Someone else's API, with methods guarded in every possible way, deployed to its stages."""
 
     def __init__(
         self, account: Account, name: str = "orders", *, stages: tuple[str, ...] = ("prod",)
@@ -70,7 +70,7 @@ class Orders:
             self.deploy(stage)
 
     def of(self, account: Account) -> Orders:
-        """Return the same in a copy of its account."""
+        """Return the same API in a copy of its account."""
         copied = copy.copy(self)
         copied.account, copied.paths = account, dict(self.paths)
         return copied
@@ -101,7 +101,7 @@ class Orders:
         )
 
     def deploy(self, stage: str) -> None:
-        """As the owner does."""
+        """Deploy as the owner does."""
         made = self.aws.create_deployment(**self.place, description="the owner's")
         known = [one["stageName"] for one in self.aws.get_stages(**self.place)["item"]]
         if stage in known:
@@ -111,7 +111,7 @@ class Orders:
             self.aws.create_stage(**self.place, stageName=stage, deploymentId=made["id"])
 
     def methods(self) -> dict[str, Authorization]:
-        """Who may call what, live."""
+        """Who may call each method, from the live API."""
         items = self.aws.get_resources(**self.place)["items"]
         return {
             f"{name} {item['path']}": rest_apis.authorization_of(live)
@@ -131,7 +131,7 @@ class Orders:
         return {a["name"]: a["id"] for a in self.aws.get_authorizers(**self.place)["items"]}
 
     def deployments(self) -> list[str]:
-        """The deployments that aren't the owner's, each with the stages that are on it."""
+        """The deployments that aren't the owner's, each as the list of its stages."""
         stages = self.aws.get_stages(**self.place)["item"]
         return [
             ",".join(s["stageName"] for s in stages if s["deploymentId"] == one["id"])
@@ -158,14 +158,14 @@ def detach(account: Account, api: str | None = None, **globs: Any) -> list[Detac
 
 
 def only_a_pool(account: Account) -> None:
-    """Make what of a stack attaching needs: the rest takes moto a while."""
+    """Make only the parts of a stack that attaching needs: the rest takes moto a while."""
     ctx = account.context()
     pool = RESOURCES["user_pool"]
     journal.created(ctx, pool, pool.create(ctx))
 
 
 def pool_and_orders(account: Account) -> Orders:
-    """Let stand what of a stack attaching needs, and somebody's API."""
+    """Make the parts of a stack that attaching needs, and someone else's API."""
     return account.as_after(_pool_and_orders).of(account)
 
 
@@ -179,7 +179,7 @@ def ours(account: Account) -> str:
 
 
 def put_jwt(orders: Orders, path: str, *scopes: str) -> str:
-    """Put a method behind an authorizer of type JWT; return that one's id."""
+    """Put a method behind an authorizer of type JWT; return the authorizer's id."""
     made = orders.aws.create_authorizer(
         **orders.place,
         name=f"their issuer of {path}",

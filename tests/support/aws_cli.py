@@ -1,6 +1,6 @@
-"""The AWS CLI as a script finds it, whose commands are forks of one process that has imported it.
+"""The AWS CLI for scripts; its commands are forks of one process that has already imported it.
 
-Importing it, and reading the services' models, takes most of a command's time.
+Importing it and reading the services' models take most of a command's time.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ sys.exit(int(caller.recv(16)))
 
 @contextmanager
 def aws_cli(folder: Path) -> Iterator[Path]:
-    """Give the folder that has the command ``aws``, to be put into a PATH."""
+    """Yield the folder that contains the command ``aws``, to be added to PATH."""
     folder.mkdir()
-    # A socket's path may have about a hundred characters.
+    # A socket's path is limited to about a hundred characters.
     address = folder / "s"
     command = folder / "aws"
     command.write_text(CLIENT.format(python=sys.executable, address=str(address)))

@@ -1,4 +1,4 @@
-"""Every command, and what it runs in."""
+"""Every command, and the environment that it runs in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMMANDS = {
 
 
 def record_whole_stack(cli: Cli, url: str) -> None:
-    """Write a state file that says that a whole stack stands there."""
+    """Write a state file that records a whole stack at that URL."""
     State(
         path=cli.state,
         stack="cogauth",

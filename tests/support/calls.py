@@ -1,4 +1,4 @@
-"""The calls that one Aws makes, seen and answered in AWS's place."""
+"""The calls that one Aws makes: record them, or answer them in AWS's place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLIENTS = (
 
 @dataclass(frozen=True)
 class Call:
-    """One call to AWS, by its operation's name and what was sent."""
+    """One call to AWS: its operation's name and what was sent."""
 
     operation: str
     sent: dict[str, Any] = field(compare=False, repr=False)
@@ -41,7 +41,7 @@ class Call:
 
     @property
     def request(self) -> str:
-        """The operation with all that was sent to it."""
+        """The operation and everything that was sent."""
         parts = (self.sent[name] for name in ("url_path", "query_string", "body"))
         return f"{self.operation} {' '.join(map(repr, parts))}"
 
@@ -51,7 +51,7 @@ After = Callable[[Call], None]
 
 
 def refusal(status: int, code: str, message: str = "No.") -> tuple[AWSResponse, dict[str, Any]]:
-    """Return what a `before-call` handler answers in AWS's place."""
+    """Return a refusal for a `before-call` handler to answer in AWS's place."""
     parsed = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0},
@@ -69,9 +69,9 @@ class Calls:
     def watched(
         self, before: Before | None = None, after: After | None = None
     ) -> Iterator[list[Call]]:
-        """Record the calls; `before` may answer or raise, `after` may raise: the answer is lost.
+        """Record the calls; `before` may answer or raise; `after` may raise to lose the answer.
 
-        Calls come from several threads, but these are asked about one at a time.
+        Calls come from several threads, but `before` and `after` run one at a time.
         """
         calls: list[Call] = []
         one_at_a_time, here = threading.RLock(), threading.local()
@@ -88,7 +88,7 @@ class Calls:
                     after(here.call)
 
         for client in self.clients:
-            # Last: what cogauth itself lets not begin is no call.
+            # Last: a call that cogauth itself stops doesn't count.
             client.meta.events.register_last("before-call", on_before)
             client.meta.events.register_last("after-call", on_after)
         try:

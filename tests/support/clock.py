@@ -1,4 +1,4 @@
-"""A clock whose waits take no time."""
+"""A clock on which waiting takes no time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from cogauth.aws.waiting import Stop
 
 
 class FakeTime(Stop):
-    """A clock and its stop event: a wait takes no time, but the clock goes on by it.
+    """A clock and its stop event: a wait takes no real time, but advances the clock.
 
-    Each thread of a run has a clock of its own: what one waits is no time that another has lost.
+    Each thread of a run has its own clock: one thread's wait costs the others no time.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # The latest of all threads.
+        # The latest time of any thread.
         self.now = 0.0
         self.waits: list[float] = []
         self._lock = threading.Lock()
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new run, which nobody has stopped yet."""
+        """Begin a new run, not stopped yet."""
         self.clear()
         self._begun = self.now
         self._local = threading.local()

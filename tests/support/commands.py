@@ -1,4 +1,4 @@
-"""The command line as its users run it: as a process, on a pipe or on a terminal."""
+"""The command line as users run it: as a process, on a pipe or a terminal."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-# Of the root of the local AWS that the tests share.
+# The root's keys of the local AWS that the tests share.
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA" + 4 * "TEST", "AWS_SECRET_ACCESS_KEY": 10 * "test"}
-# In which there may be a local AWS that a command started.
+# Folders that may contain a local AWS started by a command.
 FOLDERS: set[Path] = set()
-# Run in front of the CLI, it makes its stdin the terminal that Ctrl-C and /dev/tty are of.
+# Run in front of the CLI; makes its stdin the controlling terminal, for Ctrl-C and /dev/tty.
 CONTROL = (
     "import fcntl, os, sys, termios\n"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -51,7 +51,7 @@ CONTROL = (
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Whether the condition came about in time."""
+    """Wait for the condition; say whether it became true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -61,14 +61,14 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """All that a process of the tests gets: nothing of the user's own."""
+    """The whole environment of a test's process, without the user's own variables."""
     (folder / "tmp").mkdir(exist_ok=True)
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": LANG,
         "HOME": str(folder),
         "TMPDIR": str(folder / "tmp"),
-        # Beside the folder, for tests say what is in there.
+        # Beside the folder, because tests check the folder's contents.
         "XDG_STATE_HOME": f"{folder}.state-home",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -78,7 +78,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Those whose environment names the folder: all that was started in it, and their children."""
+    """Processes whose environment names the folder: those started in it, and their children."""
     if not Path("/proc/self/environ").exists():
         pytest.skip("only Linux shows the processes' environment")
     found = []
@@ -90,7 +90,7 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def beside_gitignore(folder: Path) -> list[str]:
-    """Return what a folder of state files has besides its .gitignore; nothing if it is gone."""
+    """Return a state folder's contents without .gitignore; nothing if the folder is gone."""
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     return sorted(names - {".gitignore"})
 
@@ -100,9 +100,9 @@ def files_in(folder: Path) -> list[str]:
 
 
 def parsed(name: str, words: list[str]) -> click.Context:
-    """Parse a command's words as the program does; run nothing.
+    """Parse a command's words as the program does, without running it.
 
-    Without a parent the command would keep a help option without -h.
+    Without a parent, the command's help option would lack -h.
     """
     parent = click.Context(program, **program.context_settings)
     command = program.commands[name]
@@ -115,7 +115,7 @@ def parsed(name: str, words: list[str]) -> click.Context:
 
 
 def in_process(*words: str, typed: str | bytes = "") -> Result:
-    """Run a command as `main` does, but for a process of its own, whose start takes longest."""
+    """Run a command as `main` does, but in this process: starting a new one takes longest."""
     done = CliRunner().invoke(program, words, input=typed, standalone_mode=False)
     if isinstance(done.exception, CogauthError):
         return Result(done.exception.exit_code, done.stdout, f"Error: {done.exception}")
@@ -127,7 +127,7 @@ def in_process(*words: str, typed: str | bytes = "") -> Result:
 
 
 class Running:
-    """A command on a pipe, whose stdout and stderr are read as one while it runs."""
+    """A running command whose stdout and stderr are read together."""
 
     def __init__(self, process: Forked | subprocess.Popen[bytes], source: int) -> None:
         self.process = process
@@ -136,11 +136,11 @@ class Running:
 
     @property
     def plain(self) -> str:
-        """What was printed, without the terminal's escape sequences."""
+        """What was printed, without escape sequences."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
 
     def see(self, wanted: str, seconds: float = PATIENCE) -> str:
-        """Read until the pattern has been printed; return all that was, without colours."""
+        """Read until the pattern appears; return everything printed, without colours."""
         end = time.monotonic() + seconds
         while not re.search(wanted, self.plain):
             assert self._read(end), f"{wanted!r} was never printed:\n{self.text}"
@@ -158,13 +158,13 @@ class Running:
         assert ready, f"nothing was printed for long:\n{self.text}"
         try:
             got = os.read(self._source, 65536)
-        except OSError:  # a terminal whose last user has gone
+        except OSError:  # a terminal that no process has open any more
             got = b""
         self.text += got.decode(errors="replace").replace("\r\n", "\n")
         return bool(got)
 
     def glance(self) -> str:
-        """Read what there is by now; return all that was printed."""
+        """Read what is available now; return everything printed so far."""
         if select.select([self._source], [], [], 0.005)[0]:
             self._read(time.monotonic() + 1)
         return self.text
@@ -173,9 +173,9 @@ class Running:
         os.write(self._source, text.encode())
 
     def press_ctrl_c(self) -> None:
-        """Press it until it is heard: more than the terminal's echo of it is printed.
+        """Press Ctrl-C until the command reacts: it prints more than the terminal's echo.
 
-        Python's input() misses a signal that comes in the instant before it waits.
+        Python's input() misses a signal that arrives just before it waits.
         """
         begun = len(self.text)
 
@@ -189,7 +189,7 @@ class Running:
 
 @dataclass
 class Cli:
-    """The command line in a folder and an environment of its own."""
+    """The command line in its own folder and environment."""
 
     folder: Path
     env: dict[str, str]
@@ -219,13 +219,13 @@ class Cli:
             capture_output=True,
             timeout=PATIENCE,
             check=False,
-            # Without the terminal that the tests may be run on.
+            # Detached from the terminal that the tests may run on.
             start_new_session=True,
         )
         return Result(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
 
     def _can_fork(self, env: dict[str, str]) -> bool:
-        """Whether a start of Python would find nothing else than the forker's did."""
+        """Whether a new Python would start with the same settings as the forker's."""
         odd = {name for name in env if AT_START.fullmatch(name)} - {"LANG"}
         return not odd and env.get("LANG") == LANG and not (self.folder / ".aws").exists()
 
@@ -242,7 +242,7 @@ class Cli:
         return self._spawn([*COGAUTH, *words], source, sink, subprocess.DEVNULL, env)
 
     def on_terminal(self, *words: str, **env: str) -> Running:
-        """Start it on a terminal of its own."""
+        """Start it on its own terminal."""
         source, sink = os.openpty()
         termios.tcsetwinsize(sink, (24, 80))
         env = {"TERM": "xterm-256color", **env}
@@ -252,7 +252,7 @@ class Cli:
         return self._spawn(command, source, sink, sink, env)
 
     def shell_on_terminal(self, line: str, **env: str) -> Running:
-        """Start a line of shell on a terminal of its own; in it, COGAUTH is the command."""
+        """Start a shell line on its own terminal; in the line, COGAUTH is the command."""
         source, sink = os.openpty()
         shell = "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
         command = [sys.executable, "-c", CONTROL, "-c", shell, line]
@@ -296,7 +296,7 @@ class Cli:
         return Running(process, source)
 
     def close(self) -> None:
-        """End all that was started, whatever the test came to."""
+        """End everything that was started, whether the test passed or failed."""
         for child in self._children:
             child.kill()
             child.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""Changes by hand to a stack: of every kind that `up` puts right, all at once."""
+"""Manual changes to a stack: every kind that `up` repairs, all at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def drift(client: Clients, state: State) -> None:
-    """Change whatever of a stack can be changed without being replaced."""
+    """Change everything in a stack that can be changed without replacement."""
     _change_functions(client, state)
     _change_roles(client, state)
     _change_pool(client, state)

@@ -1,4 +1,4 @@
-"""What a call to AWS, or a write to the disk, may meet."""
+"""Faults that can hit a call to AWS or a write to disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StoppedError(BaseException):
-    """As if the process had been killed."""
+    """Acts as if the process had been killed."""
 
 
 def stop(_call: Call) -> NoReturn:
@@ -31,7 +31,7 @@ def lose(_call: Call) -> NoReturn:
     raise ConnectionClosedError(endpoint_url="https://aws.invalid")
 
 
-# What a call meets: before it reaches AWS, or after it took effect.
+# What happens to a call: before it reaches AWS, or after it took effect.
 Fault = tuple[Before | None, After | None]
 FAULTS: dict[str, Fault] = {
     "stopped after": (None, stop),
@@ -47,18 +47,18 @@ FAULTS: dict[str, Fault] = {
 def run_with_fault(
     account: Account, run: Callable[[], object], fault: Fault, at: Callable[[Call], bool]
 ) -> tuple[Call | None, Exception | None]:
-    """Run something that meets a fault at the first call that is picked.
+    """Run something with a fault at the first call that is picked.
 
-    A stop lets nothing come after it: no call, and no write.
+    Nothing happens after a stop: no call, and no write.
 
     Args:
-        account: where it runs.
-        run: what runs.
-        fault: what the call meets.
-        at: picks the call; it is asked about each until then.
+        account: where to run it.
+        run: what to run.
+        fault: what happens to the call.
+        at: picks the call; it is asked about each call until then.
 
     Returns:
-        The call, None where none was picked; and the error that the run ended with, if any.
+        The picked call, or None; and the error that ended the run, if any.
     """
     before, after = fault
     stops, hit, kept = stop in fault, list[Call](), list[bytes]()
@@ -89,7 +89,7 @@ def run_with_fault(
 
 
 def nth(number: int, *, mutating: bool = False) -> Callable[[Call], bool]:
-    """Return what picks the nth call, from 0; of all, or of those that change something."""
+    """Return a function that picks the nth call, from 0: of all calls, or of mutating ones."""
     left = [number]
 
     def pick(call: Call) -> bool:
@@ -100,13 +100,13 @@ def nth(number: int, *, mutating: bool = False) -> Callable[[Call], bool]:
 
 
 def about(*operations: str) -> Callable[[Call], bool]:
-    """Return what picks the calls of these operations."""
+    """Return a function that picks the calls of these operations."""
     return lambda call: call.operation in operations
 
 
 @contextlib.contextmanager
 def stopped(account: Account, *operations: str, lands: bool = False) -> Iterator[None]:
-    """Stop what runs in it at each call of an operation: before AWS hears of it, or after."""
+    """Stop the block at any call of these operations, before or after it reaches AWS."""
 
     def strike(call: Call) -> None:
         if call.operation in operations:
@@ -119,7 +119,7 @@ def stopped(account: Account, *operations: str, lands: bool = False) -> Iterator
 
 @contextlib.contextmanager
 def disk_full_at(size: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes: what a full disk does, to this process."""
+    """Simulate a full disk for this process: no file can grow beyond this many bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

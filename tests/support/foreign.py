@@ -1,4 +1,4 @@
-"""Pools and APIs of somebody else's, described whole."""
+"""Someone else's pools and APIs, described in full."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def make_pool(account: Account, name: str, users: int, **more: Any) -> str:
-    """Make somebody's user pool, in use."""
+    """Make someone else's user pool, in use."""
     cognito = account.client("cognito-idp")
     made = str(cognito.create_user_pool(PoolName=name, **more)["UserPool"]["Id"])
     cognito.create_user_pool_client(UserPoolId=made, ClientName="their app")
@@ -22,7 +22,7 @@ def make_pool(account: Account, name: str, users: int, **more: Any) -> str:
 
 
 def make_api(account: Account, name: str, **more: Any) -> str:
-    """Make somebody's REST API, in use."""
+    """Make someone else's REST API, in use."""
     api = account.client("apigateway")
     made = api.create_rest_api(name=name, **more)
     place = {"restApiId": made["id"]}
@@ -62,7 +62,7 @@ def plain(*found: Any) -> Any:
 
 
 class Inside:
-    """What somebody else has in the stack's own pool and API."""
+    """What someone else added to the stack's own pool and API."""
 
     def __init__(self, account: Account, stack: str = "shop") -> None:
         self.account = account
@@ -94,7 +94,7 @@ class Inside:
         self.api.create_stage(**self.place, stageName="prod", deploymentId=self.deployment)
 
     def described(self) -> Any:
-        """All of it, as it stands."""
+        """All of it, in its current state."""
         place = self.place
         return plain(
             self.cognito.describe_user_pool_client(**self.pool, ClientId=self.client),

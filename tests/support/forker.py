@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Of the environment that the command line runs in. The local AWS pins its own botocore; who uses
-# it needn't share that.
+# The Python that runs the command line. The local AWS pins its own botocore, and users of the
+# command line needn't have that version.
 PYTHON = os.environ.get("CLI_PYTHON", sys.executable)
 COGAUTH = [PYTHON, "-m", "cogauth"]
 LANG = "C.UTF-8"
 PATIENCE = 60.0
 ESCAPE = "\x1b"
-# How a sentence that says what to do begins: it belongs into an error's hint.
+# The beginnings of sentences that say what to do: those belong in an error's hint.
 REMEDY = re.compile(
     r"(?<=[.!?])\s+(?:(?:Or|Please|Then) )?'?(?:To \w+|If|Otherwise|Add|Attach|Call|Check|Choose"
     r"|Copy|Delete|Deploy|Find|Get|Give|Install|Leave|Look|Make|Move|Name|Pass|Put|Remove|Rename"
@@ -39,9 +39,9 @@ REMEDY = re.compile(
     r"|cogauth)\b"
     r"|:\s+(?:give|run|set|unset|use|wait|sign in|look|try|leave|delete|upgrade|choose)\b"
 )
-# Imports what the commands take, and reads the services' models, once, and forks for each of them:
-# that is most of a command's time. What is forked is supervised by a fork of its own, so that
-# several may run at once.
+# Imports the commands' modules and reads the services' models once, which is most of a command's
+# time, and then forks for each command. A second fork supervises each command, so that several
+# can run at once.
 FORKER = """
 import atexit, fcntl, functools, gc, importlib, json, os, pkgutil, socket, sys, termios, threading
 import boto3, cogauth
@@ -118,17 +118,17 @@ while True:
         sys.exit(code)
     os._exit(code)
 """
-# What Python looks at when it starts. botocore's ~/.aws/models is such a thing, too. The forker
-# does itself what PYTHONIOENCODING asks for.
+# What Python reads when it starts. The same goes for botocore's ~/.aws/models. The forker
+# handles PYTHONIOENCODING itself.
 AT_START = re.compile(r"LANG|TZ|LC_\w+|PYTHON(?!IOENCODING)\w+|LD_\w+|BOTO_\w+")
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Start children that SIGINT ends, even if the tests run in a shell's background."""
+    """Let SIGINT end the children started here, even if the tests run in the background."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
-        # Only the main thread may set it, and there is nothing to set.
+        # Only the main thread may set a handler, and none is needed.
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -139,7 +139,7 @@ def interruptible() -> Iterator[None]:
 
 
 class Forked:
-    """A command that a forker runs, used as a subprocess.Popen is."""
+    """A command that a forker runs, with the interface of subprocess.Popen."""
 
     def __init__(self, status: IO[str]) -> None:
         self._status, self._lock = status, threading.Lock()
@@ -147,8 +147,8 @@ class Forked:
         self.returncode: int | None = None
 
     def wait(self, timeout: float) -> int:
-        """Wait until it has ended; return its exit code, or minus the signal that killed it."""
-        # Two threads may wait.
+        """Wait until it ends; return its exit code, or minus the signal that killed it."""
+        # Two threads may wait at once.
         with self._lock:
             if self.returncode is None:
                 if not select.select([self._status], [], [], timeout)[0]:
@@ -200,8 +200,8 @@ class Forker:
             folder: its working directory.
             env: its whole environment.
             words: its arguments.
-            files: what it has for stdin, stdout and stderr.
-            terminal: whether its stdin is a terminal that is to control it.
+            files: its stdin, stdout and stderr.
+            terminal: whether its stdin becomes its controlling terminal.
         """
         job = {"folder": str(folder), "env": env, "words": words, "terminal": terminal}
         source, sink = os.pipe()
@@ -212,7 +212,7 @@ class Forker:
     def run(
         self, folder: Path, env: dict[str, str], words: tuple[str, ...], typed: bytes, encoding: str
     ) -> Result:
-        """Run a command to its end."""
+        """Run a command until it ends."""
         with ExitStack() as stack:
             typing, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             typing.write(typed)
@@ -221,7 +221,7 @@ class Forker:
             try:
                 code = command.wait(PATIENCE)
             finally:
-                # With all that it started.
+                # Together with everything that it started.
                 if command.returncode is None:
                     os.killpg(command.pid, signal.SIGKILL)
                     command.wait(PATIENCE)
@@ -236,7 +236,7 @@ class Forker:
 
 @functools.cache
 def forker() -> Forker:
-    """Return the one of this process."""
+    """Return this process's forker."""
     made = Forker()
     atexit.register(made.end)
     return made
@@ -244,7 +244,7 @@ def forker() -> Forker:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """A command's exit code and output."""
 
     code: int
     out: str
@@ -252,12 +252,12 @@ class Result:
 
     @property
     def document(self) -> Any:
-        """What ``--json`` printed: one document, and nothing else."""
+        """What ``--json`` printed: one document and nothing else."""
         return json.loads(self.out)
 
     @property
     def error(self) -> str:
-        """The text of the error that ``--json`` printed: all of it."""
+        """The full text of the error that ``--json`` printed."""
         error = self.document["error"]
         assert list(error) == ["code", "message", "hint"]
         assert error["code"] in CODES
@@ -271,6 +271,6 @@ class Result:
         return self
 
     def must_fail(self, code: int = 1) -> Self:
-        """As `must`, for a run with --debug, which shows a traceback."""
+        """Like `must`, for a run with --debug, which shows a traceback."""
         assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
         return self

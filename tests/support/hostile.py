@@ -1,4 +1,4 @@
-"""Texts that others may write, to act on a terminal or to look like ours."""
+"""Texts with which others may try to control a terminal or imitate our output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import unicodedata
 
 from hypothesis import strategies as st
 
-# What would begin a line of its own, and would be believed there.
+# What would be believed if it were on a line of its own.
 FORGED = "FORGED GET /admin"
-# Every way to begin one, or to act on a terminal, or to turn the reading order.
+# Every way to begin a line, to control a terminal, or to reverse the reading order.
 HOSTILE = "".join(
     f"x{acting}{FORGED}"
     for acting in (
@@ -23,5 +23,5 @@ WITH_HALVES = st.text(CHARACTERS | st.characters(categories=["Cs"]), max_size=10
 
 
 def acting(text: str) -> list[str]:
-    """The characters of a text, but for line ends, that a terminal would act on or hide."""
+    """The characters, except line ends, that a terminal would act on or hide."""
     return [c for c in text if c != "\n" and unicodedata.category(c)[0] in "CZ" and c != " "]

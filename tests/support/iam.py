@@ -1,4 +1,4 @@
-"""IAM's decision on a request, and which requests AWS's services make of a call.
+"""IAM's decision on a request, and the IAM requests that a call to AWS leads to.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def like(pattern: str, value: str) -> bool:
-    """Say whether a value matches a pattern of IAM's: `*` is any text, `?` any character."""
+    """Say whether a value matches an IAM pattern: `*` is any text, `?` any character."""
     parts = [{"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern]
     return re.fullmatch("".join(parts), value, re.DOTALL) is not None
 
 
 def arn_like(pattern: str, value: str) -> bool:
-    """Say whether an ARN matches: part by part, so that a `*` doesn't reach over a colon."""
+    """Say whether an ARN matches, part by part, so that `*` doesn't match a colon."""
     patterns, parts = pattern.split(":", 5), value.split(":", 5)
     return len(patterns) == len(parts) and all(map(like, patterns, parts))
 
@@ -35,7 +35,7 @@ def as_list(value: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: an action on a resource, by a service or by the role itself (None)."""
+    """A request to IAM: an action on a resource, by a service or by the role itself (None)."""
 
     action: str
     resource: str
@@ -93,15 +93,15 @@ def allowed(policy: list[dict[str, Any]], request: Request) -> bool:
 
 LOGS, COGNITO = "Logs_20140328", "AWSCognitoIdentityProviderService"
 TAGGING = "ResourceGroupsTaggingAPI_20170126"
-# Those of Cognito that name no pool, or need no permission.
+# Cognito's operations that name no pool, or need no permission.
 OF_NO_POOL, FREE = {"CreateUserPool", "ListUserPools"}, {"GetUser", "SignUp"}
 
 
 def asked_for(call: Call, region: str, account: str) -> Iterator[Request]:
-    """Return what AWS is asked for a call: by the Service Authorization Reference.
+    """Return what IAM is asked for a call, according to the Service Authorization Reference.
 
-    Without what shows only to AWS, such as iam:PassRole. CloudWatch Logs is asked about a group's
-    ARN with ':*' or without it, so both are returned.
+    This leaves out what only AWS sees, such as iam:PassRole. CloudWatch Logs uses a group's ARN
+    with or without ':*', so both are returned.
     """
     sent = call.sent
     target, path, name = sent["headers"].get("X-Amz-Target", ""), sent["url_path"], call.operation

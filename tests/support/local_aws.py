@@ -1,4 +1,4 @@
-"""Emulators and local AWSs that somebody else started, and boto3's clients of them."""
+"""Emulators and local AWSs that someone else started, and boto3 clients for them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# What other emulators take for those of the root, as ministack does without cogauth's gate.
+# The keys that other emulators accept as the root's, as ministack does without cogauth's gate.
 EMULATORS_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # An integration that answers 200 by itself.
 MOCK: Any = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
-# By the URL of an emulator that runs, its root's keys.
+# The root's keys of each running emulator, by its URL.
 KEYS_OF: dict[str, tuple[str, ...]] = {}
 
 
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @contextmanager
 def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
-    """Ministack that cogauth knows by its URL alone; it keeps nothing when it ends."""
+    """Run ministack, known to cogauth only by its URL; it keeps nothing when it ends."""
     folder.mkdir(exist_ok=True)
     port = int(more.setdefault("GATEWAY_PORT", str(free_port())))
     url = f"http://127.0.0.1:{port}"
@@ -90,7 +90,7 @@ def emulator(folder: Path, *words: str, **more: str) -> Iterator[str]:
 
 @contextmanager
 def someones_local_aws(folder: Path) -> Iterator[str]:
-    """Run the local AWS with KEYS, where no command looks for it: it is known by its URL alone."""
+    """Run the local AWS with KEYS where no command looks for it, so only its URL is known."""
     record = {"port": 20000, "data_id": 16 * "0", "run": 32 * "0"}
     record |= Keys(*KEYS.values())._asdict()
     (folder / "tmp").mkdir(parents=True)
@@ -102,7 +102,7 @@ def someones_local_aws(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def own_local_aws(folder: Path) -> Iterator[LocalAws]:
-    """Give a local AWS of a test's own in a folder, whose keys ``client`` knows; then remove it."""
+    """Run a test's own local AWS in a folder, with keys that ``client`` knows; then remove it."""
     local = LocalAws(folder / FOLDER)
     FOLDERS.add(folder)
     try:
@@ -113,10 +113,10 @@ def own_local_aws(folder: Path) -> Iterator[LocalAws]:
 
 
 def keys_at(url: str) -> tuple[str, ...]:
-    """Return the root's keys of a local AWS: of one that a command here started, or KEYS."""
+    """Return a local AWS's root keys: those of one that a command here started, or KEYS."""
     if url in KEYS_OF:
         return KEYS_OF[url]
-    # A copy: another thread of a test may open a command line of its own meanwhile.
+    # A copy: another thread of a test may add its own command line meanwhile.
     for alive in (file for folder in tuple(FOLDERS) for file in folder.rglob(f"{FOLDER}/alive")):
         local = LocalAws(alive.parent)
         if local.endpoint_url == url:
@@ -125,7 +125,7 @@ def keys_at(url: str) -> tuple[str, ...]:
 
 
 def client(service: str, url: str, **more: Any) -> Any:
-    """Return a boto3 client of a local AWS, for the root of its account."""
+    """Return a boto3 client for a local AWS, as the root of its account."""
     return _client(service, url, keys_at(url), tuple(more.items()))
 
 
@@ -138,7 +138,7 @@ def _client(
 
 
 def somebodys_api(gateway: Any) -> str:
-    """Create somebody's API, with GET / for anyone on its stage prod; return its id."""
+    """Create someone else's API, with an open GET / on its stage prod; return its id."""
     made = gateway.create_rest_api(name="theirs")
     place = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
     gateway.put_method(**place, authorizationType="NONE")

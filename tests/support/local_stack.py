@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class LocalStack:
-    """A stack, the local AWS that it is on, and the command line that it is used by."""
+    """A stack, the local AWS that it is on, and the command line that uses it."""
 
     cli: Cli
     stack: str
     url: str
-    # What `up --json` said of it, if it has been made.
+    # What `up --json` printed about it, if it has been made.
     up: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
     def made(cls, cli: Cli, *words: str) -> Iterator[Self]:
-        """Make one with `up` and these words; take it down in the end."""
+        """Make a stack with `up` and these words; take it down at the end."""
         up = cli.run("up", *words, "--json").must().document
         yield cls(cli, up["stack"], up["endpoint_url"], up)
         cli.run("down", "--yes", "--stack", up["stack"]).must()
@@ -49,7 +49,7 @@ class LocalStack:
 
     @property
     def state(self) -> State:
-        """What its state file says."""
+        """The contents of its state file."""
         state = state_file.load(self.path)
         assert state is not None
         return state
@@ -73,7 +73,7 @@ class LocalStack:
         return self.client("apigateway")
 
     def existing(self) -> World:
-        """Describe all that has one of its names."""
+        """Describe everything that has one of its names."""
         return described(self.client, self.stack)
 
     def portrait(self) -> dict[str, Any]:

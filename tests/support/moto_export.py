@@ -1,4 +1,4 @@
-"""What AWS exports of an API and its stages, which moto does otherwise."""
+"""AWS's exports of an API and its stages, which moto does differently."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def exported(api: RestAPI) -> dict[str, Any]:
-    """Return what AWS exports of an API, with integrations and authorizers, as OpenAPI 3.0.
+    """Return AWS's export of an API, with integrations and authorizers, as OpenAPI 3.0.
 
-    As in AWS's own examples:
+    It follows AWS's own examples:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
     """
     paths: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _security(api: RestAPI, method: Any, schemes: dict[str, Any]) -> list[dict[s
 
 
 def get_export(response: Any) -> Any:
-    """Give what the stage's deployment is a snapshot of; moto exports the API as it stands."""
+    """Export the snapshot that the stage's deployment holds; moto exports the current API."""
     names = response.path.split("/")
     api = response.backend.get_rest_api(names[2])
     deployment = api.deployments[response.backend.get_stage(names[2], names[4]).deployment_id]

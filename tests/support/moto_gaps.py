@@ -1,4 +1,4 @@
-"""What moto lacks of AWS, in API Gateway, Cognito and CloudWatch Logs."""
+"""What moto lacks in API Gateway, Cognito and CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def _update_method(response: Any) -> str:
-    """Change who may call a method, as AWS does: all of it, or nothing if the outcome is wrong."""
+    """Change who may call a method as AWS does: fully, or not at all if the result is wrong."""
     api, resource, http_method = (response.path.split("/")[part] for part in (2, 4, 6))
     method = response.backend.get_method(api, resource, http_method)
     names = {"/authorizationType": "authorization_type", "/authorizerId": "authorizer_id"}
@@ -50,7 +50,7 @@ def _update_method(response: Any) -> str:
     for operation in response._get_param("patchOperations"):  # noqa: SLF001 moto's own way
         op, path, value = operation["op"], operation["path"], operation["value"]
         if path == "/authorizationScopes":
-            # A list's members are added and removed; the list as a whole can't be replaced.
+            # A list's members can be added and removed, but the list can't be replaced.
             {"add": scopes.append, "remove": scopes.remove}[op](value)
             continue
         assert op == "replace"
@@ -108,7 +108,7 @@ def _put_integration_response(  # noqa: PLR0913, PLR0917 as moto has it
     parameters: dict[str, str] | None,
     *rest: Any,
 ) -> Any:
-    """Refuse a header that the method response of the same status doesn't declare, as AWS does."""
+    """Refuse, as AWS does, a header that the method response of that status doesn't declare."""
     declared = backend.get_method_response(api, resource, method, status)
     for name in parameters or {}:
         if declared is None or name not in (declared.response_parameters or {}):
@@ -122,9 +122,9 @@ def _put_integration_response(  # noqa: PLR0913, PLR0917 as moto has it
 
 
 def _get_gateway_response(response: Any) -> tuple[int, dict[str, Any], str]:
-    """Answer with API Gateway's own response, if nobody set one, where moto has none.
+    """Answer with API Gateway's default response if none is set; moto has none.
 
-    It has the headers of the DEFAULT_ one of its kind, and says that it is a default all the same.
+    It has the headers of the DEFAULT_ response of its kind, but is still marked as a default.
     """
     api, kind = response.path.split("/")[-3], response.path.split("/")[-1]
     set_by_user = response.backend.get_rest_api(api).gateway_responses
@@ -150,7 +150,7 @@ _moto_get_gateway_response = APIGatewayResponse.get_gateway_response
 def _create_authorizer(
     backend: APIGatewayBackend, restapi_id: str, name: str, *given: Any, **named: Any
 ) -> Any:
-    """Refuse a name that another authorizer of the API has, as AWS does."""
+    """Refuse, as AWS does, a name that another authorizer of the API has."""
     if name in [one.name for one in backend.get_rest_api(restapi_id).authorizers.values()]:
         raise BadRequestException(
             f"Authorizer name must be unique. Authorizer {name} already exists in this RestApi."
@@ -159,7 +159,7 @@ def _create_authorizer(
 
 
 def _delete_authorizer(backend: APIGatewayBackend, restapi_id: str, authorizer_id: str) -> None:
-    """Refuse it while a method refers to it, or if it isn't there, as AWS does."""
+    """Refuse, as AWS does, while a method refers to it, or if it doesn't exist."""
     api = backend.get_rest_api(restapi_id)
     if authorizer_id not in api.authorizers:
         raise AuthorizerNotFoundException
@@ -176,7 +176,7 @@ def _delete_authorizer(backend: APIGatewayBackend, restapi_id: str, authorizer_i
 def _create_deployment(
     backend: APIGatewayBackend, function_id: str, *given: Any, **named: Any
 ) -> Any:
-    """Ask for an integration of each method, and take a snapshot, as AWS does."""
+    """Require an integration for each method, and take a snapshot, as AWS does."""
     api = backend.get_rest_api(function_id)
     methods = [one for each in api.resources.values() for one in each.resource_methods.values()]
     if any(one.method_integration is None for one in methods):
@@ -187,14 +187,14 @@ def _create_deployment(
 
 
 def _get_deployment(backend: APIGatewayBackend, api: str, deployment: str) -> Any:
-    """Answer that there is no such deployment, as AWS does, where moto breaks."""
+    """Answer as AWS does that there is no such deployment; moto crashes."""
     if deployment not in backend.get_rest_api(api).deployments:
         raise DeploymentNotFoundException
     return _moto_get_deployment(backend, api, deployment)
 
 
 def _create_resource(backend: APIGatewayBackend, api: str, parent: str, part: str) -> Any:
-    """Refuse a path that is there already, as AWS does."""
+    """Refuse a path that already exists, as AWS does."""
     for one in backend.get_rest_api(api).resources.values():
         if (one.parent_id, one.path_part) == (parent, part):
             raise ConflictException(
@@ -206,7 +206,7 @@ def _create_resource(backend: APIGatewayBackend, api: str, parent: str, part: st
 def _put_method(
     backend: APIGatewayBackend, api: str, resource: str, method: str, *rest: Any, **named: Any
 ) -> Any:
-    """Refuse a method that is there already, as AWS does."""
+    """Refuse a method that already exists, as AWS does."""
     if method in backend.get_resource(api, resource).resource_methods:
         raise ConflictException("Method already exists for this resource")
     return _moto_put_method(backend, api, resource, method, *rest, **named)
@@ -223,7 +223,7 @@ def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) 
 
 
 def _tags_of(response: Any) -> dict[str, str]:
-    """Return the tags that a tagging call is about: a REST API's or a stage's, to be changed."""
+    """Return the tags that a tagging call is to change: a REST API's or a stage's."""
     names = unquote(response.path).split("/restapis/")[1].split("/")
     api = response.backend.get_rest_api(names[0])
     owner = api.stages[names[2]] if len(names) > 1 else api
@@ -247,7 +247,7 @@ _moto_apply_operations = Authorizer.apply_operations
 
 
 def _update_user_pool(backend: CognitoIdpBackend, pool: str, given: dict[str, Any]) -> None:
-    """Reset what isn't given, as AWS documents it; what is chosen at the creation stays."""
+    """Reset what isn't given, as AWS documents; settings fixed at creation stay."""
     live = backend.describe_user_pool(pool)
     chosen = {key: live.extended_config[key] for key in CHOSEN if key in live.extended_config}
     given = {key: value for key, value in given.items() if key != "UserPoolId"}
@@ -257,13 +257,13 @@ def _update_user_pool(backend: CognitoIdpBackend, pool: str, given: dict[str, An
 
 
 def _delete_rest_api(backend: APIGatewayBackend, api: str) -> RestAPI:
-    """Answer that there is no such API, as AWS does, where moto breaks."""
+    """Answer as AWS does that there is no such API; moto crashes."""
     backend.get_rest_api(api)
     return _moto_delete_rest_api(backend, api)
 
 
 def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method: str) -> Any:
-    """Answer that there is none, as AWS does, where moto answers with an empty one."""
+    """Answer as AWS does that there is none; moto returns an empty one."""
     found = _moto_get_integration(backend, api, resource, method)
     if not found:
         raise NoIntegrationDefined
@@ -271,7 +271,7 @@ def _get_integration(backend: APIGatewayBackend, api: str, resource: str, method
 
 
 def _filter_log_events(group: LogGroup, *given: Any) -> Any:
-    """Sort the events of all streams by time: AWS takes ``interleaved``, the last, to be true."""
+    """Sort the events of all streams by time: AWS treats ``interleaved``, the last, as true."""
     return _moto_filter_log_events(group, *given[:-1], interleaved=True)
 
 
@@ -297,7 +297,7 @@ def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_models_once(patch: pytest.MonkeyPatch) -> None:
-    """Let botocore read what services there are, and their models, once for all its sessions."""
+    """Let botocore read the list of services and their models once for all sessions."""
     load = JSONFileLoader.load_file
     loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
     patch.setattr(JSONFileLoader, "load_file", lambda _self, path: loaded(path))
@@ -314,7 +314,7 @@ def read_models_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def _add_auth(auth: SigV4Auth, request: AWSRequest) -> None:
-    """Say who calls, and to where; sign only what goes to a local AWS."""
+    """Say who calls, and which service; sign only requests to a local AWS."""
     if auth.credentials is None or not AWS_HOST.fullmatch(urlsplit(request.url).netloc):
         _botocore_add_auth(auth, request)
         return
@@ -329,11 +329,11 @@ AWS_HOST = re.compile(r"[\w.-]+\.amazonaws\.com(\.cn)?")
 
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Let moto and botocore find out once what never changes.
+    """Let moto and botocore compute only once what never changes.
 
-    moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; what it answers
-    to requests, for all tests. botocore: what the User-Agent may hold of each of its parts. And no
-    signature is computed for moto, which looks at none.
+    For moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; its
+    callbacks for requests, for all tests. For botocore: the sanitized parts of the User-Agent.
+    Also, no signature is computed for moto, which ignores them.
     """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
@@ -354,9 +354,9 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
         return urls[type(backend)]
 
     patch.setattr(BaseBackend, "urls", property(urls_of))
-    # A copy of a weak dictionary holds the former's values, and a Snapshot is a copy.
+    # A copy of a weak dictionary holds the original's values, and a Snapshot is a copy.
     patch.setattr("moto.awslambda.models.weakref", SimpleNamespace(WeakValueDictionary=dict))
-    # AWS takes two calls at once; moto's dictionaries are not made for that.
+    # AWS handles concurrent calls; moto's dictionaries aren't made for that.
     patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
 
 
@@ -364,7 +364,7 @@ _whole_resource = APIGatewayResponse.get_resource
 
 
 def _get_resource(response: Any) -> str:
-    """Return a path; its methods are empty unless they are asked for with embed=methods."""
+    """Return a path; its methods are empty unless requested with embed=methods."""
     found = json.loads(_whole_resource(response))
     if response.querystring.get("embed") != ["methods"]:
         found["resourceMethods"] = {name: {} for name in found.get("resourceMethods", {})}
@@ -372,15 +372,14 @@ def _get_resource(response: Any) -> str:
 
 
 def fill(patch: pytest.MonkeyPatch) -> None:
-    """Give moto what it lacks of AWS.
+    """Give moto the parts of AWS that it lacks.
 
-    UpdateMethod, patches of providerARNs, UpdateUserPool's resets,
-    tags of a REST API, the deletion of one that is gone, an integration or a deployment that isn't
-    there, GetResource without embed, UpdateMethodResponse, a second PutMethodResponse, a header
-    that no method response declares, gateway responses that nobody set; that a path and a method
-    are made once, that authorizers' names are unique in an API, that one which is referred to
-    stays, and that an export shows what is deployed; authorizers of type JWT; the order of log
-    events.
+    UpdateMethod, patches of providerARNs, UpdateUserPool's resets, tags of a REST API, the
+    deletion of a missing REST API, a missing integration or deployment, GetResource without
+    embed, UpdateMethodResponse, a second PutMethodResponse, a header that no method response
+    declares, default gateway responses; that paths, methods and authorizers' names are unique,
+    that an authorizer in use can't be deleted, and that an export shows what is deployed;
+    authorizers of type JWT; the order of log events.
     """
     newer = [*AUTHORIZER_TYPES, "JWT"]
     patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)

@@ -1,6 +1,6 @@
-"""What is called the same in all tests."""
+"""Names that all tests share."""
 
 REGION = "eu-central-1"
 PASSWORD = "Correct-Horse-7"
-# What the operations of AWS that change nothing begin with.
+# The prefixes of AWS operations that change nothing.
 READS = ("Get", "List", "Describe", "Filter")

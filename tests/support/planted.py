@@ -1,4 +1,4 @@
-"""What somebody plants where cogauth keeps its files."""
+"""What someone may plant where cogauth keeps its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ is_root = os.geteuid() == 0
 
 
 def portrait(folder: Path) -> dict[str, Any]:
-    """All in a folder that could be harmed: modes, links and contents."""
+    """Everything in a folder that could be damaged: modes, links and contents."""
     found = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
         status = path.lstat()

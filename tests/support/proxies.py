@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from benchmarks.proxy import Answer
 
 
-# Behind these in a path of API Gateway comes an id, another one in each run.
+# In an API Gateway path these are followed by an id, which differs in each run.
 PARENTS = ("restapis", "resources", "deployments", "authorizers")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it is the same in every run: what it does to which resource, the how manieth."""
+    """A call, identified the same way in every run: its action, its resource and its number."""
 
     what: str
     nth: int
@@ -36,7 +36,7 @@ class Call:
 
 
 def what_of(method: str, path: str, headers: dict[str, str], body: bytes, stack: str) -> str | None:
-    """Return what a mutating request does to what; None for one that only reads, or signs in."""
+    """Return what a mutating request does to what; None for reads and sign-ins."""
     target = headers.get("x-amz-target", "")
     if target or path == "/":
         fields = (
@@ -62,15 +62,15 @@ def what_of(method: str, path: str, headers: dict[str, str], body: bytes, stack:
 
 @dataclass
 class Strike:
-    """What happens at one call, and when: before it reaches the server, or before its answer."""
+    """What happens at one call, and when: before it reaches the server, or after."""
 
     call: Call
     when: str  # "before" or "after"
-    do: Callable[[], bool]  # says whether the call goes on
+    do: Callable[[], bool]  # says whether the call continues
 
 
 class Proxy(PassThrough):
-    """Passes on all that it gets, and keeps the mutating calls that it saw."""
+    """Forwards every request, and records the mutating calls."""
 
     patience_s = PATIENCE
 
@@ -78,10 +78,10 @@ class Proxy(PassThrough):
         super().__init__(upstream)
         self.stack = stack
         self.strike = strike
-        # What every mutating call waits for before it goes on.
+        # What every mutating call waits for before it is forwarded.
         self.hold: Gate | None = None
         self.seen: list[Call] = []
-        # What a handler of a request met that the tests must see.
+        # Errors in request handlers, which the tests must see.
         self.broken: list[BaseException] = []
         self._lock = threading.Lock()
 
@@ -114,7 +114,7 @@ class Proxy(PassThrough):
 
 @dataclass
 class Gate:
-    """Holds a call until the test lets it go on, or be lost."""
+    """Holds a call until the test lets it continue or drops it."""
 
     reached: threading.Event = field(default_factory=threading.Event)
     verdict: Future[bool] = field(default_factory=Future)

@@ -21,7 +21,7 @@ SLOWEST = 900.0
 
 
 class Account:
-    """The command line with the user's own AWS configuration, and what stands in the account."""
+    """The command line with the user's own AWS configuration, and what exists in the account."""
 
     def __init__(self, folder: Path, stack: str) -> None:
         self.folder, self.stack = folder, stack
@@ -47,7 +47,7 @@ class Account:
         return self.run("test-login", "--username", "ann", "--json", password=password)
 
     def named(self, region: str) -> list[str]:
-        """Return what has one of the stack's names."""
+        """Return everything that has one of the stack's names."""
         session = boto3.Session(region_name=region)
         listed: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
             ("cognito-idp", "list_user_pools", {"MaxResults": 60}, "UserPools", "Name"),
@@ -59,7 +59,7 @@ class Account:
         return [
             entry[name]
             for service, operation, arguments, key, name in listed
-            # Their overloads ask for literal names.
+            # The overloads require literal names.
             for page in session.client(service)  # type: ignore[call-overload]
             .get_paginator(operation)
             .paginate(**arguments)
@@ -68,7 +68,7 @@ class Account:
         ]
 
     def tagged(self, region: str) -> list[str]:
-        """Return what carries the stack's tag; a REST API's own log is no part of that."""
+        """Return what has the stack's tag, except a REST API's own log."""
         tagging = boto3.Session(region_name=region).client("resourcegroupstaggingapi")
         pages = tagging.get_paginator("get_resources").paginate(
             TagFilters=[{"Key": "cogauth:stack", "Values": [self.stack]}]
@@ -77,7 +77,7 @@ class Account:
 
 
 def until_it_answers(ready: Callable[[], bool]) -> None:
-    """Wait until a new deployment has reached API Gateway's hosts, a minute at the most."""
+    """Wait until a new deployment has reached API Gateway's hosts, for at most a minute."""
     end = time.monotonic() + 60
     while not ready() and time.monotonic() < end:
         time.sleep(2)

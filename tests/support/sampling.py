@@ -1,4 +1,4 @@
-"""Which cases of a sweep, and how many examples of a property, plain `pytest` runs."""
+"""How many cases of a sweep and examples of a property plain `pytest` runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Leave out the cases that only the whole sweep has; `sample(n)` keeps every nth of a test."""
+    """Drop the cases that only the full sweep runs; `sample(n)` keeps every nth case of a test."""
     met: Counter[str] = Counter()
     kept = []
     for item in items:
@@ -24,13 +24,13 @@ def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
     return kept
 
 
-# Of examples, plain `pytest` runs one in so many.
+# Plain `pytest` runs one in this many examples.
 FEWER = 4
 DEFAULT = 100
 
 
 def load_profile(*, everything: bool) -> None:
-    """Let hypothesis run all examples, or fewer; a busy machine is no reason to fail."""
+    """Let hypothesis run all examples, or fewer; no test fails because the machine is busy."""
     settings.register_profile(
         "tests",
         max_examples=DEFAULT if everything else DEFAULT // FEWER,
@@ -41,6 +41,6 @@ def load_profile(*, everything: bool) -> None:
 
 
 def examples(number: int, **more: Any) -> settings:
-    """Return hypothesis's settings for so many examples, of which plain `pytest` runs fewer."""
+    """Return hypothesis settings for this many examples; plain `pytest` runs fewer."""
     fewer = settings.get_profile("tests").max_examples < DEFAULT
     return settings(max_examples=max(1, number // FEWER) if fewer else number, **more)

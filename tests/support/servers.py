@@ -1,4 +1,4 @@
-"""An HTTP server that gives fixed answers, and some of AWS's."""
+"""An HTTP server that gives fixed answers, and some answers of AWS's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What it gets."""
+    """What the client gets."""
 
     status: int
     body: str = ""
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Fixed:
-    """An HTTP server on this machine's loopback that keeps what it is sent."""
+    """An HTTP server on the loopback address that records what it is sent."""
 
     def __init__(
         self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
@@ -69,7 +69,7 @@ class Fixed:
         self.port = self._server.server_address[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         if tls:
-            # The handshake is each connection's own matter, in its thread.
+            # Each connection does its own handshake, in its thread.
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -92,7 +92,7 @@ CALLER = (
     f"<Arn>arn:aws:iam::{ACCOUNT}:user/ann</Arn></GetCallerIdentityResult>"
     "</GetCallerIdentityResponse>"
 )
-# What AWS says when it is asked whose the API of such a stack is.
+# What AWS answers when asked which stack owns the API.
 STACK_ID = "8f1d2c9a-6d54-4c1e-9b57-0d0a5c1f3e21"
 OWN_API = Answer(
     200,

@@ -1,4 +1,4 @@
-"""What moto plays, kept as it stands and put back for another test: a copy takes no calls."""
+"""Moto's state, saved and restored for another test: a copy needs no calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVICES = ("cognito-idp", "iam", "lambda", "apigateway", "logs")
 
 
 class Snapshot:
-    """All that exists in moto, and the state files of a folder."""
+    """Everything that exists in moto, and the state files of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._backends = [
@@ -24,14 +24,14 @@ class Snapshot:
             for service in SERVICES
             for found in get_backend(service).iter_backends()
         ]
-        # They refer to one another: that stays, and what they hold is copied.
+        # The backends refer to each other: only their contents are copied.
         themselves = {id(backend): backend for *_, backend in self._backends}
         self._held = copy.deepcopy([b.__dict__ for *_, b in self._backends], themselves)
         self._states = {file.name: file.read_text() for file in folder.glob("*.json")}
         self._taken = datetime.now(UTC)
 
     def put_back(self, folder: Path) -> None:
-        """Let the same exist in an account that nobody used; it is as new as it was then."""
+        """Restore it in an unused account; everything is as new as when it was saved."""
         assert not [service for service in SERVICES if get_backend(service)]
         live = [get_backend(service)[of][where] for service, of, where, _ in self._backends]
         themselves = {id(old): new for (*_, old), new in zip(self._backends, live, strict=True)}

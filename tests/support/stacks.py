@@ -1,4 +1,4 @@
-"""A stack that is called shop, on moto: its names, its parts, and changes from outside."""
+"""A stack called shop on moto: its names, its parts, and changes from outside."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def throttle(account: Account) -> list[tuple[float, int]]:
 
 
 def update_pool(account: Account, **settings: Any) -> None:
-    """Change the pool as a careful person would: moto, too, resets what it isn't given."""
+    """Change the pool as a careful person would: like AWS, moto resets what isn't given."""
     live = pool(account)
     kept = {
         key: live[key]
@@ -115,7 +115,7 @@ def update_pool(account: Account, **settings: Any) -> None:
 
 
 def configuration(account: Account) -> dict[str, Any]:
-    """Return all that stands of the stack, without what AWS makes up in each run."""
+    """Return everything that exists of the stack, except values that AWS generates."""
     return portrait(account.client, account.path())
 
 
@@ -128,7 +128,7 @@ def delete_api(account: Account) -> None:
 
 
 def unrecorded(account: Account) -> list[str]:
-    """Return what stands in AWS and is neither a fact nor an intent of the state file."""
+    """Return what exists in AWS but is neither a fact nor an intent in the state file."""
     roots = {
         "pool shop": "user_pool",
         f"role {ROLE}": "role",
@@ -144,7 +144,7 @@ def unrecorded(account: Account) -> list[str]:
 
 
 def shown(account: Account, operation: str, change: Callable[[Any], None], times: int) -> Any:
-    """Let an operation's next answers show something else than what is so."""
+    """Let an operation's next answers differ from the truth."""
     left = [times]
 
     def on_answer(parsed: Any, model: Any, **_: Any) -> None:

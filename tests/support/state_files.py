@@ -1,4 +1,4 @@
-"""What the state file of a whole stack records."""
+"""The records in the state file of a whole stack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cogauth.record.records import CREATED, Record
 from support.names import REGION
 from support.servers import ACCOUNT
 
-# What a stack's records may say; the rest is called like what it is of.
+# Plausible ids for the records of a stack; any other id is the name of its resource.
 POOL_ID = f"{REGION}_Aa1Bb2Cc3"
 RECORDED = {
     "user_pool": POOL_ID,
@@ -21,10 +21,10 @@ RECORDED = {
 
 
 def whole_stack(**ids: str) -> dict[str, Record]:
-    """Return the records of a stack of which all stands, in the account and region of the tests.
+    """Return the records of a complete stack in the account and region of the tests.
 
     Args:
-        ids: of resources, by their keys, where another is wanted.
+        ids: different ids for some resources, by key.
     """
     own = {"partition": "aws", "region": REGION, "account": ACCOUNT}
     known = {"role": RECORDED["role"], "root": "root", "name": "cogauth-its-id"}

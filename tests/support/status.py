@@ -1,4 +1,4 @@
-"""A stack that is all recorded, and how it may be."""
+"""A fully recorded stack, and the statuses that it can have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cogauth.engine.status import Status
 
-# A stack of which something is so in each way that there is.
+# A stack with a step in every status.
 MIXED: dict[str, Status] = {
     "role": "missing",
     "sign_in_function": "changed",
@@ -48,7 +48,7 @@ ORDERS = AttachedStatus(
 def stack_in(
     partition: str, path: Path, region: str = "eu-central-1", endpoint_url: str | None = None
 ) -> Context:
-    """Return a stack of which all is recorded; AWS isn't asked."""
+    """Return a fully recorded stack without asking AWS."""
     aws = Aws(region=region, endpoint_url=endpoint_url)
     aws.identity = (ACCOUNT, partition)
     state = State(
@@ -66,7 +66,7 @@ def stack_in(
 def status_of(
     ctx: Context, how: dict[str, Status], *attached: AttachedStatus, users: int | None = 3
 ) -> StackStatus:
-    """Return that a stack is so: ``how`` says of which step that it doesn't just exist."""
+    """Return a stack's status; ``how`` names the steps that don't just exist."""
     steps = tuple(
         StepStatus(
             step.name,

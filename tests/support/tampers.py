@@ -1,4 +1,4 @@
-"""What somebody may do to a stack by hand, behind `up`'s back."""
+"""What someone may do to a stack by hand, behind `up`'s back."""
 
 import json
 
@@ -215,7 +215,7 @@ def delete_stage(account: Account) -> None:
     account.client("apigateway").delete_stage(restApiId=fact(account, "rest_api"), stageName="dev")
 
 
-# What somebody may have done on purpose: `up` asks before it overwrites that.
+# What someone may have done on purpose: `up` asks before it overwrites these changes.
 OVERWRITTEN = {
     change_code,
     add_a_variable,

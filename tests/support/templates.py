@@ -1,4 +1,4 @@
-"""Renders the mapping templates of integration responses, as the local AWS does."""
+"""Renders integration responses' mapping templates as the local AWS does."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def render(
     Args:
         template: its text.
         body: the integration's answer.
-        headers: the request's, spelled as the client did.
+        headers: the request's, spelled as by the client.
     """
     return templates.render(template, json.dumps(body), params={"header": headers or {}})

@@ -1,4 +1,4 @@
-"""What stands in AWS, as its own calls tell it."""
+"""What exists in AWS, according to its own calls."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Gives boto3's client of a service.
+# Gives the boto3 client for a service.
 Clients = Callable[[str], Any]
-# All of one kind and name, whole; Cognito and API Gateway let several have one.
+# Full descriptions by kind and name; Cognito and API Gateway allow several with one name.
 World = dict[str, list[dict[str, Any]]]
 
 
 def left_in_aws(client: Clients) -> list[str]:
-    """List every pool, role, function, REST API and log group, each by kind and name."""
+    """List every pool, role, function, REST API and log group by kind and name."""
     return sorted(f"{kind} {name}" for kind, name, _ in _listed(client))
 
 
 def described(client: Clients, stack: str | None = None) -> World:
-    """Describe all that `left_in_aws` lists, with what is inside of each.
+    """Describe everything that `left_in_aws` lists, with its contents.
 
     Args:
         client: gives boto3's clients.
-        stack: whose alone, by their names; what others have may come and go meanwhile.
+        stack: only what has this name; other stacks' resources may come and go meanwhile.
     """
     describe = {
         "pool": _pool,
@@ -45,7 +45,7 @@ def described(client: Clients, stack: str | None = None) -> World:
 
 
 def inventory(client: Clients) -> list[str]:
-    """List all that `left_in_aws` does, and what is inside of each."""
+    """List everything that `left_in_aws` lists, and its contents."""
     found = []
     for kind, name, entry in _listed(client):
         found += [f"{kind} {name}", *INSIDE[kind](client, entry)]
@@ -105,7 +105,7 @@ def statements(client: Clients, function: str) -> list[dict[str, Any]]:
 
 def _log_group(client: Clients, entry: dict[str, Any]) -> dict[str, Any]:
     tags = client("logs").list_tags_log_group(logGroupName=entry["logGroupName"])["tags"]
-    # How much has been logged is no part of what was made.
+    # The amount of logged data isn't part of what was made.
     return {**{key: value for key, value in entry.items() if key != "storedBytes"}, "tags": tags}
 
 
@@ -188,25 +188,25 @@ VOLATILE = {
 
 
 def lasting(found: Any) -> Any:
-    """Return the same without what AWS makes up, or counts, each time."""
+    """Return the same without the values that AWS generates or counts."""
     if isinstance(found, dict):
         return {key: lasting(value) for key, value in found.items() if key not in VOLATILE}
     return [lasting(one) for one in found] if isinstance(found, list) else found
 
 
 def portrait(client: Clients, state: Path) -> dict[str, Any]:
-    """Describe a stack by its state file, with all ids in it replaced by what they are of.
+    """Describe a state file's stack, with each id replaced by the name of its resource.
 
-    Two stacks that are the same but for their names have equal portraits.
+    Two stacks that differ only in their names have equal portraits.
     """
     data = json.loads(state.read_text())
     found = json.dumps(lasting(described(client, data["stack"])), default=str)
     for key, record in data["resources"].items():
-        # A trigger's id is the pool's; a policy's is a word that other names hold.
+        # A trigger's id is the pool's; a policy's id is a word that other names contain.
         if re.fullmatch(r"[\w-]{8,}", record["id"]) and key != "trigger":
             found = found.replace(record["id"], f"<{key}>")
     found = found.replace(data["stack_id"], "<stack-id>").replace(data["stack"], "STACK")
-    # The root of an API's paths is nobody's record.
+    # No record has the id of an API's root path.
     found = re.sub(r'("parentId": )"\w+"', r"\1null", found)
     world: World = json.loads(found)
     for api in world.get("api STACK", []):
