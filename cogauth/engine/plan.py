@@ -137,16 +137,13 @@ def _read_api(ctx: Context, memo: Memo) -> None:
         return
     lists: list[Callable[[], list[Any]]] = [
         lambda: rest_apis.resources(ctx, api),
-        lambda: rest_apis.deployments(ctx, api),
         lambda: rest_apis.authorizers(ctx, api),
     ]
     try:
-        paths, deployments, authorizers = parallel.each(lists)
+        paths, authorizers = parallel.each(lists)
     except AWS_ERRORS:
         return  # Whoever reads one of them is told why.
     answered = partial(memo.remember, "apigateway")
-    for one in deployments:
-        answered("get_deployment", {"restApiId": api, "deploymentId": one["id"]}, one)
     for one in authorizers:
         answered("get_authorizer", {"restApiId": api, "authorizerId": one["id"]}, one)
     for path in paths:

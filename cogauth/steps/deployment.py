@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.answers import Field, Live, deleted
+from cogauth.aws.answers import Field, Live, deleted, or_none
 from cogauth.aws.policies import REST_API, Purpose, allow
 from cogauth.gateway import rest_apis
 from cogauth.steps.base import Change, Recreate, Resource
@@ -42,7 +42,7 @@ class Deployment(Resource):
     def permissions(self, settings: Settings) -> Permissions:
         return {
             Purpose.FIND: (rest_apis.reading(REST_API, "deployments"),),
-            Purpose.READ: (rest_apis.reading(REST_API, "deployments/*"),),
+            Purpose.READ: (rest_apis.reading(REST_API, "deployments", "deployments/*"),),
             Purpose.CREATE: (allow(f"{REST_API}/deployments", "apigateway:POST"),),
             Purpose.DELETE: (
                 allow(f"{REST_API}/deployments/*", "apigateway:DELETE"),
@@ -63,8 +63,9 @@ class Deployment(Resource):
         return live.get("description") == ctx.name_with_id
 
     def read(self, ctx: Context, record: Record) -> Live | None:
-        api, get = ctx.fact("rest_api"), ctx.aws.apigateway.get_deployment
-        return present(get, restApiId=api, deploymentId=record["id"])
+        # From the list, because that shows superseded ones, too.
+        found = or_none(lambda: rest_apis.deployments(ctx, ctx.fact("rest_api"))) or []
+        return next((one for one in found if one["id"] == record["id"]), None)
 
     def facts(self, ctx: Context, live: Live) -> Record:
         return {"id": live["id"]}
@@ -166,12 +167,12 @@ class Stage(Resource):
 
 def _is_later(ctx: Context, stage: Live) -> bool:
     """Return whether somebody else deployed the API after us, and so may have published more."""
-    deployment = Deployment()
-    served = deployment.read(ctx, {"id": stage["deploymentId"]})
-    if served is None or deployment.is_named(ctx, served):
+    place, get = {"restApiId": ctx.fact("rest_api")}, ctx.aws.apigateway.get_deployment
+    served = present(get, **place, deploymentId=stage["deploymentId"])
+    if served is None or Deployment().is_named(ctx, served):
         return False
     # If AWS doesn't show ours yet, it was created just now.
-    ours = deployment.read(ctx, {"id": ctx.fact("deployment")})
+    ours = present(get, **place, deploymentId=ctx.fact("deployment"))
     return bool(ours and served["createdDate"] >= ours["createdDate"])
 
 
