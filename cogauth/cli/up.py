@@ -277,4 +277,6 @@ def _show(target: Target, ctx: Context, results: list[StepResult]) -> None:
         say(f"  browsers   pages of {shown}")
     say()
     show_table([(name, values[name]) for name in (*IDS, "state_file")], indent=2)
-    say("", f"Next: {ctx.state.command('test-login NAME')}")
+    # Where nobody can sign up, the first login needs a user.
+    first = "test-login NAME" if values["sign_up"] == "open" else "users create NAME"
+    say("", f"Next: {ctx.state.command(first)}")

@@ -1055,6 +1055,7 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
 def test_where_sign_up_is_closed_an_administrators_user_signs_in(cli: Cli) -> None:
     with LocalStack.made(cli, "--local", "--region", REGION, "--sign-up", "closed") as stack:
         assert stack.up["sign_up"] == "closed"
+        assert "Next: cogauth users create NAME" in cli.run("up").must().out
         cognito, pool = stack.aws.cognito, stack.up["user_pool_id"]
         done = cli.run("verify").must()
         made, unmade = re.findall(r"All (\d+) checks passed; (\d+) could not be made", done.out)[0]
