@@ -294,7 +294,7 @@ def read_login(event: Any, deadline: float) -> Login:
     if token is not None:
         if not (is_text(token, MAX_TOKEN) and TOKEN.fullmatch(token)):
             raise SignInError("invalid_refresh_token")
-    elif not is_password(password) or not (new_password is None or is_password(new_password)):
+    elif not is_password(password) or ("new_password" in event and not is_password(new_password)):
         raise SignInError("invalid_password")
     return Login(username, password, new_password, token, deadline)
 
@@ -447,7 +447,7 @@ def sign_in_and_replace_password(login: Login) -> dict[str, Any]:
         # The tokens stay valid.
         ask(login, "ChangePassword", {"AccessToken": tokens["access_token"], **passwords})
     except SignInError as refused:
-        if refused.code != "wrong_credentials":
+        if refused.code != "wrong_credentials" or login.new_password == login.password:
             raise
         # Another request may have set the same new password.
         return sign_in(login._replace(password=login.new_password), is_new=False)

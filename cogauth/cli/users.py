@@ -216,8 +216,8 @@ def _change(
     change(ctx, name)
     if target.as_json:
         print_json({done: name})
-        return
-    say(f"{done.capitalize().replace('_', ' ')} the user {name}.")
+    else:
+        say(f"{done.capitalize().replace('_', ' ')} the user {name}.")
     if done != "enabled":
         notice(STILL_VALID)
 

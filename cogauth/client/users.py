@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import code_of, message_of
-from cogauth.aws.errors import AWS_ERRORS, NETWORK, failure
+from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
 from cogauth.aws.policies import USER_POOL, allow
 from cogauth.client.passwords import LONGEST_NAME, Policy, new_password, policy_of
 from cogauth.client.token_store import forget
@@ -148,16 +148,16 @@ def create(ctx: Context, username: str, password: str, policy: Policy, *, perman
                 TemporaryPassword=first,
                 MessageAction="SUPPRESS",
             )
-        except ClientError as error:
-            if code_of(error) != "UsernameExistsException":
+        except AWS_ERRORS as error:
+            if isinstance(error, ClientError) and code_of(error) == "UsernameExistsException":
+                raise _taken(ctx, username) from error
+            if is_definite(error):
                 raise
-            raise _taken(ctx, username) from error
-        except NETWORK as error:
             raise failure(
                 f"Creating the user {username}",
                 error,
-                after="The user may have been created, with a password that nobody knows.",
-                hint=f"If so, run '{_mend(ctx, username)}'.",
+                after="The user may have been created.",
+                hint=f"If so, run '{_mend(ctx, username)}' to give it a password.",
             ) from error
     if not permanent:
         return
