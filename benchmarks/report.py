@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PARTS = ("up_down", "startup", "login", "crowd", "attach", "unchanged")
-# The operations that list all resources of a kind in an account, page by page.
 # Two thirds of the 31 calls of an unchanged `up` before plans read each thing once.
 FEW = 20
+# The operations that list all resources of a kind in an account, page by page.
 LISTS = {
     "apigateway:GetRestApis",
     "cognito-idp:ListUserPools",

@@ -33,7 +33,7 @@ from cogauth.errors import CogauthError, NoRegionError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+    from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
     from botocore.credentials import Credentials
     from botocore.model import OperationModel
     from types_boto3_apigateway import APIGatewayClient
@@ -64,6 +64,8 @@ SOURCES = (
 )
 
 
+# In a request's context: the error of its last attempt.
+FAILURE = "cogauth_failure"
 # The beginning of an ARN.
 PARTITIONED = re.compile(r"arn:aws(-[a-z]+)*:")
 
@@ -130,7 +132,8 @@ class Aws:
         # For every client, including those that botocore itself creates to get credentials.
         events.register("before-send", self._check_clear)
         events.register("before-parse", check_answer)
-        events.register("needs-retry", self._retry_no_more)
+        events.register("needs-retry", self._note_failure)
+        events.register("request-created", self._retry_no_more)
         events.register("after-call", note_action)
         self._session = boto3.Session(botocore_session=self._botocore, region_name=self.region)
         if not local:
@@ -168,7 +171,7 @@ class Aws:
         if self.stop.is_set():
             raise KeyboardInterrupt
 
-    def _retry_no_more(
+    def _note_failure(
         self,
         *,
         response: tuple[AWSResponse, dict[str, Any]] | None,
@@ -178,21 +181,26 @@ class Aws:
         caught_exception: Exception | None,
         **_call: Any,
     ) -> None:
-        """End a call in flight with what its last attempt came to, once no call may begin.
+        """Note what an attempt came to; raise it if no call may begin any more.
 
-        botocore would make its remaining attempts, after pauses that nothing ends.
+        botocore would make its remaining attempts, each after a pause.
         """
-        if not self.stop.is_set():
-            return
-        if caught_exception is not None:
-            raise caught_exception
-        if response is None or response[0].status_code < HTTPStatus.MULTIPLE_CHOICES:
-            return
-        answer = response[1]
-        note_action(answer, operation, request_dict["context"])
-        # As botocore itself counts: an earlier attempt may have had an effect.
-        answer["ResponseMetadata"]["RetryAttempts"] = attempts - 1
-        raise ClientError(answer, operation.name)  # type: ignore[arg-type]
+        error = caught_exception
+        if response is not None and response[0].status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            answer = response[1]
+            note_action(answer, operation, request_dict["context"])
+            # As botocore itself counts: an earlier attempt may have had an effect.
+            answer["ResponseMetadata"]["RetryAttempts"] = attempts - 1
+            error = ClientError(answer, operation.name)  # type: ignore[arg-type]
+        if error is not None and self.stop.is_set():
+            raise error
+        request_dict["context"][FAILURE] = error
+
+    def _retry_no_more(self, request: AWSRequest, **_call: Any) -> None:
+        """End a call with what its last attempt came to, if it was stopped in the pause."""
+        error: Exception | None = request.context.get(FAILURE)
+        if error is not None and self.stop.is_set():
+            raise error
 
     def _check_clear(self, request: AWSPreparedRequest, **_call: Any) -> None:
         check_clear(request.url, "A call signed with your credentials", allowed=self.allow_http)

@@ -17,6 +17,7 @@ PASSES_WITHIN_S = 120
 # How long later calls may not know a resource that was just created.
 KNOWN_WITHIN_S = 30
 UNKNOWN = Wait("the new resource to be known everywhere in AWS", within_s=KNOWN_WITHIN_S)
+ROLE = "the role to become assumable by Lambda"
 # Everything else is done before a function exists, so a long pause would delay the whole run.
 FUNCTION = Wait("the function to exist", share=1 / 40)
 
@@ -50,7 +51,7 @@ class Transient:
 TRANSIENT = (
     Transient(
         "InvalidParameterValueException",
-        "the role to become assumable by Lambda",
+        ROLE,
         (
             "cannot be assumed",
             "execution role does not have permissions",

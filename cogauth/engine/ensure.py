@@ -13,6 +13,7 @@ from cogauth.engine.create import create, without_former
 from cogauth.engine.reporting import ADOPTED, CREATED, UNCHANGED, UPDATED
 from cogauth.errors import CogauthError, NotOwnedError
 from cogauth.record import records
+from cogauth.steps import RESOURCES
 from cogauth.steps.base import NotKeptError, Recreate
 from cogauth.steps.cognito_update import PUBLISH
 from cogauth.steps.lookup import (
@@ -190,7 +191,8 @@ class Ensure:
         status = record["status"]
         if status != records.CREATED and resource.recreate is Recreate.SNAPSHOT:
             # The one in use stays until the stage has a new one; then it is the stage's leftover.
-            self._delete([] if status == records.OUTDATED else find_ours(ctx, resource))
+            leaves = status == records.OUTDATED and self._is_used()
+            self._delete([] if leaves else find_ours(ctx, resource))
             return None, CREATED
         if status == records.CREATING:
             return self._left_by_a_crash(record)
@@ -217,6 +219,11 @@ class Ensure:
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)
         return live, UPDATED if self._sweep(late) else UNCHANGED
+
+    def _is_used(self) -> bool:
+        """Return whether a recorded resource depends on it."""
+        state, key = self.ctx.state, self.resource.key
+        return any(key in each.depends_on and state.record(each.key) for each in RESOURCES.values())
 
     def _replaces(self, live: Live) -> None:
         """An existing one is about to be deleted and created again: check what it has."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.answers import Field, Live, deleted, differing, fields, or_none
 from cogauth.aws.policies import FUNCTION, Purpose, allow
+from cogauth.aws.transient import ROLE
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import CogauthError
 from cogauth.settings import OPEN
@@ -185,6 +186,8 @@ class Function(Resource):
             Tags=ctx.tags,
             **self._configuration(ctx),
         )
+        # The other function may be waiting for its role.
+        ctx.waiter.stop.got(ROLE)
         return {**answer, "Tags": ctx.tags}
 
     def read(self, ctx: Context, record: Record) -> Live | None:

@@ -123,7 +123,7 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
     if wait := passing(error):
         return wait
     early = bool(resource.refers_to) and is_about_a_function(error)
-    if early and not all(exists(ctx, key) for key in resource.refers_to):
+    if early and not all(_is_there(ctx, key) for key in resource.refers_to):
         return FUNCTION
     if not early and not is_not_found(error):
         return None
@@ -131,6 +131,12 @@ def passing_of(ctx: Context, resource: Resource, error: ClientError) -> Wait | N
     # For anything else, such as one of AWS's own policies, it is an error.
     fresh = {key for key in about if is_fresh(ctx, RESOURCES[key])}
     return UNKNOWN if fresh and not _names_another(ctx, fresh, message_of(error)) else None
+
+
+def _is_there(ctx: Context, key: str) -> bool:
+    """Return whether a resource exists; this run may not have recreated a deleted one yet."""
+    record = ctx.state.record(key)
+    return exists(ctx, key) and RESOURCES[key].read(ctx, record or {}) is not None
 
 
 def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:

@@ -49,6 +49,17 @@ def test_what_was_stopped_is_not_tried_again_and_its_refusal_told(status: int) -
     assert metadata["Action"] == "lambda:ListFunctions"  # type: ignore[typeddict-item]
 
 
+def test_a_call_that_is_stopped_in_the_pause_before_a_retry_is_not_tried_again() -> None:
+    with Fixed(lambda _request: Answer(503)) as server:
+        aws = made(server.url)
+        # As Ctrl-C sets it while botocore waits.
+        aws.lambda_.meta.events.register_last("needs-retry", lambda **_: aws.stop.set())
+        with pytest.raises(ClientError) as caught:
+            aws.lambda_.list_functions()
+    assert len(server.requests) == 1
+    assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
 def test_of_what_was_tried_before_nobody_says_that_it_had_no_effect() -> None:
     answer, stopped = stopping(429, after=2, code="ThrottlingException")
     with Fixed(answer) as server:

@@ -382,7 +382,7 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
     finally:
         for client in clients:
             client.meta.events.unregister("before-send.cognito-idp.AdminCreateUser", lose)
-    assert "The user may have been created, with a password that nobody knows." in str(caught.value)
+    assert "The user may have been created." in str(caught.value)
     assert len(sent) == 1
 
 

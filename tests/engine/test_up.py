@@ -942,6 +942,35 @@ def test_an_integration_that_aws_refuses_without_its_function_waits_for_it(
     assert existing(account) == STACK
 
 
+def test_an_integration_whose_function_was_deleted_waits_for_the_next(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    account.client("lambda").delete_function(FunctionName=SIGN_IN)
+    account.client("apigateway").delete_integration(
+        restApiId=fact(account, "rest_api"),
+        resourceId=fact(account, "sign_in_resource"),
+        httpMethod="POST",
+    )
+    refused = 0
+
+    def refuse(call: Call) -> Any:
+        nonlocal refused
+        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
+            if f"function {SIGN_IN}" in existing(account):
+                return None
+            refused += 1
+            return refusal(400, *NO_FUNCTION[0])
+        if call.operation == "CreateFunction" and refused < 3:
+            words = "The role defined for the function cannot be assumed by Lambda."
+            return refusal(400, "InvalidParameterValueException", words)
+        return None
+
+    with account.calls.watched(refuse):
+        account.up(confirm=agree)
+    assert refused >= 3
+    assert existing(account) == STACK
+
+
 @pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
 def test_an_integration_that_aws_refuses_with_its_function_is_an_error(
     account: Account, code: str, message: str
