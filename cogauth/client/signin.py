@@ -9,7 +9,7 @@ from cogauth.aws.environment import SENDABLE
 from cogauth.aws.waiting import TimedOutError
 from cogauth.client import tokens
 from cogauth.client.transport import json_object, request
-from cogauth.errors import LoginError
+from cogauth.errors import IncompleteError, LoginError
 from cogauth.steps.losses import loss, may_settle, named
 from cogauth.steps.methods import STATUS_BY_CODE
 
@@ -46,15 +46,16 @@ def logs_command(state: State, code: str | None) -> str | None:
 def refusal(ctx: Context, answer: dict[str, Any]) -> CogauthError:
     """Return the error of a failed sign-in.
 
-    Its hint is how to recreate what is gone of the stack, else the command that shows why, if any.
+    Its hint is how to recreate what is gone of the stack, and the command that shows why, if any.
     """
     code = answer.get("code")
     said = f"The login was refused: {answer.get('msg')} ({code})."
     command = logs_command(ctx.state, code)
+    see = f"Run '{command}' to see why." if command else None
     # Without the trigger nobody is confirmed.
     if (command or code == UNCONFIRMED) and (lost := loss(ctx, before=said)) is not None:
-        return lost
-    return LoginError(said, hint=f"Run '{command}' to see why." if command else None)
+        return IncompleteError(lost.message, hint=" ".join(filter(None, [lost.hint, see])))
+    return LoginError(said, hint=see)
 
 
 def _is_readable(answer: dict[str, Any]) -> bool:

@@ -183,6 +183,9 @@ def test_each_command_that_fails_names_what_is_gone(
         said = shop.run(command, *given, typed=token if command == "decode" else "")
         assert sentence in said, (command, said)
         assert MEND in said, (command, said)
+        # The function logged why it failed.
+        if (command, key) == ("test-login", "app_client"):
+            assert "logs sign-in --since 10m" in said
         if command == "explain" and key in FIXES:
             assert f"Fix: {sentence}" in said
         assert "Traceback" not in said
