@@ -160,6 +160,20 @@ def test_each_command_alone_gets_less_than_all_together(cli: Cli) -> None:
         assert not resources(found, "cognito-idp:CreateUserPool")
 
 
+def test_a_role_is_passed_to_lambda_alone(cli: Cli) -> None:
+    """No emulator checks this."""
+    document = cli.run("policy", "--account", ACCOUNT, "--region", REGION).must().document
+    passing = [each for each in document["Statement"] if "iam:PassRole" in as_list(each["Action"])]
+    assert passing
+    for each in passing:
+        assert as_list(each["Action"]) == ["iam:PassRole"]
+        assert each["Condition"] == {
+            "StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}
+        }
+        for role in as_list(each["Resource"]):
+            assert role.startswith(f"arn:aws:iam::{ACCOUNT}:role/cogauth-")
+
+
 def test_what_changes_nothing_may_only_read(cli: Cli) -> None:
     words = [word for name in ("plan", "status", "list", "logs") for word in ("--for", name)]
     found = statements(cli, "--account", ACCOUNT, *words)
