@@ -593,7 +593,7 @@ READ_BY_UP = {
     "logs:ListTagsForResource": 2,
     "sts:GetCallerIdentity": 1,
 }
-READ_BY_STATUS_BESIDES = {"apigateway:GetDeployment": 1, "apigateway:GetExport": 1}
+READ_BY_STATUS_BESIDES = {"apigateway:GetExport": 1}
 
 
 @pytest.mark.local

@@ -194,8 +194,9 @@ def _served(ctx: Context) -> tuple[datetime | None, bool]:
     stage = or_none(lambda: client.get_stage(restApiId=api, stageName=name))
     if stage is None:
         return None, False
-    deployment = stage["deploymentId"]
-    made = or_none(lambda: client.get_deployment(restApiId=api, deploymentId=deployment))
+    # The plan reads the same list.
+    deployments = or_none(lambda: rest_apis.deployments(ctx, api)) or []
+    made = next((one for one in deployments if one["id"] == stage["deploymentId"]), None)
     document = deployed.export(ctx, api, name)
     # An export that API Gateway can't make shows no difference.
     stale = not isinstance(document, str) and bool(
