@@ -42,16 +42,23 @@ class Memo:
                 vars(same)[name] = _Client(client, partial(self._answer, name))
         return same
 
-    def remember(self, client: str, operation: str, sent: dict[str, Any], answer: Any) -> None:
-        """Remember an answer that another call's answer contained.
+    def remembering(self, client: str) -> Callable[[str, dict[str, Any], Any], None]:
+        """Return what remembers answers that the answer to another call contains.
+
+        Get it before that call: if all is forgotten meanwhile, the answers are too old.
 
         Args:
             client: the name of the client's attribute in Aws.
-            operation: the name of the client's method.
-            sent: the parameters.
-            answer: what the call would answer.
+
+        Returns:
+            A function of the name of the client's method, the parameters, and the answer.
         """
-        self._answers[_key(client, operation, sent)] = answer
+        answers = self._answers
+
+        def remember(operation: str, sent: dict[str, Any], answer: Any) -> None:
+            answers[_key(client, operation, sent)] = answer
+
+        return remember
 
     def forget(self) -> None:
         """Forget all answers, for example because something is expected to change."""

@@ -28,14 +28,15 @@ class TimedOutError(Exception):
 class Stop(Event):
     """The event that ends every wait. All threads of a run share it.
 
-    It also ends a pause early, if several threads wait for the same and one of them has got it.
+    It also ends a pause early, when several threads wait for the same condition and one of them
+    finds that it has come true.
     """
 
     def __init__(self) -> None:
-        """Begin unset, with nothing got."""
+        """Start unset."""
         super().__init__()
         self._changed = Condition()
-        # How often something was got, and by reason: the last time, as such a number.
+        # The number of calls of ``got``, and by reason the number of the last one.
         self.count = 0
         self._got: dict[str, int] = {}
 
@@ -46,14 +47,20 @@ class Stop(Event):
             self._changed.notify_all()
 
     def got(self, reason: str) -> None:
-        """Let the others that wait for this reason try at once."""
+        """Let all other threads that wait for this reason try at once."""
         with self._changed:
             self.count += 1
             self._got[reason] = self.count
             self._changed.notify_all()
 
     def pause(self, seconds: float, reason: str, since: int) -> bool:
-        """Wait; return whether it is set. It ends early if the reason was got after ``since``."""
+        """Pause; return whether the event is set.
+
+        Args:
+            seconds: how long to pause.
+            reason: what the thread waits for.
+            since: the ``count`` before the last attempt. A later ``got`` ends the pause.
+        """
         with self._changed:
             self._changed.wait_for(
                 lambda: self.is_set() or self._got.get(reason, 0) > since, seconds
@@ -184,7 +191,7 @@ class Waiter:
         # By reason: when it was first met.
         met: dict[str, float] = {}
         common: set[str] = set()
-        # Counted before an attempt: what was got during it may already be more than it has seen.
+        # Read before each attempt: another thread may succeed during it.
         since = self.stop.count
         while isinstance(outcome := attempt(), Wait):
             now = self.clock()

@@ -144,7 +144,7 @@ def ask_new_password(policy: str) -> str:
 def _is_new(ctx: Context, username: str) -> bool | None:
     """Return whether the sign-in signs the user up, as far as the pool tells; None if unreadable.
 
-    Who has signed in here isn't new.
+    A user who has signed in here isn't new.
     """
     from cogauth.aws.errors import AWS_ERRORS
     from cogauth.client.token_store import stored_for

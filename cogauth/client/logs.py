@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, PaginationError
 
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS
@@ -180,9 +180,12 @@ class _LogGroup:
         more: Any = {}
         while True:
             page = self._page(logGroupName=name, startTime=self.start, **more)
-            yield page["events"]
+            yield page.get("events", [])
             if not page.get("nextToken"):
                 return
+            if page["nextToken"] == more.get("nextToken"):
+                # As the paginator does: otherwise this would never end.
+                raise PaginationError(message="The next page is the same one again.")
             more = {"nextToken": page["nextToken"]}
 
     def _page(self, **which: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -135,6 +134,7 @@ def _read_api(ctx: Context, memo: Memo) -> None:
     api = (ctx.state.record("rest_api") or {}).get("id")
     if api is None:
         return
+    answered = memo.remembering("apigateway")
     lists: list[Callable[[], list[Any]]] = [
         lambda: rest_apis.resources(ctx, api),
         lambda: rest_apis.authorizers(ctx, api),
@@ -143,7 +143,6 @@ def _read_api(ctx: Context, memo: Memo) -> None:
         paths, authorizers = parallel.each(lists)
     except AWS_ERRORS:
         return  # Whoever reads one of them is told why.
-    answered = partial(memo.remember, "apigateway")
     for one in authorizers:
         answered("get_authorizer", {"restApiId": api, "authorizerId": one["id"]}, one)
     for path in paths:

@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError, ConnectionClosedError, PaginationError, SSLError
 
 from cogauth.aws.waiting import Waiter
-from cogauth.client.logs import FUNCTIONS, KEPT, LATE_MS, Line, follow, read
+from cogauth.client.logs import FUNCTIONS, KEPT, LATE_MS, Line, _LogGroup, follow, read
 from cogauth.errors import IncompleteError
 from support.calls import Call, refusal
 from support.clock import FakeTime
@@ -257,18 +258,33 @@ def test_after_more_lines_than_are_kept_the_next_ones_are_shown_once(written: Wr
     assert len([call for call in calls if call.operation == "FilterLogEvents"]) == 2 * 3
 
 
-def test_many_lines_of_one_millisecond_take_no_longer_than_others(written: Written) -> None:
+def test_many_lines_of_one_millisecond_are_not_scanned_for_each_line(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their times don't tell them apart, so all of them are kept."""
-    count, took = 3 * KEPT, []
-    for function, spread in (("sign-in", 0), ("auto-confirm", 1)):
-        for begin in range(0, count, KEPT):
-            numbers = range(begin, begin + KEPT)
-            written.write(*((60_000 - n * spread, str(n)) for n in numbers), function=function)
-        begun = time.process_time()
-        assert len(written.read(function)) == count
-        took.append(time.process_time() - begun)
-    # Scanning all of them for each line would take ten times as long.
-    assert took[0] < 3 * took[1]
+    count, scanned = 3 * KEPT, 0
+    forget = _LogGroup._forget_before  # noqa: SLF001 what scans them
+
+    def counted(group: _LogGroup, oldest: int) -> int:
+        nonlocal scanned
+        scanned += len(group.known)
+        return forget(group, oldest)
+
+    monkeypatch.setattr(_LogGroup, "_forget_before", counted)
+    for begin in range(0, count, KEPT):
+        written.write(*((60_000, str(n)) for n in range(begin, begin + KEPT)))
+    assert len(written.read("sign-in")) == count
+    assert scanned <= 3 * count
+
+
+def test_a_page_that_comes_again_and_again_is_an_error(written: Written) -> None:
+    def again(call: Call) -> Any:
+        if call.operation != "FilterLogEvents":
+            return None
+        return AWSResponse("https://x", 200, {}, None), {"events": [], "nextToken": "same"}
+
+    with written.account.calls.watched(again), pytest.raises(PaginationError):
+        written.read("sign-in")
 
 
 def test_a_log_group_that_goes_while_it_is_followed_ends_it(written: Written) -> None:

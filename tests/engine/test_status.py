@@ -10,7 +10,7 @@ from support.account import Account, Silent
 from support.attached import Orders, attach, only_a_pool
 from support.calls import Call, refusal
 from support.faults import stopped
-from support.stacks import STEP_NAMES, delete_api, delete_pool, fact, mutations, pool
+from support.stacks import STEP_NAMES, delete_api, delete_pool, existing, fact, mutations, pool
 from support.tampers import (
     change_code,
     change_template,
@@ -130,6 +130,26 @@ def test_an_interrupted_run_is_unfinished(account: Account) -> None:
     now = found(account)
     assert now.condition == "incomplete"
     assert "unfinished" in differing(now).values()
+    account.up()
+    assert found(account).condition == "complete"
+
+
+def test_a_stage_whose_function_is_not_there_yet_is_told_as_such(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        """Stop the run once the API is deployed, while Lambda doesn't accept the roles yet."""
+        if call.operation != "CreateFunction":
+            return None
+        if "stage dev deployed" in existing(account):
+            account.aws.stop.set()
+        return refusal(400, "InvalidParameterValueException", "The role cannot be assumed")
+
+    with account.calls.watched(refuse), pytest.raises(KeyboardInterrupt):
+        account.up()
+    now = found(account)
+    assert now.condition == "incomplete"
+    steps = {each.step: each.status for each in now.steps}
+    assert steps["deployment"] == "exists"
+    assert steps["sign_in_function"] in {"missing", "unfinished"}
     account.up()
     assert found(account).condition == "complete"
 

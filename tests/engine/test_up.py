@@ -885,12 +885,16 @@ def test_throttled_creates_are_waited_out(account: Account) -> None:
     assert existing(account) == STACK
 
 
+def not_assumable() -> Any:
+    words = "The role defined for the function cannot be assumed by Lambda."
+    return refusal(400, "InvalidParameterValueException", words)
+
+
 def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> None:
     def refuse(call: Call) -> Any:
         if call.operation != "CreateFunction" or account.time.now > 20:
             return None
-        message = "The role defined for the function cannot be assumed by Lambda."
-        return refusal(400, "InvalidParameterValueException", message)
+        return not_assumable()
 
     with account.calls.watched(refuse):
         account.up()
@@ -904,11 +908,32 @@ def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
     def refuse(call: Call) -> Any:
         if call.operation != "CreateFunction" or "stage dev deployed" in existing(account):
             return None
-        message = "The role defined for the function cannot be assumed by Lambda."
-        return refusal(400, "InvalidParameterValueException", message)
+        return not_assumable()
 
     with account.calls.watched(refuse):
         account.up()
+    assert existing(account) == STACK
+
+
+def up_without_function(account: Account, code: str, message: str) -> None:
+    """Run `up` where AWS refuses the integration, at least three times, until its function exists.
+
+    Until then Lambda doesn't accept the roles.
+    """
+    refused = 0
+
+    def refuse(call: Call) -> Any:
+        nonlocal refused
+        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
+            if f"function {SIGN_IN}" in existing(account):
+                return None
+            refused += 1
+            return refusal(400, code, message)
+        return not_assumable() if call.operation == "CreateFunction" and refused < 3 else None
+
+    with account.calls.watched(refuse):
+        account.up(confirm=agree)
+    assert refused >= 3
     assert existing(account) == STACK
 
 
@@ -922,24 +947,7 @@ NO_FUNCTION = [
 def test_an_integration_that_aws_refuses_without_its_function_waits_for_it(
     account: Account, code: str, message: str
 ) -> None:
-    refused = 0
-
-    def refuse(call: Call) -> Any:
-        nonlocal refused
-        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
-            if f"function {SIGN_IN}" in existing(account):
-                return None
-            refused += 1
-            return refusal(400, code, message)
-        if call.operation == "CreateFunction" and refused < 3:
-            words = "The role defined for the function cannot be assumed by Lambda."
-            return refusal(400, "InvalidParameterValueException", words)
-        return None
-
-    with account.calls.watched(refuse):
-        account.up()
-    assert refused >= 3
-    assert existing(account) == STACK
+    up_without_function(account, code, message)
 
 
 def test_an_integration_whose_function_was_deleted_waits_for_the_next(account: Account) -> None:
@@ -951,24 +959,7 @@ def test_an_integration_whose_function_was_deleted_waits_for_the_next(account: A
         resourceId=fact(account, "sign_in_resource"),
         httpMethod="POST",
     )
-    refused = 0
-
-    def refuse(call: Call) -> Any:
-        nonlocal refused
-        if call.operation == "PutIntegration" and "function:" in str(call.sent["body"]):
-            if f"function {SIGN_IN}" in existing(account):
-                return None
-            refused += 1
-            return refusal(400, *NO_FUNCTION[0])
-        if call.operation == "CreateFunction" and refused < 3:
-            words = "The role defined for the function cannot be assumed by Lambda."
-            return refusal(400, "InvalidParameterValueException", words)
-        return None
-
-    with account.calls.watched(refuse):
-        account.up(confirm=agree)
-    assert refused >= 3
-    assert existing(account) == STACK
+    up_without_function(account, *NO_FUNCTION[0])
 
 
 @pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
