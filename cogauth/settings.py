@@ -58,6 +58,8 @@ class Settings:
         sign_up: who may sign up: OPEN for anyone, CLOSED for nobody, so that only administrators
             create users; None in a state file from before this setting, until ``up`` or ``plan``
             takes over what the pool has.
+        sign_up_given: whether the user chose ``sign_up`` for this run, or for an earlier one that
+            failed; otherwise a pool that differs was changed by hand.
         password_min_length: in characters.
         password_require: the character classes that a password must contain.
         power_user: attach AmazonCognitoPowerUser instead of the least privileges.
@@ -79,6 +81,7 @@ class Settings:
     # so the choice is kept until a run succeeds.
     tier_given: bool = False
     sign_up: str | None = OPEN
+    sign_up_given: bool = False
     password_min_length: int = field(default=8, metadata=_between(6, 99, "characters"))
     password_require: tuple[str, ...] = tuple(CHARACTER_CLASSES)
     power_user: bool = False
@@ -98,7 +101,8 @@ class Settings:
     throttle_burst: int = field(default=40, metadata=_between(1, 5000, "requests"))
     cors_origins: tuple[str, ...] = ()
     # Whether an 'up' began to carry them out and hasn't ended: then a value in AWS that differs may
-    # be left from before, and nobody changed it by hand.
+    # be left from before, and nobody changed it by hand. Who may sign up is known to be changed by
+    # hand even then, unless it was chosen.
     in_progress: bool = False
 
     def __post_init__(self) -> None:
@@ -133,7 +137,7 @@ class Settings:
             is_unknown = name == "sign_up" and value is None
             if not (is_unknown or (isinstance(value, str) and re.fullmatch(pattern, value))):
                 raise UsageError(f"{_option(name)} {value!r} can't be used", hint=f"Give {wanted}.")
-        for name in ("power_user", "tier_given", "in_progress"):
+        for name in ("power_user", "tier_given", "sign_up_given", "in_progress"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(
                     f"{_option(name)} {getattr(self, name)!r} can't be used",
@@ -195,8 +199,9 @@ class Settings:
             UsageError: a value can't be used, or would change the URL of a stack that ``exists``.
         """
         chosen = {name: value for name, value in choices.items() if value is not None}
-        if "tier" in chosen:
-            chosen["tier_given"] = True
+        for name in ("tier", "sign_up"):
+            if name in chosen:
+                chosen[f"{name}_given"] = True
         changed = replace(self, **chosen)
         for name in ("path", "stage"):
             if exists and getattr(changed, name) != getattr(self, name):
@@ -217,7 +222,13 @@ class Settings:
         From now on, a tier raised or a boundary set elsewhere stays.
         """
         kept = None if self.permissions_boundary == NO_BOUNDARY else self.permissions_boundary
-        return replace(self, tier_given=False, in_progress=False, permissions_boundary=kept)
+        return replace(
+            self,
+            tier_given=False,
+            sign_up_given=False,
+            in_progress=False,
+            permissions_boundary=kept,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""

@@ -18,6 +18,7 @@ from cogauth.cli.session import (
     ask_password,
     both_passwords,
     given_password,
+    live_policy,
     named,
 )
 from cogauth.cli.stacks import check_exists, complete_stack, require_state
@@ -120,7 +121,7 @@ def _signed_in(ctx: Context, username: str, password: str, new_password: str | N
         return result
     if new_password is None and sys.stdin.isatty():
         notice(f"{username} has a temporary password and must choose a new one.")
-        new_password = ask_new_password(ctx.state.settings.password_policy_text)
+        new_password = ask_new_password(live_policy(ctx))
     return result if new_password is None else check_login(ctx, username, password, new_password)
 
 

@@ -94,7 +94,7 @@ def get_tokens(
         if not sys.stdin.isatty():
             raise
         notice(str(refused.args[0]))
-        new_password = ask_new_password(state.settings.password_policy_text)
+        new_password = ask_new_password(live_policy(ctx))
         found, is_new = sessions.begin(ctx, username, password, new_password)
     if is_new:
         notice(f"{username} was signed up, because the user pool didn't know the name.")
@@ -117,12 +117,11 @@ def given_password(*, from_stdin: bool) -> str | None:
 
 def ask_password(ctx: Context, username: str) -> str:
     """Ask for the password, after saying where it goes and, to a new user, what it needs."""
-    settings = ctx.state.settings
-    notice(f"The password is sent to POST {ctx.url(settings.path)}")
+    notice(f"The password is sent to POST {ctx.url(ctx.state.settings.path)}")
     notice(f"  in {where(ctx)}.")
     is_new = _is_new(ctx, username)
     if is_new is not False:
-        needs = settings.password_policy_text
+        needs = live_policy(ctx)
         notice(f"A new name is signed up. A new user's password needs {needs}.")
     # Nobody could sign in with a mistyped new password.
     return checked(lambda: ask("Password", hidden=True, twice=is_new is True))
@@ -139,6 +138,17 @@ def ask_new_password(policy: str) -> str:
     """Ask for a user's new password, after saying what it needs: ``policy``, a phrase."""
     notice(f"The new password needs {policy}.")
     return checked(lambda: ask("New password", hidden=True, twice=True))
+
+
+def live_policy(ctx: Context) -> str:
+    """Return what the pool's passwords need, as a phrase; the stack's own if it is unreadable."""
+    from cogauth.aws.errors import AWS_ERRORS
+    from cogauth.client.users import password_policy
+
+    try:
+        return password_policy(ctx).text
+    except AWS_ERRORS:
+        return ctx.state.settings.password_policy_text  # Signing in needs no such permission.
 
 
 def _is_new(ctx: Context, username: str) -> bool | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,9 @@ import click
 from cogauth.cli.help import Command, Group
 from cogauth.cli.options import Target, target_options, yes_option
 from cogauth.cli.output import confirm, notice, print_json, say
-from cogauth.cli.session import ask_new_password, given_password
+from cogauth.cli.session import ask_new_password, checked
 from cogauth.cli.stacks import complete_stack, require_state
+from cogauth.cli.stdin import first_line
 from cogauth.cli.user_list import list_users
 from cogauth.errors import DeclinedError, UsageError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cogauth.client.passwords import Policy
     from cogauth.context import Context
+    from cogauth.record.state import State
 
 NAME = click.argument("name", metavar="NAME")
 PASSWORD_STDIN = click.option(
@@ -93,22 +94,34 @@ def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, 
             "Stdout is not a terminal to show the temporary password on. Nothing was created.",
             hint="Give --json to print it all the same, or give a password with --password-stdin.",
         )
-    ctx = _stack(target, name, yes=yes, ask=ask)
-    policy = client.vacant(ctx, name)
-    password = passwords.new_password(policy.least) if generate else _given(policy, ask=ask)
+    state = _prepared(target, name, yes=yes, ask=ask)
+    given = _from_stdin() if password_stdin else None
+    ctx = complete_stack(target, state, "cognito")
+    policy = client.password_policy(ctx)
+    if given is not None:
+        policy.check(given)
+    client.check_vacant(ctx, name)
+    new = passwords.new_password(policy.least) if generate else None
+    password = given or new or _asked(policy)
     _agree(f"Create the user {name} in the pool {ctx.fact('user_pool')}?", yes=yes)
     client.create(ctx, name, password, policy, permanent=permanent)
-    shown = password if generate else None
-    if target.as_json:
-        print_json({"created": name, "permanent": permanent, "temporary_password": shown})
-        return
-    say(f"Created the user {name}.")
-    if shown is not None:
-        say(f"Temporary password: {shown}")
+    try:
+        if target.as_json:
+            print_json({"created": name, "permanent": permanent, "temporary_password": new})
+            return
+        say(f"Created the user {name}.")
+        if new is not None:
+            say(f"Temporary password: {new}")
+    except OSError:
+        if new is not None:
+            another = ctx.state.command("users set-password", name)
+            notice(f"{name} was created, but nobody saw the password. To give another: {another}")
+        raise
+    if new is not None:
         days = f" It is valid for {policy.days} days." if policy.days else ""
         notice(f"It is shown only here.{days}")
     if not permanent:
-        command = ctx.state.command(f"test-login {shlex.quote(name)}")
+        command = ctx.state.command("test-login", name)
         notice(f"The user chooses a new one at the first login: {command}")
 
 
@@ -136,17 +149,23 @@ def set_password(
     """
     from cogauth.client import users as client
 
-    ctx = _stack(target, name, yes=yes, ask=not password_stdin)
-    user, policy = client.existing(ctx, name)
-    password = _given(policy, ask=not password_stdin)
+    state = _prepared(target, name, yes=yes, ask=not password_stdin)
+    given = _from_stdin() if password_stdin else None
+    ctx = complete_stack(target, state, "cognito")
+    policy = client.password_policy(ctx)
+    if given is not None:
+        policy.check(given)
+    # As the pool spells the name.
+    name = client.existing(ctx, name).username
+    password = given or _asked(policy)
     kind = "permanent" if permanent else "temporary"
     pool = ctx.fact("user_pool")
-    _agree(f"Give the user {user.username} of the pool {pool} this {kind} password?", yes=yes)
-    client.set_password(ctx, user.username, password, policy, permanent=permanent)
+    _agree(f"Give the user {name} of the pool {pool} this {kind} password?", yes=yes)
+    client.set_password(ctx, name, password, policy, permanent=permanent)
     if target.as_json:
-        print_json({"password_set": user.username, "permanent": permanent})
+        print_json({"password_set": name, "permanent": permanent})
         return
-    say(f"The user {user.username} has a new {kind} password.")
+    say(f"The user {name} has a new {kind} password.")
 
 
 @users.command("disable", cls=Command, short_help="Keep a user from signing in.")
@@ -209,9 +228,9 @@ def _change(
     from cogauth.client.users import existing
 
     verb, done = words
-    ctx = _stack(target, name, yes=yes)
+    ctx = complete_stack(target, _prepared(target, name, yes=yes), "cognito")
     # As the pool spells the name.
-    name = existing(ctx, name)[0].username
+    name = existing(ctx, name).username
     _agree(f"{verb} the user {name} of the pool {ctx.fact('user_pool')}?", yes=yes)
     change(ctx, name)
     if target.as_json:
@@ -222,8 +241,8 @@ def _change(
         notice(STILL_VALID)
 
 
-def _stack(target: Target, name: str, *, yes: bool, ask: bool = False) -> Context:
-    """Return the stack, once all is there that the command needs: a name, and whom to ask.
+def _prepared(target: Target, name: str, *, yes: bool, ask: bool = False) -> State:
+    """Return the stack's state, once all is there that the command needs: a name, whom to ask.
 
     ``ask`` says whether the password is asked for.
     """
@@ -242,13 +261,21 @@ def _stack(target: Target, name: str, *, yes: bool, ask: bool = False) -> Contex
                 f"Stdin is not a terminal to ask on. {UNCHANGED}",
                 hint=f"Give --yes to change the user {name} without a question.",
             )
-    return complete_stack(target, state, "cognito")
+    return state
 
 
-def _given(policy: Policy, *, ask: bool) -> str:
-    """Return the password from the terminal or stdin, if the pool can take it."""
-    password = ask_new_password(policy.text) if ask else given_password(from_stdin=True)
-    assert password is not None  # noqa: S101 only without stdin it may be
+def _from_stdin() -> str:
+    """Return the password on stdin, if a pool can take it."""
+    from cogauth.client.passwords import check_password
+
+    password = checked(first_line)
+    check_password(password)
+    return password
+
+
+def _asked(policy: Policy) -> str:
+    """Ask for a password; return it if the pool can take it."""
+    password = ask_new_password(policy.text)
     policy.check(password)
     return password
 

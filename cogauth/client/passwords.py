@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # punctuation.
 # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html
 LONGEST_NAME, LONGEST_PASSWORD = 128, 256
+# The least that a pool's policy may ask for.
+SHORTEST_PASSWORD = 6
 NAME_RULE = (
     f"Give 1 to {LONGEST_NAME} characters: letters, marks, numbers, symbols and punctuation."
 )
@@ -64,13 +66,27 @@ class Policy:
         missing = [
             name for name in self.required if not any(one in CLASSES[name] for one in password)
         ]
-        inside = password == password.strip() and len(password) <= LONGEST_PASSWORD
-        if missing or not inside or len(password) < self.least:
+        if missing or not is_possible(password) or len(password) < self.least:
             raise UsageError(
                 f"The user pool doesn't take this password: it needs {self.text}, at most "
                 f"{LONGEST_PASSWORD}, and no space at its start or end. Nothing was changed.",
                 hint="Give another.",
             )
+
+
+def is_possible(password: str) -> bool:
+    """Return whether a pool may take a password: not too long, without a space at an end."""
+    return password == password.strip() and len(password) <= LONGEST_PASSWORD
+
+
+def check_password(password: str) -> None:
+    """Raise UsageError, with the rule, if no pool takes a password. It isn't quoted."""
+    if not (is_possible(password) and len(password) >= SHORTEST_PASSWORD):
+        raise UsageError(
+            f"No user pool takes this password: it needs {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} "
+            "characters, and no space at its start or end. Nothing was changed.",
+            hint="Give another.",
+        )
 
 
 def policy_of(live: Mapping[str, Any], settings: Settings) -> Policy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,7 @@ def begin(
     """
     answer = _ask(ctx, {"username": username, "password": password}, new_password)
     if answer.get("code") == NEW_PASSWORD_REQUIRED and new_password is None:
-        command = ctx.state.command(f"test-login {shlex.quote(username)}")
+        command = ctx.state.command("test-login", username)
         raise NewPasswordRequiredError(
             f"{username} has a temporary password and must choose a new one.",
             hint=f"Run '{command}' on a terminal, or with --new-password-stdin.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -101,32 +100,32 @@ def would_sign_up(ctx: Context, username: str) -> bool:
     return not found["Users"]
 
 
-def existing(ctx: Context, username: str) -> tuple[User, Policy]:
-    """Return a user by any spelling of its name, and the pool's password policy.
+def password_policy(ctx: Context) -> Policy:
+    """Return the pool's present password policy; raise CogauthError if the pool isn't ours."""
+    return policy_of(check_pool(ctx), ctx.state.settings)
+
+
+def existing(ctx: Context, username: str) -> User:
+    """Return a user by any spelling of its name.
 
     Raises:
         CogauthError: there is no such user, or the pool belongs to another stack.
     """
-    live = check_pool(ctx)
+    check_pool(ctx)
     with _named(ctx, username):
         found = ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=username)
-    user = User(found["Username"], found["UserStatus"], found["Enabled"], found["UserCreateDate"])
-    return user, policy_of(live, ctx.state.settings)
+    return User(found["Username"], found["UserStatus"], found["Enabled"], found["UserCreateDate"])
 
 
-def vacant(ctx: Context, username: str) -> Policy:
-    """Check that no user has this name, and return the pool's password policy.
-
-    Raises:
-        CogauthError: a user has the name, or the pool belongs to another stack.
-    """
-    live = check_pool(ctx)
+def check_vacant(ctx: Context, username: str) -> None:
+    """Raise CogauthError if a user has this name, or if the pool belongs to another stack."""
+    check_pool(ctx)
     try:
         ctx.aws.cognito.admin_get_user(UserPoolId=ctx.fact("user_pool"), Username=username)
     except ClientError as error:
         if code_of(error) != "UserNotFoundException":
             raise
-        return policy_of(live, ctx.state.settings)
+        return
     raise _taken(ctx, username)
 
 
@@ -168,7 +167,7 @@ def create(ctx: Context, username: str, password: str, policy: Policy, *, perman
             f"Setting the password of the user {username}",
             error,
             after="The user was created, with a password that nobody knows.",
-            hint=f"Run '{_mend(ctx, username)} --permanent'.",
+            hint=f"Run '{ctx.state.command('users set-password --permanent', username)}'.",
         ) from error
 
 
@@ -262,4 +261,4 @@ def _taken(ctx: Context, username: str) -> CogauthError:
 
 
 def _mend(ctx: Context, username: str) -> str:
-    return ctx.state.command(f"users set-password {shlex.quote(username)}")
+    return ctx.state.command("users set-password", username)

@@ -41,6 +41,10 @@ T = TypeVar("T")
 # Values that cogauth itself changes from version to version, or from run to run.
 # A secret that moves back is asked about by itself.
 OURS = frozenset({"CodeSha256", "Description", "deploymentId", PUBLISH})
+# Who may sign up. An interrupted run changed it only if it was chosen.
+SIGN_UP = frozenset(
+    {"AdminCreateUserConfig.AllowAdminCreateUserOnly", "Environment.Variables.SIGN_UP"}
+)
 
 
 @dataclass
@@ -119,11 +123,14 @@ class Ensure:
         """Return the fields to be overwritten that neither these nor the former settings want."""
         ctx = self.ctx
         settings = self.shared.former or ctx.state.settings
-        if not changes or not self.resource.tuned or settings.in_progress:
+        unclear = settings.in_progress
+        if not changes or not self.resource.tuned or (unclear and settings.sign_up_given):
             return []
         before = replace(ctx, state=replace(ctx.state, settings=settings))
         former = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
         drifted = {each.path for change in former for each in change.fields} - OURS
+        if unclear:
+            drifted &= SIGN_UP
         return [
             each
             for change in changes

@@ -159,9 +159,14 @@ class State:
                 options += " --allow-http"
         return options + (" --trust-state" if is_trusted(self.path) else "")
 
-    def command(self, words: str) -> str:
-        """Return a command line for this stack, to show to the user."""
-        return f"cogauth {words}{self.options}"
+    def command(self, words: str, name: str | None = None) -> str:
+        """Return a command line for this stack, to show to the user; ``name`` is its argument."""
+        if name is None:
+            return f"cogauth {words}{self.options}"
+        quoted = shlex.quote(name)
+        if name.startswith("-"):
+            return f"cogauth {words}{self.options} -- {quoted}"
+        return f"cogauth {words} {quoted}{self.options}"
 
     @property
     def tokens_path(self) -> Path:

@@ -342,17 +342,19 @@ def _lists(ctx: Context) -> None:
 
 
 def _creates(ctx: Context) -> None:
-    policy = users.vacant(ctx, "bob")
+    users.check_vacant(ctx, "bob")
+    policy = users.password_policy(ctx)
     users.create(ctx, "bob", PASSWORD, policy, permanent=True)
 
 
 def _sets_the_password(ctx: Context) -> None:
-    _, policy = users.existing(ctx, "ann")
+    users.existing(ctx, "ann")
+    policy = users.password_policy(ctx)
     users.set_password(ctx, "ann", PASSWORD, policy, permanent=False)
 
 
 def _changes(change: Callable[[Context, str], None]) -> Callable[[Context], None]:
-    return lambda ctx: change(ctx, users.existing(ctx, "ann")[0].username)
+    return lambda ctx: change(ctx, users.existing(ctx, "ann").username)
 
 
 # Ordered so that ann exists for each of them.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import re
 import string
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +24,7 @@ from cogauth.errors import CogauthError
 from cogauth.printable import json_text
 from cogauth.steps.cognito import POLICY_KEYS
 from support.calls import refusal
-from support.commands import in_process
+from support.commands import in_process, program
 from support.foreign import describe_pool, make_pool
 from support.stacks import fact, update_pool
 
@@ -57,10 +60,13 @@ class Pool:
         self.id = fact(self.account, "user_pool")
         self.cognito.admin_create_user(UserPoolId=self.id, Username="ann")
 
+    def words(self, *words: str) -> list[str]:
+        """Return the words of a `users` command for this stack."""
+        return ["users", *words, "--stack", "shop", "--state", str(self.account.path())]
+
     def run(self, *words: str, code: int = 0, typed: str = "") -> Result:
         """Run `users`; check that no output contains what was typed."""
-        given = ("--stack", "shop", "--state", str(self.account.path()))
-        done = in_process("users", *words, *given, typed=typed).must(code)
+        done = in_process(*self.words(*words), typed=typed).must(code)
         assert not typed or typed.strip() not in done.out + done.err
         return done
 
@@ -122,7 +128,7 @@ def test_a_user_is_created_with_a_temporary_password_that_is_shown_once(pool: Po
 def test_cognito_is_told_to_send_no_message(pool: Pool) -> None:
     ctx = pool.account.context()
     with pool.account.calls.watched() as calls:
-        users.create(ctx, "bob", PASSWORD, users.vacant(ctx, "bob"), permanent=False)
+        users.create(ctx, "bob", PASSWORD, users.password_policy(ctx), permanent=False)
     (sent,) = [json.loads(one.sent["body"]) for one in calls if one.operation == "AdminCreateUser"]
     assert sent["MessageAction"] == "SUPPRESS"
 
@@ -176,7 +182,7 @@ def test_the_stored_tokens_of_who_is_signed_out_or_deleted_are_forgotten(
 def test_the_list_is_filtered_by_cognito(pool: Pool) -> None:
     for name in ("andy", "bob"):
         pool.cognito.admin_create_user(UserPoolId=pool.id, Username=name)
-    found = pool.run("list", "--filter", 'username ^= "an"', "--json").document
+    found = pool.run("--filter", 'username ^= "an"', "--json").document
     assert sorted(user["username"] for user in found["users"]) == ["andy", "ann"]
     assert pool.run("--filter", 'username = "nobody"').err == "0 users\n"
     done = pool.run("--filter", "nonsense", "--json", code=2)
@@ -288,6 +294,18 @@ def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
     assert calls == []
 
 
+@pytest.mark.parametrize("password", ["a" * 257, " Correct-1", "Correct-1 ", "Aa1-5", "\t"])
+@pytest.mark.parametrize("command", ["create", "set-password"])
+def test_a_password_that_no_pool_takes_is_refused_before_any_call(
+    pool: Pool, command: str, password: str
+) -> None:
+    words = (command, "ann", "--yes", "--password-stdin")
+    with pool.account.calls.watched() as calls:
+        done = in_process(*pool.words(*words), typed=f"{password}\n").must(2)
+    assert "it needs 6 to 256 characters, and no space at its start or end" in done.err
+    assert calls == []
+
+
 @pytest.mark.parametrize("command", ["create", "set-password"])
 def test_a_password_is_held_against_the_pools_own_policy(pool: Pool, command: str) -> None:
     """Someone changed it in the console, so the recorded policy isn't used."""
@@ -296,7 +314,7 @@ def test_a_password_is_held_against_the_pools_own_policy(pool: Pool, command: st
     update_pool(pool.account, Policies={"PasswordPolicy": policy})
     before = describe_pool(pool.account, pool.id)
     name = "bob" if command == "create" else "ann"
-    for password in ("short1", "none-of-the-digits", " with-space-1", f"{'1' * 257}"):
+    for password in ("short1", "none-of-the-digits"):
         done = pool.run(command, name, "--yes", "--password-stdin", code=2, typed=f"{password}\n")
         assert "it needs at least 12 characters, with a digit, at most 256" in done.err
         assert describe_pool(pool.account, pool.id) == before
@@ -356,16 +374,31 @@ def test_who_was_created_without_the_password_is_named(pool: Pool) -> None:
         return refusal(400, "InvalidPasswordException", "Not this one.") if refused else None
 
     with pool.account.calls.watched(refuse), pytest.raises(CogauthError) as caught:
-        users.create(ctx, "bob", PASSWORD, users.vacant(ctx, "bob"), permanent=True)
+        users.create(ctx, "bob", PASSWORD, users.password_policy(ctx), permanent=True)
     assert "The user was created, with a password that nobody knows." in str(caught.value)
-    assert "cogauth users set-password bob --stack shop" in str(caught.value)
+    assert "cogauth users set-password --permanent bob --stack shop" in str(caught.value)
     assert pool.user("bob")
+
+
+def test_who_was_created_with_a_password_that_nobody_saw_is_named(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*pool.words("create", "--yes", "--json"), "--", "-bob"]
+    full = Path("/dev/full").open("w")  # noqa: SIM115 its end fails, too
+    with contextlib.redirect_stdout(full), pytest.raises(OSError, match="No space left"):
+        program(words, standalone_mode=False)
+    with contextlib.suppress(OSError):
+        full.close()
+    said = capsys.readouterr().err
+    assert "-bob was created, but nobody saw the password." in said
+    assert re.search(r"cogauth users set-password --stack shop .* -- -bob\n", said)
+    assert pool.user("-bob")
 
 
 def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
     """Cognito would answer that the name is taken: by our own first call."""
     ctx, sent = pool.account.context(), []
-    policy = users.vacant(ctx, "bob")
+    policy = users.password_policy(ctx)
 
     def lose(**_: Any) -> None:
         if not sent:

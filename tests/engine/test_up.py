@@ -534,6 +534,44 @@ def test_who_closed_the_pool_is_not_overruled_once_that_is_the_choice(account: A
     assert account.up() == UNCHANGED
 
 
+def interrupted(account: Account, **choices: Any) -> None:
+    """Interrupt an `up` with other settings at its first write, then run it no further."""
+
+    def refuse(call: Call) -> Any:
+        return refusal(400, "AccessDenied", "No.") if call.mutating else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError):
+        account.up(**choices)
+    assert account.state().settings.in_progress
+
+
+def test_a_pool_closed_by_hand_is_not_reopened_unasked_after_an_interruption(
+    account: Account,
+) -> None:
+    account.stands()
+    interrupted(account, password_min_length=12)
+    close_sign_up(account)
+    with pytest.raises(UsageError, match="AllowAdminCreateUserOnly"):
+        account.up()
+    assert is_closed(account)[0]
+    account.up(confirm=agree)
+    assert is_closed(account) == (False, "open")
+    assert pool(account)["Policies"]["PasswordPolicy"]["MinimumLength"] == 12
+
+
+def test_the_choice_of_an_interrupted_run_is_carried_out_unasked(account: Account) -> None:
+    account.stands()
+    account.up(sign_up="closed")
+    interrupted(account, sign_up="open")
+    assert is_closed(account) == (True, "closed")
+    account.up()
+    assert is_closed(account) == (False, "open")
+    # From now on it is no choice of this run.
+    close_sign_up(account)
+    with pytest.raises(UsageError, match="AllowAdminCreateUserOnly"):
+        account.up()
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_state_file_from_before_the_choice_takes_over_what_the_pool_has(
     account: Account, *, closed: bool
