@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from cogauth.cli.output import print_error, print_json_list
+from cogauth.cli.session import live_policy
 from cogauth.cli.user_list import show
 from cogauth.client import passwords, token_store, tokens, users
 from cogauth.client.passwords import Policy
@@ -222,6 +223,17 @@ def test_each_page_is_printed_before_the_next_is_read(
     assert len(lines) == 1 + 62
     # The columns of both pages have the same width.
     assert len({line.index("FORCE_CHANGE_PASSWORD") for line in lines[1:]}) == 1
+
+
+def test_a_question_for_a_password_quotes_the_pools_own_policy(pool: Pool) -> None:
+    ctx = pool.account.context()
+    classes = dict.fromkeys(POLICY_KEYS.values(), False)
+    update_pool(pool.account, Policies={"PasswordPolicy": {**classes, "MinimumLength": 12}})
+    assert live_policy(ctx) == "at least 12 characters"
+    # Who may not read it gets the stack's.
+    denied = refusal(400, "AccessDeniedException", "No.")
+    with pool.account.calls.watched(lambda _: denied):
+        assert live_policy(ctx).startswith("at least 8 characters, with ")
 
 
 def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
