@@ -77,7 +77,7 @@ def test_the_wheel_carries_the_lambda_code_and_nothing_that_is_not_the_programs(
     assert not [name for name in names if name.endswith(".pyc")]
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "cogauth").rglob("*.py")}
     assert sources <= set(names)
-    assert "cogauth/cli/picture.svg" in names
+    assert "cogauth/page/picture.svg" in names
 
 
 def test_an_installed_cogauth_makes_the_same_zips(wheel: Path, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
     """List an API's methods, the guard of each, and the attached ones that lost theirs."""
     from cogauth import engine
     from cogauth.attach import guards
-    from cogauth.gateway.rest_apis import verb_and_path
+    from cogauth.gateway.rest_apis import path_and_method, verb_and_path
 
     ctx = shared.context_of(target)
     api = engine.read_api(ctx, wanted)
@@ -198,7 +198,7 @@ def _list(target: Target, wanted: str, method: str | None, stage: str | None) ->
         identity = {"stack": ctx.stack, "rest_api_id": api.id, "rest_api_name": api.name}
         methods = [
             {
-                **shared.path_and_method(name),
+                **path_and_method(name),
                 "authorization": live.get(name),
                 "attached": name in compared.held,
                 "lost": name in lost,

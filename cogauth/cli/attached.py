@@ -166,6 +166,8 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
 
 def methods_json(plan: Plan) -> list[dict[str, Any]]:
     """Return the change of each method, in the form of ``--json``."""
+    from cogauth.gateway.rest_apis import path_and_method
+
     return [
         {
             **path_and_method(row.name),
@@ -176,14 +178,6 @@ def methods_json(plan: Plan) -> list[dict[str, Any]]:
         }
         for row in plan.rows
     ]
-
-
-def path_and_method(name: str) -> dict[str, str]:
-    """Return the fields of ``--json`` for a method's name, such as ``GET /orders``."""
-    from cogauth.gateway.rest_apis import verb_and_path
-
-    verb, path = verb_and_path(name)
-    return {"path": path, "method": verb}
 
 
 def pending_json(plan: Plan) -> dict[str, Any]:

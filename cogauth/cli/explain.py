@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from cogauth.cli.options import Target, is_typed, target_options
 from cogauth.cli.output import notice, print_json, say, show_table
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
-from cogauth.printable import moment_of, utc_time
+from cogauth.printable import moment_of
 
 if TYPE_CHECKING:
     from cogauth.checks.explain import Diagnosis
@@ -100,7 +100,7 @@ def explain(  # noqa: PLR0913 click passes each option by its name
         url = ctx.url(url)
     diagnosis = run(ctx, url, verb, text, header)
     if target.as_json:
-        print_json(_document(url, verb, diagnosis))
+        print_json({"url": url, "method": verb, **diagnosis.to_json()})
     else:
         _show(url, verb, diagnosis)
     return 1 if diagnosis.cause.code == "unexplained" else 0
@@ -152,24 +152,6 @@ def _stored(state: State, username: str | None) -> str:
             "--token-stdin, or give --no-token."
         ),
     )
-
-
-def _document(url: str, verb: str, diagnosis: Diagnosis) -> dict[str, Any]:
-    answer, cause = diagnosis.answer, diagnosis.cause
-    return {
-        "url": url,
-        "method": verb,
-        "status": answer.status if answer else None,
-        "response_message": answer.message if answer else None,
-        "cause": cause.code,
-        "message": cause.sentence,
-        "fix": cause.fix,
-        "notes": list(diagnosis.notes),
-        "facts": {
-            name: fact if isinstance(fact, str) else utc_time(fact)
-            for name, fact in diagnosis.facts.items()
-        },
-    }
 
 
 def _show(url: str, verb: str, diagnosis: Diagnosis) -> None:

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cogauth.cli.attached import path_and_method
 from cogauth.cli.choices import SIGN_UP
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import on_ending, on_signals
 from cogauth.cli.options import Seconds, Target, target_options
 from cogauth.cli.output import console, joined, notice, print_json, print_tree, styled
-from cogauth.cli.picture import SHOWN, START, draw
 from cogauth.cli.progress import Waits
 from cogauth.cli.stacks import connect, require_state, where
 from cogauth.errors import CogauthError, UsageError
+from cogauth.page.picture import SHOWN, START, draw
 from cogauth.printable import column_width, local_time, one_line
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ STYLES = {
     "incomplete": "bold blue",
     "drifted": "bold yellow",
 }
-# Where --json has another word.
-STATUS_IN_JSON = {"exists": "stands"}
 # Where a stack is; if that changes, its clients do.
 PLACE = ("stack_id", "account", "region", "endpoint_url", "local_data")
 GUARDED = {
@@ -110,7 +107,7 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
     if watch:
         watch_status(found, reader.again, reader.tree, partial(Event().wait, interval))
     if target.as_json:
-        print_json(document(found))
+        print_json(found.to_json())
     else:
         print_tree(reader.tree(found))
         if found.condition != "complete":
@@ -161,41 +158,6 @@ class Reader:
     def tree(self, found: StackStatus) -> Tree:
         """Return a reading as ``tree`` does."""
         return tree(self.ctx, found)
-
-
-def document(found: StackStatus) -> dict[str, Any]:
-    """Return how a stack is in the form of ``--json``."""
-    return {
-        "stack": found.stack,
-        "condition": found.condition,
-        "steps": [
-            {
-                "step": step.step,
-                "status": STATUS_IN_JSON.get(step.status, step.status),
-                "id": step.id,
-                "changes": [
-                    {"field": field.path, "old": field.old, "new": field.new}
-                    for field in step.changes
-                ],
-                "console_url": step.console_url,
-            }
-            for step in found.steps
-        ],
-        "users": found.users,
-        "sign_up": found.sign_up,
-        "attached": [
-            {
-                "rest_api_id": api.rest_api_id,
-                "rest_api_name": api.name,
-                "stages": list(api.stages),
-                "methods": [
-                    {**path_and_method(each.method), "guarded": each.guarded, "note": each.note}
-                    for each in api.methods
-                ],
-            }
-            for api in found.attached
-        ],
-    }
 
 
 def watch_status(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,14 @@ def _decoded(segment: str) -> Any:
         return strict_json(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
     except ValueError:
         return None
+
+
+def tampered(token: str) -> str:
+    """Return a signed token with a changed claim and its old signature."""
+    header, payload, signature = token.split(".")
+    claims = {**(_decoded(payload) or {}), "sub": "00000000-0000-0000-0000-000000000000"}
+    changed = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{header}.{changed}.{signature}"
 
 
 def as_time(value: Any) -> float | None:

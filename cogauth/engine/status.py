@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # serve the API as it is.
 Status = Literal["exists", "missing", "changed", "unfinished", "stale"]
 Condition = Literal["complete", "incomplete", "drifted"]
+# Where JSON has another word.
+STATUS_IN_JSON = {"exists": "stands"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,44 @@ class StackStatus:
     deployed: datetime | None = None
     attached: tuple[AttachedStatus, ...] = ()
     sign_up: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that ``status --json`` prints."""
+        return {
+            "stack": self.stack,
+            "condition": self.condition,
+            "steps": [
+                {
+                    "step": step.step,
+                    "status": STATUS_IN_JSON.get(step.status, step.status),
+                    "id": step.id,
+                    "changes": [
+                        {"field": field.path, "old": field.old, "new": field.new}
+                        for field in step.changes
+                    ],
+                    "console_url": step.console_url,
+                }
+                for step in self.steps
+            ],
+            "users": self.users,
+            "sign_up": self.sign_up,
+            "attached": [
+                {
+                    "rest_api_id": api.rest_api_id,
+                    "rest_api_name": api.name,
+                    "stages": list(api.stages),
+                    "methods": [
+                        {
+                            **rest_apis.path_and_method(each.method),
+                            "guarded": each.guarded,
+                            "note": each.note,
+                        }
+                        for each in api.methods
+                    ],
+                }
+                for api in self.attached
+            ],
+        }
 
 
 def status(ctx: Context, reporter: Waiting) -> StackStatus:

@@ -208,6 +208,12 @@ def verb_and_path(name: str) -> tuple[str, str]:
     return verb, path
 
 
+def path_and_method(name: str) -> dict[str, str]:
+    """Return the fields of ``--json`` for a method's name, such as ``GET /orders``."""
+    verb, path = verb_and_path(name)
+    return {"path": path, "method": verb}
+
+
 @dataclass(frozen=True)
 class LiveMethod:
     """A method's present state in the API, deployed or not."""

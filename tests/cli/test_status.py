@@ -18,9 +18,9 @@ from rich.console import Console
 
 from cogauth.aws.answers import Field
 from cogauth.cli.output import print_tree
-from cogauth.cli.picture import SHOWN
-from cogauth.cli.status import document, tree, watch_status
+from cogauth.cli.status import tree, watch_status
 from cogauth.engine.status import AttachedStatus, MethodStatus, StackStatus, StepStatus
+from cogauth.page.picture import SHOWN
 from cogauth.steps import STEPS
 from support.broken import record_whole_stack
 from support.commands import in_process
@@ -197,7 +197,7 @@ def test_nothing_that_others_named_acts_or_begins_a_line(ctx: Context) -> None:
 
 def test_the_document_is_as_the_contract_has_it(ctx: Context) -> None:
     found = status_of(ctx, MIXED, ORDERS)
-    shown = json.loads(json.dumps(document(found)))
+    shown = json.loads(json.dumps(found.to_json()))
     assert list(shown) == ["stack", "condition", "steps", "users", "sign_up", "attached"]
     assert (shown["stack"], shown["condition"], shown["users"]) == ("cogauth", "drifted", 3)
     assert [step["step"] for step in shown["steps"]] == [step.name for step in STEPS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cogauth.checks.explain.address import parse_url
 from cogauth.checks.explain.causes import CHECKS, differences
@@ -11,7 +11,7 @@ from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
-from cogauth.printable import length
+from cogauth.printable import length, utc_time
 from cogauth.steps.lookup import gone
 from cogauth.steps.losses import losses
 
@@ -52,6 +52,21 @@ class Diagnosis:
     facts: dict[str, str | float]
     now: float
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that ``explain --json`` prints."""
+        return {
+            "status": self.answer.status if self.answer else None,
+            "response_message": self.answer.message if self.answer else None,
+            "cause": self.cause.code,
+            "message": self.cause.sentence,
+            "fix": self.cause.fix,
+            "notes": list(self.notes),
+            "facts": {
+                name: fact if isinstance(fact, str) else utc_time(fact)
+                for name, fact in self.facts.items()
+            },
+        }
 
     @property
     def is_clear(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import jwt
 
 from cogauth.checks.verify.subject import FOREIGN, GuardedMethod, Row, Subject, not_made
+from cogauth.client import tokens
 from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED
 from cogauth.client.transport import request, session
 from cogauth.cors import ALLOW_ORIGIN, ANY
@@ -60,7 +59,7 @@ class GuardChecks:
                 yield not_made(name, str(place), self.no_token)
         else:
             genuine = access if place.guard.scopes else identity
-            yield self._call("tampered token", place, _tampered(genuine), UNAUTHORIZED)
+            yield self._call("tampered token", place, tokens.tampered(genuine), UNAUTHORIZED)
             yield self._id_token(place, identity)
             yield self._access_token(place, access)
         yield self._expired(place, old)
@@ -232,12 +231,3 @@ class GuardChecks:
     ) -> requests.Response:
         sent = {**({place.guard.header: token} if token else {}), **(headers or {})}
         return request(self.http, verb, place.url, headers=sent)
-
-
-def _tampered(token: str) -> str:
-    """Return the token with a changed claim and its old signature."""
-    header, payload, signature = token.split(".")
-    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    claims["sub"] = "00000000-0000-0000-0000-000000000000"
-    changed = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return f"{header}.{changed}.{signature}"

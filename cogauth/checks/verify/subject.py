@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cogauth.attach import guards
 from cogauth.attach.model import Api
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 CALLED = ("GET", "HEAD")
+HTTP_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 # A path with one of these is a glob.
 GLOB = re.compile(r"[*?\[]")
 # An origin that can't exist: its top-level domain is reserved.
@@ -45,6 +46,15 @@ class Row:
     got: str
     ok: bool | None
     note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as ``verify --json`` prints it, with HTTP statuses as numbers."""
+        numbers = {
+            name: int(text)
+            for name, text in (("expected", self.expected), ("got", self.got))
+            if HTTP_STATUS.fullmatch(text)
+        }
+        return {**asdict(self), **numbers}
 
 
 def not_made(check: str, sent: str, why: str) -> Row:

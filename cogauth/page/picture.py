@@ -1,8 +1,8 @@
 """The picture of a stack as SVG: what it consists of, who calls whom, and how each step is.
 
-``picture.svg`` is the template, with every place set by hand. Each step is a ``<g>`` with the id
-``step-NAME`` and the classes ``step`` and its status. A browser that prefers a dark page gets dark
-colours, also in an ``<img>``.
+``picture.svg`` is the template, with every place set by hand, and ``picture.css`` its style. Each
+step is a ``<g>`` with the id ``step-NAME`` and the classes ``step`` and its status. A browser that
+prefers a dark page gets dark colours, also in an ``<img>``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cogauth.engine.status import AttachedStatus, StackStatus, StepStatus
     from cogauth.record.state import State
 
-TEMPLATE = Path(__file__).with_name("picture.svg")
+TEMPLATE, STYLE = (Path(__file__).with_name(f"picture.{kind}") for kind in ("svg", "css"))
 # How each picture begins.
 START = b'<svg xmlns="http://www.w3.org/2000/svg" class="cogauth-picture"'
 # A status and a condition, each with a symbol in front, so that colour alone says nothing.
@@ -73,6 +73,7 @@ def draw(status: StackStatus, state: State, place: str) -> str:
         }
     texts["deployment_id"] = shortened(f"{texts['deployment_id']}, stage {settings.stage}", NARROW)
     escaped = {name: html.escape(one_line(text)) for name, text in texts.items()}
+    escaped["style"] = html.escape(STYLE.read_text(encoding="utf-8"), quote=False)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(escaped)
 
 

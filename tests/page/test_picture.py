@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogauth.cli.picture import COLOURS, SHOWN, START, TEMPLATE, draw, shortened
 from cogauth.engine.status import AttachedStatus
+from cogauth.page.picture import COLOURS, SHOWN, START, STYLE, draw, shortened
 from cogauth.printable import column_width, one_line
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
@@ -214,16 +214,16 @@ def test_it_loads_nothing_and_runs_nothing(ctx: Context) -> None:
 
 def test_its_rules_are_about_nothing_else_on_a_page() -> None:
     """The picture may be embedded in a page, as one of its elements."""
-    style = TEMPLATE.read_text().partition("<style>")[2].partition("</style>")[0]
-    for rule in re.findall(r"^([^@{}]+)\{", style, re.MULTILINE):
+    rules = re.findall(r"^([^@{}]+)\{", STYLE.read_text(), re.MULTILINE)
+    assert len(rules) > 30
+    for rule in rules:
         for selector in rule.split(","):
             assert selector.strip().startswith(".cogauth-picture ")
 
 
 def colours() -> dict[str, dict[str, dict[str, str]]]:
     """Return the colours that the template sets, by theme and selector."""
-    style = TEMPLATE.read_text().partition("<style>")[2].partition("</style>")[0]
-    light, _, dark = style.replace("&gt;", ">").partition("@media (prefers-color-scheme: dark) {")
+    light, _, dark = STYLE.read_text().partition("@media (prefers-color-scheme: dark) {")
     themes: dict[str, dict[str, dict[str, str]]] = {"light": {}, "dark": {}}
     for theme, text in (("light", light), ("dark", dark)):
         for rule, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
