@@ -178,6 +178,11 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     **{f"users {name}": _always(permission) for name, permission in USERS.items()},
     "logs": _always(*logs.PERMISSIONS),
     # If the pool's keys can't be read, it looks whether the pool exists.
+    "page": lambda settings: (
+        permission
+        for name in ("status", "verify", "explain", "call", "users", "logs")
+        for permission in COMMANDS[name](settings)
+    ),
     "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),
     # They make no call to AWS, or one to a local AWS.
     **dict.fromkeys(("list", "outputs", "policy", "demo"), _always()),

@@ -48,6 +48,7 @@ GROUPS = {
         "token": "Print a valid token of a user.",
         "decode": "Show the claims of a token on stdin.",
         "users": "List, create, change and delete the pool's users.",
+        "page": "Open a page of the stack in the browser.",
     },
     "Guard": {
         "attach": "Guard methods of any REST API with the user pool.",

@@ -110,21 +110,11 @@ def status(target: Target, *, watch: bool, interval: float, svg: Path | None) ->
         print_json(found.to_json())
     else:
         print_tree(reader.tree(found))
-        if found.condition != "complete":
-            notice(f"Next: {reader.ctx.state.command(_next(found))}")
+        if found.advice is not None:
+            notice(f"Next: {reader.ctx.state.command(found.advice)}")
     if svg is not None:
         notice(f"✓ Wrote the picture to {svg}.")
     return 0 if found.condition == "complete" else 1
-
-
-def _next(found: StackStatus) -> str:
-    """Return the command that says more."""
-    open_apis = [
-        api for api in found.attached if any(each.guarded is False for each in api.methods)
-    ]
-    if open_apis and all(step.status == "exists" for step in found.steps):
-        return f"attach --api {open_apis[0].rest_api_id}"
-    return "plan"
 
 
 @dataclass

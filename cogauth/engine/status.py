@@ -103,6 +103,17 @@ class StackStatus:
     attached: tuple[AttachedStatus, ...] = ()
     sign_up: str | None = None
 
+    @property
+    def advice(self) -> str | None:
+        """The command that says more about what isn't as wanted, without ``cogauth``."""
+        if self.condition == "complete":
+            return None
+        is_open = (api for api in self.attached if any(m.guarded is False for m in api.methods))
+        first = next(is_open, None)
+        if first is not None and all(step.status == "exists" for step in self.steps):
+            return f"attach --api {first.rest_api_id}"
+        return "plan"
+
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``status --json`` prints."""
         return {

@@ -50,8 +50,11 @@ CALLS = (
 )
 
 
-def draw(status: StackStatus, state: State, place: str) -> str:
-    """Return the picture of a stack; ``place`` says in words where the stack is."""
+def draw(status: StackStatus, state: State, place: str, *, styled: bool = True) -> str:
+    """Return the picture of a stack; ``place`` says in words where the stack is.
+
+    Without ``styled`` its style is left out, for a page that has it.
+    """
     settings, counted = state.settings, status.users
     texts = {
         "heading": f"Stack {status.stack}",
@@ -73,7 +76,8 @@ def draw(status: StackStatus, state: State, place: str) -> str:
         }
     texts["deployment_id"] = shortened(f"{texts['deployment_id']}, stage {settings.stage}", NARROW)
     escaped = {name: html.escape(one_line(text)) for name, text in texts.items()}
-    escaped["style"] = html.escape(STYLE.read_text(encoding="utf-8"), quote=False)
+    style = STYLE.read_text(encoding="utf-8") if styled else ""
+    escaped["style"] = html.escape(style, quote=False)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(escaped)
 
 

@@ -1,0 +1,229 @@
+"""What the page does when asked: each function takes the request's JSON and returns JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from cogauth.checks import explain as explaining
+from cogauth.client import calls, passwords, sessions, token_store, tokens, users
+from cogauth.client.signin import refusal, sign_in
+from cogauth.client.transport import session
+from cogauth.errors import LoginError, UsageError
+from cogauth.gateway.rest_apis import check_own
+from cogauth.steps.losses import loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cogauth.client.calls import Call, Destination
+    from cogauth.context import Context
+    from cogauth.page.stack import Stack
+
+# The choices of the token.
+KINDS = ("id", "access", "none", "tampered")
+REFUSED, BROKEN = (401, 403), 500
+# Changes the end of the token's signature. Any token has at least so many characters there.
+TAMPER = r"sed 's/.\{8\}$/tampered/'"
+
+
+def text(data: Mapping[str, Any], name: str) -> str:
+    """Return a field of a request, which must be text; raise UsageError otherwise."""
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"The request lacks the text {name!r}.")
+    return value
+
+
+def sign_in_or_up(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Sign a user in at the deployed URL, and store the tokens beside the state file."""
+    username, password = text(data, "username"), text(data, "password")
+    new_password = text(data, "new_password") if data.get("new_password") else None
+    ctx = of.context()
+    check_own(ctx)
+    given = {"username": username, "password": password}
+    status, answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), given, new_password=new_password)
+    problem = None
+    if answer["status"] == "success":
+        token_store.store(ctx.state, username, {name: answer[name] for name in tokens.NAMES})
+    else:
+        problem = of.runnable(str(refusal(ctx, answer)))
+    new = answer.get("is_new")
+    return {
+        "http_status": status,
+        "is_new": None if new is None else new == "true",
+        "problem": problem,
+        **{name: answer.get(name) for name in ("status", "msg", "code", "user_id")},
+    }
+
+
+def renew(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Get new tokens for a user with the stored refresh token."""
+    found = sessions.renew(of.context(), text(data, "username"))
+    if found is None:
+        raise LoginError("No tokens of this user are stored.", hint="Sign in again.")
+    return {"renewed": True}
+
+
+def sign_out(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Revoke a user's tokens at Cognito, and forget the stored ones."""
+    username = text(data, "username")
+    ctx = of.context()
+    users.sign_out(ctx, users.existing(ctx, username).username)
+    token_store.forget(ctx.state, username)
+    return {"signed_out": username}
+
+
+class Request(NamedTuple):
+    """A request that the user put together, checked."""
+
+    ctx: Context
+    place: Destination
+    call: Call
+    # The choice of the token, and whose; the token itself.
+    kind: str
+    username: str
+    token: str | None
+
+    @property
+    def url(self) -> str:
+        """The URL that is called."""
+        return calls.url_of(self.ctx, self.place, self.call.path)
+
+
+def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request to a method of the stack's own or an attached API."""
+    made = _request(of, data)
+    answer = calls.send(made.ctx, made.place, made.call, made.token)
+    try:
+        body, is_json = json.dumps(answer.document(), indent=2, ensure_ascii=False), True
+    except ValueError:
+        body, is_json = answer.body.decode(errors="replace"), False
+    refused = answer.status in REFUSED or answer.status >= BROKEN
+    is_own = made.place.api == made.ctx.fact("rest_api")
+    lost = loss(made.ctx) if refused and is_own else None
+    return {
+        "url": made.url,
+        "status": answer.status,
+        "reason": answer.reason,
+        "elapsed_ms": answer.elapsed_ms,
+        "headers": dict(answer.headers),
+        "body": body,
+        "is_json": is_json,
+        "refused": refused,
+        "notes": [of.runnable(str(lost))] if lost else [],
+        "curl": _curl(of, made),
+    }
+
+
+def curl(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the curl command of a request, without a token in it."""
+    return {"command": _curl(of, _request(of, data, with_token=False))}
+
+
+def explain(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Find out why a request is refused."""
+    made = _request(of, data)
+    found = explaining.explain(made.ctx, made.url, made.call.method, made.token).to_json()
+    for name in ("message", "fix"):
+        found[name] = of.runnable(found[name])
+    return {**found, "notes": [of.runnable(note) for note in found["notes"]]}
+
+
+def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> Request:
+    """Return the request, after checking all of it; raise UsageError if it can't be sent."""
+    ctx = of.context()
+    api, kind = text(data, "api"), data.get("token")
+    own = api == ctx.fact("rest_api")
+    if not own and api not in ctx.state.attachments:
+        raise UsageError(
+            f"The API {api} is neither the stack's own nor attached.",
+            hint=f"Run '{ctx.state.command('attach')}' to guard methods of another API.",
+        )
+    if kind not in KINDS:
+        raise UsageError(f"The token {kind!r} is unknown.", hint=f"Give one of {', '.join(KINDS)}.")
+    wanted = _call(data)
+    place = calls.find_destination(ctx, None if own else api, text(data, "stage"))
+    username = "" if kind == "none" else text(data, "username")
+    token = _token(ctx, username, kind) if username and with_token else None
+    return Request(ctx, place, wanted, kind, username, token)
+
+
+def _call(data: Mapping[str, Any]) -> Call:
+    path, given = text(data, "path"), data.get("parameters") or {}
+    for name, value in dict(given).items():
+        # A greedy parameter, such as {proxy+}, stands for several segments.
+        filled = quote(str(value), safe="/" if name.endswith("+") else "")
+        if not filled:
+            raise UsageError(f"The path's parameter {name} is empty.", hint="Give a value.")
+        path = path.replace(f"{{{name}}}", filled)
+    if "{" in path:
+        raise UsageError(f"The path {path} lacks a parameter.", hint="Give a value.")
+    if data.get("query"):
+        path += f"?{text(data, 'query').removeprefix('?')}"
+    headers = calls.parse_headers(
+        tuple(f"{name}: {value}" for name, value in data.get("headers") or ())
+    )
+    body = None
+    if data.get("body"):
+        body = calls.read_json(text(data, "body").encode(), "The body")
+        if "content-type" not in {name.lower() for name in headers}:
+            headers["Content-Type"] = "application/json"
+    return calls.Call(text(data, "method"), path, headers, body)
+
+
+def _token(ctx: Context, username: str, kind: str) -> str:
+    """Return a user's valid token, or one that was valid before it was changed."""
+    found = sessions.kept(ctx.state, username) or sessions.renew(ctx, username)
+    if found is None:
+        raise LoginError(f"{username} isn't signed in here.", hint="Sign in.")
+    if kind == "tampered":
+        return tokens.tampered(found["id_token"])
+    return found[f"{kind}_token"]
+
+
+def _curl(of: Stack, made: Request) -> str:
+    token = None
+    if made.username:
+        use = "access" if made.kind == "access" else "id"
+        words = f"token --type {use} --header"
+        token = of.runnable(made.ctx.state.command(words, made.username))
+        if made.kind == "tampered":
+            token += f" | {TAMPER}"
+    body = None if made.call.body is None else made.call.body.decode()
+    return calls.curl(made.ctx, made.place, made.call, body, token)
+
+
+def create_user(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Create a user with a temporary password, which is shown once."""
+    username = text(data, "username")
+    passwords.check_name(username)
+    ctx = of.context()
+    policy = users.password_policy(ctx)
+    users.check_vacant(ctx, username)
+    password = passwords.new_password(policy.least)
+    users.create(ctx, username, password, policy, permanent=False)
+    return {"created": username, "temporary_password": password, "days": policy.days}
+
+
+def change_user(
+    change: Callable[[Context, str], None], done: str
+) -> Callable[[Stack, Mapping[str, Any]], dict[str, Any]]:
+    """Return the function that makes a change of one user."""
+
+    def run(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+        username = text(data, "username")
+        passwords.check_name(username)
+        ctx = of.context()
+        # As the pool spells the name.
+        username = users.existing(ctx, username).username
+        change(ctx, username)
+        return {done: username}
+
+    return run
+
+
+disable_user = change_user(users.disable, "disabled")
+enable_user = change_user(users.enable, "enabled")
+delete_user = change_user(users.delete, "deleted")
