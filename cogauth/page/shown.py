@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cogauth.gateway.rest_apis import Method
     from cogauth.page.stack import Stack
     from cogauth.settings import Settings
+    from cogauth.steps.base import Step
 
 # By step, the settings that are about it.
 SETTINGS = {
@@ -84,8 +85,8 @@ def status(of: Stack) -> dict[str, Any]:
 class _Silent:
     """Nobody is told about waits: the page shows that it is asking."""
 
-    def waiting(self, _step: object, _reason: str, _seconds_left: float) -> None:
-        pass
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        """Say nothing."""
 
 
 def _details(ctx: Context, step: StepStatus) -> dict[str, Any]:
