@@ -137,6 +137,13 @@ def _recover(settings: Settings) -> Iterator[Allow]:
     yield from RECOVER
 
 
+def _page(settings: Settings) -> Iterator[Allow]:
+    yield from _status(settings)
+    yield from (*subject.PERMISSIONS, *run.PERMISSIONS, *EXPLAIN, *calls.FIND, *logs.PERMISSIONS)
+    yield from (users.LIST, users.CREATE_TEMPORARY, users.DISABLE, users.ENABLE)
+    yield from (users.SIGN_OUT, users.DELETE)
+
+
 def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     return lambda _settings: permissions
 
@@ -178,11 +185,7 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     **{f"users {name}": _always(permission) for name, permission in USERS.items()},
     "logs": _always(*logs.PERMISSIONS),
     # If the pool's keys can't be read, it looks whether the pool exists.
-    "page": lambda settings: (
-        permission
-        for name in ("status", "verify", "explain", "call", "users", "logs")
-        for permission in COMMANDS[name](settings)
-    ),
+    "page": _page,
     "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),
     # They make no call to AWS, or one to a local AWS.
     **dict.fromkeys(("list", "outputs", "policy", "demo"), _always()),

@@ -28,7 +28,8 @@ PAGE = 60
 LIST = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:ListUsers")
 _FIND = ("cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser")
 SET_PASSWORD = allow(USER_POOL, *_FIND, "cognito-idp:AdminSetUserPassword")
-# With a permanent password it sets that after the creation.
+CREATE_TEMPORARY = allow(USER_POOL, *_FIND, "cognito-idp:AdminCreateUser")
+# A permanent password is set after the creation.
 CREATE = allow(USER_POOL, *SET_PASSWORD.actions, "cognito-idp:AdminCreateUser")
 DISABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDisableUser")
 ENABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminEnableUser")

@@ -12,10 +12,11 @@ from cogauth.client.signin import refusal, sign_in
 from cogauth.client.transport import session
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway.rest_apis import check_own
+from cogauth.gateway.routing import VERBS
 from cogauth.steps.losses import loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cogauth.client.calls import Call, Destination
     from cogauth.context import Context
@@ -151,10 +152,12 @@ def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> 
 
 
 def _call(data: Mapping[str, Any]) -> Call:
-    path, given = text(data, "path"), data.get("parameters") or {}
-    for name, value in dict(given).items():
+    path, parameters = text(data, "path"), data.get("parameters") or {}
+    if not (isinstance(parameters, dict) and all(isinstance(v, str) for v in parameters.values())):
+        raise UsageError("The request's 'parameters' are not texts by name.")
+    for name, value in parameters.items():
         # A greedy parameter, such as {proxy+}, stands for several segments.
-        filled = quote(str(value), safe="/" if name.endswith("+") else "")
+        filled = quote(value, safe="/" if name.endswith("+") else "")
         if not filled:
             raise UsageError(f"The path's parameter {name} is empty.", hint="Give a value.")
         path = path.replace(f"{{{name}}}", filled)
@@ -162,15 +165,25 @@ def _call(data: Mapping[str, Any]) -> Call:
         raise UsageError(f"The path {path} lacks a parameter.", hint="Give a value.")
     if data.get("query"):
         path += f"?{text(data, 'query').removeprefix('?')}"
-    headers = calls.parse_headers(
-        tuple(f"{name}: {value}" for name, value in data.get("headers") or ())
-    )
+    headers = calls.parse_headers(tuple(_lines(data.get("headers") or [])))
     body = None
     if data.get("body"):
-        body = calls.read_json(text(data, "body").encode(), "The body")
+        body = calls.read_json(text(data, "body").encode(errors="replace"), "The body")
         if "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
-    return calls.Call(text(data, "method"), path, headers, body)
+    if (method := text(data, "method")) not in VERBS:
+        raise UsageError(
+            f"The method {method!r} is unknown.", hint=f"Give one of {', '.join(VERBS)}."
+        )
+    return calls.Call(method, path, headers, body)
+
+
+def _lines(headers: object) -> Iterator[str]:
+    """Yield headers as lines; raise UsageError unless they are pairs of texts."""
+    for pair in headers if isinstance(headers, list) else [headers]:
+        if not (isinstance(pair, list) and [type(each) for each in pair] == [str, str]):
+            raise UsageError("The request's 'headers' are not pairs of a name and a value.")
+        yield ": ".join(pair)
 
 
 def _token(ctx: Context, username: str, kind: str) -> str:

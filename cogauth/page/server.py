@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 from contextlib import contextmanager
@@ -194,7 +195,7 @@ def listening(port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((HOST, port))
     except OSError as error:
         raise UsageError(
-            f"--port {port} can't be used: {error.strerror}.",
+            f"--port {port} can't be used: {os.strerror(error.errno or 0)}.",
             hint="Give another port, or leave it out: then any free port is used.",
         ) from error
     with listener:

@@ -26,6 +26,8 @@ from cogauth.context import Context
 from cogauth.engine.status import status
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis
+from cogauth.page import actions, shown, streams
+from cogauth.page.stack import Stack
 from cogauth.record.records import OUTDATED
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
@@ -45,6 +47,7 @@ from support.world import left_in_aws
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.record.state import State
     from support.account import Account
 
 ACCOUNT = "123456789012"
@@ -553,7 +556,45 @@ def decodes(kit: Kit) -> None:
     kit.looks_for_losses("user_pool")
 
 
+def opens_a_page(kit: Kit) -> None:
+    def made(state: State, *names: str) -> Context:
+        ctx = replace(kit.context(), state=state)
+        ctx.aws.make_clients(*names)
+        return ctx
+
+    page = Stack(
+        load=lambda: kit.stack.state,
+        connect=made,
+        check=lambda _ctx: None,
+        locked=lambda _command: contextlib.nullcontext(),
+        where=lambda _ctx: "",
+        runnable=str,
+        error_json=lambda error: {"code": str(error)},
+    )
+    own = {"api": kit.stack.up["rest_api_id"], "stage": kit.stack.up["stage"], "path": "/hello"}
+    call = {"method": "GET", "token": "id", "username": "ann"}
+    with kit.watched():
+        shown.status(page)
+        for api in shown.methods(page)["apis"]:
+            assert api["problem"] is None
+        for place in (own, {"api": kit.other, "stage": "prod", "path": "/"}):
+            for act in (actions.call, actions.curl, actions.explain):
+                act(page, {**place, **call})
+        actions.explain(page, {**own, **call, "path": "/signin", "method": "POST"})
+        shown.list_users(page, "", 1)
+        actions.create_user(page, {"username": "zoe"})
+        for change in (actions.disable_user, actions.enable_user, actions.sign_out):
+            change(page, {"username": "zoe"})
+        actions.delete_user(page, {"username": "zoe"})
+        streams.verify(page, lambda _line: None, lambda _event: None)
+        with pytest.raises(KeyboardInterrupt):
+            streams.logs(page, lambda _line: None, lambda event: event.set())
+    kit.looks_for_losses()
+    kit.looks_again()
+
+
 THERE: dict[str, Callable[[Kit], None]] = {
+    "page": opens_a_page,
     "test-login": signs_in,
     "token": gets_a_token,
     "call": calls,
@@ -572,7 +613,9 @@ def test_a_command_of_the_kit_is_allowed_what_it_asks_for_and_no_more(
     THERE[command](kit)
     asked = kit.asked.in_words()
     assert undeclared(command, asked) == []
-    assert unneeded(command, asked) == []
+    # The page also asks for the status, which has a test of its own above.
+    others = unneeded("status", asked) if command == "page" else []
+    assert [each for each in unneeded(command, asked) if each not in others] == []
 
 
 def test_without_the_right_to_look_down_names_no_remedy(account: Account) -> None:
