@@ -139,7 +139,8 @@ def _recover(settings: Settings) -> Iterator[Allow]:
 
 def _page(settings: Settings) -> Iterator[Allow]:
     yield from _status(settings)
-    yield from (*subject.PERMISSIONS, *run.PERMISSIONS, *EXPLAIN, *calls.FIND, *logs.PERMISSIONS)
+    yield from (*subject.PERMISSIONS, *run.PERMISSIONS, *EXPLAIN, *calls.FIND)
+    yield logs.PERMISSIONS["sign-in"]
     yield from (users.LIST, users.CREATE_TEMPORARY, users.DISABLE, users.ENABLE)
     yield from (users.SIGN_OUT, users.DELETE)
 
@@ -183,7 +184,7 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "curl": _always(*calls.FIND),
     "users": _always(*USERS.values()),
     **{f"users {name}": _always(permission) for name, permission in USERS.items()},
-    "logs": _always(*logs.PERMISSIONS),
+    "logs": _always(*logs.PERMISSIONS.values()),
     # If the pool's keys can't be read, it looks whether the pool exists.
     "page": _page,
     "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),

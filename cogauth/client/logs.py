@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from cogauth.context import Context
 
 FUNCTIONS = {"sign-in": SIGN_IN, "auto-confirm": AUTO_CONFIRM}
-# What ``read`` and ``follow`` need.
-PERMISSIONS = tuple(
-    allow(LogGroup(function).arns, "logs:FilterLogEvents") for function in FUNCTIONS.values()
-)
+# What ``read`` and ``follow`` need, by function.
+PERMISSIONS = {
+    name: allow(LogGroup(function).arns, "logs:FilterLogEvents")
+    for name, function in FUNCTIONS.items()
+}
 # The pause between two looks, in seconds. An account may make 5 such calls a second, and a look
 # makes one for each function: https://repost.aws/knowledge-center/cloudwatch-logs-throttling
 PAUSE_S = 2
