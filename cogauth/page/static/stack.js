@@ -68,7 +68,12 @@ function makeButton(group, step) {
   group.setAttribute("role", "button");
   group.setAttribute("tabindex", "0");
   group.setAttribute("aria-haspopup", "dialog");
-  group.setAttribute("aria-label", `${step.title}: ${statusOf(step)}`);
+  // The name contains the text as it is seen, so that people who speak to their computer can say it.
+  const texts = [...group.querySelectorAll("text")];
+  const seen = texts.map((one) => one.textContent.trim()).filter(Boolean).join(" ");
+  for (const text of texts) text.after(" ");
+  group.setAttribute("aria-label", `${step.title}: ${statusOf(step)}. ${seen}`);
+  group.querySelector("title")?.remove();
   group.addEventListener("click", () => open(step.step, group));
   group.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
