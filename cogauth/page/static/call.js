@@ -44,11 +44,11 @@ async function loadMethods() {
   try {
     apis = (await get("/api/methods")).apis;
   } catch (problem) {
-    if (problem.code !== "gone" || !apis.length) byId("call-error").replaceChildren(errorBox(problem));
+    if (problem.code !== "gone" || !apis.length) byId("methods-error").replaceChildren(errorBox(problem));
     return;
   }
   const unread = apis.filter((api) => api.problem);
-  byId("call-error").replaceChildren(
+  byId("methods-error").replaceChildren(
     ...unread.map((api) => errorBox({ message: `${api.name}, stage ${api.stage}: ${api.problem}` })),
   );
   const select = byId("method");
@@ -136,7 +136,7 @@ function showTokenHint() {
   byId("token-hint").textContent = token() === "none"
     ? "The request carries no token."
     : user
-      ? `Sent as ${user.username}${token() === "tampered" ? ": the ID token, changed so that its signature is wrong" : ""}.`
+      ? `Sent as ${user.username}${token() === "tampered" ? ", changed so that the signature is wrong" : ""}.`
       : "Nobody is signed in: sign in first, or choose None.";
 }
 

@@ -64,6 +64,13 @@ export function errorBox(error) {
   );
 }
 
+/** What was done, or not done, in place. */
+export function notice(kind, ...said) {
+  const symbol = { ok: "✓", bad: "✗" }[kind];
+  return el("div", { class: `notice ${kind}` },
+    el("p", {}, symbol ? el("span", { class: "symbol", "aria-hidden": "true" }, symbol) : null, el("span", {}, said)));
+}
+
 export function chip(kind, text) {
   return el("span", { class: `chip ${kind}` }, text);
 }
@@ -93,6 +100,9 @@ export function dateTime(value) {
   const date = new Date(typeof value === "number" ? value * 1000 : value);
   return Number.isNaN(date.getTime()) ? String(value) : DATE.format(date);
 }
+
+/** A text that may be a time in ISO's form. */
+export const timeOrText = (text) => (/^\d{4}-\d\d-\d\dT\d\d:/.test(text) ? dateTime(text) : String(text));
 
 export function clock(value) {
   const date = new Date(value);

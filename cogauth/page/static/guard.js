@@ -1,7 +1,7 @@
 // The checks of the guard, whose rows arrive one by one.
 
 import { postLines, tell } from "./api.js";
-import { busy, byId, chip, el, errorBox, foreign, table, withCommands } from "./dom.js";
+import { busy, byId, chip, el, errorBox, foreign, notice, table, withCommands } from "./dom.js";
 
 const RESULTS = new Map([
   [true, ["exists", "✓ ok"]],
@@ -55,7 +55,7 @@ function summary(done) {
   const counts = [`${done.passed} passed`, `${done.failed} failed`, `${done.skipped} skipped`].join(", ");
   const word = done.ok ? "The guard does what it must." : done.failed ? "The guard differs from what it must do." : "The guard could not be checked completely.";
   const more = [done.left, done.missing].filter((one) => typeof one === "string" && one);
-  return el("div", { class: `notice ${done.ok ? "ok" : "bad"}` },
-    el("p", {}, el("span", { class: "symbol", "aria-hidden": "true" }, done.ok ? "✓" : "✗"), el("span", {}, el("strong", {}, word), ` ${counts}.`)),
-    more.map((one) => el("p", {}, withCommands(one))));
+  const said = notice(done.ok ? "ok" : "bad", el("strong", {}, word), ` ${counts}.`);
+  said.append(...more.map((one) => el("p", {}, withCommands(one))));
+  return said;
 }

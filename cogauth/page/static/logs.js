@@ -1,12 +1,14 @@
 // The latest lines of the sign-in function, following.
 
-import { hear, lines } from "./api.js";
+import { Problem, hear, lines } from "./api.js";
 import { byId, chip, clock, el, errorBox, foreign } from "./dom.js";
 
 const KEPT = 500;
 const PAUSE_MS = 3000;
 // So near to the end, the reader wants to see what comes.
 const NEAR_PX = 40;
+
+const LOST = new Set(["gone", "session", "no_stack"]);
 
 let following = null;
 let again = null;
@@ -51,9 +53,13 @@ async function follow() {
     say("Reconnecting…");
   } catch (problem) {
     if (mine.signal.aborted) return;
-    say("Interrupted, reconnecting…");
-    // The banner says so already when the server has ended.
-    if (problem.code !== "gone") byId("logs-error").replaceChildren(errorBox(problem));
+    say("Interrupted");
+    if (problem instanceof Problem && LOST.has(problem.code)) {
+      // The banner says so, and "back" comes when it's over.
+      following = null;
+      return;
+    }
+    byId("logs-error").replaceChildren(errorBox(problem));
   }
   if (following !== mine) return;
   following = null;

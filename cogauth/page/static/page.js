@@ -70,12 +70,11 @@ function showFound(path) {
   if (!lostAs) return;
   // Only the status knows that a stack is there again.
   if (lostAs.code === "no_stack" && path !== "/api/status") return;
-  const was = lostAs;
   lostAs = null;
   byId("banner").hidden = true;
   byId("banner").replaceChildren();
   document.body.classList.remove("is-lost");
-  if (was.code === "gone") tell("back");
+  tell("back");
 }
 
 function start() {
@@ -88,7 +87,7 @@ function start() {
   loadStack();
   loadStatus();
   setInterval(poll, POLL_MS);
-  setInterval(() => lostAs && !document.hidden && loadStack(), RETRY_MS);
+  setInterval(() => lostAs?.code === "gone" && !document.hidden && loadStack(), RETRY_MS);
   bus.addEventListener("back", loadStatus);
   document.addEventListener("visibilitychange", poll);
   // Escape hides the meaning that hovering shows.

@@ -1,6 +1,6 @@
 // The answer of a call, and why it was refused.
 
-import { byId, el, errorBox, foreign, withCommands } from "./dom.js";
+import { byId, el, errorBox, foreign, timeOrText, withCommands } from "./dom.js";
 
 // Longer bodies would make the page slow.
 const SHOWN = 200_000;
@@ -13,6 +13,8 @@ export function emptyResponse() {
 
 export function waiting() {
   box().setAttribute("aria-busy", "true");
+  const empty = box().querySelector(".empty");
+  if (empty) empty.textContent = "Waiting for the answer…";
 }
 
 /** Show an answer, or why there is none, and below it why the call was refused. */
@@ -74,7 +76,7 @@ function why(known) {
       fix ? el("p", { class: "fix" }, el("strong", {}, "Fix: "), withCommands(fix)) : null,
       notes?.length ? el("ul", { class: "notes" }, notes.map((note) => el("li", {}, withCommands(note)))) : null,
       el("dl", { class: "facts" }, [["cause", cause], ...Object.entries(facts ?? {})].map(([name, value]) =>
-        el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(value))))),
+        el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(timeOrText(value)))))),
     ].filter(Boolean));
   }
   return made;

@@ -1,7 +1,7 @@
 // Signing in, who is signed in, and until when.
 
 import { get, hear, post, tell } from "./api.js";
-import { busy, button, byId, el, errorBox, foreign, withCommands } from "./dom.js";
+import { busy, button, byId, el, errorBox, foreign, notice, withCommands } from "./dom.js";
 import { showTokens } from "./tokens.js";
 
 const SOON_S = 5 * 60;
@@ -10,7 +10,6 @@ let sessions = [];
 let chosen = null;
 // The server's clock minus this page's monotonic one: the computer's own clock may be wrong.
 let offset = 0;
-let policy = null;
 
 /** The user whose tokens Call sends. */
 export const currentUser = () => sessions.find((one) => one.username === chosen) ?? null;
@@ -21,18 +20,18 @@ export function startSignIn() {
   byId("sign-in-form").addEventListener("submit", submitted);
   byId("username").addEventListener("input", () => askNewPassword(false));
   hear("stack", (stack) => {
-    policy = stack.password_policy;
     byId("sign-in-hint").textContent = hintOf(stack);
   });
   hear("back", loadSessions);
   hear("users-changed", loadSessions);
   setInterval(tick, 1000);
-  document.addEventListener("visibilitychange", () => document.hidden || tick());
+  // Meanwhile someone may have signed in by the command line.
+  document.addEventListener("visibilitychange", () => document.hidden || loadSessions());
   loadSessions();
 }
 
 function hintOf(stack) {
-  const rule = policy ? ` Passwords: ${policy}.` : "";
+  const rule = stack.password_policy ? ` Passwords: ${stack.password_policy}.` : "";
   if (stack.sign_up === "open") return `Sign-up is open: a new name makes a new user.${rule}`;
   if (stack.sign_up === "closed") return `Sign-up is closed: only users that exist can sign in.${rule}`;
   return rule.trim();
@@ -43,10 +42,15 @@ async function loadSessions() {
     const asked = performance.now() / 1000;
     const answer = await get("/api/sessions");
     offset = answer.now - asked;
+    const same = JSON.stringify(sessions) === JSON.stringify(answer.sessions);
     sessions = answer.sessions;
+    if (same && currentUser()) return;
   } catch (problem) {
     byId("sessions").removeAttribute("aria-busy");
-    if (problem.code !== "gone") byId("sessions").replaceChildren(errorBox(problem));
+    if (problem.code === "gone") return;
+    sessions = [];
+    byId("sessions").replaceChildren(errorBox(problem));
+    tell("sessions");
     return;
   }
   if (!currentUser()) chosen = sessions[0]?.username ?? null;
@@ -97,19 +101,19 @@ function showResult(...made) {
 
 function resultOf(answer, username) {
   const done = answer.status === "success";
-  const made = answer.is_new ? " The user was made by this sign-in." : answer.is_new === false ? " The user existed." : "";
+  const made = answer.is_new ? " The user was made by this sign-in." : answer.is_new === false ? " The user existed before." : "";
   const facts = [
     ["HTTP status", answer.http_status],
     ["msg", answer.msg],
     ["code", answer.code],
     ["user id", answer.user_id],
   ].filter(([, value]) => value !== null && value !== undefined);
-  return el("div", { class: done ? "notice ok" : "notice bad", role: done ? null : "alert" },
-    el("p", {},
-      el("span", { class: "symbol", "aria-hidden": "true" }, done ? "✓" : "✗"),
-      el("span", {}, el("strong", {}, foreign(username), done ? " is signed in." : " is not signed in."), made)),
+  const said = notice(done ? "ok" : "bad", el("strong", {}, foreign(username), done ? " is signed in." : " is not signed in."), made);
+  if (!done) said.setAttribute("role", "alert");
+  said.append(
     el("dl", { class: "facts" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(value))))),
-    answer.problem ? el("p", {}, withCommands(answer.problem)) : null);
+    ...(answer.problem ? [el("p", {}, withCommands(answer.problem))] : []));
+  return said;
 }
 
 /** Show or take away the field for the password that replaces a temporary one. */
@@ -123,8 +127,8 @@ function askNewPassword(wanted) {
   if (!byId("new-password")) {
     slot.replaceChildren(
       el("label", { for: "new-password" }, "New password"),
-      el("input", { id: "new-password", type: "password", autocomplete: "new-password", required: true, "aria-describedby": "new-password-hint" }),
-      el("p", { class: "hint", id: "new-password-hint" }, `The password was temporary. Choose one${policy ? `: ${policy}` : ""}, and sign in again.`),
+      el("input", { id: "new-password", type: "password", autocomplete: "new-password", required: true, "aria-describedby": "new-password-hint sign-in-hint" }),
+      el("p", { class: "hint", id: "new-password-hint" }, "It replaces the temporary password. Then sign in again."),
     );
   }
   byId("new-password").focus();
@@ -139,7 +143,7 @@ function showSessions() {
     return;
   }
   const kept = ["signed-in-as", "renew", "sign-out"].includes(document.activeElement?.id) ? document.activeElement.id : null;
-  box.replaceChildren(switcher(), el("div", { id: "session-message", class: "slot", "aria-live": "polite" }), el("div", { class: "tokens", id: "tokens" }));
+  box.replaceChildren(switcher(), expired(), el("div", { id: "session-message", class: "slot", "aria-live": "polite" }), el("div", { class: "tokens", id: "tokens" }));
   showTokens(byId("tokens"), user);
   tick();
   if (kept) byId(kept).focus();
@@ -150,6 +154,7 @@ function switcher() {
   select.value = chosen;
   select.addEventListener("change", () => {
     chosen = select.value;
+    showResult();
     showSessions();
     tell("sessions");
   });
@@ -161,6 +166,10 @@ function switcher() {
       button("Sign out", (event) => busy(event.currentTarget, signOut), { id: "sign-out" })));
 }
 
+function expired() {
+  return el("p", { id: "expired", class: "hint", hidden: true }, "The guard refuses expired tokens. Renew them, or sign in again.");
+}
+
 async function renew() {
   try {
     await post("/api/renew", { username: chosen });
@@ -169,7 +178,7 @@ async function renew() {
     return;
   }
   await loadSessions();
-  byId("session-message")?.replaceChildren(el("p", { class: "notice ok" }, "✓ Renewed. These are new tokens."));
+  byId("session-message")?.replaceChildren(notice("ok", "Renewed. These are new tokens."));
 }
 
 async function signOut() {
@@ -183,9 +192,9 @@ async function signOut() {
   chosen = null;
   await loadSessions();
   byId("username").focus();
-  showResult(el("div", { class: "notice" }, el("p", {},
+  showResult(notice("",
     el("strong", {}, foreign(username), " is signed out. "),
-    "The refresh token was revoked, and this computer forgot the tokens. API Gateway still accepts the ID and access tokens until they expire.")));
+    "The refresh token was revoked, and this computer forgot the tokens. API Gateway still accepts the ID and access tokens until they expire."));
 }
 
 function tick() {
@@ -195,13 +204,14 @@ function tick() {
   const [kind, text] = remaining(user.expires);
   if (line.textContent !== text) line.textContent = text;
   line.className = `countdown ${kind}`;
+  byId("expired").hidden = kind !== "bad";
 }
 
 function remaining(expires) {
   if (expires === null || expires === undefined) return ["", "When the tokens expire is not known"];
   const left = Math.floor(expires - now());
-  if (left <= 0) return ["bad", "✗ expired: renew or sign in again"];
+  if (left <= 0) return ["bad", "✗ expired"];
   const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
   const text = parts.slice(parts[0] ? 0 : 1).map((one) => String(one).padStart(2, "0")).join(":");
-  return left < SOON_S ? ["soon", `! expires soon: in ${text}`] : ["fine", `expires in ${text}`];
+  return left < SOON_S ? ["soon", `expires soon: ${text}`] : ["fine", `expires in ${text}`];
 }

@@ -17,7 +17,10 @@ let opener = null;
 const statusOf = (step) => (step.status === "stands" ? "exists" : step.status);
 
 export function showStackError(problem) {
-  byId("stack-error").replaceChildren(errorBox(problem));
+  // The same words again at each poll would be read aloud again.
+  const said = `${problem.message} ${problem.hint ?? ""}`;
+  if (byId("stack-error").dataset.said !== said) byId("stack-error").replaceChildren(errorBox(problem));
+  byId("stack-error").dataset.said = said;
   byId("stack-view").removeAttribute("aria-busy");
   if (drawn === null) {
     byId("picture").replaceChildren(el("p", { class: "empty" }, "The status could not be read. The page tries again every 15 seconds."));
@@ -28,6 +31,7 @@ export function showStackError(problem) {
 
 export function showStatus(status, stack) {
   byId("stack-error").replaceChildren();
+  delete byId("stack-error").dataset.said;
   byId("stack-view").removeAttribute("aria-busy");
   steps = status.steps;
   const condition = byId("condition");

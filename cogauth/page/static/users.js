@@ -1,13 +1,14 @@
 // The users of the pool: found, made, disabled, enabled and deleted.
 
 import { get, hear, post, tell } from "./api.js";
-import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, table } from "./dom.js";
+import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, notice, table } from "./dom.js";
 
 const TYPING_MS = 250;
 
 let pages = 1;
 let asked = 0;
 let timer = null;
+let known;
 
 export function startUsers() {
   byId("users-search").addEventListener("input", () => {
@@ -24,6 +25,11 @@ export function startUsers() {
   });
   hear("users-made", load);
   hear("back", load);
+  // Users also come and go elsewhere.
+  hear("status", (status) => {
+    if (known !== undefined && known !== status.users) load();
+    known = status.users;
+  });
   load();
 }
 
@@ -62,7 +68,7 @@ function show({ users, more }, search) {
       return load();
     }))] : []),
   );
-  if (focused) [...list.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
+  if (focused) focusOn(focused);
 }
 
 function cells(user) {
@@ -87,8 +93,15 @@ async function change(action, username) {
     message(errorBox(problem));
     return;
   }
-  message(el("p", { class: "notice ok" }, "✓ ", foreign(username), ` ${done}`));
+  message(notice("ok", foreign(username), ` ${done}`));
   await changed();
+  // The button that was pressed is gone with its row.
+  const next = { disable: `Enable ${username}`, enable: `Disable ${username}` }[action];
+  if (document.activeElement === document.body) focusOn(next);
+}
+
+function focusOn(label) {
+  [...byId("users-list").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === label)?.focus();
 }
 
 async function changed() {
@@ -119,12 +132,13 @@ async function create() {
 
 function created(made) {
   const until = made.days ? ` It is valid for ${made.days} day${made.days === 1 ? "" : "s"}.` : "";
-  return el("div", { class: "notice ok" },
-    el("p", {}, "✓ ", el("strong", {}, foreign(made.created), " was made.")),
+  const said = notice("ok", el("strong", {}, foreign(made.created), " was made."));
+  said.append(
     el("p", {}, "Temporary password, shown only once:"),
     el("div", { class: "command" }, el("code", {}, made.temporary_password), copyButton(() => made.temporary_password, "Copy the temporary password")),
     el("p", { class: "muted" }, `The user chooses another one at the first sign-in.${until}`),
     button("Done", () => message(), { class: "small" }));
+  return said;
 }
 
 function message(...made) {
