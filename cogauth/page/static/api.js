@@ -1,0 +1,120 @@
+// Talking to the page's server, and knowing whether it still answers.
+
+const TOKEN = document.querySelector('meta[name="cogauth-token"]').content;
+
+/** What went wrong, in words for people, with the next step if there is one. */
+export class Problem extends Error {
+  constructor({ code, message, hint }) {
+    super(message);
+    this.code = code;
+    this.hint = hint ?? null;
+  }
+}
+
+/** Tells the other modules: "sessions", "status", "changed", "lost" and "found". */
+export const bus = new EventTarget();
+
+export function tell(name, detail) {
+  bus.dispatchEvent(new CustomEvent(name, { detail }));
+}
+
+export function hear(name, heard) {
+  bus.addEventListener(name, (event) => heard(event.detail));
+}
+
+let pageCommand = "cogauth page";
+
+export function usePageCommand(given) {
+  pageCommand = given || pageCommand;
+}
+
+function gone() {
+  return new Problem({
+    code: "gone",
+    message: "The page's server has ended.",
+    hint: `Run '${pageCommand}' again.`,
+  });
+}
+
+export const get = (path, options) => json(path, { ...options });
+
+export const post = (path, body = {}) => json(path, posted(body));
+
+/** Post, and read the answer line by line. */
+export const postLines = (path, signal) => lines(path, { ...posted({}), signal });
+
+function posted(body) {
+  return {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Cogauth-Token": TOKEN },
+    body: JSON.stringify(body),
+  };
+}
+
+async function json(path, options) {
+  const answer = await send(path, options);
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw lost(error, options.signal);
+  }
+}
+
+/** Yield the objects of an answer that comes line by line. */
+export async function* lines(path, options = {}) {
+  const answer = await send(path, options);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const parts = (rest + value).split("\n");
+      rest = parts.pop();
+      for (const part of parts) if (part.trim()) yield JSON.parse(part);
+    }
+    if (rest.trim()) yield JSON.parse(rest);
+  } catch (error) {
+    throw lost(error, options.signal);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function send(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  } catch (error) {
+    throw lost(error, options.signal);
+  }
+  if (answer.ok) {
+    tell("found", path);
+    return answer;
+  }
+  const problem = new Problem(await told(answer));
+  if (["session", "no_stack"].includes(problem.code)) tell("lost", problem);
+  else tell("found", path);
+  throw problem;
+}
+
+async function told(answer) {
+  try {
+    const { error } = await answer.json();
+    if (error?.message) return answer.status === 403 ? { ...error, code: "session" } : error;
+  } catch {
+    // Not from our server's handlers: the status is all there is.
+  }
+  if (answer.status === 403) return { code: "session", message: "This page's session is over." };
+  return { code: "failed", message: `The page's server answered ${answer.status}.` };
+}
+
+/** Tell an end that we asked for from an end of the server. */
+function lost(error, signal) {
+  if (signal?.aborted) return error;
+  const problem = gone();
+  tell("lost", problem);
+  return problem;
+}
+
+export { pageCommand };

@@ -1,0 +1,108 @@
+// The latest lines of the sign-in function, following.
+
+import { Problem, hear, lines } from "./api.js";
+import { byId, chip, clock, el, errorBox, foreign } from "./dom.js";
+
+const KEPT = 500;
+const PAUSE_MS = 3000;
+// So near to the end, the reader wants to see what comes.
+const NEAR_PX = 40;
+
+const LOST = new Set(["gone", "session", "no_stack"]);
+
+let following = null;
+let again = null;
+// Lines come again after a pause; time and text tell them apart.
+let seen = new Set();
+let waitingLines = [];
+
+export function startLogs() {
+  byId("logs-routine").addEventListener("change", () => {
+    byId("logs-list").classList.toggle("with-routine", byId("logs-routine").checked);
+    showEmpty();
+    toEnd();
+  });
+  document.addEventListener("visibilitychange", () => (document.hidden ? pause() : follow()));
+  hear("back", follow);
+  if (!document.hidden) follow();
+}
+
+function pause() {
+  clearTimeout(again);
+  following?.abort();
+  following = null;
+  say("Paused while this tab is hidden");
+}
+
+function say(text) {
+  byId("logs-state").textContent = text;
+}
+
+async function follow() {
+  if (following) return;
+  clearTimeout(again);
+  const mine = (following = new AbortController());
+  say("Connecting…");
+  try {
+    for await (const message of lines("/api/logs", { signal: mine.signal })) {
+      if (message.error) throw message.error;
+      say(message.lost ? `Interrupted: ${message.lost}` : "Following");
+      if (!message.lost) byId("logs-error").replaceChildren();
+      if (message.line) take(message.line);
+    }
+    say("Reconnecting…");
+  } catch (problem) {
+    if (mine.signal.aborted) return;
+    say("Interrupted");
+    if (problem instanceof Problem && LOST.has(problem.code)) {
+      // The banner says so, and "back" comes when it's over.
+      following = null;
+      return;
+    }
+    byId("logs-error").replaceChildren(errorBox(problem));
+  }
+  if (following !== mine) return;
+  following = null;
+  again = setTimeout(follow, PAUSE_MS);
+}
+
+/** Collect the lines of a moment: the first answer may have a thousand. */
+function take(line) {
+  const key = `${line.time} ${line.message}`;
+  if (seen.has(key)) return;
+  seen.add(key);
+  if (!waitingLines.length) setTimeout(flush, 50);
+  waitingLines.push(line);
+}
+
+function flush() {
+  const box = byId("logs-box");
+  const list = byId("logs-list");
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
+  list.append(...waitingLines.slice(-KEPT).map(item));
+  waitingLines = [];
+  while (list.children.length > KEPT) list.firstElementChild.remove();
+  if (seen.size > 4 * KEPT) seen = new Set([...seen].slice(-KEPT));
+  showEmpty();
+  if (atEnd) toEnd();
+}
+
+function showEmpty() {
+  const some = byId("logs-list").querySelector(byId("logs-routine").checked ? "li" : "li:not(.routine)");
+  byId("logs-empty").hidden = Boolean(some);
+}
+
+function toEnd() {
+  byId("logs-box").scrollTop = byId("logs-box").scrollHeight;
+}
+
+function item(line) {
+  const { outcome, code } = line.record ?? {};
+  const known = { success: ["exists", "✓ success"], fail: ["missing", "✗ fail"] }[outcome];
+  return el("li", { class: line.routine ? "routine" : "" },
+    el("time", { datetime: line.time, class: "muted" }, clock(line.time)),
+    el("span", { class: "log-about" },
+      known ? chip(known[0], known[1]) : null,
+      typeof code === "string" ? el("span", { class: "log-code" }, foreign(code)) : null),
+    foreign(line.message, { class: "log-message" }));
+}
