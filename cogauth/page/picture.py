@@ -76,8 +76,8 @@ def draw(status: StackStatus, state: State, place: str, *, styled: bool = True) 
         }
     texts["deployment_id"] = shortened(f"{texts['deployment_id']}, stage {settings.stage}", NARROW)
     escaped = {name: html.escape(one_line(text)) for name, text in texts.items()}
-    style = STYLE.read_text(encoding="utf-8") if styled else ""
-    escaped["style"] = html.escape(style, quote=False)
+    style = html.escape(STYLE.read_text(encoding="utf-8"), quote=False)
+    escaped["style"] = f"<style>\n{style}</style>\n" if styled else ""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(escaped)
 
 

@@ -78,8 +78,8 @@ def test_the_stack_and_its_status_are_those_of_the_commands(
             step.pop(name)
     assert {name: status[name] for name in by_command} == by_command
     assert 'id="step-user_pool" class="step exists"' in status["svg"]
-    assert "<style>" in status["svg"]
-    assert ".cogauth-picture" not in status["svg"]
+    # The page may have no style inside it.
+    assert "style" not in status["svg"]
 
 
 def test_what_was_changed_is_shown_with_both_values(stack: LocalStack, page: OpenPage) -> None:
