@@ -48,13 +48,14 @@ _READING = Lock()
 
 def stack(of: Stack) -> dict[str, Any]:
     """Return what the state file says, without a call to AWS."""
-    state = of.load()
-    settings = state.settings
+    ctx = of.context(complete=False)
+    state, settings = ctx.state, ctx.state.settings
     known = ("up", "down", "attach", "page", "users create NAME", "test-login NAME")
-    place = f"account {state.account}, region {state.region}"
+    has_api = "id" in (state.record("rest_api") or {})
     return {
         "stack": state.stack,
-        "place": f"{place} at {state.endpoint_url}" if state.endpoint_url else place,
+        "place": of.where(ctx),
+        "sign_in_url": ctx.url(settings.path) if has_api else None,
         "is_local": state.local_data is not None,
         "sign_up": settings.sign_up,
         "password_policy": settings.password_policy_text,

@@ -137,12 +137,16 @@ def _client(
     return make(service, endpoint_url=url, **dict(more))
 
 
-def somebodys_api(gateway: Any) -> str:
-    """Create someone else's API, with an open GET / on its stage prod; return its id."""
-    made = gateway.create_rest_api(name="theirs")
+def somebodys_api(gateway: Any, name: str = "theirs", body: str | None = None) -> str:
+    """Create someone else's API, with an open GET / on its stage prod; return its id.
+
+    The method answers with ``body``, if there is one.
+    """
+    made = gateway.create_rest_api(name=name)
     place = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
     gateway.put_method(**place, authorizationType="NONE")
     gateway.put_integration(**place, **MOCK)
-    gateway.put_integration_response(**place, statusCode="200")
+    answers = {} if body is None else {"responseTemplates": {"application/json": body}}
+    gateway.put_integration_response(**place, statusCode="200", **answers)
     gateway.create_deployment(restApiId=made["id"], stageName="prod")
     return str(made["id"])
