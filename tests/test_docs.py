@@ -68,7 +68,7 @@ def test_the_readme_is_short() -> None:
 
 def test_the_two_commands_are_there_word_for_word() -> None:
     lines = README.read_text().splitlines()
-    run = "python3 -m venv .venv && .venv/bin/pip install '.[local]' && .venv/bin/cogauth demo"
+    run = "python3 -m venv .venv && .venv/bin/pip install '.[local,page]' && .venv/bin/cogauth demo"
     test = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest"
     assert f"`{run}`" in lines
     assert f"`{test}`" in lines
