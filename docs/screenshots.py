@@ -8,18 +8,22 @@ It needs what the tests need (``pip install '.[dev]'``), and Chromium on the PAT
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 DOCS = Path(__file__).parent
-COGAUTH = (sys.executable, "-m", "cogauth")
+# Commands are shown as they run in the user's shell, so cogauth is on its PATH.
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
 PASSWORD = "Correct-Horse-1"  # noqa: S105 of a user who is deleted a moment later
-WIDTH, HEIGHT = 1280, 1330
+WIDTH, HEIGHT = 1280, 1620
 
 
 def use(page: Page) -> None:
@@ -50,13 +54,15 @@ def main() -> None:
     """Make a stack, take both pictures, and delete it."""
     chromium = shutil.which("chromium") or sys.exit("There is no chromium on the PATH.")
     with tempfile.TemporaryDirectory() as folder:
+        place: dict[str, Any] = {"cwd": folder, "env": ENVIRONMENT}
 
         def run(*words: str) -> None:
-            subprocess.run([*COGAUTH, *words], cwd=folder, check=True, capture_output=True)  # noqa: S603
+            command = ["cogauth", *words]
+            subprocess.run(command, **place, check=True, capture_output=True)  # noqa: S603
 
         run("up", "--local")
-        command = [*COGAUTH, "page", "--no-browser", "--json"]
-        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as server:  # noqa: S603
+        command = ["cogauth", "page", "--no-browser", "--json"]
+        with subprocess.Popen(command, **place, stdout=subprocess.PIPE) as server:  # noqa: S603
             assert server.stdout is not None  # noqa: S101 it is a pipe
             url = json.loads(server.stdout.readline())["url"]
             with sync_playwright() as playwright:
