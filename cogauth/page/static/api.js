@@ -11,7 +11,11 @@ export class Problem extends Error {
   }
 }
 
-/** Tells the other modules: "sessions", "status", "changed", "lost" and "found". */
+// Of these the banner tells, and no region repeats it.
+export const LOST = new Set(["gone", "session", "no_stack"]);
+
+/** Tells the other modules: "sessions", "status", "changed", "users-made", "users-changed",
+ * "lost", "found" and "back". */
 export const bus = new EventTarget();
 
 export function tell(name, detail) {

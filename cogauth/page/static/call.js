@@ -1,7 +1,7 @@
 // Calling a method: what to send, as whom, and the requests of this visit.
 
-import { get, hear, post } from "./api.js";
-import { busy, byId, chip, clock, copy, copyButton, el, errorBox, foreign, withCommands } from "./dom.js";
+import { LOST, get, hear, post } from "./api.js";
+import { busy, byId, chip, clock, copy, copyButton, el, errorBox, foreign, showError, withCommands } from "./dom.js";
 import { emptyResponse, showResponse, waiting } from "./response.js";
 import { currentUser } from "./signin.js";
 
@@ -10,7 +10,11 @@ const WITHOUT_BODY = new Set(["GET", "HEAD"]);
 const KEPT = 50;
 const TOKENS = { id: "ID token", access: "access token", none: "no token", tampered: "tampered token" };
 
-let apis = [];
+// The methods, by what the select holds for each.
+let choices = new Map();
+let listed = null;
+let servedAs = null;
+let failed = false;
 // What was typed for parameters of a name stays when another method has them too.
 const typed = new Map();
 const visits = [];
@@ -32,8 +36,8 @@ export function startCall() {
   hear("status", (status) => {
     // What is served may have changed with the deployment or an attached API.
     const now = JSON.stringify([status.deployed, status.attached, status.condition]);
-    if (loadMethods.of !== undefined && loadMethods.of !== now) loadMethods();
-    loadMethods.of = now;
+    if (failed || (servedAs !== null && servedAs !== now)) loadMethods();
+    servedAs = now;
   });
   emptyResponse();
   showTokenHint();
@@ -41,42 +45,46 @@ export function startCall() {
 }
 
 async function loadMethods() {
+  let apis;
   try {
     apis = (await get("/api/methods")).apis;
   } catch (problem) {
-    if (problem.code !== "gone" || !apis.length) byId("methods-error").replaceChildren(errorBox(problem));
+    failed = true;
+    if (!LOST.has(problem.code)) showError(byId("methods-error"), problem);
     return;
   }
+  failed = false;
   const unread = apis.filter((api) => api.problem);
+  if (!unread.length) byId("methods-error").replaceChildren();
+  if (listed === JSON.stringify(apis)) return;
+  listed = JSON.stringify(apis);
   byId("methods-error").replaceChildren(
     ...unread.map((api) => errorBox({ message: `${api.name}, stage ${api.stage}: ${api.problem}` })),
   );
   const select = byId("method");
   const before = select.value;
+  choices = new Map(apis.flatMap((api) => api.methods.map((method) => [keyOf(api, method), { api, method }])));
   select.replaceChildren(
-    ...apis.map((api, a) => el("optgroup", { label: `${api.name}, stage ${api.stage}` },
-      api.methods.map((one, m) => el("option", { value: `${a}:${m}` }, `${one.method} ${one.path}`)))),
+    ...apis.map((api) => el("optgroup", { label: `${api.name}, stage ${api.stage}` },
+      api.methods.map((one) => el("option", { value: keyOf(api, one) }, `${one.method} ${one.path}`)))),
   );
-  const some = Boolean(select.options.length);
-  if (!some) select.append(el("option", {}, "No method"));
-  else if ([...select.options].some((one) => one.value === before)) select.value = before;
-  else select.value = guardedFirst();
+  const some = Boolean(choices.size);
+  if (some) select.value = choices.has(before) ? before : guardedFirst();
+  else select.append(el("option", {}, "No method"));
   select.disabled = !some;
   byId("send").disabled = byId("curl").disabled = !some;
   showMethod();
 }
 
-/** The first choice is what the page is for: a guarded method of the stack's own API. */
+const keyOf = (api, method) => JSON.stringify([api.api, api.stage, method.method, method.path]);
+
+/** The first choice is what the page is for: a guarded method, if possible the stack's own. */
 function guardedFirst() {
-  const a = apis.findIndex((api) => api.methods.some((one) => one.guarded));
-  if (a < 0) return byId("method").options[0].value;
-  return `${a}:${apis[a].methods.findIndex((one) => one.guarded)}`;
+  const keys = [...choices.keys()];
+  return keys.find((key) => choices.get(key).method.guarded) ?? keys[0];
 }
 
-function selected() {
-  const [a, m] = byId("method").value.split(":");
-  return { api: apis[a], method: apis[a]?.methods[m] };
-}
+const selected = () => choices.get(byId("method").value) ?? {};
 
 function verb(method) {
   return method.any ? byId("verb").value : method.method;
@@ -200,7 +208,8 @@ async function send() {
   visits.unshift(made);
   visits.length = Math.min(visits.length, KEPT);
   show(made);
-  if (made.answer?.refused) await explain(made);
+  // Another call may be sent meanwhile.
+  if (made.answer?.refused) explain(made);
 }
 
 async function explain(made) {
@@ -227,7 +236,10 @@ function form() {
 
 function restore(made) {
   for (const [name, value] of made.form.typed) typed.set(name, value);
-  for (const [id, value] of made.form.fields) byId(id).value = value;
+  for (const [id, value] of made.form.fields) {
+    // The method may be gone meanwhile.
+    if (id !== "method" || choices.has(value)) byId(id).value = value;
+  }
   document.querySelector(`input[name="token"][value="${made.form.token}"]`).checked = true;
   showMethod();
   showTokenHint();

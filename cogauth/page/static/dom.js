@@ -64,6 +64,14 @@ export function errorBox(error) {
   );
 }
 
+/** Show an error, unless it stands there already: the same words would be read aloud again. */
+export function showError(place, error) {
+  const said = `${error.message} ${error.hint ?? ""}`;
+  if (place.firstElementChild?.classList.contains("error") && place.dataset.said === said) return;
+  place.dataset.said = said;
+  place.replaceChildren(errorBox(error));
+}
+
 /** What was done, or not done, in place. */
 export function notice(kind, ...said) {
   const symbol = { ok: "✓", bad: "✗" }[kind];

@@ -1,17 +1,18 @@
 // The latest lines of the sign-in function, following.
 
-import { Problem, hear, lines } from "./api.js";
-import { byId, chip, clock, el, errorBox, foreign } from "./dom.js";
+import { LOST, Problem, hear, lines } from "./api.js";
+import { byId, chip, clock, el, foreign, showError } from "./dom.js";
 
 const KEPT = 500;
+// The pause before reading again, longer after each error.
 const PAUSE_MS = 3000;
+const LONGEST_MS = 30000;
 // So near to the end, the reader wants to see what comes.
 const NEAR_PX = 40;
 
-const LOST = new Set(["gone", "session", "no_stack"]);
-
 let following = null;
 let again = null;
+let pauseMs = PAUSE_MS;
 // Lines come again after a pause; time and text tell them apart.
 let seen = new Set();
 let waitingLines = [];
@@ -47,7 +48,10 @@ async function follow() {
     for await (const message of lines("/api/logs", { signal: mine.signal })) {
       if (message.error) throw message.error;
       say(message.lost ? `Interrupted: ${message.lost}` : "Following");
-      if (!message.lost) byId("logs-error").replaceChildren();
+      if (message.line || message.alive) {
+        byId("logs-error").replaceChildren();
+        pauseMs = PAUSE_MS;
+      }
       if (message.line) take(message.line);
     }
     say("Reconnecting…");
@@ -59,11 +63,12 @@ async function follow() {
       following = null;
       return;
     }
-    byId("logs-error").replaceChildren(errorBox(problem));
+    showError(byId("logs-error"), problem);
+    pauseMs = Math.min(pauseMs * 2, LONGEST_MS);
   }
   if (following !== mine) return;
   following = null;
-  again = setTimeout(follow, PAUSE_MS);
+  again = setTimeout(follow, pauseMs);
 }
 
 /** Collect the lines of a moment: the first answer may have a thousand. */

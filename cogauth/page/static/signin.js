@@ -1,7 +1,7 @@
 // Signing in, who is signed in, and until when.
 
-import { get, hear, post, tell } from "./api.js";
-import { busy, button, byId, el, errorBox, foreign, notice, withCommands } from "./dom.js";
+import { LOST, get, hear, post, tell } from "./api.js";
+import { busy, button, byId, el, errorBox, foreign, notice, showError, withCommands } from "./dom.js";
 import { showTokens } from "./tokens.js";
 
 const SOON_S = 5 * 60;
@@ -10,6 +10,7 @@ let sessions = [];
 let chosen = null;
 // The server's clock minus this page's monotonic one: the computer's own clock may be wrong.
 let offset = 0;
+let failed = false;
 
 /** The user whose tokens Call sends. */
 export const currentUser = () => sessions.find((one) => one.username === chosen) ?? null;
@@ -24,6 +25,7 @@ export function startSignIn() {
   });
   hear("back", loadSessions);
   hear("users-changed", loadSessions);
+  hear("status", () => failed && loadSessions());
   setInterval(tick, 1000);
   // Meanwhile someone may have signed in by the command line.
   document.addEventListener("visibilitychange", () => document.hidden || loadSessions());
@@ -44,12 +46,14 @@ async function loadSessions() {
     offset = answer.now - asked;
     const same = JSON.stringify(sessions) === JSON.stringify(answer.sessions);
     sessions = answer.sessions;
-    if (same && currentUser()) return;
+    if (same && currentUser() && !failed) return;
+    failed = false;
   } catch (problem) {
     byId("sessions").removeAttribute("aria-busy");
-    if (problem.code === "gone") return;
+    failed = true;
+    if (LOST.has(problem.code)) return;
     sessions = [];
-    byId("sessions").replaceChildren(errorBox(problem));
+    showError(byId("sessions"), problem);
     tell("sessions");
     return;
   }

@@ -1,6 +1,7 @@
 // The stack: its picture, its steps with their details, and what is attached to it.
 
-import { byId, button, chip, command, dateTime, el, errorBox, foreign, shown } from "./dom.js";
+import { LOST } from "./api.js";
+import { byId, button, chip, command, dateTime, el, foreign, showError, shown } from "./dom.js";
 
 const SYMBOLS = { exists: "✓", missing: "✗", changed: "~", unfinished: "…", stale: "↻", complete: "✓", incomplete: "…", drifted: "~" };
 // The status whose colour a condition has.
@@ -10,6 +11,7 @@ const VIEW = "4 64 792 506";
 const BESIDE = window.matchMedia("(min-width: 1100px)");
 
 let steps = [];
+let latest = null;
 let drawn = null;
 let opener = null;
 
@@ -17,10 +19,7 @@ let opener = null;
 const statusOf = (step) => (step.status === "stands" ? "exists" : step.status);
 
 export function showStackError(problem) {
-  // The same words again at each poll would be read aloud again.
-  const said = `${problem.message} ${problem.hint ?? ""}`;
-  if (byId("stack-error").dataset.said !== said) byId("stack-error").replaceChildren(errorBox(problem));
-  byId("stack-error").dataset.said = said;
+  if (!LOST.has(problem.code)) showError(byId("stack-error"), problem);
   byId("stack-view").removeAttribute("aria-busy");
   if (drawn === null) {
     byId("picture").replaceChildren(el("p", { class: "empty" }, "The status could not be read. The page tries again every 15 seconds."));
@@ -31,8 +30,11 @@ export function showStackError(problem) {
 
 export function showStatus(status, stack) {
   byId("stack-error").replaceChildren();
-  delete byId("stack-error").dataset.said;
   byId("stack-view").removeAttribute("aria-busy");
+  // Most polls bring nothing new, and what has the focus stays.
+  const said = JSON.stringify([status, stack]);
+  if (said === latest) return;
+  latest = said;
   steps = status.steps;
   const condition = byId("condition");
   condition.textContent = `${SYMBOLS[status.condition] ?? ""} ${status.condition}`;

@@ -1,7 +1,7 @@
 // The users of the pool: found, made, disabled, enabled and deleted.
 
-import { get, hear, post, tell } from "./api.js";
-import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, notice, table } from "./dom.js";
+import { LOST, get, hear, post, tell } from "./api.js";
+import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, notice, showError, table } from "./dom.js";
 
 const TYPING_MS = 250;
 
@@ -9,6 +9,7 @@ let pages = 1;
 let asked = 0;
 let timer = null;
 let known;
+let failed = false;
 
 export function startUsers() {
   byId("users-search").addEventListener("input", () => {
@@ -27,7 +28,7 @@ export function startUsers() {
   hear("back", load);
   // Users also come and go elsewhere.
   hear("status", (status) => {
-    if (known !== undefined && known !== status.users) load();
+    if (failed || (known !== undefined && known !== status.users)) load();
     known = status.users;
   });
   load();
@@ -41,9 +42,12 @@ async function load() {
   list.setAttribute("aria-busy", "true");
   try {
     const answer = await get(`/api/users?${new URLSearchParams({ search, pages })}`);
-    if (mine === asked) show(answer, search);
+    if (mine !== asked) return;
+    failed = false;
+    show(answer, search);
   } catch (problem) {
-    if (mine === asked && problem.code !== "gone") list.replaceChildren(errorBox(problem));
+    failed = true;
+    if (mine === asked && !LOST.has(problem.code)) showError(list, problem);
   } finally {
     if (mine === asked) list.removeAttribute("aria-busy");
   }
