@@ -373,6 +373,25 @@ def test_a_temporary_password_is_shown_on_a_terminal_and_signs_in_once(kit: Kit)
     assert temporary not in done.err + kit.path.read_text()
 
 
+def test_a_password_may_have_spaces_inside(kit: Kit) -> None:
+    """An administrator's, the first own one, the next, and that of who signs up."""
+    first, second, third = (f"Correct Horse {number}" for number in range(3))
+    kit.run("users", "create", "amy", "--yes", "--password-stdin", typed=f"{first}\n")
+    for data, is_new in (
+        ({"username": "amy", "password": first, "new_password": second}, "false"),
+        ({"username": "amy", "password": second, "new_password": third}, "false"),
+        ({"username": "amy", "password": third}, "false"),
+        ({"username": "ali", "password": third}, "true"),
+    ):
+        answer = requests.post(kit.up["sign_in_url"], json=data, timeout=30).json()
+        assert (answer["status"], answer.get("is_new")) == ("success", is_new)
+    for password in (f" {first}", f"{first} "):
+        data = {"username": "ada", "password": password}
+        answer = requests.post(kit.up["sign_in_url"], json=data, timeout=30).json()
+        assert answer["code"] == "invalid_password"
+        assert "no space at either end" in answer["msg"]
+
+
 def test_a_password_that_is_asked_for_is_checked_before_the_question(kit: Kit) -> None:
     kit.run("users", "create", "pia", "--yes", "--json")
     for password, code in (("short", 2), (f"{PASSWORD}!", 0)):

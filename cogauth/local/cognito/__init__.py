@@ -60,6 +60,7 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_forgot_password", "data", codes.ask_for_code),
     ("_resend_confirmation_code", "data", codes.ask_for_code),
     ("_run_idp_handler", "handler action data", validation.run_handler),
+    ("_password_policy_errors", "pool password", validation.policy_errors),
     # In AWS's model, a client secret only has letters and digits.
     ("_client_secret", "", validation.new_client_secret),
 )
