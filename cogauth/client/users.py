@@ -205,20 +205,28 @@ def sign_out(ctx: Context, username: str) -> None:
 
     API Gateway doesn't ask Cognito: it accepts ID and access tokens until they expire. Source:
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html
-    Raises CogauthError if the user is gone.
+    Raises CogauthError if the user is gone, or only the stored tokens couldn't be forgotten.
     """
     with _named(ctx, username):
         ctx.aws.cognito.admin_user_global_sign_out(
             UserPoolId=ctx.fact("user_pool"), Username=username
         )
-    forget(ctx.state, username)
+    _forget(ctx, username, f"The user {username} was signed out.")
 
 
 def delete(ctx: Context, username: str) -> None:
-    """Delete a user and its stored tokens; raise CogauthError if it is gone."""
+    """Delete a user and its stored tokens; raise CogauthError if it is gone.
+
+    Also if only the stored tokens couldn't be deleted.
+    """
     with _named(ctx, username):
-        ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)
-    forget(ctx.state, username)
+        try:
+            ctx.aws.cognito.admin_delete_user(UserPoolId=ctx.fact("user_pool"), Username=username)
+        except ClientError as error:
+            # botocore called again, because the answer to a first call was lost: that deleted it.
+            if code_of(error) != "UserNotFoundException" or is_definite(error):
+                raise
+    _forget(ctx, username, f"The user {username} was deleted.")
 
 
 @contextmanager
@@ -229,11 +237,24 @@ def _named(ctx: Context, username: str) -> Iterator[None]:
     except ClientError as error:
         if code_of(error) != "UserNotFoundException":
             raise
-        forget(ctx.state, username)
+        pool = ctx.fact("user_pool")
+        said = f"There is no user {username!r} in the user pool {pool}. Nothing was changed."
+        _forget(ctx, username, said)
         raise CogauthError(
-            f"There is no user {username!r} in the user pool {ctx.fact('user_pool')}. Nothing was "
-            "changed.",
-            hint=f"Run '{ctx.state.command('users')}' to list its users.",
+            said, hint=f"Run '{ctx.state.command('users')}' to list its users."
+        ) from error
+
+
+def _forget(ctx: Context, username: str, said: str) -> None:
+    """Delete a user's stored tokens; if that fails, raise CogauthError, which begins with ``said``.
+
+    ``said`` is the sentence about what happened before.
+    """
+    try:
+        forget(ctx.state, username)
+    except CogauthError as error:
+        raise CogauthError(
+            f"{said} Only its stored tokens remain here: {error.message}", hint=error.hint
         ) from error
 
 
@@ -245,10 +266,14 @@ def _password(policy: Policy) -> Iterator[None]:
     except ClientError as error:
         if code_of(error) not in _REFUSED_PASSWORD:
             raise
+        history = code_of(error) == "PasswordHistoryPolicyViolationException"
         raise CogauthError(
             f"Cognito refuses the password: {message_of(error).removesuffix('.')}. It needs "
             f"{policy.text}.",
-            hint="Give another.",
+            # botocore called again, because the answer to a first call was lost.
+            hint="A first attempt may have set it: try to sign in with it, or give another."
+            if history and not is_definite(error)
+            else "Give another.",
         ) from error
 
 

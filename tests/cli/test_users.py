@@ -23,6 +23,7 @@ from cogauth.client import passwords, token_store, tokens, users
 from cogauth.client.passwords import Policy
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text
+from cogauth.record.lock import hold
 from cogauth.steps.cognito import POLICY_KEYS
 from support.calls import refusal
 from support.commands import in_process, program
@@ -30,9 +31,10 @@ from support.foreign import describe_pool, make_pool
 from support.stacks import fact, update_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cogauth.client.users import User
+    from cogauth.context import Context
     from support.account import Account
     from support.forker import Result
 
@@ -429,6 +431,70 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
             client.meta.events.unregister("before-send.cognito-idp.AdminCreateUser", lose)
     assert "The user may have been created." in str(caught.value)
     assert len(sent) == 1
+
+
+@contextlib.contextmanager
+def answer_lost(ctx: Context, operation: str, effect: Callable[[], object]) -> Iterator[None]:
+    """Let the first call of an operation take effect, but lose its answer."""
+    sent: list[str] = []
+
+    def lose(**_: Any) -> None:
+        sent.append(operation)
+        if len(sent) == 1:
+            effect()
+            raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+
+    events, event = ctx.aws.cognito.meta.events, f"before-send.cognito-idp.{operation}"
+    events.register_first(event, lose)
+    try:
+        yield
+    finally:
+        events.unregister(event, lose)
+    assert len(sent) == 2
+
+
+def test_a_deletion_whose_answer_is_lost_is_a_deletion(pool: Pool) -> None:
+    """botocore's second call is told that there is no such user."""
+    ctx, name = pool.account.context(), {"UserPoolId": pool.id, "Username": "ann"}
+    pool.store_tokens("ann")
+    with answer_lost(ctx, "AdminDeleteUser", lambda: pool.cognito.admin_delete_user(**name)):
+        users.delete(ctx, "ann")
+    assert pool.user("ann") is None
+    assert pool.stored == set()
+
+
+def test_a_password_whose_first_setting_was_lost_may_be_set(pool: Pool) -> None:
+    ctx, policy = pool.account.context(), Policy(8, ())
+    refused, parsed = refusal(400, "PasswordHistoryPolicyViolationException", "Used before.")
+    parsed["ResponseMetadata"]["RetryAttempts"] = 1
+    with (
+        pool.account.calls.watched(lambda _: (refused, parsed)),
+        pytest.raises(CogauthError) as caught,
+    ):
+        users.set_password(ctx, "ann", PASSWORD, policy, permanent=True)
+    assert "A first attempt may have set it: try to sign in with it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("delete", "The user ann was deleted. Only its stored tokens remain here: "),
+        ("sign-out", "The user ann was signed out. Only its stored tokens remain here: "),
+    ],
+)
+def test_what_was_done_is_said_where_the_stored_tokens_stay(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    monkeypatch.setattr(token_store, "LOCK_S", 0.1)
+    pool.store_tokens("ann")
+    with hold(pool.account.state().tokens_path, "token", 0):
+        done = pool.run(command, "ann", "--yes", code=1)
+        assert f"{said}Another cogauth is using " in done.err
+        assert (pool.user("ann") is None) == (command == "delete")
+        done = pool.run(command, "zed", "--yes", code=1)
+        assert "There is no user 'zed'" in done.err
+        assert "Nothing was changed. Only its stored tokens remain here" in done.err
+    assert pool.stored == {"ann"}
 
 
 @pytest.mark.parametrize("command", ["list", "create", *CHANGES])
