@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -11,10 +13,12 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
 from cogauth.aws.policies import USER_POOL, allow
+from cogauth.aws.waiting import Wait
 from cogauth.client.passwords import LONGEST_NAME, Policy, new_password, policy_of
 from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
-from cogauth.steps.lookup import check_pool
+from cogauth.steps import RESOURCES
+from cogauth.steps.lookup import FRESH_S, check_pool, is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +38,15 @@ DISABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDisableUser")
 ENABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminEnableUser")
 SIGN_OUT = allow(USER_POOL, *_FIND, "cognito-idp:AdminUserGlobalSignOut")
 DELETE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDeleteUser")
+# Errors of the pre-sign-up trigger, which Cognito also calls when an administrator creates a user;
+# and what they say if Lambda refuses the call. Its sources are those of the sign-in function.
+# https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-sign-up.html
+_OF_TRIGGER = {
+    "UserLambdaValidationException",
+    "UnexpectedLambdaException",
+    "InvalidLambdaResponseException",
+}
+_NOT_PERMITTED = re.compile("invocation failed.*AccessDenied", re.DOTALL)
 _REFUSED_PASSWORD = {"InvalidPasswordException", "PasswordHistoryPolicyViolationException"}
 
 
@@ -132,32 +145,29 @@ def check_vacant(ctx: Context, username: str) -> None:
 def create(ctx: Context, username: str, password: str, policy: Policy, *, permanent: bool) -> None:
     """Create a user with a password that ``policy`` takes; Cognito sends no message.
 
+    Right after ``up`` it waits until the pool may call its pre-sign-up trigger.
+
     Raises:
-        CogauthError: the name is taken meanwhile, Cognito refuses the password, or the user was
-            created but its permanent password not set.
+        CogauthError: the name is taken meanwhile, Cognito refuses the password, the trigger failed,
+            or the user was created but its permanent password not set.
     """
     pool = ctx.fact("user_pool")
     # The temporary one may count in the password history, so a permanent one isn't given for both.
     first = new_password(policy.least) if permanent else password
+    call = partial(
+        ctx.aws.cognito_once.admin_create_user,
+        UserPoolId=pool,
+        Username=username,
+        TemporaryPassword=first,
+        MessageAction="SUPPRESS",
+    )
     with _password(policy):
         try:
-            ctx.aws.cognito_once.admin_create_user(
-                UserPoolId=pool,
-                Username=username,
-                TemporaryPassword=first,
-                MessageAction="SUPPRESS",
-            )
+            ctx.waiter.retry(call, passing=partial(_permission, ctx), timeout_s=FRESH_S)
         except AWS_ERRORS as error:
-            if isinstance(error, ClientError) and code_of(error) == "UsernameExistsException":
-                raise _taken(ctx, username) from error
-            if is_definite(error):
-                raise
-            raise failure(
-                f"Creating the user {username}",
-                error,
-                after="The user may have been created.",
-                hint=f"If so, run '{_mend(ctx, username)}' to give it a password.",
-            ) from error
+            if (ours := _uncreated(ctx, username, error)) is not None:
+                raise ours from error
+            raise
     if not permanent:
         return
     try:
@@ -169,6 +179,31 @@ def create(ctx: Context, username: str, password: str, policy: Policy, *, perman
             after="The user was created, with a password that nobody knows.",
             hint=f"Run '{ctx.state.command('users set-password --permanent', username)}'.",
         ) from error
+
+
+def _permission(ctx: Context, error: ClientError) -> Wait | None:
+    """Return what to wait for if Lambda doesn't know yet that the pool may call its trigger."""
+    denied = code_of(error) in _OF_TRIGGER and _NOT_PERMITTED.search(message_of(error))
+    if not (denied and is_fresh(ctx, RESOURCES["trigger_permission"])):
+        return None
+    return Wait("the user pool to be allowed to call its trigger")
+
+
+def _uncreated(ctx: Context, username: str, error: Exception) -> CogauthError | None:
+    """Return what there is to say about a creation that failed; None for an error of any call."""
+    what = f"Creating the user {username}"
+    code = code_of(error) if isinstance(error, ClientError) else ""
+    if code == "UsernameExistsException":
+        return _taken(ctx, username)
+    if not is_definite(error):
+        hint = f"If so, run '{_mend(ctx, username)}' to give it a password."
+        return failure(what, error, after="The user may have been created.", hint=hint)
+    if code in _OF_TRIGGER:
+        status, logs = ctx.state.command("status"), ctx.state.command("logs --since 10m")
+        hint = f"Run '{status}' to see what differs, or '{logs}' to see the functions' log lines."
+        # Cognito calls it before it creates a user.
+        return failure(what, error, after="The user was not created.", hint=hint)
+    return None
 
 
 def set_password(

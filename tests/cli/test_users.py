@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cogauth.client.users import User
     from cogauth.context import Context
     from support.account import Account
+    from support.calls import Call
     from support.forker import Result
 
 PASSWORD = "Correct-Horse-7"
@@ -431,6 +432,63 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
             client.meta.events.unregister("before-send.cognito-idp.AdminCreateUser", lose)
     assert "The user may have been created." in str(caught.value)
     assert len(sent) == 1
+
+
+DENIED = "PreSignUp invocation failed due to error AccessDeniedException."
+FORMERLY_DENIED = (
+    "arn:aws:lambda:eu-central-1:1:function:f invocation failed with error User: arn:aws:sts::2:a "
+    "is not authorized (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)"
+)
+
+
+@pytest.mark.parametrize("message", [DENIED, FORMERLY_DENIED])
+@pytest.mark.parametrize("code", ["UnexpectedLambdaException", "UserLambdaValidationException"])
+def test_a_new_permission_of_the_trigger_is_waited_for(pool: Pool, code: str, message: str) -> None:
+    ctx, told = pool.account.context(), set[str]()
+    ctx.made.add("trigger_permission")
+    ctx.waiter.report = lambda reason, _: told.add(reason)
+    left = [2]
+
+    def deny(call: Call) -> Any:
+        if call.operation != "AdminCreateUser" or not left[0]:
+            return None
+        left[0] -= 1
+        return refusal(400, code, message)
+
+    with pool.account.calls.watched(deny):
+        users.create(ctx, "bob", PASSWORD, users.password_policy(ctx), permanent=False)
+    assert pool.user("bob")
+    assert told == {"the user pool to be allowed to call its trigger"}
+
+
+@pytest.mark.parametrize(
+    ("fresh", "code", "message", "waits"),
+    [
+        (True, "UnexpectedLambdaException", DENIED, True),
+        (False, "UnexpectedLambdaException", DENIED, False),
+        (True, "UserLambdaValidationException", "PreSignUp failed with error AccessDenied.", False),
+        (True, "InvalidLambdaResponseException", "Unrecognizable lambda output", False),
+    ],
+)
+def test_a_trigger_that_lets_nobody_be_created_is_explained(
+    pool: Pool, code: str, message: str, *, fresh: bool, waits: bool
+) -> None:
+    pool.account.grow_old()
+    ctx = pool.account.context()
+    if fresh:
+        ctx.made.add("trigger_permission")
+    policy = users.password_policy(ctx)
+    with (
+        pool.account.calls.watched(lambda _: refusal(400, code, message)),
+        pytest.raises(CogauthError) as caught,
+    ):
+        users.create(ctx, "bob", PASSWORD, policy, permanent=False)
+    said = str(caught.value)
+    assert said.startswith(f"Creating the user bob failed: {code}: {message.rstrip('.')}. The user")
+    assert "The user was not created. Run 'cogauth status --stack shop" in said
+    assert "cogauth logs --since 10m" in said
+    assert (pool.account.time.now >= 60) == waits
+    assert pool.user("bob") is None
 
 
 @contextlib.contextmanager

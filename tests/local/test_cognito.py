@@ -958,6 +958,29 @@ def test_a_fault_of_the_function_ends_the_sign_up(
 
 
 @pytest.mark.local
+def test_an_administrator_creates_a_user_only_if_the_pool_may_call_the_trigger(
+    server: Server,
+) -> None:
+    function = server.function(
+        "if event['userName'] == 'bad': raise ValueError(event['triggerSource'])\n    " + CONFIRM
+    )
+    pool = server.pool(LambdaConfig={"PreSignUp": function})
+    with refused("UnexpectedLambdaException", NOT_LET):
+        pool.make("ann")
+    assert pool.users() == []
+    server.let_in(function, pool.arn)
+    said = "PreSignUp failed with error PreSignUp_AdminCreateUser."
+    with refused("UserLambdaValidationException", said):
+        pool.make("bad")
+    # What the function returns doesn't confirm the user.
+    pool.make("ann", permanent=False)
+    assert pool.log_in("ann")["ChallengeName"] == NEW_PASSWORD
+    with refused("UsernameExistsException"):
+        pool.make("ann")
+    assert pool.users() == ["ann"]
+
+
+@pytest.mark.local
 def test_a_function_that_only_looks_on_leaves_the_user_unconfirmed(server: Server) -> None:
     function = server.function("return event")
     pool = server.pool(LambdaConfig={"PreSignUp": function})
