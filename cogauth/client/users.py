@@ -17,6 +17,7 @@ from cogauth.aws.waiting import Wait
 from cogauth.client.passwords import LONGEST_NAME, Policy, new_password, policy_of
 from cogauth.client.token_store import forget
 from cogauth.errors import CogauthError, UsageError
+from cogauth.settings import CLOSED
 from cogauth.steps import RESOURCES
 from cogauth.steps.lookup import FRESH_S, check_pool, is_fresh
 
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 # Cognito's limit of users on a page.
 PAGE = 60
-# What ``pages`` and ``would_sign_up`` need; then each change, which looks the user up before.
+# What ``pages`` and ``would_sign_up`` need; what ``existing`` does; then each change, after it.
 LIST = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:ListUsers")
-_FIND = ("cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser")
-SET_PASSWORD = allow(USER_POOL, *_FIND, "cognito-idp:AdminSetUserPassword")
+FIND = allow(USER_POOL, "cognito-idp:DescribeUserPool", "cognito-idp:AdminGetUser")
+SET_PASSWORD = allow(USER_POOL, *FIND.actions, "cognito-idp:AdminSetUserPassword")
 # With a permanent password it sets that after the creation.
 CREATE = allow(USER_POOL, *SET_PASSWORD.actions, "cognito-idp:AdminCreateUser")
-DISABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDisableUser")
-ENABLE = allow(USER_POOL, *_FIND, "cognito-idp:AdminEnableUser")
-SIGN_OUT = allow(USER_POOL, *_FIND, "cognito-idp:AdminUserGlobalSignOut")
-DELETE = allow(USER_POOL, *_FIND, "cognito-idp:AdminDeleteUser")
+DISABLE = allow(USER_POOL, *FIND.actions, "cognito-idp:AdminDisableUser")
+ENABLE = allow(USER_POOL, *FIND.actions, "cognito-idp:AdminEnableUser")
+SIGN_OUT = allow(USER_POOL, *FIND.actions, "cognito-idp:AdminUserGlobalSignOut")
+DELETE = allow(USER_POOL, *FIND.actions, "cognito-idp:AdminDeleteUser")
 # Errors of the pre-sign-up trigger, which Cognito also calls when an administrator creates a user;
 # and what they say if Lambda refuses the call. Its sources are those of the sign-in function.
 # https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-sign-up.html
@@ -98,9 +99,12 @@ def pages(ctx: Context, where: str | None = None) -> Iterator[list[User]]:
 def would_sign_up(ctx: Context, username: str) -> bool:
     """Say whether a sign-in with this name signs a user up: it is new, and the sign-up is open.
 
-    The name is looked up in Cognito's list, which lags as ``pages`` says. Raises CogauthError if
-    the pool isn't the stack's.
+    It is closed if either the sign-in function's setting or the pool is. The name is looked up in
+    Cognito's list, which lags as ``pages`` says. Raises CogauthError if the pool that it looks at
+    isn't the stack's.
     """
+    if ctx.state.settings.sign_up == CLOSED:
+        return False
     live = check_pool(ctx)
     if live.get("AdminCreateUserConfig", {}).get("AllowAdminCreateUserOnly"):
         return False

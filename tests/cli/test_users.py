@@ -247,6 +247,15 @@ def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
     assert not users.would_sign_up(ctx, "bob")
 
 
+def test_nobody_is_new_to_a_function_that_signs_nobody_up(pool: Pool) -> None:
+    """Somebody opened the pool by hand, or nobody may read it."""
+    ctx = pool.account.context(sign_up="closed")
+    assert not users.would_sign_up(ctx, "bob")
+    denied = refusal(400, "AccessDeniedException", "No.")
+    with pool.account.calls.watched(lambda _: denied):
+        assert not users.would_sign_up(ctx, "bob")
+
+
 # A document printed in parts
 
 

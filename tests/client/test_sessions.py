@@ -373,6 +373,17 @@ def test_a_temporary_password_is_shown_on_a_terminal_and_signs_in_once(kit: Kit)
     assert temporary not in done.err + kit.path.read_text()
 
 
+def test_a_new_password_signs_nobody_up(kit: Kit) -> None:
+    """A mistyped name would be signed up with the temporary password of another user."""
+    words = ("test-login", "vva", "--password-stdin", "--new-password-stdin")
+    done = kit.run(*words, typed=f"{PASSWORD}\n{PASSWORD}!\n", code=1)
+    assert "There is no user 'vva' in the user pool" in done.err
+    assert "vva" not in users(kit)
+    kit.run("users", "create", "viv", "--yes", "--password-stdin", typed=f"{PASSWORD}\n")
+    kit.run(words[0], "VIV", *words[2:], typed=f"{PASSWORD}\n{PASSWORD}!\n")
+    assert users(kit)["viv"]["status"] == "CONFIRMED"
+
+
 def test_a_password_may_have_spaces_inside(kit: Kit) -> None:
     """An administrator's, the first own one, the next, and that of who signs up."""
     first, second, third = (f"Correct Horse {number}" for number in range(3))
