@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import io
 import json
 import re
 import string
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.handlers
+import click
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -417,6 +420,41 @@ def test_who_was_created_with_a_password_that_nobody_saw_is_named(
     assert "-bob was created, but nobody saw the password." in said
     assert re.search(r"cogauth users set-password --stack shop .* -- -bob\n", said)
     assert pool.user("-bob")
+
+
+class Interrupted(io.StringIO):
+    """A stdout at which Ctrl-C is pressed."""
+
+    def write(self, _text: str) -> int:
+        raise KeyboardInterrupt
+
+
+def test_who_may_have_been_created_is_named_after_ctrl_c(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def press(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    words = pool.words("create", "bob", "--yes", "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        # For each botocore session created from now on.
+        on_answer = ("after-call.cognito-identity-provider.AdminCreateUser", press)
+        handlers = [*botocore.handlers.BUILTIN_HANDLERS, on_answer]
+        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
+        with pytest.raises((KeyboardInterrupt, click.Abort)):
+            program(words, standalone_mode=False)
+    assert pool.user("bob")
+    said = capsys.readouterr().err
+    assert "bob may have been created, but nobody saw the password. To give another: " in said
+    words[2] = "cid"
+    with (
+        contextlib.redirect_stdout(Interrupted()),
+        pytest.raises((KeyboardInterrupt, click.Abort)),
+    ):
+        program(words, standalone_mode=False)
+    said = capsys.readouterr().err
+    assert "cid was created, but nobody saw the password. To give another: " in said
+    assert pool.user("cid")
 
 
 def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -401,6 +402,18 @@ def test_a_password_may_have_spaces_inside(kit: Kit) -> None:
         answer = requests.post(kit.up["sign_in_url"], json=data, timeout=30).json()
         assert answer["code"] == "invalid_password"
         assert "no space at either end" in answer["msg"]
+
+
+def test_nobody_is_created_whose_password_goes_nowhere(kit: Kit) -> None:
+    words = f"users create ivo --yes --json --stack kit --state {shlex.quote(str(kit.path))}"
+    running = kit.cli.shell_on_terminal(f"$COGAUTH {words} >&-")
+    assert running.ended() == 2
+    assert "Stdout is closed, so nobody would see the temporary password." in running.plain
+    assert "ivo" not in users(kit)
+    # Whoever sends it there means it.
+    running = kit.cli.shell_on_terminal(f"$COGAUTH {words} >/dev/null")
+    assert running.ended() == 0
+    assert "ivo" in users(kit)
 
 
 def test_a_password_that_is_asked_for_is_checked_before_the_question(kit: Kit) -> None:
