@@ -321,6 +321,29 @@ def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
     assert calls == []
 
 
+@pytest.mark.parametrize("word", ["-x", "-ann"])
+@pytest.mark.parametrize("command", ["users create", "users delete", "test-login", "token"])
+def test_a_name_that_begins_with_a_dash_is_given_after_two(command: str, word: str) -> None:
+    said = in_process(*command.split(), word).must(2).err
+    assert "No such option" in said
+    assert "To give a name that begins with '-', put -- before it." in said
+
+
+@pytest.mark.parametrize("words", [("users", "list"), ("outputs",), ("users", "create", "--stak")])
+def test_what_is_no_name_is_not_taken_for_one(words: tuple[str, ...]) -> None:
+    said = in_process(*words, "-x").must(2).err
+    assert "No such option" in said
+    assert "begins with" not in said
+
+
+def test_only_what_cognito_takes_for_a_space_may_not_be_at_an_end() -> None:
+    assert passwords.is_possible("\N{NO-BREAK SPACE}Correct-1\N{NO-BREAK SPACE}")
+    for space in string.whitespace:
+        assert not passwords.is_possible(f"Correct-1{space}")
+        assert not passwords.is_possible(f"{space}Correct-1")
+    assert passwords.is_possible("Correct Horse 1")
+
+
 @pytest.mark.parametrize("password", ["a" * 257, " Correct-1", "Correct-1 ", "Aa1-5", "\t"])
 @pytest.mark.parametrize("command", ["create", "set-password"])
 def test_a_password_that_no_pool_takes_is_refused_before_any_call(
