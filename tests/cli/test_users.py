@@ -114,6 +114,23 @@ def users_hash(name: str, client: str, secret: str) -> str:
     return base64.b64encode(digest).decode()
 
 
+@contextlib.contextmanager
+def on_event(event: str, handler: Callable[..., object]) -> Iterator[None]:
+    """Handle an event of each botocore session that a command makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        handlers = [*botocore.handlers.BUILTIN_HANDLERS, (event, handler)]
+        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
+        yield
+
+
+@contextlib.contextmanager
+def called() -> Iterator[list[str]]:
+    """Record the operations that a command calls."""
+    calls: list[str] = []
+    with on_event("before-call", lambda model, **_: calls.append(model.name)):
+        yield calls
+
+
 @pytest.fixture
 def pool(account: Account, monkeypatch: pytest.MonkeyPatch) -> Pool:
     return Pool(account, monkeypatch)
@@ -163,7 +180,9 @@ def test_a_given_password_is_the_users(
 
 
 def test_a_disabled_user_can_be_enabled(pool: Pool) -> None:
-    done = pool.run("disable", "ann", "--yes")
+    with called() as calls:
+        done = pool.run("disable", "ann", "--yes")
+    assert calls[-2:] == ["AdminGetUser", "AdminDisableUser"]
     assert done.out == "Disabled the user ann.\n"
     assert "until they expire" in done.err
     assert pool.user("ann")["Enabled"] is False
@@ -315,7 +334,7 @@ def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
     pool: Pool, command: str, name: str
 ) -> None:
     words = CHANGES.get(command, ("--json",))
-    with pool.account.calls.watched() as calls:
+    with called() as calls:
         done = pool.run(command, name, "--yes", *words, code=2)
     assert "ive 1 to 128 characters" in done.err
     assert calls == []
@@ -350,7 +369,7 @@ def test_a_password_that_no_pool_takes_is_refused_before_any_call(
     pool: Pool, command: str, password: str
 ) -> None:
     words = (command, "ann", "--yes", "--password-stdin")
-    with pool.account.calls.watched() as calls:
+    with called() as calls:
         done = in_process(*pool.words(*words), typed=f"{password}\n").must(2)
     assert "it needs 6 to 256 characters, and no space at its start or end" in done.err
     assert calls == []
@@ -459,13 +478,11 @@ def test_who_may_have_been_created_is_named_after_ctrl_c(
         raise KeyboardInterrupt
 
     words = pool.words("create", "bob", "--yes", "--json")
-    with pytest.MonkeyPatch.context() as patch:
-        # For each botocore session created from now on.
-        on_answer = ("after-call.cognito-identity-provider.AdminCreateUser", press)
-        handlers = [*botocore.handlers.BUILTIN_HANDLERS, on_answer]
-        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
-        with pytest.raises((KeyboardInterrupt, click.Abort)):
-            program(words, standalone_mode=False)
+    with (
+        on_event("after-call.cognito-identity-provider.AdminCreateUser", press),
+        pytest.raises((KeyboardInterrupt, click.Abort)),
+    ):
+        program(words, standalone_mode=False)
     assert pool.user("bob")
     said = capsys.readouterr().err
     assert "bob may have been created, but nobody saw the password. To give another: " in said
