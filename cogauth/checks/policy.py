@@ -178,7 +178,8 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "verify": _or_losses(*subject.PERMISSIONS, *run.PERMISSIONS),
     "explain": _or_losses(*EXPLAIN),
     # On a terminal they look the name up before they ask for the password.
-    "test-login": _or_losses(CHECK_OWN, users.LIST),
+    # Given a new password, test-login only takes a user who is there.
+    "test-login": _or_losses(CHECK_OWN, users.LIST, users.FIND),
     "token": _or_losses(CHECK_OWN, users.LIST),
     "call": _or_losses(*calls.FIND, *calls.TEST, users.LIST),
     "curl": _always(*calls.FIND),

@@ -79,6 +79,22 @@ class Command(click.Command):
             if isinstance(each, click.Option):
                 each.show_envvar = True
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; an unknown option may be a name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            takes_name = any(
+                isinstance(each, click.Argument)
+                and each.name == "name"
+                and not isinstance(each.type, click.Choice)
+                for each in self.params
+            )
+            if not takes_name or error.possibilities:
+                raise
+            said = f"{error.message} To give a name that begins with '-', put -- before it."
+            raise click.NoSuchOption(error.option_name, said, ctx=error.ctx) from error
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, in their sections."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}

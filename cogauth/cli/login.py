@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -58,7 +59,8 @@ closed. A user with a temporary password is asked for a new one.
 @click.option(
     "--new-password-stdin",
     is_flag=True,
-    help="If the password is a temporary one, read the new one from the second line of stdin.",
+    help="If the password is a temporary one, read the new one from the second line of stdin. "
+    "Nobody is signed up then.",
 )
 @target_options
 def test_login(
@@ -93,6 +95,8 @@ def test_login(
 
     ctx = complete_stack(target, state, "apigateway", "cognito")
     check_exists(ctx)
+    if new_password is not None:
+        _check_known(ctx, username)
     password = password or ask_password(ctx, username)
     result = _signed_in(ctx, username, password, new_password)
     if result.claims:
@@ -108,6 +112,16 @@ def test_login(
         whose = f" --username {shlex.quote(username)}" if several else ""
         say("", f"Next: {state.command(f'call GET {PROTECTED_PATH}{whose}')}")
     return 1 if result.problems else 0
+
+
+def _check_known(ctx: Context, username: str) -> None:
+    """Raise CogauthError if there is no such user, who would be signed up by the first request."""
+    from cogauth.aws.errors import AWS_ERRORS
+    from cogauth.client.users import existing
+
+    # Signing in needs no permission on the pool.
+    with suppress(*AWS_ERRORS):
+        existing(ctx, username)
 
 
 def _signed_in(ctx: Context, username: str, password: str, new_password: str | None) -> LoginResult:

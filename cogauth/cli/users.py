@@ -89,6 +89,11 @@ def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, 
 
     ask = permanent and not password_stdin
     generate = not (permanent or password_stdin)
+    if generate and sys.__stdout__ is None:
+        raise UsageError(
+            "Stdout is closed, so nobody would see the temporary password. Nothing was created.",
+            hint="Leave stdout open, or give a password with --password-stdin.",
+        )
     if generate and not target.as_json and not sys.stdout.isatty():
         raise UsageError(
             "Stdout is not a terminal to show the temporary password on. Nothing was created.",
@@ -104,18 +109,20 @@ def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, 
     new = passwords.new_password(policy.least) if generate else None
     password = given or new or _asked(policy)
     _agree(f"Create the user {name} in the pool {ctx.fact('user_pool')}?", yes=yes)
-    client.create(ctx, name, password, policy, permanent=permanent)
+    happened = "may have been created"
     try:
+        client.create(ctx, name, password, policy, permanent=permanent)
+        happened = "was created"
         if target.as_json:
             print_json({"created": name, "permanent": permanent, "temporary_password": new})
             return
         say(f"Created the user {name}.")
         if new is not None:
             say(f"Temporary password: {new}")
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         if new is not None:
             another = ctx.state.command("users set-password", name)
-            notice(f"{name} was created, but nobody saw the password. To give another: {another}")
+            notice(f"{name} {happened}, but nobody saw the password. To give another: {another}")
         raise
     if new is not None:
         days = f" It is valid for {policy.days} days." if policy.days else ""

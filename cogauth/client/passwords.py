@@ -76,7 +76,8 @@ class Policy:
 
 def is_possible(password: str) -> bool:
     """Return whether a pool may take a password: not too long, without a space at an end."""
-    return password == password.strip() and len(password) <= LONGEST_PASSWORD
+    # To Cognito, a no-break space is a character like any other.
+    return password == password.strip(string.whitespace) and len(password) <= LONGEST_PASSWORD
 
 
 def check_password(password: str) -> None:

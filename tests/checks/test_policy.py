@@ -436,10 +436,10 @@ class Kit:
             patch.chdir(self.stack.cli.folder)
             yield
 
-    def run(self, *words: str, code: int | None = 0) -> None:
+    def run(self, *words: str, code: int | None = 0, typed: str = "") -> None:
         """Run a command and note its calls."""
         with self.watched():
-            done = in_process(*words)
+            done = in_process(*words, typed=typed)
         assert code in {None, done.code}, done.err
 
     def looks_up(self) -> None:
@@ -503,6 +503,8 @@ def kit(shared_kit: Kit) -> Kit:
 
 def signs_in(kit: Kit) -> None:
     kit.run("test-login", "ann")
+    new_password = ("--password-stdin", "--new-password-stdin")
+    kit.run("test-login", "ann", *new_password, typed=f"{PASSWORD}\n{PASSWORD}!\n")
     kit.looks_up()
     kit.looks_for_losses()
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import io
 import json
 import re
 import string
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.handlers
+import click
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -23,6 +26,7 @@ from cogauth.client import passwords, token_store, tokens, users
 from cogauth.client.passwords import Policy
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text
+from cogauth.record.lock import hold
 from cogauth.steps.cognito import POLICY_KEYS
 from support.calls import refusal
 from support.commands import in_process, program
@@ -30,10 +34,12 @@ from support.foreign import describe_pool, make_pool
 from support.stacks import fact, update_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cogauth.client.users import User
+    from cogauth.context import Context
     from support.account import Account
+    from support.calls import Call
     from support.forker import Result
 
 PASSWORD = "Correct-Horse-7"
@@ -108,6 +114,23 @@ def users_hash(name: str, client: str, secret: str) -> str:
     return base64.b64encode(digest).decode()
 
 
+@contextlib.contextmanager
+def on_event(event: str, handler: Callable[..., object]) -> Iterator[None]:
+    """Handle an event of each botocore session that a command makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        handlers = [*botocore.handlers.BUILTIN_HANDLERS, (event, handler)]
+        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
+        yield
+
+
+@contextlib.contextmanager
+def called() -> Iterator[list[str]]:
+    """Record the operations that a command calls."""
+    calls: list[str] = []
+    with on_event("before-call", lambda model, **_: calls.append(model.name)):
+        yield calls
+
+
 @pytest.fixture
 def pool(account: Account, monkeypatch: pytest.MonkeyPatch) -> Pool:
     return Pool(account, monkeypatch)
@@ -157,7 +180,9 @@ def test_a_given_password_is_the_users(
 
 
 def test_a_disabled_user_can_be_enabled(pool: Pool) -> None:
-    done = pool.run("disable", "ann", "--yes")
+    with called() as calls:
+        done = pool.run("disable", "ann", "--yes")
+    assert calls[-2:] == ["AdminGetUser", "AdminDisableUser"]
     assert done.out == "Disabled the user ann.\n"
     assert "until they expire" in done.err
     assert pool.user("ann")["Enabled"] is False
@@ -244,6 +269,15 @@ def test_nobody_is_new_to_a_closed_pool(pool: Pool) -> None:
     assert not users.would_sign_up(ctx, "bob")
 
 
+def test_nobody_is_new_to_a_function_that_signs_nobody_up(pool: Pool) -> None:
+    """Somebody opened the pool by hand, or nobody may read it."""
+    ctx = pool.account.context(sign_up="closed")
+    assert not users.would_sign_up(ctx, "bob")
+    denied = refusal(400, "AccessDeniedException", "No.")
+    with pool.account.calls.watched(lambda _: denied):
+        assert not users.would_sign_up(ctx, "bob")
+
+
 # A document printed in parts
 
 
@@ -300,10 +334,33 @@ def test_a_name_that_no_pool_takes_is_refused_with_the_rule(
     pool: Pool, command: str, name: str
 ) -> None:
     words = CHANGES.get(command, ("--json",))
-    with pool.account.calls.watched() as calls:
+    with called() as calls:
         done = pool.run(command, name, "--yes", *words, code=2)
     assert "ive 1 to 128 characters" in done.err
     assert calls == []
+
+
+@pytest.mark.parametrize("word", ["-x", "-ann"])
+@pytest.mark.parametrize("command", ["users create", "users delete", "test-login", "token"])
+def test_a_name_that_begins_with_a_dash_is_given_after_two(command: str, word: str) -> None:
+    said = in_process(*command.split(), word).must(2).err
+    assert "No such option" in said
+    assert "To give a name that begins with '-', put -- before it." in said
+
+
+@pytest.mark.parametrize("words", [("users", "list"), ("outputs",), ("users", "create", "--stak")])
+def test_what_is_no_name_is_not_taken_for_one(words: tuple[str, ...]) -> None:
+    said = in_process(*words, "-x").must(2).err
+    assert "No such option" in said
+    assert "begins with" not in said
+
+
+def test_only_what_cognito_takes_for_a_space_may_not_be_at_an_end() -> None:
+    assert passwords.is_possible("\N{NO-BREAK SPACE}Correct-1\N{NO-BREAK SPACE}")
+    for space in string.whitespace:
+        assert not passwords.is_possible(f"Correct-1{space}")
+        assert not passwords.is_possible(f"{space}Correct-1")
+    assert passwords.is_possible("Correct Horse 1")
 
 
 @pytest.mark.parametrize("password", ["a" * 257, " Correct-1", "Correct-1 ", "Aa1-5", "\t"])
@@ -312,7 +369,7 @@ def test_a_password_that_no_pool_takes_is_refused_before_any_call(
     pool: Pool, command: str, password: str
 ) -> None:
     words = (command, "ann", "--yes", "--password-stdin")
-    with pool.account.calls.watched() as calls:
+    with called() as calls:
         done = in_process(*pool.words(*words), typed=f"{password}\n").must(2)
     assert "it needs 6 to 256 characters, and no space at its start or end" in done.err
     assert calls == []
@@ -407,6 +464,39 @@ def test_who_was_created_with_a_password_that_nobody_saw_is_named(
     assert pool.user("-bob")
 
 
+class Interrupted(io.StringIO):
+    """A stdout at which Ctrl-C is pressed."""
+
+    def write(self, _text: str) -> int:
+        raise KeyboardInterrupt
+
+
+def test_who_may_have_been_created_is_named_after_ctrl_c(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def press(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    words = pool.words("create", "bob", "--yes", "--json")
+    with (
+        on_event("after-call.cognito-identity-provider.AdminCreateUser", press),
+        pytest.raises((KeyboardInterrupt, click.Abort)),
+    ):
+        program(words, standalone_mode=False)
+    assert pool.user("bob")
+    said = capsys.readouterr().err
+    assert "bob may have been created, but nobody saw the password. To give another: " in said
+    words[2] = "cid"
+    with (
+        contextlib.redirect_stdout(Interrupted()),
+        pytest.raises((KeyboardInterrupt, click.Abort)),
+    ):
+        program(words, standalone_mode=False)
+    said = capsys.readouterr().err
+    assert "cid was created, but nobody saw the password. To give another: " in said
+    assert pool.user("cid")
+
+
 def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
     """Cognito would answer that the name is taken: by our own first call."""
     ctx, sent = pool.account.context(), []
@@ -429,6 +519,127 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(pool: Pool) -> None:
             client.meta.events.unregister("before-send.cognito-idp.AdminCreateUser", lose)
     assert "The user may have been created." in str(caught.value)
     assert len(sent) == 1
+
+
+DENIED = "PreSignUp invocation failed due to error AccessDeniedException."
+FORMERLY_DENIED = (
+    "arn:aws:lambda:eu-central-1:1:function:f invocation failed with error User: arn:aws:sts::2:a "
+    "is not authorized (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)"
+)
+
+
+@pytest.mark.parametrize("message", [DENIED, FORMERLY_DENIED])
+@pytest.mark.parametrize("code", ["UnexpectedLambdaException", "UserLambdaValidationException"])
+def test_a_new_permission_of_the_trigger_is_waited_for(pool: Pool, code: str, message: str) -> None:
+    ctx, told = pool.account.context(), set[str]()
+    ctx.made.add("trigger_permission")
+    ctx.waiter.report = lambda reason, _: told.add(reason)
+    left = [2]
+
+    def deny(call: Call) -> Any:
+        if call.operation != "AdminCreateUser" or not left[0]:
+            return None
+        left[0] -= 1
+        return refusal(400, code, message)
+
+    with pool.account.calls.watched(deny):
+        users.create(ctx, "bob", PASSWORD, users.password_policy(ctx), permanent=False)
+    assert pool.user("bob")
+    assert told == {"the user pool to be allowed to call its trigger"}
+
+
+@pytest.mark.parametrize(
+    ("fresh", "code", "message", "waits"),
+    [
+        (True, "UnexpectedLambdaException", DENIED, True),
+        (False, "UnexpectedLambdaException", DENIED, False),
+        (True, "UserLambdaValidationException", "PreSignUp failed with error AccessDenied.", False),
+        (True, "InvalidLambdaResponseException", "Unrecognizable lambda output", False),
+    ],
+)
+def test_a_trigger_that_lets_nobody_be_created_is_explained(
+    pool: Pool, code: str, message: str, *, fresh: bool, waits: bool
+) -> None:
+    pool.account.grow_old()
+    ctx = pool.account.context()
+    if fresh:
+        ctx.made.add("trigger_permission")
+    policy = users.password_policy(ctx)
+    with (
+        pool.account.calls.watched(lambda _: refusal(400, code, message)),
+        pytest.raises(CogauthError) as caught,
+    ):
+        users.create(ctx, "bob", PASSWORD, policy, permanent=False)
+    said = str(caught.value)
+    assert said.startswith(f"Creating the user bob failed: {code}: {message.rstrip('.')}. The user")
+    assert "The user was not created. Run 'cogauth status --stack shop" in said
+    assert "cogauth logs --since 10m" in said
+    assert (pool.account.time.now >= 60) == waits
+    assert pool.user("bob") is None
+
+
+@contextlib.contextmanager
+def answer_lost(ctx: Context, operation: str, effect: Callable[[], object]) -> Iterator[None]:
+    """Let the first call of an operation take effect, but lose its answer."""
+    sent: list[str] = []
+
+    def lose(**_: Any) -> None:
+        sent.append(operation)
+        if len(sent) == 1:
+            effect()
+            raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+
+    events, event = ctx.aws.cognito.meta.events, f"before-send.cognito-idp.{operation}"
+    events.register_first(event, lose)
+    try:
+        yield
+    finally:
+        events.unregister(event, lose)
+    assert len(sent) == 2
+
+
+def test_a_deletion_whose_answer_is_lost_is_a_deletion(pool: Pool) -> None:
+    """botocore's second call is told that there is no such user."""
+    ctx, name = pool.account.context(), {"UserPoolId": pool.id, "Username": "ann"}
+    pool.store_tokens("ann")
+    with answer_lost(ctx, "AdminDeleteUser", lambda: pool.cognito.admin_delete_user(**name)):
+        users.delete(ctx, "ann")
+    assert pool.user("ann") is None
+    assert pool.stored == set()
+
+
+def test_a_password_whose_first_setting_was_lost_may_be_set(pool: Pool) -> None:
+    ctx, policy = pool.account.context(), Policy(8, ())
+    refused, parsed = refusal(400, "PasswordHistoryPolicyViolationException", "Used before.")
+    parsed["ResponseMetadata"]["RetryAttempts"] = 1
+    with (
+        pool.account.calls.watched(lambda _: (refused, parsed)),
+        pytest.raises(CogauthError) as caught,
+    ):
+        users.set_password(ctx, "ann", PASSWORD, policy, permanent=True)
+    assert "A first attempt may have set it: try to sign in with it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("delete", "The user ann was deleted. Only its stored tokens remain here: "),
+        ("sign-out", "The user ann was signed out. Only its stored tokens remain here: "),
+    ],
+)
+def test_what_was_done_is_said_where_the_stored_tokens_stay(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    monkeypatch.setattr(token_store, "LOCK_S", 0.1)
+    pool.store_tokens("ann")
+    with hold(pool.account.state().tokens_path, "token", 0):
+        done = pool.run(command, "ann", "--yes", code=1)
+        assert f"{said}Another cogauth is using " in done.err
+        assert (pool.user("ann") is None) == (command == "delete")
+        done = pool.run(command, "zed", "--yes", code=1)
+        assert "There is no user 'zed'" in done.err
+        assert "Nothing was changed. Only its stored tokens remain here" in done.err
+    assert pool.stored == {"ann"}
 
 
 @pytest.mark.parametrize("command", ["list", "create", *CHANGES])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -371,6 +372,48 @@ def test_a_temporary_password_is_shown_on_a_terminal_and_signs_in_once(kit: Kit)
     done = kit.run("test-login", "tia", "--password-stdin", typed=f"{temporary}\n", code=1)
     assert "(new_password_required)" in done.err
     assert temporary not in done.err + kit.path.read_text()
+
+
+def test_a_new_password_signs_nobody_up(kit: Kit) -> None:
+    """A mistyped name would be signed up with the temporary password of another user."""
+    words = ("test-login", "vva", "--password-stdin", "--new-password-stdin")
+    done = kit.run(*words, typed=f"{PASSWORD}\n{PASSWORD}!\n", code=1)
+    assert "There is no user 'vva' in the user pool" in done.err
+    assert "vva" not in users(kit)
+    kit.run("users", "create", "viv", "--yes", "--password-stdin", typed=f"{PASSWORD}\n")
+    kit.run(words[0], "VIV", *words[2:], typed=f"{PASSWORD}\n{PASSWORD}!\n")
+    assert users(kit)["viv"]["status"] == "CONFIRMED"
+
+
+def test_a_password_may_have_spaces_inside(kit: Kit) -> None:
+    """An administrator's, the first own one, the next, and that of who signs up."""
+    first, second, third = (f"Correct Horse {number}" for number in range(3))
+    kit.run("users", "create", "amy", "--yes", "--password-stdin", typed=f"{first}\n")
+    for data, is_new in (
+        ({"username": "amy", "password": first, "new_password": second}, "false"),
+        ({"username": "amy", "password": second, "new_password": third}, "false"),
+        ({"username": "amy", "password": third}, "false"),
+        ({"username": "ali", "password": third}, "true"),
+    ):
+        answer = requests.post(kit.up["sign_in_url"], json=data, timeout=30).json()
+        assert (answer["status"], answer.get("is_new")) == ("success", is_new)
+    for password in (f" {first}", f"{first} "):
+        data = {"username": "ada", "password": password}
+        answer = requests.post(kit.up["sign_in_url"], json=data, timeout=30).json()
+        assert answer["code"] == "invalid_password"
+        assert "no space at either end" in answer["msg"]
+
+
+def test_nobody_is_created_whose_password_goes_nowhere(kit: Kit) -> None:
+    words = f"users create ivo --yes --json --stack kit --state {shlex.quote(str(kit.path))}"
+    running = kit.cli.shell_on_terminal(f"$COGAUTH {words} >&-")
+    assert running.ended() == 2
+    assert "Stdout is closed, so nobody would see the temporary password." in running.plain
+    assert "ivo" not in users(kit)
+    # Whoever sends it there means it.
+    running = kit.cli.shell_on_terminal(f"$COGAUTH {words} >/dev/null")
+    assert running.ended() == 0
+    assert "ivo" in users(kit)
 
 
 def test_a_password_that_is_asked_for_is_checked_before_the_question(kit: Kit) -> None:

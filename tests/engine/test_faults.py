@@ -7,6 +7,7 @@ it is about, not by its position. By default every other call gets one fault, in
 
 import contextlib
 import functools
+import itertools
 import json
 import random
 import re
@@ -26,7 +27,16 @@ from support.account import RESOURCES, Account, Accounts, add_managed_policy
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 from support.names import READS
-from support.stacks import STACK, configuration, existing, shown, unrecorded
+from support.stacks import (
+    SIGN_IN,
+    STACK,
+    configuration,
+    existing,
+    function,
+    pool,
+    shown,
+    unrecorded,
+)
 
 # The fields of a call's body that say which resource it is about.
 NAMING = (
@@ -311,6 +321,37 @@ def test_after_a_fault_at_any_call_of_down(
                 account.stands()
                 run_with_fault_at(account, "down", address, fault)
                 check_ending(account, ending, clean.world, f"{fault} at {address}, {ending}")
+
+
+def sign_up(account: Account) -> tuple[str, str]:
+    """Return who may sign up, by the pool and by the sign-in function."""
+    config = pool(account)["AdminCreateUserConfig"]
+    variables = function(account, SIGN_IN)["Environment"]["Variables"]
+    return ("closed" if config["AllowAdminCreateUserOnly"] else "open"), variables["SIGN_UP"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("wanted", ["closed", "open"])
+@pytest.mark.sample(5)
+def test_after_a_fault_at_any_change_of_who_may_sign_up(
+    accounts: Accounts, fault: str, wanted: str
+) -> None:
+    """The next `up`, which isn't told again, ends what was begun."""
+    met: Call | None = None
+    for number in itertools.count():
+        with accounts() as account:
+            account.stands()
+            if wanted == "open":
+                account.up(sign_up="closed")
+            change = functools.partial(account.up, sign_up=wanted)
+            at = nth(number, mutating=True)
+            met, _ = run_with_fault(account, change, FAULTS[fault], at)
+            account.up()
+            assert sign_up(account) == (wanted, wanted), f"{fault} at {met}"
+        if met is None:
+            break
+    # The pool and the function were each changed by a call.
+    assert number >= 2
 
 
 def test_after_a_second_fault_while_recovering_from_a_first(

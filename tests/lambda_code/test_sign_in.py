@@ -707,14 +707,19 @@ def test_a_new_password_that_the_pool_refuses_leaves_the_former_one(
 
 
 @pytest.mark.parametrize("temporary", [True, False])
-def test_a_new_password_with_a_space_at_an_end_is_malformed(
-    process: Process, *, temporary: bool
-) -> None:
+def test_a_new_password_may_have_a_space_inside(process: Process, *, temporary: bool) -> None:
     process.pool.add("ada", PASSWORD, temporary=temporary)
-    operation = RESPOND if temporary else CHANGE
-    message = "1 validation error detected: Value at 'proposedPassword' failed to satisfy"
-    process.pool.faults[operation] = [error("InvalidParameterException", message)]
-    assert process.code({**LOGIN, "new_password": f"{NEW_PASSWORD} "}) == "invalid_password"
+    spaced = NEW_PASSWORD.replace("-", " ")
+    assert process({**LOGIN, "new_password": spaced})["status"] == "success"
+    assert process({**LOGIN, "password": spaced})["status"] == "success"
+
+
+@pytest.mark.parametrize("name", ["previousPassword", "proposedPassword"])
+def test_either_password_of_a_change_can_be_malformed(process: Process, name: str) -> None:
+    process.pool.add("ada", PASSWORD)
+    message = f"1 validation error detected: Value at '{name}' failed to satisfy constraint"
+    process.pool.faults[CHANGE] = [error("InvalidParameterException", message)]
+    assert process.code(REPLACING) == "invalid_password"
 
 
 @pytest.mark.parametrize("name", ["SMS_MFA", "MFA_SETUP"])
@@ -1161,6 +1166,7 @@ INPUTS: dict[str, list[Any]] = {
         {"username": "ada", "password": "p" * 257},
         {"username": "ada", "new_password": NEW_PASSWORD},
         *({**LOGIN, "new_password": new} for new in ("", ["x"], "\ud800" * 9, "p" * 257, False)),
+        *({**LOGIN, "new_password": new} for new in (f" {NEW_PASSWORD}", f"{NEW_PASSWORD}\n")),
     ],
 }
 

@@ -631,6 +631,38 @@ def test_a_password_is_changed_by_who_knows_it_and_the_tokens_stay_valid(server:
 
 
 @pytest.mark.local
+def test_a_password_has_spaces_inside_alone(server: Server) -> None:
+    pool = server.pool()
+    good, other, bad = "Correct Horse 7", "Battery Staple 8", "Correct-Horse-7 "
+    pool.make("ann", permanent=False)
+    pool.cognito.admin_create_user(**pool.place, Username="bob", TemporaryPassword=good)
+    token = pool.log_in("bob", good)["Session"]
+    with refused("InvalidPasswordException"):
+        pool.answer(NEW_PASSWORD, token, USERNAME="bob", NEW_PASSWORD=bad)
+    pool.answer(NEW_PASSWORD, token, USERNAME="bob", NEW_PASSWORD=other)
+    access = pool.log_in("bob", other)["AuthenticationResult"]["AccessToken"]
+    change = partial(server.cognito.change_password, AccessToken=access)
+    change(PreviousPassword=other, ProposedPassword=good)
+    pool.sign_up("eve", good)
+    set_password = partial(server.cognito.admin_set_user_password, **pool.place, Username="ann")
+    set_password(Password=good, Permanent=True)
+    assert "AuthenticationResult" in pool.log_in("ann", good)
+    create = partial(server.cognito.admin_create_user, **pool.place, Username="ida")
+    pattern = r"Member must satisfy regular expression pattern: ^[\S]+.*[\S]+$"
+    for name, call in (
+        ("password", partial(pool.sign_up, "ida", bad)),
+        ("password", partial(set_password, Password=bad)),
+        ("temporaryPassword", partial(create, TemporaryPassword=bad)),
+        ("previousPassword", partial(change, PreviousPassword=bad, ProposedPassword=good)),
+        ("proposedPassword", partial(change, PreviousPassword=good, ProposedPassword=bad)),
+    ):
+        at = f"1 validation error detected: Value at '{name}' failed to satisfy constraint"
+        with refused("InvalidParameterException", f"{at}: {pattern}"):
+            call()
+    assert pool.users() == ["ann", "bob", "eve"]
+
+
+@pytest.mark.local
 def test_a_session_outlasts_a_restart_until_it_has_expired_or_was_used(server: Server) -> None:
     pool = server.pool()
     sessions = {}
@@ -923,6 +955,29 @@ def test_a_fault_of_the_function_ends_the_sign_up(
     with refused(code, message):
         pool.sign_up("Ann")
     assert pool.users() == []
+
+
+@pytest.mark.local
+def test_an_administrator_creates_a_user_only_if_the_pool_may_call_the_trigger(
+    server: Server,
+) -> None:
+    function = server.function(
+        "if event['userName'] == 'bad': raise ValueError(event['triggerSource'])\n    " + CONFIRM
+    )
+    pool = server.pool(LambdaConfig={"PreSignUp": function})
+    with refused("UnexpectedLambdaException", NOT_LET):
+        pool.make("ann")
+    assert pool.users() == []
+    server.let_in(function, pool.arn)
+    said = "PreSignUp failed with error PreSignUp_AdminCreateUser."
+    with refused("UserLambdaValidationException", said):
+        pool.make("bad")
+    # What the function returns doesn't confirm the user.
+    pool.make("ann", permanent=False)
+    assert pool.log_in("ann")["ChallengeName"] == NEW_PASSWORD
+    with refused("UsernameExistsException"):
+        pool.make("ann")
+    assert pool.users() == ["ann"]
 
 
 @pytest.mark.local

@@ -10,14 +10,13 @@ from cogauth.local.hooks import Function
 
 # The wrapped functions of ministack, their parameters, and our wrappers. If a function is wrapped
 # twice, the later wrapper is the outer one.
-_PRE_SIGN_UP = "pool_id client_id username user_attrs trigger_source"
 _WITH_CLAIMS = (
     "pool_id claims token_type trigger_source client_id username user_attrs groups client_metadata "
     "scope"
 )
 _CHALLENGE = "pool_id client_id username user_attrs session client_metadata"
 _TRIGGERS = (
-    ("PreSignUp", "_apply_presignup_trigger", _PRE_SIGN_UP),
+    ("PreSignUp", "_apply_presignup_trigger", triggers.PRE_SIGN_UP),
     ("PreTokenGeneration", "_apply_pretoken_trigger", _WITH_CLAIMS),
     (
         "CustomMessage",
@@ -51,7 +50,8 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_admin_respond_to_auth_challenge", "data", challenges.respond),
     ("_update_user_pool", "data", updates.update_pool),
     ("_update_user_pool_client", "data", updates.update_client),
-    ("_apply_presignup_trigger", _PRE_SIGN_UP, triggers.pre_sign_up),
+    ("_admin_create_user", "data", triggers.admin_create_user),
+    ("_apply_presignup_trigger", triggers.PRE_SIGN_UP, triggers.pre_sign_up),
     *((name, takes, triggers.if_permitted(trigger)) for trigger, name, takes in _TRIGGERS),
     ("_send_verification_email", "pool username attr_dict code attribute_name", codes.send_mail),
     ("_code_error", "issued code", codes.code_error),
@@ -60,6 +60,7 @@ _REPLACED: tuple[tuple[str, str, Function], ...] = (
     ("_forgot_password", "data", codes.ask_for_code),
     ("_resend_confirmation_code", "data", codes.ask_for_code),
     ("_run_idp_handler", "handler action data", validation.run_handler),
+    ("_password_policy_errors", "pool password", validation.policy_errors),
     # In AWS's model, a client secret only has letters and digits.
     ("_client_secret", "", validation.new_client_secret),
 )

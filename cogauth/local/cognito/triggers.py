@@ -16,14 +16,24 @@ import inspect
 from typing import Any
 
 from cogauth.local import hooks, permissions
-from cogauth.local.cognito.ministacks import Pool, RefusalError, all_pools, of_cognito
+from cogauth.local.cognito.ministacks import (
+    Pool,
+    RefusalError,
+    all_pools,
+    of_cognito,
+    resolve_user,
+)
 from cogauth.local.cognito.names import known_name
 from cogauth.local.hooks import Function
 
 _PRINCIPAL = "cognito-idp.amazonaws.com"
+_SIGN_UP, _CREATE_USER = "PreSignUp_SignUp", "PreSignUp_AdminCreateUser"
+# The parameters of the function that calls the PreSignUp function.
+PRE_SIGN_UP = "pool_id client_id username user_attrs trigger_source"
 _build_event = of_cognito(
     "_build_presignup_event", "pool_id client_id username user_attrs trigger_source"
 )
+_apply = of_cognito("_apply_presignup_trigger", PRE_SIGN_UP)
 _find_function = hooks.called("services.lambda_svc._get_func_record_for_ref", "function_ref")
 _select_config = hooks.called("services.lambda_svc._execution_record_for_config", "func config")
 _execute = hooks.called("services.lambda_svc._execute_function_with_config_scope", "func event")
@@ -60,11 +70,26 @@ def if_permitted(trigger: str) -> Function:
     return call
 
 
+def admin_create_user(own: Function, data: dict[str, Any]) -> Any:
+    """Call the PreSignUp function before a user is created, which ministack does for SignUp alone.
+
+    What the function returns changes nothing:
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-sign-up.html
+    """
+    pool_id, name = data.get("UserPoolId"), data.get("Username")
+    pool = all_pools().get(pool_id)
+    # Ministack refuses the others, and a user who is there is only sent the message again.
+    if pool is not None and resolve_user(pool, name)[0] is None:
+        attributes = {one["Name"]: one.get("Value") for one in data.get("UserAttributes") or []}
+        _apply(pool_id, "CLIENT_ID_NOT_APPLICABLE", name, attributes, _CREATE_USER)
+    return own(data)
+
+
 def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
-    """Report failures of the function that ``SignUp`` calls as AWS does."""
+    """Report failures of the function that ``SignUp`` and ``AdminCreateUser`` call as AWS does."""
     named = _function_of(all_pools().get(pool_id) or {}, "PreSignUp")
     # The last argument is the trigger's source, if given.
-    if named is None or rest[-1] != "PreSignUp_SignUp":
+    if named is None or rest[-1] not in {_SIGN_UP, _CREATE_USER}:
         return own(pool_id, *rest)
     event = _build_event(pool_id, *rest)
     function, config, _ = _find_function(named)
