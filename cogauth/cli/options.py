@@ -164,17 +164,22 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if failure is None:
                 raise
             if given["debug"]:
-                from cogauth.aws.environment import redact
-
-                # The prefix keeps lines of an error's text from looking like ours.
-                lines = redact(traceback.format_exc()).rstrip().split("\n")
-                notice(*(f"| {line}" for line in lines))
+                show_traceback(error)
             if given["as_json"]:
                 print_error(code_of(error, failure), failure)
             tell_error(failure)
             return failure.exit_code
 
     return TARGET_OPTIONS(run)
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print an error's traceback, for --debug."""
+    from cogauth.aws.environment import redact
+
+    # The prefix keeps lines of an error's text from looking like ours.
+    lines = redact("".join(traceback.format_exception(error))).rstrip().split("\n")
+    notice(*(f"| {line}" for line in lines))
 
 
 def _followed(target: Target) -> Target:

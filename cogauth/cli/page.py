@@ -7,8 +7,6 @@ import sys
 import webbrowser
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ import click
 from cogauth.cli.failures import as_ours, code_of
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import INTERRUPTED
-from cogauth.cli.options import Target, target_options
+from cogauth.cli.options import Target, show_traceback, target_options
 from cogauth.cli.output import error_json, notice, print_json_line, runnable, say
 from cogauth.cli.stacks import check_complete, connect, report_once, require_state, where
 from cogauth.errors import CogauthError, Interrupted, UsageError
@@ -42,12 +40,11 @@ LEADING = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" conte
     epilog="""\b
 Examples:
   cogauth page
-  cogauth page --port 8088 --no-browser
+  cogauth page --no-browser            only prints the URL
   cogauth page --no-browser --json | head -n 1 | jq -r .url
 
 It needs the extra [page]: pip install '.[page]'. The URL works once, in one browser; Ctrl-C ends
-the page. Only this machine can reach it: from another one, forward its port to the same port, for
-example with ssh -L 8088:127.0.0.1:8088.
+the page. Only this machine can reach it: from another one, forward its port to the same port.
 """,
 )
 @click.option(
@@ -56,7 +53,8 @@ example with ssh -L 8088:127.0.0.1:8088.
     default=0,
     show_default="any free port",
     envvar="COGAUTH_PORT",
-    help="The port to serve it on, on 127.0.0.1.",
+    help="The port to serve it on, on 127.0.0.1. Leave it out where other people use this machine: "
+    "they could foresee it.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the URL, and open no browser.")
 @target_options
@@ -112,11 +110,13 @@ def _stack(target: Target) -> Stack:
         locked=target.locked,
         where=where,
         runnable=runnable,
-        error_json=_error_json,
+        error_json=partial(_error_json, debug=target.debug),
     )
 
 
-def _error_json(error: BaseException) -> dict[str, Any]:
+def _error_json(error: BaseException, *, debug: bool) -> dict[str, Any]:
+    if debug and isinstance(error, Exception):
+        show_traceback(error)
     ours = as_ours(error) if isinstance(error, Exception) else Interrupted("The page has ended.")
     # None if it were about our output, of which there is none here.
     failure = ours or CogauthError(f"{type(error).__name__}: {error}.")
@@ -132,14 +132,14 @@ def _browser(state: State, url: str) -> Iterator[None]:
     ):
         yield
         return
-    # Some browsers may read neither other folders for temporary files nor hidden ones at the home
-    # folder's top.
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=state.path.parent, prefix=".cogauth-page-", suffix=".html"
-    ) as file:
-        file.write(LEADING.format(url))
-        file.flush()
+    from cogauth.record.files import remove_private, write_private_text
+
+    path = state.page_path
+    try:
+        write_private_text(path, LEADING.format(url))
         # Some browsers return only when they are closed.
-        address = Path(file.name).absolute().as_uri()
+        address = path.absolute().as_uri()
         Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         yield
+    finally:
+        notice(*remove_private(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 # For connecting and reading. API Gateway itself gives up on an integration after 29 s.
 TIMEOUT_S = (10, 35)
+# Of a response, in bytes and seconds. API Gateway sends 10 MB at most, which may be compressed.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+LARGEST, LONGEST_S = 16 * 1024 * 1024, 60
+# How deeply JSON may be nested; output needs some levels more.
+DEEPEST = 200
 
 
 def session(url: str, aws: Aws) -> requests.Session:
@@ -48,7 +54,7 @@ def request(  # noqa: PLR0913 as many as a request has parts
     are. Raises LoginError if there is no response.
     """
     try:
-        return http.request(
+        response = http.request(
             method,
             url,
             **({"data": data} if isinstance(data, bytes) else {"json": data}),
@@ -59,7 +65,11 @@ def request(  # noqa: PLR0913 as many as a request has parts
             allow_redirects=False,
             # REQUESTS_CA_BUNDLE would override the session's own setting.
             verify=http.verify,
+            stream=True,
         )
+        with response:
+            # requests has no limits of its own.
+            response._content = _body(response, f"{method} {url}")  # noqa: SLF001
     except requests.exceptions.InvalidHeader as error:
         raise LoginError(
             f"{method} {url} can't be sent: a header contains an invalid character, such as a line "
@@ -75,6 +85,20 @@ def request(  # noqa: PLR0913 as many as a request has parts
             f"{in_force(certificates=certificates)}".rstrip(),
             hint="Check the network; if the stack is local, 'cogauth up' starts it again.",
         ) from error
+    return response
+
+
+def _body(response: requests.Response, what: str) -> bytes:
+    """Return a response's whole body; raise LoginError if it is too large or takes too long."""
+    body, end = bytearray(), time.monotonic() + LONGEST_S
+    # Unlike iter_content it returns what has come, so that a slow answer can be broken off.
+    for part in iter(lambda: response.raw.read1(65536, decode_content=True), b""):
+        body += part
+        if len(body) > LARGEST:
+            raise LoginError(f"{what} answered more than {LARGEST} bytes, so it was broken off.")
+        if time.monotonic() > end:
+            raise LoginError(f"{what} didn't finish its answer within {LONGEST_S} s.")
+    return bytes(body)
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:
@@ -90,8 +114,18 @@ def strict_json(text: str) -> Any:
     """Parse a JSON text; raise ValueError if it is invalid or can't be written as JSON again."""
     try:
         found = json.loads(text)
-        # Output will nest it a few levels deeper.
-        json.dumps([[[[found]]]], indent=2, allow_nan=False)
+        json.dumps(found, allow_nan=False)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    return found
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [one for each in level for one in _inside(each)]
+        if not level:
+            return found
+    raise ValueError("it is nested too deeply")
+
+
+def _inside(value: Any) -> list[Any]:
+    """Return the lists and objects directly inside a list or an object."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [one for one in inner if isinstance(one, (dict, list))]

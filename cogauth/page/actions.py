@@ -18,13 +18,15 @@ from cogauth.steps.losses import loss
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cogauth.client.calls import Call, Destination
+    from cogauth.client.calls import Call, Destination, Response
     from cogauth.context import Context
     from cogauth.page.stack import Stack
 
 # The choices of the token.
 KINDS = ("id", "access", "none", "tampered")
 REFUSED, BROKEN = (401, 403), 500
+# The largest bodies that are indented, and shown whole, in characters.
+INDENTED, SHOWN = 50_000, 200_000
 # Changes the end of the token's signature. Any token has at least so many characters there.
 TAMPER = r"sed 's/.\{8\}$/tampered/'"
 
@@ -92,15 +94,16 @@ class Request(NamedTuple):
         """The URL that is called."""
         return calls.url_of(self.ctx, self.place, self.call.path)
 
+    def redacted(self, shown: str) -> str:
+        """Return a text without the token, which an API may repeat."""
+        return shown.replace(self.token, "(the token)") if self.token else shown
+
 
 def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     """Send a request to a method of the stack's own or an attached API."""
     made = _request(of, data)
     answer = calls.send(made.ctx, made.place, made.call, made.token)
-    try:
-        body, is_json = json.dumps(answer.document(), indent=2, ensure_ascii=False), True
-    except ValueError:
-        body, is_json = answer.body.decode(errors="replace"), False
+    body, is_json = _shown(answer)
     refused = answer.status in REFUSED or answer.status >= BROKEN
     is_own = made.place.api == made.ctx.fact("rest_api")
     lost = loss(made.ctx) if refused and is_own else None
@@ -109,13 +112,25 @@ def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
         "status": answer.status,
         "reason": answer.reason,
         "elapsed_ms": answer.elapsed_ms,
-        "headers": dict(answer.headers),
-        "body": body,
+        "headers": {name: made.redacted(value) for name, value in answer.headers.items()},
+        "body": made.redacted(body),
         "is_json": is_json,
         "refused": refused,
         "notes": [of.runnable(str(lost))] if lost else [],
         "curl": _curl(of, made),
     }
+
+
+def _shown(answer: Response) -> tuple[str, bool]:
+    """Return the body as text, JSON with indents, and whether it is JSON."""
+    body = answer.body.decode(errors="replace")
+    if len(body) > INDENTED:
+        cut = f"\n… and {len(body) - SHOWN} more characters" if len(body) > SHOWN else ""
+        return body[:SHOWN] + cut, False
+    try:
+        return json.dumps(answer.document(), indent=2, ensure_ascii=False), True
+    except ValueError:
+        return body, False
 
 
 def curl(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +161,12 @@ def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> 
         raise UsageError(f"The token {kind!r} is unknown.", hint=f"Give one of {', '.join(KINDS)}.")
     wanted = _call(data)
     place = calls.find_destination(ctx, None if own else api, text(data, "stage"))
+    # An id that doesn't exist any more may be another API's name.
+    if not own and (place.api != api or place.stage not in ctx.state.stages_of(api)):
+        raise UsageError(
+            f"The stage {place.stage} of the API {api} isn't attached.",
+            hint=f"Run '{ctx.state.command(f'attach --api {api}')}' to see what is.",
+        )
     username = "" if kind == "none" else text(data, "username")
     token = _token(ctx, username, kind) if username and with_token else None
     return Request(ctx, place, wanted, kind, username, token)
@@ -157,7 +178,7 @@ def _call(data: Mapping[str, Any]) -> Call:
         raise UsageError("The request's 'parameters' are not texts by name.")
     for name, value in parameters.items():
         # A greedy parameter, such as {proxy+}, stands for several segments.
-        filled = quote(value, safe="/" if name.endswith("+") else "")
+        filled = quote(value, safe="/" if name.endswith("+") else "", errors="replace")
         if not filled:
             raise UsageError(f"The path's parameter {name} is empty.", hint="Give a value.")
         path = path.replace(f"{{{name}}}", filled)

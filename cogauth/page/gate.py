@@ -1,14 +1,15 @@
 """Who may use the page: the browser that was given its URL, and no other program or site.
 
 Every program of this machine can reach a port of 127.0.0.1, and every site that a browser shows can
-send requests to it. So a request needs a cookie, and the cookie needs the key in the URL.
+send requests to it. So a request needs a cookie, and the cookie needs the key in the URL. A browser
+sends the cookie to each port of 127.0.0.1, whoever listens there. So all that concerns the stack
+also needs the token, which is only in the page that the key got, and which a browser keeps by port.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 TOKEN_HEADER = "x-cogauth-token"  # noqa: S105 a header's name
+PROOF_HEADER = "x-cogauth-proof"
+# In the scope of the request that brought the key: its answer has the token.
+ENTERED = "cogauth.entered"
 HEADERS = {
     # The page runs and shows only what this server sends.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -47,14 +51,17 @@ class Keys:
     Attributes:
         key: is in the URL, and good for one request.
         cookie: the cookie's value, by which the browser is known from then on.
-        token: in the page, and in each request that changes something. A page of another origin
+        token: in the page, and in each of its requests about the stack. A page of another origin
             can have such a request sent, but can't read this.
+        proof: in the page and in each answer, so that the page notices if another program has taken
+            the port after this one ended.
     """
 
     port: int
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     cookie: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    proof: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     is_used: bool = False
 
     @property
@@ -98,11 +105,14 @@ class Gate:
         if problem is None and not self._is_known(headers):
             new_cookie = scope["method"] == "GET" and scope["path"] == "/" and self._has_key(scope)
             problem = None if new_cookie else (403, AGAIN)
+            scope[ENTERED] = new_cookie
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered = MutableHeaders(scope=message)
                 answered.update(HEADERS)
+                if problem is None:
+                    answered[PROOF_HEADER] = self.keys.proof
                 if new_cookie:
                     answered.append(
                         "Set-Cookie",
@@ -121,6 +131,7 @@ class Gate:
         method, origins = scope["method"], headers.getlist("origin")
         site = headers.get("sec-fetch-site", "none")
         changes = method == "POST"
+        is_about_stack = changes or scope["path"].startswith("/api/")
         token = headers.get(TOKEN_HEADER, "")
         refusals = (
             # A site may have its name lead to 127.0.0.1: then it is of this server's origin, but by
@@ -139,20 +150,19 @@ class Gate:
                 "The request comes from another site.",
             ),
             (changes and not origins, "The request has no Origin."),
-            (changes and not _same(token, self.keys.token), "The request lacks the page's token."),
+            (
+                is_about_stack and not _same(token, self.keys.token),
+                "The request lacks the page's token, which only the tab that opened the URL has.",
+            ),
         )
         return next(((403, why) for is_refused, why in refusals if is_refused), None)
 
     def _is_known(self, headers: Headers) -> bool:
-        found = []
-        for line in headers.getlist("cookie"):
-            try:
-                cookie = SimpleCookie(line)
-            except CookieError:
-                continue
-            if self.keys.cookie_name in cookie:
-                found.append(cookie[self.keys.cookie_name].value)
-        return len(found) == 1 and _same(found[0], self.keys.cookie)
+        """Return whether the cookie is there, beside any others: other ports may set some."""
+        pairs = ";".join(headers.getlist("cookie")).split(";")
+        found = [pair.strip().partition("=")[::2] for pair in pairs]
+        values = [value for name, value in found if name == self.keys.cookie_name]
+        return any(_same(value, self.keys.cookie) for value in values)
 
     def _has_key(self, scope: Scope) -> bool:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [])

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cogauth.errors import UsageError
 from cogauth.page import actions, shown, streams
-from cogauth.page.gate import HOST, Gate, Keys
+from cogauth.page.gate import ENTERED, HOST, Gate, Keys
 from cogauth.page.picture import STYLE
 
 if TYPE_CHECKING:
@@ -54,6 +56,17 @@ STATUSES = {
 REFUSED = 502
 # The longest text of a search, and how many pages of users may be asked for.
 LONGEST_SEARCH, MOST_PAGES = 128, 100
+# What others send is nothing to tell the user, who reads the command's output.
+QUIET: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"none": {"class": "logging.NullHandler"}},
+    "loggers": {
+        name: {"handlers": ["none"], "propagate": False} for name in ("uvicorn", "asyncio")
+    },
+}
+# How long a connection may be open before its first request, in seconds, and how many may be.
+PATIENCE_S, MOST_CONNECTIONS = 10, 200
 # How long answers in progress may take when the server ends, in seconds.
 END_S = 3
 
@@ -103,9 +116,12 @@ def _names() -> list[str]:
     return [STYLE.name, *sorted(path.name for path in STATIC.iterdir() if path.suffix in KINDS)]
 
 
-async def _index(keys: Keys, _request: Request) -> Response:
+async def _index(keys: Keys, request: Request) -> Response:
     page = Template((STATIC / "index.html").read_text(encoding="utf-8"))
-    return HTMLResponse(page.substitute(token=keys.token))
+    # Only once: the cookie alone may be anyone's who listens on another port.
+    is_new = request.scope.get(ENTERED, False)
+    token, proof = (keys.token, keys.proof) if is_new else ("", "")
+    return HTMLResponse(page.substitute(token=token, proof=proof))
 
 
 async def _file(name: str, _request: Request) -> Response:
@@ -125,7 +141,7 @@ def _asked(of: Stack, show: Callable[[Stack], dict[str, Any]]) -> Endpoint:
 def _users(of: Stack) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         search, pages = (request.query_params.get(name, "") for name in ("search", "pages"))
-        count = int(pages) if pages.isdecimal() else 1
+        count = int(pages) if pages.isdecimal() and len(pages) <= len(str(MOST_PAGES)) else 1
         show = partial(shown.list_users, of, search[:LONGEST_SEARCH], min(count, MOST_PAGES))
         return await _answer(of, show)
 
@@ -136,11 +152,14 @@ def _told(of: Stack, act: Callable[[Stack, Mapping[str, Any]], dict[str, Any]]) 
     """Return the endpoint that does something, with the JSON of the request."""
 
     async def endpoint(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST:
-                return _error(of, UsageError(f"The request is larger than {LARGEST} bytes."))
+        body = bytearray()
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST:
+                    return _error(of, UsageError(f"The request is larger than {LARGEST} bytes."))
+        except ClientDisconnect:
+            return Response(status_code=400)
         try:
             data = json.loads(body)
         except (ValueError, RecursionError):
@@ -212,12 +231,13 @@ async def _serve(
 ) -> None:
     config = uvicorn.Config(
         application(of, keys, log),
-        log_config=None,
+        log_config=QUIET,
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,
         ws="none",
-        http="h11",
+        http=_Connection,
         timeout_graceful_shutdown=END_S,
     )
     server = _Server(config)
@@ -232,6 +252,22 @@ async def _serve(
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end)
     await server.serve(sockets=[listener])
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed unless it is used: anyone on this machine may open some."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, if there aren't too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
+        self.loop.call_later(PATIENCE_S, self._close_unused)
+
+    def _close_unused(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # How many seconds may pass without a line: a browser that has gone is noticed then.
 ALIVE_S = 10
+# Each works as long as somebody reads. Python waits for them at its end: a check deletes its user.
+THREADS = ThreadPoolExecutor(32)
 # How far back the log begins, in milliseconds.
 LOGS_SINCE_MS = 10 * 60 * 1000
 
@@ -90,7 +93,7 @@ async def lines(work: Work, of: Stack) -> AsyncIterator[bytes]:
         finally:
             put(None)
 
-    loop.run_in_executor(None, run)
+    loop.run_in_executor(THREADS, run)
     try:
         while True:
             try:
@@ -99,7 +102,8 @@ async def lines(work: Work, of: Stack) -> AsyncIterator[bytes]:
                 line = {"alive": True}
             if line is None:
                 return
-            yield json.dumps(line, ensure_ascii=False, default=str).encode() + b"\n"
+            # As ASCII: a log line may have a lone surrogate.
+            yield json.dumps(line, default=str).encode() + b"\n"
     finally:
         is_over = True
         for event in events:

@@ -28,13 +28,13 @@ _IRREGULAR = "it is not a regular file"
 
 
 def beside(path: Path, what: str) -> Path:
-    """Return the path of a file's companion: its ``lock``, its ``tokens``."""
+    """Return the path of a file's companion: its ``lock``, its ``tokens``, its ``page.html``."""
     return path.with_name(f".{path.name}.cogauth-{what}")
 
 
 def is_beside(path: Path) -> bool:
     """Return whether a name is one that ``beside`` gives."""
-    return re.fullmatch(r"\..+\.cogauth-[a-z]+", path.name) is not None
+    return re.fullmatch(r"\..+\.cogauth-[a-z.]+", path.name) is not None
 
 
 def keep(path: Path) -> Path:
@@ -178,7 +178,12 @@ def write_private(path: Path, data: Any) -> None:
     Raises:
         CogauthError: it can't be written.
     """
-    _write_whole(path, io.BytesIO((json.dumps(data, indent=2) + "\n").encode()))
+    write_private_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_private_text(path: Path, text: str) -> None:
+    """Write a text as ``write_private`` writes JSON."""
+    _write_whole(path, io.BytesIO(text.encode()))
 
 
 def _sync(folder: Path) -> None:

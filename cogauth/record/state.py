@@ -173,10 +173,17 @@ class State:
         """The file beside the state file with the tokens from ``test-login``."""
         return beside(self.path, "tokens")
 
+    @property
+    def page_path(self) -> Path:
+        """The file beside the state file that leads a browser to the page."""
+        return beside(self.path, "page.html")
+
     def remove(self) -> list[str]:
         """Delete the file and the tokens; return the files left alone, each with the reason."""
         lock = remove_own(beside(self.tokens_path, "lock"))
         left = [*remove_private(self.tokens_path), *([lock] if lock else [])]
+        # A 'cogauth page' that was killed left it.
+        left += remove_private(self.page_path)
         # The state file goes last: after a kill in between it still shows that there is a stack.
         return [*left, *remove_private(self.path)]
 

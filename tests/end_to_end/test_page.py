@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from cogauth.client import token_store
-from support.commands import command_line
+from support.commands import command_line, until
 from support.local_aws import somebodys_api
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
@@ -268,6 +268,23 @@ def test_a_server_that_has_ended_is_told(stack: LocalStack, context: BrowserCont
     visit.button("Run checks").click()
     alert = visit.page.get_by_role("alert").filter(has_text="cogauth page")
     expect(alert.first).to_be_visible()
+
+
+def test_a_program_that_takes_the_port_gets_no_password(
+    stack: LocalStack, context: BrowserContext
+) -> None:
+    with opened(stack.cli) as page:
+        visit = Visit(context.new_page(), page)
+    thief = Fixed(
+        lambda _request: Answer(200, "{}", {"Content-Type": "application/json"}), port=page.port
+    )
+    with thief:
+        visit.sign_in("ann")
+        expect(visit.page.get_by_role("alert").first).to_be_visible()
+        # It answers what the page asks all the time, and the page doesn't believe it.
+        assert until(lambda: len(thief.requests) > 2)
+        expect(visit.page.get_by_role("alert").first).to_be_visible()
+    assert not [each for each in thief.requests if PASSWORD.encode() in each.body]
 
 
 def test_a_stack_that_was_taken_down_is_told(

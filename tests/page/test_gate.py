@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from cogauth.page.gate import HEADERS, Gate, Keys
+from cogauth.page.gate import ENTERED, HEADERS, PROOF_HEADER, Gate, Keys
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -37,6 +37,8 @@ class Site:
     def __init__(self) -> None:
         self.keys = Keys(PORT)
         self.logged: list[str] = []
+        # Whether the last answer may have the token.
+        self.is_entered: object = False
         self.gate = Gate(PlainTextResponse("inside"), self.keys, self.logged.append)
 
     @property
@@ -46,9 +48,10 @@ class Site:
     def ask(self, method: str = "GET", path: str = "/", **headers: str | None) -> Got:
         """Send a request of the page itself, with some headers changed, or without if None."""
         usual: dict[str, str | None] = {"host": f"127.0.0.1:{PORT}", "cookie": self.cookie}
+        if method == "POST" or path.startswith("/api/"):
+            usual |= {"x_cogauth_token": self.keys.token}
         if method == "POST":
-            token = self.keys.token
-            usual |= {"origin": f"http://127.0.0.1:{PORT}", "x_cogauth_token": token}
+            usual |= {"origin": f"http://127.0.0.1:{PORT}"}
         sent = [
             (name.replace("_", "-").encode(), value.encode("latin-1"))
             for name, value in {**usual, **headers}.items()
@@ -74,6 +77,7 @@ class Site:
             sent.append(message)
 
         asyncio.run(self.gate(scope, receive, send))
+        self.is_entered = scope.get(ENTERED, False)
         found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Got(sent[0]["status"], found, b"".join(each.get("body", b"") for each in sent[1:]))
 
@@ -133,25 +137,20 @@ def test_another_host_origin_or_cookie_is_refused(
         got = site.ask(method, path, **filled)
         assert (got.status, got.is_let_in) == (403, False)
         # Neither refusals nor the log tell a secret.
-        for secret in (site.keys.cookie, site.keys.key, site.keys.token):
+        for secret in (site.keys.cookie, site.keys.key, site.keys.token, site.keys.proof):
             assert secret not in f"{got} {site.logged}"
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"origin": None},
-        {"x_cogauth_token": None},
-        {"x_cogauth_token": ""},
-        {"x_cogauth_token": "guess"},
-        {"x_cogauth_token": "\xe9"},
-    ],
-    ids=str,
-)
-def test_what_changes_something_needs_origin_and_token(
-    site: Site, changed: dict[str, str | None]
-) -> None:
-    assert site.ask("POST", "/api/call", **changed).status == 403
+@pytest.mark.parametrize("token", [None, "", "guess", "\xe9"])
+def test_what_concerns_the_stack_needs_the_token(site: Site, token: str | None) -> None:
+    """Whoever listens on another port of 127.0.0.1 is sent the cookie, but not the token."""
+    for method, path in (("POST", "/api/call"), ("GET", "/api/sessions"), ("HEAD", "/api/x")):
+        assert site.ask(method, path, x_cogauth_token=token).status == 403
+    assert site.ask("GET", "/static/page.js", x_cogauth_token=token).is_let_in
+
+
+def test_what_changes_something_needs_the_origin(site: Site) -> None:
+    assert site.ask("POST", "/api/call", origin=None).status == 403
 
 
 @pytest.mark.parametrize("where", ["cross-site", "same-site", ""])
@@ -164,13 +163,31 @@ def test_another_site_may_only_lead_to_the_page(site: Site, where: str) -> None:
 def test_a_header_given_twice_is_not_taken_for_the_right_one(site: Site) -> None:
     right = [(b"host", b"127.0.0.1:8088"), (b"cookie", site.cookie.encode())]
     assert site.send("GET", "/", right).is_let_in
-    for name, value in (
-        (b"host", b"rebound.example"),
-        (b"origin", b"http://rebound.example"),
-        (b"cookie", b"cogauth-page-8088=guess"),
-    ):
+    for name, value in ((b"host", b"rebound.example"), (b"origin", b"http://rebound.example")):
         for headers in ([*right, (name, value)], [(name, value), *right]):
             assert site.send("GET", "/", headers).status == 403
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(
+            'prefs={"a":1}',
+            "a=hello world",
+            "nameless",
+            "path=x",
+            "version=1",
+            ";;",
+            "=x",
+            "a=\xe9",
+        ),
+        *("cogauth-page-8088=guess", "cogauth-page-8088"),
+    ],
+)
+def test_other_ports_cookies_are_no_hindrance(site: Site, other: str) -> None:
+    for cookie in (f"{other}; {site.cookie}", f"{site.cookie}; {other}"):
+        assert site.ask(cookie=cookie).is_let_in
+    assert site.ask(cookie=other).status == 403
 
 
 # The key
@@ -181,11 +198,13 @@ def test_the_key_is_good_for_one_request(site: Site) -> None:
     got = site.ask("GET", url, cookie=None)
     assert got.is_let_in
     assert got.headers["set-cookie"] == f"{site.cookie}; Path=/; HttpOnly; SameSite=Strict"
+    assert site.is_entered
     again = site.ask("GET", url, cookie=None)
     assert (again.status, "set-cookie" in again.headers) == (403, False)
     assert b"Run 'cogauth page' again" in again.body
-    # The browser that has the cookie may use the URL again.
+    # The browser that has the cookie may use the URL again, but its page gets no token.
     assert site.ask("GET", url).is_let_in
+    assert not site.is_entered
 
 
 @pytest.mark.parametrize(
@@ -236,6 +255,8 @@ def test_every_answer_has_the_headers_that_protect_the_page(site: Site, *, let_i
         assert got.headers[name.lower()] == value
     assert "default-src 'self'" in got.headers["content-security-policy"]
     assert "unsafe" not in got.headers["content-security-policy"]
+    # Who isn't let in can't play this server to the page later.
+    assert (got.headers.get(PROOF_HEADER) == site.keys.proof) == let_in
 
 
 def test_a_websocket_gets_no_answer(site: Site) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import grp
+import io
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from moto.backends import get_backend
 from moto.core.botocore_stubber import BotocoreStubber
+from urllib3 import HTTPResponse
 
 from cogauth import engine
 from cogauth.cli.local_stacks import local_stacks
@@ -785,7 +787,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         hosts.append(urlsplit(request.url or "").netloc)
         response = requests.Response()
         response.status_code, response.url = 404, request.url or ""
-        response._content = b"{}"  # noqa: SLF001 there is no other way to give it one
+        response.raw = HTTPResponse(io.BytesIO(b"{}"), preload_content=False)
         return response
 
     def resolve(host: Any, *_: Any, **__: Any) -> Any:

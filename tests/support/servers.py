@@ -37,7 +37,10 @@ class Fixed:
     """An HTTP server on the loopback address that records what it is sent."""
 
     def __init__(
-        self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+        self,
+        answer: Callable[[Request], Answer],
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self.requests: list[Request] = []
         fixed = self
@@ -64,7 +67,7 @@ class Fixed:
             def log_message(self, *args: Any) -> None:
                 del args
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"

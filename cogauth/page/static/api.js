@@ -1,6 +1,15 @@
 // Talking to the page's server, and knowing whether it still answers.
 
-const TOKEN = document.querySelector('meta[name="cogauth-token"]').content;
+// Only the page that the URL's key got has them. A browser keeps them for this tab and this port.
+const TOKEN = secret("token");
+const PROOF = secret("proof");
+
+function secret(name) {
+  const key = `cogauth-${name}`;
+  const given = document.querySelector(`meta[name="${key}"]`).content;
+  if (given) sessionStorage.setItem(key, given);
+  return given || sessionStorage.getItem(key) || "";
+}
 
 /** What went wrong, in words for people, with the next step if there is one. */
 export class Problem extends Error {
@@ -44,18 +53,24 @@ export const get = (path, options) => json(path, { ...options });
 
 export const post = (path, body = {}) => json(path, posted(body));
 
+/** Post what is only for our own server, once that has shown that it still answers. */
+export async function postSecret(path, body) {
+  await get("/api/stack");
+  return post(path, body);
+}
+
 /** Post, and read the answer line by line. */
 export const postLines = (path, signal) => lines(path, { ...posted({}), signal });
 
 function posted(body) {
   return {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Cogauth-Token": TOKEN },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   };
 }
 
-async function json(path, options) {
+async function json(path, options = {}) {
   const answer = await send(path, options);
   try {
     return await answer.json();
@@ -85,13 +100,17 @@ export async function* lines(path, options = {}) {
   }
 }
 
-async function send(path, options) {
+async function send(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+    const headers = { ...options.headers, "X-Cogauth-Token": TOKEN };
+    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options, headers });
   } catch (error) {
     throw lost(error, options.signal);
   }
+  // Another program may have taken the port after the server ended.
+  const proven = answer.headers.get("X-Cogauth-Proof") === PROOF && PROOF;
+  if (!proven && answer.status !== 403) throw lost(new Error("not proven"), options.signal);
   if (answer.ok) {
     tell("found", path);
     return answer;

@@ -3,6 +3,7 @@
 import { LOST, Problem, hear, lines } from "./api.js";
 import { byId, chip, clock, el, foreign, showError } from "./dom.js";
 
+const OUTCOMES = new Map([["success", ["exists", "✓ success"]], ["fail", ["missing", "✗ fail"]]]);
 const KEPT = 500;
 // The pause before reading again, longer after each error.
 const PAUSE_MS = 3000;
@@ -84,8 +85,9 @@ function flush() {
   const box = byId("logs-box");
   const list = byId("logs-list");
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
-  list.append(...waitingLines.slice(-KEPT).map(item));
+  const taken = waitingLines;
   waitingLines = [];
+  list.append(...taken.slice(-KEPT).map(item));
   while (list.children.length > KEPT) list.firstElementChild.remove();
   if (seen.size > 4 * KEPT) seen = new Set([...seen].slice(-KEPT));
   showEmpty();
@@ -103,7 +105,7 @@ function toEnd() {
 
 function item(line) {
   const { outcome, code } = line.record ?? {};
-  const known = { success: ["exists", "✓ success"], fail: ["missing", "✗ fail"] }[outcome];
+  const known = OUTCOMES.get(outcome);
   return el("li", { class: line.routine ? "routine" : "" },
     el("time", { datetime: line.time, class: "muted" }, clock(line.time)),
     el("span", { class: "log-about" },

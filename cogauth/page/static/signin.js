@@ -1,6 +1,6 @@
 // Signing in, who is signed in, and until when.
 
-import { LOST, get, hear, post, tell } from "./api.js";
+import { LOST, get, hear, post, postSecret, tell } from "./api.js";
 import { busy, button, byId, el, errorBox, foreign, notice, showError, withCommands } from "./dom.js";
 import { showTokens } from "./tokens.js";
 
@@ -81,7 +81,7 @@ async function submitted(event) {
 async function signIn(body) {
   let answer;
   try {
-    answer = await post("/api/sign-in", body);
+    answer = await postSecret("/api/sign-in", body);
   } catch (problem) {
     showResult(errorBox(problem));
     return;
