@@ -35,8 +35,6 @@ SHOWN = (
     "x-amz-apigw-id",
 )
 BAD = 400
-# The statuses whose causes 'cogauth explain' knows.
-REFUSED, BROKEN = (401, 403), 500
 # The value of --data that means stdin.
 STDIN = ("-", "@-")
 
@@ -135,7 +133,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
         print_json(_to_json(place, wanted, answer))
     else:
         _show(answer)
-    if answer.status in REFUSED or answer.status >= BROKEN:
+    if answer.is_refused:
         if is_own and (lost := loss(ctx)) is not None:
             notice(f"Why: {lost}")
         elif not (test_invoke or target.as_json):
@@ -187,10 +185,8 @@ def curl(target: Target, *, no_token: bool, **options: Any) -> None:
 
     token = None
     if not no_token:
-        name = shlex.quote(sessions.whose(ctx.state, options["username"]))
-        # The type is written out: the shell that runs the line may have another COGAUTH_TYPE.
-        words = f"token --username {name} --type {options['kind']} --header"
-        token = runnable(ctx.state.command(words))
+        name = sessions.whose(ctx.state, options["username"])
+        token = runnable(sessions.header_command(ctx.state, name, options["kind"]))
     line = calls.curl(ctx, place, wanted, options["data"], token)
     if target.as_json:
         print_json({"command": line})
@@ -207,9 +203,7 @@ def _parse(target: Target, options: dict[str, Any]) -> tuple[Context, Destinatio
     body = None
     if options["data"] is not None:
         data, source = _body(options["data"], from_stdin=options["password_stdin"])
-        body = calls.read_json(data, source)
-        if "content-type" not in {name.lower() for name in headers}:
-            headers["Content-Type"] = "application/json"
+        headers, body = calls.with_json(headers, data, source)
     wanted = calls.Call(options["method"], options["path"], headers, body)
     ctx = complete_stack(target, state)
     return ctx, calls.find_destination(ctx, options["api"], options["stage"]), wanted

@@ -77,8 +77,8 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
     from cogauth.record.files import check_beside
 
     of = _stack(target)
-    # Whatever is wrong with the stack is told here.
-    ctx = of.context()
+    # That there is no stack, or no way to it, is told here.
+    ctx = of.context(complete=False)
     # The tokens are stored there.
     check_beside(ctx.state.path)
     with listening(port) as listener:

@@ -20,6 +20,7 @@ from urllib3.util import parse_url
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
 from cogauth.aws.errors import explain
 from cogauth.aws.policies import OTHER_API, REST_API, allow
+from cogauth.client.signin import SERVER_ERROR
 from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis, routing
@@ -166,6 +167,11 @@ class Response:
     log: str | None = None
     as_any: bool = False
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether ``explain`` may find out why: the call was refused, or broke."""
+        return self.status in (401, 403) or self.status >= SERVER_ERROR
+
     def document(self) -> Any:
         """Parse the body as JSON, or raise ValueError."""
         return strict_json(self.body.decode())
@@ -291,6 +297,14 @@ def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: 
         words += ["--data-binary", data]
     line = shlex.join([*words, url_of(ctx, place, call.path)])
     return line if token is None else f"{token} | {line}"
+
+
+def with_json(headers: dict[str, str], data: bytes, source: str) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of a request with JSON; see ``read_json``."""
+    body = read_json(data, source)
+    if "content-type" not in {name.lower() for name in headers}:
+        headers = {**headers, "Content-Type": "application/json"}
+    return headers, body
 
 
 def read_json(data: bytes, source: str) -> bytes:

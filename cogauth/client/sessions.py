@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -78,12 +79,13 @@ def renew(ctx: Context, username: str) -> dict[str, str] | None:
         return None
     # The pool's own spelling of the name: see the sign-in function about case.
     name = str(_claims(found["id_token"]).get("cognito:username") or username)
-    answer = _ask(ctx, {"username": name, "refresh_token": found["refresh_token"]})
+    data = {"username": name, "refresh_token": found["refresh_token"]}
+    _, answer = _ask(ctx, username, data)
     if answer["status"] != "success" and answer.get("code") in OVER:
         raise SessionOverError(
             f"The stored session of {username} is over ({answer['code']})", hint="Sign in again."
         )
-    return _taken(ctx, username, answer)
+    return _tokens(ctx, answer)
 
 
 def begin(
@@ -97,27 +99,45 @@ def begin(
         NewPasswordRequiredError: the password is a temporary one.
         CogauthError: the recorded API belongs to another stack, can't be reached, or refuses.
     """
-    answer = _ask(ctx, {"username": username, "password": password}, new_password)
+    _, answer = attempt(ctx, username, password, new_password)
     if answer.get("code") == NEW_PASSWORD_REQUIRED and new_password is None:
         command = ctx.state.command("test-login", username)
         raise NewPasswordRequiredError(
             f"{username} has a temporary password and must choose a new one.",
             hint=f"Run '{command}' on a terminal, or with --new-password-stdin.",
         )
-    return _taken(ctx, username, answer), answer["is_new"] == "true"
+    return _tokens(ctx, answer), answer["is_new"] == "true"
 
 
-def _ask(ctx: Context, data: dict[str, str], new_password: str | None = None) -> dict[str, Any]:
+def attempt(
+    ctx: Context, username: str, password: str, new_password: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Like ``begin``, but return the sign-in's HTTP status and answer, also if it refuses."""
+    return _ask(ctx, username, {"username": username, "password": password}, new_password)
+
+
+def header_command(state: State, username: str, kind: str) -> str:
+    """Return the command that prints a header with a user's ``id`` or ``access`` token."""
+    # The type is written out: the shell that runs the line may have another COGAUTH_TYPE.
+    return state.command(f"token --username {shlex.quote(username)} --type {kind} --header")
+
+
+def _ask(
+    ctx: Context, username: str, data: dict[str, str], new_password: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Send a sign-in, and store the tokens that it may bring."""
     check_own(ctx)
-    return sign_in(ctx, session(ctx.url("/"), ctx.aws), data, new_password=new_password)[1]
+    http = session(ctx.url("/"), ctx.aws)
+    status, answer = sign_in(ctx, http, data, new_password=new_password)
+    if answer["status"] == "success":
+        token_store.store(ctx.state, username, _tokens(ctx, answer))
+    return status, answer
 
 
-def _taken(ctx: Context, username: str, answer: dict[str, Any]) -> dict[str, str]:
+def _tokens(ctx: Context, answer: dict[str, Any]) -> dict[str, str]:
     if answer["status"] != "success":
         raise refusal(ctx, answer)
-    got = {name: answer[name] for name in tokens.NAMES}
-    token_store.store(ctx.state, username, got)
-    return got
+    return {name: answer[name] for name in tokens.NAMES}
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -123,15 +123,22 @@ def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any
     return None
 
 
-def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") -> dict[str, Any]:
+def verify(
+    ctx: Context,
+    http: requests.Session,
+    token: str,
+    use: str = "id",
+    keys: list[jwt.PyJWK] | None = None,
+) -> dict[str, Any]:
     """Check a token's signature, issuer, client, time and use, and return its claims.
 
     Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 
     The stack's pool must have issued it; ``use`` is its required use: ``id`` or ``access``.
+    ``keys`` are the pool's, if they have been read before.
     Raises jwt.PyJWTError if it isn't valid, LoginError if the pool's keys can't be read.
     """
-    key = _key_of(ctx, http, token)
+    key = _key_of(token, keys or read_keys(http, ctx.jwks_url))
     # ID tokens name the app client in aud, access tokens in client_id.
     client = "aud" if use == "id" else "client_id"
     claims: dict[str, Any] = jwt.decode(
@@ -154,22 +161,26 @@ def verify(ctx: Context, http: requests.Session, token: str, use: str = "id") ->
 def is_signed(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> bool:
     """Return whether a token's signature is by the pool whose keys are at the URL, nothing else."""
     try:
-        jwt.PyJWS().decode(token, _key_of(ctx, http, token, url), algorithms=["RS256"])
+        key = _key_of(token, read_keys(http, url or ctx.jwks_url))
+        jwt.PyJWS().decode(token, key, algorithms=["RS256"])
     except jwt.PyJWTError:
         return False
     return True
 
 
-def _key_of(ctx: Context, http: requests.Session, token: str, url: str | None = None) -> jwt.PyJWK:
-    key_id = jwt.get_unverified_header(token).get("kid")
-    url = url or ctx.jwks_url
+def read_keys(http: requests.Session, url: str) -> list[jwt.PyJWK]:
+    """Return a pool's public keys; raise LoginError if they can't be read."""
     answer = request(http, "GET", url)
     try:
-        keys = jwt.PyJWKSet.from_dict(strict_json(answer.content.decode())).keys
+        return jwt.PyJWKSet.from_dict(strict_json(answer.content.decode())).keys
     except (ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
         raise LoginError(
             f"The pool's public keys at {url} can't be read (HTTP {answer.status_code})."
         ) from error
+
+
+def _key_of(token: str, keys: list[jwt.PyJWK]) -> jwt.PyJWK:
+    key_id = jwt.get_unverified_header(token).get("kid")
     for key in keys:
         if key.key_id == key_id:
             return key

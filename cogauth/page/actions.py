@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from cogauth.checks import explain as explaining
-from cogauth.client import calls, passwords, sessions, token_store, tokens, users
-from cogauth.client.signin import refusal, sign_in
-from cogauth.client.transport import session
+from cogauth.client import calls, passwords, sessions, tokens, users
+from cogauth.client.signin import refusal
 from cogauth.errors import LoginError, UsageError
-from cogauth.gateway.rest_apis import check_own
 from cogauth.gateway.routing import VERBS
-from cogauth.steps.losses import loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 # The choices of the token.
 KINDS = ("id", "access", "none", "tampered")
-REFUSED, BROKEN = (401, 403), 500
 # The largest bodies that are indented, and shown whole, in characters.
 INDENTED, SHOWN = 50_000, 200_000
 # Changes the end of the token's signature. Any token has at least so many characters there.
@@ -44,14 +40,9 @@ def sign_in_or_up(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     username, password = text(data, "username"), text(data, "password")
     new_password = text(data, "new_password") if data.get("new_password") else None
     ctx = of.context()
-    check_own(ctx)
-    given = {"username": username, "password": password}
-    status, answer = sign_in(ctx, session(ctx.url("/"), ctx.aws), given, new_password=new_password)
-    problem = None
-    if answer["status"] == "success":
-        token_store.store(ctx.state, username, {name: answer[name] for name in tokens.NAMES})
-    else:
-        problem = of.runnable(str(refusal(ctx, answer)))
+    status, answer = sessions.attempt(ctx, username, password, new_password)
+    success = answer["status"] == "success"
+    problem = None if success else of.runnable(str(refusal(ctx, answer)))
     new = answer.get("is_new")
     return {
         "http_status": status,
@@ -67,15 +58,6 @@ def renew(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     if found is None:
         raise LoginError("No tokens of this user are stored.", hint="Sign in again.")
     return {"renewed": True}
-
-
-def sign_out(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Revoke a user's tokens at Cognito, and forget the stored ones."""
-    username = text(data, "username")
-    ctx = of.context()
-    users.sign_out(ctx, users.existing(ctx, username).username)
-    token_store.forget(ctx.state, username)
-    return {"signed_out": username}
 
 
 class Request(NamedTuple):
@@ -104,9 +86,6 @@ def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     made = _request(of, data)
     answer = calls.send(made.ctx, made.place, made.call, made.token)
     body, is_json = _shown(answer)
-    refused = answer.status in REFUSED or answer.status >= BROKEN
-    is_own = made.place.api == made.ctx.fact("rest_api")
-    lost = loss(made.ctx) if refused and is_own else None
     return {
         "url": made.url,
         "status": answer.status,
@@ -115,9 +94,7 @@ def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
         "headers": {name: made.redacted(value) for name, value in answer.headers.items()},
         "body": made.redacted(body),
         "is_json": is_json,
-        "refused": refused,
-        "notes": [of.runnable(str(lost))] if lost else [],
-        "curl": _curl(of, made),
+        "refused": answer.is_refused,
     }
 
 
@@ -189,9 +166,8 @@ def _call(data: Mapping[str, Any]) -> Call:
     headers = calls.parse_headers(tuple(_lines(data.get("headers") or [])))
     body = None
     if data.get("body"):
-        body = calls.read_json(text(data, "body").encode(errors="replace"), "The body")
-        if "content-type" not in {name.lower() for name in headers}:
-            headers["Content-Type"] = "application/json"
+        given = text(data, "body").encode(errors="replace")
+        headers, body = calls.with_json(headers, given, "The body")
     if (method := text(data, "method")) not in VERBS:
         raise UsageError(
             f"The method {method!r} is unknown.", hint=f"Give one of {', '.join(VERBS)}."
@@ -204,6 +180,11 @@ def _lines(headers: object) -> Iterator[str]:
     for pair in headers if isinstance(headers, list) else [headers]:
         if not (isinstance(pair, list) and [type(each) for each in pair] == [str, str]):
             raise UsageError("The request's 'headers' are not pairs of a name and a value.")
+        if pair[0].strip().lower() == "authorization":
+            raise UsageError(
+                "The header Authorization carries the token.",
+                hint="Leave it out: the choice of the token sets it.",
+            )
         yield ": ".join(pair)
 
 
@@ -221,8 +202,7 @@ def _curl(of: Stack, made: Request) -> str:
     token = None
     if made.username:
         use = "access" if made.kind == "access" else "id"
-        words = f"token --type {use} --header"
-        token = of.runnable(made.ctx.state.command(words, made.username))
+        token = of.runnable(sessions.header_command(made.ctx.state, made.username, use))
         if made.kind == "tampered":
             token += f" | {TAMPER}"
     body = None if made.call.body is None else made.call.body.decode()
@@ -258,6 +238,7 @@ def change_user(
     return run
 
 
+sign_out = change_user(users.sign_out, "signed_out")
 disable_user = change_user(users.disable, "disabled")
 enable_user = change_user(users.enable, "enabled")
 delete_user = change_user(users.delete, "deleted")

@@ -218,6 +218,8 @@ def listening(port: int) -> Iterator[socket.socket]:
             hint="Give another port, or leave it out: then any free port is used.",
         ) from error
     with listener:
+        # Otherwise small answers wait 40 ms for the browser to acknowledge. Connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -42,12 +41,10 @@ SETTINGS = {
     "rest_api": ("path", "cors_origins"),
     "deployment": ("stage", "throttle_rate", "throttle_burst"),
 }
-# One reading of the status at a time: a failed one stops the calls of its connection.
-_READING = Lock()
 
 
 def stack(of: Stack) -> dict[str, Any]:
-    """Return what the state file says, without a call to AWS."""
+    """Return what the state file says; only the first request connects to AWS."""
     ctx = of.context(complete=False)
     state, settings = ctx.state, ctx.state.settings
     known = ("up", "down", "attach", "page", "users create NAME", "test-login NAME")
@@ -67,7 +64,7 @@ def stack(of: Stack) -> dict[str, Any]:
 
 def status(of: Stack) -> dict[str, Any]:
     """Return how the stack is, with its picture."""
-    with _READING:
+    with of.reading:
         ctx = of.context("status", complete=False)
         # A reading that failed has set it, to end its calls.
         of.resume(ctx)
@@ -119,33 +116,38 @@ def sessions(of: Stack) -> dict[str, Any]:
     """Return who is signed in here, with the claims of the tokens but without the tokens."""
     ctx = of.context()
     found = sorted(token_store.stored(ctx.state).items())
-    return {"now": ctx.now(), "sessions": [_session(ctx, *each) for each in found]}
+    keys: list[jwt.PyJWK] | str = []
+    if found:
+        try:
+            keys = tokens.read_keys(session(ctx.jwks_url, ctx.aws), ctx.jwks_url)
+        except CogauthError as error:
+            keys = explain(error).message
+    return {"now": ctx.now(), "sessions": [_session(ctx, *each, keys) for each in found]}
 
 
-def _session(ctx: Context, username: str, kept: dict[str, str]) -> dict[str, Any]:
-    shown = {use: _token(ctx, kept[f"{use}_token"], use) for use in ("id", "access")}
+def _session(
+    ctx: Context, username: str, kept: dict[str, str], keys: list[jwt.PyJWK] | str
+) -> dict[str, Any]:
+    shown = {use: _token(ctx, kept[f"{use}_token"], use, keys) for use in ("id", "access")}
     ends = [tokens.as_time(each["claims"].get("exp")) for each in shown.values()]
     expires = min((end for end in ends if end is not None), default=None)
     return {"username": username, "expires": expires, **shown}
 
 
-def _token(ctx: Context, token: str, use: str) -> dict[str, Any]:
+def _token(ctx: Context, token: str, use: str, keys: list[jwt.PyJWK] | str) -> dict[str, Any]:
+    """Return a token's content, and whether it is valid; ``keys`` may be why there are none."""
+    verified: bool | None = True
+    parts, why = tokens.Parts({}, {}), None
     try:
         parts = tokens.take_apart(token)
-    except tokens.FlawError as flaw:
-        return {"header": {}, "claims": {}, "verified": False, "why": str(flaw)}
-    verified, why = _verified(ctx, token, use)
+        if isinstance(keys, str):
+            verified, why = None, keys
+        else:
+            http = session(ctx.jwks_url, ctx.aws)
+            tokens.verify(ctx, http, token, use, keys)
+    except (tokens.FlawError, jwt.PyJWTError, ValueError, TypeError) as error:
+        verified, why = False, str(error)
     return {"header": parts.header, "claims": parts.claims, "verified": verified, "why": why}
-
-
-def _verified(ctx: Context, token: str, use: str) -> tuple[bool | None, str | None]:
-    try:
-        tokens.verify(ctx, session(ctx.jwks_url, ctx.aws), token, use)
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        return False, str(error)
-    except (CogauthError, *AWS_ERRORS) as error:
-        return None, explain(error).message
-    return True, None
 
 
 def methods(of: Stack) -> dict[str, Any]:

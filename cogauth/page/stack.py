@@ -43,6 +43,8 @@ class Stack:
     where: Callable[[Context], str]
     runnable: Callable[[str], str]
     error_json: Callable[[BaseException], dict[str, str | None]]
+    # One reading of the status at a time: a failed one stops the calls of its connection.
+    reading: Lock = field(default_factory=Lock)
     # By use. A failed reading of the status stops its calls, and only those.
     _known: dict[str, Context] = field(default_factory=dict)
     _begun: list[Context] = field(default_factory=list)
@@ -84,7 +86,9 @@ class Stack:
     def lose(self) -> None:
         """Connect anew at the next request: the local AWS may have ended, a session expired."""
         with self._lock:
+            lost = list(self._known.values())
             self._known.clear()
+            self._begun = [each for each in self._begun if each not in lost]
 
     def end(self) -> None:
         """Let all calls and waits end."""
