@@ -159,8 +159,10 @@ def test_other_apis_get_their_methods_back_even_if_the_stacks_own_was_attached_b
     attach(account, fact(account, "rest_api"), path="/hello")
     attach(account)
     assert orders.methods() != before
-    assert account.down().clean
+    ctx, lines = account.context(), list[str]()
+    assert engine.down(ctx, engine.plan_down(ctx), lines.append).clean
     assert orders.methods() == before
+    assert "gave back GET /open of orders" in lines
     assert account.left() == ["api orders"]
 
 
