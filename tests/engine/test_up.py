@@ -984,10 +984,12 @@ def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
     assert existing(account) == STACK
 
 
-def up_without_function(account: Account, code: str, message: str) -> None:
+def up_without_function(
+    account: Account, code: str, message: str, met: threading.Event | None = None
+) -> None:
     """Run `up` where AWS refuses the integration, at least three times, until its function exists.
 
-    Until then Lambda doesn't accept the roles.
+    Until then Lambda doesn't accept the roles. The first refusal sets `met`.
     """
     refused = 0
 
@@ -997,6 +999,8 @@ def up_without_function(account: Account, code: str, message: str) -> None:
             if f"function {SIGN_IN}" in existing(account):
                 return None
             refused += 1
+            if met is not None:
+                met.set()
             return refusal(400, code, message)
         return not_assumable() if call.operation == "CreateFunction" and refused < 3 else None
 
@@ -1028,7 +1032,20 @@ def test_an_integration_whose_function_was_deleted_waits_for_the_next(account: A
         resourceId=fact(account, "sign_in_resource"),
         httpMethod="POST",
     )
-    up_without_function(account, *NO_FUNCTION[0])
+    met = threading.Event()
+
+    def let_the_integration_be_first(model: Any, **_: Any) -> None:
+        """Let the run find out only then that the function is gone."""
+        its = threading.current_thread().name == "sign_in_function"
+        if its and model.name == "GetFunction" and account.state().settings.in_progress:
+            assert met.wait(30)
+
+    events = account.aws.lambda_.meta.events
+    events.register_first("before-call", let_the_integration_be_first)
+    try:
+        up_without_function(account, *NO_FUNCTION[0], met)
+    finally:
+        events.unregister("before-call", let_the_integration_be_first)
 
 
 @pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
