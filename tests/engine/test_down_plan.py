@@ -166,6 +166,18 @@ def test_other_apis_get_their_methods_back_even_if_the_stacks_own_was_attached_b
     assert account.left() == ["api orders"]
 
 
+def test_what_the_owner_changes_beside_attached_methods_is_not_part_of_the_question(
+    account: Account,
+) -> None:
+    orders = pool_and_orders(account)
+    attach(account)
+    before = engine.plan_down(account.context()).shown
+    orders.put("GET", "/new", "NONE")
+    assert engine.plan_down(account.context()).shown == before
+    orders.patch("GET", "/open", ("replace", "/authorizationType", "AWS_IAM"))
+    assert engine.plan_down(account.context()).shown != before
+
+
 def test_nothing_is_deleted_while_an_attached_api_cant_be_read(account: Account) -> None:
     orders = pool_and_orders(account)
     before = orders.methods()

@@ -598,13 +598,11 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
     theirs = api.create_deployment(**place, description="the owner's")["id"]
     patch = [{"op": "replace", "path": "/deploymentId", "value": theirs}]
     api.update_stage(**place, stageName="dev", patchOperations=patch)
-    deployments = apigateway_backends[account.aws.account][account.region].apis[
-        place["restApiId"]
-    ].deployments
+    found = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
+    ours = found.deployments[fact(account, "deployment")]
     # AWS dates deployments to the second.
     for later_s in (60, 0):
-        ours = deployments[fact(account, "deployment")].created_date
-        deployments[theirs].created_date = ours + later_s
+        found.deployments[theirs].created_date = ours.created_date + later_s
         assert account.up() == UNCHANGED
         assert stage(account)["deploymentId"] == theirs
 
