@@ -29,6 +29,7 @@ from support.stacks import (
     existing,
     fact,
 )
+from support.tampers import delete_authorizer
 
 # Most cases run `up` more than once, so plain `pytest` runs only every other one.
 pytestmark = pytest.mark.sample(2)
@@ -207,6 +208,26 @@ def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
         account.up(confirm=lambda _lost: None)
     assert len(met) == 1
     account.up()
+    assert existing(account) == STACK
+
+
+def test_a_new_part_that_is_named_beside_its_old_parent_is_waited_for(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    delete_authorizer(account)
+    left = [2]
+
+    def refuse(call: Call) -> Any:
+        if call.operation != "UpdateMethod" or not left[0]:
+            return None
+        left[0] -= 1
+        api, authorizer = fact(account, "rest_api"), fact(account, "authorizer")
+        message = f"The API {api} has no authorizer {authorizer}"
+        return refusal(404, "NotFoundException", message)
+
+    with account.calls.watched(refuse):
+        account.up()
+    assert left == [0]
     assert existing(account) == STACK
 
 

@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cogauth import engine
+from cogauth.errors import CogauthError
+from cogauth.steps import ROOTS
 from support.attached import Orders, attach, pool_and_orders
 from support.calls import Call, refusal
-from support.stacks import OTHER_TRUST, ROLE, SIGN_IN_LOGS, existing, fact, mutations, update_pool
+from support.stacks import (
+    OTHER_TRUST,
+    ROLE,
+    SIGN_IN_LOGS,
+    existing,
+    fact,
+    mutations,
+    shown,
+    update_pool,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,6 +159,40 @@ def test_other_apis_get_their_methods_back_even_if_the_stacks_own_was_attached_b
     attach(account, fact(account, "rest_api"), path="/hello")
     attach(account)
     assert orders.methods() != before
+    ctx, lines = account.context(), list[str]()
+    assert engine.down(ctx, engine.plan_down(ctx), lines.append).clean
+    assert orders.methods() == before
+    assert "gave back GET /open of orders" in lines
+    assert account.left() == ["api orders"]
+
+
+def test_what_the_owner_changes_beside_attached_methods_is_not_part_of_the_question(
+    account: Account,
+) -> None:
+    orders = pool_and_orders(account)
+    attach(account)
+    before = engine.plan_down(account.context()).shown
+    orders.put("GET", "/new", "NONE")
+    assert engine.plan_down(account.context()).shown == before
+    orders.patch("GET", "/open", ("replace", "/authorizationType", "AWS_IAM"))
+    assert engine.plan_down(account.context()).shown != before
+
+
+def test_nothing_is_deleted_while_an_attached_api_cant_be_read(account: Account) -> None:
+    orders = pool_and_orders(account)
+    before = orders.methods()
+    attach(account)
+    attached = orders.methods()
+
+    def refuse(call: Call) -> Any:
+        its = call.operation == "GetResources" and orders.id in call.sent["url_path"]
+        return refusal(403, "AccessDeniedException") if its else None
+
+    with account.calls.watched(refuse) as calls:
+        (problem,) = account.down().problems
+    assert "Restoring the methods of orders failed: AccessDeniedException" in problem
+    assert mutations(calls) == []
+    assert orders.methods() == attached
     assert account.down().clean
     assert orders.methods() == before
     assert account.left() == ["api orders"]
@@ -248,6 +294,29 @@ def test_who_may_not_look_may_delete_all_the_same(
         result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == []
+
+
+def test_who_cant_see_what_exists_is_told_that_nothing_was_deleted(account: Account) -> None:
+    account.stands()
+
+    def refuse(call: Call) -> Any:
+        denied = call.operation == "ListUserPools"
+        return refusal(400, "AccessDeniedException") if denied else None
+
+    told = pytest.raises(CogauthError, match=r"AccessDeniedException.*Nothing was deleted\.")
+    with account.calls.watched(refuse) as calls, told:
+        account.down()
+    assert mutations(calls) == []
+
+
+def test_what_aws_shows_only_later_is_waited_for_and_listed(account: Account) -> None:
+    account.stands()
+    ctx, told = account.context(), list[str]()
+    ctx.waiter.report = lambda reason, _left: told.append(reason)
+    with shown(account, "DescribeLogGroups", lambda answer: answer["logGroups"].clear(), times=3):
+        plan = engine.plan_down(ctx)
+    assert {each.resource.key for each in plan.doomed} == {root.key for root in ROOTS}
+    assert set(told) == {"the new resource to be known everywhere in AWS"}
 
 
 def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Account) -> None:

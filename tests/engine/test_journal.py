@@ -111,13 +111,48 @@ def test_a_create_that_lands_within_the_settling_time_is_adopted(
     assert existing(account) == STACK
 
 
+def test_such_a_create_is_waited_for_beside_what_only_a_tag_makes_ours(account: Account) -> None:
+    ctx, landing = lands_late(account, "CreateUserPool", lambda: make_pool(account), after_s=5)
+    theirs = make_pool(account)
+    account.client("cognito-idp").admin_create_user(UserPoolId=theirs, Username="ann")
+    actions = {result.step: result.action for result in engine.up(ctx, landing)}
+    assert actions["user_pool"] == "adopted"
+    assert fact(account, "user_pool") != theirs
+
+
 @pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
 def test_down_waits_for_a_create_that_may_still_land(
     account: Account, operation: str, make: Callable[[Account], Any]
 ) -> None:
     ctx, _ = lands_late(account, operation, lambda: make(account), after_s=5)
     result = engine.down(ctx, engine.plan_down(ctx), lambda _line: None)
+    key = "user_pool" if operation == "CreateUserPool" else "rest_api"
+    assert [entry["resource"] for entry in result.deleted].count(key) == 1
     assert (result.remaining, result.problems) == ([], [])
+    assert account.left() == []
+
+
+@pytest.mark.parametrize(("operation", "make"), LATE, ids=["pool", "api"])
+def test_down_keeps_the_intent_of_what_it_may_not_delete(
+    account: Account, operation: str, make: Callable[[Account], Any]
+) -> None:
+    with stopped(account, operation):
+        account.up()
+    make(account)
+    key = "user_pool" if operation == "CreateUserPool" else "rest_api"
+
+    def refuse(call: Call) -> Any:
+        delete = operation.replace("Create", "Delete")
+        return refusal(403, "AccessDeniedException") if call.operation == delete else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    assert [entry["resource"] for entry in result.remaining] == [key]
+    assert len(result.problems) == 1
+    record = account.state().record(key)
+    assert record is not None
+    assert record["status"] == CREATING
+    assert account.down().clean
     assert account.left() == []
 
 

@@ -274,6 +274,22 @@ def test_an_unfinished_create_and_what_becomes_of_it(
     assert plan.questions == []
 
 
+@pytest.mark.parametrize("lands", [True, False])
+def test_an_unfinished_deletion_and_what_becomes_of_it(account: Account, *, lands: bool) -> None:
+    account.stands()
+    with stopped(account, "DeleteFunction", lands=lands):
+        account.down()
+    plan = check(account)
+    left = [each for each in plan.unfinished if each.resource.endswith("_function")]
+    reasons = {row.resource.key: row.reason for row in plan.rows}
+    assert left
+    for each in left:
+        found = "nothing of it was found" if lands else "it exists"
+        assert (each.intent, each.outcome) == ("delete", f"{found}; 'up' recreates it")
+        did = "deleted" if lands else "was to delete"
+        assert reasons[each.resource] == f"an interrupted 'down' {did} it"
+
+
 def test_an_interrupted_change_of_settings_is_finished_without_a_question(
     account: Account,
 ) -> None:
@@ -420,6 +436,9 @@ def test_an_api_that_is_somebody_elses_is_a_conflict_beside_all_else(account: Ac
     plan = planned(account)
     assert "rest_api" in plan.conflicts
     assert {each.step.name for each in plan.steps} == set(UNCHANGED)
+    # Its id is known, so nothing differs in what refers to it.
+    (permission,) = [row for row in plan.rows if row.resource.key == "sign_in_permission"]
+    assert permission.action == "unchanged"
 
 
 def test_what_a_recreated_function_loses_is_asked_about(account: Account) -> None:

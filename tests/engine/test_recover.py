@@ -530,10 +530,10 @@ def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Accoun
     api, place = account.client("apigateway"), {"restApiId": account.state().fact("rest_api", "id")}
     root = account.state().fact("rest_api", "root")
     theirs: dict[str, Any] = {}
-    for part in ("a0", "zz"):
+    for part, kind in (("a0", "AWS_IAM"), ("zz", "NONE")):
         made = api.create_resource(**place, parentId=root, pathPart=part)
         theirs[part] = {**place, "resourceId": made["id"], "httpMethod": "POST"}
-        api.put_method(**theirs[part], authorizationType="AWS_IAM")
+        api.put_method(**theirs[part], authorizationType=kind)
         api.put_integration(
             **theirs[part],
             type="HTTP_PROXY",

@@ -5,12 +5,21 @@ from typing import Any
 
 import pytest
 
-from cogauth.engine.status import StackStatus, status
+from cogauth.engine.status import MethodStatus, StackStatus, status
 from support.account import Account, Silent
-from support.attached import Orders, attach, only_a_pool
+from support.attached import Orders, attach, detach, only_a_pool
 from support.calls import Call, refusal
 from support.faults import stopped
-from support.stacks import STEP_NAMES, delete_api, delete_pool, existing, fact, mutations, pool
+from support.stacks import (
+    STEP_NAMES,
+    delete_api,
+    delete_pool,
+    existing,
+    fact,
+    mutations,
+    pool,
+    throttle,
+)
 from support.tampers import (
     change_code,
     change_template,
@@ -136,10 +145,10 @@ def test_an_interrupted_run_is_unfinished(account: Account) -> None:
 
 def test_a_stage_whose_function_is_not_there_yet_is_told_as_such(account: Account) -> None:
     def refuse(call: Call) -> Any:
-        """Stop the run once the API is deployed, while Lambda doesn't accept the roles yet."""
+        """Stop the run once the stage is as wanted, while Lambda doesn't accept the roles yet."""
         if call.operation != "CreateFunction":
             return None
-        if "stage dev deployed" in existing(account):
+        if "stage dev deployed" in existing(account) and throttle(account):
             account.aws.stop.set()
         return refusal(400, "InvalidParameterValueException", "The role cannot be assumed")
 
@@ -178,6 +187,50 @@ def test_what_cant_be_read_of_an_attached_api_is_unknown(account: Account) -> No
         (api,) = status(account.context(), Silent()).attached
     assert {each.guarded for each in api.methods} == {None}
     assert all("AccessDenied" in each.note for each in api.methods)
+
+
+def test_of_many_attached_apis_that_were_deleted_each_is_named_at_the_pace_of_aws(
+    account: Account,
+) -> None:
+    only_a_pool(account)
+    orders = Orders(account)
+    attach(account, path="/open", method="GET")
+    orders.aws.delete_rest_api(**orders.place)
+    state = account.state()
+    for number in range(11):
+        state.put("attachments", f"gone{number:06}", state.attachments[orders.id])
+    begun = account.time.now
+    with account.calls.watched() as calls:
+        now = found(account)
+    assert len(now.attached) == 12
+    (methods,) = {api.methods for api in now.attached}
+    assert methods == (MethodStatus("GET /open", guarded=False, note="the API was deleted"),)
+    # API Gateway allows 5 calls in 2 s.
+    reads = [call.operation for call in calls].count("GetResources")
+    assert reads <= 5 + 5 / 2 * (account.time.now - begun)
+
+
+def test_until_an_interrupted_attach_is_deployed_its_methods_count_as_open(
+    account: Account,
+) -> None:
+    only_a_pool(account)
+    orders = Orders(account)
+    with stopped(account, "CreateDeployment"):
+        attach(account)
+    (api,) = found(account).attached
+    assert {each.guarded for each in api.methods} == {False}
+    assert all("the stage prod" in each.note for each in api.methods)
+    attach(account)
+    (api,) = found(account).attached
+    assert {each.guarded for each in api.methods} == {True}
+    # What an interrupted detach has given back is attached no more.
+    with stopped(account, "CreateDeployment"):
+        detach(account)
+    (api,) = found(account).attached
+    assert api.methods == ()
+    detach(account)
+    assert found(account).attached == ()
+    assert orders.security("GET", "/open") == []
 
 
 def test_a_stage_that_stays_open_is_named_though_the_attached_one_is_guarded(

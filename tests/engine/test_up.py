@@ -40,6 +40,7 @@ from support.stacks import (
     function,
     mutations,
     pool,
+    shown,
     stage,
     throttle,
     update_pool,
@@ -597,8 +598,13 @@ def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -
     theirs = api.create_deployment(**place, description="the owner's")["id"]
     patch = [{"op": "replace", "path": "/deploymentId", "value": theirs}]
     api.update_stage(**place, stageName="dev", patchOperations=patch)
-    assert account.up() == UNCHANGED
-    assert stage(account)["deploymentId"] == theirs
+    found = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
+    ours = found.deployments[fact(account, "deployment")]
+    # AWS dates deployments to the second.
+    for later_s in (60, 0):
+        found.deployments[theirs].created_date = ours.created_date + later_s
+        assert account.up() == UNCHANGED
+        assert stage(account)["deploymentId"] == theirs
 
 
 def test_a_stage_that_was_put_on_an_older_deployment_is_put_back(account: Account) -> None:
@@ -729,6 +735,17 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     assert account.left() == []
 
 
+def test_what_somebody_deletes_after_the_plan_counts_as_already_gone(account: Account) -> None:
+    account.stands()
+    ctx = account.context()
+    plan = engine.plan_down(ctx)
+    delete_sign_in_function(account)
+    result = engine.down(ctx, plan, lambda _line: None)
+    assert {entry["id"] for entry in result.already_gone} >= {SIGN_IN}
+    assert SIGN_IN not in {entry["id"] for entry in result.deleted}
+    assert account.left() == []
+
+
 def down(account: Account, lines: list[str]) -> None:
     ctx = account.context()
     engine.down(ctx, engine.plan_down(ctx), lines.append)
@@ -777,6 +794,8 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     assert result.remaining == [{"step": "role", "resource": "role", "id": ROLE}]
     assert len(result.problems) == 1
     assert "iam:DeleteRole" in result.problems[0]
+    # Nobody need look for an obstacle: permission is what is lacking.
+    assert "obstacle" not in result.problems[0]
     assert account.state().fact("role", "arn") == role
     assert list(account.state().resources) == ["role", "role_policy"]
     result = account.down()
@@ -831,18 +850,28 @@ def test_down_waits_out_the_one_deletion_of_an_api_in_30_seconds(account: Accoun
     assert 30 <= account.time.now - began < 60
 
 
+def pretend(call: Call) -> Any:
+    """Answer that the pool is deleted, and don't delete it."""
+    if call.operation != "DeleteUserPool":
+        return None
+    return refusal(200, "")[0], {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
 def test_down_counts_as_remaining_what_aws_still_shows(account: Account) -> None:
     account.stands()
-
-    def pretend(call: Call) -> Any:
-        if call.operation != "DeleteUserPool":
-            return None
-        return refusal(200, "")[0], {"ResponseMetadata": {"HTTPStatusCode": 200}}
-
     with account.calls.watched(pretend):
         result = account.down()
     assert [entry["step"] for entry in result.remaining] == ["user_pool"]
     assert account.left() == ["pool shop"]
+
+
+def test_so_it_does_if_only_its_id_finds_it(account: Account) -> None:
+    """AWS's lists lag."""
+    account.stands()
+    listed = shown(account, "ListUserPools", lambda answer: answer["UserPools"].clear(), 10**9)
+    with account.calls.watched(pretend), listed:
+        result = account.down()
+    assert [entry["step"] for entry in result.remaining] == ["user_pool"]
 
 
 # ---- the journal
@@ -953,10 +982,12 @@ def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
     assert existing(account) == STACK
 
 
-def up_without_function(account: Account, code: str, message: str) -> None:
+def up_without_function(
+    account: Account, code: str, message: str, met: threading.Event | None = None
+) -> None:
     """Run `up` where AWS refuses the integration, at least three times, until its function exists.
 
-    Until then Lambda doesn't accept the roles.
+    Until then Lambda doesn't accept the roles. The first refusal sets `met`.
     """
     refused = 0
 
@@ -966,6 +997,8 @@ def up_without_function(account: Account, code: str, message: str) -> None:
             if f"function {SIGN_IN}" in existing(account):
                 return None
             refused += 1
+            if met is not None:
+                met.set()
             return refusal(400, code, message)
         return not_assumable() if call.operation == "CreateFunction" and refused < 3 else None
 
@@ -997,7 +1030,20 @@ def test_an_integration_whose_function_was_deleted_waits_for_the_next(account: A
         resourceId=fact(account, "sign_in_resource"),
         httpMethod="POST",
     )
-    up_without_function(account, *NO_FUNCTION[0])
+    met = threading.Event()
+
+    def let_the_integration_be_first(model: Any, **_: Any) -> None:
+        """Let the run find out only then that the function is gone."""
+        its = threading.current_thread().name == "sign_in_function"
+        if its and model.name == "GetFunction" and account.state().settings.in_progress:
+            assert met.wait(30)
+
+    events = account.aws.lambda_.meta.events
+    events.register_first("before-call", let_the_integration_be_first)
+    try:
+        up_without_function(account, *NO_FUNCTION[0], met)
+    finally:
+        events.unregister("before-call", let_the_integration_be_first)
 
 
 @pytest.mark.parametrize(("code", "message"), NO_FUNCTION)
@@ -1216,6 +1262,7 @@ def test_down_tells_what_failed_before_it_could_not_look_again(account: Account)
         account.down()
     assert "Deleting the role failed: AccessDenied (iam:DeleteRole)" in str(caught.value)
     assert "Looking for what remains failed: AccessDenied" in str(caught.value)
+    assert f"The state file {account.path()} stays." in str(caught.value)
     assert account.down().problems == []
 
 
@@ -1317,6 +1364,8 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
+    # With the stack's tags, 'down' would delete it.
+    assert "tags" not in str(caught.value)
     result = account.down()
     assert (result.remaining, result.problems) == ([], [])
     assert lasting(described(account.client)) == taken[0]

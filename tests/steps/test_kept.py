@@ -13,6 +13,8 @@ import pytest
 from moto.apigateway.models import Authorizer
 
 from cogauth.errors import CogauthError
+from cogauth.steps.rest_api import create_authorizer
+from support.calls import refusal
 from support.faults import StoppedError
 from support.local_aws import client
 from support.names import REGION
@@ -150,6 +152,23 @@ def test_any_number_of_them_may_stay(account: Account) -> None:
         api.delete_method(**theirs, httpMethod=verb)
     account.up()
     assert [one["id"] for one in authorizers(account)] == [present]
+
+
+def test_only_a_method_that_refers_to_it_keeps_a_surplus_one(account: Account) -> None:
+    account.stands()
+    ctx, left = account.context(), [refusal(403, "AccessDeniedException")]
+    create_authorizer(ctx, fact(account, "rest_api"), f"{ctx.name_with_id}-2")
+    left.append(refusal(409, "ConflictException", "A concurrent modification was detected."))
+
+    def refuse(call: Call) -> Any:
+        return left.pop(0) if call.operation == "DeleteAuthorizer" and left else None
+
+    with account.calls.watched(refuse):
+        with pytest.raises(CogauthError, match="AccessDeniedException"):
+            account.up()
+        assert account.up() == {**UNCHANGED, "authorizer": "updated"}
+    assert not left
+    assert existing(account) == STACK
 
 
 def test_an_authorizer_that_takes_the_new_pool_keeps_its_id(account: Account) -> None:

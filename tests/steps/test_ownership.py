@@ -6,6 +6,7 @@ A state file may name anybody's resources, and anyone who may tag a resource may
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -936,9 +937,11 @@ def test_recover_takes_none_of_several_unless_told_which(
     assert ("about 2 users" in done.err) == (kind == "user_pool")
     assert "--take ID" in done.err
     assert not account.path().exists()
-    for wrong in (("no-such-id",), (mine, theirs)):
-        with pytest.raises(UsageError, match="--take"):
-            account.recover(take=wrong)
+    with pytest.raises(UsageError, match="--take names more than one"):
+        account.recover(take=(mine, theirs))
+    with pytest.raises(UsageError, match="--take no-such-id: no user pool") as caught:
+        account.recover(take=("no-such-id",))
+    assert {mine, theirs} <= set(re.findall(r"[\w-]+", str(caught.value).partition("Found: ")[2]))
     command(account, monkeypatch, "recover", "--take", mine).must()
     assert account.state().fact(kind, "id") == mine
     assert lost.keys() == account.state().resources.keys()
