@@ -206,7 +206,7 @@ class _Planned(Ensure):
         # A part of something that is only recreated isn't missing.
         around = self._new_around()
         row.is_missing = (
-            any(each.is_missing for each in around)
+            any(not each.exists for each in around)
             if around
             else self.record is None or self.record["status"] == CREATED
         )

@@ -143,6 +143,16 @@ def test_an_interrupted_run_is_unfinished(account: Account) -> None:
     assert found(account).condition == "complete"
 
 
+def test_after_an_interrupted_down_what_went_with_the_api_is_missing(account: Account) -> None:
+    account.up()
+    with stopped(account, "DeleteRestApi", lands=True):
+        account.down()
+    steps = {each.step: each.status for each in found(account).steps}
+    assert steps["rest_api"] == "unfinished"
+    gone = {steps[name] for name in ("authorizer", "protected_method", "deployment")}
+    assert gone == {"missing"}
+
+
 def test_a_stage_whose_function_is_not_there_yet_is_told_as_such(account: Account) -> None:
     def refuse(call: Call) -> Any:
         """Stop the run once the stage is as wanted, while Lambda doesn't accept the roles yet."""
