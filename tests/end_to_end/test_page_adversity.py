@@ -158,8 +158,10 @@ def test_a_stack_that_was_taken_down_is_told(
             expect(alert).to_contain_text("no stack", ignore_case=True)
             expect(alert.get_by_role("button", name="Copy the command")).to_have_count(1)
             expect(alert.locator(".command")).to_contain_text("cogauth up")
+            expect(visit.region("Stack")).to_contain_text("The status could not be read.")
             cli.run("up", "--local").must()
             expect(alert).to_have_count(0)
+            expect(visit.region("Stack")).to_contain_text("complete")
             # The lines were another stack's.
             expect(logs).not_to_contain_text("wrong_credentials")
             visit.is_signed_in("ann")

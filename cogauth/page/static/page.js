@@ -72,11 +72,14 @@ function showLost(problem) {
   const remedy = REMEDIES[problem.code];
   // Of a stack that the page never saw, it doesn't know the command's options.
   const run = stack?.commands[remedy] ?? (remedy === "page" ? "cogauth page" : null);
+  const hint = run && remedy === "up" ? "If it was taken down, this makes it again:" : problem.hint;
   banner.replaceChildren(
-    el("div", { class: "banner-text" }, el("strong", {}, withCommands(problem.message)), " ", el("span", {}, withCommands(problem.hint))),
+    el("div", { class: "banner-text" }, el("strong", {}, withCommands(problem.message)), " ", el("span", {}, withCommands(hint))),
     ...(run ? [command(run)] : []),
   );
   banner.hidden = false;
+  // Others may notice first, and the picture would still show a stack.
+  if (problem.code === "no_stack") loadStatus();
 }
 
 /** An answer of the server ends the banner, unless the answer says nothing about the reason. */

@@ -23,12 +23,23 @@ const statusOf = (step) => (step.status === "stands" ? "exists" : step.status);
 export function showStackError(problem) {
   showError(byId("stack-error"), problem);
   byId("stack-view").removeAttribute("aria-busy");
+  // After other errors the last picture is still the best that is known.
+  if (problem.code === "no_stack") forget();
   if (drawn === null) {
     const again = LOST.has(problem.code) ? "" : " The page tries again every 15 seconds.";
-    byId("picture").replaceChildren(el("p", { class: "empty" }, `The status could not be read.${again}`));
-    byId("steps").replaceChildren();
+    const said = `The status could not be read.${again}`;
+    // Only one of the two is shown, by the width of the screen.
+    byId("picture").replaceChildren(el("p", { class: "empty" }, said));
+    byId("steps").replaceChildren(el("li", { class: "empty" }, said));
     byId("summary").replaceChildren();
   }
+}
+
+function forget() {
+  drawn = latest = null;
+  steps = [];
+  byId("condition").hidden = true;
+  byId("step-details").close();
 }
 
 export function showStatus(status, stack) {
