@@ -2,95 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from cogauth.client import token_store
-from support.commands import command_line, until
-from support.local_aws import somebodys_api
+from support.commands import command_line
+from support.local_aws import MOCK, somebodys_api
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.page import opened
-from support.servers import Answer, Fixed
+from support.visit import CHROMIUM, Visit, chromium, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator
 
-    from support.page import OpenPage
-
-CHROMIUM = shutil.which("chromium")
-# axe-core's script, of the npm package axe-core.
-AXE = os.environ.get("COGAUTH_TEST_AXE")
 pytestmark = [
     pytest.mark.local,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
 ]
-SEE_S = 20
-expect.set_options(SEE_S * 1000)
-HOSTILE = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
-
-
-class Visit:
-    """A person's browser on a page."""
-
-    def __init__(self, page: Page, opened: OpenPage) -> None:
-        self.page = page
-        self.opened = opened
-        self.problems: list[str] = []
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.goto(opened.url)
-        expect(self.region("Stack")).to_contain_text("complete")
-
-    def _note(self, message: Any) -> None:
-        # A browser reports each answer with an error's status by itself.
-        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-            self.problems.append(message.text)
-
-    def region(self, name: str) -> Locator:
-        return self.page.get_by_role("region", name=name, exact=True)
-
-    def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def sign_in(self, name: str, password: str = PASSWORD) -> None:
-        self.page.get_by_label("Username", exact=True).fill(name)
-        self.page.get_by_label("Password", exact=True).fill(password)
-        self.button("Sign in").click()
-
-    def is_signed_in(self, name: str) -> None:
-        """Sign in, and wait for it. Another test may have signed this user in, too."""
-        self.sign_in(name)
-        expect(self.region("Sign in")).to_contain_text(f"{name} is signed in")
-
-    def send(self, method: str, token: str) -> Locator:
-        self.page.get_by_label("Method", exact=True).select_option(label=method)
-        tokens = self.page.get_by_role("radiogroup", name="Token", exact=True)
-        tokens.get_by_role("radio", name=token, exact=True).check()
-        self.button("Send").click()
-        return self.region("Response")
-
-    def audit(self) -> list[str]:
-        """Return what axe-core finds."""
-        if AXE is None:
-            pytest.skip("COGAUTH_TEST_AXE names no axe.min.js")
-        self.page.evaluate(Path(AXE).read_text())
-        found = self.page.evaluate("axe.run()")
-        return [
-            f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-            for one in found["violations"]
-            for node in one["nodes"]
-        ]
 
 
 @pytest.fixture(scope="module")
@@ -103,21 +37,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        # It can reach only this machine.
-        flags.append("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(SEE_S * 1000)
-    yield context
-    context.close()
+    with profile(browser) as context:
+        yield context
 
 
 @pytest.fixture
@@ -141,6 +68,8 @@ def test_a_user_signs_up_signs_in_again_and_sees_the_claims(visit: Visit) -> Non
     visit.sign_in("ann", f"{PASSWORD}x")
     expect(region).to_contain_text("wrong_credentials")
     expect(region).to_contain_text("401")
+    # Once, not in two sentences.
+    assert region.inner_text().count("wrong_credentials") == 1
 
 
 def test_a_call_is_answered_with_a_token_and_explained_without(visit: Visit) -> None:
@@ -162,6 +91,11 @@ def test_a_call_is_answered_with_a_token_and_explained_without(visit: Visit) -> 
     command = visit.page.get_by_label("Command for the terminal")
     expect(command).to_have_value(re.compile("curl -sS"))
     assert "eyJ" not in command.input_value()
+    sent = call.get_by_role("listitem").filter(has_text="GET /hello")
+    expect(sent.first).to_contain_text("ann, access token")
+    visit.page.get_by_label("Headers", exact=True).fill("nocolon")
+    visit.button("Send").click()
+    expect(call.get_by_role("alert")).to_contain_text("'nocolon' has no colon")
 
 
 def test_two_users_are_switched_between(visit: Visit) -> None:
@@ -179,6 +113,62 @@ def test_the_checks_are_run(visit: Visit) -> None:
     guard = visit.region("Guard")
     expect(guard).to_contain_text("7 passed, 0 failed")
     expect(guard.get_by_role("row", name="tampered token")).to_contain_text("401")
+
+
+def test_the_checks_say_what_a_closed_sign_up_keeps_from_them(
+    tmp_path_factory: pytest.TempPathFactory, context: BrowserContext
+) -> None:
+    with command_line(tmp_path_factory.mktemp("closed")) as cli:
+        cli.run("up", "--local", "--sign-up", "closed").must()
+        with opened(cli) as page:
+            visit = Visit(context.new_page(), page)
+            visit.button("Run checks").click()
+            guard = visit.region("Guard")
+            expect(guard).to_contain_text("Sign-up is closed")
+            expect(guard).to_contain_text("cogauth test-login NAME")
+            expect(guard).not_to_contain_text("The guard does what it must")
+            assert visit.problems == []
+
+
+def test_any_method_stands_beside_the_methods_of_its_path(
+    stack: LocalStack, context: BrowserContext
+) -> None:
+    gateway = stack.gateway
+    api = somebodys_api(gateway)
+    (root,) = (each["id"] for each in gateway.get_resources(restApiId=api)["items"])
+    for path, verbs in (("both", ("GET", "ANY")), ("{item}", ("ANY",))):
+        made = gateway.create_resource(restApiId=api, parentId=root, pathPart=path)
+        for verb in verbs:
+            place = {"restApiId": api, "resourceId": made["id"], "httpMethod": verb}
+            gateway.put_method(**place, authorizationType="NONE")
+            gateway.put_integration(**place, **MOCK)
+            gateway.put_integration_response(**place, statusCode="200")
+    gateway.create_deployment(restApiId=api, stageName="prod")
+    try:
+        stack.cli.run("attach", "--api", api, "--path", "/", "--yes").must()
+        with opened(stack.cli) as page:
+            visit = Visit(context.new_page(), page)
+            method = visit.page.get_by_label("Method", exact=True)
+            verbs = visit.page.get_by_label("Verb", exact=True)
+            open_to_all = method.locator(
+                'optgroup[label^="theirs"][label*="open to anyone"] option'
+            )
+            expect(open_to_all).to_have_text(["ANY /both", "GET /both", "GET /{item}"])
+            method.select_option(label="GET /both")
+            expect(verbs).to_be_hidden()
+            method.select_option(label="ANY /both")
+            expect(verbs.locator("option", has_text=re.compile("^GET$"))).to_have_count(0)
+            verbs.select_option(label="POST")
+            method.select_option(label="GET /{item}")
+            verbs.select_option(label="GET")
+            visit.page.get_by_label("item", exact=True).fill("a/b")
+            visit.send("GET /{item}", "None")
+            sent = visit.region("Call").get_by_role("listitem").filter(has_text="no token")
+            expect(sent.first).to_contain_text("GET /a%2Fb")
+            assert visit.problems == []
+    finally:
+        stack.cli.run("detach", "--yes").must()
+        gateway.delete_rest_api(restApiId=api)
 
 
 def test_a_user_is_created_found_and_deleted(stack: LocalStack, visit: Visit) -> None:
@@ -202,6 +192,69 @@ def test_a_user_is_created_found_and_deleted(stack: LocalStack, visit: Visit) ->
     assert found == []
 
 
+def test_a_temporary_password_is_replaced(visit: Visit) -> None:
+    visit.page.get_by_label("Name of the new user").fill("tom")
+    visit.button("Create user").click()
+    shown = visit.region("Users").locator("code")
+    visit.sign_in("tom", shown.inner_text())
+    fresh = visit.page.get_by_label("New password")
+    expect(fresh).to_be_focused()
+    fresh.fill(PASSWORD)
+    fresh.press("Enter")
+    expect(visit.region("Sign in")).to_contain_text("tom is signed in")
+    expect(fresh).to_have_count(0)
+    # The field is gone, and whoever uses the keyboard is where the answer is.
+    expect(visit.page.locator(":focus")).to_contain_text("tom is signed in")
+
+
+def test_the_keyboard_alone_does_it_all(visit: Visit) -> None:
+    visit.is_signed_in("ann")
+    visit.page.reload()
+    expect(visit.region("Stack")).to_contain_text("complete")
+    press, focused = visit.page.keyboard.press, visit.page.locator(":focus")
+
+    def tab_to(wanted: Locator) -> None:
+        for _ in range(60):
+            press("Tab")
+            if wanted.evaluate("one => one === document.activeElement"):
+                return
+        pytest.fail(f"Tab doesn't lead to {wanted}")
+
+    press("Tab")
+    expect(focused).to_have_text("Skip to the content")
+    press("Enter")
+    tab_to(visit.region("Stack").get_by_role("button", name=re.compile("Lambda: sign-in")))
+    opener = focused.get_attribute("id")
+    press("Enter")
+    details = visit.region("Stack").get_by_role("dialog")
+    expect(details.get_by_role("heading").first).to_be_focused()
+    press("Escape")
+    expect(details).to_have_count(0)
+    expect(focused).to_have_attribute("id", opener or "")
+    tab_to(visit.page.get_by_label("Username", exact=True))
+    visit.page.keyboard.type("kim")
+    press("Tab")
+    expect(visit.page.get_by_label("Password", exact=True)).to_be_focused()
+    visit.page.keyboard.type(PASSWORD)
+    press("Enter")
+    expect(visit.region("Sign in")).to_contain_text("kim is signed in")
+    tab_to(visit.page.get_by_label("Method", exact=True))
+    tab_to(visit.page.get_by_role("radio", name="ID token"))
+    for name in ("Access token", "None"):
+        press("ArrowRight")
+        expect(visit.page.get_by_role("radio", name=name)).to_be_checked()
+    for key, token, status in (("Enter", None, "401"), ("Space", "ArrowLeft", "401")):
+        if token:
+            visit.page.get_by_role("radio", name="None").focus()
+            press(token)
+        press("Tab")
+        expect(visit.button("Send")).to_be_focused()
+        press(key)
+        expect(visit.region("Response")).to_contain_text(status)
+        expect(visit.button("Send")).to_be_focused()
+    expect(visit.region("Response")).to_contain_text("kim, access token")
+
+
 def test_the_log_follows_a_sign_in(visit: Visit) -> None:
     visit.sign_in("ann", f"{PASSWORD}x")
     expect(visit.region("Logs")).to_contain_text("wrong_credentials")
@@ -218,126 +271,13 @@ def test_a_step_shows_its_ids_settings_and_what_was_changed(
     function = f"{stack.stack}-signInFunction"
     client.update_function_configuration(FunctionName=function, MemorySize=256)
     try:
-        visit.page.reload()
+        # What is open is kept up to date, and so is the place in it.
         expect(visit.region("Stack")).to_contain_text("drifted")
-        step.click()
-        expect(visit.region("Stack")).to_contain_text("MemorySize")
+        details = visit.region("Stack").get_by_role("dialog")
+        expect(details).to_contain_text("MemorySize")
+        expect(details.get_by_role("heading").first).to_be_focused()
     finally:
         client.update_function_configuration(FunctionName=function, MemorySize=512)
-
-
-def test_an_expired_session_says_what_to_do(stack: LocalStack, visit: Visit) -> None:
-    visit.is_signed_in("ann")
-    kept = token_store.stored(stack.state)["ann"]
-    ended = {**dict.fromkeys(kept, "e30.e30.AA"), "refresh_token": "over"}
-    token_store.store(stack.state, "ann", ended)
-    visit.button("Renew").click()
-    expect(visit.region("Sign in")).to_contain_text("The stored session of ann is over")
-    visit.button("Send").click()
-    expect(visit.region("Call")).to_contain_text("Sign in again")
-
-
-def test_hostile_names_and_bodies_are_shown_as_text(
-    stack: LocalStack, context: BrowserContext
-) -> None:
-    api = somebodys_api(stack.gateway, HOSTILE, json.dumps({HOSTILE: HOSTILE}))
-    pool = stack.state.fact("user_pool", "id")
-    stack.cognito.admin_create_user(UserPoolId=pool, Username="<b>bold</b>")
-    try:
-        stack.cli.run("attach", "--api", api, "--path", "/", "--yes").must()
-        with opened(stack.cli) as page:
-            visit = Visit(context.new_page(), page)
-            expect(visit.region("Users")).to_contain_text("<b>bold</b>")
-            visit.sign_in("<script>document.title='run'</script>")
-            expect(visit.region("Sign in")).to_contain_text("cognito:username")
-            expect(visit.region("Stack")).to_contain_text(HOSTILE)
-            answer = visit.send("GET /", "ID token")
-            expect(answer).to_contain_text("200")
-            expect(answer).to_contain_text(HOSTILE)
-            assert visit.page.title() != "run"
-            assert visit.page.locator("img, b, script:not([src])").count() == 0
-            assert visit.problems == []
-    finally:
-        stack.cli.run("detach", "--yes").must()
-        stack.gateway.delete_rest_api(restApiId=api)
-
-
-def test_a_server_that_has_ended_is_told(stack: LocalStack, context: BrowserContext) -> None:
-    with opened(stack.cli) as page:
-        visit = Visit(context.new_page(), page)
-    visit.button("Run checks").click()
-    alert = visit.page.get_by_role("alert").filter(has_text="cogauth page")
-    expect(alert.first).to_be_visible()
-
-
-def test_a_program_that_takes_the_port_gets_no_password(
-    stack: LocalStack, context: BrowserContext
-) -> None:
-    with opened(stack.cli) as page:
-        visit = Visit(context.new_page(), page)
-    thief = Fixed(
-        lambda _request: Answer(200, "{}", {"Content-Type": "application/json"}), port=page.port
-    )
-    with thief:
-        visit.sign_in("ann")
-        expect(visit.page.get_by_role("alert").first).to_be_visible()
-        # It answers what the page asks all the time, and the page doesn't believe it.
-        assert until(lambda: len(thief.requests) > 2)
-        expect(visit.page.get_by_role("alert").first).to_be_visible()
-    assert not [each for each in thief.requests if PASSWORD.encode() in each.body]
-
-
-def test_a_stack_that_was_taken_down_is_told(
-    tmp_path_factory: pytest.TempPathFactory, context: BrowserContext
-) -> None:
-    with command_line(tmp_path_factory.mktemp("down")) as cli:
-        cli.run("up", "--local").must()
-        with opened(cli) as page:
-            visit = Visit(context.new_page(), page)
-            cli.run("down", "--yes").must()
-            visit.sign_in("ann")
-            expect(visit.page.get_by_role("alert").first).to_contain_text(
-                "no stack", ignore_case=True
-            )
-            assert visit.problems == []
-
-
-def test_who_has_no_cookie_sees_nothing(stack: LocalStack, context: BrowserContext) -> None:
-    with opened(stack.cli) as page:
-        other = context.new_page()
-        other.goto(page.origin)
-        expect(other.get_by_text("Run 'cogauth page' again")).to_be_visible()
-        # The key is still good, for the one who has it; then it isn't.
-        Visit(context.new_page(), page)
-        context.clear_cookies()
-        other.goto(page.url)
-        expect(other.get_by_text("Run 'cogauth page' again")).to_be_visible()
-
-
-def test_another_site_can_neither_read_nor_change_anything(
-    stack: LocalStack, context: BrowserContext
-) -> None:
-    text = Answer(200, "<!doctype html><title>foreign</title>", {"Content-Type": "text/html"})
-    with opened(stack.cli) as page, Fixed(lambda _request: text) as site:
-        Visit(context.new_page(), page)
-        foreign = context.new_page()
-        foreign.goto(site.url)
-        asked = """async ([url, method]) => {
-          try {
-            const sent = {method, credentials: "include", body: method === "POST" ? "{}" : null};
-            return (await fetch(url, sent)).status;
-          } catch (error) { return error.name; }
-        }"""
-        for path, method in (("/api/sessions", "GET"), ("/api/users/delete", "POST")):
-            assert foreign.evaluate(asked, [page.origin + path, method]) == "TypeError"
-        framed = """url => new Promise((done) => {
-          const frame = document.createElement("iframe");
-          frame.src = url;
-          frame.onload = () => { try { done(frame.contentDocument?.title ?? null); }
-                                 catch (error) { done(error.name); } };
-          document.body.append(frame);
-        })"""
-        assert foreign.evaluate(framed, page.origin) in {None, "", "SecurityError"}
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -12,7 +12,7 @@ function secret(name) {
 }
 
 /** What went wrong, in words for people, with the next step if there is one. */
-export class Problem extends Error {
+class Problem extends Error {
   constructor({ code, message, hint }) {
     super(message);
     this.code = code;
@@ -23,9 +23,9 @@ export class Problem extends Error {
 // Of these the banner tells, and no region repeats it.
 export const LOST = new Set(["gone", "session", "no_stack"]);
 
-/** Tells the other modules: "sessions", "status", "changed", "users-made", "users-changed",
- * "lost", "found" and "back". */
-export const bus = new EventTarget();
+/** Tells the other modules: "stack", "status", "replaced", "changed", "sessions", "users-made",
+ * "users-changed", "lost", "found" and "back". */
+const bus = new EventTarget();
 
 export function tell(name, detail) {
   bus.dispatchEvent(new CustomEvent(name, { detail }));
@@ -35,19 +35,14 @@ export function hear(name, heard) {
   bus.addEventListener(name, (event) => heard(event.detail));
 }
 
-let pageCommand = "cogauth page";
-
-export function usePageCommand(given) {
-  pageCommand = given || pageCommand;
-}
-
-function gone() {
-  return new Problem({
-    code: "gone",
-    message: "The page's server has ended.",
-    hint: `Run '${pageCommand}' again.`,
-  });
-}
+// The banner adds the command.
+const GONE = { code: "gone", message: "The page's server has ended.", hint: "Start it again:" };
+const OVER = { code: "session", message: "This page's session is over.", hint: "Open another page:" };
+const OTHER_TAB = {
+  code: "session",
+  message: "This page works only in the tab that opened its URL.",
+  hint: "Go back to that tab, or open another page:",
+};
 
 export const get = (path, options) => json(path, { ...options });
 
@@ -90,17 +85,24 @@ export async function* lines(path, options = {}) {
       if (done) break;
       const parts = (rest + value).split("\n");
       rest = parts.pop();
-      for (const part of parts) if (part.trim()) yield JSON.parse(part);
+      for (const part of parts) if (part.trim()) yield parsed(part);
     }
-    if (rest.trim()) yield JSON.parse(rest);
+    if (rest.trim()) yield parsed(rest);
   } catch (error) {
-    throw lost(error, options.signal);
+    throw error instanceof Problem ? error : lost(error, options.signal);
   } finally {
     reader.cancel().catch(() => {});
   }
 }
 
+function parsed(line) {
+  const found = JSON.parse(line);
+  if (found.error) throw noted(found.error);
+  return found;
+}
+
 async function send(path, options = {}) {
+  if (!TOKEN) throw noted(OTHER_TAB);
   let answer;
   try {
     const headers = { ...options.headers, "X-Cogauth-Token": TOKEN };
@@ -115,29 +117,30 @@ async function send(path, options = {}) {
     tell("found", path);
     return answer;
   }
-  const problem = new Problem(await told(answer));
-  if (["session", "no_stack"].includes(problem.code)) tell("lost", problem);
-  else tell("found", path);
+  const problem = noted(await told(answer));
+  if (!LOST.has(problem.code)) tell("found", path);
   throw problem;
 }
 
+/** Make an error of the server's a problem, of which the banner tells if it concerns the whole page. */
+function noted(error) {
+  const problem = new Problem(error.code === "interrupted" ? GONE : error);
+  if (LOST.has(problem.code)) tell("lost", problem);
+  return problem;
+}
+
 async function told(answer) {
+  if (answer.status === 403) return OVER;
   try {
     const { error } = await answer.json();
-    if (error?.message) return answer.status === 403 ? { ...error, code: "session" } : error;
+    if (error?.message) return error;
   } catch {
     // Not from our server's handlers: the status is all there is.
   }
-  if (answer.status === 403) return { code: "session", message: "This page's session is over." };
   return { code: "failed", message: `The page's server answered ${answer.status}.` };
 }
 
 /** Tell an end that we asked for from an end of the server. */
 function lost(error, signal) {
-  if (signal?.aborted) return error;
-  const problem = gone();
-  tell("lost", problem);
-  return problem;
+  return signal?.aborted ? error : noted(GONE);
 }
-
-export { pageCommand };

@@ -1,13 +1,15 @@
 // Calling a method: what to send, as whom, and the requests of this visit.
 
-import { LOST, get, hear, post } from "./api.js";
-import { busy, byId, chip, clock, copy, copyButton, el, errorBox, foreign, showError, withCommands } from "./dom.js";
+import { get, hear, post, tell } from "./api.js";
+import { busy, byId, chip, clock, copy, copyButton, el, errorBox, foreign, showError, showFailure, withCommands } from "./dom.js";
 import { emptyResponse, showResponse, waiting } from "./response.js";
 import { currentUser } from "./signin.js";
 
 const VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const WITHOUT_BODY = new Set(["GET", "HEAD"]);
 const KEPT = 50;
+// The causes that lie in what was sent, not in the stack.
+const OF_SENDER = new Set(["none", "no_header", "bad_signature", "access_token", "id_token", "scope_missing", "expired"]);
 const TOKENS = { id: "ID token", access: "access token", none: "no token", tampered: "tampered token" };
 
 // The methods, by what the select holds for each.
@@ -21,7 +23,6 @@ const visits = [];
 let visit = null;
 
 export function startCall() {
-  byId("verb").append(...VERBS.map((one) => el("option", {}, one)));
   byId("method").addEventListener("change", () => showMethod());
   byId("verb").addEventListener("change", showBodyField);
   byId("body").addEventListener("input", checkBody);
@@ -50,7 +51,8 @@ async function loadMethods() {
     apis = (await get("/api/methods")).apis;
   } catch (problem) {
     failed = true;
-    if (!LOST.has(problem.code)) showError(byId("methods-error"), problem);
+    if (listed === null) byId("method").replaceChildren(el("option", {}, "The methods could not be read"));
+    showError(byId("methods-error"), problem);
     return;
   }
   failed = false;
@@ -64,10 +66,7 @@ async function loadMethods() {
   const select = byId("method");
   const before = select.value;
   choices = new Map(apis.flatMap((api) => api.methods.map((method) => [keyOf(api, method), { api, method }])));
-  select.replaceChildren(
-    ...apis.map((api) => el("optgroup", { label: `${api.name}, stage ${api.stage}` },
-      api.methods.map((one) => el("option", { value: keyOf(api, one) }, `${one.method} ${one.path}`)))),
-  );
+  select.replaceChildren(...apis.flatMap(groups));
   const some = Boolean(choices.size);
   if (some) select.value = choices.has(before) ? before : guardedFirst();
   else select.append(el("option", {}, "No method"));
@@ -76,7 +75,25 @@ async function loadMethods() {
   showMethod();
 }
 
-const keyOf = (api, method) => JSON.stringify([api.api, api.stage, method.method, method.path]);
+/** The options of a stage, under what guards them: an option has room only for its method. */
+function groups(api) {
+  const byGuard = Map.groupBy(api.methods, (one) => one.guard);
+  return [...byGuard].map(([guard, methods]) =>
+    el("optgroup", { label: `${api.name}, stage ${api.stage}: ${guard}` },
+      methods.map((one) => el("option", { value: keyOf(api, one) }, `${nameOf(api, one)} ${one.path}`))));
+}
+
+const keyOf = (api, method) => JSON.stringify([api.api, api.stage, method.method, method.path, method.any]);
+
+/** The verbs that an ANY method of a path takes: the others have methods of their own. */
+function verbsOf(api, method) {
+  const taken = api.methods.filter((one) => !one.any && one.path === method.path).map((one) => one.method);
+  return VERBS.filter((one) => !taken.includes(one));
+}
+
+function nameOf(api, method) {
+  return method.any && !verbsOf(api, method).includes("GET") ? "ANY" : method.method;
+}
 
 /** The first choice is what the page is for: a guarded method, if possible the stack's own. */
 function guardedFirst() {
@@ -91,11 +108,19 @@ function verb(method) {
 }
 
 function showMethod() {
-  const { method } = selected();
+  const { api, method } = selected();
   byId("verb-field").hidden = !method?.any;
+  if (method?.any) showVerbs(verbsOf(api, method));
   showGuard(method);
   showParameters(method?.parameters ?? []);
   showBodyField();
+}
+
+function showVerbs(verbs) {
+  const select = byId("verb");
+  const before = select.value;
+  select.replaceChildren(...verbs.map((one) => el("option", {}, one)));
+  if (verbs.includes(before)) select.value = before;
 }
 
 function showGuard(method) {
@@ -199,11 +224,14 @@ async function send() {
   }
   byId("call-error").replaceChildren();
   waiting();
-  const made = { sent, form: form(), at: new Date(), answer: null, problem: null, why: null };
+  const made = { sent, path: filled(sent), form: form(), at: new Date(), answer: null, problem: null, why: null };
+  const base = selected().api.url;
   try {
     made.answer = await post("/api/call", sent);
+    made.path = pathOf(made.answer.url, base);
   } catch (problem) {
     made.problem = problem;
+    if (problem.code === "incomplete") tell("changed");
   }
   visits.unshift(made);
   visits.length = Math.min(visits.length, KEPT);
@@ -212,9 +240,23 @@ async function send() {
   if (made.answer?.refused) explain(made);
 }
 
+/** The path as it is sent, as far as is known before. */
+function filled({ path, parameters, query }) {
+  const whole = path.replace(/\{([^}]*)\}/g, (_all, name) =>
+    name.endsWith("+") ? parameters[name].split("/").map(encodeURIComponent).join("/") : encodeURIComponent(parameters[name]));
+  return query ? `${whole}?${query}` : whole;
+}
+
+/** The path of a URL within its stage. */
+function pathOf(url, stage) {
+  return url.startsWith(stage) ? `/${url.slice(stage.length).replace(/^\//, "")}` : url;
+}
+
 async function explain(made) {
   try {
     made.why = { found: await post("/api/explain", made.sent) };
+    // The stack may have been changed since its status was read.
+    if (!OF_SENDER.has(made.why.found.cause)) tell("changed");
   } catch (problem) {
     made.why = { problem };
   }
@@ -224,8 +266,12 @@ async function explain(made) {
 
 function show(made) {
   visit = made;
-  showResponse(made, `${made.sent.username && made.sent.token !== "none" ? `${made.sent.username}, ` : ""}${TOKENS[made.sent.token]}`);
+  showResponse(made, sender(made));
   showHistory();
+}
+
+function sender({ sent }) {
+  return sent.username && sent.token !== "none" ? `${sent.username}, ${TOKENS[sent.token]}` : TOKENS[sent.token];
 }
 
 /** What the form holds, to restore it. */
@@ -237,11 +283,13 @@ function form() {
 function restore(made) {
   for (const [name, value] of made.form.typed) typed.set(name, value);
   for (const [id, value] of made.form.fields) {
-    // The method may be gone meanwhile.
-    if (id !== "method" || choices.has(value)) byId(id).value = value;
+    // The method, or the verb, may be gone meanwhile.
+    if (byId(id).localName !== "select" || [...byId(id).options].some((one) => one.value === value)) byId(id).value = value;
+    // The method decides which verbs there are, and whether there is a body.
+    if (id === "method" || id === "verb") showMethod();
   }
+  checkBody();
   document.querySelector(`input[name="token"][value="${made.form.token}"]`).checked = true;
-  showMethod();
   showTokenHint();
   byId("call-error").replaceChildren();
   byId("curl-slot").replaceChildren();
@@ -255,8 +303,8 @@ function showHistory() {
   list.replaceChildren(...visits.map((made) => {
     const status = made.answer ? `${made.answer.status}` : "failed";
     const item = el("button", { type: "button", class: "history-item", "aria-current": made === visit ? "true" : null },
-      el("span", { class: "mono history-path" }, `${made.sent.method} ${made.sent.path}`), " ",
-      el("span", { class: "muted" }, TOKENS[made.sent.token]), " ",
+      el("span", { class: "mono history-path" }, `${made.sent.method} `, foreign(made.path)), " ",
+      el("span", { class: "muted" }, foreign(sender(made))), " ",
       el("span", { class: "muted" }, clock(made.at)), " ",
       chip(made.answer && made.answer.status < 400 ? "exists" : "missing", status));
     item.addEventListener("click", () => restore(made));
@@ -271,7 +319,7 @@ async function showCurl() {
   try {
     text = (await post("/api/curl", request())).command;
   } catch (problem) {
-    slot.replaceChildren(errorBox(problem));
+    showFailure(slot, problem);
     return;
   }
   const done = await copy(text);

@@ -3,7 +3,7 @@
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 // https://www.rfc-editor.org/rfc/rfc7519#section-4.1
 
-export const HEADER = {
+const HEADER = {
   alg: "The algorithm of the signature. User pools sign with RS256: RSA with SHA-256.",
   kid: "The id of the key that signed the token. It is one of the pool's public keys in jwks.json. ID and access tokens have different keys.",
   typ: "The kind of this object: JWT, a JSON Web Token.",

@@ -1,8 +1,12 @@
 // Building elements and showing what every region shows: errors, commands, times, busy buttons.
 
+import { LOST } from "./api.js";
+
 const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const COPIED_FOR_MS = 2000;
+// Begins with a program's name or path; of ours, python may come first: /x/python -P -m cogauth up.
+const QUOTED_COMMAND = /(?<![\p{L}\p{N}])'((?:aws |(?:[./~][^']*[\s/])?cogauth )[^']*)'(?![\p{L}\p{N}])/u;
 
 export const byId = (id) => document.getElementById(id);
 
@@ -23,10 +27,10 @@ export function button(text, clicked, options = {}) {
   return el("button", { type: "button", ...options, on: { click: clicked } }, text);
 }
 
-/** Split a text at 'commands' in single quotes, and show those as code. */
+/** Show the 'commands' in single quotes of a text as code. Anything else may be quoted, too. */
 export function withCommands(text) {
   return String(text ?? "")
-    .split(/(?<![\p{L}\p{N}])'([^']+)'(?![\p{L}\p{N}])/u)
+    .split(QUOTED_COMMAND)
     .map((part, i) => (i % 2 ? el("code", {}, part) : part));
 }
 
@@ -60,12 +64,19 @@ export function errorBox(error) {
     "div",
     { class: "error", role: "alert" },
     el("p", { class: "error-message" }, el("span", { class: "symbol", "aria-hidden": "true" }, "✗"), el("span", {}, withCommands(error.message))),
-    error.hint ? el("p", { class: "error-hint" }, withCommands(error.hint)) : null,
+    error.hint ? el("p", {}, withCommands(error.hint)) : null,
   );
 }
 
-/** Show an error, unless it stands there already: the same words would be read aloud again. */
+/** Show why something that was asked for failed, unless the banner says so. */
+export function showFailure(place, error) {
+  place.replaceChildren(...(LOST.has(error.code) ? [] : [errorBox(error)]));
+}
+
+/** Show why something can't be read, unless the banner says so, or it stands there already: the
+ * same words would be read aloud again. */
 export function showError(place, error) {
+  if (LOST.has(error.code)) return;
   const said = `${error.message} ${error.hint ?? ""}`;
   if (place.firstElementChild?.classList.contains("error") && place.dataset.said === said) return;
   place.dataset.said = said;
@@ -134,5 +145,5 @@ export function table(label, columns, options = {}) {
     body.append(row);
     return row;
   };
-  return { made, body, add };
+  return { made, add };
 }

@@ -1,7 +1,7 @@
 // The checks of the guard, whose rows arrive one by one.
 
-import { postLines, tell } from "./api.js";
-import { busy, byId, chip, el, errorBox, foreign, notice, table, withCommands } from "./dom.js";
+import { hear, postLines, tell } from "./api.js";
+import { busy, byId, chip, command, el, foreign, notice, showFailure, table, withCommands } from "./dom.js";
 
 const RESULTS = new Map([
   [true, ["exists", "✓ ok"]],
@@ -9,13 +9,16 @@ const RESULTS = new Map([
   [null, ["", "– skipped"]],
 ]);
 
+let commands = {};
+
 export function startGuard() {
+  hear("stack", (stack) => (commands = stack.commands));
   byId("run-checks").addEventListener("click", () => busy(byId("run-checks"), run));
   byId("checks").replaceChildren(el("p", { class: "empty" }, "No checks yet. Run them after a change to the stack, or when a call is answered in a way you don’t expect."));
 }
 
 async function run() {
-  const { made, add } = table("Checks", ["Result", "Check", "Sent", "Expected", "Got", "Note"], { class: "stacking checks-table" });
+  const { made, add } = table("Checks", ["Result", "Check", "Sent", "Expected", "Got", "Note"], { class: "checks-table" });
   const progress = el("p", { class: "hint looking" }, "Running the checks…");
   byId("checks").replaceChildren(made, progress);
   byId("checks-done").replaceChildren();
@@ -23,7 +26,6 @@ async function run() {
   try {
     for await (const line of postLines("/api/verify")) {
       if (line.row) add(cells(line.row), { class: line.row.ok === false ? "differs" : "" });
-      if (line.error) throw line.error;
       if (line.done) {
         ended = true;
         byId("checks-done").replaceChildren(summary(line.done));
@@ -31,7 +33,7 @@ async function run() {
     }
     if (!ended) throw { message: "The checks ended early.", hint: null };
   } catch (problem) {
-    byId("checks-done").replaceChildren(errorBox(problem));
+    showFailure(byId("checks-done"), problem);
   } finally {
     progress.remove();
     if (!made.tBodies[0].rows.length) made.remove();
@@ -53,9 +55,26 @@ function cells(row) {
 
 function summary(done) {
   const counts = [`${done.passed} passed`, `${done.failed} failed`, `${done.skipped} skipped`].join(", ");
-  const word = done.ok ? "The guard does what it must." : done.failed ? "The guard differs from what it must do." : "The guard could not be checked completely.";
+  const [kind, word] = verdict(done);
   const more = [done.left, done.missing].filter((one) => typeof one === "string" && one);
-  const said = notice(done.ok ? "ok" : "bad", el("strong", {}, word), ` ${counts}.`);
+  const said = notice(kind, el("strong", {}, word), ` ${counts}.`);
   said.append(...more.map((one) => el("p", {}, withCommands(one))));
+  if (done.closed) said.append(...withOwnUser());
   return said;
+}
+
+function verdict(done) {
+  if (done.failed) return ["bad", "The guard differs from what it must do."];
+  if (!done.ok) return ["bad", "The guard could not be checked completely."];
+  // Without a user there was no token to check.
+  if (done.closed) return ["", "Sign-up is closed, so the checks with a user could not be made."];
+  return ["ok", "The guard does what it must."];
+}
+
+function withOwnUser() {
+  const run = commands["test-login"];
+  return [
+    el("p", {}, "The checks make a user of their own, which a closed sign-up doesn’t allow. This checks sign-in and guard with a user of yours:"),
+    ...(run ? [command(run)] : []),
+  ];
 }

@@ -1,6 +1,6 @@
 // The latest lines of the sign-in function, following.
 
-import { LOST, Problem, hear, lines } from "./api.js";
+import { LOST, hear, lines } from "./api.js";
 import { byId, chip, clock, el, foreign, showError } from "./dom.js";
 
 const OUTCOMES = new Map([["success", ["exists", "✓ success"]], ["fail", ["missing", "✗ fail"]]]);
@@ -26,6 +26,11 @@ export function startLogs() {
   });
   document.addEventListener("visibilitychange", () => (document.hidden ? pause() : follow()));
   hear("back", follow);
+  hear("replaced", () => {
+    pause();
+    clear();
+    if (!document.hidden) follow();
+  });
   if (!document.hidden) follow();
 }
 
@@ -34,6 +39,14 @@ function pause() {
   following?.abort();
   following = null;
   say("Paused while this tab is hidden");
+}
+
+/** Forget the lines: they are of a stack that was taken down. */
+function clear() {
+  seen = new Set();
+  waitingLines = [];
+  byId("logs-list").replaceChildren();
+  showEmpty();
 }
 
 function say(text) {
@@ -47,7 +60,6 @@ async function follow() {
   say("Connecting…");
   try {
     for await (const message of lines("/api/logs", { signal: mine.signal })) {
-      if (message.error) throw message.error;
       say(message.lost ? `Interrupted: ${message.lost}` : "Following");
       if (message.line || message.alive) {
         byId("logs-error").replaceChildren();
@@ -59,7 +71,7 @@ async function follow() {
   } catch (problem) {
     if (mine.signal.aborted) return;
     say("Interrupted");
-    if (problem instanceof Problem && LOST.has(problem.code)) {
+    if (LOST.has(problem.code)) {
       // The banner says so, and "back" comes when it's over.
       following = null;
       return;

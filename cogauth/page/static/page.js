@@ -1,6 +1,6 @@
 // Starts the regions, asks for the stack's status, and says when the server or the stack is gone.
 
-import { bus, get, hear, tell, usePageCommand } from "./api.js";
+import { get, hear, tell } from "./api.js";
 import { startCall } from "./call.js";
 import { byId, command, el, withCommands } from "./dom.js";
 import { startGuard } from "./guard.js";
@@ -13,7 +13,12 @@ const POLL_MS = 15000;
 // How often to look whether a server that has ended is back.
 const RETRY_MS = 3000;
 
+// By the reason why the page is of no use, the command that helps.
+const REMEDIES = { gone: "page", session: "page", no_stack: "up" };
+
 let stack = null;
+// The pool's id. A stack that was taken down and made again has another one.
+let pool = null;
 let lostAs = null;
 let asking = null;
 
@@ -23,7 +28,6 @@ async function loadStack() {
   } catch {
     return;
   }
-  usePageCommand(stack.commands?.page);
   document.title = `cogauth: ${stack.stack}`;
   byId("stack-name").textContent = stack.stack;
   byId("place").textContent = stack.place;
@@ -38,10 +42,21 @@ function loadStatus() {
     .then((status) => {
       showStatus(status, stack);
       tell("status", status);
+      checkReplaced(status);
     })
     .catch((problem) => showStackError(problem))
     .finally(() => (asking = null));
   return asking;
+}
+
+async function checkReplaced(status) {
+  const now = status.steps.find((one) => one.step === "user_pool")?.id ?? null;
+  const replaced = pool !== null && now !== null && pool !== now;
+  pool = now ?? pool;
+  if (!replaced) return;
+  await loadStack();
+  tell("replaced");
+  tell("back");
 }
 
 async function poll() {
@@ -51,18 +66,20 @@ async function poll() {
 }
 
 function showLost(problem) {
-  // That the server has ended is the deeper reason.
   if (lostAs?.code === problem.code) return;
   lostAs = problem;
   const banner = byId("banner");
-  const run = /'([^']+)'/.exec(problem.hint ?? "")?.[1];
-  const hint = problem.code === "session" && !problem.hint ? "Open the URL that 'cogauth page' printed, or run it again." : problem.hint;
+  const remedy = REMEDIES[problem.code];
+  // Of a stack that the page never saw, it doesn't know the command's options.
+  const run = stack?.commands[remedy] ?? (remedy === "page" ? "cogauth page" : null);
+  const hint = run && remedy === "up" ? "If it was taken down, this makes it again:" : problem.hint;
   banner.replaceChildren(
-    el("div", { class: "banner-text" }, el("strong", {}, withCommands(problem.message)), " ", el("span", {}, withCommands(hint ?? ""))),
+    el("div", { class: "banner-text" }, el("strong", {}, withCommands(problem.message)), " ", el("span", {}, withCommands(hint))),
     ...(run ? [command(run)] : []),
   );
   banner.hidden = false;
-  document.body.classList.add("is-lost");
+  // Others may notice first, and the picture would still show a stack.
+  if (problem.code === "no_stack") loadStatus();
 }
 
 /** An answer of the server ends the banner, unless the answer says nothing about the reason. */
@@ -73,7 +90,6 @@ function showFound(path) {
   lostAs = null;
   byId("banner").hidden = true;
   byId("banner").replaceChildren();
-  document.body.classList.remove("is-lost");
   tell("back");
 }
 
@@ -88,7 +104,7 @@ function start() {
   loadStatus();
   setInterval(poll, POLL_MS);
   setInterval(() => lostAs?.code === "gone" && !document.hidden && loadStack(), RETRY_MS);
-  bus.addEventListener("back", loadStatus);
+  hear("back", loadStatus);
   document.addEventListener("visibilitychange", poll);
   // Escape hides the meaning that hovering shows.
   document.addEventListener("keydown", (event) => document.body.classList.toggle("no-hints", event.key === "Escape"));

@@ -1,5 +1,6 @@
 // The answer of a call, and why it was refused.
 
+import { LOST } from "./api.js";
 import { byId, el, errorBox, foreign, timeOrText, withCommands } from "./dom.js";
 
 // Longer bodies would make the page slow.
@@ -21,7 +22,8 @@ export function waiting() {
 export function showResponse(made, as) {
   box().removeAttribute("aria-busy");
   if (made.problem) {
-    box().replaceChildren(el("h3", {}, "No answer"), errorBox(made.problem));
+    const said = LOST.has(made.problem.code) ? el("p", { class: "hint" }, "The top of the page says why.") : errorBox(made.problem);
+    box().replaceChildren(el("h3", {}, "No answer"), said);
     return;
   }
   const answer = made.answer;
@@ -68,12 +70,12 @@ function why(known) {
   if (!known) {
     made.append(el("p", { class: "hint looking" }, "Looking for the cause…"));
   } else if (known.problem) {
-    made.append(errorBox(known.problem));
+    made.append(LOST.has(known.problem.code) ? el("p", {}, "The cause could not be found.") : errorBox(known.problem));
   } else {
     const { cause, message, fix, notes, facts } = known.found;
     made.append(...[
       el("p", {}, withCommands(message)),
-      fix ? el("p", { class: "fix" }, el("strong", {}, "Fix: "), withCommands(fix)) : null,
+      fix ? el("p", {}, el("strong", {}, "Fix: "), withCommands(fix)) : null,
       notes?.length ? el("ul", { class: "notes" }, notes.map((note) => el("li", {}, withCommands(note)))) : null,
       el("dl", { class: "facts" }, [["cause", cause], ...Object.entries(facts ?? {})].map(([name, value]) =>
         el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(timeOrText(value)))))),

@@ -1,7 +1,7 @@
 // Signing in, who is signed in, and until when.
 
 import { LOST, get, hear, post, postSecret, tell } from "./api.js";
-import { busy, button, byId, el, errorBox, foreign, notice, showError, withCommands } from "./dom.js";
+import { busy, button, byId, el, errorBox, foreign, notice, showError, showFailure, withCommands } from "./dom.js";
 import { showTokens } from "./tokens.js";
 
 const SOON_S = 5 * 60;
@@ -51,7 +51,10 @@ async function loadSessions() {
   } catch (problem) {
     byId("sessions").removeAttribute("aria-busy");
     failed = true;
-    if (LOST.has(problem.code)) return;
+    if (LOST.has(problem.code)) {
+      if (!currentUser()) byId("sessions").replaceChildren(el("p", { class: "empty" }, "Who is signed in could not be read."));
+      return;
+    }
     sessions = [];
     showError(byId("sessions"), problem);
     tell("sessions");
@@ -83,12 +86,15 @@ async function signIn(body) {
   try {
     answer = await postSecret("/api/sign-in", body);
   } catch (problem) {
-    showResult(errorBox(problem));
+    showFailure(byId("sign-in-result"), problem);
     return;
   }
-  showResult(resultOf(answer, body.username));
+  const said = resultOf(answer, body.username);
+  showResult(said);
   if (answer.status === "success") {
     byId("password").value = "";
+    // The field that has the focus goes away.
+    if (body.new_password) said.focus();
     askNewPassword(false);
     chosen = body.username;
     await loadSessions();
@@ -96,6 +102,9 @@ async function signIn(body) {
     if (answer.is_new) tell("users-made");
   } else if (answer.code === "new_password_required") {
     askNewPassword(true);
+  } else if (answer.http_status >= 500) {
+    // Something of the stack may be gone.
+    tell("changed");
   }
 }
 
@@ -114,9 +123,12 @@ function resultOf(answer, username) {
   ].filter(([, value]) => value !== null && value !== undefined);
   const said = notice(done ? "ok" : "bad", el("strong", {}, foreign(username), done ? " is signed in." : " is not signed in."), made);
   if (!done) said.setAttribute("role", "alert");
+  said.tabIndex = -1;
+  // The facts have the message and the code already.
+  const problem = answer.problem?.split(`${answer.msg} (${answer.code}).`).at(-1).trim();
   said.append(
     el("dl", { class: "facts" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(value))))),
-    ...(answer.problem ? [el("p", {}, withCommands(answer.problem))] : []));
+    ...(problem ? [el("p", {}, withCommands(problem))] : []));
   return said;
 }
 
@@ -132,7 +144,7 @@ function askNewPassword(wanted) {
     slot.replaceChildren(
       el("label", { for: "new-password" }, "New password"),
       el("input", { id: "new-password", type: "password", autocomplete: "new-password", required: true, "aria-describedby": "new-password-hint sign-in-hint" }),
-      el("p", { class: "hint", id: "new-password-hint" }, "It replaces the temporary password. Then sign in again."),
+      el("p", { class: "hint", id: "new-password-hint" }, "It replaces the temporary password. Press Sign in again to set it."),
     );
   }
   byId("new-password").focus();
@@ -178,7 +190,7 @@ async function renew() {
   try {
     await post("/api/renew", { username: chosen });
   } catch (problem) {
-    byId("session-message").replaceChildren(errorBox(problem));
+    showFailure(byId("session-message"), problem);
     return;
   }
   await loadSessions();
@@ -190,7 +202,7 @@ async function signOut() {
   try {
     await post("/api/sign-out", { username });
   } catch (problem) {
-    byId("session-message").replaceChildren(errorBox(problem));
+    showFailure(byId("session-message"), problem);
     return;
   }
   chosen = null;

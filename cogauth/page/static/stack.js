@@ -14,18 +14,32 @@ let steps = [];
 let latest = null;
 let drawn = null;
 let opener = null;
+// The step whose details are shown, as it was when they were filled.
+let chosen = null;
 
 // The picture calls a step that stands as it should "exists".
 const statusOf = (step) => (step.status === "stands" ? "exists" : step.status);
 
 export function showStackError(problem) {
-  if (!LOST.has(problem.code)) showError(byId("stack-error"), problem);
+  showError(byId("stack-error"), problem);
   byId("stack-view").removeAttribute("aria-busy");
+  // After other errors the last picture is still the best that is known.
+  if (problem.code === "no_stack") forget();
   if (drawn === null) {
-    byId("picture").replaceChildren(el("p", { class: "empty" }, "The status could not be read. The page tries again every 15 seconds."));
-    byId("steps").replaceChildren();
+    const again = LOST.has(problem.code) ? "" : " The page tries again every 15 seconds.";
+    const said = `The status could not be read.${again}`;
+    // Only one of the two is shown, by the width of the screen.
+    byId("picture").replaceChildren(el("p", { class: "empty" }, said));
+    byId("steps").replaceChildren(el("li", { class: "empty" }, said));
     byId("summary").replaceChildren();
   }
+}
+
+function forget() {
+  drawn = latest = null;
+  steps = [];
+  byId("condition").hidden = true;
+  byId("step-details").close();
 }
 
 export function showStatus(status, stack) {
@@ -96,7 +110,7 @@ function showList() {
     ...steps.map((step) => {
       const status = statusOf(step);
       const made = el("button", { type: "button", class: "step-button", "data-step": step.step, "aria-haspopup": "dialog" },
-        el("span", { class: "step-name" }, step.title), " ", chip(status, `${SYMBOLS[status] ?? ""} ${status}`));
+        el("span", {}, step.title), " ", chip(status, `${SYMBOLS[status] ?? ""} ${status}`));
       made.addEventListener("click", () => open(step.step, made));
       return el("li", {}, made);
     }),
@@ -119,7 +133,7 @@ function open(name, from) {
 }
 
 function fill(dialog, step) {
-  dialog.dataset.step = step.step;
+  chosen = step;
   dialog.replaceChildren(
     el("div", { class: "card-head" },
       el("h3", { id: "step-title", tabindex: "-1" }, step.title),
@@ -128,16 +142,25 @@ function fill(dialog, step) {
   );
 }
 
-/** The picture may have changed since the details were opened. */
+/** The step may have changed since its details were opened. */
 function refreshDetails() {
   const dialog = byId("step-details");
   if (!dialog.open) return;
-  const step = steps.find((one) => one.step === dialog.dataset.step);
-  const text = step && JSON.stringify(step);
-  if (!step) dialog.close();
-  else if (dialog.shownStep !== text && !dialog.contains(document.activeElement)) fill(dialog, step);
-  dialog.shownStep = text;
-  mark(step?.step);
+  const step = steps.find((one) => one.step === chosen.step);
+  if (!step) {
+    dialog.close();
+    return;
+  }
+  mark(step.step);
+  if (JSON.stringify(step) === JSON.stringify(chosen)) return;
+  chosen = step;
+  const { scrollTop } = dialog;
+  const inLink = document.activeElement?.localName === "a" && dialog.contains(document.activeElement);
+  // The title and the button stay, and keep the focus.
+  for (const old of [...dialog.children].slice(1)) old.remove();
+  dialog.append(...details(step));
+  dialog.scrollTop = scrollTop;
+  if (inLink) (dialog.querySelector("a") ?? dialog.querySelector("h3")).focus({ preventScroll: true });
 }
 
 function mark(name) {

@@ -41,7 +41,7 @@ function token(name, purpose, parts) {
 
 function claims(title, given, meaning) {
   const entries = Object.entries(given ?? {});
-  return el("div", { class: "claims" },
+  return el("div", {},
     el("h4", {}, title),
     el("dl", {}, entries.map(([name, value]) =>
       el("div", { class: "claim" },

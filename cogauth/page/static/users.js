@@ -1,7 +1,7 @@
 // The users of the pool: found, made, disabled, enabled and deleted.
 
-import { LOST, get, hear, post, tell } from "./api.js";
-import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, notice, showError, table } from "./dom.js";
+import { get, hear, post, tell } from "./api.js";
+import { busy, button, byId, chip, copyButton, dateTime, el, errorBox, foreign, notice, showError, showFailure, table } from "./dom.js";
 
 const TYPING_MS = 250;
 
@@ -47,7 +47,9 @@ async function load() {
     show(answer, search);
   } catch (problem) {
     failed = true;
-    if (mine === asked && !LOST.has(problem.code)) showError(list, problem);
+    if (mine !== asked) return;
+    if (list.querySelector(".skeleton")) list.replaceChildren(el("p", { class: "empty" }, "The users could not be read."));
+    showError(list, problem);
   } finally {
     if (mine === asked) list.removeAttribute("aria-busy");
   }
@@ -62,7 +64,7 @@ function show({ users, more }, search) {
     return;
   }
   const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-  const { made, add } = table("Users of the pool", ["Name", "Status", "Created", "Actions"], { class: "stacking users-table" });
+  const { made, add } = table("Users of the pool", ["Name", "Status", "Created", "Actions"], { class: "users-table" });
   for (const user of users) add(cells(user));
   list.replaceChildren(
     el("div", { class: "users-scroll", tabindex: "0", role: "group", "aria-label": "List of users" }, made),
@@ -94,7 +96,7 @@ async function change(action, username) {
   try {
     await post(`/api/users/${action}`, { username });
   } catch (problem) {
-    message(errorBox(problem));
+    showFailure(byId("users-message"), problem);
     return;
   }
   message(notice("ok", foreign(username), ` ${done}`));
@@ -126,7 +128,7 @@ async function create() {
   try {
     made = await post("/api/users/create", { username });
   } catch (problem) {
-    message(errorBox(problem));
+    showFailure(byId("users-message"), problem);
     return;
   }
   field.value = "";
