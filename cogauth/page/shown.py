@@ -47,7 +47,9 @@ def stack(of: Stack) -> dict[str, Any]:
     """Return what the state file says; only the first request connects to AWS."""
     ctx = of.context(complete=False)
     state, settings = ctx.state, ctx.state.settings
-    known = ("up", "down", "attach", "page", "users create NAME", "test-login NAME")
+    # Another 'up' makes a stack on the same AWS.
+    up = "up --local" if state.local_data is not None else "up"
+    known = {"up": up, "attach": "attach", "page": "page", "test-login": "test-login NAME"}
     has_api = "id" in (state.record("rest_api") or {})
     return {
         "stack": state.stack,
@@ -56,9 +58,8 @@ def stack(of: Stack) -> dict[str, Any]:
         "is_local": state.local_data is not None,
         "sign_up": settings.sign_up,
         "password_policy": settings.password_policy_text,
-        "path": settings.path,
         "stage": settings.stage,
-        "commands": {name.split()[0]: of.runnable(state.command(name)) for name in known},
+        "commands": {name: of.runnable(state.command(line)) for name, line in known.items()},
     }
 
 
@@ -153,14 +154,13 @@ def _token(ctx: Context, token: str, use: str, keys: list[jwt.PyJWK] | str) -> d
 def methods(of: Stack) -> dict[str, Any]:
     """Return the methods that the stages of the stack's own and of attached APIs serve."""
     ctx = of.context()
-    own = ctx.fact("rest_api")
-    places = [(own, ctx.stack, ctx.state.settings.stage)]
+    places = [(ctx.fact("rest_api"), ctx.stack, ctx.state.settings.stage)]
     for api, record in ctx.state.attachments.items():
         places += [(api, record["name"], stage) for stage in record["stages"]]
-    return {"apis": [_api(ctx, *place, own=place[0] == own) for place in places]}
+    return {"apis": [_api(ctx, *place) for place in places]}
 
 
-def _api(ctx: Context, api: str, name: str, stage: str, *, own: bool) -> dict[str, Any]:
+def _api(ctx: Context, api: str, name: str, stage: str) -> dict[str, Any]:
     problem, found = None, []
     try:
         found = list(_methods(ctx, api, stage))
@@ -170,7 +170,6 @@ def _api(ctx: Context, api: str, name: str, stage: str, *, own: bool) -> dict[st
         "api": api,
         "name": name,
         "stage": stage,
-        "own": own,
         "url": ctx.url("", api=api, stage=stage),
         "problem": problem,
         "methods": found,

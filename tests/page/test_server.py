@@ -70,7 +70,7 @@ def test_the_stack_and_its_status_are_those_of_the_commands(
 ) -> None:
     shown = page.get("/api/stack").document
     assert (shown["stack"], shown["sign_up"], shown["is_local"]) == ("page", "open", True)
-    assert shown["commands"]["down"].endswith("cogauth down --stack page")
+    assert shown["commands"]["up"].endswith("cogauth up --local --stack page")
     status = page.get("/api/status").document
     by_command = stack.cli.run("status", "--json").must().document
     for step in status["steps"]:
@@ -262,7 +262,7 @@ def test_what_is_no_json_object_is_refused(page: OpenPage, body: bytes) -> None:
 
 def test_the_methods_are_listed_with_what_guards_them(stack: LocalStack, page: OpenPage) -> None:
     (api,) = page.get("/api/methods").document["apis"]
-    assert (api["own"], api["stage"], api["problem"]) == (True, stack.up["stage"], None)
+    assert (api["stage"], api["problem"]) == (stack.up["stage"], None)
     found = {(each["method"], each["path"]): each["guard"] for each in api["methods"]}
     assert found == {
         ("GET", "/hello"): "this stack's user pool, ID tokens",
