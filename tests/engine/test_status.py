@@ -133,8 +133,9 @@ def test_what_was_deleted_by_hand_is_missing(
     assert all(parts[delete] in name or "integration" in name for _, name in lacking)
 
 
-def test_an_interrupted_run_is_unfinished(account: Account) -> None:
-    with stopped(account, "CreateRole", lands=True):
+@pytest.mark.parametrize("operation", ["CreateRole", "CreateStage"])
+def test_an_interrupted_run_is_unfinished(account: Account, operation: str) -> None:
+    with stopped(account, operation, lands=True):
         account.up()
     now = found(account)
     assert now.condition == "incomplete"
