@@ -357,6 +357,8 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
+    # Whether the tags of the stack are to be put back is no question here.
+    assert not any(one.adoptable for one in engine.plan_down(account.context()).strangers)
     result = account.down()
     assert (others(account), existing(account)) == alone
     assert result.not_ours == [{"step": ROOTS[key], "resource": key, "id": theirs["id"]}]
