@@ -179,8 +179,6 @@ class _Rehearsal(Aws):
         }
         if model.name == "CreateUserPool":
             self._pool = deepcopy(answer)
-        elif model.name == "UpdateUserPool":
-            self._pool |= deepcopy(sent)
         return {outer: answer} if outer else answer
 
     def _note(
