@@ -1,5 +1,6 @@
 """The status that is reported for a stack, whatever people or interruptions did to it."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from support.account import Account, Silent
 from support.attached import Orders, attach, detach, only_a_pool
 from support.calls import Call, refusal
 from support.faults import stopped
+from support.forker import PATIENCE
 from support.stacks import (
     STEP_NAMES,
     delete_api,
@@ -181,6 +183,22 @@ def test_a_stack_is_incomplete_until_an_interrupted_attach_is_finished(
     assert found(account).condition == "incomplete"
     attach(account, orders.id)
     assert found(account).condition == "complete"
+
+
+def test_an_interruption_lets_no_further_call_begin(account: Account) -> None:
+    account.stands()
+    before = set(threading.enumerate())
+
+    def press_ctrl_c(call: Call) -> None:
+        if call.operation == "GetExport":
+            raise KeyboardInterrupt
+
+    with account.calls.watched(press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        status(account.context(), Silent())
+    with pytest.raises(KeyboardInterrupt):
+        account.aws.iam.get_role(RoleName=fact(account, "role"))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE)
 
 
 def test_what_cant_be_read_of_an_attached_api_is_unknown(account: Account) -> None:
