@@ -38,6 +38,7 @@ from support.stacks import (
     fact,
     mutations,
     pool,
+    shown,
     update_pool,
 )
 from support.world import described, lasting
@@ -285,6 +286,19 @@ def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     assert describe(account, theirs) == was
     assert ids(account.down().remaining) == [theirs]
     assert describe(account, theirs) == was
+
+
+def test_so_it_is_if_aws_lists_that_one_only_later(account: Account) -> None:
+    with stopped(account, "CreateUserPool", lands=True):
+        account.up()
+    theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
+
+    def lag(answer: Any) -> None:
+        answer["UserPools"] = [each for each in answer["UserPools"] if each["Id"] == theirs]
+
+    with shown(account, "ListUserPools", lag, times=3):
+        assert account.up()["user_pool"] == "adopted"
+    assert fact(account, "user_pool") != theirs
 
 
 # ---- Ids of other resources in the state file
