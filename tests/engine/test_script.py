@@ -348,6 +348,10 @@ def test_each_step_is_announced_and_explained(text: str, stand: Stand) -> None:
     assert list(CONSOLE) == STEP_NAMES
     for title in announced:
         assert re.search(rf"^# ---- {title}\n# \w", text, re.MULTILINE)
+    # Nothing is created twice; further calls say what they set.
+    created = re.findall(r"^# Create the (.*)\.$", text, re.MULTILINE)
+    assert len(created) == len(set(created))
+    assert "# The sign-in log group: set retentionInDays.\n" in text
 
 
 def test_it_is_clean_for_shellcheck(text: str, tmp_path: Path) -> None:
