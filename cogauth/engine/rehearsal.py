@@ -96,7 +96,7 @@ def rehearse(ctx: Context) -> tuple[Context, list[Call]]:
     aws = _Rehearsal(ctx.aws.region)
     new: dict[str, Any] = {"resources": {}, "attachments": {}, "throwaway_users": {}}
     state = replace(ctx.state, stack_id=str(uuid.uuid4()), **new)
-    there = Context(aws, state, replace(aws.waiter(), first_s=0.0))
+    there = Context(aws, state, aws.waiter())
     for resource in RESOURCES.values():
         if not resource.wanted(there):
             continue
@@ -179,8 +179,6 @@ class _Rehearsal(Aws):
         }
         if model.name == "CreateUserPool":
             self._pool = deepcopy(answer)
-        elif model.name == "UpdateUserPool":
-            self._pool |= deepcopy(sent)
         return {outer: answer} if outer else answer
 
     def _note(

@@ -378,6 +378,18 @@ def test_a_deletion_made_after_the_plan_is_not_undone_before_it_was_shown(
     assert [row for row in plan.rows if row.is_new and row.is_missing]
 
 
+def test_so_is_one_in_what_is_deleted_to_be_recreated(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    delete_role(account)
+    reporter = Meanwhile(account, add_a_variable)
+    with pytest.raises(CogauthError, match="since the plan was made"):
+        engine.up(account.context(), reporter)
+    assert reporter.shown.questions == []
+    (question,) = planned(account).questions
+    assert "variables that aren't cogauth's: DEBUG" in question
+
+
 @pytest.mark.parametrize("tamper", [change_code, lift_throttle, delete_role, delete_pool])
 def test_who_agrees_to_overwriting_anything_is_not_asked_again(
     account: Account, tamper: Callable[[Account], None]

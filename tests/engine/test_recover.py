@@ -470,8 +470,9 @@ def test_what_a_cut_off_down_left_is_recovered(
 
 
 def test_an_empty_account_has_nothing_to_recover(account: Account) -> None:
-    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop"):
+    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop") as caught:
         recovered(account)
+    assert str(caught.value.hint).endswith("' creates a stack.")
     assert not account.path().exists()
 
 
@@ -554,6 +555,19 @@ def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Accoun
         assert recovered(account).settings.path == "/signin"
         account.up(confirm=lambda _: None)
         assert of_theirs() == before
+
+
+def test_what_has_lost_its_tags_keeps_its_parts(account: Account) -> None:
+    account.stands()
+    iam, role = account.client("iam"), account.state().fact("role", "id")
+    iam.untag_role(RoleName=role, TagKeys=["cogauth:stack", "cogauth:stack-id"])
+    account.path().unlink()
+    found = recovered(account)
+    assert found.record("auto_confirm_role_policy") is not None
+    assert (found.record("role"), found.record("role_policy")) == (None, None)
+    account.down()
+    assert account.left() == [f"role {role}"]
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == ["cogauth"]
 
 
 def test_a_setting_that_no_stack_can_have_is_left_out_and_named(account: Account) -> None:

@@ -131,7 +131,10 @@ def test_it_sends_nothing_and_writes_nothing(account: Account, tmp_path: Path) -
 def test_it_needs_no_credentials(account: Account, no_credentials: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         no_credentials.delenv(name)
-    _, calls = rehearse(account.context_of(account.new_state()))
+    # Nor a profile that exists.
+    ctx = account.context_of(account.new_state())
+    no_credentials.setenv("AWS_PROFILE", "nobody")
+    _, calls = rehearse(ctx)
     assert calls
 
 

@@ -291,7 +291,7 @@ def test_any_other_refusal_ends_it_at_once(text: str, stand: Stand, code: str, w
     assert done.stdout == ""
     assert words in done.stderr
     assert "cogauth recover --stack shop --region eu-central-1\n" in done.stderr
-    assert "create-function" in stand.calls()[-1]
+    assert ["create-function" in call for call in stand.calls()[-2:]] == [False, True]
     # Nothing is left in the temporary folder.
     assert list((stand.folder / "tmp").iterdir()) == []
 
@@ -348,6 +348,10 @@ def test_each_step_is_announced_and_explained(text: str, stand: Stand) -> None:
     assert list(CONSOLE) == STEP_NAMES
     for title in announced:
         assert re.search(rf"^# ---- {title}\n# \w", text, re.MULTILINE)
+    # Nothing is created twice; further calls say what they set.
+    created = re.findall(r"^# Create the (.*)\.$", text, re.MULTILINE)
+    assert len(created) == len(set(created))
+    assert "# The sign-in log group: set retentionInDays.\n" in text
 
 
 def test_it_is_clean_for_shellcheck(text: str, tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.model import Shape
 
+from cogauth import engine
+from cogauth.aws.answers import Field
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
 from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLISH_SINCE
-from support.account import Account, agree
+from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import stopped
 
@@ -639,6 +641,8 @@ def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Acco
                 # The other change isn't made either.
                 account.up(password_min_length=12, **more)
             assert mutations(calls) == []
+        (row,) = [r for r in engine.plan(account.context(), Silent()).rows if r.fields]
+        assert row.fields == [Field(PUBLISH, old=True, new=False)]
         asked: list[str] = []
         assert account.up(confirm=asked.append)["app_client"] == "updated"
         (question,) = asked

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cogauth import engine
+from cogauth.errors import IncompleteError
 from cogauth.steps import RESOURCES
-from cogauth.steps.losses import CALLED, loss, losses
+from cogauth.steps.losses import CALLED, loss, losses, named
 from cogauth.steps.ownership import words
 from support.account import Account, Silent
-from support.calls import refusal
+from support.calls import Call, refusal
 from support.commands import command_line, in_process
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
@@ -107,6 +109,21 @@ def test_what_exists_or_cannot_be_read_is_not_called_gone(account: Account) -> N
     delete_client(account)
     with account.calls.watched(lambda _call: refusal(403, "AccessDenied")):
         assert loss(account.context()) is None
+
+
+def test_only_an_error_about_something_missing_is_explained_by_it(account: Account) -> None:
+    account.stands()
+    delete_client(account)
+    ctx, cognito = account.context(), account.aws.cognito
+    place = {"UserPoolId": ctx.fact("user_pool"), "ClientId": ctx.fact("app_client")}
+    with pytest.raises(IncompleteError, match=r"app client doesn't exist any more"), named(ctx):
+        cognito.describe_user_pool_client(**place)
+
+    def deny(call: Call) -> Any:
+        return refusal(403, "AccessDenied") if call.operation == "ListUsers" else None
+
+    with account.calls.watched(deny), pytest.raises(ClientError, match="AccessDenied"), named(ctx):
+        cognito.list_users(UserPoolId=place["UserPoolId"])
 
 
 # The commands' output, on a local AWS

@@ -38,6 +38,7 @@ from support.stacks import (
     fact,
     mutations,
     pool,
+    shown,
     update_pool,
 )
 from support.world import described, lasting
@@ -287,6 +288,19 @@ def test_after_a_crash_only_what_the_create_can_have_made_is_adopted(
     assert describe(account, theirs) == was
 
 
+def test_so_it_is_if_aws_lists_that_one_only_later(account: Account) -> None:
+    with stopped(account, "CreateUserPool", lands=True):
+        account.up()
+    theirs = make_pool(account, "shop", 2, UserPoolTags=tags(account))
+
+    def lag(answer: Any) -> None:
+        answer["UserPools"] = [each for each in answer["UserPools"] if each["Id"] == theirs]
+
+    with shown(account, "ListUserPools", lag, times=3):
+        assert account.up()["user_pool"] == "adopted"
+    assert fact(account, "user_pool") != theirs
+
+
 # ---- Ids of other resources in the state file
 
 ROOTS = {
@@ -357,6 +371,8 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     theirs = account.state("shop2").record(key)
     assert theirs is not None
     record_another(account, key, theirs)
+    # Whether the tags of the stack are to be put back is no question here.
+    assert not any(one.adoptable for one in engine.plan_down(account.context()).strangers)
     result = account.down()
     assert (others(account), existing(account)) == alone
     assert result.not_ours == [{"step": ROOTS[key], "resource": key, "id": theirs["id"]}]
