@@ -90,6 +90,7 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
             say(keys.url)
         with _browser(ctx.state, keys.url) if not no_browser else nullcontext():
             serve(of, keys, listener, notice if target.debug else lambda _line: None)
+    notice("The page has ended.")
     # There is no other way to end it.
     return INTERRUPTED
 
@@ -130,6 +131,7 @@ def _browser(state: State, url: str) -> Iterator[None]:
     if sys.platform == "linux" and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     ):
+        notice("There is no browser to open: open the URL in one.")
         yield
         return
     from cogauth.record.files import remove_private, write_private_text

@@ -10,6 +10,7 @@ from cogauth.aws.waiting import TimedOutError
 from cogauth.client import tokens
 from cogauth.client.transport import json_object, request
 from cogauth.errors import IncompleteError, LoginError
+from cogauth.settings import CLOSED
 from cogauth.steps.losses import loss, may_settle, named
 from cogauth.steps.methods import STATUS_BY_CODE
 
@@ -30,7 +31,7 @@ TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
 OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
-UNCONFIRMED = "user_unconfirmed"
+UNCONFIRMED, WRONG_CREDENTIALS = "user_unconfirmed", "wrong_credentials"
 # The codes whose cause may be in the auto-confirm function: it never refuses anyone by intent.
 OF_TRIGGER = {"trigger_failed", "trigger_denied", "sign_up_refused"}
 
@@ -52,6 +53,9 @@ def refusal(ctx: Context, answer: dict[str, Any]) -> CogauthError:
     said = f"The login was refused: {answer.get('msg')} ({code})."
     command = logs_command(ctx.state, code)
     see = f"Run '{command}' to see why." if command else None
+    if code == WRONG_CREDENTIALS and ctx.state.settings.sign_up == CLOSED:
+        create = ctx.state.command("users create NAME")
+        see = f"Sign-up is closed: if there is no such user, '{create}' creates one."
     # Without the trigger nobody is confirmed.
     if (command or code == UNCONFIRMED) and (lost := loss(ctx, before=said)) is not None:
         return IncompleteError(lost.message, hint=" ".join(filter(None, [lost.hint, see])))

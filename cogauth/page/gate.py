@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HOST = "127.0.0.1"
+HOST, HTTP_PORT = "127.0.0.1", 80
 TOKEN_HEADER = "x-cogauth-token"  # noqa: S105 a header's name
 PROOF_HEADER = "x-cogauth-proof"
 # In the scope of the request that brought the key: its answer has the token.
@@ -65,9 +65,14 @@ class Keys:
     is_used: bool = False
 
     @property
+    def authority(self) -> str:
+        """The host and port, as browsers write them: HTTP's own port is left out."""
+        return HOST if self.port == HTTP_PORT else f"{HOST}:{self.port}"
+
+    @property
     def origin(self) -> str:
         """The page's origin."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.authority}"
 
     @property
     def url(self) -> str:
@@ -137,8 +142,8 @@ class Gate:
             # A site may have its name lead to 127.0.0.1: then it is of this server's origin, but by
             # its name (DNS rebinding).
             (
-                headers.getlist("host") != [f"{HOST}:{self.keys.port}"],
-                "The Host of the request isn't this page's.",
+                headers.getlist("host") != [self.keys.authority],
+                f"This is not the address of the page: {self.keys.origin}, exactly so.",
             ),
             (
                 any(origin != self.keys.origin for origin in origins),

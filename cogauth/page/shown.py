@@ -49,7 +49,12 @@ def stack(of: Stack) -> dict[str, Any]:
     state, settings = ctx.state, ctx.state.settings
     # Another 'up' makes a stack on the same AWS.
     up = "up --local" if state.local_data is not None else "up"
-    known = {"up": up, "attach": "attach", "page": "page", "test-login": "test-login NAME"}
+    known = {
+        "up": up,
+        "attach": "attach --api NAME",
+        "page": "page",
+        "test-login": "test-login NAME",
+    }
     has_api = "id" in (state.record("rest_api") or {})
     return {
         "stack": state.stack,

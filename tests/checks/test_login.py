@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -601,6 +601,21 @@ def test_what_is_the_functions_fault_ends_with_the_command_that_shows_their_log(
     else:
         command = ctx.state.command(f"{logs} --since 10m")
         assert said.endswith((f"'{command}'.", f"'{command}' to see why."))
+
+
+@pytest.mark.parametrize("sign_up", ["open", "closed"])
+def test_who_is_refused_by_a_closed_stack_is_told_who_creates_users(
+    ctx: Context, api: Api, sign_up: str
+) -> None:
+    refused = {"status": "fail", "msg": "no", "code": "wrong_credentials"}
+    api.sign_in = [Answer(401, json.dumps(refused))]
+    ctx.state.settings = replace(ctx.state.settings, sign_up=sign_up)
+    with pytest.raises(LoginError) as caught:
+        sessions.begin(ctx, "ann", PASSWORD)
+    command = ctx.state.command("users create NAME")
+    assert (f"if there is no such user, '{command}' creates one" in str(caught.value)) == (
+        sign_up == "closed"
+    )
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

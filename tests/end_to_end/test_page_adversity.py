@@ -235,7 +235,7 @@ def test_a_rebound_host_is_refused(stack: LocalStack, browser: Browser) -> None:
         answer = tab.goto(f"http://rebound.example:{page.port}{page.key_path}")
         assert answer is not None
         assert answer.status == 403
-        expect(tab.get_by_text("The Host of the request isn't this page's.")).to_be_visible()
+        expect(tab.get_by_text("This is not the address of the page")).to_be_visible()
         assert context.cookies() == []
         # The key is still good.
         assert Visit(context.new_page(), page).problems == []

@@ -190,6 +190,14 @@ def test_other_ports_cookies_are_no_hindrance(site: Site, other: str) -> None:
     assert site.ask(cookie=other).status == 403
 
 
+def test_browsers_leave_out_the_port_of_http() -> None:
+    site = Site()
+    site.keys = site.gate.keys = Keys(80)
+    headers = [(b"host", b"127.0.0.1"), (b"origin", b"http://127.0.0.1")]
+    assert site.send("GET", f"/?key={site.keys.key}", headers).is_let_in
+    assert site.keys.url.startswith("http://127.0.0.1/?key=")
+
+
 # The key
 
 

@@ -331,5 +331,5 @@ async function showCurl() {
       el("label", { for: "curl-command" }, "Command for the terminal"),
       copyButton(() => text, "Copy the command")),
     field,
-    el("p", { class: "hint" }, `${done ? "Copied." : "The browser did not allow copying: select it and copy it."} It contains no token.`)));
+    el("p", { class: "hint" }, `${done ? "Copied." : "The browser did not allow copying: select it and copy it."} It contains no token${byId("body-field").hidden || !byId("body").value ? "" : ", but the body that you typed"}.`)));
 }

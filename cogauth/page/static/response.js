@@ -77,8 +77,9 @@ function why(known) {
       el("p", {}, withCommands(message)),
       fix ? el("p", {}, el("strong", {}, "Fix: "), withCommands(fix)) : null,
       notes?.length ? el("ul", { class: "notes" }, notes.map((note) => el("li", {}, withCommands(note)))) : null,
-      el("dl", { class: "facts" }, [["cause", cause], ...Object.entries(facts ?? {})].map(([name, value]) =>
-        el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(timeOrText(value)))))),
+      el("details", {}, el("summary", {}, "What was looked at"),
+        el("dl", { class: "pairs" }, [["cause", cause], ...Object.entries(facts ?? {})].map(([name, value]) =>
+          el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, foreign(timeOrText(value))))))),
     ].filter(Boolean));
   }
   return made;

@@ -114,14 +114,14 @@ function showResult(...made) {
 
 function resultOf(answer, username) {
   const done = answer.status === "success";
-  const made = answer.is_new ? " The user was made by this sign-in." : answer.is_new === false ? " The user existed before." : "";
+  const made = answer.is_new ? " This sign-in created the user." : answer.is_new === false ? " The user existed before." : "";
   const facts = [
     ["HTTP status", answer.http_status],
     ["msg", answer.msg],
     ["code", answer.code],
     ["user id", answer.user_id],
   ].filter(([, value]) => value !== null && value !== undefined);
-  const said = notice(done ? "ok" : "bad", el("strong", {}, foreign(username), done ? " is signed in." : " is not signed in."), made);
+  const said = notice(done ? "ok" : "bad", done ? el("strong", {}, foreign(username), " is signed in.") : el("strong", {}, "The sign-in of ", foreign(username), " was refused."), made);
   if (!done) said.setAttribute("role", "alert");
   said.tabIndex = -1;
   // The facts have the message and the code already.

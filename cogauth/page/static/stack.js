@@ -182,7 +182,7 @@ function details(step) {
     el("p", {}, chip(status, `${SYMBOLS[status] ?? ""} ${status}`)),
     step.lacks?.length ? el("p", {}, "Missing: ", step.lacks.join(", ")) : null,
     step.changes.length ? changes(step.changes) : null,
-    resources.length || step.id ? el("h4", {}, "What it is") : null,
+    resources.length || step.id ? el("h4", {}, "Names and ids") : null,
     pairs(resources.length ? resources : step.id ? [["id", code(step.id)]] : []),
     step.settings?.length ? el("h4", {}, "Settings") : null,
     pairs((step.settings ?? []).map(([name, value]) => [name, code(shown(value))])),

@@ -92,7 +92,7 @@ function cells(user) {
 }
 
 async function change(action, username) {
-  const done = { disable: "is disabled: signing in and renewing are refused.", enable: "is enabled.", delete: "is deleted." }[action];
+  const done = { disable: "is disabled: it can neither sign in nor renew tokens. Those that it has work until they expire, within an hour.", enable: "is enabled.", delete: "is deleted." }[action];
   try {
     await post(`/api/users/${action}`, { username });
   } catch (problem) {
@@ -138,7 +138,7 @@ async function create() {
 
 function created(made) {
   const until = made.days ? ` It is valid for ${made.days} day${made.days === 1 ? "" : "s"}.` : "";
-  const said = notice("ok", el("strong", {}, foreign(made.created), " was made."));
+  const said = notice("ok", el("strong", {}, foreign(made.created), " was created."));
   said.append(
     el("p", {}, "Temporary password, shown only once:"),
     el("div", { class: "command" }, el("code", {}, made.temporary_password), copyButton(() => made.temporary_password, "Copy the temporary password")),
@@ -159,7 +159,7 @@ function askDelete(username, opener) {
   }), { class: "danger-solid" });
   dialog.replaceChildren(
     el("h2", { id: "confirm-title" }, "Delete ", foreign(username), "?"),
-    el("p", {}, "The user and its attributes are gone for good. Someone else may take the name then."),
+    el("p", {}, "The user and its attributes are gone for good, and someone else may take the name. Tokens that it has work until they expire, within an hour."),
     el("div", { class: "actions end" }, button("Cancel", () => dialog.close(), { autofocus: true }), go));
   dialog.addEventListener("close", () => (opener.isConnected ? opener : byId("users-search")).focus(), { once: true });
   dialog.showModal();
