@@ -211,7 +211,7 @@ class Aws:
                 "No AWS region is set.",
                 hint=(
                     "Give --region (such as eu-central-1), set AWS_REGION, or run 'aws configure'. "
-                    "Without an AWS account: 'cogauth demo', or give 'up' --local."
+                    "Without an AWS account: 'cogauth demo', or 'cogauth up' with --local."
                 ),
             )
         try:

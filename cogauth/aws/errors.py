@@ -254,7 +254,7 @@ _KNOWN: dict[type[Exception], tuple[str, str]] = {
         "No AWS credentials were found.",
         (
             "Run 'aws configure' or 'aws sso login', set AWS_PROFILE, or give --profile. Without "
-            "an AWS account: 'cogauth demo', or give 'up' --local."
+            "an AWS account: 'cogauth demo', or 'cogauth up' with --local."
         ),
     ),
     botocore_errors.PartialCredentialsError: (
