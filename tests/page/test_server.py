@@ -20,6 +20,7 @@ from support.page import OpenPage, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.local
 
@@ -382,6 +383,24 @@ def test_ctrl_c_ends_it_at_once_with_what_is_in_progress(stack: LocalStack) -> N
         assert "GET /api/logs 200" in page.running.text
         for secret in (page.cookie.partition("=")[2], page.token):
             assert secret not in page.running.text
+    assert files_in(stack.cli.folder) == files
+
+
+def test_a_browser_gets_the_url_by_a_private_file(stack: LocalStack, tmp_path: Path) -> None:
+    """Other users of the machine can read what is on its command line."""
+    seen, copy, script = tmp_path / "seen", tmp_path / "copy", tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\ncp -p "${{1#file://}}" {copy}\necho "$1" > {seen}\n')
+    script.chmod(0o755)
+    files = files_in(stack.cli.folder)
+    running = stack.cli.spawn("page", "--json", BROWSER=f"{script} %s")
+    url = json.loads(running.see(r"\}\n").splitlines()[0])["url"]
+    assert until(seen.exists)
+    assert seen.read_text().startswith("file:///")
+    assert url.partition("key=")[2] not in seen.read_text()
+    assert f"url={url}" in copy.read_text()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    running.process.send_signal(signal.SIGTERM)
+    assert running.ended() == 130
     assert files_in(stack.cli.folder) == files
 
 
