@@ -177,8 +177,8 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "detach": _always(*detach.PERMISSIONS),
     "verify": _or_losses(*subject.PERMISSIONS, *run.PERMISSIONS),
     "explain": _or_losses(*EXPLAIN),
-    # On a terminal they look the name up before they ask for the password.
-    # Given a new password, test-login only takes a user who is there.
+    # On a terminal they look the name up before they ask for the password. Given a new password,
+    # test-login only takes a user who is there.
     "test-login": _or_losses(CHECK_OWN, users.LIST, users.FIND),
     "token": _or_losses(CHECK_OWN, users.LIST),
     "call": _or_losses(*calls.FIND, *calls.TEST, users.LIST),
@@ -186,8 +186,8 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "users": _always(*USERS.values()),
     **{f"users {name}": _always(permission) for name, permission in USERS.items()},
     "logs": _always(*logs.PERMISSIONS.values()),
-    # If the pool's keys can't be read, it looks whether the pool exists.
     "page": _page,
+    # If the pool's keys can't be read, it looks whether the pool exists.
     "decode": _always(allow(USER_POOL, "cognito-idp:DescribeUserPool")),
     # They make no call to AWS, or one to a local AWS.
     **dict.fromkeys(("list", "outputs", "policy", "demo"), _always()),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from cogauth.checks import explain as explaining
 from cogauth.client import calls, passwords, sessions, tokens, users
 from cogauth.client.signin import refusal
+from cogauth.client.transport import strict_json
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway.routing import VERBS
 
@@ -76,36 +77,37 @@ class Request(NamedTuple):
         """The URL that is called."""
         return calls.url_of(self.ctx, self.place, self.call.path)
 
-    def redacted(self, shown: str) -> str:
-        """Return a text without the token, which an API may repeat."""
-        return shown.replace(self.token, "(the token)") if self.token else shown
-
 
 def call(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     """Send a request to a method of the stack's own or an attached API."""
     made = _request(of, data)
     answer = calls.send(made.ctx, made.place, made.call, made.token)
-    body, is_json = _shown(answer)
+    body, is_json = _shown(answer, made.token)
     return {
         "url": made.url,
         "status": answer.status,
         "reason": answer.reason,
         "elapsed_ms": answer.elapsed_ms,
-        "headers": {name: made.redacted(value) for name, value in answer.headers.items()},
-        "body": made.redacted(body),
+        "headers": {name: _redacted(value, made.token) for name, value in answer.headers.items()},
+        "body": body,
         "is_json": is_json,
         "refused": answer.is_refused,
     }
 
 
-def _shown(answer: Response) -> tuple[str, bool]:
-    """Return the body as text, JSON with indents, and whether it is JSON."""
-    body = answer.body.decode(errors="replace")
+def _redacted(shown: str, token: str | None) -> str:
+    """Return a text without the token, which an API may repeat."""
+    return shown.replace(token, "(the token)") if token else shown
+
+
+def _shown(answer: Response, token: str | None) -> tuple[str, bool]:
+    """Return the body as text without the token, JSON with indents, and whether it is JSON."""
+    body = _redacted(answer.body.decode(errors="replace"), token)
     if len(body) > INDENTED:
         cut = f"\n… and {len(body) - SHOWN} more characters" if len(body) > SHOWN else ""
         return body[:SHOWN] + cut, False
     try:
-        return json.dumps(answer.document(), indent=2, ensure_ascii=False), True
+        return json.dumps(strict_json(body), indent=2, ensure_ascii=False), True
     except ValueError:
         return body, False
 
@@ -132,7 +134,7 @@ def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> 
     if not own and api not in ctx.state.attachments:
         raise UsageError(
             f"The API {api} is neither the stack's own nor attached.",
-            hint=f"Run '{ctx.state.command('attach')}' to guard methods of another API.",
+            hint=f"Run '{ctx.state.command('attach --api NAME')}' to see another API's methods.",
         )
     if kind not in KINDS:
         raise UsageError(f"The token {kind!r} is unknown.", hint=f"Give one of {', '.join(KINDS)}.")

@@ -86,9 +86,9 @@ class Stack:
     def lose(self) -> None:
         """Connect anew at the next request: the local AWS may have ended, a session expired."""
         with self._lock:
-            lost = list(self._known.values())
+            lost = set(map(id, self._known.values()))
+            self._begun = [each for each in self._begun if id(each) not in lost]
             self._known.clear()
-            self._begun = [each for each in self._begun if each not in lost]
 
     def end(self) -> None:
         """Let all calls and waits end."""

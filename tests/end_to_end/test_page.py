@@ -10,49 +10,22 @@ from playwright.sync_api import expect
 
 from support.commands import command_line
 from support.local_aws import MOCK, somebodys_api
-from support.local_stack import LocalStack
-from support.names import PASSWORD, REGION
+from support.names import PASSWORD
 from support.page import opened
-from support.visit import CHROMIUM, Visit, chromium, profile
+from support.visit import CHROMIUM, Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from playwright.sync_api import BrowserContext, Locator
 
-    from playwright.sync_api import Browser, BrowserContext, Locator
+    from support.local_stack import LocalStack
 
+# For the fixtures.
+pytest_plugins = ["support.visit"]
 pytestmark = [
     pytest.mark.local,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
 ]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    words = ("--local", "--region", REGION)
-    folder = tmp_path_factory.mktemp("page")
-    with command_line(folder, COGAUTH_STACK="page") as cli, LocalStack.made(cli, *words) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with profile(browser) as context:
-        yield context
-
-
-@pytest.fixture
-def visit(stack: LocalStack, context: BrowserContext) -> Iterator[Visit]:
-    with opened(stack.cli) as page:
-        visit = Visit(context.new_page(), page)
-        yield visit
-        assert visit.problems == []
 
 
 def test_a_user_signs_up_signs_in_again_and_sees_the_claims(visit: Visit) -> None:

@@ -11,51 +11,24 @@ from playwright.sync_api import expect
 from cogauth.client import token_store
 from support.commands import command_line, until
 from support.local_aws import somebodys_api
-from support.local_stack import LocalStack
-from support.names import PASSWORD, REGION
+from support.names import PASSWORD
 from support.page import opened
 from support.servers import Answer, Fixed
-from support.visit import CHROMIUM, Visit, chromium, launched, profile
+from support.visit import CHROMIUM, Visit, launched, profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, BrowserContext
 
+    from support.local_stack import LocalStack
+
+# For the fixtures.
+pytest_plugins = ["support.visit"]
 pytestmark = [
     pytest.mark.local,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
 ]
 HOSTILE = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    words = ("--local", "--region", REGION)
-    folder = tmp_path_factory.mktemp("page")
-    with command_line(folder, COGAUTH_STACK="page") as cli, LocalStack.made(cli, *words) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with profile(browser) as context:
-        yield context
-
-
-@pytest.fixture
-def visit(stack: LocalStack, context: BrowserContext) -> Iterator[Visit]:
-    with opened(stack.cli) as page:
-        visit = Visit(context.new_page(), page)
-        yield visit
-        assert visit.problems == []
 
 
 def test_an_expired_session_says_what_to_do(stack: LocalStack, visit: Visit) -> None:
@@ -105,7 +78,7 @@ def test_a_damaged_state_file_is_told(stack: LocalStack, visit: Visit) -> None:
     finally:
         stack.path.write_bytes(kept)
     visit.page.reload()
-    expect(visit.region("Stack")).to_contain_text("complete")
+    visit.is_complete()
 
 
 def test_a_server_that_has_ended_is_told(stack: LocalStack, context: BrowserContext) -> None:
@@ -161,7 +134,7 @@ def test_a_stack_that_was_taken_down_is_told(
             expect(visit.region("Stack")).to_contain_text("The status could not be read.")
             cli.run("up", "--local").must()
             expect(alert).to_have_count(0)
-            expect(visit.region("Stack")).to_contain_text("complete")
+            visit.is_complete()
             # The lines were another stack's.
             expect(logs).not_to_contain_text("wrong_credentials")
             visit.is_signed_in("ann")
@@ -210,10 +183,10 @@ def test_the_page_is_for_one_tab(stack: LocalStack, context: BrowserContext) -> 
     with opened(stack.cli) as page:
         visit = Visit(context.new_page(), page)
         visit.page.reload()
-        expect(visit.region("Stack")).to_contain_text("complete")
+        visit.is_complete()
         visit.page.goto("about:blank")
         visit.page.go_back()
-        expect(visit.region("Stack")).to_contain_text("complete")
+        visit.is_complete()
         visit.is_signed_in("ann")
         other = context.new_page()
         other.goto(page.origin)

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from support.names import PASSWORD
+from support.commands import command_line
+from support.local_stack import LocalStack
+from support.names import PASSWORD, REGION
+from support.page import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +66,7 @@ class Visit:
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.goto(opened.url)
-        expect(self.region("Stack")).to_contain_text("complete")
+        self.is_complete()
 
     def _note(self, message: Any) -> None:
         # A browser reports each answer with an error's status by itself. Those of the interface are
@@ -82,6 +85,10 @@ class Visit:
         self.page.get_by_label("Username", exact=True).fill(name)
         self.page.get_by_label("Password", exact=True).fill(password)
         self.button("Sign in").click()
+
+    def is_complete(self) -> None:
+        """Wait until the page says so; a hidden text doesn't count."""
+        expect(self.page.locator("#condition:visible")).to_have_text("✓ complete")
 
     def is_signed_in(self, name: str) -> None:
         """Sign in, and wait for it. Another test may have signed this user in, too."""
@@ -106,3 +113,31 @@ class Visit:
             for one in found["violations"]
             for node in one["nodes"]
         ]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    words = ("--local", "--region", REGION)
+    folder = tmp_path_factory.mktemp("page")
+    with command_line(folder, COGAUTH_STACK="page") as cli, LocalStack.made(cli, *words) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with profile(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def visit(stack: LocalStack, context: BrowserContext) -> Iterator[Visit]:
+    with opened(stack.cli) as page:
+        visit = Visit(context.new_page(), page)
+        yield visit
+        assert visit.problems == []
