@@ -51,6 +51,9 @@ for package in ("aws", "checks", "cli", "client", "engine"):
     path = [os.path.join(cogauth.__path__[0], package)]
     for module in pkgutil.walk_packages(path, f"cogauth.{package}."):
         importlib.import_module(module.name)
+# What commands import only when they need it.
+for name in ("cogauth.local.beginners", "cogauth.record.state", "rich.tree", "click._textwrap"):
+    importlib.import_module(name)
 load = JSONFileLoader.load_file
 loaded = functools.cache(lambda path: load(JSONFileLoader(), path))
 JSONFileLoader.load_file = lambda self, path: loaded(path)

@@ -28,6 +28,7 @@ from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import models, responses
 from moto.core.base_backend import BaseBackend
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.serialize import XFormedAttributePicker
 from moto.logs.models import LogGroup
 
 from support.moto_export import exported, get_export
@@ -331,8 +332,9 @@ AWS_HOST = re.compile(r"[\w.-]+\.amazonaws\.com(\.cn)?")
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Let moto and botocore compute only once what never changes.
 
-    For moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; its
-    callbacks for requests, for all tests. For botocore: the sanitized parts of the User-Agent.
+    For moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; the names
+    under which its answers' values may stand; its callbacks for requests, for all tests. For
+    botocore: the sanitized parts of the User-Agent.
     Also, no signature is computed for moto, which ignores them.
     """
     read = functools.cache(lambda text: original(json.loads(text)))
@@ -354,10 +356,25 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
         return urls[type(backend)]
 
     patch.setattr(BaseBackend, "urls", property(urls_of))
+    patch.setattr(XFormedAttributePicker, "get_possible_keys", _possible_keys())
     # A copy of a weak dictionary holds the original's values, and a Snapshot is a copy.
     patch.setattr("moto.awslambda.models.weakref", SimpleNamespace(WeakValueDictionary=dict))
     # AWS handles concurrent calls; moto's dictionaries aren't made for that.
     patch.setattr(BotocoreStubber, "__call__", in_turn(BotocoreStubber.__call__))
+
+
+def _possible_keys() -> Callable[[Any, Any], list[str]]:
+    """Return get_possible_keys, which goes by classes, a shape and a key, with a memory."""
+    original = XFormedAttributePicker.get_possible_keys
+    known: dict[tuple[Any, ...], list[str]] = {}
+
+    def possible_keys(picker: Any, context: Any) -> list[str]:
+        case = (*picker.alias_providers, type(context.obj), context.key, context.shape)
+        if case not in known:
+            known[case] = list(original(picker, context))
+        return known[case]
+
+    return possible_keys
 
 
 _whole_resource = APIGatewayResponse.get_resource
