@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-faults",
         action="store_true",
-        help="sweep every kind of fault over every call, followed by up and by down (minutes)",
+        help="run the sweeps whole, such as every fault at every call, and long tests (minutes)",
     )
 
 
@@ -57,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--all-faults"):
+    # A test that is named is always run.
+    if not config.getoption("--all-faults") and not any("::" in name for name in config.args):
         items[:] = sampled(items)
     asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
     needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}

@@ -596,6 +596,7 @@ READ_BY_UP = {
 READ_BY_STATUS_BESIDES = {"apigateway:GetExport": 1}
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_nothing_is_read_twice_of_an_unchanged_stack() -> None:
     found = unchanged.measure(2, lambda _: None, QUIET)

@@ -178,6 +178,7 @@ def test_the_error_codes_are_all_listed(make: ModuleType) -> None:
     assert make.error_codes() in (DOCS / "json.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_outputs_and_the_picture_are_what_the_program_prints(
     make: ModuleType, tmp_path: Path
@@ -344,6 +345,7 @@ def test_the_node_function_reads_the_claims(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_python_function_behind_the_guard_receives_the_users_claims(cli: Cli) -> None:
     packed = io.BytesIO()

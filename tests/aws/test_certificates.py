@@ -205,6 +205,7 @@ def test_a_ca_bundle_that_is_none_is_named(cli: Cli, aws: Fixed, where: str, bun
     assert aws.requests == []
 
 
+@pytest.mark.long
 def test_a_proxy_holds_for_every_request(
     cli: Cli, aws: Fixed, certificates: tuple[Certificate, Certificate]
 ) -> None:

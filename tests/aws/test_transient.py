@@ -31,8 +31,8 @@ from support.stacks import (
 )
 from support.tampers import delete_authorizer
 
-# Most cases run `up` more than once, so plain `pytest` runs only every other one.
-pytestmark = pytest.mark.sample(2)
+# Most cases run `up` more than once, so plain `pytest` runs only every third one.
+pytestmark = pytest.mark.sample(3)
 
 KMS = (
     "Lambda was unable to configure access to your environment variables because the KMS key is "

@@ -1051,6 +1051,7 @@ def test_a_state_file_that_names_another_user_is_damaged(tmp_path: Path, users: 
 # Sign-up is closed
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_where_sign_up_is_closed_an_administrators_user_signs_in(cli: Cli) -> None:
     with LocalStack.made(cli, "--local", "--region", REGION, "--sign-up", "closed") as stack:

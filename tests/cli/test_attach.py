@@ -97,6 +97,7 @@ def token(up: Cli) -> str:
     return str(tokens["ann"]["id_token"])
 
 
+@pytest.mark.long
 def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, token: str) -> None:
     theirs = Theirs(endpoint, "orders", ["a", "b"])
     assert theirs.status("a") == 200
@@ -213,6 +214,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         yield cli
 
 
+@pytest.mark.long
 def test_an_emulator_that_garbles_scopes_is_set_back(other: Cli) -> None:
     theirs = Theirs(other.env["COGAUTH_ENDPOINT_URL"], "scoped", ["a"])
     words = ["attach", "--api", "scoped", "--path", "/a", "--scope", "a/read"]
@@ -241,6 +243,7 @@ def test_on_a_terminal_it_asks_and_shows_how_far_it_is(up: Cli, endpoint: str) -
     assert theirs.guarded() == []
 
 
+@pytest.mark.long
 def test_ctrl_c_and_going_on(up: Cli, endpoint: str) -> None:
     theirs = Theirs(endpoint, "many", [f"n{nth}" for nth in range(45)])
     running = up.on_terminal("attach", "--api", "many", "--path", "*", "--yes")
@@ -299,6 +302,7 @@ def by_profile(cli: Cli) -> Callable[..., Result]:
     return partial(cli.run, AWS_CONFIG_FILE=str(config), COGAUTH_PROFILE="work")
 
 
+@pytest.mark.long
 def test_a_stage_that_stays_open_is_called_open(cli: Cli) -> None:
     with LocalStack.made(cli, "--local", "--region", REGION) as stack:
         theirs = Theirs(stack.url, "staged", ["a"])
@@ -328,6 +332,7 @@ def test_a_stage_that_stays_open_is_called_open(cli: Cli) -> None:
         cli.run("detach", "--yes").must()
 
 
+@pytest.mark.long
 def test_a_guard_that_an_owner_took_away_is_told_by_each_command(
     up: Cli, endpoint: str, token: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
     assert left(newcomer) == []
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
@@ -116,6 +117,7 @@ def test_an_interrupted_demo_leaves_nothing_either(
     assert not any(is_listening(port) for port in ports)
 
 
+@pytest.mark.long
 def test_an_impatient_user_can_not_make_it_leave_something(newcomer: Cli) -> None:
     """The user presses Ctrl-C, and again during the cleanup."""
     running = newcomer.spawn("demo")

@@ -307,6 +307,7 @@ def test_sign_ins_leave_their_lines_and_no_secret(served: LocalStack) -> None:
     ]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.local
 @pytest.mark.parametrize(
     ("module", "function", "code", "line"),

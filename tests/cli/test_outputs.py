@@ -247,6 +247,7 @@ def test_what_a_shell_would_expand_comes_through(shell: str, value: str) -> None
     assert evaluated(export("VALUE", value), env, shell)["VALUE"] == value
 
 
+@pytest.mark.long
 def test_a_file_s_name_is_no_command(cli: Cli) -> None:
     names = (
         "$(touch planted)",
@@ -424,9 +425,9 @@ def run_in(env: dict[str, str], *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.sample(2)
 def test_evaluated_boto3_works_there(local: Stack, shell: str) -> None:
     cogauth = shlex.join(COGAUTH)
     boto3 = shlex.join([sys.executable, "-c", LIST_POOLS])
@@ -573,6 +574,7 @@ def test_cogauth_s_own_commands_work_in_that_shell(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_down_and_up_again_in_that_shell(cli: Cli) -> None:
     stack = Stack(cli)
@@ -591,6 +593,7 @@ def test_down_and_up_again_in_that_shell(cli: Cli) -> None:
     cli.run("down", "--yes").must()
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_local_aws_that_has_ended_is_started(cli: Cli) -> None:
     stack = Stack(cli)

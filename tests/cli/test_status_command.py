@@ -133,6 +133,7 @@ def test_watching_ends_at_any_other_error(account: Account) -> None:
         watched.watch(lambda: watched.fail((403, "AccessDeniedException")))
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_ctrl_c_ends_watching(cli: Cli) -> None:
     cli.run("up", "--local").must()

@@ -216,6 +216,7 @@ def test_a_refused_call_exits_with_1(played: Played) -> None:
     assert "  x-amzn-ErrorType: E\n" in done.err
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("status", "words", "explained_by"),
     [

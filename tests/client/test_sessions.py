@@ -294,6 +294,7 @@ def users(kit: Kit) -> dict[str, dict[str, Any]]:
     return {user["username"]: user for user in document["users"]}
 
 
+@pytest.mark.long
 def test_users_are_listed_page_by_page(kit: Kit) -> None:
     pool = kit.up["user_pool_id"]
     for number in range(61):

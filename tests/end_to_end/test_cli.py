@@ -136,6 +136,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         cli.run("down", "--yes")
 
 
+@pytest.mark.sample(2)
 def test_up_prints_what_it_made(made: Up) -> None:
     up = made.up
     assert list(up) == UP_FIELDS
@@ -551,6 +552,7 @@ def test_one_setting_of_a_standing_stack_is_changed(cli: Cli, endpoint: str) -> 
     assert "--stage" in cli.run("up", "--stage", "prod").must(2).err
 
 
+@pytest.mark.long
 def test_without_its_state_file_a_stack_is_named_and_left_alone(cli: Cli, endpoint: str) -> None:
     named(cli, endpoint, "astray")
     up = cli.run("up", "--json").must().document
@@ -600,6 +602,7 @@ def test_where_nothing_stands_down_says_so(cli: Cli, endpoint: str) -> None:
     assert files_in(cli.folder) == []
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("way_on", ["up", "down"])
 def test_an_interrupted_up_goes_on_either_way(cli: Cli, endpoint: str, way_on: str) -> None:
     stack, gate = f"cut-{way_on}", Gate()
@@ -697,6 +700,7 @@ def test_down_leaves_nothing(cli: Cli, tmp_path_factory: pytest.TempPathFactory)
 # An emulator that differs from API Gateway
 
 
+@pytest.mark.long
 def test_an_emulator_that_wraps_requests_signs_nobody_in_and_that_is_said(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -742,6 +746,7 @@ def tells_of_all(down: Result, up: dict[str, Any]) -> None:
 # The embedded local AWS, as the commands find it
 
 
+@pytest.mark.long
 def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     first = (
         cli.run("up", "--local", "--region", REGION, "--stack", "first", "--json").must().document
@@ -799,6 +804,7 @@ def looker(cli: Cli) -> subprocess.Popen[str]:
     return started
 
 
+@pytest.mark.long
 def test_who_only_looks_leaves_a_local_aws_on_which_a_stack_is_made(cli: Cli) -> None:
     """A read-only command started it, and meanwhile a first 'up' begins to use it."""
     with looker(cli) as looks:
@@ -813,6 +819,7 @@ def test_who_only_looks_leaves_a_local_aws_on_which_a_stack_is_made(cli: Cli) ->
     assert files_in(cli.folder) == []
 
 
+@pytest.mark.long
 def test_who_looks_last_ends_a_local_aws_without_a_stack(cli: Cli) -> None:
     look = ("plan", "--local", "--region", REGION, "--stack", "other")
     with looker(cli) as looks:

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.local
 UP = ("up", "--settle", "0")
 DOWN = ("down", "--yes", "--settle", "0")
 # A sample of the sweep: an odd step size includes both "before" and "after".
-EVERY = {"up": 25, "down": 9}
+EVERY = {"up": 49, "down": 17}
 # How each case ends; one in LOGINS of the cases that end with a stack tests a login.
 ENDINGS = ("up", "down")
 LOGINS = 3

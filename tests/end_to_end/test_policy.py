@@ -228,6 +228,7 @@ def journey(endpoint: str, tmp_path: Path) -> Iterator[Journey]:
         made.end()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("exact", [False, True], ids=["before it exists", "with its ids"])
 def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bool) -> None:
     journey.exact = exact
@@ -237,7 +238,7 @@ def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bo
 
 
 @pytest.mark.parametrize("action", sorted(actions() - {LOOKS_FOR_OBSTACLES}))
-@pytest.mark.sample(16)
+@pytest.mark.sample(32)
 def test_without_any_one_action_something_fails(journey: Journey, action: str) -> None:
     journey.without = action
     journey.begin()

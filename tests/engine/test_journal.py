@@ -34,8 +34,8 @@ from support.stacks import (
     unrecorded,
 )
 
-# Most cases run `up` more than once, so plain `pytest` runs only every other one.
-pytestmark = pytest.mark.sample(2)
+# Most cases run `up` more than once, so plain `pytest` runs only every third one.
+pytestmark = pytest.mark.sample(3)
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:

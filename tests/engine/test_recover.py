@@ -128,6 +128,7 @@ def test_down_right_after_recover_leaves_nothing(here: LocalStack) -> None:
     assert here.existing() == {}
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_local_aws_beside_is_where_a_lost_stack_is_looked_for(cli: Cli) -> None:
     up = cli.run("up", "--local", "--region", "us-east-1", "--json").must().document

@@ -117,9 +117,9 @@ def made_by_up(stack: LocalStack, settings: Settings, monkeypatch: pytest.Monkey
     return found
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
-@pytest.mark.sample(4)
 def test_it_makes_what_up_makes_and_recover_takes_it_up(
     here: LocalStack,
     choices: dict[str, Any],

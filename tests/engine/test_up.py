@@ -78,8 +78,8 @@ from support.tampers import (
 )
 from support.world import described, lasting
 
-# Most cases run `up` more than once, so plain `pytest` runs only every other one.
-pytestmark = pytest.mark.sample(2)
+# Most cases run `up` more than once, so plain `pytest` runs only every third one.
+pytestmark = pytest.mark.sample(3)
 
 # ---- up
 

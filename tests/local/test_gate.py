@@ -749,6 +749,7 @@ def test_the_log_is_no_place_for_a_strangers_escapes(here: Here) -> None:
     assert not [line for line in lines if line.startswith("Refused: nothing")]
 
 
+@pytest.mark.long
 def test_a_reset_by_the_owner_leaves_the_owner_in(here: Here, tmp_path: Path) -> None:
     local = LocalAws(tmp_path / FOLDER)
     try:

@@ -213,6 +213,7 @@ def test_a_server_that_hangs_is_reported_and_can_be_ended(aws: LocalAws, folder:
     assert not aws.is_running()
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_port_taken_meanwhile_is_named(aws: LocalAws) -> None:
     first = aws.start()
@@ -227,6 +228,7 @@ def test_a_port_taken_meanwhile_is_named(aws: LocalAws) -> None:
     assert aws.start() == first
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_port_taken_while_it_starts_is_told_from_its_log(aws: LocalAws, folder: Path) -> None:
     taken: list[socket.socket] = []

@@ -415,6 +415,7 @@ def test_a_stack_that_is_not_there_is_told_before_anything_is_served(cli: Cli) -
     assert "There is no stack here" in done.err
 
 
+@pytest.mark.long
 def test_a_stack_that_is_taken_down_meanwhile_is_told(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -423,9 +423,9 @@ def test_data_that_came_from_elsewhere_are_not_served(
     elsewhere.remove()
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("moved", [False, True])
-@pytest.mark.sample(2)
 def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Path) -> None:
     """A clone may carry data under an id that was committed once."""
     with command_line(tmp_path) as cli:
@@ -453,6 +453,7 @@ def test_data_are_served_only_where_they_were_made(*, moved: bool, tmp_path: Pat
         assert list(home.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_data_that_are_deleted_elsewhere_stay_known_where_they_were_made(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:
@@ -521,6 +522,7 @@ def test_a_note_that_others_could_have_written_counts_for_nothing(
 # Which files say that the local AWS is in use
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:
@@ -552,6 +554,7 @@ def test_only_state_files_keep_the_local_aws_running(tmp_path: Path) -> None:
         assert list(home.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:
@@ -571,6 +574,7 @@ def test_the_copy_that_recover_keeps_does_not_keep_the_local_aws_running(tmp_pat
         assert beside_gitignore(cli.state.parent) == [copy.name]
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_what_is_said_of_a_damaged_file_beside_the_local_aws_works(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:
@@ -619,6 +623,7 @@ def test_a_local_aws_with_something_in_it_is_not_ended_unasked(tmp_path: Path) -
         assert "the local AWS was stopped" in cli.run("down", "--yes").must().err
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:
@@ -631,6 +636,7 @@ def test_recover_says_that_the_local_aws_begins_empty_once_it_has_ended(tmp_path
         LocalAws(cli.local).remove()
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_stack_is_found_in_a_local_aws_that_does_not_run(tmp_path: Path) -> None:
     with command_line(tmp_path) as cli:

@@ -1123,6 +1123,7 @@ class There:
         return in_process(*words, "--stack", stack, "--state", str(self.path(stack)))
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_sample_of_it_on_the_local_aws(
     endpoint: str, tmp_path: Path, no_credentials: pytest.MonkeyPatch

@@ -407,9 +407,9 @@ def check_winner(winner: Cli, loser: Cli, said: str) -> None:
 ALL = "all calls"
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("what", [ALL, "CreateRole STACK-LambdaAuthRole"])
-@pytest.mark.sample(2)
 def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -> None:
     (ann, anns), (bob, _) = two()
     gate = Gate()
@@ -442,6 +442,7 @@ def test_who_comes_late_to_a_name_loses_and_harms_nothing(what: str, two: Any) -
     check_winner(ann, bob, refused.err)
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_two_people_at_the_very_same_time(two: Any) -> None:
     people = [cli for cli, _ in two()]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-# Most cases run `up` more than once, so plain `pytest` runs only every other one.
-pytestmark = pytest.mark.sample(2)
+# Most cases run `up` more than once, so plain `pytest` runs only every third one.
+pytestmark = pytest.mark.sample(3)
 
 
 def authorizers(account: Account) -> list[dict[str, Any]]:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 
 def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Drop the cases that only the full sweep runs; `sample(n)` keeps every nth case of a test."""
+    """Drop what only the full run has: tests marked `long`, and all but every nth `sample(n)`."""
     met: Counter[str] = Counter()
     kept = []
     for item in items:
+        if item.get_closest_marker("long"):
+            continue
         marker = item.get_closest_marker("sample")
         name = item.nodeid.partition("[")[0]
         if marker is None or met[name] % marker.args[0] == 0:
