@@ -518,6 +518,7 @@ def counted() -> dict[str, dict[str, Any]]:
     return crowd.measure(lambda _: None, (0, CROWD))
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_call_is_made_that_isnt_needed(command: str, counted: dict[str, Any]) -> None:

@@ -372,6 +372,7 @@ def test_after_a_second_fault_while_recovering_from_a_first(
             check_ending(account, ending, clean.world, place)
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_after_call_upon_call_gets_there_in_the_end(
     clean: Clean, accounts: Accounts
 ) -> None:
