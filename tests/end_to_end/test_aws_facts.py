@@ -6,6 +6,8 @@ cogauth works with each of the answers listed here. A test fails on any other an
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +74,17 @@ class Stack:
 
     def deploy(self) -> None:
         self.client("apigateway").create_deployment(**self.api, stageName=self.up["stage"])
+
+    def new_user(self, name: str) -> str:
+        """Create a user as an administrator; return the temporary password."""
+        made = self.account.run("users", "create", name, "--yes", "--json").must().document
+        return str(made["temporary_password"])
+
+    def sign_in(self, name: str, password: str, **more: str) -> str:
+        """Return the code of the answer, or 'success'."""
+        body = {"username": name, "password": password, **more}
+        _, answer = post(self.up["sign_in_url"], json.dumps(body))
+        return str(answer.get("code", answer["status"]))
 
     def get(self, path: str, **headers: str) -> requests.Response:
         base = self.up["protected_url"].removesuffix("/hello")
@@ -207,3 +220,87 @@ def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: Stack)
         assert answer.status_code in allowed
         # By this header, 'verify' recognizes a 403 as the gateway's own.
         assert answer.status_code != 403 or kind
+
+
+def test_a_first_login_takes_a_password_with_a_space_inside(stack: Stack) -> None:
+    temporary, new = stack.new_user("spaced"), f"{PASSWORD} and more"
+    assert stack.sign_in("spaced", temporary, new_password=new) == "success"
+    assert stack.sign_in("spaced", new) == "success"
+    # ChangePassword has its own rule.
+    assert stack.sign_in("spaced", new, new_password=f"{new} 2") == "success"
+    assert stack.sign_in("signed up", f"{new} 3") == "invalid_username"
+    assert stack.sign_in("signed-up", f"{new} 3") == "success"
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["with one password", "with two"])
+def test_two_first_logins_at_once(stack: Stack, *, same: bool) -> None:
+    name = f"twice-{same}".lower()
+    temporary = stack.new_user(name)
+    new = [f"{PASSWORD}1", f"{PASSWORD}{1 if same else 2}"]
+    with ThreadPoolExecutor(2) as both:
+        answers = both.map(lambda one: stack.sign_in(name, temporary, new_password=one), new)
+        codes = sorted(answers)
+    said(f"two first logins at once, {same=}", codes)
+    assert codes == ["success", "success" if same else "wrong_credentials"]
+    assert "success" in {stack.sign_in(name, password) for password in new}
+
+
+def test_what_a_disabled_user_is_told(stack: Stack) -> None:
+    temporary = stack.new_user("away")
+    assert stack.sign_in("away", temporary, new_password=PASSWORD) == "success"
+    stack.account.run("users", "disable", "away", "--yes").must()
+    assert stack.sign_in("away", PASSWORD) == "user_disabled"
+    wrong = stack.sign_in("away", f"{PASSWORD}-not")
+    said("a disabled user's wrong password", wrong)
+    assert wrong in {"user_disabled", "wrong_credentials"}
+
+
+def test_the_gateway_takes_tokens_after_a_sign_out_everywhere(stack: Stack) -> None:
+    identity, refresh = stack.tokens("id"), stack.tokens("refresh")
+    stack.account.run("users", "sign-out", "ann", "--yes").must()
+    # 'users sign-out' says so.
+    assert stack.get("/hello", Authorization=identity).status_code == 200
+    body = json.dumps({"username": "ann", "refresh_token": refresh})
+    status, answer = post(stack.up["sign_in_url"], body)
+    assert (status, answer["code"]) == (401, "refresh_refused")
+
+
+def test_an_export_shows_what_was_just_deployed(stack: Stack) -> None:
+    api = stack.client("apigateway")
+    stack.add_method("/exported", authorizationType="NONE")
+    stack.deploy()
+
+    def paths() -> set[str]:
+        whole = api.get_export(
+            **stack.api,
+            stageName=stack.up["stage"],
+            exportType="oas30",
+            accepts="application/json",
+        )
+        return set(json.loads(whole["body"].read())["paths"])
+
+    said("an export right after the deployment has the new path", "/exported" in paths())
+    until_it_answers(lambda: "/exported" in paths())
+    assert "/exported" in paths()
+
+
+def test_nobody_signs_up_in_a_closed_pool(stack: Stack) -> None:
+    stack.account.run("up", "--sign-up", "closed", "--yes", "--json").must()
+    try:
+        assert stack.sign_in("stranger", PASSWORD) == "wrong_credentials"
+        cognito = stack.client("cognito-idp")
+        secret = cognito.describe_user_pool_client(**stack.app_client)["UserPoolClient"]
+        key, named = secret["ClientSecret"].encode(), f"stranger{stack.up['client_id']}".encode()
+        with pytest.raises(ClientError) as refused:
+            cognito.sign_up(
+                ClientId=stack.up["client_id"],
+                SecretHash=base64.b64encode(hmac.digest(key, named, "sha256")).decode(),
+                Username="stranger",
+                Password=PASSWORD,
+            )
+        said("SignUp in a closed pool", refused.value)
+        assert code_of(refused.value) == "NotAuthorizedException"
+        # The pre-sign-up trigger runs for administrators' users too.
+        assert stack.sign_in("inside", stack.new_user("inside")) == "new_password_required"
+    finally:
+        stack.account.run("up", "--sign-up", "open", "--yes", "--json").must()
