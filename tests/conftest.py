@@ -3,13 +3,12 @@
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from moto import mock_aws
 
-from cogauth.aws.clients import Aws
 from support import moto_gaps
 from support.account import (
     Account,
@@ -23,7 +22,7 @@ from support.commands import KEYS, Cli, command_line
 from support.forker import PYTHON
 from support.local_aws import someones_local_aws
 from support.names import REGION
-from support.sampling import load_profile, sampled
+from support.sampling import chosen, load_profile
 
 # For benchmarks/, which is never installed. Last, so that the installed cogauth is imported.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -57,15 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # A test that is named is always run.
-    if not config.getoption("--all-faults") and not any("::" in name for name in config.args):
-        items[:] = sampled(items)
-    asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
-    needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
-    for item in items:
-        for marker in [name for name in asked if not asked[name]]:
-            if item.get_closest_marker(marker):
-                item.add_marker(pytest.mark.skip(reason=needed[marker]))
+    items[:] = chosen(config, items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,29 +105,18 @@ def moto_aws(whole_moto: None, no_credentials: pytest.MonkeyPatch) -> Iterator[N
         yield
 
 
-@pytest.fixture(scope="session")
-def clients() -> Callable[[str], Aws]:
-    """Return an Aws for a region. Its clients take a second to make, so all tests share them."""
-    return aws_with_clients
-
-
 @pytest.fixture
-def account(moto_aws: None, clients: Callable[[str], Aws], tmp_path: Path) -> Account:
+def account(moto_aws: None, tmp_path: Path) -> Account:
     """An empty account in a region of the partition aws."""
     del moto_aws
-    return Account(clients(REGION), tmp_path / "stacks")
+    return Account(aws_with_clients(REGION), tmp_path / "stacks")
 
 
 @pytest.fixture
-def accounts(
-    whole_moto: None,
-    no_credentials: pytest.MonkeyPatch,
-    clients: Callable[[str], Aws],
-    tmp_path: Path,
-) -> Accounts:
+def accounts(whole_moto: None, no_credentials: pytest.MonkeyPatch, tmp_path: Path) -> Accounts:
     """Return a function that gives a new empty account on each call."""
     del whole_moto, no_credentials
-    return empty_accounts(clients, tmp_path)
+    return empty_accounts(tmp_path)
 
 
 @pytest.fixture

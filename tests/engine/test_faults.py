@@ -12,18 +12,16 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
-from cogauth.aws.clients import Aws
 from cogauth.record.records import CREATED
 from cogauth.record.state import State, load
 from cogauth.steps.iam import RolePolicy
 from cogauth.steps.methods import Integration, Method
-from support.account import RESOURCES, Account, Accounts, add_managed_policy
+from support.account import RESOURCES, Account, Accounts, add_managed_policy, aws_with_clients
 from support.calls import Call, refusal
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 from support.names import READS
@@ -144,14 +142,10 @@ class Clean:
 
 
 @pytest.fixture(scope="module")
-def clean(
-    whole_moto: None,
-    clients: Callable[[str], Aws],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Clean:
+def clean(whole_moto: None, tmp_path_factory: pytest.TempPathFactory) -> Clean:
     del whole_moto
     with mock_aws():
-        return Clean(Account(clients("eu-central-1"), tmp_path_factory.mktemp("clean")))
+        return Clean(Account(aws_with_clients("eu-central-1"), tmp_path_factory.mktemp("clean")))
 
 
 def endings(config: pytest.Config, number: int, fault: str) -> tuple[str, ...]:
@@ -238,13 +232,11 @@ def set_pending(function: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def power_user_world(
-    whole_moto: None, clients: Callable[[str], Aws], tmp_path_factory: pytest.TempPathFactory
-) -> Any:
+def power_user_world(whole_moto: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return the world after a clean `up --power-user`."""
     del whole_moto
     with mock_aws():
-        account = Account(clients("eu-central-1"), tmp_path_factory.mktemp("power-user"))
+        account = Account(aws_with_clients("eu-central-1"), tmp_path_factory.mktemp("power-user"))
         add_managed_policy(account.region)
         account.up(power_user=True)
         return configuration(account)

@@ -14,14 +14,12 @@ import pytest
 from cogauth.aws.answers import READS
 from cogauth.engine.rehearsal import ACCOUNT, Call, rehearse
 from cogauth.settings import Settings
-from support.account import Account, add_managed_policy
+from support.account import Account, add_managed_policy, aws_with_clients
 from support.stacks import UNCHANGED, configuration, mutations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from cogauth.aws.clients import Aws
     from support.account import Accounts
 
 ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -151,12 +149,11 @@ def test_a_stack_that_stands_is_rehearsed_as_if_it_didnt(account: Account) -> No
     ("region", "partition"), [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
 )
 def test_arns_are_those_of_the_regions_partition(
-    clients: Callable[[str], Aws],
     tmp_path: Path,
     region: str,
     partition: str,
 ) -> None:
-    account = Account(clients(region), tmp_path)
+    account = Account(aws_with_clients(region), tmp_path)
     _, calls = rehearse(account.context_of(account.new_state()))
     arns = set(re.findall(r"arn:[\w-]+", " ".join(str(call.sent) for call in calls)))
     assert arns == {f"arn:{partition}"}

@@ -40,7 +40,7 @@ from cogauth.record.lock import hold
 from cogauth.record.state import State, load
 from cogauth.record.trust import trusting
 from cogauth.settings import Settings
-from support.account import RESOURCES, Account
+from support.account import RESOURCES, Account, aws_with_clients
 from support.attached import Orders, attach, detach, ours
 from support.broken import COMMANDS
 from support.commands import KEYS, Cli, in_process, processes_of
@@ -83,11 +83,9 @@ def test_each_fact_that_up_records_has_a_form(account: Account) -> None:
     assert set(recorded) == set(RESOURCES)
 
 
-def test_a_stack_of_another_partition_is_read_again(
-    moto_aws: None, clients: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_a_stack_of_another_partition_is_read_again(moto_aws: None, tmp_path: Path) -> None:
     del moto_aws
-    account = Account(clients("us-gov-west-1"), tmp_path)
+    account = Account(aws_with_clients("us-gov-west-1"), tmp_path)
     account.up()
     assert account.state().fact("user_pool", "arn").startswith("arn:aws-us-gov:")
     assert account.down().problems == []

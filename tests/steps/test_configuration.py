@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,10 @@ import pytest
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from moto import mock_aws
 
-from cogauth.aws.clients import Aws
 from cogauth.errors import CogauthError
 from cogauth.record.state import State
 from cogauth.steps.lambda_ import package
-from support.account import Account, agree
+from support.account import Account, agree, aws_with_clients
 from support.attached import Orders, attach
 from support.calls import Call, refusal
 from support.world import statements
@@ -129,7 +128,6 @@ def describe(account: Account, calls: list[Call]) -> Built:
 def built(
     request: pytest.FixtureRequest,
     whole_moto: None,
-    clients: Callable[[str], Aws],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Built:
     """One stack for each partition; the tests look at how AWS describes it."""
@@ -137,7 +135,7 @@ def built(
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         # User pools aren't available in China yet.
         patch.setenv("MOTO_ALLOW_NONEXISTENT_REGION", "true")
-        account = Account(clients(request.param), tmp_path_factory.mktemp("built"))
+        account = Account(aws_with_clients(request.param), tmp_path_factory.mktemp("built"))
         with account.calls.watched() as calls:
             account.up()
         return describe(account, calls)

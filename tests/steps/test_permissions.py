@@ -15,12 +15,11 @@ import pytest
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from cogauth.aws.clients import Aws
 from cogauth.checks import policy as checks
 from cogauth.client.logs import FUNCTIONS
 from cogauth.client.logs import read as read_logs
 from cogauth.settings import Settings
-from support.account import Account
+from support.account import Account, aws_with_clients
 from support.calls import Call
 from support.iam import Request, allowed, as_list, asked_for
 from support.names import REGION
@@ -68,12 +67,10 @@ def look(account: Account) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    whole_moto: None, clients: Callable[[str], Aws], tmp_path_factory: pytest.TempPathFactory
-) -> Stack:
+def stack(whole_moto: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     del whole_moto
     with mock_aws():
-        account = Account(clients(REGION), tmp_path_factory.mktemp("stack"))
+        account = Account(aws_with_clients(REGION), tmp_path_factory.mktemp("stack"))
         account.up()
         return look(account)
 

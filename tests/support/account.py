@@ -217,14 +217,14 @@ class Account:
 Accounts = Callable[[], contextlib.AbstractContextManager[Account]]
 
 
-def empty_accounts(clients: Callable[[str], Aws], folder: Path) -> Accounts:
+def empty_accounts(folder: Path) -> Accounts:
     """Return a function that gives a new empty account on each call."""
     numbers = itertools.count()
 
     @contextlib.contextmanager
     def empty() -> Iterator[Account]:
         with mock_aws():
-            yield Account(clients(REGION), folder / str(next(numbers)))
+            yield Account(aws_with_clients(REGION), folder / str(next(numbers)))
 
     return empty
 
@@ -240,7 +240,7 @@ def add_managed_policy(region: str) -> None:
 
 @functools.cache
 def aws_with_clients(region: str) -> Aws:
-    """Make an Aws together with its clients."""
+    """Make an Aws together with its clients; that takes a second, so all tests share it."""
     with pytest.MonkeyPatch.context() as patch:
         if region in IAM_ENDPOINTS:
             patch.setenv("AWS_ENDPOINT_URL_IAM", IAM_ENDPOINTS[region])

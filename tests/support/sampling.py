@@ -1,17 +1,32 @@
-"""How many cases of a sweep and examples of a property plain `pytest` runs."""
+"""Which tests, how many cases of a sweep and examples of a property plain `pytest` runs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterable
 
 
-def sampled(items: list[pytest.Item]) -> list[pytest.Item]:
+def chosen(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests that these options ask for; those on AWS or in a browser may be skipped."""
+    # A test that is named is always run.
+    if not config.getoption("--all-faults") and not any("::" in name for name in config.args):
+        items = _sampled(items)
+    asked = {"aws": config.getoption("--aws"), "browser": "browser" in config.option.markexpr}
+    needed = {"aws": "needs --aws and an AWS account", "browser": "needs -m browser"}
+    for item in items:
+        for marker in [name for name in asked if not asked[name]]:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=needed[marker]))
+    return items
+
+
+def _sampled(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Drop what only the full run has: tests marked `long`, and all but every nth `sample(n)`."""
     met: Counter[str] = Counter()
     kept = []
