@@ -825,6 +825,8 @@ def test_the_refresh_takes_the_name_in_other_letters(process: Process) -> None:
         ({**REFRESH, "username": "grace"}, 1),
         ({**REFRESH, "username": "Grace"}, 2),
         ({**REFRESH, "refresh_token": "unknown"}, 1),
+        # Other letters of the name would change nothing.
+        ({**REFRESH, "username": "ADA", "refresh_token": "unknown"}, 1),
         ({**REFRESH, "refresh_token": "of-nobody.of-grace"}, 1),
     ],
 )
@@ -943,6 +945,12 @@ def test_a_lost_sign_up_that_made_no_user_is_told_as_such(process: Process) -> N
     assert process.pool.calls == [DESCRIBE, SIGN_IN, SIGN_UP, SIGN_IN, LOOK]
     process.pool.breaks.clear()
     assert process(LOGIN)["is_new"] == "true"
+
+
+def test_a_sign_up_that_was_answered_is_not_taken_for_a_lost_one(process: Process) -> None:
+    process.pool.faults[SIGN_UP] = [error("NewException", "Something new")]
+    assert process.code(LOGIN) == "internal_error"
+    assert process.pool.calls == [DESCRIBE, SIGN_IN, SIGN_UP]
 
 
 def test_a_lost_sign_up_of_a_known_user_is_a_wrong_password(process: Process) -> None:
@@ -1506,7 +1514,8 @@ def test_a_new_password_whose_answer_a_kept_connection_took_along_is_set(
     pool = warmed_up(process)
     pool.add("ada", PASSWORD, temporary=operation == RESPOND)
     pool.breaks[operation] = once(operation, broken)
-    assert process(REPLACING)["status"] == "success"
+    answer = process(REPLACING)
+    assert (answer["status"], answer["is_new"]) == ("success", "false")
     assert pool.calls == [DESCRIBE, SIGN_IN, operation, operation, SIGN_IN]
     assert pool.users["ada"].password == NEW_PASSWORD
 
@@ -1615,6 +1624,7 @@ def test_an_answer_is_waited_for_three_seconds(process: Process) -> None:
     assert process.code(LOGIN) == "timeout"
     assert 3 <= time.monotonic() - started < process.module.CALL_SECONDS
     assert process.log["cause"] == "ReadTimeoutError"
+    assert 3_000 <= process.log["duration_ms"] < 10_000
     assert process.pool.calls == [DESCRIBE, SIGN_IN]
     given_up.set()
 
