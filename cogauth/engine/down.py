@@ -17,7 +17,6 @@ from cogauth.aws.transient import KNOWN_WITHIN_S, UNKNOWN
 from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import graph, journal
 from cogauth.engine.down_plan import (
-    DOWN_CLIENTS,
     deletion_needs,
     is_explained,
     renamed_ones,
@@ -84,7 +83,8 @@ def down(
 
     A resource outside the ``plan``, made a moment ago, is deleted only if a record, an intent or a
     computed name of the stack explains it. A resource that is the stack's only by its tag is
-    deleted only with ``claimed``. ``report`` is called for each deletion, from several threads.
+    deleted only with ``claimed``. ``report`` is called for each deletion, from several threads,
+    which share the clients that ``plan_down`` has created.
 
     Raises:
         CogauthError: the account can't be read, so it is unknown what remains.
@@ -128,7 +128,6 @@ class _Down:
 
     def run(self) -> DownResult:
         ctx = self.ctx
-        ctx.aws.make_clients(*DOWN_CLIENTS)
         if self.obstacles:
             # ``down`` deletes everything or nothing.
             nothing = (

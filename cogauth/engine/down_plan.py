@@ -185,7 +185,7 @@ def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger
     looks: list[Callable[[], Any]] = [
         lambda: recorded and read(ctx, resource, recorded),
         lambda: recorded and _obstacles(ctx, resource, recorded),
-        lambda: find_ours(ctx, resource, known) if name is None or name != known else [],
+        lambda: find_ours(ctx, resource, known) if name != known else [],
     ]
     live, obstacles, others = parallel.each(looks)
     if recorded is not None:

@@ -74,6 +74,16 @@ def test_with_scopes(account: Account, orders: Orders) -> None:
     assert orders.methods()["GET /pool"]["authorizationScopes"] == ["b/write", "a/read"]
 
 
+def test_up_leaves_a_method_of_the_stack_s_own_as_attach_has_guarded_it(account: Account) -> None:
+    account.stands()
+    api, own = account.client("apigateway"), account.state()
+    authorizer = attach(account, own.fact("rest_api", "id"), path="/hello").authorizer
+    assert account.up()["protected_method"] == "unchanged"
+    place = {"restApiId": own.fact("rest_api", "id"), "httpMethod": "GET"}
+    hello = api.get_method(**place, resourceId=own.fact("hello_resource", "id"))
+    assert hello["authorizerId"] == authorizer != own.fact("authorizer", "id")
+
+
 def test_a_second_attach_changes_nothing(account: Account, orders: Orders) -> None:
     attach(account)
     text = account.path().read_text()

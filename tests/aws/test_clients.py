@@ -1,13 +1,21 @@
-"""What the clients do with a call in flight when no further call may start."""
+"""Who makes the clients, and what they do with a call in flight when no other may start."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from cogauth import engine
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.errors import is_definite
+from cogauth.context import Context
+from cogauth.steps.losses import losses
+from support.account import Account
 from support.names import REGION
 from support.servers import Answer, Fixed, Request
 
@@ -107,3 +115,25 @@ def test_what_succeeded_is_told_as_such() -> None:
         with pytest.raises(KeyboardInterrupt):
             aws.lambda_.list_functions()
     assert len(server.requests) == 1
+
+
+def take_down(ctx: Context) -> None:
+    assert engine.down(ctx, engine.plan_down(ctx), lambda _line: None).clean
+
+
+@pytest.mark.parametrize("run", [take_down, losses])
+def test_no_thread_makes_a_client(
+    account: Account, monkeypatch: pytest.MonkeyPatch, run: Callable[[Context], Any]
+) -> None:
+    """All threads share a session of boto3, which isn't thread-safe."""
+    account.stands()
+    makers: list[threading.Thread] = []
+    make = boto3.Session.client
+
+    def client(session: boto3.Session, *given: Any, **named: Any) -> Any:
+        makers.append(threading.current_thread())
+        return make(session, *given, **named)
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    run(replace(account.context(), aws=Aws(region=account.region)))
+    assert set(makers) == {threading.main_thread()}

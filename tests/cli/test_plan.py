@@ -175,7 +175,9 @@ def test_up_shows_what_it_changes_by_value(account: Account, run: Callable[..., 
     line = "protected method: GET /hello was open: NONE → COGNITO_USER_POOLS"
     assert done.err.count(line) == 1
     assert "-/+ deployment: recreate, because of the protected method" in done.err
-    assert "up to date" in run("up").out
+    done = run("up")
+    assert "up to date" in done.out
+    assert done.err.count("unchanged") == len(STEP_NAMES)
 
 
 def test_up_asks_before_it_overwrites(account: Account, run: Callable[..., Result]) -> None:

@@ -12,6 +12,7 @@ from cogauth.errors import CogauthError
 from cogauth.steps import ROOTS
 from support.attached import Orders, attach, pool_and_orders
 from support.calls import Call, refusal
+from support.faults import stopped
 from support.stacks import (
     OTHER_TRUST,
     ROLE,
@@ -160,7 +161,10 @@ def test_other_apis_get_their_methods_back_even_if_the_stacks_own_was_attached_b
     attach(account)
     assert orders.methods() != before
     ctx, lines = account.context(), list[str]()
-    assert engine.down(ctx, engine.plan_down(ctx), lines.append).clean
+    plan = engine.plan_down(ctx)
+    # Those of its own API are deleted with it.
+    assert list(plan.attached) == [orders.id]
+    assert engine.down(ctx, plan, lines.append).clean
     assert orders.methods() == before
     assert "gave back GET /open of orders" in lines
     assert account.left() == ["api orders"]
@@ -317,6 +321,21 @@ def test_what_aws_shows_only_later_is_waited_for_and_listed(account: Account) ->
         plan = engine.plan_down(ctx)
     assert {each.resource.key for each in plan.doomed} == {root.key for root in ROOTS}
     assert set(told) == {"the new resource to be known everywhere in AWS"}
+
+
+@pytest.mark.parametrize("lands", [True, False])
+@pytest.mark.sample(1)
+def test_what_an_interrupted_run_may_have_created_is_listed_once(
+    account: Account, *, lands: bool
+) -> None:
+    with stopped(account, "CreateUserPool", lands=lands):
+        account.up()
+    doomed = engine.plan_down(account.context()).doomed
+    (pool,) = [each.id for each in doomed if each.resource.key == "user_pool"]
+    assert ("interrupted" in pool) == (not lands)
+    # Nothing else is, unless it is recorded.
+    recorded = account.state().resources
+    assert {each.resource.key for each in doomed} == {r.key for r in ROOTS if r.key in recorded}
 
 
 def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Account) -> None:

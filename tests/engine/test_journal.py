@@ -1,5 +1,6 @@
 """The journal's finer guarantees, on moto: late creates, duplicates, and things that reappear."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -232,7 +233,8 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
 ) -> None:
     """moto's tagging API lists neither pools nor APIs, so the test supplies AWS's answer."""
     account.stands()
-    state = account.state()
+    theirs = account.client("cognito-idp").create_user_pool(PoolName="theirs")["UserPool"]
+    state, own = account.state(), tags(account)
     identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
     if kind == "user_pool":
         pool = account.client("cognito-idp").describe_user_pool(UserPoolId=identifier)["UserPool"]
@@ -250,13 +252,18 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
         if call.operation != "GetResources":
             return None
         found = [{"ResourceARN": arn}, {"ResourceARN": f"{arn}/stages/dev"}]
+        asked = json.loads(call.sent["body"] or "{}").get("TagFilters", [])
+        if {each["Key"]: each["Values"] for each in asked} != {k: [v] for k, v in own.items()}:
+            # As AWS does when it is asked for more than the stack's.
+            found.append({"ResourceARN": theirs["Arn"]})
         metadata = {"HTTPStatusCode": 200}
         return refusal(200, "")[0], {"ResourceTagMappingList": found, "ResponseMetadata": metadata}
 
-    with account.calls.watched(tagged):
+    with account.calls.watched(tagged) as calls:
         result = account.down()
     assert identifier in {entry["id"] for entry in result.deleted}
-    assert account.left() == []
+    assert account.left() == ["pool theirs"]
+    assert not [call for call in calls if theirs["Id"] in call.request]
 
 
 def test_absence_is_believed_only_after_the_settling_time(account: Account) -> None:

@@ -142,8 +142,9 @@ def test_a_plan_of_a_stack_that_is_as_wanted_is_empty(account: Account) -> None:
         lambda account: engine.plan(account.context(), Silent()),
         lambda account: status(account.context(), Silent()),
         Account.up,
+        lambda account: engine.plan_down(account.context()),
     ],
-    ids=["plan", "status", "up"],
+    ids=["plan", "status", "up", "plan_down"],
 )
 @pytest.mark.parametrize(
     "choices", [{}, {"power_user": True, "cors_origins": ("https://app.example",)}], ids=str

@@ -8,17 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.apigateway.models import apigateway_backends
 
 from cogauth import engine
+from cogauth.attach.work import AT_ONCE, PER_SECOND
 from cogauth.errors import CogauthError
 from cogauth.local.process import FOLDER
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
 from cogauth.steps.lambda_ import package
 from support.commands import beside_gitignore
+from support.foreign import make_api
 from support.local_stack import LocalStack
 from support.names import PASSWORD
-from support.stacks import STACK, existing
+from support.stacks import STACK, existing, fact, tags_of
 from support.world import described, inventory
 
 if TYPE_CHECKING:
@@ -514,16 +517,49 @@ def test_every_setting_is_read_off_what_stands(
     assert account.left() == []
 
 
-def test_one_of_several_deployments_is_recovered(account: Account) -> None:
+@pytest.mark.parametrize("age_s", [60, -60])
+def test_of_several_deployments_the_latest_is_recovered(account: Account, age_s: int) -> None:
     """An interrupted run leaves a second deployment behind."""
     account.stands()
     ctx = account.context()
-    place = {"restApiId": account.state().fact("rest_api", "id"), "description": ctx.name_with_id}
+    place = {"restApiId": ctx.fact("rest_api"), "description": ctx.name_with_id}
     more = account.client("apigateway").create_deployment(**place)["id"]
+    made = apigateway_backends[account.aws.account][account.region].apis[place["restApiId"]]
+    made.deployments[more].created_date -= age_s
     account.path().unlink()
-    assert recovered(account).fact("deployment", "id") in {more, ctx.fact("deployment")}
+    latest = ctx.fact("deployment") if age_s > 0 else more
+    assert recovered(account).fact("deployment", "id") == latest
     account.up()
     assert existing(account) == STACK
+
+
+def test_only_what_has_both_the_name_and_the_tags_is_taken_for_the_stack(account: Account) -> None:
+    """A claimed API of another name is no second one, and a stage without the tags isn't ours."""
+    account.stands()
+    api, own = account.client("apigateway"), fact(account, "rest_api")
+    tags = tags_of(account.state())
+    make_api(account, "theirs", tags=tags)
+    stage = {"restApiId": own, "deploymentId": fact(account, "deployment")}
+    # Theirs comes first in AWS's list.
+    api.delete_stage(restApiId=own, stageName="dev")
+    api.create_stage(**stage, stageName="a")
+    api.create_stage(**stage, stageName="dev", tags=tags)
+    account.path().unlink()
+    state = recovered(account)
+    assert state.fact("rest_api", "id") == own
+    assert state.settings.stage == "dev"
+
+
+def test_the_apis_of_a_large_account_are_read_at_the_rate_that_attach_keeps_to(
+    account: Account,
+) -> None:
+    account.stands()
+    for number in range(AT_ONCE + 9):
+        account.client("apigateway").create_rest_api(name=f"api-{number}")
+    account.path().unlink()
+    begun = account.time.now
+    recovered(account)
+    assert account.time.now - begun == pytest.approx(10 / PER_SECOND)
 
 
 def test_a_method_of_somebody_elses_is_not_taken_for_the_sign_in(account: Account) -> None:
@@ -584,6 +620,14 @@ def test_a_setting_that_no_stack_can_have_is_left_out_and_named(account: Account
     assert account.up()["sign_in_function"] == "updated"
     found = account.client("lambda").get_function_configuration(FunctionName=function)
     assert found["Timeout"] == 10
+
+
+def test_what_is_another_stacks_by_its_tag_is_not_recovered(account: Account) -> None:
+    other = {"cogauth:stack": "other", "cogauth:stack-id": "00000000-0000-4000-8000-000000000000"}
+    account.client("cognito-idp").create_user_pool(PoolName="shop", UserPoolTags=other)
+    with pytest.raises(CogauthError, match="carries the tag cogauth:stack = shop"):
+        recovered(account)
+    assert not account.path().exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from botocore.exceptions import ConnectionClosedError
 from moto.apigateway.models import apigateway_backends
 
 from cogauth import engine
+from cogauth.aws.transient import KNOWN_WITHIN_S
 from cogauth.context import refuse
 from cogauth.engine import StepResult
 from cogauth.errors import CogauthError, NameConflictError, StateError, UsageError
@@ -573,9 +574,48 @@ def test_the_choice_of_an_interrupted_run_is_carried_out_unasked(account: Accoun
         account.up()
 
 
-@pytest.mark.parametrize("closed", [True, False])
+def test_who_changes_values_after_a_run_that_was_to_change_none_is_asked(account: Account) -> None:
+    account.stands()
+    delete_log_group(account)
+
+    def refuse(call: Call) -> Any:
+        return refusal(400, "AccessDenied") if call.mutating else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError):
+        account.up()
+    weaken_passwords(account)
+    with pytest.raises(UsageError, match="MinimumLength"):
+        account.up()
+
+
+def test_what_an_interrupted_recreation_left_is_finished_without_a_question(
+    account: Account,
+) -> None:
+    account.stands()
+    delete_pool(account)
+    with stopped(account, "UpdateFunctionConfiguration"):
+        account.up(confirm=agree)
+    account.up()
+    assert existing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_a_run_that_finds_nothing_to_do_ends_an_interrupted_one(account: Account) -> None:
+    account.stands()
+    default = account.state().settings.password_min_length
+    interrupted(account, password_min_length=12)
+    assert account.up(password_min_length=default) == UNCHANGED
+    # From now on, what differs was changed by hand.
+    weaken_passwords(account)
+    with pytest.raises(UsageError, match="MinimumLength"):
+        account.up()
+
+
+@pytest.mark.parametrize(
+    ("choices", "closed"), [({}, True), ({}, False), ({"throttle_rate": 3.0}, True)]
+)
 def test_a_state_file_from_before_the_choice_takes_over_what_the_pool_has(
-    account: Account, *, closed: bool
+    account: Account, choices: dict[str, Any], *, closed: bool
 ) -> None:
     account.stands()
     if closed:
@@ -584,7 +624,7 @@ def test_a_state_file_from_before_the_choice_takes_over_what_the_pool_has(
     del data["settings"]["sign_up"]
     account.path().write_text(json.dumps(data))
     assert account.state().settings.sign_up is None
-    account.up()
+    account.up(**choices)
     assert is_closed(account) == ((True, "closed") if closed else (False, "open"))
     assert account.state().settings.sign_up == ("closed" if closed else "open")
     # From now on it is a choice like any other.
@@ -735,12 +775,21 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     assert account.left() == []
 
 
-def test_what_somebody_deletes_after_the_plan_counts_as_already_gone(account: Account) -> None:
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.sample(1)
+def test_what_somebody_deletes_after_the_plan_counts_as_already_gone(
+    account: Account, *, old: bool
+) -> None:
     account.stands()
+    if old:
+        account.grow_old()
     ctx = account.context()
     plan = engine.plan_down(ctx)
     delete_sign_in_function(account)
+    begun = account.time.now
     result = engine.down(ctx, plan, lambda _line: None)
+    # AWS may not know a new one everywhere yet.
+    assert account.time.now - begun == (0 if old else pytest.approx(KNOWN_WITHIN_S, abs=5))
     assert {entry["id"] for entry in result.already_gone} >= {SIGN_IN}
     assert SIGN_IN not in {entry["id"] for entry in result.deleted}
     assert account.left() == []
@@ -1496,10 +1545,12 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
 
 def test_what_down_deletes_is_listed_before(account: Account) -> None:
     account.stands()
+    api = fact(account, "rest_api")
     listed = [each.id for each in engine.plan_down(account.context()).doomed]
     lines: list[str] = []
     down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
+    assert listed[0] == api
     assert listed.index(SIGN_IN) < listed.index(SIGN_IN_LOGS)
 
 

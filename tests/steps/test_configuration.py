@@ -389,6 +389,7 @@ def test_permissions_carry_source_arn_and_account(built: Built) -> None:
 def test_rest_api(built: Built) -> None:
     api = built.api
     assert api["name"] == "shop"
+    assert "cogauth" in api["description"]
     assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
     assert api["tags"] == built.tags
 

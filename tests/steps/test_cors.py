@@ -20,6 +20,7 @@ from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import FAULTS, Fault, nth, run_with_fault
 from support.stacks import STACK, UNCHANGED, configuration, existing, fact, stage
+from support.tampers import change_template
 from support.templates import render
 
 if TYPE_CHECKING:
@@ -502,6 +503,21 @@ def test_up_restores_it(account: Account, tamper: Callable[[Account], None], ste
     }
     assert configuration(account) == before
     assert account.up(confirm=agree) == UNCHANGED
+
+
+def test_a_plan_names_a_header_that_somebody_added(account: Account) -> None:
+    account.stands()
+    let_all_in(account)
+    rows = {row.resource.key: row for row in engine.plan(account.context(), Silent()).rows}
+    (header,) = rows["sign_in_integration"].fields
+    assert header.path == "integrationResponses.200.responseParameters"
+    assert (header.old, header.new) == ({"Access-Control-Allow-Origin": "'*'"}, {})
+    # What differs otherwise says so itself.
+    change_template(account)
+    rows = {row.resource.key: row for row in engine.plan(account.context(), Silent()).rows}
+    differing = {each.path.partition("500.")[2] for each in rows["sign_in_integration"].fields}
+    assert {"selectionPattern", "responseTemplates.application/json"} <= differing
+    assert "responseParameters" not in differing
 
 
 def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> None:

@@ -106,6 +106,10 @@ def test_several_are_named_at_once(account: Account) -> None:
 def test_what_exists_or_cannot_be_read_is_not_called_gone(account: Account) -> None:
     account.stands()
     assert loss(account.context()) is None
+    # As after an 'up' that was interrupted before it created the stage.
+    delete_stage(account)
+    account.state().drop("resources", "stage")
+    assert loss(account.context()) is None
     delete_client(account)
     with account.calls.watched(lambda _call: refusal(403, "AccessDenied")):
         assert loss(account.context()) is None

@@ -18,7 +18,7 @@ from moto.cognitoidp.models import CognitoIdpUserPool
 from cogauth import engine
 from cogauth.errors import CogauthError, NameConflictError, NotOwnedError, UsageError
 from cogauth.record.records import ATTACHED, CREATED, CREATING, DELETING, OUTDATED, THROWAWAY
-from cogauth.steps import RESOURCES
+from cogauth.steps import RESOURCES, ownership
 from support.account import Account, Silent
 from support.attached import OTHER_POOL, Orders, attach, detach, ours, pool_and_orders
 from support.calls import Call, refusal
@@ -41,6 +41,7 @@ from support.stacks import (
     shown,
     update_pool,
 )
+from support.tampers import put_back_retention
 from support.world import described, lasting
 
 if TYPE_CHECKING:
@@ -468,6 +469,34 @@ def test_so_it_does_if_something_else_is_gone(account: Account) -> None:
         for one in events:
             one.unregister("before-call", let_the_pool_be_first)
     assert (mutations(calls), asked) == ([], [])
+
+
+def test_so_it_does_if_the_tags_become_anothers_after_the_plan(account: Account) -> None:
+    account.stands()
+    put_back_retention(account)
+    shown_to_user, begun = threading.Event(), threading.Event()
+
+    class Meanwhile(Silent):
+        def planned(self, plan: engine.UpPlan) -> None:
+            assert not plan.is_empty
+            shown_to_user.set()
+            update_pool(account, UserPoolTags={"cogauth:stack": "other"})
+
+    def let_others_be_first(**_: Any) -> None:
+        if shown_to_user.is_set() and threading.current_thread().name == "user_pool":
+            begun.wait(5)
+
+    events = account.aws.cognito.meta.events
+    events.register_first("before-call", let_others_be_first)
+    try:
+        with (
+            account.calls.watched(lambda call: begun.set() if call.mutating else None) as calls,
+            pytest.raises(NotOwnedError),
+        ):
+            engine.up(account.context(), Meanwhile())
+    finally:
+        events.unregister("before-call", let_others_be_first)
+    assert mutations(calls) == []
 
 
 @pytest.mark.parametrize("key", [key for key in ROOTS if key not in {"user_pool", "rest_api"}])
@@ -968,6 +997,12 @@ def test_recover_takes_none_of_several_unless_told_which(
     assert account.up() == UNCHANGED
     assert ids(account.down().remaining) == [theirs]
     assert describe(account, theirs) == before[0]
+
+
+def test_what_is_shown_without_a_date_is_described_without_one(account: Account) -> None:
+    live = {"id": "abcdef1234", "name": "shop", "rootResourceId": "root"}
+    ctx = account.context()
+    assert ownership.described(ctx, RESOURCES["rest_api"], live) == "abcdef1234"
 
 
 # ---- Other people's methods in the state file
