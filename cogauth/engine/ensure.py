@@ -216,8 +216,9 @@ class Ensure:
                 live = None
         if live is None:
             return self._in_its_place(status)
-        if status == records.DELETING:
-            # Keep it, with its users or logs; running 'down' again deletes it.
+        if status != records.CREATED:
+            # Keep it, with its users or logs; running 'down' again deletes it. Nor is it recreated
+            # because the file, which may say anything, calls it outdated.
             journal.created(ctx, resource, live)
         if not resource.repeatable:
             return live, UNCHANGED

@@ -36,7 +36,7 @@ from cogauth.record.records import (
     DETACHING,
     OUTDATED,
 )
-from cogauth.steps import STEPS
+from cogauth.steps import RESOURCES, STEPS
 from cogauth.steps.base import Recreate
 from cogauth.steps.cognito import take_over_sign_up
 from cogauth.steps.lambda_ import Function
@@ -120,7 +120,7 @@ def plan(
         unfinished=[*_unfinished(ctx, rows), *_unfinished_attachments(ctx)],
         questions=questions,
         warnings=quiet.warnings,
-        results=[tasks.steps.results[s.name] for s in STEPS if s.name in tasks.steps.results],
+        results=[tasks.steps.results[step.name] for step in STEPS],
         recorded=draft.resources == ctx.state.resources,
         seconds=_estimate(ctx, tasks, rows),
     )
@@ -194,7 +194,7 @@ class _Planned(Ensure):
 
     def _new_around(self) -> list[ResourcePlan]:
         """Return the plans of what it is a part of, if that is created, recreated or unknown."""
-        rows = (self.rows[key] for key in self.resource.place if key in self.rows)
+        rows = (self.rows[key] for key in self.resource.place)
         return [row for row in rows if row.is_new or row.conflict is not None]
 
     def _create(self) -> tuple[Live, str]:
@@ -228,8 +228,8 @@ class _Planned(Ensure):
         if record["status"] == OUTDATED:
             causes = [
                 words(row.resource)
-                # Other tasks add theirs meanwhile.
-                for row in list(self.rows.values())
+                # In the console's order; the tasks ran in any.
+                for row in filter(None, map(self.rows.get, RESOURCES))
                 if row.action != UNCHANGED and key in row.outdates
             ]
             more = f" and {len(causes) - 2} more" if len(causes) > 3 else ""  # noqa: PLR2004
@@ -267,9 +267,9 @@ class _Planned(Ensure):
         self.row.action = DELETE
 
     def _write(self, call: Callable[[], T]) -> T:
-        """Make no call. A deletion is told that there was something to delete."""
+        """Make no call. Nothing in a plan depends on its result."""
         del call
-        return True  # type: ignore[return-value]
+        return None  # type: ignore[return-value]
 
     def _delete(self, surplus: list[Live]) -> list[Live]:
         if self.resource.recreate is not Recreate.SNAPSHOT:
@@ -327,9 +327,7 @@ def _steps(rows: dict[str, ResourcePlan]) -> list[StepPlan]:
     steps = []
     for step in STEPS:
         own = [rows[each.key] for each in step.resources if each.key in rows]
-        if not own:
-            continue
-        main = rows.get(step.name, own[0])
+        main = rows[step.name]
         changed = any(row.action != UNCHANGED for row in own)
         action = UPDATE if main.action == UNCHANGED and changed else main.action
         steps.append(StepPlan(step, action, main.id, own))
@@ -383,4 +381,4 @@ def _estimate(ctx: Context, tasks: Tasks, rows: dict[str, ResourcePlan]) -> floa
             if isinstance(row.resource, Function) and row.is_new and not local:
                 took += ROLE_S if rows[row.resource.function.role].is_new else 0.0
         ends[key] = max((ends[each] for each in needs[key]), default=0.0) + took
-    return round(max(ends.values(), default=0.0), 1)
+    return round(max(ends.values()), 1)

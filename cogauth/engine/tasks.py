@@ -12,7 +12,7 @@ from cogauth.engine import graph
 from cogauth.engine.ensure import Ensure, Run
 from cogauth.engine.reporting import Steps
 from cogauth.errors import CogauthError
-from cogauth.record.records import CREATING, DELETING, OUTDATED
+from cogauth.record.records import CREATING, DELETING
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Resource
 from cogauth.steps.lookup import CLIENTS, outlived, read
@@ -97,8 +97,6 @@ class Tasks:
                 live = look(self._at(resource.step), resource, record)
                 if live is not None:
                     questions += self._adoption(resource, live)
-                if record["status"] == OUTDATED:
-                    continue  # It will be replaced, whatever its state.
                 self.shared.known[key] = live
                 # If it is gone because 'down' deleted it, 'down' has already asked.
                 if not deleting or live is not None:

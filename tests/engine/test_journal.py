@@ -19,7 +19,7 @@ from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Step
 from cogauth.steps.ownership import words
-from support.account import Account, Silent
+from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
 from support.stacks import (
@@ -190,6 +190,19 @@ def test_one_that_landed_after_another_was_made_is_deleted(
     assert told.changes == [f"{what}: delete {late}, left by an interrupted run"]
     assert existing(account) == STACK
     assert (fact(account, "user_pool"), fact(account, "rest_api")) == kept
+
+
+def test_such_a_part_takes_the_place_of_one_that_is_gone(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    cognito, place = account.client("cognito-idp"), {"UserPoolId": fact(account, "user_pool")}
+    name = fact(account, "app_client", "name")
+    late = cognito.create_user_pool_client(**place, ClientName=name, GenerateSecret=True)
+    cognito.delete_user_pool_client(**place, ClientId=fact(account, "app_client"))
+    assert account.up(confirm=agree)["app_client"] == "adopted"
+    assert fact(account, "app_client") == late["UserPoolClient"]["ClientId"]
+    assert existing(account) == STACK
+    assert account.up() == UNCHANGED
 
 
 @pytest.mark.parametrize(("_operation", "make"), LATE, ids=["pool", "api"])

@@ -3,16 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cogauth import engine
+from cogauth.aws.transient import UNKNOWN
 from cogauth.engine import UpPlan
+from cogauth.engine.plan import CALL_S, ROLE_S
 from cogauth.engine.status import status
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATING
 from cogauth.settings import Settings
+from cogauth.steps.base import Step
 from support.account import Account, Silent, add_managed_policy
 from support.calls import Call
 from support.commands import in_process
@@ -91,7 +95,7 @@ RESULTS = {
 
 
 def planned(account: Account, **choices: Any) -> UpPlan:
-    """Return the plan; check that planning changed nothing, in AWS or on disk."""
+    """Return the plan; check that planning changed nothing, in AWS, on disk or of the run."""
     ctx = account.context()
     before, former = account.path().read_text(), ctx.state.settings
     exists = bool(ctx.state.resources)
@@ -100,6 +104,7 @@ def planned(account: Account, **choices: Any) -> UpPlan:
         plan = engine.plan(ctx, Silent(), former=former)
     assert mutations(calls) == []
     assert account.path().read_text() == before
+    assert ctx.made == set()
     return plan
 
 
@@ -125,6 +130,23 @@ def test_a_first_up_creates_all_and_asks_nothing(account: Account) -> None:
     assert set(actions(plan).values()) == {"create"}
     assert plan.questions == []
     assert {row.id for row in plan.rows if row.resource.key == "sign_in_function"} == {SIGN_IN}
+
+
+def test_the_estimate_is_of_the_longest_chain_of_calls(account: Account, tmp_path: Path) -> None:
+    # Lambda can assume a new role only after a while; the local AWS needs no such time.
+    assert planned(account).seconds == ROLE_S + 4 * CALL_S
+    ctx = account.context()
+    ctx.state.local_data = tmp_path
+    assert 0 < engine.plan(ctx, Silent()).seconds < 1
+    account.stands()
+    weaken_passwords(account)
+    assert planned(account).seconds == round(CALL_S, 1)
+    add_a_variable(account)
+    change_code(account)
+    assert planned(account).seconds == round(3 * CALL_S, 1)
+    delete_sign_in_function(account)
+    account.grow_old()
+    assert planned(account).seconds < ROLE_S
 
 
 def test_a_plan_of_a_stack_that_is_as_wanted_is_empty(account: Account) -> None:
@@ -161,6 +183,20 @@ def test_of_a_stack_that_is_as_wanted_each_thing_is_read_once(
         look(account)
     assert mutations(calls) == []
     assert [each for each, times in Counter(c.request for c in calls).items() if times > 1] == []
+    # A call for each kind, instead of one for each part of the API.
+    single = {"GetResource", "GetMethod", "GetIntegration", "GetAuthorizer"}
+    assert single.isdisjoint(call.operation for call in calls)
+
+
+class Waits(Silent):
+    """Keeps what each step waits for."""
+
+    def __init__(self) -> None:
+        self.said: set[tuple[str, str]] = set()
+
+    def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        del seconds_left
+        self.said.add((step.name, reason))
 
 
 def test_what_aws_shows_only_later_is_found(account: Account) -> None:
@@ -171,6 +207,7 @@ def test_what_aws_shows_only_later_is_found(account: Account) -> None:
     # As if the trigger had just been created.
     ctx.made.add("trigger")
     times: list[float] = []
+    waits = Waits()
 
     def before(call: Call) -> None:
         if call.operation == "DescribeUserPool":
@@ -180,9 +217,10 @@ def test_what_aws_shows_only_later_is_found(account: Account) -> None:
                 update_pool(account, LambdaConfig=there)
 
     with account.calls.watched(before):
-        plan = engine.plan(ctx, Silent())
+        plan = engine.plan(ctx, waits)
     assert plan.is_empty
     assert times[-1] > times[0]
+    assert ("trigger", UNKNOWN.reason) in waits.said
 
 
 @pytest.mark.parametrize("choices", CHOICES, ids=str)
@@ -221,7 +259,35 @@ def test_up_does_what_its_plan_says_after_a_deletion_by_hand(
     account.grow_old()
     delete(account)
     plan = check(account)
-    assert any(row.action == "recreate" and row.reason for row in plan.rows)
+    recreated = [row for row in plan.rows if row.action == "recreate"]
+    assert recreated
+    assert all(row.reason for row in recreated)
+
+
+def test_what_goes_with_its_api_and_what_keeps_its_arn(account: Account) -> None:
+    account.stands()
+    account.grow_old()
+    delete_api(account)
+    delete_auto_confirm_function(account)
+    rows = {row.resource.key: row for row in planned(account).rows}
+    assert rows["rest_api"].reason == "it doesn't exist any more"
+    for key in ("sign_in_resource", "protected_method", "authorizer", "stage"):
+        assert rows[key].reason == "it is a part of the REST API"
+    # The new function has the ARN of the former one, which the trigger names.
+    assert rows["auto_confirm_function"].is_new
+    assert rows["trigger"].action == "unchanged"
+
+
+def test_of_many_causes_two_are_named(account: Account) -> None:
+    account.stands()
+    for tamper in (open_protected_method, close_sign_in_method, change_identity_source):
+        tamper(account)
+    (row,) = [row for row in planned(account).rows if row.resource.key == "deployment"]
+    causes = "the sign-in method, the authorizer, the protected method"
+    assert row.reason == f"because of {causes}"
+    change_template(account)
+    (row,) = [row for row in planned(account).rows if row.resource.key == "deployment"]
+    assert row.reason == "because of the sign-in method, the sign-in integration and 2 more"
 
 
 def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> None:
@@ -264,14 +330,19 @@ def test_an_unfinished_create_and_what_becomes_of_it(
 ) -> None:
     with stopped(account, operation, lands=lands):
         account.up()
+    begun = account.time.now
+    assert planned(account).unfinished
+    # What AWS may still show is not waited for: it is told as not found.
+    assert account.time.now == begun
     plan = check(account)
     left = [
         key for key, record in account.state().resources.items() if record["status"] == CREATING
     ]
     assert left == []
-    (unfinished,) = [each for each in plan.unfinished if each.intent == "create"]
-    found = "keeps" if lands and operation != "CreateDeployment" else "creates"
-    assert found in unfinished.outcome
+    found = lands and operation != "CreateDeployment"
+    outcome = "it exists; 'up' keeps it" if found else "nothing of it was found; 'up' creates it"
+    # Two functions may have been in flight.
+    assert {(each.intent, each.outcome) for each in plan.unfinished} == {("create", outcome)}
     assert plan.questions == []
 
 

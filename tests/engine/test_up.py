@@ -86,8 +86,11 @@ pytestmark = pytest.mark.sample(3)
 
 
 def test_up_makes_exactly_one_of_each(account: Account) -> None:
-    assert account.up() == dict.fromkeys(STEP_NAMES, "created")
+    with account.calls.watched() as calls:
+        assert account.up() == dict.fromkeys(STEP_NAMES, "created")
     assert existing(account) == STACK
+    # Nothing is left beside what was just made.
+    assert "GetDeployments" not in {call.operation for call in calls}
 
 
 def test_every_resource_is_recorded_as_created_with_its_id(account: Account) -> None:
@@ -363,8 +366,12 @@ def test_a_changed_api_is_deployed_anew_and_the_former_deployment_deleted(
         httpMethod="GET",
         patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "NONE"}],
     )
+    told = Told()
     with account.calls.watched() as calls:
-        actions = account.up()
+        results = engine.up(account.context(), told)
+    actions = {result.step: result.action for result in results}
+    assert told.changes[0] == "protected method: GET /hello was open: NONE → COGNITO_USER_POOLS"
+    assert told.changes[1].startswith("stage: deploymentId: ")
     assert actions["protected_method"] == "updated"
     assert actions["deployment"] in {"created", "updated"}
     assert [call.operation for call in calls].count("GetDeployments") == 1
@@ -487,7 +494,10 @@ def test_a_pool_that_was_deleted_is_made_again_and_all_that_names_it_follows(
     with account.calls.watched() as calls, pytest.raises(UsageError, match="users"):
         account.up()
     assert mutations(calls) == []
-    actions = account.up(confirm=lambda _lost: None)
+    asked: list[str] = []
+    actions = account.up(confirm=asked.append)
+    # Nothing is asked about what went with the pool.
+    assert [f"The user pool {former} is gone" in each for each in asked] == [True]
     arn = pool(account)["Arn"]
     assert fact(account, "user_pool") != former
     made = {step for step, action in actions.items() if action == "created"}
@@ -624,12 +634,38 @@ def test_a_state_file_from_before_the_choice_takes_over_what_the_pool_has(
     del data["settings"]["sign_up"]
     account.path().write_text(json.dumps(data))
     assert account.state().settings.sign_up is None
+    ctx = account.context()
+    assert engine.plan(ctx, Silent()).is_empty == (not closed)
+    assert ctx.state.settings.sign_up == ("closed" if closed else "open")
     account.up(**choices)
     assert is_closed(account) == ((True, "closed") if closed else (False, "open"))
     assert account.state().settings.sign_up == ("closed" if closed else "open")
     # From now on it is a choice like any other.
     account.up(sign_up="open")
     assert is_closed(account) == (False, "open")
+
+
+def test_a_stage_that_is_made_again_leaves_no_superseded_deployment(account: Account) -> None:
+    account.stands()
+    delete_stage(account)
+    open_protected_method(account)
+    account.up()
+    assert existing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
+def test_nor_does_one_that_could_not_be_made_before(account: Account) -> None:
+    def refuse(call: Call) -> Any:
+        denied = call.operation == "CreateStage"
+        return refusal(403, "AccessDeniedException") if denied else None
+
+    with account.calls.watched(refuse), pytest.raises(CogauthError, match="Deployment"):
+        account.up()
+    assert account.state().record("stage") is None
+    open_protected_method(account)
+    account.up()
+    assert existing(account) == STACK
+    assert account.up() == UNCHANGED
 
 
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
@@ -1012,10 +1048,13 @@ def test_a_role_that_is_not_assumable_yet_is_waited_for(account: Account) -> Non
             return None
         return not_assumable()
 
+    told = Told()
     with account.calls.watched(refuse):
-        account.up()
+        engine.up(account.context(), told)
     assert existing(account) == STACK
     assert 20 < account.time.now < 40
+    # When the wait is over, it isn't shown any more.
+    assert told.events["sign_in_function"][-3:] == ["wait", "begin", "end"]
 
 
 def test_the_api_is_served_while_the_roles_propagate(account: Account) -> None:
@@ -1176,38 +1215,73 @@ def test_each_deletion_is_on_disk_before_it_happens(account: Account) -> None:
     assert sorted(deleted) == sorted(ids.values())
 
 
-class Waits(Silent):
-    """A reporter that records what each step waits for, and which steps were done by then."""
+class Told(Silent):
+    """A reporter that records what it is told, and which steps were done by then."""
 
     def __init__(self) -> None:
         self.done: set[str] = set()
-        self.said: list[tuple[str, str, set[str]]] = []
-        self.some = threading.Event()
+        self.changes: list[str] = []
+        # What each step waits for of the stack.
+        self.needs: list[tuple[str, str, set[str]]] = []
+        # By step: what it was told, in order.
+        self.events: dict[str, list[str]] = {name: [] for name in STEP_NAMES}
+        self.needs_the_pool = threading.Event()
+
+    def begin(self, step: Step) -> None:
+        self.events[step.name].append("begin")
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
+        self.events[step.name].append("wait")
         if seconds_left is None:
-            self.said.append((step.name, reason.removeprefix("the "), set(self.done)))
-            self.some.set()
+            self.needs.append((step.name, reason.removeprefix("the "), set(self.done)))
+            if (step.name, reason) == ("role", "the user pool"):
+                self.needs_the_pool.set()
+
+    def change(self, step: Step, what: str) -> None:
+        del step
+        self.changes.append(what)
 
     def end(self, result: StepResult) -> None:
+        self.events[result.step].append("end")
         self.done.add(result.step)
 
 
 def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: Account) -> None:
-    waits, steps = Waits(), {words(each): each.step.name for each in RESOURCES.values()}
+    told, steps = Told(), {words(each): each.step.name for each in RESOURCES.values()}
 
     def hold_the_pool(model: Any, **_: Any) -> None:
         if model.name == "CreateUserPool":
-            assert waits.some.wait(30)
+            # The role is there; its policy names the pool.
+            assert told.needs_the_pool.wait(30)
 
     events = account.aws.cognito_once.meta.events
     events.register_first("before-call", hold_the_pool)
     try:
-        engine.up(account.context(), waits)
+        results = engine.up(account.context(), told)
     finally:
         events.unregister("before-call", hold_the_pool)
-    for step, needed, done in waits.said:
+    for step, needed, done in told.needs:
         assert steps[needed] not in {step, *done}
+    # What a new resource needs is no change.
+    assert told.changes == []
+    for events_of_one in told.events.values():
+        assert (events_of_one[0], events_of_one[-1]) == ("begin", "end")
+        assert events_of_one.count("end") == 1
+    for result in results:
+        assert 0 <= result.seconds < 60
+        assert result.seconds == round(result.seconds, 3)
+
+
+@contextlib.contextmanager
+def before_calls(account: Account, hook: Callable[..., Any]) -> Iterator[None]:
+    """Run a hook before each call. Unlike with `account.calls`, they run at the same time."""
+    for client in account.calls.clients:
+        client.meta.events.register_last("before-call", hook)
+    try:
+        yield
+    finally:
+        for client in account.calls.clients:
+            client.meta.events.unregister("before-call", hook)
 
 
 def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
@@ -1220,14 +1294,8 @@ def refuse_at_once(account: Account, codes: dict[str, str]) -> CogauthError:
         together.wait(30)
         return refusal(403, codes[model.name])
 
-    for client in account.calls.clients:
-        client.meta.events.register_last("before-call", wait_and_refuse)
-    try:
-        with pytest.raises(CogauthError) as caught:
-            account.up()
-    finally:
-        for client in account.calls.clients:
-            client.meta.events.unregister("before-call", wait_and_refuse)
+    with before_calls(account, wait_and_refuse), pytest.raises(CogauthError) as caught:
+        account.up()
     return caught.value
 
 
@@ -1248,19 +1316,49 @@ def test_all_that_failed_is_told(account: Account) -> None:
 
 def test_what_failed_for_one_reason_is_told_once(account: Account) -> None:
     expired = "ExpiredTokenException"
-    error = refuse_at_once(account, {"CreateUserPool": expired, "CreateRestApi": expired})
+    # Neither waits for the other, so they are in flight together.
+    error = refuse_at_once(account, {"CreateUserPool": expired, "CreateRole": expired})
     assert str(error).count("have expired") == 1
-    assert "'User pool'" in str(error)
-    assert "'REST API'" in str(error)
+    (line,) = error.args
+    assert line.startswith("The steps '")
+    steps, _, _ = line.removeprefix("The steps ").partition(" failed: ")
+    assert sorted(steps.split(", ")) == ["'Role'", "'User pool'"]
+
+
+def test_once_something_failed_nothing_new_starts(account: Account) -> None:
+    def refuse_and_hold(model: Any, **_: Any) -> Any:
+        if model.name == "CreateUserPool":
+            return refusal(403, "AccessDeniedException")
+        if model.name == "CreateRole":
+            # It is in flight when the run is stopped.
+            assert threading.Event.wait(account.time, 30)
+        return None
+
+    failed = pytest.raises(CogauthError, match="The step 'User pool' failed: AccessDenied")
+    with before_calls(account, refuse_and_hold), failed:
+        account.up()
+    # What waited for the role isn't there.
+    named = [each for each in existing(account) if each.startswith(("role", "logs", "function"))]
+    assert named == [f"role {ROLE}"]
+    assert account.state().fact("role", "status") == CREATED
 
 
 def test_a_defect_is_raised_as_it_is_and_tells_what_else_failed(account: Account) -> None:
-    def break_down(call: Call) -> Any:
-        if call.operation == "CreateRole":
-            raise RuntimeError("a defect")
+    together = threading.Barrier(2)
 
-    with account.calls.watched(break_down), pytest.raises(RuntimeError, match="a defect"):
+    def break_down(model: Any, **_: Any) -> Any:
+        if model.name in {"CreateRole", "CreateUserPool"}:
+            together.wait(30)
+            if model.name == "CreateRole":
+                raise RuntimeError("a defect")
+            return refusal(403, "AccessDeniedException")
+        return None
+
+    defect = pytest.raises(RuntimeError, match="a defect")
+    with before_calls(account, break_down), defect as caught:
         account.up()
+    (note,) = caught.value.__notes__
+    assert note.startswith("Besides: AccessDenied")
 
 
 def test_a_name_that_is_taken_is_told_even_if_something_else_stopped_the_run(
@@ -1410,10 +1508,14 @@ def test_a_name_that_is_taken_while_up_runs_is_left_alone_too(
             make(account)
             taken.append(lasting(described(account.client)))
 
-    with account.calls.watched(take), pytest.raises(NameConflictError) as caught:
+    with account.calls.watched(take) as calls, pytest.raises(NameConflictError) as caught:
         account.up()
     assert name in str(caught.value)
     assert owner in str(caught.value)
+    if make is make_foreign_role:
+        # Of two that race, the loser holds no name that the other needs.
+        assert mutations(calls).count("CreateRole") == 1
+        assert {"CreateLogGroup", "CreateFunction"}.isdisjoint(mutations(calls))
     # With the stack's tags, 'down' would delete it.
     assert "tags" not in str(caught.value)
     result = account.down()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -596,16 +597,23 @@ def test_a_pending_function_is_waited_for_before_up_ends(
     lambda_ = account.aws.lambda_
     since: dict[str, float] = {}
     active: set[str] = set()
+    permitted = {name: threading.Event() for name in (SIGN_IN, AUTO_CONFIRM)}
 
     def pending(parsed: dict[str, Any], **_: Any) -> None:
         if "State" in parsed:
             made = since.setdefault(parsed["FunctionName"], account.time())
             if account.time() < made + 8:
                 parsed["State"] = "Pending"
+                if account.time() > made and not refused_while_pending:
+                    # What needs only the function's ARN doesn't wait.
+                    assert permitted[parsed["FunctionName"]].wait(30)
             else:
                 active.add(parsed["FunctionName"])
 
     def refuse(call: Call) -> Any:
+        for name, event in permitted.items():
+            if call.operation == "AddPermission" and name in call.sent["url_path"]:
+                event.set()
         message = "The operation cannot be performed at this time. The function is Pending"
         early = refused_while_pending and account.time() < 8
         return (

@@ -565,6 +565,21 @@ def test_up_takes_no_arn_of_another_from_the_file(account: Account) -> None:
     assert account.state().resources == sound
 
 
+@pytest.mark.parametrize("key", ["user_pool", "rest_api", "app_client"])
+def test_nothing_is_made_again_because_the_file_calls_it_outdated(
+    account: Account, key: str
+) -> None:
+    """No run of ours calls these so: a second pool would have none of the users."""
+    account.stands()
+    sound = account.state()
+    record_another(account, key, {"status": OUTDATED})
+    account.up()
+    for name in ("id", "status"):
+        assert fact(account, key, name) == sound.fact(key, name)
+    assert existing(account) == STACK
+    assert account.up() == UNCHANGED
+
+
 # ---- Tags that were removed
 
 
