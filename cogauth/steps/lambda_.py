@@ -102,7 +102,7 @@ def package(module: str) -> bytes:
     here = Path(__file__).parents[1]
     # An installed cogauth contains the folder; in a checkout it is beside the package.
     folder = next(f for f in (here / "lambda_code", here.parent / "lambda_code") if f.is_dir())
-    entry = zipfile.ZipInfo(f"{module}.py", date_time=(1980, 1, 1, 0, 0, 0))
+    entry = zipfile.ZipInfo(f"{module}.py")  # Always dated 1980, not by the file.
     entry.create_system = 3  # Unix, on every system
     entry.external_attr = 0o644 << 16
     buffer = io.BytesIO()

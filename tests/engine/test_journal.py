@@ -62,6 +62,10 @@ class Landing(Silent):
     def __init__(self, account: Account, make: Callable[[], Any], after_s: float) -> None:
         self.account, self.make, self.after_s = account, make, after_s
         self.landed = False
+        self.warnings: list[str] = []
+
+    def warn(self, what: str) -> None:
+        self.warnings.append(what)
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         del step, reason, seconds_left
@@ -109,6 +113,7 @@ def test_a_create_that_lands_within_the_settling_time_is_adopted(
     actions = {result.step: result.action for result in engine.up(ctx, landing)}
     assert actions["user_pool" if operation == "CreateUserPool" else "rest_api"] == "adopted"
     assert 5 <= account.time.now < 15
+    assert landing.warnings == []
     assert existing(account) == STACK
 
 

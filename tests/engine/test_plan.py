@@ -3,10 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.logs.models import logs_backends
 
 from cogauth import engine
 from cogauth.aws.transient import UNKNOWN
@@ -23,6 +26,7 @@ from support.commands import in_process
 from support.faults import stopped
 from support.stacks import (
     SIGN_IN,
+    SIGN_IN_LOGS,
     UNCHANGED,
     delete_api,
     delete_pool,
@@ -294,6 +298,7 @@ def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> Non
     account.stands()
     weaken_passwords(account)
     open_protected_method(account)
+    lift_throttle(account)
     rows = {row.resource.key: row for row in planned(account).rows}
     (length,) = rows["user_pool"].fields
     assert str(length) == "Policies.PasswordPolicy.MinimumLength: 6 → 8"
@@ -302,8 +307,9 @@ def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> Non
     assert {each.path for each in change.fields} >= {"authorizationType"}
     assert rows["deployment"].reason == "because of the protected method"
     # Deleting the former deployment is part of recreating the deployment, so it isn't listed.
-    (served,) = rows["stage"].fields
+    served, rate = rows["stage"].fields
     assert (served.path, served.old) == ("deploymentId", fact(account, "deployment"))
+    assert str(rate) == "methodSettings./signin/POST.throttlingRateLimit: 9999.0 → 20.0"
     assert rows["stage"].notes == []
 
 
@@ -384,6 +390,28 @@ def test_somebody_elses_thing_is_a_conflict_and_the_rest_is_planned(account: Acc
     with account.calls.watched() as calls, pytest.raises(CogauthError, match="isn't this stack's"):
         account.up()
     assert mutations(calls) == []
+
+
+def test_what_deletes_older_log_lines_is_asked_about(account: Account) -> None:
+    account.stands()
+    logs, place = account.client("logs"), {"logGroupName": SIGN_IN_LOGS}
+    group = logs_backends[DEFAULT_ACCOUNT_ID][account.region].groups[SIGN_IN_LOGS]
+    made = group.creation_time
+
+    def questions(age: timedelta) -> list[str]:
+        group.creation_time = made - age
+        return planned(account).questions
+
+    question = f"{SIGN_IN_LOGS} keeps its logs for longer than 30 days. Delete the older ones?"
+    logs.put_retention_policy(**place, retentionInDays=14)
+    assert questions(timedelta(days=31)) == []
+    # Now it keeps them for ever.
+    logs.delete_retention_policy(**place)
+    assert questions(timedelta(days=29, hours=23)) == []
+    assert questions(timedelta(days=30, minutes=5)) == [f"The log group {question}"]
+    check(account)
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=SIGN_IN_LOGS)["logGroups"]
+    assert found["retentionInDays"] == 30
 
 
 def test_a_draft_is_never_written(account: Account) -> None:

@@ -517,6 +517,24 @@ def test_every_setting_is_read_off_what_stands(
     assert account.left() == []
 
 
+def test_what_somebody_took_off_or_put_beside_is_no_setting(account: Account) -> None:
+    """The stage was made anew without its throttle, and the role has a policy that isn't ours."""
+    account.stands()
+    state, iam, api = account.state(), account.client("iam"), account.client("apigateway")
+    place = {"restApiId": state.fact("rest_api", "id"), "stageName": "dev"}
+    stage = api.get_stage(**place)
+    api.delete_stage(**place)
+    api.create_stage(**place, deploymentId=stage["deploymentId"], tags=stage["tags"])
+    allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    policy = iam.create_policy(PolicyName="theirs", PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=state.fact("role", "id"), PolicyArn=policy)
+    account.path().unlink()
+    found = recovered(account)
+    assert found.settings == Settings().begun()
+    assert found.record("power_user_attachment") is None
+
+
 @pytest.mark.parametrize("age_s", [60, -60])
 def test_of_several_deployments_the_latest_is_recovered(account: Account, age_s: int) -> None:
     """An interrupted run leaves a second deployment behind."""

@@ -668,6 +668,17 @@ def test_nor_does_one_that_could_not_be_made_before(account: Account) -> None:
     assert account.up() == UNCHANGED
 
 
+def test_such_a_file_and_a_choice_ask_nothing(account: Account) -> None:
+    """Nobody knows what the former choice was, so none is overruled."""
+    account.stands()
+    close_sign_up(account)
+    data = json.loads(account.path().read_text())
+    del data["settings"]["sign_up"]
+    account.path().write_text(json.dumps(data))
+    account.up(sign_up="open")
+    assert is_closed(account) == (False, "open")
+
+
 def test_whoever_deployed_the_api_later_is_left_on_its_stage(account: Account) -> None:
     account.stands()
     api, place = account.client("apigateway"), {"restApiId": fact(account, "rest_api")}
@@ -1643,6 +1654,18 @@ def test_survey_finds_each_root_of_a_stack_with_its_tags(account: Account) -> No
         "sign_in_function",
         "auto_confirm_function",
     }
+
+
+def test_survey_passes_over_what_is_listed_but_gone(account: Account) -> None:
+    account.client("cognito-idp").create_user_pool(PoolName="shop")
+
+    def gone(call: Call) -> Any:
+        if call.operation != "DescribeUserPool":
+            return None
+        return refusal(400, "ResourceNotFoundException")
+
+    with account.calls.watched(gone):
+        assert list(engine.survey(account.context())) == []
 
 
 def test_what_down_deletes_is_listed_before(account: Account) -> None:

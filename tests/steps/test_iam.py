@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cogauth import engine
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
-from support.account import RESOURCES, Account, agree
+from support.account import RESOURCES, Account, Silent, agree
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
 from support.faults import FAULTS, StoppedError, lose, nth, run_with_fault, stop
@@ -105,6 +106,10 @@ def test_every_name_fits_the_longest_stack(account: Account) -> None:
 
 
 def test_a_stack_of_before_is_moved_over_in_place(before: Account) -> None:
+    rows = {row.resource.key: row for row in engine.plan(before.context(), Silent()).rows}
+    # The ARN of a role that doesn't exist yet is known beforehand.
+    (role,) = [one for one in rows["auto_confirm_function"].fields if one.path == "Role"]
+    assert str(role.new) == before.context().fact("role", "arn").replace(ROLE, AUTO_CONFIRM_ROLE)
     with before.calls.watched() as calls:
         actions = before.up(confirm=agree)
     assert actions == {

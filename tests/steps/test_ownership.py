@@ -6,6 +6,7 @@ A state file may name anybody's resources, and anyone who may tag a resource may
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import threading
 from dataclasses import replace
@@ -550,6 +551,58 @@ def test_a_former_version_of_what_has_none_is_ignored(account: Account) -> None:
     assert existing(account) == STACK
 
 
+def test_a_client_that_is_listed_but_gone_is_passed_over(account: Account) -> None:
+    account.stands()
+    since = datetime.fromtimestamp(account.context().now(), UTC).isoformat()
+    own, state = fact(account, "app_client"), account.state()
+    state.put("resources", "app_client", {"status": CREATING, "since": since})
+    place = {"UserPoolId": fact(account, "user_pool"), "ClientName": account.context().name_with_id}
+    gone = account.client("cognito-idp").create_user_pool_client(**place)["UserPoolClient"]
+
+    def refuse(call: Call) -> Any:
+        if call.operation != "DescribeUserPoolClient" or gone["ClientId"] not in str(call.sent):
+            return None
+        return refusal(400, "ResourceNotFoundException")
+
+    with account.calls.watched(refuse):
+        assert account.up()["app_client"] == "adopted"
+    assert fact(account, "app_client") == own
+
+
+def test_a_function_whose_tags_cant_be_read_is_left_alone(account: Account) -> None:
+    """Without lambda:ListTags, the function would look like somebody else's."""
+    account.stands()
+    state, before = account.path().read_text(), existing(account)
+
+    def deny(answer: Any) -> None:
+        answer.pop("Tags", None)
+        answer["TagsError"] = {"ErrorCode": "AccessDeniedException", "Message": "No ListTags."}
+
+    for run in (account.up, account.down):
+        with (
+            shown(account, "GetFunction", deny, times=99),
+            account.calls.watched() as calls,
+            pytest.raises(CogauthError, match=r"can't be read: No ListTags\.") as caught,
+        ):
+            run()
+        assert "lambda:ListTags" in str(caught.value.hint)
+        assert mutations(calls) == []
+    assert (account.path().read_text(), existing(account)) == (state, before)
+
+
+def test_a_statement_of_somebodys_is_not_taken_for_the_stacks_permission(account: Account) -> None:
+    account.stands()
+    lambda_, name = account.client("lambda"), {"FunctionName": SIGN_IN}
+    # Theirs is the first.
+    lambda_.remove_permission(**name, StatementId="cogauth-apigateway")
+    theirs = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    lambda_.add_permission(**name, StatementId="theirs", **theirs)
+    account.up()
+    statements = json.loads(lambda_.get_policy(**name)["Policy"])["Statement"]
+    assert [each["Sid"] for each in statements] == ["theirs", "cogauth-apigateway"]
+    assert account.up() == UNCHANGED
+
+
 def in_china(account: Account) -> str:
     """Return the ARN that the stack's pool would have in another partition."""
     return account.state().fact("user_pool", "arn").replace("arn:aws:", "arn:aws-cn:")
@@ -1018,6 +1071,20 @@ def test_what_is_shown_without_a_date_is_described_without_one(account: Account)
     live = {"id": "abcdef1234", "name": "shop", "rootResourceId": "root"}
     ctx = account.context()
     assert ownership.described(ctx, RESOURCES["rest_api"], live) == "abcdef1234"
+
+
+def test_recover_looks_only_at_pools_with_the_stacks_name(account: Account) -> None:
+    """Nobody's pool comes to be the stack's, or one of several, by tags alone."""
+    account.stands()
+    mine, stack_id = fact(account, "user_pool"), tags(account)
+    theirs = make_pool(account, "theirs", 0, UserPoolTags=stack_id)
+    before = describe_pool(account, theirs)
+    account.path().unlink()
+    assert account.recover().fact("user_pool", "id") == mine
+    delete_pool(account)
+    account.path().unlink()
+    assert account.recover().record("user_pool") is None
+    assert describe_pool(account, theirs) == before
 
 
 # ---- Other people's methods in the state file
