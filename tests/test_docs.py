@@ -416,6 +416,7 @@ def documented_fields(row: str) -> set[str]:
     return set(found[1].split(", "))
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_fields_of_json_are_those_that_are_listed(cli: Cli) -> None:
     documents: dict[str, dict[str, Any]] = {}

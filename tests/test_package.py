@@ -80,6 +80,7 @@ def test_the_wheel_carries_the_lambda_code_and_nothing_that_is_not_the_programs(
     assert "cogauth/page/picture.svg" in names
 
 
+@pytest.mark.long
 def test_an_installed_cogauth_makes_the_same_zips(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "fresh", with_pip=False)
     python = tmp_path / "fresh" / "bin" / "python"

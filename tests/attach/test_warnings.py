@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Before, Call
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 HEADER = "method.response.header."
 ORIGIN = "gatewayresponse.header.Access-Control-Allow-Origin"

@@ -31,8 +31,8 @@ from support.stacks import (
 )
 from support.tampers import delete_authorizer, delete_log_group
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 KMS = (
     "Lambda was unable to configure access to your environment variables because the KMS key is "

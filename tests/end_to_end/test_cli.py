@@ -418,6 +418,7 @@ def test_down_off_a_terminal_wants_a_yes(made: Up) -> None:
     assert made.cli.state.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("made", ["endpoint"], indirect=True)
 def test_down_on_a_terminal_takes_no_for_an_answer(made: Up) -> None:
     made.cli.login("ida", PASSWORD).must()

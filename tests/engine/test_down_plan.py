@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 AUDIT = json.dumps(
     {

@@ -35,8 +35,8 @@ from support.stacks import (
     unrecorded,
 )
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:

@@ -283,6 +283,7 @@ def _undated(pool: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in pool.items() if not key.endswith("Date")}
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_what_is_not_ours_is_neither_recorded_nor_touched(here: LocalStack) -> None:
     """A pool and an API with the very same name; the others' names are unique, so only similar."""

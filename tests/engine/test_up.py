@@ -79,8 +79,8 @@ from support.tampers import (
 )
 from support.world import described, lasting
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 # ---- up
 

@@ -24,8 +24,8 @@ from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import stopped
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from support.commands import Cli
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 ONE = ("https://app.example",)
 OTHER = ("http://localhost:3000",)
@@ -699,6 +699,7 @@ def test_what_stands_alone_is_refused_beside_others(cli: Cli, words: list[str], 
     assert list(cli.folder.glob(".cogauth/*")) == []
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_the_command_says_what_it_lets_in_and_what_it_can_not(here: Cli) -> None:
     first = here.run("up", "--cors-origin", "https://app.example").must()

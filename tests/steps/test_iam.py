@@ -36,8 +36,8 @@ from support.stacks import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 BOUNDARY, OTHER_BOUNDARY = (
     f"arn:aws:iam::123456789012:policy/{name}" for name in ("boundary", "path/to/other")

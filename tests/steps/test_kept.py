@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 
 def authorizers(account: Account) -> list[dict[str, Any]]:
@@ -301,6 +301,7 @@ def test_an_authorizer_that_can_not_be_made_right_either_is_no_success(
     assert existing(account) == STACK
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_after_a_lost_pool_the_local_aws_guards_with_the_new_one(cli: Cli) -> None:
     cli.run("up", "--local", "--region", REGION).must()

@@ -175,7 +175,7 @@ def whole_shop(shop: Shop) -> Shop:
 
 
 @pytest.mark.local
-@pytest.mark.sample(4)
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("delete", "key"), DELETED.items())
 def test_each_command_that_fails_names_what_is_gone(
     whole_shop: Shop, delete: Callable[[Shop], None], key: str

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from support.commands import Cli, Running
     from support.forker import Result
 
-# Most cases run `up` more than once, so plain `pytest` runs only every third one.
-pytestmark = pytest.mark.sample(3)
+# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
+pytestmark = pytest.mark.sample(4)
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
 # The names of the others' pool and API: a name that says nothing, and the stack's own name.
