@@ -364,7 +364,7 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
 
 
 def _possible_keys() -> Callable[[Any, Any], list[str]]:
-    """Return get_possible_keys, which goes by classes, a shape and a key, with a memory."""
+    """Return get_possible_keys with a memory: its result depends on classes, a shape and a key."""
     original = XFormedAttributePicker.get_possible_keys
     known: dict[tuple[Any, ...], list[str]] = {}
 

@@ -1,4 +1,4 @@
-"""Which tests, how many cases of a sweep and examples of a property plain `pytest` runs."""
+"""Which tests plain `pytest` runs, and how many cases of a sweep and examples of a property."""
 
 from __future__ import annotations
 
