@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.conditions import QUIET
 from benchmarks.programs import COGAUTH, client, count, environment, folder, local_aws, run
 from benchmarks.proxy import PlayedAws
-from cogauth.steps.lambda_ import package
+from cogauth.steps.lambda_ import AUTO_CONFIRM, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def measure(say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> dict[st
 def fill(url: str, existing: int, wanted: int) -> None:
     """Create other people's resources until there are enough of each."""
     cognito, functions, apis = (client(n, url) for n in ("cognito-idp", "lambda", "apigateway"))
-    code = package("auto_confirm")
+    code = package(AUTO_CONFIRM)
 
     def make(nth: int) -> None:
         name = f"{OTHERS}-{nth:04}"

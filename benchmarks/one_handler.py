@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import io
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 # The botocore functions that a handler may use: for a whole call, or for parts of one.
@@ -54,12 +55,9 @@ def main() -> None:
     events = json.load(sys.stdin)
 
     begun = time.perf_counter()
-    spec = importlib.util.spec_from_file_location("handler_module", file)
-    assert spec is not None  # noqa: S101
-    assert spec.loader is not None  # noqa: S101
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    handler = getattr(module, name)
+    # In Lambda, the files of a zip import each other by name.
+    sys.path.insert(0, str(Path(file).parent))
+    handler = getattr(importlib.import_module(Path(file).stem), name)
     import_s = time.perf_counter() - begun
 
     # Only patch modules that the handler has imported, so that our imports aren't measured.

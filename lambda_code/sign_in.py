@@ -29,17 +29,13 @@ seconds old, two first logins overlapped (a double click), so the function signs
 Likewise, if a password to be replaced is refused, an overlapping request or a lost answer may have
 replaced it already: by the same new one, if that signs in.
 
-The function keeps its connection for the next request; Lambda freezes the process in between. If
-the kept connection closes before an answer begins, nobody knows whether Cognito acted on the call.
-The function doesn't repeat SignUp: the next sign-in shows whether it took effect, and the user is
-new, because the first sign-in was refused. It repeats every other call once, on a new connection,
-so one wrong password may count twice towards the lockout. It never repeats a call that failed on a
-new connection or timed out.
+If the answer to a SignUp is lost, the next sign-in shows whether it took effect, and the user is
+new, because the first sign-in was refused.
 
-Functions that call Cognito may raise SignInError; `handler` never raises. Read from the bottom up:
-Lambda calls `handler`, and `sign_in_or_up` has the main logic. The environment provides
-USER_POOL_ID, CLIENT_ID, COGNITO_ENDPOINT, PASSWORD_POLICY (the policy in plain English) and SIGN_UP
-(open or closed; open if it is missing).
+`cognito.py` makes the calls. Functions that call Cognito may raise SignInError; `handler` never
+raises. Read from the bottom up: Lambda calls `handler`, and `sign_in_or_up` has the main logic. The
+environment provides USER_POOL_ID, CLIENT_ID, PASSWORD_POLICY (the policy in plain English) and
+SIGN_UP (open or closed; open if it is missing), and COGNITO_ENDPOINT for `cognito.py`.
 """
 
 import base64
@@ -47,24 +43,13 @@ import hmac
 import json
 import os
 import re
-import socket
-import ssl
 import time
 import unicodedata
 from collections.abc import Callable
-from http import HTTPStatus
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-# This function sends its own signed HTTP requests, using parts of botocore: importing boto3 and
-# loading its API descriptions would take more than half of a cold start.
-# The protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
-# The signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
+import cognito
+from cognito import SignInError
 
 USER_POOL_ID = os.environ["USER_POOL_ID"]
 CLIENT_ID = os.environ["CLIENT_ID"]
@@ -76,42 +61,8 @@ MAX_USERNAME, MAX_PASSWORD, MAX_TOKEN = 128, 256, 131072
 TOKEN = re.compile(r"[A-Za-z0-9_=.-]+")
 # What no password begins or ends with; inside one, a space counts as a symbol.
 SPACES = " \t\n\r\f\v"
-CONNECT_SECONDS, READ_SECONDS = 1, 3
-# The longest time that one Cognito call can take, and a little for our own answer.
-CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS + 0.25
 # An overlapping request of the same person may have created a user younger than this.
 JUST_CREATED_SECONDS = 30
-# How long to reuse an idle connection. About frozen processes, AWS only says that "Lambda purges
-# idle connections over time": https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html
-IDLE_SECONDS = 20
-
-# An emulator sets its own URL in the variables that AWS's tools use.
-ENDPOINT = (
-    os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
-    or os.environ.get("AWS_ENDPOINT_URL")
-    or os.environ["COGNITO_ENDPOINT"]
-)
-# Lambda gives each process the keys of the function's role. The signer only reads three fields, and
-# importing botocore's Credentials would make a cold start a twelfth longer.
-# Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-credentials: Any = SimpleNamespace(
-    access_key=os.environ["AWS_ACCESS_KEY_ID"],
-    secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-    token=os.environ.get("AWS_SESSION_TOKEN"),
-)
-signer = SigV4Auth(credentials, "cognito-idp", os.environ["AWS_REGION"])
-# Configured like boto3's client, but without retries: `send` decides what to repeat.
-make_session: Any = URLLib3Session  # Any: its published types are narrower than what it takes
-http: URLLib3Session = make_session(
-    timeout=(CONNECT_SECONDS, READ_SECONDS),
-    verify=os.environ.get("AWS_CA_BUNDLE") or True,
-    proxies=get_environ_proxies(ENDPOINT),
-    # Nagle's algorithm would delay a body until its header is acknowledged, by up to 40 ms.
-    socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-)
-# The wall-clock time of the last answer; empty if no connection is kept. The monotonic clock may
-# stop while the process is frozen.
-answered: dict[str, float] = {}
 # The app client's secret. In the environment, anyone who can view the function could read it.
 kept_secret: dict[str, str] = {}
 
@@ -144,85 +95,6 @@ MESSAGES = {
     "internal_error": "The sign-in failed for an unexpected reason",
 }
 
-# The error's name, a pattern in its message, and our code; the first match counts. The table has
-# every error that AWS documents for our six calls. Callers never see AWS's messages: they may
-# contain the ids of pools, clients, functions and roles.
-REFUSALS = (
-    ("NotAuthorizedException", "Incorrect username or password", "wrong_credentials"),
-    ("NotAuthorizedException", "User is disabled", "user_disabled"),
-    ("NotAuthorizedException", "Password attempts exceeded", "locked_out"),
-    ("NotAuthorizedException", "Unable to verify secret hash", "client_secret_refused"),
-    ("NotAuthorizedException", "SecretHash does not match", "client_secret_refused"),
-    ("NotAuthorizedException", "SignUp is not permitted", "sign_up_refused"),
-    # "Refresh Token has expired", "… has been revoked", "Invalid Refresh Token", and
-    # "The user has been deleted for the associated refresh token"
-    ("NotAuthorizedException", "[Rr]efresh [Tt]oken", "refresh_refused"),
-    # An overlapping request has answered a temporary password's challenge: "Invalid session for the
-    # user, session can only be used once."
-    ("NotAuthorizedException", "Invalid session", "wrong_credentials"),
-    # "Temporary password has expired and must be …", "User account has expired, it must be …"
-    ("NotAuthorizedException", "reset by an administrator", "password_reset_required"),
-    ("NotAuthorizedException", "", "not_authorized"),
-    ("ForbiddenException", "", "not_authorized"),  # by a web application firewall
-    ("UserNotFoundException", "", "wrong_credentials"),
-    ("UsernameExistsException", "", "wrong_credentials"),  # a sign-up follows a refused sign-in
-    ("UserNotConfirmedException", "", "user_unconfirmed"),
-    ("PasswordResetRequiredException", "", "password_reset_required"),
-    ("MFAMethodNotFoundException", "", "mfa_required"),
-    ("SoftwareTokenMFANotFoundException", "", "mfa_required"),
-    ("InvalidPasswordException", "", "password_policy"),
-    ("PasswordHistoryPolicyViolationException", "", "password_policy"),
-    ("InvalidParameterException", "'(p|previousP|proposedP)assword'", "invalid_password"),
-    ("InvalidParameterException", "'username'", "invalid_username"),
-    ("InvalidParameterException", "Username ", "invalid_username"),  # "… should be an email."
-    ("InvalidParameterException", "Attributes did not conform", "sign_up_refused"),
-    ("InvalidParameterException", "", "internal_error"),
-    # Lambda refuses the call: "PreSignUp invocation failed due to error AccessDeniedException."
-    # Formerly: "arn:… invocation failed with error User: … Error Code: AccessDeniedException".
-    # An error of the function itself: "PreSignUp failed with error …AccessDenied…".
-    # Sources: https://repost.aws/knowledge-center/cognito-lambda-trigger-errors and
-    # https://github.com/aws/aws-cli/issues/2256
-    ("UserLambdaValidationException", "invocation failed.*AccessDenied", "trigger_denied"),
-    ("UnexpectedLambdaException", "invocation failed.*AccessDenied", "trigger_denied"),
-    ("UserLambdaValidationException", "invocation failed", "trigger_failed"),
-    # The function crashed: "PreSignUp failed with error … Task timed out after 3.00 seconds."
-    ("UserLambdaValidationException", "Task timed out|Runtime exited", "trigger_failed"),
-    ("UserLambdaValidationException", "PreSignUp", "sign_up_refused"),  # the trigger said no
-    ("UserLambdaValidationException", "", "not_authorized"),  # another trigger said no
-    ("UnexpectedLambdaException", "", "trigger_failed"),
-    ("InvalidLambdaResponseException", "", "trigger_failed"),
-    ("TooManyRequestsException", "", "throttled"),
-    ("LimitExceededException", "", "throttled"),
-    ("ThrottlingException", "", "throttled"),
-    ("AccessDeniedException", "", "access_denied"),
-    ("UnrecognizedClientException", "", "access_denied"),
-    ("ExpiredTokenException", "", "access_denied"),
-    ("InternalErrorException", "", "unavailable"),
-    # These concern what the function never sends: codes and attributes.
-    ("AliasExistsException", "", "internal_error"),
-    ("CodeMismatchException", "", "internal_error"),
-    ("ExpiredCodeException", "", "internal_error"),
-    # The pool, its app client or its message delivery is misconfigured.
-    ("CodeDeliveryFailureException", "", "internal_error"),
-    ("FeatureUnavailableInTierException", "", "internal_error"),
-    ("InvalidEmailRoleAccessPolicyException", "", "internal_error"),
-    ("InvalidSmsRoleAccessPolicyException", "", "internal_error"),
-    ("InvalidSmsRoleTrustRelationshipException", "", "internal_error"),
-    ("InvalidUserPoolConfigurationException", "", "internal_error"),
-    ("OperationNotEnabledException", "", "internal_error"),
-    ("ResourceNotFoundException", "", "internal_error"),
-    ("UnsupportedOperationException", "", "internal_error"),
-    # botocore's own errors, without an answer
-    ("ConnectTimeoutError", "", "timeout"),
-    ("ReadTimeoutError", "", "timeout"),
-    ("EndpointConnectionError", "", "unavailable"),
-    ("ConnectionClosedError", "", "unavailable"),
-    ("ProxyConnectionError", "", "unavailable"),
-    ("SSLError", "", "unavailable"),
-    ("JSONDecodeError", "", "unavailable"),  # an answer that was cut off
-    ("HTTPClientError", "", "unavailable"),
-)
-
 TRIGGER_FAULTS = {"trigger_failed", "trigger_denied"}
 # Refusals of a sign-up that an existing user can get too, so the function looks up the user.
 # Otherwise, a client that repeats one wrong password until a trigger works could lock out a user.
@@ -242,17 +114,6 @@ TEMPORARY_PASSWORD = "NEW_PASSWORD_REQUIRED"  # noqa: S105 - a challenge's name
 CHALLENGES = {TEMPORARY_PASSWORD: "new_password_required"} | dict.fromkeys(
     ("SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"), "mfa_required"
 )
-
-
-class SignInError(Exception):
-    """The login failed; `code` is a key of MESSAGES, `cause` the original error's name, if any.
-
-    `lost` means that the connection of a SignUp closed before an answer began.
-    """
-
-    def __init__(self, code: str, cause: str | None = None, *, lost: bool = False) -> None:
-        super().__init__(code)
-        self.code, self.cause, self.lost = code, cause, lost
 
 
 class Login(NamedTuple):
@@ -309,101 +170,11 @@ def read_login(event: Any, deadline: float) -> Login:
     return Login(username, password, new_password, token, deadline)
 
 
-def request_for(operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
-    """Build the HTTP request for a Cognito call."""
-    request = AWSRequest(
-        method="POST",
-        url=ENDPOINT.rstrip("/") + "/",
-        headers={
-            "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
-        },
-        data=json.dumps(parameters).encode(),
-    )
-    # A user's own calls need no signature; the others need the permissions of the role.
-    if operation not in {"SignUp", "ChangePassword"}:
-        signer.add_auth(request)
-    return request.prepare()
-
-
-def error_in(response: AWSResponse) -> tuple[str, str]:
-    """Return the error's name (or the HTTP status) and its message, as boto3 reads them."""
-    try:
-        body = json.loads(response.content)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        body = {}  # It comes from a proxy or a firewall, not from Cognito.
-    # The name may be wrapped, such as "com.amazonaws.cognito#NAME" or "NAME:http://…".
-    name = str(body.get("__type") or response.status_code)
-    message = str(body.get("message") or body.get("Message") or "")
-    return name.partition(":")[0].rpartition("#")[2], message
-
-
-def has_ended(error: BotoCoreError) -> bool:
-    """Return whether the connection closed before the answer began."""
-    # botocore's error wraps urllib3's, which wraps Python's and says when it happened.
-    parts: tuple[Any, ...] = getattr(error.kwargs.get("error"), "args", ())
-    ends = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-    in_the_body = bool(parts) and str(parts[0]).startswith("Connection broken")
-    return not in_the_body and any(isinstance(part, ends) for part in parts)
-
-
-def send(login: Login, operation: str, parameters: dict[str, Any]) -> AWSResponse:
-    """Send one Cognito call, and repeat it if a kept connection has closed.
-
-    Raises SignInError if too little time is left for it, BotoCoreError if no answer came.
-    """
-    # The age can be negative, because a wall clock can be set back.
-    if answered and not 0 <= time.time() - answered["at"] <= IDLE_SECONDS:
-        drop_connection()
-    if login.deadline - time.monotonic() < CALL_SECONDS:
-        raise SignInError("timeout")
-    # urllib3 silently replaces a connection that it knows to be closed; that counts as kept too.
-    kept = bool(answered)
-    try:
-        response = http.send(request_for(operation, parameters))
-    except BotoCoreError as error:
-        drop_connection()
-        if not (kept and operation != "SignUp" and has_ended(error)):
-            raise
-        return send(login, operation, parameters)  # on a fresh connection, so not a third time
-    answered["at"] = time.time()
-    return response
-
-
-def drop_connection() -> None:
-    """Make the next call use a new connection."""
-    http.close()
-    answered.clear()
-
-
-def ask(login: Login, operation: str, parameters: dict[str, Any]) -> Any:
-    """Make one Cognito call and return its answer; raise SignInError if that fails."""
-    default, lost = "internal_error", False
-    try:
-        response = send(login, operation, parameters)
-        if response.status_code == HTTPStatus.OK:
-            return json.loads(response.content)
-        name, message = error_in(response)
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            default = "unavailable"
-    except BotoCoreError as error:
-        name, message = type(error).__name__, ""
-        lost = operation == "SignUp" and has_ended(error)
-    except json.JSONDecodeError as error:
-        name, message = type(error).__name__, ""
-    for refusal, pattern, code in REFUSALS:
-        if name == refusal and re.search(pattern, message, re.DOTALL):
-            raise SignInError(code, name, lost=lost)
-    raise SignInError(default, name)
-
-
 def secret_hash(login: Login) -> str:
     """Return the hash that proves knowledge of the app client's secret, without sending it."""
     if CLIENT_ID not in kept_secret:
         ids = {"UserPoolId": USER_POOL_ID, "ClientId": CLIENT_ID}
-        client = ask(login, "DescribeUserPoolClient", ids)["UserPoolClient"]
+        client = cognito.ask(login.deadline, "DescribeUserPoolClient", ids)["UserPoolClient"]
         if "ClientSecret" not in client:
             # The secret is in AWS Secrets Manager now, which this function may not read.
             raise SignInError("client_secret_unreadable")
@@ -415,14 +186,14 @@ def secret_hash(login: Login) -> str:
 def ask_with_hash(login: Login, operation: str, parameters: Callable[[str], dict[str, Any]]) -> Any:
     """Make one Cognito call that takes the secret hash."""
     try:
-        return ask(login, operation, parameters(secret_hash(login)))
+        return cognito.ask(login.deadline, operation, parameters(secret_hash(login)))
     except SignInError as refused:
         if refused.code != "client_secret_refused":
             raise
     # The secret may have been replaced, so read it again, once. A call with a refused hash changes
     # nothing and doesn't count as an attempt, so repeating it is safe.
     kept_secret.clear()
-    return ask(login, operation, parameters(secret_hash(login)))
+    return cognito.ask(login.deadline, operation, parameters(secret_hash(login)))
 
 
 def flow(name: str, **parameters: str | None) -> dict[str, Any]:
@@ -455,7 +226,9 @@ def sign_in_and_replace_password(login: Login) -> dict[str, Any]:
         tokens = success(answer, is_new=False)
         passwords = {"PreviousPassword": login.password, "ProposedPassword": login.new_password}
         # The tokens stay valid.
-        ask(login, "ChangePassword", {"AccessToken": tokens["access_token"], **passwords})
+        cognito.ask(
+            login.deadline, "ChangePassword", {"AccessToken": tokens["access_token"], **passwords}
+        )
     except SignInError as refused:
         if refused.code != "wrong_credentials" or login.new_password == login.password:
             raise
@@ -494,7 +267,9 @@ def refresh(login: Login) -> dict[str, Any]:
         digest = secret_hash(login._replace(username=name))
         parameters = {"REFRESH_TOKEN": login.refresh_token, "SECRET_HASH": digest}
         try:
-            answer = ask(login, "AdminInitiateAuth", flow("REFRESH_TOKEN_AUTH", **parameters))
+            answer = cognito.ask(
+                login.deadline, "AdminInitiateAuth", flow("REFRESH_TOKEN_AUTH", **parameters)
+            )
             return success(answer, is_new=False, refresh_token=login.refresh_token)
         except SignInError as refused:
             if refused.code not in REFUSED_REFRESHES:
@@ -539,7 +314,7 @@ def created_at(login: Login) -> float | None:
     """Return when the user was created, in seconds since 1970; None if there is no such user."""
     ids = {"UserPoolId": USER_POOL_ID, "Username": login.username}
     try:
-        return float(ask(login, "AdminGetUser", ids)["UserCreateDate"])
+        return float(cognito.ask(login.deadline, "AdminGetUser", ids)["UserCreateDate"])
     except SignInError as refused:
         if refused.cause == "UserNotFoundException":
             return None

@@ -12,28 +12,55 @@ from pathlib import Path
 
 import pytest
 
-from cogauth.steps.lambda_ import package
+from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, FunctionSpec, package
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("sign_in", "auto_confirm")
+NAMES = {SIGN_IN: "SIGN_IN", AUTO_CONFIRM: "AUTO_CONFIRM"}
+FILES = {SIGN_IN: ["sign_in.py", "cognito.py"], AUTO_CONFIRM: ["auto_confirm.py"]}
 PACK = (
-    "import sys; from cogauth.steps.lambda_ import package; "
-    "sys.stdout.buffer.write(package(sys.argv[1]))"
+    "import sys; from cogauth.steps import lambda_; "
+    "sys.stdout.buffer.write(lambda_.package(getattr(lambda_, sys.argv[1])))"
 )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_zip_holds_one_file_which_is_the_source(module: str) -> None:
-    with zipfile.ZipFile(io.BytesIO(package(module))) as archive:
-        assert archive.namelist() == [f"{module}.py"]
-        assert archive.read(f"{module}.py") == (ROOT / "lambda_code" / f"{module}.py").read_bytes()
-        # Lambda's own user must be able to read it.
-        assert archive.infolist()[0].external_attr >> 16 == 0o644
+@pytest.mark.parametrize("function", FILES, ids=NAMES.get)
+def test_a_zip_holds_the_sources_and_nothing_else(function: FunctionSpec) -> None:
+    with zipfile.ZipFile(io.BytesIO(package(function))) as archive:
+        assert archive.namelist() == FILES[function]
+        for entry in archive.infolist():
+            assert archive.read(entry) == (ROOT / "lambda_code" / entry.filename).read_bytes()
+            # Lambda's own user must be able to read it.
+            assert entry.external_attr >> 16 == 0o644
         assert archive.testzip() is None
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_zip_is_the_same_bytes_from_any_place_at_any_time(module: str, tmp_path: Path) -> None:
+def test_a_zip_runs_on_its_own(tmp_path: Path) -> None:
+    (tmp_path / "function.zip").write_bytes(package(SIGN_IN))
+    variables = {
+        "USER_POOL_ID": "eu-central-1_Aa",
+        "CLIENT_ID": "a",
+        "PASSWORD_POLICY": "",
+        "COGNITO_ENDPOINT": "https://cognito-idp.eu-central-1.amazonaws.com",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    code = "import sign_in; print(sign_in.handler({}, None)['code'], sign_in.cognito.__file__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, **variables, "PYTHONPATH": "function.zip"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.splitlines()[-1] == f"invalid_username {tmp_path}/function.zip/cognito.py"
+
+
+@pytest.mark.parametrize("function", FILES, ids=NAMES.get)
+def test_a_zip_is_the_same_bytes_from_any_place_at_any_time(
+    function: FunctionSpec, tmp_path: Path
+) -> None:
     for name in ("cogauth", "lambda_code"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for nth, file in enumerate(tmp_path.rglob("*.py")):
@@ -41,13 +68,13 @@ def test_a_zip_is_the_same_bytes_from_any_place_at_any_time(module: str, tmp_pat
         file.chmod(0o600)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TZ": "Asia/Tokyo"}
     packed = subprocess.run(
-        [sys.executable, "-c", PACK, module],
+        [sys.executable, "-c", PACK, NAMES[function]],
         cwd=tmp_path,
         env=environment,
         check=True,
         stdout=subprocess.PIPE,
     ).stdout
-    assert packed == package(module) == package(module)
+    assert packed == package(function) == package(function)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +97,8 @@ def test_the_wheel_carries_the_lambda_code_and_nothing_that_is_not_the_programs(
 ) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {f"cogauth/lambda_code/{module}.py" for module in MODULES} <= set(names)
+    files = {*FILES[SIGN_IN], *FILES[AUTO_CONFIRM]}
+    assert {f"cogauth/lambda_code/{file}" for file in files} <= set(names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"cogauth"}
     assert not [name for name in names if "test" in name.lower() and "test_login" not in name]
@@ -95,16 +123,16 @@ def test_an_installed_cogauth_makes_the_same_zips(wheel: Path, tmp_path: Path) -
     answer = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True)
     site = Path(answer.stdout.strip())
     installed = site / "cogauth" / "lambda_code"
-    assert sorted(path.name for path in installed.glob("*.py")) == ["auto_confirm.py", "sign_in.py"]
+    assert {path.name for path in installed.glob("*.py")} == {*FILES[SIGN_IN], *FILES[AUTO_CONFIRM]}
     # The dependencies come from this environment, but cogauth itself from the wheel.
     code = f"import cogauth; assert cogauth.__file__.startswith({str(site)!r}); {PACK}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
-    for module in MODULES:
+    for function, name in NAMES.items():
         packed = subprocess.run(
-            [python, "-c", code, module],
+            [python, "-c", code, name],
             cwd=tmp_path,
             env=environment,
             check=True,
             stdout=subprocess.PIPE,
         ).stdout
-        assert packed == package(module)
+        assert packed == package(function)

@@ -53,6 +53,8 @@ class FunctionSpec:
     environment: Callable[[Context], dict[str, str]]
     # The resources whose facts the environment contains.
     depends_on: tuple[str, ...] = ()
+    # The other files in ``lambda_code/`` that its file imports.
+    imports: tuple[str, ...] = ()
     signs_in: bool = False
 
     def name(self, ctx: Context) -> str:
@@ -84,6 +86,7 @@ SIGN_IN = FunctionSpec(
         "COGNITO_ENDPOINT": ctx.cognito_endpoint,
     },
     depends_on=("user_pool", "app_client"),
+    imports=("cognito",),
     signs_in=True,
 )
 # Cognito passes it everyone's sign-ups, so its role may write its log and do nothing else.
@@ -97,23 +100,24 @@ AUTO_CONFIRM = FunctionSpec(
 )
 
 
-def package(module: str) -> bytes:
-    """Return the zip for Lambda: one file; the same file always gives the same bytes."""
+def package(function: FunctionSpec) -> bytes:
+    """Return a function's zip for Lambda; the same files always give the same bytes."""
     here = Path(__file__).parents[1]
     # An installed cogauth contains the folder; in a checkout it is beside the package.
     folder = next(f for f in (here / "lambda_code", here.parent / "lambda_code") if f.is_dir())
-    entry = zipfile.ZipInfo(f"{module}.py")  # Always dated 1980, not by the file.
-    entry.create_system = 3  # Unix, on every system
-    entry.external_attr = 0o644 << 16
     buffer = io.BytesIO()
     # Stored, not deflated: compressed bytes differ between versions of zlib.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(entry, (folder / f"{module}.py").read_bytes())
+        for module in (function.module, *function.imports):
+            entry = zipfile.ZipInfo(f"{module}.py")  # Always dated 1980, not by the file.
+            entry.create_system = 3  # Unix, on every system
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, (folder / f"{module}.py").read_bytes())
     return buffer.getvalue()
 
 
 class Function(Resource):
-    """A function, from one file of ``lambda_code/``."""
+    """A function, from ``lambda_code/``."""
 
     conflict = "ResourceConflictException"
     recreate = Recreate.DELETE_FIRST
@@ -172,7 +176,7 @@ class Function(Resource):
         }
 
     def _code(self, ctx: Context) -> dict[str, Any]:
-        code = package(self.function.module)
+        code = package(self.function)
         return {
             "Architectures": [ctx.state.settings.architecture],
             "CodeSha256": base64.b64encode(hashlib.sha256(code).digest()).decode(),
@@ -181,7 +185,7 @@ class Function(Resource):
     def create(self, ctx: Context) -> Live:
         answer = ctx.aws.lambda_.create_function(
             FunctionName=self.function.name(ctx),
-            Code={"ZipFile": package(self.function.module)},
+            Code={"ZipFile": package(self.function)},
             Architectures=self._code(ctx)["Architectures"],
             Tags=ctx.tags,
             **self._configuration(ctx),
@@ -260,7 +264,7 @@ class Function(Resource):
                     ctx,
                     client.update_function_code(
                         FunctionName=name,
-                        ZipFile=package(self.function.module),
+                        ZipFile=package(self.function),
                         Architectures=self._code(ctx)["Architectures"],
                     ),
                 ),

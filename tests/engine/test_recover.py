@@ -16,7 +16,7 @@ from cogauth.errors import CogauthError
 from cogauth.local.process import FOLDER
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
-from cogauth.steps.lambda_ import package
+from cogauth.steps.lambda_ import AUTO_CONFIRM, package
 from support.commands import beside_gitignore
 from support.foreign import make_api
 from support.local_stack import LocalStack
@@ -319,7 +319,7 @@ def test_what_is_not_ours_is_neither_recorded_nor_touched(here: LocalStack) -> N
             Role=f"arn:aws:iam::000000000000:role/{names[0]}",
             Runtime="python3.13",
             Handler="app.handler",
-            Code={"ZipFile": package("auto_confirm")},
+            Code={"ZipFile": package(AUTO_CONFIRM)},
             Tags={"cogauth:stack": f"{stack}2", "cogauth:stack-id": "theirs"},
         )
         lambda_.get_waiter("function_active_v2").wait(

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import hashlib
 import hmac
-import importlib.util
 import io
 import ipaddress
 import json
@@ -45,7 +44,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError, SSLError
 
-SOURCE = Path(__file__).parents[2] / "lambda_code" / "sign_in.py"
+from support.handlers import load_sign_in
+
 POOL, CLIENT = "eu-west-1_AbCdEfGhI", "1example23456789"
 ARN = "arn:aws:sts::123456789012:assumed-role/cogauth-sign-in/cogauth-sign-in"
 POLICY = "at least 8 characters, with an upper-case letter and a digit"
@@ -389,15 +389,6 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Cognito]:
             thread.join()
 
 
-def load() -> Any:
-    spec = importlib.util.spec_from_file_location("sign_in_under_test", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @contextlib.contextmanager
 def loaded(**more: str) -> Iterator[Any]:
     """Load the function with the environment that Lambda gives it, and with these variables."""
@@ -419,11 +410,11 @@ def loaded(**more: str) -> Iterator[Any]:
             patch.delenv(name.upper(), raising=False)
         for name, value in (variables | more).items():
             patch.setenv(name, value)
-        module = load()
+        module = load_sign_in()
     try:
         yield module
     finally:
-        module.http.close()
+        module.cognito.http.close()
 
 
 class Context:
@@ -514,7 +505,7 @@ def fresh(module: Any, cognito: Cognito) -> Iterator[Process]:
     """A process that has just started, with an empty pool."""
     cognito.pool = Pool()
     module.kept_secret.clear()
-    module.drop_connection()
+    module.cognito.drop_connection()
     yield Process(module, cognito.pool)
     assert cognito.pool.wrong_requests == []
 
@@ -1275,14 +1266,14 @@ def test_each_error_that_aws_describes_has_a_line_of_the_table(module: Any, oper
     model = ServiceModel(description, "cognito-idp").operation_model(operation)
     described = {shape.error_code for shape in model.error_shapes}
     assert described
-    assert described <= {name for name, pattern, _ in module.REFUSALS if not pattern}
+    assert described <= {name for name, pattern, _ in module.cognito.REFUSALS if not pattern}
 
 
 def test_every_code_is_reached_here(module: Any) -> None:
     elsewhere = {"wrong_credentials", "password_policy", "client_secret_refused", "timeout"}
     elsewhere |= {code for code, _ in REFRESHES} | {"client_secret_unreadable"}
     assert {code for code, *_ in ANSWERS} | set(INPUTS) | elsewhere == set(module.MESSAGES)
-    assert {code for *_, code in module.REFUSALS} <= set(module.MESSAGES)
+    assert {code for *_, code in module.cognito.REFUSALS} <= set(module.MESSAGES)
 
 
 # The deadline
@@ -1297,7 +1288,7 @@ def test_one_deadline_holds_for_all_calls_of_a_request(process: Process) -> None
     process(WRONG_LOGIN)
     process.pool.calls.clear()
     process.pool.after_sign_in = lambda: time.sleep(0.6)
-    enough_for_one = process.module.CALL_SECONDS + 0.5
+    enough_for_one = process.module.cognito.CALL_SECONDS + 0.5
     assert process.code(LOGIN, Context(enough_for_one)) == "timeout"
     assert process.pool.calls == [SIGN_IN]
 
@@ -1405,7 +1396,7 @@ def test_an_error_is_read_as_boto3_reads_it(
     boto3s = JSONParser().parse(answer, None)["Error"]
     response = AWSResponse(AWS, status, {}, io.BytesIO())
     response._content = body  # noqa: SLF001 - where it would keep what it has read
-    assert module.error_in(response) == (boto3s["Code"], boto3s["Message"])
+    assert module.cognito.error_in(response) == (boto3s["Code"], boto3s["Message"])
 
 
 # On the wire: no answer
@@ -1484,7 +1475,7 @@ def test_a_connection_is_kept_for_twenty_idle_seconds_of_the_wall_clock(
 ) -> None:
     pool = warmed_up(process)
     frozen = SimpleNamespace(time=lambda: time.time() + seconds, monotonic=time.monotonic)
-    monkeypatch.setattr(process.module, "time", frozen)
+    monkeypatch.setattr(process.module.cognito, "time", frozen)
     assert process(LOGIN)["status"] == "success"
     assert pool.connections == connections
     assert process.calls_for(LOGIN) == [SIGN_IN]
@@ -1566,7 +1557,7 @@ def test_nothing_is_asked_once_more_that_could_outlive_the_request(process: Proc
 
     pool = warmed_up(process)
     pool.breaks[DESCRIBE] = lose_late
-    assert process.code(LOGIN, Context(process.module.CALL_SECONDS + 0.5)) == "timeout"
+    assert process.code(LOGIN, Context(process.module.cognito.CALL_SECONDS + 0.5)) == "timeout"
     assert pool.calls == [DESCRIBE]
 
 
@@ -1605,7 +1596,7 @@ def test_an_end_is_told_from_other_failures(
     module: Any, raised: exceptions.BotoCoreError, *, ended: bool
 ) -> None:
     """Failures that no server here can cause at a given moment."""
-    assert module.has_ended(raised) == ended
+    assert module.cognito.has_ended(raised) == ended
 
 
 def test_a_requests_body_does_not_wait_for_its_heads_acknowledgement(process: Process) -> None:
@@ -1622,7 +1613,7 @@ def test_an_answer_is_waited_for_three_seconds(process: Process) -> None:
     process.pool.breaks[SIGN_IN] = lambda *_: given_up.wait(10)
     started = time.monotonic()
     assert process.code(LOGIN) == "timeout"
-    assert 3 <= time.monotonic() - started < process.module.CALL_SECONDS
+    assert 3 <= time.monotonic() - started < process.module.cognito.CALL_SECONDS
     assert process.log["cause"] == "ReadTimeoutError"
     assert 3_000 <= process.log["duration_ms"] < 10_000
     assert process.pool.calls == [DESCRIBE, SIGN_IN]
@@ -1656,7 +1647,7 @@ def test_a_connection_is_waited_for_one_second() -> None:
         process = Process(module, Pool())
         started = time.monotonic()
         assert process.code(LOGIN) == "timeout"
-        assert 1 <= time.monotonic() - started < module.CALL_SECONDS
+        assert 1 <= time.monotonic() - started < module.cognito.CALL_SECONDS
         assert process.log["cause"] == "ConnectTimeoutError"
 
 
@@ -1680,7 +1671,7 @@ def test_whatever_else_goes_wrong_is_logged_by_its_type(
     def send(_request: Any) -> None:
         raise raised
 
-    monkeypatch.setattr(process.module.http, "send", send)
+    monkeypatch.setattr(process.module.cognito.http, "send", send)
     assert process.code(LOGIN) == code
     assert process.log["cause"] == type(raised).__name__
 
@@ -1703,7 +1694,7 @@ def test_whatever_else_goes_wrong_is_logged_by_its_type(
 )
 def test_an_emulators_own_endpoint_comes_first(variables: dict[str, str], endpoint: str) -> None:
     with loaded(**variables) as module:
-        assert module.request_for(SIGN_IN, {}).url == f"{endpoint}/"
+        assert module.cognito.request_for(SIGN_IN, {}).url == f"{endpoint}/"
 
 
 def test_an_endpoint_may_end_with_a_slash(cognito: Cognito) -> None:
@@ -1714,7 +1705,7 @@ def test_an_endpoint_may_end_with_a_slash(cognito: Cognito) -> None:
 
 def test_keys_without_a_session_token_are_good_too() -> None:
     with loaded(AWS_SESSION_TOKEN="") as module:
-        assert "X-Amz-Security-Token" not in module.request_for(SIGN_IN, {}).headers
+        assert "X-Amz-Security-Token" not in module.cognito.request_for(SIGN_IN, {}).headers
 
 
 def test_a_proxy_is_used_as_aws_tools_do(cognito: Cognito) -> None:

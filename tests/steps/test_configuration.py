@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from cogauth.errors import CogauthError
 from cogauth.record.state import State
-from cogauth.steps.lambda_ import package
+from cogauth.steps import lambda_ as functions
 from support.account import Account, agree, aws_with_clients
 from support.attached import Orders, attach
 from support.calls import Call, refusal
@@ -335,7 +335,7 @@ def test_functions(built: Built, name: str, module: str, memory: int, timeout: i
     assert (function["MemorySize"], function["Timeout"]) == (memory, timeout)
     role = ROLE if module == "sign_in" else "shop-AutoConfirmRole"
     assert function["Role"] == f"arn:{built.partition}:iam::{built.account}:role/{role}"
-    digest = hashlib.sha256(package(module)).digest()
+    digest = hashlib.sha256(functions.package(getattr(functions, module.upper()))).digest()
     assert function["CodeSha256"] == base64.b64encode(digest).decode()
     assert answer["Tags"] == built.tags
     variables = function.get("Environment", {}).get("Variables", {})
@@ -478,8 +478,8 @@ def test_a_changed_architecture_replaces_the_code(account: Account) -> None:
     assert {call.operation for call in calls if call.mutating} == {"UpdateFunctionCode"}
     assert [update["Architectures"] for update in sent] == [["x86_64"], ["x86_64"]]
     assert {base64.b64decode(update["ZipFile"]) for update in sent} == {
-        package("sign_in"),
-        package("auto_confirm"),
+        functions.package(functions.SIGN_IN),
+        functions.package(functions.AUTO_CONFIRM),
     }
     changed = {step for step, action in actions.items() if action == "updated"}
     assert changed == {"sign_in_function", "auto_confirm_function"}

@@ -1,9 +1,7 @@
 """How API Gateway's templates and selection pattern turn the function's answer into a response."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,9 +15,9 @@ from cogauth.steps.methods import (
     SignInIntegration,
     response_template,
 )
+from support.handlers import load_sign_in
 from support.templates import render
 
-SOURCE = Path(__file__).parents[2] / "lambda_code" / "sign_in.py"
 BODY_KEYS = {"status", "msg", "code"}
 CRASHES: list[Any] = [
     {
@@ -47,10 +45,6 @@ def answer(body: Any, template: str | None = None) -> tuple[int, Any]:
 
 @pytest.fixture(scope="module")
 def sign_in() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("sign_in_of_templates", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("USER_POOL_ID", "eu-central-1_Aa"),
@@ -62,7 +56,7 @@ def sign_in() -> ModuleType:
             ("AWS_SECRET_ACCESS_KEY", "testing"),
         ):
             patch.setenv(name, value)
-        spec.loader.exec_module(module)
+        module: ModuleType = load_sign_in()
     return module
 
 
