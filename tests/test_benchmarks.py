@@ -525,6 +525,7 @@ def test_no_call_is_made_that_isnt_needed(command: str, counted: dict[str, Any])
     assert counted[command]["0"] == EXPECTED[command]
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("command", COMMANDS)
 def test_others_things_cost_no_more_than_pages_of_lists(

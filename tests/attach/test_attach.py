@@ -881,7 +881,7 @@ def clean_run(accounts: Accounts) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("command", ["attach", "detach"])
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_after_a_fault_at_any_call(
     accounts: Accounts, pytestconfig: pytest.Config, command: str, fault: str
 ) -> None:

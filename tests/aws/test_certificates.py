@@ -225,7 +225,7 @@ def test_a_proxy_holds_for_every_request(
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize("proxy", ["http://ann:Horse-99@127.0.0.1:9", "http://[bad", "ftp://x:9"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_proxy_that_is_none_is_named(cli: Cli, aws: Fixed, name: str, proxy: str) -> None:
     done = cli.run(*CALL, **{name: proxy}).must(1)
     assert f"{name}='{proxy.replace('ann:Horse-99', '(not shown)')}'" in done.err

@@ -438,7 +438,7 @@ def test_a_password_in_a_url_is_never_shown(proxy: str, variable: str, password:
 
 @pytest.mark.parametrize("password", ["P@ss9xx", "Pa/ss9xx", "Pa'ss9xx", 'Pa"ss9xx', "Pa^s s9xx"])
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "AWS_ENDPOINT_URL"])
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_no_command_shows_a_password_in_a_url(tmp_path: Path, password: str, variable: str) -> None:
     url = f"http://ann:{password}@127.0.0.1:9"
     env = {**OWN_KEYS, "AWS_REGION": REGION, variable: url}

@@ -386,7 +386,7 @@ NAMES = {
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("operation", "code", "message"), TAKEN, ids=[row[0] for row in TAKEN])
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_name_that_is_taken_by_nothing_is_waited_for(
     account: Account, operation: str, code: str, message: str, times: int
 ) -> None:

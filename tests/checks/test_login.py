@@ -267,6 +267,7 @@ BAD_TOKENS: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", BAD_TOKENS)
 def test_a_token_that_does_not_hold_is_a_problem(ctx: Context, api: Api, name: str) -> None:
     make, said = BAD_TOKENS[name]
@@ -358,6 +359,7 @@ def test_decode_shows_a_token_of_any_use(cli: Cli, api: Api, value: Any) -> None
 # A deployment that isn't ready yet
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "first",
     [
@@ -577,6 +579,7 @@ def test_on_a_terminal_the_new_password_is_asked_for_twice(
 # Invalid answers
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("answer", "logs"),
     [
@@ -638,6 +641,7 @@ def test_a_token_is_not_redirected_either(ctx: Context, api: Api) -> None:
         assert elsewhere.requests == []
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "answer",
     [

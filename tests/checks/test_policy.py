@@ -400,7 +400,7 @@ ON_MOTO: dict[str, Callable[[World], None]] = {
 }
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("command", ON_MOTO)
 def test_a_command_is_allowed_what_it_asks_for_and_no_more(account: Account, command: str) -> None:
     world = World(account)
@@ -608,7 +608,7 @@ THERE: dict[str, Callable[[Kit], None]] = {
 }
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 @pytest.mark.local
 @pytest.mark.parametrize("command", THERE)
 def test_a_command_of_the_kit_is_allowed_what_it_asks_for_and_no_more(

@@ -135,6 +135,7 @@ def test_a_client_needs_a_token_until_it_is_given_back(up: Cli, endpoint: str, t
     assert "is attached to no API; nothing changed" in up.run("detach", "--yes").must().out
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

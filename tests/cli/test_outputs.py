@@ -474,7 +474,7 @@ def test_evaluated_the_aws_cli_works_there(local: Stack) -> None:
         ("http_proxy", "http://127.0.0.1:9"),
     ],
 )
-@pytest.mark.sample(5)
+@pytest.mark.sample(10)
 def test_what_was_in_the_way_is_so_no_more(local: Stack, name: str, value: str) -> None:
     shell = local.shell(**{name: value, "AWS_MAX_ATTEMPTS": "1"})
     said = run_in(shell, sys.executable, "-c", LIST_POOLS)

@@ -139,6 +139,7 @@ def test_a_clash_is_named_and_is_exit_code_1(account: Account, run: Callable[...
     assert "✗ shop-LambdaAuthRole (role) already exists" in run("plan").out
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("begun", "left"),
     [

@@ -123,6 +123,7 @@ def test_the_other_stacks_here_are_named(account: Account) -> None:
     assert f"Stacks here: {state.stack} (--stack {state.stack} --state {state.path})" in done.err
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("word", ["'aws ", "'cogauth ", "'", ": cogauth ", "a' "])
 def test_a_long_line_of_somebody_elses_is_wrapped_at_once(word: str) -> None:
     """A header may be this long. Quadratic work would take minutes."""

@@ -582,7 +582,7 @@ def paste(played: Played, line: str, **env: str) -> subprocess.CompletedProcess[
         ("POST", "/x", "--no-token"),
     ],
 )
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_what_curl_sends_when_it_is_pasted_is_what_call_sends(
     played: Played, words: tuple[str, ...]
 ) -> None:
@@ -655,6 +655,7 @@ def test_the_line_of_curl_holds_in_a_shell_with_variables_of_ours(played: Played
     assert "--header and --json exclude each other" in refused["error"]["message"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -859,6 +859,7 @@ def run_slowly(up: dict[str, Any]) -> None:
     functions.invoke(FunctionName="slow", InvocationType="Event")
 
 
+@pytest.mark.long
 def test_a_local_aws_comes_back_with_its_data_or_without(cli: Cli) -> None:
     up = cli.run("up", "--local", "--json").must().document
     user = cli.login("ann", PASSWORD, "--json").must().document

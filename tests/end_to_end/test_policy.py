@@ -238,7 +238,7 @@ def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bo
 
 
 @pytest.mark.parametrize("action", sorted(actions() - {LOOKS_FOR_OBSTACLES}))
-@pytest.mark.sample(32)
+@pytest.mark.sample(64)
 def test_without_any_one_action_something_fails(journey: Journey, action: str) -> None:
     journey.without = action
     journey.begin()

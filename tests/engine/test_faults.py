@@ -258,7 +258,7 @@ CALLED = {
 @pytest.mark.parametrize("power_user", [False, True], ids=["least", "power user"])
 @pytest.mark.parametrize("killed", [False, True], ids=["in one run", "after a killed one"])
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.sample(5)
+@pytest.mark.sample(10)
 def test_what_was_just_made_may_be_unknown_to_all_that_follows(  # noqa: PLR0913 fixtures
     clean: Clean,
     power_user_world: Any,
@@ -324,7 +324,7 @@ def sign_up(account: Account) -> tuple[str, str]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("wanted", ["closed", "open"])
-@pytest.mark.sample(5)
+@pytest.mark.sample(10)
 def test_after_a_fault_at_any_change_of_who_may_sign_up(
     accounts: Accounts, fault: str, wanted: str
 ) -> None:

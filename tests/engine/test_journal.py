@@ -437,7 +437,7 @@ def statuses(account: Account) -> set[str]:
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: f"{error.code} {error.words[0]}")
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_transient_error_is_waited_out_wherever_it_meets_a_change(
     account: Account, error: Any
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_plan_of_a_stack_that_is_as_wanted_is_empty(account: Account) -> None:
     assert [row for row in plan.rows if row.fields] == []
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "look",
     [
@@ -238,7 +239,7 @@ def test_up_does_what_its_plan_says_with_other_settings(
     assert plan.questions == []
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("tamper", TAMPERS)
 def test_up_does_what_its_plan_says_after_a_change_by_hand(
     account: Account, tamper: Callable[[Account], None]
@@ -254,7 +255,7 @@ def test_up_does_what_its_plan_says_after_a_change_by_hand(
             assert str(change)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("delete", DELETIONS)
 def test_up_does_what_its_plan_says_after_a_deletion_by_hand(
     account: Account, delete: Callable[[Account], None]
@@ -327,6 +328,7 @@ def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
     assert any("that aren't cogauth's: KEY" in question for question in plan.questions)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("lands", [True, False])
 @pytest.mark.parametrize(
     "operation", ["CreateUserPool", "CreateRole", "CreateFunction", "PutMethod", "CreateDeployment"]
@@ -456,7 +458,7 @@ def up_while(
 
 
 @pytest.mark.parametrize("tamper", sorted(OVERWRITTEN, key=lambda one: one.__name__))
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_change_made_after_the_plan_is_left_alone_and_asked_about_then(
     account: Account, tamper: Callable[[Account], None]
 ) -> None:
@@ -468,7 +470,7 @@ def test_a_change_made_after_the_plan_is_left_alone_and_asked_about_then(
 
 
 @pytest.mark.parametrize("tamper", DELETIONS)
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_a_deletion_made_after_the_plan_is_not_undone_before_it_was_shown(
     account: Account, tamper: Callable[[Account], None]
 ) -> None:

@@ -415,7 +415,7 @@ def recorded_ids(account: Account) -> dict[str, str]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_up_restores_what_was_changed_behind_its_back(
     account: Account, tamper: Callable[[Account], None], step: str, *, deployed: bool
 ) -> None:
@@ -461,7 +461,7 @@ def test_up_restores_what_was_changed_behind_its_back(
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_up_makes_again_what_was_deleted_behind_its_back(
     account: Account, delete: Callable[[Account], None], made: set[str]
 ) -> None:

@@ -206,6 +206,7 @@ SAID = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("service", SAID)
 def test_each_service_takes_its_owners_keys_alone(here: Here, service: str) -> None:
     method, parameters, unknown, wrong = SAID[service]

@@ -292,7 +292,7 @@ def clean_worlds() -> dict[str, Any]:
         *(("any", "several"), ("any", "none"), ("one", "one"), ("several", "several")),
     ],
 )
-@pytest.mark.sample(5)
+@pytest.mark.sample(10)
 def test_changed_it_is_as_if_made_so_from_the_start(
     account: Account, clean_worlds: dict[str, Any], before: str, later: str
 ) -> None:
@@ -357,7 +357,7 @@ CORS_FAULTS: dict[str, Fault] = {
 @pytest.mark.parametrize(
     ("before", "later"), [("none", "one"), ("one", "none"), ("one", "several")]
 )
-@pytest.mark.sample(8)
+@pytest.mark.sample(16)
 def test_after_a_fault_at_any_call_of_a_change(
     account: Account, pytestconfig: pytest.Config, before: str, later: str, fault: str
 ) -> None:
@@ -490,7 +490,7 @@ def let_all_read_refusals(account: Account) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_up_restores_it(account: Account, tamper: Callable[[Account], None], step: str) -> None:
     account.up(confirm=agree, cors_origins=ONE)
     before = configuration(account)
@@ -568,7 +568,7 @@ def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Acc
 
 
 @pytest.mark.parametrize("name", CHOICES)
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_recover_reads_the_origins_off_what_stands(account: Account, name: str) -> None:
     account.up(cors_origins=CHOICES[name], path="/enter")
     before = configuration(account)

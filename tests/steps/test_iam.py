@@ -148,7 +148,7 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
 
 @pytest.mark.parametrize("fault", ["stopped before", "stopped after", "answer lost", "denied"])
 @pytest.mark.parametrize("then", ["up", "down"])
-@pytest.mark.sample(6)
+@pytest.mark.sample(12)
 def test_a_move_that_is_cut_short_is_finished_or_taken_away(
     account: Account, pytestconfig: pytest.Config, fault: str, then: str
 ) -> None:

@@ -367,7 +367,7 @@ def two_stacks(account: Account) -> Any:
 
 
 @pytest.mark.parametrize("key", ROOTS)
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
     alone = account.as_after(two_stacks)
     theirs = account.state("shop2").record(key)
@@ -883,7 +883,7 @@ def name_inside(account: Account, inside: Inside, key: str, status: str) -> None
 @pytest.mark.parametrize(
     "key", ["app_client", "sign_in_resource", "hello_resource", "authorizer", "deployment"]
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_up_finds_its_own_again_where_the_file_names_somebodys(
     account: Account, key: str, status: str
 ) -> None:
