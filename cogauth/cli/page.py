@@ -14,7 +14,7 @@ import click
 
 from cogauth.cli.failures import as_ours, code_of
 from cogauth.cli.help import Command
-from cogauth.cli.interrupt import INTERRUPTED
+from cogauth.cli.interrupt import INTERRUPTED, on_signals
 from cogauth.cli.options import Target, show_traceback, target_options
 from cogauth.cli.output import error_json, notice, print_json_line, runnable, say
 from cogauth.cli.stacks import check_complete, connect, report_once, require_state, where
@@ -81,7 +81,9 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
     ctx = of.context(complete=False)
     # The tokens are stored there.
     check_beside(ctx.state.path)
-    with listening(port) as listener:
+    # A signal that comes before the server handles them ends the page in the same way.
+    early: list[int] = []
+    with listening(port) as listener, on_signals(lambda number, _frame: early.append(number)):
         keys = Keys(listener.getsockname()[1])
         if target.as_json:
             print_json_line({"url": keys.url})
@@ -89,7 +91,7 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
             notice(f"The page of the stack {ctx.stack}, until Ctrl-C. The URL works once:")
             say(keys.url)
         with _browser(ctx.state, keys.url) if not no_browser else nullcontext():
-            serve(of, keys, listener, notice if target.debug else lambda _line: None)
+            serve(of, keys, listener, notice if target.debug else lambda _line: None, early)
     notice("The page has ended.")
     # There is no other way to end it.
     return INTERRUPTED

@@ -27,7 +27,7 @@ from cogauth.page.gate import ENTERED, HOST, Gate, Keys
 from cogauth.page.picture import STYLE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from starlette.requests import Request
 
@@ -223,13 +223,26 @@ def listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def serve(of: Stack, keys: Keys, listener: socket.socket, log: Callable[[str], None]) -> None:
-    """Serve the page until SIGINT, SIGTERM or SIGHUP; then end what is in progress."""
-    asyncio.run(_serve(of, keys, listener, log))
+def serve(
+    of: Stack,
+    keys: Keys,
+    listener: socket.socket,
+    log: Callable[[str], None],
+    early: Collection[int] = (),
+) -> None:
+    """Serve the page until SIGINT, SIGTERM or SIGHUP; then end what is in progress.
+
+    ``early`` has the signals that came before; the caller's handlers may still add some.
+    """
+    asyncio.run(_serve(of, keys, listener, log, early))
 
 
 async def _serve(
-    of: Stack, keys: Keys, listener: socket.socket, log: Callable[[str], None]
+    of: Stack,
+    keys: Keys,
+    listener: socket.socket,
+    log: Callable[[str], None],
+    early: Collection[int],
 ) -> None:
     config = uvicorn.Config(
         application(of, keys, log),
@@ -253,6 +266,8 @@ async def _serve(
         # Ignored from the start, by nohup or by a shell that runs us in the background.
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end)
+    if early:
+        end()
     await server.serve(sockets=[listener])
 
 

@@ -115,7 +115,7 @@ def test_what_is_on_stdin_is_no_mfa_code(role: Cli, sts: Sts, profile: str, comm
 
 
 @pytest.mark.parametrize(
-    "command", sorted(COMMANDS.keys() - {"decode", "list", "outputs", "policy"})
+    "command", sorted(COMMANDS.keys() - {"decode", "list", "outputs", "policy", "page"})
 )
 @pytest.mark.sample(5)
 def test_the_mfa_code_is_asked_for_on_the_terminal(role: Cli, sts: Sts, command: str) -> None:

@@ -7,15 +7,17 @@ import hashlib
 import json
 import random
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cogauth.cli.interrupt import INTERRUPTED
 from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, record_whole_stack
 from support.commands import Cli, command_line
-from support.forker import forker
+from support.forker import Result, forker
 from support.local_aws import free_port
 from support.names import PASSWORD, REGION
 from support.servers import (
@@ -32,8 +34,6 @@ from support.servers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from support.forker import Result
 
 PROXY_PASSWORD = "Proxy-Horse-9"
 SECRETS = (SECRET_KEY, TOKEN, TOKEN[:24], TOKEN[-24:], PASSWORD, PROXY_PASSWORD)
@@ -474,9 +474,26 @@ class Run:
             words = [there if word == "URL" else word for word in COMMANDS[self.command]]
             words += ["--json", *(["--debug"] if debug else [])]
             typed = f"{USER_TOKEN if self.command == 'decode' else PASSWORD}\n"
-            done = cli.run(*words, typed=typed)
+            done = opened(cli, words) if self.command == "page" else cli.run(*words, typed=typed)
         found = "; ".join(wrong(done, debug=debug))
         return f"{self.command}, {self.name}: {found}\n{done.out}\n{done.err}\n" if found else ""
+
+
+def opened(cli: Cli, words: list[str]) -> Result:
+    """Run ``page`` until it fails, or has printed its URL; end it then."""
+    running = cli.spawn(*words)
+    if running.meets('"url": '):
+        running.process.send_signal(signal.SIGTERM)
+    code = running.ended()
+    # stderr is read with stdout here; what was printed for programs begins its line with a brace.
+    document = "".join(
+        re.findall(r"^\{.*?^\}$|^\{.*\}$", running.text, re.MULTILINE | re.DOTALL)[:1]
+    )
+    return Result(
+        0 if code == INTERRUPTED and "The page has ended." in running.text else code,
+        document,
+        running.text,
+    )
 
 
 def wrong(done: Result, *, debug: bool) -> Iterator[str]:

@@ -387,6 +387,14 @@ def test_ctrl_c_ends_it_at_once_with_what_is_in_progress(stack: LocalStack) -> N
     assert files_in(stack.cli.folder) == files
 
 
+def test_a_signal_that_comes_with_the_url_ends_it_in_the_same_way(stack: LocalStack) -> None:
+    running = stack.cli.spawn("page", "--no-browser", "--json")
+    running.see(r"\}\n")
+    running.process.send_signal(signal.SIGTERM)
+    assert running.ended() == 130
+    assert running.text.splitlines()[1:] == ["The page has ended."]
+
+
 def test_a_browser_gets_the_url_by_a_private_file(stack: LocalStack, tmp_path: Path) -> None:
     """Other users of the machine can read what is on its command line."""
     seen, copy, script = tmp_path / "seen", tmp_path / "copy", tmp_path / "browser"

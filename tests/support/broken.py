@@ -37,6 +37,7 @@ COMMANDS = {
     "users": ["users"],
     "logs": ["logs"],
     "policy": ["policy"],
+    "page": ["page", "--no-browser"],
 }
 
 

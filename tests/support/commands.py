@@ -141,10 +141,16 @@ class Running:
 
     def see(self, wanted: str, seconds: float = PATIENCE) -> str:
         """Read until the pattern appears; return everything printed, without colours."""
+        assert self.meets(wanted, seconds), f"{wanted!r} was never printed:\n{self.text}"
+        return self.plain
+
+    def meets(self, wanted: str, seconds: float = PATIENCE) -> bool:
+        """Read until the pattern appears or the command ends; return whether it appeared."""
         end = time.monotonic() + seconds
         while not re.search(wanted, self.plain):
-            assert self._read(end), f"{wanted!r} was never printed:\n{self.text}"
-        return self.plain
+            if not self._read(end):
+                return False
+        return True
 
     def ended(self, seconds: float = PATIENCE) -> int:
         """Read to the end; return the exit code."""
