@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import hmac
+import io
 import json
 import secrets
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -302,5 +304,69 @@ def test_nobody_signs_up_in_a_closed_pool(stack: Stack) -> None:
         assert code_of(refused.value) == "NotAuthorizedException"
         # The pre-sign-up trigger runs for administrators' users too.
         assert stack.sign_in("inside", stack.new_user("inside")) == "new_password_required"
+        # Its user is an administrator's too.
+        assert stack.account.run("verify", "--json").must().document["failed"] == 0
     finally:
         stack.account.run("up", "--sign-up", "open", "--yes", "--json").must()
+
+
+def test_a_filter_finds_one_name_and_no_other(stack: Stack) -> None:
+    assert stack.sign_in("filtered", PASSWORD) == "success"
+    cognito = stack.client("cognito-idp")
+
+    def found(name: str) -> list[str]:
+        users = cognito.list_users(**stack.pool, Filter=f'username = "{name}"')["Users"]
+        return [user["Username"] for user in users]
+
+    until_it_answers(lambda: bool(found("filtered")))
+    assert (found("filtered"), found("filter")) == (["filtered"], [])
+    said("a filter in other letters finds", found("FILTERED"))
+
+
+def test_log_lines_have_ids_and_an_order(stack: Stack) -> None:
+    assert stack.sign_in("logged", PASSWORD) == "success"
+    logs = stack.client("logs")
+    group = f"/aws/lambda/{stack.up['sign_in_function_arn'].rpartition(':')[2]}"
+
+    def events() -> list[Any]:
+        return list(logs.filter_log_events(logGroupName=group)["events"])
+
+    until_it_answers(lambda: any('"outcome"' in event["message"] for event in events()))
+    found = events()
+    assert len({event["eventId"] for event in found}) == len(found)
+    times = [event["timestamp"] for event in found]
+    said("the log's lines come in order", times == sorted(times))
+    assert '"outcome": "success"' in stack.account.run("logs").must().out
+
+
+def test_code_that_somebody_changed_is_seen_and_put_back(stack: Stack) -> None:
+    functions, name = stack.client("lambda"), stack.up["sign_in_function_arn"]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sign_in.py", "def handler(event, context):\n    return {}\n")
+    functions.update_function_code(FunctionName=name, ZipFile=buffer.getvalue())
+    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+    described = functions.get_function_configuration(FunctionName=name)["Description"]
+    said("the description after a change of the code", described)
+    assert stack.account.run("plan", "--exit-code", "--json").code == 3
+    stack.account.run("up", "--yes", "--json").must()
+    until_it_answers(lambda: stack.sign_in("ann", PASSWORD) == "success")
+    assert stack.account.run("plan", "--exit-code", "--json").code == 0
+
+
+def test_resources_show_what_guards_their_methods(stack: Stack) -> None:
+    api = stack.client("apigateway")
+    items = api.get_resources(**stack.api, embed=["methods"])["items"]
+    hello = next(item for item in items if item["path"] == "/hello")["resourceMethods"]["GET"]
+    assert hello["authorizationType"] == "COGNITO_USER_POOLS"
+    (authorizer,) = api.get_authorizers(**stack.api)["items"]
+    assert hello["authorizerId"] == authorizer["id"]
+
+
+def test_a_deleted_api_is_not_found_at_once(stack: Stack) -> None:
+    api = stack.client("apigateway")
+    made = api.create_rest_api(name=f"{stack.up['stack']}-deleted")["id"]
+    api.delete_rest_api(restApiId=made)
+    with pytest.raises(ClientError) as refused:
+        api.get_rest_api(restApiId=made)
+    assert code_of(refused.value) == "NotFoundException"

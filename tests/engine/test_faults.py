@@ -350,7 +350,7 @@ def test_after_a_second_fault_while_recovering_from_a_first(
     clean: Clean, accounts: Accounts, pytestconfig: pytest.Config
 ) -> None:
     dice = random.Random(20261123)  # noqa: S311 the same cases each time
-    for _ in range(300 if pytestconfig.getoption("--all-faults") else 4):
+    for _ in range(300 if pytestconfig.getoption("--all-faults") else 2):
         first, second = dice.choice(clean.up), dice.choice(list(FAULTS))
         faults = dice.choice(list(FAULTS)), second
         recovery, ending = dice.choice(("up", "down")), dice.choice(("up", "down"))

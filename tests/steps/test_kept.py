@@ -87,6 +87,7 @@ def test_an_authorizer_that_does_not_take_the_new_pool_is_made_anew(account: Acc
         assert account.up() == UNCHANGED
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forgetful")
 def test_a_stop_at_any_call_of_the_making_anew_is_made_good(account: Account) -> None:
     account.stands()
@@ -130,6 +131,7 @@ def test_one_that_somebody_elses_method_refers_to_stays(account: Account) -> Non
     assert [one["id"] for one in authorizers(account)] == [fact(account, "authorizer")]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forgetful")
 def test_any_number_of_them_may_stay(account: Account) -> None:
     """Each time the pool is lost, somebody's method refers to the current authorizer."""

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from botocore import useragent
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.loaders import JSONFileLoader, Loader
+from botocore.useragent import UserAgentString
 from joserfc import jwk
 from moto.apigateway.exceptions import (
     AuthorizerNotFoundException,
@@ -333,9 +333,8 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     """Let moto and botocore compute only once what never changes.
 
     For moto: its RSA key, for all pools; its classes' methods and URLs, for all calls; the names
-    under which its answers' values may stand; its callbacks for requests, for all tests. For
-    botocore: the sanitized parts of the User-Agent.
-    Also, no signature is computed for moto, which ignores them.
+    under which its answers' values may stand; its callbacks for requests, for all tests.
+    Also, no signature and no User-Agent are computed for moto, which ignores them.
     """
     read = functools.cache(lambda text: original(json.loads(text)))
     original = jwk.RSAKey.import_key
@@ -345,8 +344,7 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(responses, "method_names_from_class", names)
     answers = functools.cache(models.CallbackResponse)
     patch.setattr(models, "CallbackResponse", answers)
-    sanitized = functools.cache(useragent.sanitize_user_agent_string_component)
-    patch.setattr(useragent, "sanitize_user_agent_string_component", sanitized)
+    patch.setattr(UserAgentString, "to_string", lambda _: "tests")
     find_urls: Any = BaseBackend.urls.fget  # type: ignore[attr-defined]
     urls: dict[type, Any] = {}
 
