@@ -104,7 +104,7 @@ class Ensure:
         if action in {UNCHANGED, UPDATED}:
             for change in changes:
                 self._tell(str(change))
-        self._change(changes, new=action == CREATED)
+        self._change(changes)
         return UPDATED if action == UNCHANGED else action
 
     def _create(self) -> tuple[Live, str]:
@@ -322,12 +322,12 @@ class Ensure:
                 gone.append(live)  # noqa: PERF401 a deletion is not a filter
         return gone
 
-    def _change(self, changes: list[Change], *, new: bool) -> None:
-        """Make the changes; recreate an existing resource if AWS doesn't keep one."""
+    def _change(self, changes: list[Change]) -> None:
+        """Make the changes; recreate the resource if AWS doesn't keep one."""
         try:
             for change in changes:
                 self._write(change.call)
-            if not new and any(change.guards for change in changes):
+            if any(change.guards for change in changes):
                 self._check_kept()
         except NotKeptError:
             if self.resource.recreate is not Recreate.BESIDE:

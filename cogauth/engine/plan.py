@@ -258,8 +258,8 @@ class _Planned(Ensure):
         # Where another resource is recreated, only its id changes.
         self.row.questions += self._about(each for each in found if LATER not in str(each.new))
 
-    def _change(self, changes: list[Change], *, new: bool) -> None:
-        del changes, new
+    def _change(self, changes: list[Change]) -> None:
+        del changes
         self.row.action = UPDATE
 
     def _remove(self, record: Record) -> None:

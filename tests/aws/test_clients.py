@@ -15,7 +15,7 @@ from cogauth.aws.environment import Keys
 from cogauth.aws.errors import is_definite
 from cogauth.context import Context
 from cogauth.steps.losses import losses
-from support.account import Account
+from support.account import Account, Silent
 from support.names import REGION
 from support.servers import Answer, Fixed, Request
 
@@ -121,7 +121,11 @@ def take_down(ctx: Context) -> None:
     assert engine.down(ctx, engine.plan_down(ctx), lambda _line: None).clean
 
 
-@pytest.mark.parametrize("run", [take_down, losses])
+def make_plan(ctx: Context) -> None:
+    assert engine.plan(ctx, Silent()).is_empty
+
+
+@pytest.mark.parametrize("run", [make_plan, take_down, losses])
 def test_no_thread_makes_a_client(
     account: Account, monkeypatch: pytest.MonkeyPatch, run: Callable[[Context], Any]
 ) -> None:

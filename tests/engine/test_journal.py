@@ -162,6 +162,33 @@ def test_down_keeps_the_intent_of_what_it_may_not_delete(
     assert account.left() == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "make", "lookup"), [(*LATE[0], "ListUserPools"), (*LATE[1], "GetRestApis")]
+)
+@pytest.mark.sample(1)
+def test_down_keeps_the_intent_of_what_it_could_not_look_for(
+    account: Account, operation: str, make: Callable[[Account], Any], lookup: str
+) -> None:
+    with stopped(account, operation):
+        account.up()
+    ctx = account.context()
+    plan, refusals = engine.plan_down(ctx), [refusal(403, "AccessDeniedException")]
+
+    def refuse(call: Call) -> Any:
+        return refusals.pop() if call.operation == lookup and refusals else None
+
+    with account.calls.watched(refuse):
+        result = engine.down(ctx, plan, lambda _line: None)
+    assert not refusals
+    (problem,) = result.problems
+    assert "AccessDenied" in problem
+    assert CREATING in {record["status"] for record in account.state().resources.values()}
+    # It may be created late.
+    make(account)
+    assert account.down().clean
+    assert account.left() == []
+
+
 @pytest.mark.parametrize(("key", "delete"), [("user_pool", delete_pool), ("rest_api", delete_api)])
 def test_a_deletion_that_lands_within_the_settling_time_is_asked_about_no_more(
     account: Account, key: str, delete: Callable[[Account], None]

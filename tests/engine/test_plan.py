@@ -14,7 +14,7 @@ from moto.logs.models import logs_backends
 from cogauth import engine
 from cogauth.aws.transient import UNKNOWN
 from cogauth.engine import UpPlan
-from cogauth.engine.plan import CALL_S, ROLE_S
+from cogauth.engine.plan import CALL_S, LATER, ROLE_S
 from cogauth.engine.status import status
 from cogauth.errors import CogauthError
 from cogauth.record.records import CREATING
@@ -278,6 +278,9 @@ def test_what_goes_with_its_api_and_what_keeps_its_arn(account: Account) -> None
     assert rows["rest_api"].reason == "it doesn't exist any more"
     for key in ("sign_in_resource", "protected_method", "authorizer", "stage"):
         assert rows[key].reason == "it is a part of the REST API"
+    # Only AWS knows the new API's id, which the permission names.
+    (change,) = rows["sign_in_permission"].fields
+    assert f":{LATER}/" in str(change.new)
     # The new function has the ARN of the former one, which the trigger names.
     assert rows["auto_confirm_function"].is_new
     assert rows["trigger"].action == "unchanged"

@@ -352,6 +352,8 @@ def test_each_step_is_announced_and_explained(text: str, stand: Stand) -> None:
     created = re.findall(r"^# Create the (.*)\.$", text, re.MULTILINE)
     assert len(created) == len(set(created))
     assert "# The sign-in log group: set retentionInDays.\n" in text
+    # Each parameter has a line.
+    assert '\n  "PoolName": ' in text
 
 
 def test_it_is_clean_for_shellcheck(text: str, tmp_path: Path) -> None:

@@ -142,6 +142,24 @@ def test_an_interrupted_run_is_unfinished(account: Account, operation: str) -> N
     assert found(account).condition == "complete"
 
 
+@pytest.mark.parametrize(
+    ("tamper", "operation", "differs"),
+    [
+        (open_protected_method, "UpdateMethod", {"deployment": "stale"}),
+        (delete_role, "CreateRole", {"role": "unfinished", "sign_in_function": "unfinished"}),
+    ],
+)
+def test_what_an_interrupted_run_outdated_is_unfinished_and_a_deployment_is_stale(
+    account: Account, tamper: Callable[[Account], None], operation: str, differs: dict[str, str]
+) -> None:
+    account.stands()
+    account.grow_old()
+    tamper(account)
+    with stopped(account, operation, lands=True):
+        account.up()
+    assert differing(found(account)) == differs
+
+
 def test_after_an_interrupted_down_what_went_with_the_api_is_missing(account: Account) -> None:
     account.up()
     with stopped(account, "DeleteRestApi", lands=True):
@@ -267,3 +285,18 @@ def test_a_stage_that_stays_open_is_named_though_the_attached_one_is_guarded(
     (api,) = found(account).attached
     assert all(each.guarded for each in api.methods)
     assert any("the stage prod isn't guarded" in each.note for each in api.methods)
+
+
+def test_the_next_command_is_about_an_attached_api_only_if_all_else_is_as_wanted(
+    account: Account,
+) -> None:
+    account.stands()
+    _, opened = apis = Orders(account), Orders(account, "opened")
+    for each in apis:
+        attach(account, each.id)
+    assert found(account).advice is None
+    opened.patch("GET", "/open", ("replace", "/authorizationType", "NONE"))
+    opened.deploy("prod")
+    assert found(account).advice == f"attach --api {opened.id}"
+    weaken_passwords(account)
+    assert found(account).advice == "plan"

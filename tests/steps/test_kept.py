@@ -221,6 +221,17 @@ def test_a_method_that_stays_open_is_no_success(account: Account) -> None:
     assert account.up()["protected_method"] in {"updated", "unchanged"}
 
 
+def test_nor_is_a_new_one_that_stays_open(account: Account) -> None:
+    with (
+        shown(account, "PutMethod", open_up, times=10**9),
+        shown(account, "GetMethod", open_up, times=10**9),
+        pytest.raises(CogauthError, match="protected method was changed, but AWS still"),
+    ):
+        account.up()
+    account.up()
+    assert existing(account) == STACK
+
+
 def another_throttle(stage: Any) -> None:
     for settings in stage["methodSettings"].values():
         settings["throttlingRateLimit"] = 19.5
