@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cogauth.attach import model
-from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
+from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
 from cogauth.attach.warnings import PERMISSIONS as WARNINGS
 from cogauth.attach.warnings import beforehand
 from cogauth.attach.work import Report, Work, permissions
@@ -127,7 +127,7 @@ def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | N
 
 def _row(
     ctx: Context, api: Api, method: LiveMethod, ours: list[Live], wanted: Wanted
-) -> Change | Skip:
+) -> MethodChange | Skip:
     live, name = method.authorization, method.name
     known = ctx.state.attachments.get(api.id)
     recorded = known["methods"].get(name) if known else None
@@ -143,7 +143,7 @@ def _row(
     }
     # The record isn't proof: only our authorizer on the method shows that it was attached.
     if live["authorizerId"] not in {one["id"] for one in ours}:
-        return Change(model.ATTACH, method, after, live)
+        return MethodChange(model.ATTACH, method, after, live)
     if recorded is None:
         why = (
             "it uses this stack's authorizer, but 'attach' didn't set it: its former "
@@ -153,7 +153,7 @@ def _row(
         return Skip(name, action, why, live, after)
     # Only the API's owner decides about API keys.
     former: Authorization = {**recorded["former"], "apiKeyRequired": live["apiKeyRequired"]}
-    return Change(model.ATTACH, method, after, former)
+    return MethodChange(model.ATTACH, method, after, former)
 
 
 def _left_out(ctx: Context, api: Api, method: LiveMethod, *, any_too: bool) -> str:
@@ -298,7 +298,7 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
     record = copy.deepcopy(present)
     for row in plan.rows:
         known = record["methods"].get(row.name)
-        if known and isinstance(row, Change) and row.action == model.UNCHANGED:
+        if known and isinstance(row, MethodChange) and row.action == model.UNCHANGED:
             known["status"], known["former"], known["ours"] = ATTACHED, row.former, [row.before]
             known["resource_id"] = row.method.resource_id
     if record != present:

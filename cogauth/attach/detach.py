@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from cogauth.attach import guards, model
-from cogauth.attach.model import Api, Change, Plan, Skip, our_name, same
+from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
 from cogauth.attach.work import REFUSED, Report, Work, permissions
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
@@ -73,7 +73,7 @@ def plan_detach(
     api = model.read(ctx, api_id, record["name"])
     if api is None:
         why = "the API was deleted"
-        gone: list[Change | Skip] = [Skip(name, model.DELETED, why) for name in names]
+        gone: list[MethodChange | Skip] = [Skip(name, model.DELETED, why) for name in names]
         return Plan(Api(api_id, record["name"]), gone, [], gone=True)
     known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
@@ -99,11 +99,11 @@ def plan_detach(
 
 
 def _is_due(
-    ctx: Context, api: Api, record: Attachment, name: str, rows: list[Change | Skip]
+    ctx: Context, api: Api, record: Attachment, name: str, rows: list[MethodChange | Skip]
 ) -> bool:
     """Return whether to deploy to a stage; a record of it as attached isn't enough."""
     stage = next(one for one in api.stages if one["stageName"] == name)
-    lacks = name in record["outdated"] or any(isinstance(row, Change) for row in rows)
+    lacks = name in record["outdated"] or any(isinstance(row, MethodChange) for row in rows)
     if lacks and stage.get("deploymentId") in api.deployments:
         return True
     if not lacks and not rows:
@@ -117,7 +117,7 @@ def _is_due(
 
 def _row(
     ctx: Context, api: Api, known: guards.Recorded, name: str, method: LiveMethod | None
-) -> Change | Skip:
+) -> MethodChange | Skip:
     record = known.record["methods"][name]
     former = record["former"]
     lost = tuple(known.lost(name)) if record["status"] == ATTACHED else ()
@@ -148,7 +148,7 @@ def _row(
             "run this again"
         )
         return Skip(name, model.LEFT_ALONE, why, live, former, needs_ours)
-    return Change(model.RESTORE, method, former, former)
+    return MethodChange(model.RESTORE, method, former, former)
 
 
 @dataclass
@@ -224,7 +224,7 @@ def _detach(work: Work, name: str) -> Detached:
     return result
 
 
-def _restore(work: Work, change: Change, result: Detached) -> bool:
+def _restore(work: Work, change: MethodChange, result: Detached) -> bool:
     """Restore a method; return whether it needs no further call."""
     which = f"{change.name} of the API {work.plan.api.name}"
     try:

@@ -74,7 +74,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Change:
+class MethodChange:
     """A method that ``attach`` or ``detach`` is asked to change.
 
     Attributes:
@@ -186,7 +186,7 @@ class Plan:
     """
 
     api: Api
-    rows: list[Change | Skip]
+    rows: list[MethodChange | Skip]
     stages: list[str]
     pending: list[Pending] | None = field(default_factory=list)
     unknown: str = ""
@@ -196,9 +196,11 @@ class Plan:
     gone: bool = False
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[MethodChange]:
         """The methods to change."""
-        return [row for row in self.rows if isinstance(row, Change) and row.action != UNCHANGED]
+        return [
+            row for row in self.rows if isinstance(row, MethodChange) and row.action != UNCHANGED
+        ]
 
     @property
     def skips(self) -> list[Skip]:
@@ -289,7 +291,7 @@ def not_yet_deployed(
 
 
 def of_others(
-    ctx: Context, found: Sequence[Pending] | None, rows: Iterable[Change | Skip]
+    ctx: Context, found: Sequence[Pending] | None, rows: Iterable[MethodChange | Skip]
 ) -> list[Pending] | None:
     """Return the pending changes, without those of the rows and of our authorizer."""
     if found is None:

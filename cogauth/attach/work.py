@@ -25,7 +25,7 @@ from cogauth.steps.lookup import look_after_crash, patiently
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cogauth.attach.model import Change, Plan
+    from cogauth.attach.model import MethodChange, Plan
     from cogauth.aws.policies import Allow
     from cogauth.context import Context
     from cogauth.record.records import Attachment, Authorization
@@ -76,10 +76,11 @@ class Work:
         """Write the record to the state file."""
         self.ctx.state.put("attachments", self.api, self.record)
 
-    def changes(self, done: str) -> Iterator[Change]:
+    def changes(self, done: str) -> Iterator[MethodChange]:
         """Yield the plan's changes, and report each as done when the caller asks for the next.
 
-        Raises CogauthError if someone has changed a method since the plan was made.
+        The plan is fresh, but many changes take a while. So every LOOK_AGAIN of them the rest is
+        read again. Raises CogauthError if someone has changed one of those since the plan.
         """
         todo = self.plan.changes
         for nth, change in enumerate(todo, 1):
@@ -88,7 +89,7 @@ class Work:
             yield change
             self.report(f"{done} {change.name}", nth, len(todo))
 
-    def _look_again(self, changes: Sequence[Change]) -> None:
+    def _look_again(self, changes: Sequence[MethodChange]) -> None:
         read = partial(or_none, lambda: rest_apis.methods(self.ctx, self.api))
         live = {each.name: each.authorization for each in self.at_pace(read) or []}
         for change in changes:
@@ -100,7 +101,7 @@ class Work:
                     hint="Run the same command again to see the new plan.",
                 )
 
-    def update(self, change: Change, after: Authorization) -> None:
+    def update(self, change: MethodChange, after: Authorization) -> None:
         """Change a method's authorization; if that fails, restore it and raise CogauthError."""
         method, before = change.method, change.before
         answered = self.at_pace(lambda: self._update(method, before, after))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cogauth.cli.options import Target
     from cogauth.context import Context
-    from cogauth.engine import Api, Change, Plan, Skip
+    from cogauth.engine import Api, MethodChange, Plan, Skip
 
 Result = TypeVar("Result")
 # The number of open methods to name.
@@ -86,7 +86,7 @@ def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> Non
         tell(f"Warning: {warning}")
 
 
-def _style(row: Change | Skip) -> str:
+def _style(row: MethodChange | Skip) -> str:
     return "yellow" if row.action in {"attach", "restore"} else ""
 
 
@@ -103,7 +103,7 @@ def say_open(ctx: Context, plan: Plan, restored: list[str]) -> None:
         notice(f"Warning: {which} of the API {plan.api.name} {verb} open to anyone from now on.")
 
 
-def change_of(ctx: Context, api: Api, row: Change | Skip) -> str:
+def change_of(ctx: Context, api: Api, row: MethodChange | Skip) -> str:
     """Return how a method's guard changes, in words."""
     before = api.words(ctx, row.before) if row.before else ""
     if row.action in {"attach", "restore"} and row.after:

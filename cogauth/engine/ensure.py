@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from cogauth.aws.transient import KNOWN_WITHIN_S
 from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import journal
-from cogauth.engine.create import create, without_former
 from cogauth.engine.reporting import ADOPTED, CREATED, UNCHANGED, UPDATED
 from cogauth.errors import CogauthError, NotOwnedError
 from cogauth.record import records
@@ -108,7 +107,7 @@ class Ensure:
         return UPDATED if action == UNCHANGED else action
 
     def _create(self) -> tuple[Live, str]:
-        return create(self.ctx, self.resource, self.turn, self.former)
+        return journal.create(self.ctx, self.resource, self.turn, self.former)
 
     def _differences(self, live: Live, *, new: bool) -> list[Change]:
         ctx, resource = self.ctx, self.resource
@@ -262,7 +261,7 @@ class Ensure:
         ctx, resource = self.ctx, self.resource
         self.former = record.get("former")
         made, claimed = find_after_crash(ctx, resource, record)
-        made = without_former(resource, self.former, made)
+        made = journal.without_former(resource, self.former, made)
         if not made:
             self._refuse(claimed)
             return None, CREATED
@@ -338,7 +337,7 @@ class Ensure:
         """Create it beside the former one, which is deleted once nothing refers to it."""
         journal.outdate(self.ctx, [self.resource.key])
         self._tell("recreate it, because it didn't keep the change")
-        live, _ = create(self.ctx, self.resource, self.turn)
+        live, _ = journal.create(self.ctx, self.resource, self.turn)
         if not self._is_kept(live):
             raise self._not_kept()
 

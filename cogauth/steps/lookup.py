@@ -43,7 +43,7 @@ FRESH_S = 60
 
 
 @dataclass(frozen=True)
-class Finding:
+class FoundResource:
     """A resource in the account with one of the stack's names; its tags show who owns it."""
 
     resource: Resource
@@ -51,13 +51,13 @@ class Finding:
     tags: dict[str, str]
 
 
-def survey(ctx: Context) -> Iterator[Finding]:
+def survey(ctx: Context) -> Iterator[FoundResource]:
     """Yield every resource in the account with one of the stack's names, whoever owns it."""
     ctx.aws.make_clients(*CLIENTS)
     found = parallel.each(partial(find, ctx, root) for root in ROOTS)
     for root, all_live in zip(ROOTS, found, strict=True):
         for live in all_live:
-            yield Finding(root, root.facts(ctx, live)["id"], root.tags(live) or {})
+            yield FoundResource(root, root.facts(ctx, live)["id"], root.tags(live) or {})
 
 
 def check_names(ctx: Context) -> None:
@@ -82,7 +82,7 @@ def name_conflicts(ctx: Context) -> Iterator[tuple[Resource, CogauthError]]:
             yield found.resource, conflict_error(found.resource, found.id, found.tags)
 
 
-def _unknown_stack(ctx: Context, found: Finding) -> StateError:
+def _unknown_stack(ctx: Context, found: FoundResource) -> StateError:
     return StateError(
         f"A stack named {ctx.stack} already exists in account {ctx.aws.account}, region "
         f"{ctx.aws.region} ({found.resource.step.name} {found.id}, {owner(found.tags)}), "
