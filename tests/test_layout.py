@@ -210,3 +210,17 @@ def test_what_aws_takes_its_time_over_goes_first() -> None:
     assert urgent == {"role", "auto_confirm_role", "rest_api"}
     assert set(list(deletion_needs())[:3]) == urgent
     assert deletion_needs()["rest_api"] == []
+
+
+def test_a_reader_can_hold_each_file_and_each_function() -> None:
+    files = [*(ROOT / "cogauth").rglob("*.py"), *HANDLERS]
+    lengths = {path: len(path.read_text().splitlines()) for path in files}
+    assert [path for path, lines in lengths.items() if lines > 400] == []
+    functions = [
+        (path.name, node.name)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert functions == []

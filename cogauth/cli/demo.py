@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cogauth.aws.clients import Aws
     from cogauth.checks.login import LoginResult
+    from cogauth.context import Context
 
 # The width of a trimmed answer, in columns.
 TRIMMED = 75
@@ -130,12 +131,34 @@ def _play(target: Target, story: Story) -> None:
     import secrets
 
     from cogauth import engine
-    from cogauth.checks.login import call_protected, check_login
-    from cogauth.cli.progress import Progress
-    from cogauth.client.transport import request, session
-    from cogauth.steps import STEPS
 
     user, password = "ann", f"Demo-{secrets.token_urlsafe(9)}-1a"
+    ctx = _up(target, story)
+    token = _log_in(ctx, story, user, password)
+    _call(ctx, story, token)
+
+    story.tell(
+        "cogauth down", "Deletes everything and checks that nothing is left.", "cogauth down"
+    )
+    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"{MARGIN}{line}"))
+    story.expect(
+        "0 remaining, 0 problems",
+        f"{len(result.remaining)} remaining, {len(result.problems)} problems",
+        f"{result.count} resources deleted, with all that they contained",
+    )
+
+    story.tell(
+        "What is left", "Every user pool, role, function, API and log group of this account."
+    )
+    left = everything(ctx.aws)
+    story.expect("nothing", ", ".join(left) or "nothing")
+
+
+def _up(target: Target, story: Story) -> Context:
+    from cogauth import engine
+    from cogauth.cli.progress import Progress
+    from cogauth.steps import STEPS
+
     story.tell(
         "cogauth up --local",
         "Creates a user pool with an app client, roles, two functions, and a REST API with "
@@ -146,9 +169,14 @@ def _play(target: Target, story: Story) -> None:
     progress = Progress(STEPS, margin=MARGIN)
     with progress.live or nullcontext():
         created = [step for step in engine.up(ctx, progress) if step.action == "created"]
-    url = ctx.url(PROTECTED_PATH)
-    shown = f"GET {url}"
+    shown = f"GET {ctx.url(PROTECTED_PATH)}"
     story.expect(f"{len(STEPS)} steps created", f"{len(created)} steps created", shown)
+    return ctx
+
+
+def _log_in(ctx: Context, story: Story, user: str, password: str) -> str | None:
+    """Sign the user up, in, and in with a wrong password; return an ID token."""
+    from cogauth.checks.login import check_login
 
     story.tell(
         f"First login of '{user}'",
@@ -167,7 +195,15 @@ def _play(target: Target, story: Story) -> None:
     wrong = check_login(ctx, user, f"{password}-not")
     expected = "HTTP 401, fail: The username or password is incorrect"
     story.expect(expected, _login(wrong), _body(wrong))
+    return second.tokens.get("id_token")
 
+
+def _call(ctx: Context, story: Story, id_token: str | None) -> None:
+    """Call the guarded method without a token, and with one."""
+    from cogauth.checks.login import call_protected
+    from cogauth.client.transport import request, session
+
+    url = ctx.url(PROTECTED_PATH)
     for words, text, token, status, option in (
         (
             "without a token",
@@ -179,7 +215,7 @@ def _play(target: Target, story: Story) -> None:
         (
             "with the ID token",
             "The authorizer accepts the token, and the method answers (without a function).",
-            second.tokens.get("id_token"),
+            id_token,
             200,
             "",
         ),
@@ -189,22 +225,6 @@ def _play(target: Target, story: Story) -> None:
         got = call_protected(ctx, url, token)
         body = " ".join(request(session(url, ctx.aws), "GET", url, token=token).text.split())
         story.expect(f"HTTP {status}", f"HTTP {got}", body)
-
-    story.tell(
-        "cogauth down", "Deletes everything and checks that nothing is left.", "cogauth down"
-    )
-    result = engine.down(ctx, engine.plan_down(ctx), lambda line: notice(f"{MARGIN}{line}"))
-    story.expect(
-        "0 remaining, 0 problems",
-        f"{len(result.remaining)} remaining, {len(result.problems)} problems",
-        f"{result.count} resources deleted, with all that they contained",
-    )
-
-    story.tell(
-        "What is left", "Every user pool, role, function, API and log group of this account."
-    )
-    left = everything(ctx.aws)
-    story.expect("nothing", ", ".join(left) or "nothing")
 
 
 def _body(result: LoginResult) -> str:

@@ -51,23 +51,9 @@ def up(
     former = tasks.shared.former = former or settings
     in_progress = True
     if ctx.state.resources:
-        planned = plan(ctx, reporter, adopt, former)
-        # What an interrupted run left may not be shown yet: the run waits for it, and decides.
-        tasks.raise_errors(
-            {
-                key: error
-                for key, error in planned.conflicts.items()
-                if (ctx.state.record(key) or {}).get("status") != CREATING
-            },
-            *UNTOUCHED,
-        )
+        planned = _plan(tasks, adopt, former)
         if planned.is_empty:
-            _save(ctx)
-            for warning in planned.warnings:
-                reporter.warn(warning)
-            for result in planned.results:
-                reporter.end(result)
-            return planned.results
+            return _nothing_to_do(ctx, reporter, planned)
         reporter.planned(planned)
         for question in planned.questions:
             ctx.confirm(question)
@@ -88,6 +74,30 @@ def up(
         raise KeyboardInterrupt
     _save(ctx)
     return [tasks.steps.results[step.name] for step in STEPS]
+
+
+def _plan(tasks: Tasks, adopt: Collection[str], former: Settings) -> UpPlan:
+    """Return what differs; raise the errors that keep ``up`` from changing it."""
+    planned = plan(tasks.ctx, tasks.reporter, adopt, former)
+    # What an interrupted run left may not be shown yet: the run waits for it, and decides.
+    tasks.raise_errors(
+        {
+            key: error
+            for key, error in planned.conflicts.items()
+            if (tasks.ctx.state.record(key) or {}).get("status") != CREATING
+        },
+        *UNTOUCHED,
+    )
+    return planned
+
+
+def _nothing_to_do(ctx: Context, reporter: Reporter, planned: UpPlan) -> list[StepResult]:
+    _save(ctx)
+    for warning in planned.warnings:
+        reporter.warn(warning)
+    for result in planned.results:
+        reporter.end(result)
+    return planned.results
 
 
 def _approve(ctx: Context, tasks: Tasks, planned: UpPlan, *, overwrite: bool) -> None:

@@ -43,20 +43,8 @@ def hold(
     """
     path = beside(state, "lock")
     stays = os.path.lexists(path)
-    end = time.monotonic() + timeout_s
-    made: list[Path] = []
     try:
-        while (file := _try(path)) is None:
-            if not path.parent.exists():
-                # The folder never existed, or the last holder has just deleted it.
-                made += make_folder(path.parent)
-                continue
-            if time.monotonic() >= end:
-                raise LockedError(
-                    f"Another cogauth is using {state}: {_holder(path)}.",
-                    hint=f"Wait until it has ended{advice}.",
-                )
-            time.sleep(POLL_S)
+        file, made = _locked(path, state, timeout_s, advice)
     except OSError as error:
         raise CogauthError(
             f"{path} can't be written: {error.strerror}.",
@@ -82,6 +70,24 @@ def hold(
                 for folder in reversed(made):
                     folder.rmdir()
         os.close(file)
+
+
+def _locked(path: Path, state: Path, timeout_s: float, advice: str) -> tuple[int, list[Path]]:
+    """Wait for the lock; return its open file, and the folders that were created for it."""
+    end = time.monotonic() + timeout_s
+    made: list[Path] = []
+    while (file := _try(path)) is None:
+        if not path.parent.exists():
+            # The folder never existed, or the last holder has just deleted it.
+            made += make_folder(path.parent)
+            continue
+        if time.monotonic() >= end:
+            raise LockedError(
+                f"Another cogauth is using {state}: {_holder(path)}.",
+                hint=f"Wait until it has ended{advice}.",
+            )
+        time.sleep(POLL_S)
+    return file, made
 
 
 def _try(path: Path) -> int | None:
