@@ -58,7 +58,7 @@ class Run:
     # Resources whose adoption the user agreed to.
     adopted: set[str] = field(default_factory=set)
     # The settings before this run's choices; None if they are the same.
-    former: Settings | None = None
+    former_settings: Settings | None = None
     # By resource: the plan that the user has agreed to; None if anything may be overwritten.
     approved: Mapping[str, ResourcePlan] | None = None
 
@@ -121,7 +121,7 @@ class Ensure:
     def _overwritten(self, live: Live, changes: list[Change]) -> list[Field]:
         """Return the fields to be overwritten that neither these nor the former settings want."""
         ctx = self.ctx
-        settings = self.shared.former or ctx.state.settings
+        settings = self.shared.former_settings or ctx.state.settings
         unclear = settings.in_progress
         if not changes or not self.resource.tuned or (unclear and settings.sign_up_given):
             return []
@@ -190,7 +190,17 @@ class Ensure:
             return patiently(self.ctx, call, self.resource)
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
-        """Return the resource if it exists: the recorded one, or one that a crash left."""
+        """Return the resource if it exists, and what was done; else None, and CREATED to come.
+
+        What the record says:
+
+        none      Nothing exists.
+        creating  A crash may have left one: adopt the oldest.
+        created   Read it.
+        outdated  It must be recreated. Its ``recreate`` says whether it is deleted first; if it is
+                  never recreated, keep it.
+        deleting  An interrupted ``down`` may not have deleted it: then keep it.
+        """
         ctx, resource = self.ctx, self.resource
         if record is None:
             return None, CREATED

@@ -97,7 +97,7 @@ def plan(
 
     quiet = _Quiet(reporter, memo)
     tasks = Tasks(planning, quiet, adopt, ensure)
-    tasks.shared.former = former
+    tasks.shared.former_settings = former
     looks: list[Callable[[], Any]] = [tasks.look_first, lambda: _read_api(planning, memo)]
     (questions, failed), _ = parallel.each(looks)
     conflicts: dict[str, CogauthError] = {

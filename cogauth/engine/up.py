@@ -48,7 +48,7 @@ def up(
     take_over_sign_up(ctx)
     tasks = Tasks(ctx, reporter, adopt)
     settings = ctx.state.settings
-    former = tasks.shared.former = former or settings
+    former = tasks.shared.former_settings = former or settings
     in_progress = True
     if ctx.state.resources:
         planned = _plan(tasks, adopt, former)
@@ -113,9 +113,9 @@ def _approve(ctx: Context, tasks: Tasks, planned: UpPlan, *, overwrite: bool) ->
             f"would have asked: {' '.join(new)}",
         )
     tasks.shared.approved = {row.resource.key: row for row in planned.rows}
-    if tasks.shared.former is not None and _is_unfinished(ctx):
+    if tasks.shared.former_settings is not None and _is_unfinished(ctx):
         # What an interrupted run began may end during this one, and change values.
-        tasks.shared.former = tasks.shared.former.begun()
+        tasks.shared.former_settings = tasks.shared.former_settings.begun()
 
 
 def _creates_values(ctx: Context, planned: UpPlan) -> bool:
