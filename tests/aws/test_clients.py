@@ -15,7 +15,7 @@ from cogauth.aws.environment import Keys
 from cogauth.aws.errors import is_definite
 from cogauth.context import Context
 from cogauth.steps.losses import losses
-from support.account import Account
+from support.account import Account, Silent
 from support.names import REGION
 from support.servers import Answer, Fixed, Request
 
@@ -121,12 +121,17 @@ def take_down(ctx: Context) -> None:
     assert engine.down(ctx, engine.plan_down(ctx), lambda _line: None).clean
 
 
-@pytest.mark.parametrize("run", [take_down, losses])
+def bring_up(ctx: Context) -> None:
+    engine.up(ctx, Silent())
+
+
+@pytest.mark.parametrize("run", [bring_up, take_down, losses])
 def test_no_thread_makes_a_client(
     account: Account, monkeypatch: pytest.MonkeyPatch, run: Callable[[Context], Any]
 ) -> None:
     """All threads share a session of boto3, which isn't thread-safe."""
-    account.stands()
+    if run is not bring_up:
+        account.stands()
     makers: list[threading.Thread] = []
     make = boto3.Session.client
 
