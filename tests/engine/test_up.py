@@ -808,11 +808,14 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     account.stands()
     delete_sign_in_function(account)
     delete_pool(account)
+    delete_role(account)
     result = account.down()
     assert {(entry["step"], entry["id"]) for entry in result.already_gone} >= {
-        ("sign_in_function", SIGN_IN)
+        ("sign_in_function", SIGN_IN),
+        ("role", ROLE),
     }
     assert {entry["step"] for entry in result.already_gone} == {
+        "role",
         "sign_in_function",
         "rest_api",  # its permission on the function
         "user_pool",
