@@ -345,7 +345,6 @@ class Ensure:
 
     def _recreate(self) -> None:
         """Create it beside the former one, which is deleted once nothing refers to it."""
-        journal.outdate(self.ctx, [self.resource.key])
         self._tell("recreate it, because it didn't keep the change")
         live, _ = journal.create(self.ctx, self.resource, self.turn)
         if not self._is_kept(live):

@@ -219,7 +219,7 @@ class _Planned(Ensure):
         """Record what is known of a resource that doesn't exist yet."""
         ctx, resource = self.ctx, self.resource
         facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
-        ctx.state.put("resources", resource.key, _Expected({"status": CREATED, **facts}))
+        ctx.state.put("resources", resource.key, {"status": CREATED, **facts})
 
     def _reason(self, record: Record) -> str:
         key = self.resource.key
@@ -284,13 +284,6 @@ class _Planned(Ensure):
 
     def _tell(self, what: str) -> None:
         pass
-
-
-class _Expected(dict[str, str]):
-    """The record of a resource that doesn't exist yet."""
-
-    def __missing__(self, key: str) -> str:
-        return LATER
 
 
 class _Quiet:

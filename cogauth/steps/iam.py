@@ -155,12 +155,11 @@ class Role(Resource):
         """Look for others' policies on the role: IAM refuses to delete a role that has any."""
         iam, role = ctx.aws.iam, record["id"]
         looks: list[Callable[[], Any]] = [
-            lambda: self.read(ctx, record),
             lambda: or_none(lambda: iam.list_attached_role_policies(RoleName=role)),
             lambda: or_none(lambda: iam.list_role_policies(RoleName=role)),
         ]
-        live, attached, inline = parallel.each(looks)
-        if not (live and attached and inline and ctx.owns(self.tags(live))):
+        attached, inline = parallel.each(looks)
+        if not (attached and inline):
             return
         ours = {POLICY_NAME}
         if self._has_power_user(ctx):

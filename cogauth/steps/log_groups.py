@@ -120,7 +120,7 @@ class LogGroup(Resource):
 
     def obstacles(self, ctx: Context, record: Record) -> Iterator[str]:
         live, name = self.read(ctx, record), record["id"]
-        if live and ctx.owns(self.tags(live)) and live.get("deletionProtectionEnabled"):
+        if live and live.get("deletionProtectionEnabled"):
             yield (
                 f"The log group {name} is protected from deletion. Turn that off in the console "
                 "(CloudWatch, Log groups, the group, Actions), or with 'aws logs "

@@ -380,6 +380,8 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
         result = account.down()
     assert back
     assert (result.remaining, result.problems) == ([], [])
+    # It was deleted twice, and is listed once.
+    assert [entry["id"] for entry in result.deleted].count(SIGN_IN_LOGS) == 1
     assert account.left() == []
 
 

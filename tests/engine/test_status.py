@@ -198,9 +198,14 @@ def test_a_stack_is_incomplete_until_an_interrupted_attach_is_finished(
     orders = Orders(account)
     with stopped(account, operation, lands=True):
         attach(account, orders.id)
-    assert found(account).condition == "incomplete"
+    now = found(account)
+    assert now.condition == "incomplete"
+    # Only a method can be open; 'plan' says what else is unfinished.
+    command = f"attach --api {orders.id}" if operation == "UpdateMethod" else "plan"
+    assert now.advice == command
     attach(account, orders.id)
-    assert found(account).condition == "complete"
+    now = found(account)
+    assert (now.condition, now.advice) == ("complete", None)
 
 
 def test_an_interruption_lets_no_further_call_begin(account: Account) -> None:

@@ -584,6 +584,16 @@ def test_the_choice_of_an_interrupted_run_is_carried_out_unasked(account: Accoun
         account.up()
 
 
+def test_what_is_changed_while_a_first_run_is_interrupted_is_put_back_unasked(
+    account: Account,
+) -> None:
+    with stopped(account, "CreateDeployment"):
+        account.up()
+    weaken_passwords(account)
+    account.up()
+    assert pool(account)["Policies"]["PasswordPolicy"]["MinimumLength"] == 8
+
+
 def test_who_changes_values_after_a_run_that_was_to_change_none_is_asked(account: Account) -> None:
     account.stands()
     delete_log_group(account)
@@ -808,11 +818,14 @@ def test_what_was_gone_before_counts_as_already_gone(account: Account) -> None:
     account.stands()
     delete_sign_in_function(account)
     delete_pool(account)
+    delete_role(account)
     result = account.down()
     assert {(entry["step"], entry["id"]) for entry in result.already_gone} >= {
-        ("sign_in_function", SIGN_IN)
+        ("sign_in_function", SIGN_IN),
+        ("role", ROLE),
     }
     assert {entry["step"] for entry in result.already_gone} == {
+        "role",
         "sign_in_function",
         "rest_api",  # its permission on the function
         "user_pool",

@@ -294,6 +294,7 @@ def test_role(built: Built) -> None:
         ],
     }
     assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == built.tags
+    assert role["Description"] == "What the sign_in function of the cogauth stack shop may do"
     assert built.attached == []
     assert list(built.policies) == ["cogauth"]
     document = built.policies["cogauth"]
