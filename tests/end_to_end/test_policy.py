@@ -228,7 +228,7 @@ def journey(endpoint: str, tmp_path: Path) -> Iterator[Journey]:
         made.end()
 
 
-@pytest.mark.sample(2)
+@pytest.mark.long
 @pytest.mark.parametrize("exact", [False, True], ids=["before it exists", "with its ids"])
 def test_whoever_has_the_policy_can_do_everything(journey: Journey, *, exact: bool) -> None:
     journey.exact = exact

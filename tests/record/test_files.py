@@ -369,6 +369,7 @@ def test_a_planted_file_in_our_folder_is_refused(name: str, victim: Path, tmp_pa
     assert not processes_of(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_a_planted_pid_ends_nobody(tmp_path: Path) -> None:
     LocalAws(tmp_path / FOLDER).start()

@@ -344,8 +344,11 @@ def test_a_failure_before_anything_stands_leaves_no_file_and_no_folder(
 @pytest.mark.local
 @pytest.mark.parametrize("patience", ["0", "30"])
 @pytest.mark.sample(2)
-def test_two_at_the_very_same_time_make_one_stack(here: Cli, patience: str) -> None:
-    for _ in range(3 if patience == "0" else 1):
+def test_two_at_the_very_same_time_make_one_stack(
+    here: Cli, patience: str, pytestconfig: pytest.Config
+) -> None:
+    everything = pytestconfig.getoption("--all-faults")
+    for _ in range(3 if patience == "0" and everything else 1):
         both = [here.spawn("up", "--lock-timeout", patience) for _ in range(2)]
         codes = [one.ended() for one in both]
         text = "\n".join(one.text for one in both)
