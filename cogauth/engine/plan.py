@@ -218,8 +218,8 @@ class _Planned(Ensure):
     def _expect(self) -> None:
         """Record what is known of a resource that doesn't exist yet."""
         ctx, resource = self.ctx, self.resource
-        facts = {"id": resource.name(ctx) or LATER, "arn": resource.arn(ctx) or LATER}
-        ctx.state.put("resources", resource.key, _Expected({"status": CREATED, **facts}))
+        arn = resource.arn(ctx) or LATER
+        ctx.state.put("resources", resource.key, _Expected({"status": CREATED, "arn": arn}))
 
     def _reason(self, record: Record) -> str:
         key = self.resource.key
