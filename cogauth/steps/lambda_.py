@@ -192,7 +192,7 @@ class Function(Resource):
         )
         # The other function may be waiting for its role.
         ctx.waiter.stop.got(ROLE)
-        return {**answer, "Tags": ctx.tags}
+        return answer
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         answer = or_none(lambda: ctx.aws.lambda_.get_function(FunctionName=self.name(ctx)))

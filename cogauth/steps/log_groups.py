@@ -66,7 +66,7 @@ class LogGroup(Resource):
 
     def create(self, ctx: Context) -> Live:
         ctx.aws.logs.create_log_group(logGroupName=self.name(ctx), tags=ctx.tags)
-        return {"logGroupName": self.name(ctx), "Tags": ctx.tags}
+        return {"logGroupName": self.name(ctx)}
 
     def read(self, ctx: Context, record: Record) -> Live | None:
         list_tags = ctx.aws.logs.list_tags_for_resource

@@ -23,8 +23,11 @@ OTHER_NAME = "Use another --stack, or delete it yourself."
 
 
 def made_at(live: Live) -> float:
-    """Return when a resource was created; each service has another name for that field."""
-    made = live.get("CreationDate") or live.get("CreateDate") or live.get("createdDate")
+    """Return when a resource was created; Cognito and API Gateway name that field differently.
+
+    A resource of the other services is the only one with its name, so nobody asks for its age.
+    """
+    made = live.get("CreationDate") or live.get("createdDate")
     return made.timestamp() if isinstance(made, datetime) else 0.0
 
 

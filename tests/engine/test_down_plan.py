@@ -323,6 +323,27 @@ def test_what_aws_shows_only_later_is_waited_for_and_listed(account: Account) ->
     assert set(told) == {"the new resource to be known everywhere in AWS"}
 
 
+def test_what_aws_shows_only_after_the_plan_is_deleted_if_it_is_recorded(account: Account) -> None:
+    """Its record says that it is the stack's, whatever is in it by now."""
+    account.stands()
+    account.grow_old()
+    pool = fact(account, "user_pool")
+    account.client("cognito-idp").admin_create_user(UserPoolId=pool, Username="ann")
+    ctx = account.context()
+
+    def hide(call: Call) -> Any:
+        hidden = call.operation == "DescribeUserPool"
+        return refusal(400, "ResourceNotFoundException") if hidden else None
+
+    with account.calls.watched(hide):
+        plan = engine.plan_down(ctx)
+    assert "user_pool" not in {each.resource.key for each in plan.doomed}
+    result = engine.down(ctx, plan, lambda _line: None)
+    assert pool in {entry["id"] for entry in result.deleted}
+    assert result.clean
+    assert account.left() == []
+
+
 @pytest.mark.parametrize("lands", [True, False])
 @pytest.mark.sample(1)
 def test_what_an_interrupted_run_may_have_created_is_listed_once(

@@ -309,6 +309,9 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
     assert identifier in {entry["id"] for entry in result.deleted}
     assert account.left() == ["pool theirs"]
     assert not [call for call in calls if theirs["Id"] in call.request]
+    # A stage isn't read as an API, though its ARN begins with the API's.
+    reads = {call.sent["url_path"] for call in calls if call.operation == "GetRestApi"}
+    assert not [path for path in reads if "stages" in path]
 
 
 def test_absence_is_believed_only_after_the_settling_time(account: Account) -> None:

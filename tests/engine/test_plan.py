@@ -25,6 +25,7 @@ from support.calls import Call
 from support.commands import in_process
 from support.faults import stopped
 from support.stacks import (
+    AUTO_CONFIRM,
     SIGN_IN,
     SIGN_IN_LOGS,
     UNCHANGED,
@@ -301,11 +302,16 @@ def test_of_many_causes_two_are_named(account: Account) -> None:
 def test_values_are_named_by_aws_paths_with_both_values(account: Account) -> None:
     account.stands()
     weaken_passwords(account)
+    point_trigger_elsewhere(account)
     open_protected_method(account)
     lift_throttle(account)
     rows = {row.resource.key: row for row in planned(account).rows}
     (length,) = rows["user_pool"].fields
     assert str(length) == "Policies.PasswordPolicy.MinimumLength: 6 → 8"
+    (function,) = rows["trigger"].fields
+    assert str(function) == (
+        f"LambdaConfig.PreSignUp: …:function:{SIGN_IN} → …:function:{AUTO_CONFIRM}"
+    )
     (change,) = rows["protected_method"].changes
     assert str(change) == "GET /hello was open: NONE → COGNITO_USER_POOLS"
     assert {each.path for each in change.fields} >= {"authorizationType"}
@@ -323,10 +329,20 @@ def test_a_foreign_variables_value_is_not_shown(account: Account) -> None:
     variables = account.client("lambda").get_function_configuration(FunctionName=SIGN_IN)
     account.client("lambda").update_function_configuration(
         FunctionName=SIGN_IN,
-        Environment={"Variables": {**variables["Environment"]["Variables"], "KEY": "s3cr3t"}},
+        Environment={
+            "Variables": {
+                **variables["Environment"]["Variables"],
+                "KEY": "s3cr3t",
+                "SIGN_UP": "closed",
+            }
+        },
     )
     plan = planned(account)
-    assert "KEY" in str(plan)
+    (row,) = [row for row in plan.rows if row.resource.key == "sign_in_function"]
+    assert [str(each) for each in row.fields] == [
+        "Environment.Variables.SIGN_UP: closed → open",
+        "Environment.Variables.KEY: (hidden) → none",
+    ]
     assert "s3cr3t" not in str(plan)
     assert any("that aren't cogauth's: KEY" in question for question in plan.questions)
 
@@ -514,16 +530,24 @@ def test_a_change_made_after_the_plan_that_needs_no_question_is_put_back(
 # ---- What a review found
 
 
-@pytest.mark.parametrize("unfinished", ["Pending", "Failed"])
-def test_a_function_that_isnt_ready_is_waited_for(account: Account, unfinished: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("State", "Pending"),
+        ("State", "Failed"),
+        ("LastUpdateStatus", "InProgress"),
+        ("LastUpdateStatus", "Failed"),
+    ],
+)
+def test_a_function_that_isnt_ready_is_waited_for(account: Account, field: str, value: str) -> None:
     account.stands()
 
     def show(parsed: Any, **_: Any) -> None:
-        parsed["Configuration"]["State"] = unfinished
+        parsed["Configuration"][field] = value
 
     with shown(account, "GetFunction", show, times=100):
         assert not planned(account).is_empty
-        if unfinished == "Failed":
+        if value == "Failed":
             with pytest.raises(CogauthError, match="could not create the function"):
                 account.up()
         else:

@@ -1450,8 +1450,8 @@ def test_an_error_says_which_step_failed_why_and_how_to_go_on(account: Account) 
         "Authorizer",
         "apigateway:POST",
         str(account.path()),
-        "cogauth up",
-        "cogauth down",
+        f"Run 'cogauth up --stack shop --state {account.path()}' again to continue, or",
+        f"or 'cogauth down --stack shop --state {account.path()}' to delete everything.",
     ):
         assert part in text
 

@@ -435,6 +435,10 @@ def test_nor_does_recover_need_one(account: Account) -> None:
     with described(account, Policies=None):
         settings = account.recover().settings
     assert (settings.tier, settings.password_min_length) == ("PLUS", 8)
+    account.path().unlink()
+    # AWS's own default, for an emulator that doesn't know tiers.
+    with described(account, UserPoolTier=None):
+        assert account.recover().settings.tier == "ESSENTIALS"
 
 
 # The tier

@@ -25,7 +25,7 @@ from support.attached import OTHER_POOL, Orders, attach, detach, ours, pool_and_
 from support.calls import Call, refusal
 from support.commands import in_process
 from support.faults import stopped
-from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool
+from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
 from support.stacks import (
     ROLE,
@@ -679,6 +679,10 @@ def test_adopt_asks_and_puts_the_tags_back(
         account.up(adopt=(identifier,))
     assert mutations(calls) == []
     assert ("about 1 user" in str(caught.value)) == (key == "user_pool")
+    plan = engine.plan(account.context(), Silent(), (identifier,))
+    prefix = "UserPoolTags" if key == "user_pool" else "tags"
+    fields = {each.path for row in plan.rows for each in row.fields}
+    assert fields == {f"{prefix}.{name}" for name in TAGS}
     questions: list[str] = []
     actions = account.up(adopt=(identifier,), confirm=questions.append)
     assert len(questions) == 1
@@ -978,6 +982,25 @@ def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -
     assert account.recover().settings.path == "/sign-in"
     account.up()
     assert account.up() == UNCHANGED
+
+
+def test_the_protected_path_stays_the_stacks_whoever_has_its_post(account: Account) -> None:
+    """Only the sign-in's own path is told from somebody's by its POST."""
+    account.stands()
+    api = account.client("apigateway")
+    theirs = {
+        "restApiId": fact(account, "rest_api"),
+        "resourceId": fact(account, "hello_resource"),
+        "httpMethod": "POST",
+    }
+    api.put_method(**theirs, authorizationType="AWS_IAM")
+    api.put_integration(**theirs, type="MOCK")
+    before, world = plain(api.get_method(**theirs)), existing(account)
+    permission = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
+    account.client("lambda").remove_permission(**permission)
+    account.up()
+    assert account.up() == UNCHANGED
+    assert (plain(api.get_method(**theirs)), existing(account)) == (before, world)
 
 
 # ---- A pool with users, whatever the estimate says

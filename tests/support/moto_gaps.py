@@ -22,7 +22,7 @@ from moto.apigateway.exceptions import (
     DeploymentNotFoundException,
     NoIntegrationDefined,
 )
-from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI
+from moto.apigateway.models import APIGatewayBackend, Authorizer, RestAPI, Stage
 from moto.apigateway.responses import AUTHORIZER_TYPES, APIGatewayResponse
 from moto.cognitoidp.models import CognitoIdpBackend
 from moto.core import models, responses
@@ -213,7 +213,20 @@ def _put_method(
     return _moto_put_method(backend, api, resource, method, *rest, **named)
 
 
+def _check_patch(operations: list[dict[str, Any]]) -> None:
+    """Refuse what is no patch, as AWS does: moto looks only for a word in the path."""
+    for operation in operations:
+        if operation["op"] not in {"add", "remove", "replace"} or operation["path"][0] != "/":
+            raise BadRequestException(f"Invalid patch {operation}")
+
+
+def _change_stage(stage: Stage, operations: list[dict[str, Any]]) -> Stage:
+    _check_patch(operations)
+    return _moto_change_stage(stage, operations)
+
+
 def _apply_operations(authorizer: Authorizer, operations: list[dict[str, Any]]) -> Authorizer:
+    _check_patch(operations)
     others = [operation for operation in operations if operation["path"] != "/providerARNs"]
     for operation in operations:
         if operation not in others:
@@ -245,6 +258,7 @@ def _untag_resource(response: Any) -> str:
 
 
 _moto_apply_operations = Authorizer.apply_operations
+_moto_change_stage = Stage.apply_operations
 
 
 def _update_user_pool(backend: CognitoIdpBackend, pool: str, given: dict[str, Any]) -> None:
@@ -389,12 +403,12 @@ def _get_resource(response: Any) -> str:
 def fill(patch: pytest.MonkeyPatch) -> None:
     """Give moto the parts of AWS that it lacks.
 
-    UpdateMethod, patches of providerARNs, UpdateUserPool's resets, tags of a REST API, the
-    deletion of a missing REST API, a missing integration or deployment, GetResource without
-    embed, UpdateMethodResponse, a second PutMethodResponse, a header that no method response
-    declares, default gateway responses; that paths, methods and authorizers' names are unique,
-    that an authorizer in use can't be deleted, and that an export shows what is deployed;
-    authorizers of type JWT; the order of log events.
+    UpdateMethod, patches of providerARNs, the refusal of what is no patch, UpdateUserPool's resets,
+    tags of a REST API, the deletion of a missing REST API, a missing integration or deployment,
+    GetResource without embed, UpdateMethodResponse, a second PutMethodResponse, a header that no
+    method response declares, default gateway responses; that paths, methods and authorizers' names
+    are unique, that an authorizer in use can't be deleted, and that an export shows what is
+    deployed; authorizers of type JWT; the order of log events.
     """
     newer = [*AUTHORIZER_TYPES, "JWT"]
     patch.setattr("moto.apigateway.responses.AUTHORIZER_TYPES", newer)
@@ -409,6 +423,7 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LogGroup, "filter_log_events", _filter_log_events)
     patch.setattr(CognitoIdpBackend, "update_user_pool", _update_user_pool)
     patch.setattr(Authorizer, "apply_operations", _apply_operations)
+    patch.setattr(Stage, "apply_operations", _change_stage)
     patch.setattr(APIGatewayBackend, "delete_rest_api", _delete_rest_api)
     patch.setattr(APIGatewayBackend, "get_integration", _get_integration)
     patch.setattr(APIGatewayBackend, "put_method_response", _put_method_response)
