@@ -12,7 +12,7 @@ CODE = ("cogauth", "lambda_code", "benchmarks", "tests", "docs", "noxfile.py")
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; what stands behind ``--`` is handed to pytest."""
+    """Run the tests; arguments after ``--`` go to pytest."""
     session.install("-e", ".[dev]")
     session.run("pytest", *session.posargs)
 

@@ -1,7 +1,7 @@
 """CORS: the headers by which an answer tells a browser whose pages may read it.
 
-One origin, or any, is a header that is the same in every answer. Of several only the one that asks
-may be named: a mapping template does that, for API Gateway's header mappings can't choose.
+With one origin, or any, the header is the same in every answer. With several, it names the origin
+that asks. API Gateway's header mappings can't choose, so a mapping template does.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """

@@ -1,7 +1,8 @@
 """The calls to one attached API: paced, and each recorded before the next.
 
-The API may belong to anyone. Ours in it are one authorizer, and deployments, whose names contain
-the stack id. We change or delete only these, and the authorization of methods.
+The API may belong to anyone. In it cogauth owns one authorizer, named after the stack id, and the
+deployments whose description is that name. It changes or deletes only these, and the authorization
+of methods.
 """
 
 from __future__ import annotations

@@ -16,14 +16,13 @@ from cogauth.cli.output import notice, print_data, print_json, runnable
 from cogauth.cli.session import get_tokens, user_options
 from cogauth.cli.stacks import complete_stack, require_state
 from cogauth.errors import UsageError
+from cogauth.gateway.routing import VERBS
 
 if TYPE_CHECKING:
     from cogauth.client.calls import Call, Destination, Response
     from cogauth.context import Context
     from cogauth.record.state import State
 
-# The HTTP methods of API Gateway, without ANY, which means all of them.
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 # The response headers worth showing: about the content, and about API Gateway's decision.
 SHOWN = (
     "content-type",
@@ -41,7 +40,7 @@ STDIN = ("-", "@-")
 
 request_options = with_options(
     click.argument(
-        "method", type=click.Choice(METHODS, case_sensitive=False), metavar=f"[{'|'.join(METHODS)}]"
+        "method", type=click.Choice(VERBS, case_sensitive=False), metavar=f"[{'|'.join(VERBS)}]"
     ),
     click.argument("path"),
     user_options("id", "access"),

@@ -57,7 +57,7 @@ GROUPS = {
         "explain": "Explain why a call is refused and what to do about it.",
     },
 }
-# Of the commands that don't stand in a module of their name.
+# The modules of the commands whose module has another name.
 MODULES = {"curl": "call", "decode": "token", "test-login": "login"}
 # What people try first, because other tools call it that.
 MEANT = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogauth.cli.failures import as_ours, code_of
-from cogauth.cli.output import Place, notice, print_error, tell_error
+from cogauth.cli.output import ThisRun, notice, print_error, tell_error
 from cogauth.errors import Interrupted, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
 
@@ -42,7 +42,7 @@ class Target:
     settle: float = 15.0
     lock_timeout: float = 0.0
     begun: float = field(default_factory=time.monotonic)
-    thought: float = field(default_factory=lambda: Place.thinking)
+    thought: float = field(default_factory=lambda: ThisRun.thinking)
 
     @property
     def state_path(self) -> Path:
@@ -59,7 +59,7 @@ class Target:
     @property
     def elapsed(self) -> float:
         """The command's time so far, in seconds, without waiting for the user's answers."""
-        return round(time.monotonic() - self.begun - (Place.thinking - self.thought), 3)
+        return round(time.monotonic() - self.begun - (ThisRun.thinking - self.thought), 3)
 
     def locked(self, command: str) -> AbstractContextManager[None]:
         """Return a context manager that holds the state file's lock."""

@@ -55,7 +55,7 @@ _MARGIN = re.compile(r" *(?:(?:-/\+|[-+~✗]  ) )?")
 _COMMAND_LINE = re.compile(rf"\s*(?:\$ )?(?!'){_COMMAND}")
 
 
-class Place:
+class ThisRun:
     """What printed commands and times need to know about this run."""
 
     endpoint_url: str | None = None
@@ -82,9 +82,9 @@ def program() -> str:
 def runnable(text: str) -> str:
     """Return a text with its commands written so that they run in this shell."""
     text = _OURS.sub(lambda _: program(), text)
-    if Place.endpoint_url and "--endpoint-url" not in text:
+    if ThisRun.endpoint_url and "--endpoint-url" not in text:
         # After the service and the operation, where any option may be.
-        option = f" --endpoint-url {shlex.quote(Place.endpoint_url)}"
+        option = f" --endpoint-url {shlex.quote(ThisRun.endpoint_url)}"
         text = _AWS.sub(lambda found: found[0] + option, text)
     return text
 
@@ -241,8 +241,8 @@ def _shared(spare: int, least: list[int], sizes: list[int]) -> list[int]:
 def print_error(code: str, error: CogauthError) -> None:
     """Print an error as a JSON document, or as the last field of one that has begun."""
     document = {"error": error_json(code, error)}
-    if Place.in_list:
-        Place.in_list = False
+    if ThisRun.in_list:
+        ThisRun.in_list = False
         click.echo(f"\n  ],\n{_json(document, 2)[2:]}")
     else:
         print_json(document)
@@ -270,7 +270,7 @@ def _asking(question: str) -> Iterator[str]:
     try:
         yield last
     finally:
-        Place.thinking += time.monotonic() - begun
+        ThisRun.thinking += time.monotonic() - begun
 
 
 def confirm(question: str) -> bool:
@@ -316,10 +316,10 @@ def print_json_list(head: Mapping[str, object], name: str, items: Iterable[objec
     for item in items:
         # In a list in a document, so that it is indented as there.
         text = _json({"": [item]}, 2).partition("[")[2].removesuffix("\n  ]\n}")
-        click.echo(("," if Place.in_list else begun) + text, nl=False)
-        Place.in_list = True
-    click.echo("\n  ]\n}" if Place.in_list else f"{begun}]\n}}")
-    Place.in_list = False
+        click.echo(("," if ThisRun.in_list else begun) + text, nl=False)
+        ThisRun.in_list = True
+    click.echo("\n  ]\n}" if ThisRun.in_list else f"{begun}]\n}}")
+    ThisRun.in_list = False
 
 
 def print_json_line(document: object) -> None:

@@ -121,7 +121,7 @@ def _error_json(error: BaseException, *, debug: bool) -> dict[str, Any]:
     if debug and isinstance(error, Exception):
         show_traceback(error)
     ours = as_ours(error) if isinstance(error, Exception) else Interrupted("The page has ended.")
-    # None if it were about our output, of which there is none here.
+    # ``as_ours`` returns None for an error of our own output, which can't happen here.
     failure = ours or CogauthError(f"{type(error).__name__}: {error}.")
     return error_json(code_of(error, failure), failure)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cogauth.cli.output import Place, notice
+from cogauth.cli.output import ThisRun, notice
 from cogauth.errors import CogauthError, IncompleteError, NoStackError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _aws(target: Target, region: str | None, started: Started | None = None) -> 
 def _context(target: Target, state: State, aws: Aws) -> Context:
     from cogauth.context import Context
 
-    Place.endpoint_url = aws.endpoint_url
+    ThisRun.endpoint_url = aws.endpoint_url
     return Context(aws, state, aws.waiter(), settle_s=target.settle)
 
 

@@ -42,8 +42,6 @@ STYLES = {
     "incomplete": "bold blue",
     "drifted": "bold yellow",
 }
-# Where a stack is; if that changes, its clients do.
-PLACE = ("stack_id", "account", "region", "endpoint_url", "local_data")
 GUARDED = {
     True: ("✓ guarded", "green"),
     False: ("✗ not guarded", "bold red"),
@@ -141,7 +139,7 @@ class Reader:
         self.ctx.waiter.stop.clear()
         known, state = self.ctx.state, require_state(self.target)
         self.ctx.state = state
-        if any(getattr(known, name) != getattr(state, name) for name in PLACE):
+        if known.location != state.location:
             self.ctx = connect(self.target, state)
         return self.read()
 

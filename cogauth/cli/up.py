@@ -155,11 +155,9 @@ def _say_lost_guards(ctx: Context) -> None:
     """Name the attached methods whose guard differs, and how to repair each."""
     from cogauth.attach import guards
     from cogauth.aws.errors import AWS_ERRORS, explain
-    from cogauth.aws.waiting import Pace
+    from cogauth.gateway import rest_apis
 
-    # API Gateway allows 5 calls of GetResources in 2 s.
-    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-    pace = Pace(ctx.waiter, per_second=2, burst=4)
+    pace = rest_apis.pace(ctx.waiter)
     for api, attachment in ctx.state.attachments.items():
         which = f"the API {attachment['name']} ({api})"
         pace.wait()

@@ -83,7 +83,7 @@ class Line:
         kind, inner = self.record.get("type"), self.record.get("record")
         if not isinstance(kind, str) or not isinstance(inner, dict):
             return False
-        # That lines were dropped is none of them.
+        # Not the event that says that lines were dropped.
         known = kind.startswith("platform.") and kind != "platform.logsDropped"
         return known and inner.get("status", "success") == "success"
 

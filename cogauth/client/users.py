@@ -255,9 +255,9 @@ def sign_out(ctx: Context, username: str) -> None:
 
 
 def delete(ctx: Context, username: str) -> None:
-    """Delete a user and its stored tokens; raise CogauthError if it is gone.
+    """Delete a user and its stored tokens.
 
-    Also if only the stored tokens couldn't be deleted.
+    Raises CogauthError if the user is gone, or if the stored tokens couldn't be deleted.
     """
     with _named(ctx, username):
         try:

@@ -169,7 +169,7 @@ class Ensure:
         """
         if self.shared.approved is None or record is None or record["status"] != records.CREATED:
             return
-        if self.ctx.made.intersection(self.resource.place):
+        if self.ctx.made.intersection(self.resource.ancestors):
             # It went with what it is a part of, which was rightly recreated.
             return
         if not self.shared.approved[self.resource.key].is_new:

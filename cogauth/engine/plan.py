@@ -194,7 +194,7 @@ class _Planned(Ensure):
 
     def _new_around(self) -> list[ResourcePlan]:
         """Return the plans of what it is a part of, if that is created, recreated or unknown."""
-        rows = (self.rows[key] for key in self.resource.place)
+        rows = (self.rows[key] for key in self.resource.ancestors)
         return [row for row in rows if row.is_new or row.conflict is not None]
 
     def _create(self) -> tuple[Live, str]:
@@ -299,7 +299,7 @@ class _Quiet:
 
     def waiting(self, step: Step, reason: str, seconds_left: float | None) -> None:
         if seconds_left is not None:
-            # What AWS is expected to show shows in new answers.
+            # Only a new answer can show the change that is waited for.
             self.memo.forget()
         self.reporter.waiting(step, reason, seconds_left)
 

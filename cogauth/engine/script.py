@@ -60,7 +60,7 @@ CONSOLE = {
 }
 # The script's longest line that can be wrapped.
 WIDTH = 100
-# What waits for what a reading call asks.
+# By reading call that is repeated: the AWS CLI's command that waits in its place.
 WAITS = {"GetFunctionConfiguration": "lambda wait function-active-v2"}
 HEAD = r"""#!/usr/bin/env bash
 # The stack @STACK@ as AWS CLI commands: what 'cogauth up' creates, in the order of AWS's console.

@@ -11,7 +11,6 @@ from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
 from cogauth.aws.errors import AWS_ERRORS, explain
 from cogauth.aws.memo import Memo
-from cogauth.aws.waiting import Pace
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
 from cogauth.engine.tasks import UP_CLIENTS
@@ -262,9 +261,7 @@ def _served(ctx: Context) -> tuple[datetime | None, bool]:
 
 
 def _attached(ctx: Context) -> tuple[AttachedStatus, ...]:
-    # API Gateway allows 5 calls of GetResources in 2 s.
-    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-    pace = Pace(ctx.waiter, per_second=2, burst=4)
+    pace = rest_apis.pace(ctx.waiter)
     found = []
     for api, record in ctx.state.attachments.items():
         pace.wait()

@@ -15,12 +15,14 @@ from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
 from cogauth.aws.policies import OTHER_API, REST_API, REST_APIS, allow
+from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cogauth.aws.policies import Allow
+    from cogauth.aws.waiting import Waiter
     from cogauth.context import Context
     from cogauth.record.records import Authorization
 
@@ -74,6 +76,14 @@ def all_apis(ctx: Context) -> list[Any]:
 def resources(ctx: Context, api: str) -> list[Any]:
     """Return an API's paths, each with its methods."""
     return listed(ctx, "get_resources", restApiId=api, embed=["methods"])
+
+
+def pace(waiter: Waiter) -> Pace:
+    """Return the pace of ``resources``, of which AWS allows 5 calls in 2 s.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    """
+    return Pace(waiter, per_second=2, burst=4)
 
 
 def authorizers(ctx: Context, api: str) -> list[Any]:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from cogauth.gateway.rest_apis import Routes
 
-VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+# The HTTP methods of API Gateway, without ANY, which means all of them.
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 M = TypeVar("M")
 

@@ -56,7 +56,7 @@ STATUSES = {
 REFUSED = 502
 # The longest text of a search, and how many pages of users may be asked for.
 LONGEST_SEARCH, MOST_PAGES = 128, 100
-# What others send is nothing to tell the user, who reads the command's output.
+# Requests aren't logged: the user reads the command's output, and anyone may send some.
 QUIET: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

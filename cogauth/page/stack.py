@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.record.state import State
 
-# Where a stack is; if that changes, its clients do.
-PLACE = ("stack_id", "account", "region", "endpoint_url", "local_data")
-
-
 # The clients that the page's requests share: threads may not make any.
 CLIENTS = ("cognito", "cognito_once", "apigateway", "lambda_", "iam", "logs")
 
@@ -59,7 +55,7 @@ class Stack:
         state = self.load()
         with self._lock:
             known = self._known.get(use)
-            if known is None or _place(known.state) != _place(state):
+            if known is None or known.state.location != state.location:
                 known = self._known[use] = self._connect(state, *CLIENTS)
         ctx = replace(known, state=state, made=set())
         if complete:
@@ -102,7 +98,3 @@ class Stack:
         if self._is_over:
             ctx.waiter.stop.set()
         return ctx
-
-
-def _place(state: State) -> list[object]:
-    return [getattr(state, name) for name in PLACE]

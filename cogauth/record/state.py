@@ -133,8 +133,18 @@ class State:
             return list(attachment["stages"]) if attachment else []
 
     @property
+    def location(self) -> tuple[str | None, ...]:
+        """Which stack it is, and where; if that changes, it needs other clients."""
+        where = (self.account, self.region, self.endpoint_url, self.local_data)
+        return (self.stack_id, *where)
+
+    @property
     def is_finished(self) -> bool:
-        """Whether each resource that the settings require, and no other, is recorded as created."""
+        """Whether each resource that the settings require, and no other, is recorded as created.
+
+        Unlike in ``is_complete`` of steps/lookup.py, an outdated resource isn't enough: it can be
+        used, but the next ``up`` recreates it.
+        """
         with self._lock:
             statuses = {key: record["status"] for key, record in self.resources.items()}
         return statuses == dict.fromkeys(forms.FACTS.keys() - self.settings.unneeded, CREATED)

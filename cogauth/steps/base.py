@@ -118,7 +118,7 @@ class Resource(ABC):
         return self.parent or self.key
 
     @property
-    def place(self) -> tuple[str, ...]:
+    def ancestors(self) -> tuple[str, ...]:
         """The resources that it is a part of: if one of these is recreated, so is it."""
         return (self.parent,) if self.parent else ()
 

@@ -54,7 +54,7 @@ def losses(ctx: Context, *keys: str) -> list[Resource]:
     ctx.aws.make_clients(*CLIENTS)
     found = parallel.each(partial(_is_gone, ctx, one) for one in concerned)
     lost = {one.key: one for one, is_gone in zip(concerned, found, strict=True) if is_gone}
-    return [one for one in lost.values() if not lost.keys() & set(one.place)]
+    return [one for one in lost.values() if not lost.keys() & set(one.ancestors)]
 
 
 def _is_gone(ctx: Context, resource: Resource) -> bool:

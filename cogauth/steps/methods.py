@@ -113,7 +113,7 @@ class Method(Resource):
         }
 
     @property
-    def place(self) -> tuple[str, ...]:
+    def ancestors(self) -> tuple[str, ...]:
         return ("rest_api", self.resource)
 
     def address(self, ctx: Context) -> dict[str, Any]:
@@ -200,8 +200,8 @@ class Integration(Resource):
         }
 
     @property
-    def place(self) -> tuple[str, ...]:
-        return (*self.method.place, self.method.key)
+    def ancestors(self) -> tuple[str, ...]:
+        return (*self.method.ancestors, self.method.key)
 
     def wanted_integration(self, ctx: Context) -> dict[str, Any]:
         """Return the integration as PutIntegration's parameters; the default is a mock."""
