@@ -103,6 +103,14 @@ def test_several_are_named_at_once(account: Account) -> None:
     )
 
 
+def test_what_a_request_does_without_is_not_named(account: Account) -> None:
+    account.stands()
+    logs = account.client("logs")
+    for group in logs.describe_log_groups()["logGroups"]:
+        logs.delete_log_group(logGroupName=group["logGroupName"])
+    assert losses(account.context()) == []
+
+
 def test_what_exists_or_cannot_be_read_is_not_called_gone(account: Account) -> None:
     account.stands()
     assert loss(account.context()) is None
