@@ -74,17 +74,23 @@ def test_no_import_goes_in_a_circle(package: str) -> None:
 
 def test_the_tour_names_each_file_and_goes_from_the_bottom_up() -> None:
     tour = (ROOT / "ARCHITECTURE.md").read_text()
-    found = re.split(r"^### (\w+)/.*$", tour.partition("\n## One `up`")[0], flags=re.MULTILINE)
-    folders = dict(zip(found[1::2], found[2::2], strict=True))
+    described = tour.partition("\n## One `up`")[0]
+    found = re.split(r"^### (\w+)(?:/|\.py):.*$", described, flags=re.MULTILINE)
+    above = dict(zip(found[1::2], found[2::2], strict=True))
     needs = rooms(ROOT / "cogauth")
+    first = set(re.findall(r"`(\w+)\.py`", found[0])) & needs.keys() - {"__main__"}
+    assert not set().union(*(needs[name] for name in first)) - first
+    for nth, name in enumerate(above):
+        assert not needs[name] & set(list(above)[nth:]), name
+    folders = {name: text for name, text in above.items() if (ROOT / "cogauth" / name).is_dir()}
     assert set(folders) == {path.parent.name for path in (ROOT / "cogauth").glob("*/*.py")}
-    for nth, (folder, text) in enumerate(folders.items()):
-        assert not needs[folder] & set(list(folders)[nth:]), folder
+    for folder, text in folders.items():
         here = (ROOT / "cogauth" / folder).rglob("*.py")
         files = {path.name for path in here if path.name != "__init__.py"}
         assert files == set(re.findall(r"`(\w+\.py)`", text)) - {"__init__.py"}, folder
     beside = {path.name for path in (ROOT / "cogauth").glob("*.py")} - {"__init__.py"}
-    assert beside <= set(re.findall(r"`(\w+\.py)`", found[0]))
+    listed = {*(f"{name}.py" for name in first | (above.keys() - folders.keys())), "__main__.py"}
+    assert beside == listed
 
 
 def rooms(folder: Path) -> dict[str, set[str]]:
