@@ -547,7 +547,9 @@ def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Accoun
     ctx = account.context()
     engine.recover(ctx)
     ctx.state.save()
+    (record,) = account.state().attachments.values()
     assert list(account.state().attachments) == [orders.id]
+    assert record["authorizer"]["pool"] == account.state().fact("user_pool", "arn")
     before, authorizers = account.left(), orders.authorizers()
     with account.calls.watched() as calls:
         result = account.down()

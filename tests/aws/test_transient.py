@@ -227,6 +227,16 @@ def test_what_is_old_and_named_is_not_waited_for(account: Account) -> None:
     assert existing(account) == STACK
 
 
+def test_an_arn_of_nothing_of_the_stack_is_not_waited_for(account: Account) -> None:
+    """The role is new, but it isn't what AWS's error names."""
+    met: list[Call] = []
+    message = "There is no arn:aws:iam::aws:policy/Theirs."
+    unknown = refusing_all_about("PutRolePolicy", ROLE, "NoSuchEntity", message, met)
+    with account.calls.watched(unknown), pytest.raises(CogauthError, match="policy/Theirs"):
+        account.up()
+    assert len(met) == 1
+
+
 def test_a_new_part_that_is_named_beside_its_old_parent_is_waited_for(account: Account) -> None:
     account.stands()
     account.grow_old()

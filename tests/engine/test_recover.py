@@ -520,6 +520,20 @@ def test_every_setting_is_read_off_what_stands(
     assert account.left() == []
 
 
+def test_a_sign_in_path_without_an_integration_is_recovered(account: Account) -> None:
+    account.up(path="/enter")
+    state = account.state()
+    account.client("apigateway").delete_integration(
+        restApiId=state.fact("rest_api", "id"),
+        resourceId=state.fact("sign_in_resource", "id"),
+        httpMethod="POST",
+    )
+    account.path().unlink()
+    found = recovered(account)
+    assert found.settings.path == "/enter"
+    assert found.fact("sign_in_resource", "id") == state.fact("sign_in_resource", "id")
+
+
 def test_what_somebody_took_off_or_put_beside_is_no_setting(account: Account) -> None:
     """The stage was made anew without its throttle, and the role has a policy that isn't ours."""
     account.stands()

@@ -650,7 +650,8 @@ def test_a_secret_in_secrets_manager_is_taken_back_only_with_a_yes(account: Acco
         asked: list[str] = []
         assert account.up(confirm=asked.append)["app_client"] == "updated"
         (question,) = asked
-        for part in ("nobody can sign in", SECRET_ARN, "at once and for good"):
+        client = f"The app client {account.state().fact('app_client', 'id')}"
+        for part in (client, "nobody can sign in", f"AWS delete {SECRET_ARN} at once and for good"):
             assert part in question
         assert taken_back == [True]
         # The secret is back, and there are no more questions.
@@ -712,6 +713,8 @@ def test_what_the_client_settings_need_does_not_touch_where_the_secret_is(
         ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"],
         RefreshTokenRotation={"Feature": "ENABLED", "RetryGracePeriodSeconds": 60},
     )
+    (row,) = [r for r in engine.plan(account.context(), Silent()).rows if r.fields]
+    assert Field("RefreshTokenRotation.Feature", "ENABLED", "DISABLED") in row.fields
     with account.calls.watched() as calls:
         assert account.up(confirm=agree)["app_client"] == "updated"
     (sent,) = [json.loads(c.sent["body"]) for c in calls if c.operation == "UpdateUserPoolClient"]

@@ -575,9 +575,18 @@ def test_all_that_is_sent_is_within_aws_s_own_models(
     assert len(operations) > 60
 
 
-def test_a_function_that_lambda_could_not_make_is_no_success(account: Account) -> None:
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {"State": "Failed", "StateReason": "no such layer"},
+        {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no such layer"},
+    ],
+)
+def test_a_function_that_lambda_could_not_make_is_no_success(
+    account: Account, failed: dict[str, str]
+) -> None:
     def fail(parsed: dict[str, Any], **_: Any) -> None:
-        parsed.update(State="Failed", StateReason="no such layer")
+        parsed.update(failed)
 
     client = account.aws.lambda_
     client.meta.events.register("after-call.lambda.CreateFunction", fail)

@@ -15,6 +15,7 @@ import pytest
 from cogauth import engine
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
+from cogauth.steps.iam import check_boundary
 from support.account import RESOURCES, Account, Silent, agree
 from support.calls import Call, refusal
 from support.commands import Cli, in_process
@@ -340,6 +341,11 @@ def test_what_is_no_policys_arn_is_refused(text: str) -> None:
 )
 def test_a_policys_arn_is_taken(text: str) -> None:
     assert Settings(permissions_boundary=text).permissions_boundary == text
+
+
+def test_one_of_aws_is_in_no_other_account(account: Account) -> None:
+    settings = Settings(permissions_boundary="arn:aws:iam::aws:policy/PowerUserAccess")
+    check_boundary(account.context(), settings)
 
 
 def test_one_of_another_account_is_refused_before_anything_is_made(account: Account) -> None:

@@ -179,10 +179,17 @@ def test_only_a_method_that_refers_to_it_keeps_a_surplus_one(account: Account) -
 def test_an_authorizer_that_takes_the_new_pool_keeps_its_id(account: Account) -> None:
     account.stands()
     former = fact(account, "authorizer")
+    header, where = "method.request.header.", {"restApiId": fact(account, "rest_api")}
+    patch = [{"op": "replace", "path": "/identitySource", "value": f"{header}X-Other"}]
+    account.client("apigateway").update_authorizer(
+        **where, authorizerId=former, patchOperations=patch
+    )
     delete_pool(account)
     up(account)
     assert fact(account, "authorizer") == former
-    assert guarded_by(account)["providerARNs"] == [fact(account, "user_pool", "arn")]
+    guard = guarded_by(account)
+    assert guard["providerARNs"] == [fact(account, "user_pool", "arn")]
+    assert guard["identitySource"] == f"{header}Authorization"
 
 
 def open_up(method: Any) -> None:
