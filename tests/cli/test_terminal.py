@@ -107,9 +107,9 @@ def test_on_the_path_they_are_as_ever(elsewhere: Path, monkeypatch: pytest.Monke
 
 def test_a_printed_aws_command_goes_where_the_stack_is(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "Run 'aws apigateway get-stages --rest-api-id a' first."
-    monkeypatch.setattr(output.Place, "endpoint_url", None)
+    monkeypatch.setattr(output.ThisRun, "endpoint_url", None)
     assert runnable(text) == text
-    monkeypatch.setattr(output.Place, "endpoint_url", "http://127.0.0.1:4566")
+    monkeypatch.setattr(output.ThisRun, "endpoint_url", "http://127.0.0.1:4566")
     assert "'aws apigateway get-stages --endpoint-url http://127.0.0.1:4566 --rest" in runnable(
         text
     )
