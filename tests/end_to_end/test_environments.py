@@ -17,7 +17,7 @@ import pytest
 from cogauth.cli.interrupt import INTERRUPTED
 from support.broken import ACCESS_KEY, COMMANDS, OWN_KEYS, SECRET_KEY, TOKEN, record_whole_stack
 from support.commands import Cli, command_line
-from support.forker import Result, forker
+from support.forker import Result, forker, interruptible
 from support.local_aws import free_port
 from support.names import PASSWORD, REGION
 from support.servers import (
@@ -530,8 +530,9 @@ def test_no_command_breaks_in_a_broken_environment(
     tmp_path: Path, server: Fixed, request: pytest.FixtureRequest
 ) -> None:
     chosen = runs(request.config)
-    forker()  # Started in the main thread: only that may set how a child is interrupted.
-    with ThreadPoolExecutor(4) as threads:
+    # Only the main thread may set how a child is interrupted.
+    with interruptible(), ThreadPoolExecutor(4) as threads:
+        forker()
         found = list(threads.map(lambda run: run.report(tmp_path, server.url), chosen))
     bad = list(filter(None, found))
     assert not bad, "\n".join([f"{len(bad)} of {len(chosen)}", *bad])
