@@ -13,6 +13,7 @@ import pytest
 from cogauth.engine.down_plan import deletion_needs
 from cogauth.steps import STEPS
 from support.account import RESOURCES, needed
+from support.handlers import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 # Only these talk to the user; all other code reports what it has to say.
@@ -113,19 +114,10 @@ def test_handlers_import_nothing_that_lambda_doesnt_have(path: Path) -> None:
 
 def test_the_sign_in_function_starts_without_boto3s_client() -> None:
     """The client would more than double its cold start."""
-    variables = {
-        "USER_POOL_ID": "eu-central-1_Aa",
-        "CLIENT_ID": "a",
-        "PASSWORD_POLICY": "",
-        "COGNITO_ENDPOINT": "https://cognito-idp.eu-central-1.amazonaws.com",
-        "AWS_REGION": "eu-central-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }
     code = "import sign_in, sys; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "lambda_code")},
+        env={**os.environ, **VARIABLES, "PYTHONPATH": str(ROOT / "lambda_code")},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

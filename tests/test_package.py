@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN, FunctionSpec, package
+from support.handlers import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 NAMES = {SIGN_IN: "SIGN_IN", AUTO_CONFIRM: "AUTO_CONFIRM"}
@@ -36,20 +37,11 @@ def test_a_zip_holds_the_sources_and_nothing_else(function: FunctionSpec) -> Non
 
 def test_a_zip_runs_on_its_own(tmp_path: Path) -> None:
     (tmp_path / "function.zip").write_bytes(package(SIGN_IN))
-    variables = {
-        "USER_POOL_ID": "eu-central-1_Aa",
-        "CLIENT_ID": "a",
-        "PASSWORD_POLICY": "",
-        "COGNITO_ENDPOINT": "https://cognito-idp.eu-central-1.amazonaws.com",
-        "AWS_REGION": "eu-central-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }
     code = "import sign_in; print(sign_in.handler({}, None)['code'], sign_in.cognito.__file__)"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, **variables, "PYTHONPATH": "function.zip"},
+        env={**os.environ, **VARIABLES, "PYTHONPATH": "function.zip"},
         check=True,
         capture_output=True,
         text=True,

@@ -56,7 +56,7 @@ STATUSES = {
 REFUSED = 502
 # The longest text of a search, and how many pages of users may be asked for.
 LONGEST_SEARCH, MOST_PAGES = 128, 100
-# Requests aren't logged: the user reads the command's output, and anyone may send some.
+# Requests aren't logged: anyone may send some, and they would fill the command's output.
 QUIET: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -228,7 +228,7 @@ def serve(
     keys: Keys,
     listener: socket.socket,
     log: Callable[[str], None],
-    early: Collection[int] = (),
+    early: Collection[int],
 ) -> None:
     """Serve the page until SIGINT, SIGTERM or SIGHUP; then end what is in progress.
 

@@ -15,7 +15,7 @@ from cogauth.steps.methods import (
     SignInIntegration,
     response_template,
 )
-from support.handlers import load_sign_in
+from support.handlers import VARIABLES, load_sign_in
 from support.templates import render
 
 BODY_KEYS = {"status", "msg", "code"}
@@ -46,15 +46,7 @@ def answer(body: Any, template: str | None = None) -> tuple[int, Any]:
 @pytest.fixture(scope="module")
 def sign_in() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("USER_POOL_ID", "eu-central-1_Aa"),
-            ("CLIENT_ID", "a"),
-            ("PASSWORD_POLICY", "at least 8 characters"),
-            ("COGNITO_ENDPOINT", "https://cognito-idp.eu-central-1.amazonaws.com"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "testing"),
-            ("AWS_SECRET_ACCESS_KEY", "testing"),
-        ):
+        for name, value in VARIABLES.items():
             patch.setenv(name, value)
         module: ModuleType = load_sign_in()
     return module

@@ -5,6 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# A part of what Lambda and the stack give it; nothing is reached there.
+VARIABLES = {
+    "USER_POOL_ID": "eu-central-1_Aa",
+    "CLIENT_ID": "a",
+    "PASSWORD_POLICY": "at least 8 characters",
+    "COGNITO_ENDPOINT": "https://cognito-idp.eu-central-1.amazonaws.com",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
 FOLDER = Path(__file__).parents[2] / "lambda_code"
 
 
