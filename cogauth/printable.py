@@ -1,4 +1,7 @@
-"""Text for people: what others may have written, so that nothing in it acts or hides; and times."""
+"""Text for people: what others may have written, so that nothing in it acts or hides.
+
+Lists and times in a sentence stand here too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,13 @@ import json
 import unicodedata
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The longest list in a message, so that it stays readable.
+LISTED = 40
 
 
 def one_line(text: str) -> str:
@@ -54,6 +64,18 @@ def utc_time(moment: float) -> str:
         return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):
         return f"{moment:.0f}"  # No calendar has it.
+
+
+def shortened(items: Iterable[str]) -> str:
+    """Return a list as one line, cut if it is too long."""
+    items = list(items)
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
+
+
+def minute(moment: datetime) -> str:
+    """Return a time in UTC, to the minute, for a sentence: ``2026-03-01 09:30 UTC``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def length(seconds: float) -> str:

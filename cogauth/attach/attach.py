@@ -21,7 +21,8 @@ from cogauth.aws.policies import OTHER_API, USER_POOL, allow
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
 from cogauth.gateway.deployed import AUTHORIZATION, export, guards
-from cogauth.gateway.rest_apis import COGNITO, KNOWN_TYPES, LISTED, Guard, shortened
+from cogauth.gateway.rest_apis import COGNITO, KNOWN_TYPES, Guard
+from cogauth.printable import LISTED, shortened
 from cogauth.record.records import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED
 from cogauth.steps import rest_api
 from cogauth.steps.lookup import check_pool

@@ -10,17 +10,18 @@ from botocore.exceptions import ClientError
 
 from cogauth.attach import guards, model
 from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
-from cogauth.attach.work import REFUSED, Report, Work, permissions
+from cogauth.attach.work import BAD_REQUEST, Report, Work, permissions
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS, explain, failure
 from cogauth.aws.policies import ATTACHED_API
 from cogauth.errors import UsageError
 from cogauth.gateway import deployed
-from cogauth.gateway.rest_apis import LiveMethod, shortened
+from cogauth.printable import shortened
 from cogauth.record.records import ATTACHED, CREATING, DETACHED, DETACHING
 
 if TYPE_CHECKING:
     from cogauth.context import Context
+    from cogauth.gateway.rest_apis import LiveMethod
     from cogauth.record.records import Attachment
 
 
@@ -230,7 +231,7 @@ def _restore(work: Work, change: MethodChange, result: Detached) -> bool:
     try:
         work.update(change, change.after)
     except ClientError as error:
-        if code_of(error) == REFUSED:
+        if code_of(error) == BAD_REQUEST:
             result.problems.append(f"Restoring {which} failed: {explain(error)}")
             return False
         if code_of(error) not in NOT_FOUND:

@@ -16,9 +16,9 @@ from cogauth.gateway.rest_apis import (
     COGNITO,
     WITHOUT_AUTHORIZER,
     LiveMethod,
-    shortened,
     verb_and_path,
 )
+from cogauth.printable import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

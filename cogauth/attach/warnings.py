@@ -11,7 +11,7 @@ from cogauth import cors
 from cogauth.aws.answers import code_of
 from cogauth.aws.policies import OTHER_API
 from cogauth.gateway import rest_apis
-from cogauth.gateway.rest_apis import shortened
+from cogauth.printable import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

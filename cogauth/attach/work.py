@@ -37,7 +37,7 @@ Report = Callable[[str, int, int], None]
 
 ATTACH_CLIENTS = ("apigateway", "apigateway_once", "cognito")
 # AWS's error for a bad update of a method, such as one that names an unknown authorizer.
-REFUSED = "BadRequestException"
+BAD_REQUEST = "BadRequestException"
 # API Gateway allows an account 10 control calls a second, with bursts of 40. This leaves some for
 # the reads before, and for other callers.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
@@ -133,7 +133,7 @@ class Work:
             return authorization_of(aws.update_method(**which, patchOperations=operations))
         except ClientError as error:
             # botocore repeated a call whose answer got lost: the scopes already exist.
-            if code_of(error) != REFUSED:
+            if code_of(error) != BAD_REQUEST:
                 raise
             live = or_none(lambda: aws.get_method(**which))
             if live is None or not same(authorization_of(live), after):
@@ -167,7 +167,7 @@ class Work:
         for deployment in self.plan.api.superseded(self.plan.stages):
             call = partial(delete, restApiId=self.api, deploymentId=deployment)
             # AWS refuses if a stage has begun to use it.
-            self.at_pace(partial(deleted, call, (*NOT_FOUND, REFUSED)))
+            self.at_pace(partial(deleted, call, (*NOT_FOUND, BAD_REQUEST)))
 
     def by_name(self) -> list[Live]:
         """Return the API's authorizers that have our name: one, or none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -11,11 +12,7 @@ import jwt
 from cogauth.client import tokens
 from cogauth.client.sessions import NEW_PASSWORD_REQUIRED
 from cogauth.client.signin import (
-    FORBIDDEN,
-    OK,
     READY_WITHIN_S,
-    SERVER_ERROR,
-    UNAUTHORIZED,
     refusal,
     sign_in,
 )
@@ -86,7 +83,7 @@ def check_login(
         problems.append(str(refusal(ctx, answer)))
         if answer.get("code") == NEW_PASSWORD_REQUIRED and new_password is None:
             problems[-1] += " Give the new one on a terminal, or with --new-password-stdin."
-        if http_status == OK and ctx.state.endpoint_url is not None:
+        if http_status == HTTPStatus.OK and ctx.state.endpoint_url is not None:
             problems.append(WITHOUT_TEMPLATES.format(ctx.state.endpoint_url))
         return LoginResult(
             answer["status"],
@@ -104,10 +101,12 @@ def check_login(
     without_token, with_token = (
         call_protected(ctx, url, token) for token in (None, answer["id_token"])
     )
-    if without_token != UNAUTHORIZED:
-        problems.append(f"Without a token {url} answers {without_token}, not {UNAUTHORIZED}.")
-    if with_token != OK:
-        problems.append(f"With the token {url} answers {with_token}, not {OK}.")
+    if without_token != HTTPStatus.UNAUTHORIZED:
+        problems.append(
+            f"Without a token {url} answers {without_token}, not {HTTPStatus.UNAUTHORIZED}."
+        )
+    if with_token != HTTPStatus.OK:
+        problems.append(f"With the token {url} answers {with_token}, not {HTTPStatus.OK}.")
     if problems and (lost := loss(ctx)) is not None:
         problems.append(str(lost))
     return LoginResult(
@@ -128,7 +127,9 @@ def call_protected(ctx: Context, url: str, token: str | None) -> int:
     http, waits = session(url, ctx.aws), cache(partial(may_settle, ctx))
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,
-        lambda status: status not in {FORBIDDEN, SERVER_ERROR} or not waits(),
+        lambda status: (
+            status not in {HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR} or not waits()
+        ),
         reason="the guarded method to answer",
         timeout_s=READY_WITHIN_S,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ SHOWN = (
     "x-amzn-requestid",
     "x-amz-apigw-id",
 )
-BAD = 400
 # The value of --data that means stdin.
 STDIN = ("-", "@-")
 
@@ -137,7 +137,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
             notice(f"Why: {lost}")
         elif not (test_invoke or target.as_json):
             notice(f"Why: {_explain(ctx.state, url, options, username)}")
-    return 1 if answer.status >= BAD else 0
+    return 1 if answer.status >= HTTPStatus.BAD_REQUEST else 0
 
 
 def _explain(state: State, url: str, options: dict[str, Any], username: str) -> str:
@@ -249,7 +249,7 @@ def _to_json(place: Destination, wanted: Call, answer: Response) -> dict[str, An
 
 def _show(answer: Response) -> None:
     """Print the response: JSON indented, anything else as it came."""
-    mark = "✗" if answer.status >= BAD else "✓"
+    mark = "✗" if answer.status >= HTTPStatus.BAD_REQUEST else "✓"
     notice(f"  {mark} {answer.status} {answer.reason}".rstrip() + f"  {answer.elapsed_ms} ms")
     for name, value in answer.headers.items():
         if name.lower() in SHOWN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import click
@@ -30,8 +31,6 @@ from cogauth.settings import PROTECTED_PATH
 if TYPE_CHECKING:
     from cogauth.checks.login import LoginResult
     from cogauth.context import Context
-
-UNAUTHORIZED = 401
 
 
 @click.command(
@@ -153,7 +152,7 @@ def _show(result: LoginResult, url: str) -> None:
         say(f"GET {protected['url']}")
         for name, expected in (("without_token", 401), ("with_token", 200)):
             status, words = protected[name], name.replace("_", " ")
-            refused = "refused" if expected == UNAUTHORIZED else "accepted"
+            refused = "refused" if expected == HTTPStatus.UNAUTHORIZED else "accepted"
             say(
                 f"  ✓ {status} {words}: {refused}"
                 if status == expected

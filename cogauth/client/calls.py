@@ -9,6 +9,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -20,10 +21,10 @@ from urllib3.util import parse_url
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
 from cogauth.aws.errors import explain
 from cogauth.aws.policies import OTHER_API, REST_API, allow
-from cogauth.client.signin import SERVER_ERROR
 from cogauth.client.transport import request, session, strict_json
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis, routing
+from cogauth.printable import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +171,10 @@ class Response:
     @property
     def is_refused(self) -> bool:
         """Whether ``explain`` may find out why: the call was refused, or broke."""
-        return self.status in (401, 403) or self.status >= SERVER_ERROR
+        return (
+            self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+            or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
 
     def document(self) -> Any:
         """Parse the body as JSON, or raise ValueError."""
@@ -269,7 +273,7 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
         by_path.setdefault(each.path, {})[each.http_method] = each
     _, method = routing.route(by_path, call.method, path)
     if method is None:
-        there = rest_apis.shortened(each.name for each in methods)
+        there = shortened(each.name for each in methods)
         raise UsageError(
             f"The API {api} has no {call.method} {path}. Its methods: {there or 'none'}."
         )

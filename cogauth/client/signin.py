@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from cogauth.aws.environment import SENDABLE
@@ -29,7 +30,6 @@ NOT_YET = {"access_denied", "trigger_denied"}
 # The fields that must be text if present; "message" is API Gateway's own.
 TEXTS = ("status", "msg", "code", "user_id", "is_new", "message")
 SUCCESS_FIELDS = (*tokens.NAMES, "user_id", "is_new", "expires_in")
-OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 401, 403, 429, 500
 
 UNCONFIRMED, WRONG_CREDENTIALS = "user_unconfirmed", "wrong_credentials"
 # The codes whose cause may be in the auto-confirm function: it never refuses anyone by intent.
@@ -40,7 +40,7 @@ def logs_command(state: State, code: str | None) -> str | None:
     """Return the command that shows the log lines behind a code; None if the user is the cause."""
     if code in OF_TRIGGER:
         return state.command("logs --since 10m")
-    caused = code is not None and STATUS_BY_CODE.get(code) == SERVER_ERROR
+    caused = code is not None and STATUS_BY_CODE.get(code) == HTTPStatus.INTERNAL_SERVER_ERROR
     return state.command("logs sign-in --since 10m") if caused else None
 
 
@@ -113,11 +113,12 @@ def _sign_in(
             return response.status_code, answer
         # For some seconds, a new deployment itself answers 403 or 500 without signing anyone in,
         # so asking again is safe.
-        if response.status_code in {FORBIDDEN, SERVER_ERROR} or answer.get("code"):
+        unready = response.status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR}
+        if unready or answer.get("code"):
             if not waits():
                 raise LoginError(f"POST {url} answers {last}.")
             return None
-        if response.status_code == TOO_MANY_REQUESTS:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise LoginError(
                 f"POST {url} answers {last}: the stage's throttle, which all callers share.",
                 hint=(
@@ -126,7 +127,7 @@ def _sign_in(
                 ),
             )
         # An answer below 500 didn't come from a function that failed.
-        broke = response.status_code >= SERVER_ERROR
+        broke = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
         raise LoginError(
             f"POST {url} answers {last}, which isn't an answer of the sign-in function.",
             hint=f"Run 'cogauth up{options}' to repair the stack{f', or {look}' if broke else ''}.",

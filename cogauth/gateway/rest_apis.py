@@ -17,6 +17,7 @@ from cogauth.aws.answers import NOT_FOUND, Live, code_of, or_none
 from cogauth.aws.policies import OTHER_API, REST_API, REST_APIS, allow
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError, IncompleteError, UsageError
+from cogauth.printable import minute, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +41,6 @@ OF_A_TOKEN = ("UnauthorizedException", "AccessDeniedException")
 HEADER = "method.request.header."
 # API Gateway's largest page.
 PAGE_SIZE = 500
-# The longest list in a message, so that it stays readable.
-LISTED = 40
 _LAMBDA_URI = re.compile(r":lambda:path/[^/]+/functions/(.+)/invocations$")
 
 
@@ -171,14 +170,7 @@ def find_api(ctx: Context, wanted: str) -> Live:
 
 
 def _made(api: Live) -> str:
-    return f" (created {api['createdDate']:%Y-%m-%d %H:%M})" if "createdDate" in api else ""
-
-
-def shortened(items: Iterable[str]) -> str:
-    """Return a list as one line, cut if it is too long."""
-    items = list(items)
-    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
+    return f" (created {minute(api['createdDate'])})" if "createdDate" in api else ""
 
 
 def choose_stage(

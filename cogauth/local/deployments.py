@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
@@ -24,7 +25,6 @@ EXECUTE = (
 _COPIED = ("_rest_apis", "_resources", "_authorizers_v1", "_models", "_request_validators")
 # The key of the copies in ministack's saved data.
 _SAVED = "cogauth_deployed"
-_CREATED = 201
 
 # While a request is served: the API's id, and the copies by store name.
 _served: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar("served", default=None)
@@ -98,7 +98,7 @@ def _create_deployment(own: Function, api_id: str, data: Any) -> Any:
     if (why := _undeployable(_live["_resources"]().get(api_id))) is not None:
         return _error("BadRequestException", why, 400)
     status, headers, body = own(api_id, data)
-    if status == _CREATED:
+    if status == HTTPStatus.CREATED:
         copies = {name: store().get(api_id, {}) for name, store in _live.items()}
         _copies().setdefault(api_id, {})[json.loads(body)["id"]] = copy.deepcopy(copies)
     return status, headers, body

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from cogauth.aws.environment import KEY_ID, SECRET, Keys
 from cogauth.errors import LocalAwsError
+from cogauth.record import forms
 
 HOST = "127.0.0.1"
 # Below the ports that Linux and macOS use for outgoing connections. Those could be in use at a
 # restart, and a client that polls one without a listener can connect to itself.
 PORTS = range(20000, 32000)
-DATA_ID = re.compile(r"[0-9a-f]{16}")
+DATA_ID = re.compile(forms.DATA_ID)
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 

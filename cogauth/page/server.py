@@ -9,6 +9,7 @@ import signal
 import socket
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,6 @@ STATUSES = {
     **dict.fromkeys(("locked", "name_conflict", "not_owned"), 409),
     "interrupted": 503,
 }
-REFUSED = 502
 # The longest text of a search, and how many pages of users may be asked for.
 LONGEST_SEARCH, MOST_PAGES = 128, 100
 # Requests aren't logged: anyone may send some, and they would fill the command's output.
@@ -194,7 +194,7 @@ def _error(of: Stack, error: BaseException) -> Response:
     found = of.error_json(error)
     if found["code"] in {"unreachable", "credentials"}:
         of.lose()
-    return _json({"error": found}, STATUSES.get(str(found["code"]), REFUSED))
+    return _json({"error": found}, STATUSES.get(str(found["code"]), HTTPStatus.BAD_GATEWAY))
 
 
 def _json(document: dict[str, Any], status: int = 200) -> Response:

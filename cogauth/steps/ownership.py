@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from cogauth.aws.answers import code_of, message_of
 from cogauth.aws.transient import passing
 from cogauth.errors import NameConflictError, NotOwnedError
+from cogauth.printable import minute
 from cogauth.steps import RESOURCES
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def described(ctx: Context, resource: Resource, live: Live) -> str:
     """Return a resource's id with details that distinguish it from others."""
     made, users, details = made_at(live), resource.users(live), []
     if made:
-        details.append(f"created {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC")
+        details.append(f"created {minute(datetime.fromtimestamp(made, UTC))}")
     if users is not None:
         # The figure is Cognito's estimate.
         about = f"about {users} user{'' if users == 1 else 's'}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from cogauth.checks.explain.address import parse_url
 from cogauth.checks.explain.causes import CHECKS, differences
-from cogauth.checks.explain.evidence import UNAUTHORIZED, Cause
+from cogauth.checks.explain.evidence import Cause
 from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
@@ -169,7 +170,7 @@ def _no_cause(e: Evidence) -> Cause:
             "Call again after a minute; if nothing changes, deploy again.",
         )
     log = "Read the stage's execution log (console, the stage, Logs and tracing)."
-    if e.method and e.method.guard.type == JWT and e.answer.status == UNAUTHORIZED:
+    if e.method and e.method.guard.type == JWT and e.answer.status == HTTPStatus.UNAUTHORIZED:
         by = "another requirement of its authorizer, such as an algorithm or a claim,"
     elif e.answer.error_type or not e.method or e.method.guard.type in {COGNITO, JWT}:
         by = "a web application firewall (AWS WAF), mutual TLS or a resource policy"

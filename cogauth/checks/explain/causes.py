@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from cogauth.checks.explain.evidence import (
-    BROKEN_FROM,
-    FORBIDDEN,
-    THROTTLED,
-    TIMED_OUT,
-    Cause,
-    Evidence,
-)
+from cogauth.checks.explain.evidence import Cause, Evidence
 from cogauth.checks.explain.token_causes import OF_A_SIGNATURE, bearer, token_cause
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.gateway import routing
@@ -132,7 +126,7 @@ def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
     if e.answer is None:
         return
     guard = e.method.guard if e.method else Guard()
-    if e.status == THROTTLED and (e.emulated or e.answer.error_type in TOO_MANY):
+    if e.status == HTTPStatus.TOO_MANY_REQUESTS and (e.emulated or e.answer.error_type in TOO_MANY):
         quota = "Limit Exceeded" in e.answer.message
         said = "the usage plan's quota is used up" if quota else "there were too many calls"
         yield Cause(
@@ -144,7 +138,7 @@ def refused_before_the_token(e: Evidence) -> Iterator[Cause]:
             f"'{e.command('up --throttle-rate')}'.",
         )
     by_policy = e.by_gateway and "execute-api:Invoke" in e.answer.message and guard.type != IAM
-    if e.status == FORBIDDEN and by_policy:
+    if e.status == HTTPStatus.FORBIDDEN and by_policy:
         yield Cause(
             "resource_policy",
             "The API's resource policy refuses this caller, whatever the token: "
@@ -206,7 +200,7 @@ def function_not_called(e: Evidence) -> Iterator[Cause]:
     if e.permitted is not False or not e.broke or not e.method:
         return
     # 502 and 504 mean that the call reached the function.
-    if e.answer and not e.answer.passed and e.status != BROKEN_FROM:
+    if e.answer and not e.answer.passed and e.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return
     # On AWS, success proves the permission; an emulator may not check it.
     if e.answer and e.answer.passed and not e.emulated:
@@ -228,7 +222,11 @@ def function_failed(e: Evidence) -> Iterator[Cause]:
     made = e.served.made if e.served else None
     age = e.now - made.timestamp() if made else SETTLES_WITHIN_S
     settles = age < SETTLES_WITHIN_S and not e.endpoint
-    if settles and e.by_gateway and e.status in {FORBIDDEN, BROKEN_FROM}:
+    if (
+        settles
+        and e.by_gateway
+        and e.status in {HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR}
+    ):
         yield Cause(
             "just_deployed",
             f"The stage was deployed {length(age)} ago; the gateway itself may answer 403 or 500 "
@@ -238,8 +236,10 @@ def function_failed(e: Evidence) -> Iterator[Cause]:
     if not e.answer or not e.function_name:
         return
     # A function may answer 500 on purpose.
-    if e.answer.failed or (e.answer.status >= BROKEN_FROM and e.by_gateway):
-        timed_out = " (API Gateway waits 29 s)" if e.answer.status == TIMED_OUT else ""
+    if e.answer.failed or (e.answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and e.by_gateway):
+        timed_out = (
+            " (API Gateway waits 29 s)" if e.answer.status == HTTPStatus.GATEWAY_TIMEOUT else ""
+        )
         yield Cause(
             "function_failed",
             f"The guard let the call pass; the function {e.function_name} failed{timed_out}: it "
@@ -255,7 +255,9 @@ def api_key_missing(e: Evidence) -> Iterator[Cause]:
     if e.answer:
         # AWS sends an error type, an emulator only this message.
         by_message = e.endpoint and e.answer.message == "Forbidden"
-        if e.status != FORBIDDEN or not (by_message or e.answer.error_type == OTHERWISE_FORBIDDEN):
+        if e.status != HTTPStatus.FORBIDDEN or not (
+            by_message or e.answer.error_type == OTHERWISE_FORBIDDEN
+        ):
             return
     yield Cause(
         "api_key",

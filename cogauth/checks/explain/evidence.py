@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from cogauth.gateway.deployed import Deployed
     from cogauth.gateway.rest_apis import Method, Routes
 
-OK_FROM, REFUSED_FROM = 200, 400
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, THROTTLED = 401, 403, 404, 429
-BROKEN_FROM, TIMED_OUT = 500, 504
 SHOWN = 10  # characters of a token's header, which isn't secret
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
 # The beginning of an AWS signature in the Authorization header. Source:
@@ -62,7 +60,7 @@ class Answer:
     @property
     def passed(self) -> bool:
         """Whether the call went through."""
-        return OK_FROM <= self.status < REFUSED_FROM and not self.failed
+        return HTTPStatus.OK <= self.status < HTTPStatus.BAD_REQUEST and not self.failed
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ class Evidence:
         """Whether the call failed on the server's side, or may fail there."""
         if self.answer is None or self.answer.passed:
             return True
-        return self.answer.status >= BROKEN_FROM and self.by_gateway
+        return self.answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.by_gateway
 
     @property
     def by_gateway(self) -> bool:
@@ -235,14 +233,14 @@ class Evidence:
 
         A stage may serve more than its deployment shows, as with a canary or on an emulator.
         """
-        refused = self.status in {FORBIDDEN, NOT_FOUND} and self.by_gateway
+        refused = self.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND} and self.by_gateway
         return self.answer is None or self.emulated or refused
 
     def refused_by(self, *error_types: str) -> bool:
         """Return whether one of these gateway errors can explain the call's 401 or 403."""
         if self.answer is None or self.answer.passed:
             return True
-        refused = self.answer.status in {UNAUTHORIZED, FORBIDDEN}
+        refused = self.answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         return refused and (self.emulated or self.answer.error_type in error_types)
 
     def command(self, words: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
-from cogauth.checks.explain.evidence import FORBIDDEN, UNAUTHORIZED, Cause, Evidence, issuer_like
+from cogauth.checks.explain.evidence import Cause, Evidence, issuer_like
 from cogauth.gateway.rest_apis import COGNITO, CUSTOM, IAM, JWT, OF_A_TOKEN, Guard
 from cogauth.printable import length, local_time
 
@@ -292,9 +293,9 @@ def token_cause(e: Evidence, guard: Guard) -> Cause | None:
 
 
 def _jwt_checks(e: Evidence) -> tuple[Check, ...]:
-    if e.status == UNAUTHORIZED and not e.emulated:
+    if e.status == HTTPStatus.UNAUTHORIZED and not e.emulated:
         return JWT_CHECKS
-    if e.status == FORBIDDEN and not e.emulated:
+    if e.status == HTTPStatus.FORBIDDEN and not e.emulated:
         return (scope_missing,) if e.token else ()
     return (*JWT_CHECKS, scope_missing)
 

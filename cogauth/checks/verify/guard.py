@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import jwt
 
 from cogauth.checks.verify.subject import FOREIGN, GuardedMethod, Row, Subject, not_made
 from cogauth.client import tokens
-from cogauth.client.signin import FORBIDDEN, OK, READY_WITHIN_S, UNAUTHORIZED
+from cogauth.client.signin import READY_WITHIN_S
 from cogauth.client.transport import request, session
 from cogauth.cors import ALLOW_ORIGIN, ANY
 from cogauth.gateway.rest_apis import OF_A_TOKEN
@@ -26,9 +25,10 @@ GARBAGE = "not-a-token"
 # The header that only API Gateway's own errors have. Source:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 OF_GATEWAY = "x-amzn-ErrorType"
+OK, UNAUTHORIZED, FORBIDDEN = HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN
 NOT_REFUSED = f"not {UNAUTHORIZED} or {FORBIDDEN}"
 # AWS doesn't document its answer to a token of the wrong kind or scope.
-REFUSED = f"{UNAUTHORIZED}, or the gateway's {FORBIDDEN}"
+REFUSAL = f"{UNAUTHORIZED}, or the gateway's {FORBIDDEN}"
 REDIRECTION, CLIENT_ERROR = 300, 400
 NEEDS_API_KEY = "not counted: it also requires an API key, which verify doesn't have"
 # How many of the allowed origins to try.
@@ -77,7 +77,7 @@ class GuardChecks:
 
         Source: https://repost.aws/knowledge-center/api-gateway-cognito-401-unauthorized
         """
-        claims = jwt.decode(token, options={"verify_signature": False})
+        claims = tokens.take_apart(token).claims
         carried = str(claims.get("scope") or "").split()
         if set(place.guard.scopes) & set(carried):
             return self._call("access token", place, token, OK if place.own else None)
@@ -179,7 +179,7 @@ class GuardChecks:
         With ``aws_only``, a different answer of an emulator doesn't count; ``or_forbidden`` also
         allows the authorizer's own 403.
         """
-        wanted = REFUSED if or_forbidden else NOT_REFUSED if expected is None else str(expected)
+        wanted = REFUSAL if or_forbidden else NOT_REFUSED if expected is None else str(expected)
         if place.guard.api_key and expected in {None, OK}:
             return not_made(name, str(place), NEEDS_API_KEY)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import jwt
 from botocore.exceptions import ClientError
 
 from cogauth.aws.answers import NOT_FOUND, code_of, deleted
@@ -179,9 +178,9 @@ class _Run:
         for kept in token_store.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):
                 try:
-                    claims = jwt.decode(kept[name], options={"verify_signature": False})
+                    claims = tokens.take_apart(kept[name]).claims
                     expired = float(claims["exp"]) < self.ctx.now()
-                except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+                except (tokens.FlawError, KeyError, TypeError, ValueError):
                     continue
                 if expired and tokens.is_signed(self.ctx, http, kept[name]):
                     found[name] = kept[name]
