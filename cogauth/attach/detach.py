@@ -1,4 +1,8 @@
-"""``detach``: restore the authorization that methods had before ``attach``."""
+"""``detach``: restore the authorization that methods had before ``attach``.
+
+``down`` does the same for each attached API: ``engine/down_plan.py`` calls ``plan_detach``, and
+``engine/down.py`` calls ``detach`` before it deletes anything else.
+"""
 
 from __future__ import annotations
 
