@@ -17,6 +17,39 @@ PARTS = ("up-down", "startup", "login", "crowd", "attach", "unchanged")
 
 def main() -> None:
     """Run the parts that are asked for."""
+    chosen = _parse()
+    if chosen.page:
+        write_page(chosen.folder, json.loads((chosen.folder / "results.json").read_text()))
+        return
+    parts = chosen.parts or PARTS
+
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": report.machine(),
+        "played": report.conditions(),
+    }
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    if "up-down" in parts:
+        results["up_down"], calls = up_down.measure(chosen.runs, say)
+        title = f"cogauth up on a played AWS — {report.where(results)}"
+        (chosen.folder / "timeline.svg").write_text(timeline(calls, title))
+    if "startup" in parts:
+        results["startup"] = startup.measure(chosen.starts, say, install_aws=chosen.install_aws)
+    if "login" in parts:
+        results["login"] = login.measure(chosen.interpreters, say)
+    if "crowd" in parts:
+        results["crowd"] = crowd.measure(say)
+    if "attach" in parts:
+        results["attach"] = attach.measure(say)
+    if "unchanged" in parts:
+        # They are those of this part if its figures are put beside others.
+        measured = {name: results[name] for name in ("date", "machine")}
+        results["unchanged"] = measured | unchanged.measure(chosen.rounds, say)
+    (chosen.folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_page(chosen.folder, results)
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="How fast cogauth is, compared with the article's way, on a simulated AWS.",
@@ -60,39 +93,11 @@ def main() -> None:
         "--page", action="store_true", help="only write results.md from results.json"
     )
     chosen = parser.parse_args()
-    if chosen.page:
-        write_page(chosen.folder, json.loads((chosen.folder / "results.json").read_text()))
-        return
     if chosen.rounds < 2:  # noqa: PLR2004
         parser.error("--rounds: give at least 2, so that there is a spread")
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    parts = chosen.parts or PARTS
-
-    results: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": report.machine(),
-        "played": report.conditions(),
-    }
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    if "up-down" in parts:
-        results["up_down"], calls = up_down.measure(chosen.runs, say)
-        title = f"cogauth up on a played AWS — {report.where(results)}"
-        (chosen.folder / "timeline.svg").write_text(timeline(calls, title))
-    if "startup" in parts:
-        results["startup"] = startup.measure(chosen.starts, say, install_aws=chosen.install_aws)
-    if "login" in parts:
-        results["login"] = login.measure(chosen.interpreters, say)
-    if "crowd" in parts:
-        results["crowd"] = crowd.measure(say)
-    if "attach" in parts:
-        results["attach"] = attach.measure(say)
-    if "unchanged" in parts:
-        # They are those of this part if its figures are put beside others.
-        measured = {name: results[name] for name in ("date", "machine")}
-        results["unchanged"] = measured | unchanged.measure(chosen.rounds, say)
-    (chosen.folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    write_page(chosen.folder, results)
+    return chosen
 
 
 def write_page(folder: Path, results: dict[str, Any]) -> None:

@@ -70,27 +70,12 @@ def up() -> dict[str, str]:
     iam.attach_role_policy(RoleName=NAME, PolicyArn=POLICY)
     time.sleep(PAUSE_FOR_THE_ROLE_S)
 
-    functions = {
-        "signInFunction": Path(__file__).with_name("article_handler.py").read_text(),
-        "autoConfirmUserFunction": AUTO_CONFIRM,
-    }
     environment = {
         "USER_POOL_ID": pool["Id"],
         "CLIENT_ID": client["ClientId"],
         "CLIENT_SECRET": client["ClientSecret"],
     }
-    arns = {}
-    for name, source in functions.items():
-        arns[name] = lambda_.create_function(
-            FunctionName=name,
-            Runtime=RUNTIME,
-            Role=role["Arn"],
-            Handler="lambda_function.lambda_handler",
-            Code={"ZipFile": _zip(source)},
-            Environment={"Variables": environment if name == "signInFunction" else {}},
-        )["FunctionArn"]
-        lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
-
+    arns = _create_functions(lambda_, role["Arn"], environment)
     lambda_.add_permission(
         FunctionName="autoConfirmUserFunction",
         StatementId="cognito",
@@ -102,13 +87,35 @@ def up() -> dict[str, str]:
         UserPoolId=pool["Id"], LambdaConfig={"PreSignUp": arns["autoConfirmUserFunction"]}
     )
 
-    rest_api = api.create_rest_api(name=NAME, endpointConfiguration={"types": ["REGIONAL"]})["id"]
+    rest_api = _create_api(api, lambda_, pool["Arn"], arns["signInFunction"])
+    return {"rest_api": rest_api, "user_pool": pool["Id"], **environment}
+
+
+def _create_functions(lambda_: Any, role: str, environment: dict[str, str]) -> dict[str, str]:
+    functions = {
+        "signInFunction": Path(__file__).with_name("article_handler.py").read_text(),
+        "autoConfirmUserFunction": AUTO_CONFIRM,
+    }
+    arns = {}
+    for name, source in functions.items():
+        arns[name] = lambda_.create_function(
+            FunctionName=name,
+            Runtime=RUNTIME,
+            Role=role,
+            Handler="lambda_function.lambda_handler",
+            Code={"ZipFile": _zip(source)},
+            Environment={"Variables": environment if name == "signInFunction" else {}},
+        )["FunctionArn"]
+        lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
+    return arns
+
+
+def _create_api(api: Any, lambda_: Any, pool: str, function: str) -> str:
+    made = api.create_rest_api(name=NAME, endpointConfiguration={"types": ["REGIONAL"]})
+    rest_api = str(made["id"])
     root = api.get_resources(restApiId=rest_api)["items"][0]["id"]
-    region, account = lambda_.meta.region_name, role["Arn"].split(":")[4]
-    uri = (
-        f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/"
-        f"{arns['signInFunction']}/invocations"
-    )
+    region, account = function.split(":")[3:5]
+    uri = f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations"
     sign_in = api.create_resource(restApiId=rest_api, parentId=root, pathPart="signin")["id"]
     place = {"restApiId": rest_api, "resourceId": sign_in, "httpMethod": "POST"}
     api.put_method(**place, authorizationType="NONE")
@@ -126,7 +133,7 @@ def up() -> dict[str, str]:
         restApiId=rest_api,
         name=NAME,
         type="COGNITO_USER_POOLS",
-        providerARNs=[pool["Arn"]],
+        providerARNs=[pool],
         identitySource="method.request.header.Authorization",
     )["id"]
     hello = api.create_resource(restApiId=rest_api, parentId=root, pathPart="hello")["id"]
@@ -137,7 +144,7 @@ def up() -> dict[str, str]:
     )
     _put_responses(api, place, {"application/json": '{"message": "hello"}'})
     api.create_deployment(restApiId=rest_api, stageName="dev")
-    return {"rest_api": rest_api, "user_pool": pool["Id"], **environment}
+    return rest_api
 
 
 def _put_responses(api: Any, place: dict[str, str], templates: dict[str, str]) -> None:

@@ -10,26 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.conditions import AWS
 from benchmarks.critical_path import BEFORE
-from benchmarks.login import ARTICLES, NEW, OURS, REFUSED, RETURNING
-from benchmarks.startup import CLICK, HELP
+from benchmarks.goals import PARTS, goals, growing, to_path
+from benchmarks.login import OURS
 from benchmarks.unchanged import TIMES
 from benchmarks.up_down import ARTICLE_WAY, COGAUTH_WAY
 from cogauth import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-PARTS = ("up_down", "startup", "login", "crowd", "attach", "unchanged")
-# Two thirds of the 31 calls of an unchanged `up` before plans read each thing once.
-FEW = 20
-# The operations that list all resources of a kind in an account, page by page.
-LISTS = {
-    "apigateway:GetRestApis",
-    "cognito-idp:ListUserPools",
-    "lambda:ListFunctions",
-    "logs:DescribeLogGroups",
-    "tagging:GetResources",
-}
 
 PLAYED = (
     "No call went to AWS: it is played by a local AWS (ministack {ministack}) behind a proxy that "
@@ -128,8 +116,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     sections = dict(
         zip(PARTS, (_up_down, _startup, _login, _crowd, _attach, _unchanged), strict=True)
     )
-    if goals := _all_goals(results):
-        lines += ["## Goals", "", *_table(("goal", "measured", "met"), goals), ""]
+    if met := goals(results):
+        lines += ["## Goals", "", *_table(("goal", "measured", "met"), met), ""]
     for part, section in sections.items():
         if part in results:
             lines += section(results[part])
@@ -146,7 +134,7 @@ def summary(results: Mapping[str, Any]) -> str:
         [
             f"Measured on {where(results)}.{_elsewhere(results)}",
             "",
-            *_table(("goal", "measured", "met"), _all_goals(results)),
+            *_table(("goal", "measured", "met"), goals(results)),
             "",
             *(line for command in ("up", "down") for line in _ways(command, results["up_down"])),
         ]
@@ -163,94 +151,11 @@ def _elsewhere(results: Mapping[str, Any]) -> str:
     )
 
 
-def _all_goals(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    parts = [part for part in PARTS if part in results]
-    return [row for part in parts for row in _goals(part, results[part])]
-
-
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
     """Return a table whose columns after the first are numbers."""
     head = list(head)
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *([str(x) for x in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def _goals(part: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    def goal(words: str, measured: float, limit: float, unit: str = "") -> tuple[str, str, str]:
-        met = measured <= limit
-        # More digits where two would contradict the verdict.
-        digits = next(n for n in range(2, 18) if (round(measured, n) <= limit) == met)
-        return (words, f"{measured:.{digits}f}{unit}", _yes(met))
-
-    if part == "up_down":
-        up, down = found["up"][COGAUTH_WAY], found["down"][COGAUTH_WAY]
-        article = found["up"][ARTICLE_WAY]
-        return [
-            *(
-                goal(
-                    f"`{command}`, from its first call to its last answer, within {limit:.2f} of "
-                    "its critical path",
-                    _to_path(one),
-                    limit,
-                )
-                for command, one, limit in (("up", up, 1.05), ("down", down, 1.04))
-            ),
-            goal(
-                "`up` at most 0.50 of the article's way, as whole processes",
-                up["process_s"] / article["process_s"],
-                0.5,
-            ),
-        ]
-    if part == "startup":
-        words = f"`{HELP}` takes at most 1.5 times as long as `import click`"
-        return [goal(words, found["seconds"][HELP] / found["seconds"][CLICK], 1.5)]
-    if part == "login":
-        ours, article = found["seconds"][OURS], found["seconds"][ARTICLES]
-        cold = ours["import and first request"] / article["import and first request"]
-        own = max(ours[f"warm, {outcome}: own code"] for outcome in (RETURNING, NEW, REFUSED))
-        return [
-            goal("our handler's cold start at most half of the article's", cold, 0.5),
-            goal("our own code in a warm request below 1 ms", 1000 * own, 1, " ms"),
-        ]
-    if part == "attach":
-        ratios = [one["calls_s"] / one["bound_s"] for way in found.values() for one in way.values()]
-        words = "`attach` on 10, 100 and 300 methods within 1.2 of what API Gateway's rates allow"
-        return [goal(words, max(ratios), 1.2)]
-    if part == "unchanged":
-        again = max(one["again"] for one in found["commands"].values())
-        calls = sum(found["commands"]["up"]["calls"]["read"].values())
-        return [
-            *(
-                goal(
-                    f"`{command}` no longer than an `up` that changes nothing",
-                    ratios["process_s"]["median"],
-                    1,
-                )
-                for command, ratios in found["ratios"].items()
-            ),
-            (
-                f"an `up` that changes nothing makes at most {FEW} calls",
-                str(calls),
-                _yes(calls <= FEW),
-            ),
-            (
-                "`plan`, `status` and an `up` that changes nothing repeat no read",
-                str(again),
-                _yes(not again),
-            ),
-        ]
-    growing = {name for command in found.values() for name in _growing(command)}
-    only_lists = growing <= LISTS
-    words = "in a full account, only calls that list grow in number"
-    return [(words, ", ".join(sorted(growing)) or "none grew", "yes" if only_lists else "no")]
-
-
-def _yes(met: bool) -> str:  # noqa: FBT001 it is what is said
-    return "yes" if met else "no"
-
-
-def _to_path(measured: Mapping[str, Any]) -> float:
-    return float(measured["calls_s"] / measured["critical_s"])
 
 
 def _up_down(found: Mapping[str, Any]) -> list[str]:
@@ -277,7 +182,7 @@ def _ways(command: str, found: Mapping[str, Any]) -> list[str]:
             f"{one['process_s']:.2f}",
             f"{one['calls_s']:.2f}",
             f"{one['critical_s']:.2f}" if "critical_s" in one else "",
-            f"{_to_path(one):.2f}" if "critical_s" in one else "",
+            f"{to_path(one):.2f}" if "critical_s" in one else "",
             f"{one['process_s'] / article:.2f}",
             sum(sum(counts.values()) for counts in one["calls"].values()),
         )
@@ -363,9 +268,9 @@ def _crowd(found: Mapping[str, Any]) -> list[str]:
         "",
     ]
     for command, sizes in found.items():
-        growing = _growing(sizes)
+        more = growing(sizes)
         rows: list[list[object]] = [["all calls", *(_total(each) for each in sizes.values())]]
-        rows += [[name, *numbers] for name, numbers in growing.items()]
+        rows += [[name, *numbers] for name, numbers in more.items()]
         lines += [*_table((f"`{command}`", *sizes), rows), ""]
     return lines
 
@@ -425,17 +330,6 @@ def _share(ratios: Mapping[str, Any] | None, time: str) -> str:
         return ""
     median, first, third = ratios[time].values()
     return f"{median:.2f} ({first:.2f} to {third:.2f})"
-
-
-def _growing(sizes: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return the operations whose call count differs between sizes, with the counts."""
-    flat = [
-        {name: number for counts in each.values() for name, number in counts.items()}
-        for each in sizes.values()
-    ]
-    names = sorted({name for each in flat for name in each})
-    numbers = {name: [each.get(name, 0) for each in flat] for name in names}
-    return {name: each for name, each in numbers.items() if len(set(each)) > 1}
 
 
 def _total(counts: Mapping[str, Mapping[str, int]]) -> int:

@@ -211,7 +211,8 @@ def test_what_aws_takes_its_time_over_goes_first() -> None:
 
 
 def test_a_reader_can_hold_each_file_and_each_function() -> None:
-    files = [*(ROOT / "cogauth").rglob("*.py"), *HANDLERS]
+    folders = [ROOT / "cogauth", ROOT / "benchmarks", ROOT / "docs"]
+    files = [*(path for folder in folders for path in folder.rglob("*.py")), *HANDLERS]
     lengths = {path: len(path.read_text().splitlines()) for path in files}
     assert [path for path, lines in lengths.items() if lines > 400] == []
     functions = [
