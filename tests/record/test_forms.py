@@ -59,7 +59,7 @@ from support.servers import (
     asks_for_the_api,
     is_identity_call,
 )
-from support.state_files import whole_stack
+from support.state_files import OTHERS_ARN, at, attached, replaced, whole_stack
 from support.world import described, lasting
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ if TYPE_CHECKING:
 
     from support.forker import Result
 
+
 is_root = os.geteuid() == 0
 NOBODY = 4711
+
 
 # The form of each recorded fact
 
@@ -128,32 +130,6 @@ def test_the_forms_are_those_of_botocores_models(
 
 
 # Attacks, each on one place
-
-
-def at(path: Path, **changes: Any) -> dict[str, Any]:
-    """Write the state file of a complete stack; return its content."""
-    made: dict[str, Any] = {
-        "path": path,
-        "stack": "cogauth",
-        "account": ACCOUNT,
-        "region": REGION,
-        "endpoint_url": None,
-        "settings": Settings(),
-        "stack_id": STACK_ID,
-        "resources": whole_stack(),
-    }
-    State(**{**made, **changes}).save()
-    return dict(json.loads(path.read_text()))
-
-
-def replaced(document: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(document)
-    *outer, last = place.split(".")
-    inner = changed
-    for key in outer:
-        inner = inner[key]
-    inner[last] = value
-    return changed
 
 
 EVIL = ["evil.example/x?", "evil.example#", "x@evil.example/", "evil.example\\", "..", "", "a b"]
@@ -228,116 +204,6 @@ def test_nothing_that_a_terminal_acts_on_is_in_a_text(text: str, tmp_path: Path)
         (tmp_path / "cogauth.json").write_text(json.dumps(changed))
         with pytest.raises(StateError, match=f"is damaged: a name in {named} has characters that"):
             load(tmp_path / "cogauth.json")
-
-
-OPEN = {
-    "authorizationType": "NONE",
-    "authorizerId": None,
-    "authorizationScopes": [],
-    "apiKeyRequired": False,
-}
-
-
-def attached(path: Path) -> dict[str, Any]:
-    """Write the state file of a stack that is also attached to an API."""
-    authorizer = {
-        "status": "created",
-        "id": "a1",
-        "pool": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/x_Y",
-    }
-    return at(
-        path,
-        attachments={
-            "api1": {
-                "name": "orders",
-                "stages": ["prod"],
-                "outdated": [],
-                "found": {"prod": "d1"},
-                "authorizer": authorizer,
-                "methods": {
-                    "GET /a": {
-                        "status": "attached",
-                        "resource_id": "r1",
-                        "former": OPEN,
-                        "ours": [OPEN],
-                    }
-                },
-            }
-        },
-        throwaway_users={f"cogauth-verify-{'0' * 32}": "2026-11-23T08:00:00+00:00"},
-    )
-
-
-OTHERS_ARN = "arn:aws:cognito-idp:eu-central-1:999999999999:userpool/eu-central-1_Other"
-BAD = [
-    ("version", True),
-    ("stack", "../cogauth"),
-    ("stack_id", STACK_ID.upper()),
-    ("stack_id", "1"),
-    ("stack_id", None),
-    ("account", "12345678901"),
-    ("region", "eu-central-1.evil"),
-    ("endpoint_url", "https://aws@evil.example"),
-    ("endpoint_url", "https://evil.example/x?"),
-    ("endpoint_url", "file:///etc/passwd"),
-    ("local_data", "../../data"),
-    ("local_data", "0123456789abcdef"),  # without its endpoint
-    ("settings.unknown", 1),
-    ("settings.path", "/.."),
-    ("settings.path", "/."),
-    ("settings.throttle_rate", 1e400),
-    ("resources.unknown", {}),
-    ("resources.user_pool.unknown", {"status": "created", "id": "x"}),
-    ("resources.user_pool.unknown", "x"),
-    ("resources.user_pool.arn", OTHERS_ARN),
-    ("resources.user_pool.id", "eu-central-1_Another"),
-    ("resources.user_pool.since", "yesterday"),
-    ("resources.user_pool.since", "2026-11-23T08:00:00"),
-    ("resources.role.arn", "arn:aws:iam::999999999999:role/cogauth-LambdaAuthRole"),
-    ("resources.role.id", "another"),
-    ("resources.role.status", ["created"]),
-    ("resources.sign_in_function.id", "arn:aws:lambda:a:1:function:x"),
-    ("resources.sign_in_log_group.id", "/aws/lambda/*"),
-    (
-        "resources.auto_confirm_function",
-        {"status": "creating", "since": "2026-11-23T08:00:00+00:00", "former": "a b"},
-    ),
-    ("resources.rest_api.root", "a/b"),
-    ("resources.sign_in_method.id", "POST signin"),
-    ("resources.default_4xx_response.id", "DEFAULT_5XX"),
-    ("attachments.a/b", {}),
-    ("attachments.api1.unknown", 1),
-    ("attachments.api1.stages", ["a/b"]),
-    ("attachments.api1.outdated", "prod"),
-    ("attachments.api1.found", {"prod": "../d"}),
-    ("attachments.api1.authorizer.id", "a/b"),
-    ("attachments.api1.authorizer.pool", "a b"),
-    ("attachments.api1.methods", {"FETCH /a": {}}),
-    ("attachments.api1.methods.GET /a.resource_id", "../r"),
-    ("attachments.api1.methods.GET /a.status", {}),
-    ("attachments.api1.methods.GET /a.ours", []),
-    ("attachments.api1.methods.GET /a.former.authorizationType", "none\u0000"),
-    ("attachments.api1.methods.GET /a.former.authorizerId", "a/b"),
-    ("attachments.api1.methods.GET /a.former.apiKeyRequired", 1),
-    ("throwaway_users", {"ann": "2026-11-23T08:00:00+00:00"}),
-    ("throwaway_users", {f"cogauth-verify-{'0' * 32}": 7}),
-]
-
-
-@pytest.mark.parametrize(("place", "value"), BAD, ids=lambda part: str(part)[-40:])
-def test_what_cogauth_never_writes_is_refused_by_its_name(
-    place: str, value: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "cogauth.json"
-    document = attached(path)
-    load(path)
-    path.write_text(json.dumps(replaced(document, place, value)))
-    with pytest.raises(StateError) as caught:
-        load(path)
-    named = place.rpartition(".")[2] if "GET /a" not in place else place
-    # Any id may be right, so the message names the ARN that contains a different one.
-    named = "resources.role.arn" if place == "resources.role.id" else named
-    assert named.replace("throttle_rate", "--throttle-rate") in str(caught.value)
 
 
 def wide(text: str) -> str:
