@@ -10,9 +10,6 @@ from support.account import Account
 from support.attached import SCOPE, Orders, attach, detach, only_a_pool, ours
 from support.calls import Call, refusal
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
-
 
 def test_detach_gives_back_exactly_what_was_there(account: Account, orders: Orders) -> None:
     before, deployed = orders.methods(), orders.deployed()

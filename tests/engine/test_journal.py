@@ -22,6 +22,7 @@ from cogauth.steps.ownership import words
 from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
+from support.reporters import Told
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -89,17 +90,6 @@ def make_pool(account: Account) -> Any:
 def make_api(account: Account) -> Any:
     api = account.client("apigateway")
     return api.create_rest_api(name="shop", tags=tags(account))["id"]
-
-
-class Told(Silent):
-    """A reporter that keeps the changes."""
-
-    def __init__(self) -> None:
-        self.changes: list[str] = []
-
-    def change(self, step: Step, what: str) -> None:
-        del step
-        self.changes.append(what)
 
 
 LATE = [("CreateUserPool", make_pool), ("CreateRestApi", make_api)]

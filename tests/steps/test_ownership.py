@@ -27,6 +27,7 @@ from support.commands import in_process
 from support.faults import stopped
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
+from support.reporters import Told
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -94,19 +95,6 @@ def command(account: Account, monkeypatch: pytest.MonkeyPatch, *words: str) -> R
     """Run a command in this process, on the stack's state file."""
     monkeypatch.setenv("AWS_REGION", account.region)
     return in_process(*words, "--stack", "shop", "--state", str(account.path()))
-
-
-class Warned(Silent):
-    """A reporter that records the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def planned(self, plan: engine.UpPlan) -> None:
-        pass
-
-    def warn(self, what: str) -> None:
-        self.warnings.append(what)
 
 
 # ---- Other people's resources with a tag that has our id
@@ -224,13 +212,13 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
     their_pool = make_pool(account, "shop", 2, UserPoolTags=tags(account))
     their_api = make_api(account, "shop", tags=tags(account))
     before = describe_pool(account, their_pool), describe_api(account, their_api)
-    warned = Warned()
+    told = Told()
     with account.calls.watched() as calls:
-        results = engine.up(account.context(), warned)
+        results = engine.up(account.context(), told)
     assert mutations(calls) == []
     assert {each.action for each in results} == {"unchanged"}
     assert (describe_pool(account, their_pool), describe_api(account, their_api)) == before
-    first, second = sorted(warned.warnings)
+    first, second = sorted(told.warnings)
     assert f"The REST API {their_api}" in first
     assert f"The user pool {their_pool}" in second
     assert "about 2 users" in second
@@ -1084,9 +1072,9 @@ def test_recover_takes_none_of_several_unless_told_which(
     command(account, monkeypatch, "recover", "--take", mine).must()
     assert account.state().fact(kind, "id") == mine
     assert lost.keys() == account.state().resources.keys()
-    warned = Warned()
-    engine.up(account.context(), warned)
-    assert theirs in warned.warnings[0]
+    told = Told()
+    engine.up(account.context(), told)
+    assert theirs in told.warnings[0]
     assert (describe(account, theirs), existing(account)) == before
     assert account.up() == UNCHANGED
     assert ids(account.down().remaining) == [theirs]
