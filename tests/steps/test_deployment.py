@@ -8,6 +8,7 @@ from moto.apigateway.models import apigateway_backends
 from cogauth import engine
 from cogauth.errors import CogauthError
 from support.account import Account
+from support.built import Built
 from support.calls import Call, refusal
 from support.reporters import Told
 from support.stacks import STACK, UNCHANGED, existing, fact, stage
@@ -102,3 +103,14 @@ def test_a_superseded_deployment_that_another_stage_is_on_stays(account: Account
     account.up()
     assert fact(account, "deployment") != former
     assert former in {item["id"] for item in api.get_deployments(**place)["items"]}
+
+
+def test_stage_and_its_throttle_of_one_method(built: Built) -> None:
+    stage = built.stage
+    assert stage["deploymentId"] == built.fact("deployment")
+    assert stage["tags"] == built.tags
+    (settings,) = stage["methodSettings"].items()
+    key, throttle = settings
+    assert key.replace("~1", "/").strip("/") == "signin/POST"
+    assert throttle["throttlingRateLimit"] == 20
+    assert throttle["throttlingBurstLimit"] == 40

@@ -87,3 +87,15 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
     account.up(power_user=False)
     assert existing(account) == STACK
     assert account.up() == UNCHANGED
+
+
+def test_power_user_takes_the_cognito_statements_place(
+    account: Account, managed_policies: None
+) -> None:
+    del managed_policies
+    account.up(power_user=True)
+    iam = account.client("iam")
+    attached = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+    assert [p["PolicyArn"] for p in attached] == ["arn:aws:iam::aws:policy/AmazonCognitoPowerUser"]
+    document = iam.get_role_policy(RoleName=ROLE, PolicyName="cogauth")["PolicyDocument"]
+    assert [statement["Sid"] for statement in document["Statement"]] == ["WriteLogs"]
