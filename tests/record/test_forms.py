@@ -47,6 +47,7 @@ from support.commands import KEYS, Cli, in_process, processes_of
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
 from support.names import PASSWORD, READS, REGION
+from support.planted import is_root
 from support.sampling import examples
 from support.servers import (
     ACCOUNT,
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 
-is_root = os.geteuid() == 0
 NOBODY = 4711
 
 

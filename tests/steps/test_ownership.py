@@ -25,7 +25,7 @@ from support.attached import OTHER_POOL, Orders, attach, detach, ours, pool_and_
 from support.calls import Call, refusal
 from support.commands import in_process
 from support.faults import stopped
-from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
+from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool
 from support.local_aws import client
 from support.reporters import Told
 from support.stacks import (
@@ -52,8 +52,10 @@ if TYPE_CHECKING:
     from support.commands import Cli, Running
     from support.forker import Result
 
+
 # Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
 pytestmark = pytest.mark.sample(4)
+
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
 # The names of the others' pool and API: a name that says nothing, and the stack's own name.
@@ -292,6 +294,7 @@ def test_so_it_is_if_aws_lists_that_one_only_later(account: Account) -> None:
 
 
 # ---- Ids of other resources in the state file
+
 
 ROOTS = {
     "user_pool": "user_pool",
@@ -958,37 +961,6 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
     assert inside.described() == before
     assert existing(account) == world
     assert account.up() == UNCHANGED
-
-
-def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -> None:
-    account.up(path="/sign-in")
-    inside = Inside(account)
-    # It comes after the others' paths in AWS's list.
-    inside.api.delete_resource(**inside.place, resourceId=fact(account, "sign_in_resource"))
-    account.up()
-    account.path().unlink()
-    assert account.recover().settings.path == "/sign-in"
-    account.up()
-    assert account.up() == UNCHANGED
-
-
-def test_the_protected_path_stays_the_stacks_whoever_has_its_post(account: Account) -> None:
-    """Only the sign-in's own path is told from somebody's by its POST."""
-    account.stands()
-    api = account.client("apigateway")
-    theirs = {
-        "restApiId": fact(account, "rest_api"),
-        "resourceId": fact(account, "hello_resource"),
-        "httpMethod": "POST",
-    }
-    api.put_method(**theirs, authorizationType="AWS_IAM")
-    api.put_integration(**theirs, type="MOCK")
-    before, world = plain(api.get_method(**theirs)), existing(account)
-    permission = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
-    account.client("lambda").remove_permission(**permission)
-    account.up()
-    assert account.up() == UNCHANGED
-    assert (plain(api.get_method(**theirs)), existing(account)) == (before, world)
 
 
 # ---- A pool with users, whatever the estimate says
