@@ -121,3 +121,25 @@ def attached(path: Path) -> dict[str, Any]:
 
 
 OTHERS_ARN = "arn:aws:cognito-idp:eu-central-1:999999999999:userpool/eu-central-1_Other"
+# A terminal acts on these, or they change how a text looks.
+TERMINAL = [
+    "\x1b[2J",
+    "a\rb",
+    "a\nb",
+    "\x9b2J",
+    "\u202egnp.exe",
+    "a\u2066b",
+    "\u2028",
+    "\ud800",
+    "a\u200b",
+]
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the place of each value in a document, itself first."""
+    inner: Any = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    return [place, *(found for key, item in inner for found in places(item, (*place, key)))]
