@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.attach import work
-from cogauth.aws.waiting import Pace, Waiter
 from cogauth.errors import CogauthError
 from cogauth.gateway import rest_apis
 from cogauth.record.records import Authorization
@@ -127,16 +126,3 @@ def test_hundreds_of_methods_keep_to_the_rate(account: Account, orders: Orders) 
     attach(account, path="/n*")
     # There are 63 writes: 30 may come at once, then 10 a second; moto itself takes no time.
     assert 2.5 < account.time() < 4.5
-
-
-def test_a_pace_is_a_token_bucket(account: Account) -> None:
-    pace = Pace(Waiter(clock=account.time, stop=account.time), per_second=10, burst=3)
-    for _ in range(3):
-        pace.wait()
-    assert account.time() == 0
-    for _ in range(5):
-        pace.wait()
-    assert account.time() == pytest.approx(0.5)
-    account.time.set()
-    with pytest.raises(KeyboardInterrupt):
-        pace.wait()
