@@ -3,10 +3,12 @@
 from typing import Any
 
 from cogauth import engine
+from cogauth.engine.reporting import CREATED, UNCHANGED, UPDATED, Steps
 from cogauth.steps import RESOURCES
 from cogauth.steps.ownership import words
 from support.account import Account
 from support.reporters import Told
+from support.state_files import whole_stack
 
 
 def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: Account) -> None:
@@ -33,3 +35,35 @@ def test_a_step_is_said_to_wait_only_for_what_another_has_not_done_yet(account: 
     for result in results:
         assert 0 <= result.seconds < 60
         assert result.seconds == round(result.seconds, 3)
+
+
+def test_a_step_waits_for_the_first_thing_that_it_lacks_and_ends_with_its_last(
+    account: Account,
+) -> None:
+    state, told = account.new_state(), Told()
+    state.resources = whole_stack()
+    keys = ("user_pool", "app_client", "role", "sign_in_log_group", "sign_in_function")
+    concerned = {key: RESOURCES[key] for key in keys}
+    steps = Steps(account.context_of(state), told, concerned)
+
+    def work(key: str, action: str) -> None:
+        steps.begin(concerned[key])
+        steps.end(concerned[key], action)
+
+    work("role", UNCHANGED)
+    work("user_pool", UNCHANGED)
+    work("sign_in_log_group", CREATED)
+    # The function needs the role and the pool, too.
+    assert [(step, needed) for step, needed, _ in told.needs] == [
+        ("sign_in_function", words(RESOURCES["app_client"]))
+    ]
+    assert told.done == {"role", "user_pool"}
+    work("app_client", CREATED)
+    work("sign_in_function", UNCHANGED)
+    assert {step: result.action for step, result in steps.results.items()} == {
+        "role": UNCHANGED,
+        "user_pool": UNCHANGED,
+        "app_client": CREATED,
+        # Its main resource is as it was, but not all of it.
+        "sign_in_function": UPDATED,
+    }
