@@ -19,8 +19,8 @@ from cogauth.record.state import load
 from support.account import RESOURCES, Account, aws_with_clients
 from support.attached import Orders, attach, detach
 from support.commands import in_process
+from support.documents import TERMINAL, at, attached, places, replaced
 from support.sampling import examples
-from support.state_files import TERMINAL, at, attached, places, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path

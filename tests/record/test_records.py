@@ -12,9 +12,9 @@ import pytest
 from cogauth.errors import DamagedStateError, StateError
 from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.record.state import load
+from support.documents import OTHERS_ARN, attached, replaced
 from support.servers import STACK_ID
 from support.small_state import POOL_ARN, ROLE, SINCE, complaint, inside, make, text_of
-from support.state_files import OTHERS_ARN, attached, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path

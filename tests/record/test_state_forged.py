@@ -33,11 +33,12 @@ from cogauth.settings import Settings
 from support.attached import Orders, attach, ours
 from support.broken import COMMANDS
 from support.commands import KEYS, Cli, in_process, processes_of
+from support.documents import OTHERS_ARN, TERMINAL, at, places, replaced
 from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
 from support.local_aws import client
 from support.names import PASSWORD, READS, REGION
 from support.servers import ACCOUNT, STACK_ID, Answer, Fixed, Request, answer, asks_for_the_api
-from support.state_files import OTHERS_ARN, TERMINAL, at, places, replaced, whole_stack
+from support.state_files import whole_stack
 from support.world import described, lasting
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from cogauth.record.state import load
 from cogauth.record.trust import trusting
 from support.broken import COMMANDS
 from support.commands import KEYS, in_process
+from support.documents import at
 from support.names import PASSWORD, REGION
 from support.planted import is_root
 from support.servers import Fixed, answer
-from support.state_files import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

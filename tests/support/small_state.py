@@ -8,9 +8,9 @@ from cogauth.errors import StateError
 from cogauth.record.records import CREATED, CREATING, DELETING
 from cogauth.record.state import State, load
 from cogauth.settings import Settings
+from support.documents import OPEN
 from support.names import REGION
 from support.servers import ACCOUNT
-from support.state_files import OPEN
 
 SINCE = "2026-11-23T08:00:00.123456+00:00"
 ROLE = {"status": CREATED, "id": "r", "arn": f"arn:aws:iam::{ACCOUNT}:role/r"}
