@@ -36,5 +36,5 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """See that README and docs/ show the help pages, policies, outputs and figures as they are."""
     session.install("-e", ".[dev]")
-    files = ["tests/test_docs.py", "tests/steps/test_permissions.py"]
+    files = ["tests/test_docs.py", "tests/steps/test_iam_permissions.py"]
     session.run("pytest", "-n", "0", "--all-faults", *files)

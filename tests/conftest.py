@@ -18,6 +18,7 @@ from support.account import (
     empty_accounts,
 )
 from support.attached import Orders, pool_and_orders
+from support.built import built  # noqa: F401 a fixture
 from support.called_api import gateway_server, played  # noqa: F401 fixtures
 from support.commands import KEYS, Cli, command_line
 from support.forker import PYTHON

@@ -1,7 +1,8 @@
 """AWS's errors about resources that were just created or names that were just freed, on moto.
 
 Not every part of AWS knows at once that something was created or that a name is free. "There is no
-such thing" and "the name is taken" then pass; otherwise they are errors. test_faults.py covers all.
+such thing" and "the name is taken" then pass; otherwise they are errors. test_up_faults.py covers
+all.
 """
 
 import base64

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.aws.answers import code_of, message_of
-from cogauth.aws.waiting import Stop, TimedOutError, Wait, Waiter
+from cogauth.aws.waiting import Pace, Stop, TimedOutError, Wait, Waiter
 from cogauth.context import Context
 from support.account import Account
 from support.clock import FakeTime
@@ -269,3 +269,16 @@ def test_a_context_leaves_its_client_as_it_is(account: Account) -> None:
     assert account.aws.stop is stop
     # Stopping the calls also stops the client's own waiter.
     assert account.aws.waiter().stop is stop
+
+
+def test_a_pace_is_a_token_bucket(account: Account) -> None:
+    pace = Pace(Waiter(clock=account.time, stop=account.time), per_second=10, burst=3)
+    for _ in range(3):
+        pace.wait()
+    assert account.time() == 0
+    for _ in range(5):
+        pace.wait()
+    assert account.time() == pytest.approx(0.5)
+    account.time.set()
+    with pytest.raises(KeyboardInterrupt):
+        pace.wait()

@@ -22,6 +22,7 @@ from cogauth.steps.ownership import words
 from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import about, lose, run_with_fault, stopped
+from support.reporters import Told
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -32,8 +33,10 @@ from support.stacks import (
     delete_pool,
     existing,
     fact,
+    tags_of,
     unrecorded,
 )
+from support.tampers import delete_role
 
 # Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
 pytestmark = pytest.mark.sample(4)
@@ -77,29 +80,16 @@ class Landing(Silent):
             self.make()
 
 
-def tags(account: Account) -> dict[str, str]:
-    return {"cogauth:stack": "shop", "cogauth:stack-id": account.state().stack_id}
-
-
 def make_pool(account: Account) -> Any:
     client = account.client("cognito-idp")
-    return client.create_user_pool(PoolName="shop", UserPoolTags=tags(account))["UserPool"]["Id"]
+    return client.create_user_pool(PoolName="shop", UserPoolTags=tags_of(account.state()))[
+        "UserPool"
+    ]["Id"]
 
 
 def make_api(account: Account) -> Any:
     api = account.client("apigateway")
-    return api.create_rest_api(name="shop", tags=tags(account))["id"]
-
-
-class Told(Silent):
-    """A reporter that keeps the changes."""
-
-    def __init__(self) -> None:
-        self.changes: list[str] = []
-
-    def change(self, step: Step, what: str) -> None:
-        del step
-        self.changes.append(what)
+    return api.create_rest_api(name="shop", tags=tags_of(account.state()))["id"]
 
 
 LATE = [("CreateUserPool", make_pool), ("CreateRestApi", make_api)]
@@ -279,7 +269,7 @@ def test_what_was_renamed_and_isnt_recorded_is_found_by_its_tag(
     """moto's tagging API lists neither pools nor APIs, so the test supplies AWS's answer."""
     account.stands()
     theirs = account.client("cognito-idp").create_user_pool(PoolName="theirs")["UserPool"]
-    state, own = account.state(), tags(account)
+    state, own = account.state(), tags_of(account.state())
     identifier, arn = state.fact(kind, "id"), state.fact(kind, "arn")
     if kind == "user_pool":
         pool = account.client("cognito-idp").describe_user_pool(UserPoolId=identifier)["UserPool"]
@@ -376,7 +366,7 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
     def come_back(call: Call) -> None:
         if call.operation == "DeleteLogGroup" and "signIn" in str(call.sent["body"]) and not back:
             back.append(SIGN_IN_LOGS)
-            logs.create_log_group(logGroupName=SIGN_IN_LOGS, tags=tags(account))
+            logs.create_log_group(logGroupName=SIGN_IN_LOGS, tags=tags_of(account.state()))
 
     # Both groups are deleted; one of them is back at the last check.
     with account.calls.watched(after=come_back):
@@ -386,13 +376,6 @@ def test_a_log_group_that_comes_back_after_its_function_is_deleted_again(account
     # It was deleted twice, and is listed once.
     assert [entry["id"] for entry in result.deleted].count(SIGN_IN_LOGS) == 1
     assert account.left() == []
-
-
-def delete_role(account: Account) -> None:
-    """Delete the role that Lambda made the sign-in function with, so both must be recreated."""
-    iam = account.client("iam")
-    iam.delete_role_policy(RoleName=ROLE, PolicyName="cogauth")
-    iam.delete_role(RoleName=ROLE)
 
 
 def test_a_role_made_anew_makes_its_functions_anew(account: Account) -> None:

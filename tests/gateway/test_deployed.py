@@ -15,9 +15,9 @@ from botocore.awsrequest import AWSResponse
 
 from cogauth.gateway import rest_apis
 from cogauth.gateway.deployed import deployed, export
-from cogauth.gateway.pending import Pending, pending
-from cogauth.gateway.rest_apis import Guard, Issuer, LiveMethod
+from cogauth.gateway.rest_apis import Guard, Issuer
 from support.calls import Call, refusal
+from support.exports import SCHEMES, jwt_export
 from support.names import REGION
 
 if TYPE_CHECKING:
@@ -25,10 +25,16 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.calls import Before
 
-JSON = "application/json"
+
 MADE = datetime(2026, 11, 24, tzinfo=UTC)
+
+
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_Deployed"
+
+
 FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:pets"
+
+
 SUMMARY = {
     "/hello": {"GET": {"authorizationType": "COGNITO_USER_POOLS", "apiKeyRequired": False}},
     "/signin": {"POST": {"authorizationType": "NONE", "apiKeyRequired": True}},
@@ -38,6 +44,8 @@ SUMMARY = {
         "PATCH": {"authorizationType": "CUSTOM", "apiKeyRequired": False},
     },
 }
+
+
 # The form of a stage's export: OpenAPI 3 with API Gateway's extensions.
 EXPORT = {
     "openapi": "3.0.1",
@@ -193,29 +201,6 @@ def test_without_a_summary_what_the_api_says_now_is_taken(account: Account) -> N
     assert found.unseen
 
 
-# Authorizers of type JWT. AWS doesn't document how it exports them: an apiKey scheme has the header
-# as its name; oauth2, as in HTTP APIs, has none.
-
-TRUSTED = {"issuers": [{"issuer": "https://id.example", "audiences": ["b", "a"]}]}
-JWT_AUTHORIZER = {
-    "type": "jwt",
-    "identitySource": "method.request.header.X-Auth",
-    "jwtConfiguration": TRUSTED,
-}
-SCHEMES: list[dict[str, Any]] = [
-    {"type": "apiKey", "name": "X-Auth", "in": "header"},
-    {"type": "oauth2"},
-]
-
-
-def jwt_export(scheme: dict[str, Any], **authorizer: Any) -> dict[str, Any]:
-    whole = {**scheme, "x-amazon-apigateway-authorizer": {**JWT_AUTHORIZER, **authorizer}}
-    return {
-        "paths": {"/pets": {"get": {"security": [{"theirs": ["pets/read"]}]}}},
-        "components": {"securitySchemes": {"theirs": whole}},
-    }
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_jwt_authorizer_as_deployed(account: Account, scheme: dict[str, Any]) -> None:
     summary = {"/pets": {"GET": {"authorizationType": "JWT", "apiKeyRequired": False}}}
@@ -230,125 +215,3 @@ def test_a_jwt_authorizer_as_deployed(account: Account, scheme: dict[str, Any]) 
     words = {"x-amazon-apigateway-authtype": "jwt"}
     _, found = looked_at(account, summary, jwt_export({**scheme, **words}, type="token"))
     assert found.unseen == "the authorizers of its methods"
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_jwt_authorizer_is_compared(scheme: dict[str, Any]) -> None:
-    method = LiveMethod(
-        *("r1", "/pets", "GET"),
-        {"authorizationType": "JWT", "authorizerId": "a1", "authorizationScopes": ["pets/read"]},
-    )
-    live = {**JWT_AUTHORIZER, "id": "a1", "name": "theirs", "type": "JWT"}
-    document = jwt_export(scheme)
-
-    def found(**changed: Any) -> list[Pending]:
-        return pending(document, [method], [{**live, **changed}], authorization=True)
-
-    assert found() == []
-    # This answer is from an older botocore, which leaves out what it doesn't know.
-    assert found(jwtConfiguration=None) == []
-    other = {"issuers": [{"issuer": "https://id.example", "audiences": ["a"]}]}
-    assert found(jwtConfiguration=other) == [
-        Pending("authorizer theirs", "changed", ("issuers",)),
-    ]
-    assert found(identitySource="method.request.header.Authorization") == [
-        Pending("authorizer theirs", "changed", ("header",)),
-    ]
-
-
-# What a deployment would publish
-
-
-def compared(integration: Any, authorizer: Any, *, live: Any, guard: Any) -> list[Pending]:
-    document = {
-        "paths": {
-            "/pets": {
-                "get": {
-                    "security": [{"mine": []}],
-                    "x-amazon-apigateway-integration": {"type": "mock", **integration},
-                }
-            }
-        },
-        "components": {
-            "securitySchemes": {
-                "mine": {
-                    "type": "apiKey",
-                    "name": "X-Auth",
-                    "in": "header",
-                    "x-amazon-apigateway-authtype": "custom",
-                    "x-amazon-apigateway-authorizer": {"type": "token", **authorizer},
-                }
-            }
-        },
-    }
-    method = LiveMethod(
-        "r1",
-        "/pets",
-        "GET",
-        {
-            "authorizationType": "CUSTOM",
-            "authorizerId": "a1",
-            "methodIntegration": {"type": "MOCK", **live},
-        },
-    )
-    authorizer = {
-        "id": "a1",
-        "name": "mine",
-        "type": "TOKEN",
-        "identitySource": "method.request.header.X-Auth",
-        **guard,
-    }
-    return pending(document, [method], [authorizer], authorization=True)
-
-
-@pytest.mark.parametrize(
-    ("exported", "live"),
-    [
-        # There are several ways to write a template that passes the body on.
-        (
-            {"responseTemplates": {"application/json": "__passthrough__"}},
-            {"application/json": None},
-        ),
-        ({}, {"application/json": None}),
-        ({"responseTemplates": {"application/json": "$x"}}, {"application/json": "$x"}),
-    ],
-)
-def test_templates_that_are_the_same_are_not_pending(exported: Any, live: Any) -> None:
-    answer = {"statusCode": "200"}
-    assert (
-        compared(
-            {"responses": {"default": {**answer, **exported}}},
-            {},
-            live={"integrationResponses": {"200": {**answer, "responseTemplates": live}}},
-            guard={},
-        )
-        == []
-    )
-
-
-def test_settings_are_compared_where_an_export_shows_them() -> None:
-    shown = {"passthroughBehavior": "when_no_match", "timeoutInMillis": 5000}
-    same = {"passthroughBehavior": "WHEN_NO_MATCH", "timeoutInMillis": 5000}
-    assert compared(shown, {}, live=same, guard={}) == []
-    assert compared({}, {}, live=same, guard={}) == []
-    (found,) = compared(shown, {}, live={**same, "timeoutInMillis": 29000}, guard={})
-    assert found == Pending("GET /pets", "changed", ("integration's timeout",))
-    (found,) = compared(shown, {}, live={**same, "passthroughBehavior": "NEVER"}, guard={})
-    assert found == Pending("GET /pets", "changed", ("integration's passthrough behavior",))
-
-
-def test_an_authorizers_settings_are_compared() -> None:
-    shown = {"authorizerResultTtlInSeconds": 300, "authorizerCredentials": "arn:one"}
-    same = dict(shown)
-    assert compared({}, shown, live={}, guard=same) == []
-    (found,) = compared(
-        {},
-        shown,
-        live={},
-        guard={
-            "authorizerResultTtlInSeconds": 0,
-            "authorizerCredentials": "arn:two",
-            "identitySource": "method.request.header.Authorization",
-        },
-    )
-    assert found == Pending("authorizer mine", "changed", ("header", "role", "caching time"))

@@ -1,6 +1,5 @@
 """The state file: read as written, replaced as a whole or not at all, refused when damaged."""
 
-import copy
 import json
 import os
 import re
@@ -17,28 +16,17 @@ from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, Sta
 from cogauth.record import forms
 from cogauth.record import state as state_file
 from cogauth.record.files import check_writable, write_private
-from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED, Authorization
+from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.record.state import State, load
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
 from support.faults import disk_full_at
+from support.names import REGION
 from support.sampling import examples
+from support.servers import ACCOUNT
+from support.small_state import ROLE, SINCE, complaint, inside, make, text_of
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-
-def make(path: Path, **changes: Any) -> State:
-    state = State(
-        path=path,
-        stack="shop",
-        account=ACCOUNT,
-        region=REGION,
-        endpoint_url=None,
-        settings=Settings(),
-    )
-    for name, value in changes.items():
-        setattr(state, name, value)
-    return state
 
 
 @pytest.fixture
@@ -46,12 +34,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / ".cogauth" / "shop.json"
 
 
-REGION, ACCOUNT = "eu-central-1", "123456789012"
-SINCE = "2026-11-23T08:00:00.123456+00:00"
-ROLE = {"status": CREATED, "id": "r", "arn": f"arn:aws:iam::{ACCOUNT}:role/r"}
-POOL = f"{REGION}_Aa1"
-POOL_ARN = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{POOL}"
-BIDI = "\u202e"
 # What a text chosen by AWS's users may contain.
 texts = st.text(st.characters().filter(str.isprintable), min_size=1, max_size=8)
 
@@ -136,41 +118,6 @@ def test_what_is_written_is_read(path: Path, **changes: Any) -> None:
     state.resources, state.attachments = changes["resources"], changes["attachments"]
     state.save()
     assert load(path) == state
-
-
-def test_a_file_of_version_1_is_read_and_rewritten(path: Path) -> None:
-    """In version 1 a step grouped its resources' records, and throwaway users could be missing."""
-    state = make(path)
-    state.put("resources", "role", ROLE)
-    state.put("resources", "role_policy", {"status": CREATED, "id": "p", "role": "r"})
-    document = json.loads(path.read_text())
-    former = {**document, "version": 1, "resources": {"role": document["resources"]}}
-    del former["throwaway_users"]
-    path.write_text(json.dumps(former))
-    read = load(path)
-    assert read == state
-    assert json.loads(path.read_text()) == former
-    read.save()
-    assert json.loads(path.read_text()) == document
-
-
-@pytest.mark.parametrize(
-    "resources",
-    [
-        [],
-        {"role": ["role"]},
-        {"role": {"role": ROLE}, "trigger": {"role": ROLE}},
-        {"a": {"b": {}}},
-        {"\x1b[2K": 0},
-    ],
-)
-def test_a_damaged_file_of_version_1_is_refused(path: Path, resources: Any) -> None:
-    make(path).save()
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps({**document, "version": 1, "resources": resources}))
-    with pytest.raises(DamagedStateError, match=r"is damaged: (a name in )?resources") as caught:
-        load(path)
-    assert str(caught.value).isprintable()
 
 
 def test_a_write_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,46 +275,6 @@ def test_removing_names_what_could_not_be_looked_at(path: Path) -> None:
     assert lines[-1].startswith(f"left alone: {path}: ")
 
 
-NOBODY_ASKED: Authorization = {
-    "authorizationType": "NONE",
-    "authorizerId": None,
-    "authorizationScopes": [],
-    "apiKeyRequired": False,
-}
-
-
-def text_of(path: Path) -> dict[str, Any]:
-    state = make(path)
-    state.put("resources", "user_pool", {"status": CREATED, "id": POOL, "arn": POOL_ARN})
-    state.put("resources", "role", {"status": CREATING, "since": "2026-11-23T08:00:00+00:00"})
-    since = {"since": "2026-11-23T08:00:01+00:00"}
-    api = {"id": "a", "arn": f"arn:aws:apigateway:{REGION}::/restapis/a", "root": "r"}
-    state.put("resources", "rest_api", {"status": CREATED, **api, **since})
-    function = {"id": "f", "arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"}
-    state.put("resources", "sign_in_function", {"status": DELETING, **function, **since})
-    state.put(
-        "attachments",
-        "api",
-        {
-            "name": "orders",
-            "stages": ["prod"],
-            "outdated": [],
-            "found": {"prod": "d"},
-            "authorizer": {"status": CREATED, "id": "a", "pool": POOL_ARN},
-            "methods": {
-                "GET /orders": {
-                    "status": "attached",
-                    "resource_id": "r",
-                    "former": NOBODY_ASKED,
-                    "ours": [NOBODY_ASKED],
-                }
-            },
-        },
-    )
-    data: dict[str, Any] = json.loads(path.read_text())
-    return data
-
-
 def check_load(path: Path, content: bytes) -> State | None:
     """Load the content: a state or a StateError, with the file unchanged."""
     path.parent.mkdir(exist_ok=True)
@@ -426,11 +333,6 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_is_a_state_or_refused_and_left_alone(path: Path, value: Any) -> None:
     assert check_load(path, json.dumps(value).encode()) is None
-
-
-def inside(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else []
-    return [place, *(found for key, item in inner for found in inside(item, (*place, key)))]
 
 
 @examples(300, parent=in_one_folder)
@@ -539,64 +441,6 @@ def test_what_a_kill_left_of_a_write_goes_with_the_file(
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
 
 
-@pytest.mark.parametrize("damage", [0.5, None, "\x1b[2K", "\u00b2", {"": 0.5}], ids=ascii)
-def test_what_is_damaged_is_called_by_its_place(path: Path, damage: Any) -> None:
-    sound, refused = text_of(path), 0
-    for place in inside(sound)[1:]:
-        content = copy.deepcopy(sound)
-        target: Any = content
-        for key in place[:-1]:
-            target = target[key]
-        target[place[-1]] = damage
-        path.write_text(json.dumps(content))
-        said = complaint(path)
-        known = "settings" if place[0] == "settings" else re.escape(".".join(place))
-        if said and place != ("version",):
-            assert re.search(f"is damaged: (a name in )?{known}", said), place
-        if said and damage in (0.5, "\x1b[2K") and place[0] != "settings":
-            assert repr(damage) in said, place
-        refused += bool(said)
-    assert refused > len(inside(sound)) / 2
-
-
-def test_a_field_too_few_or_too_many_is_named(path: Path) -> None:
-    sound = text_of(path)
-    for name in sound.keys() - {"version"}:
-        path.write_text(json.dumps({key: value for key, value in sound.items() if key != name}))
-        assert f" is damaged: {name} is missing. " in complaint(path)
-    for content, named in (
-        ({**sound, "more": 1}, "more"),
-        ({**sound, "settings": {"more": 1}}, "settings.more"),
-    ):
-        path.write_text(json.dumps(content))
-        assert f" is damaged: {named} is not known to this cogauth. " in complaint(path)
-    del sound["version"]
-    path.write_text(json.dumps(sound))
-    assert " is damaged: 'version' is missing. " in complaint(path)
-
-
-INCOMPLETE = [
-    ("resources.role.since", {"role": {"status": CREATING}}),
-    ("resources.role.since", {"role": {**ROLE, "status": DELETING}}),
-    ("resources.role.arn", {"role": {"status": CREATED, "id": "r"}}),
-    ("attachments.api.authorizer.since", {"status": CREATING, "pool": POOL_ARN}),
-    ("attachments.api.authorizer.pool", {"status": CREATING, "since": SINCE}),
-]
-
-
-@pytest.mark.parametrize(("place", "record"), INCOMPLETE)
-def test_a_record_has_all_that_its_status_needs(
-    path: Path, place: str, record: dict[str, Any]
-) -> None:
-    content = text_of(path)
-    if place.startswith("resources"):
-        content["resources"] |= record
-    else:
-        content["attachments"]["api"]["authorizer"] = record
-    path.write_text(json.dumps(content))
-    assert f" is damaged: {place} " in complaint(path)
-
-
 def test_a_long_value_is_quoted_in_short(path: Path) -> None:
     content = text_of(path)
     for value, known in (("x" * 20000, "xxx…"), (["y" * 20000], "yyy…"), ("?!", "'?!'.")):
@@ -604,12 +448,3 @@ def test_a_long_value_is_quoted_in_short(path: Path) -> None:
         said = complaint(path)
         assert known in said
         assert len(said) < 1000
-
-
-def complaint(path: Path) -> str:
-    """Return what is wrong with a file, or an empty string."""
-    try:
-        load(path)
-    except StateError as error:
-        return str(error)
-    return ""

@@ -23,6 +23,7 @@ from cogauth.steps.cognito_update import CLIENT_ECHO, POOL_ECHO, PUBLISH, PUBLIS
 from support.account import Account, Silent, agree
 from support.calls import Call, refusal
 from support.faults import stopped
+from support.stacks import mutations
 
 # Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
 pytestmark = pytest.mark.sample(4)
@@ -624,11 +625,6 @@ def secret_in_secrets_manager(account: Account) -> Iterator[list[bool]]:
     finally:
         for event, hook in hooks.items():
             events.unregister(event, hook)
-
-
-def mutations(calls: list[Call]) -> list[str]:
-    reading = ("Describe", "List", "Get")
-    return [call.operation for call in calls if not call.operation.startswith(reading)]
 
 
 def no(_question: str) -> None:

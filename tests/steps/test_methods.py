@@ -1,4 +1,4 @@
-"""How API Gateway's templates and selection pattern turn the function's answer into a response."""
+"""The methods as AWS has them, and what their templates make of the function's answer."""
 
 import json
 import re
@@ -15,7 +15,9 @@ from cogauth.steps.methods import (
     SignInIntegration,
     response_template,
 )
+from support.built import Built
 from support.handlers import VARIABLES, load_sign_in
+from support.stacks import SIGN_IN
 from support.templates import render
 
 BODY_KEYS = {"status", "msg", "code"}
@@ -179,3 +181,81 @@ def test_the_template_uses_only_what_api_gateway_documents() -> None:
         assert re.fullmatch(r"#(set|if|elseif)\(.*\)|#(else|end)|\$input\.json\('\$'\)|", line)
     # API Gateway accepts templates of up to 300 kB.
     assert len(template) < 5000
+
+
+DECLARED = {
+    f"method.response.header.{name}": False for name in ("Access-Control-Allow-Origin", "Vary")
+}
+CRASHED = {
+    "status": "fail",
+    "msg": "The sign-in failed on the server's side. Try again in a moment.",
+    "code": "internal_error",
+}
+
+
+def test_what_is_set_of_methods_and_integrations(built: Built) -> None:
+    for method in built.methods.values():
+        assert method["apiKeyRequired"] is False
+        for status, response in method["methodResponses"].items():
+            assert response["statusCode"] == status
+            assert response["responseParameters"] == DECLARED
+    sign_in, hello = (built.methods[name]["methodIntegration"] for name in ("sign_in", "hello"))
+    # The body is passed on unchanged, whatever its content type.
+    assert sign_in["passthroughBehavior"] == "WHEN_NO_MATCH"
+    assert not sign_in.get("requestTemplates")
+    # There is no backend that anything could be passed on to.
+    assert hello["passthroughBehavior"] == "NEVER"
+    assert list(hello["requestTemplates"]) == ["application/json"]
+    for integration, templates in (
+        (sign_in, {"200": None, "500": CRASHED}),
+        (hello, {"200": None}),
+    ):
+        responses = integration["integrationResponses"]
+        assert set(responses) == set(templates)
+        for status, body in templates.items():
+            assert responses[status]["statusCode"] == status
+            # No origin was chosen, so no header names one.
+            assert not responses[status].get("responseParameters")
+            assert list(responses[status]["responseTemplates"]) == ["application/json"]
+            text = responses[status]["responseTemplates"]["application/json"]
+            assert body is None or json.loads(text) == body
+    assert sign_in["integrationResponses"]["500"]["selectionPattern"] == r"[\s\S]+"
+
+
+def test_sign_in_method(built: Built) -> None:
+    method = built.methods["sign_in"]
+    assert method["authorizationType"] == "NONE"
+    statuses = ["200", "400", "401", "403", "429", "500"]
+    assert sorted(method["methodResponses"]) == statuses
+    integration = method["methodIntegration"]
+    assert integration["type"] == "AWS"
+    assert integration["httpMethod"] == "POST"
+    function = built.arn("lambda", f"function:{SIGN_IN}")
+    assert integration["uri"] == (
+        f"arn:{built.partition}:apigateway:{built.region}:lambda:path/2015-03-31"
+        f"/functions/{function}/invocations"
+    )
+    responses = integration["integrationResponses"]
+    assert sorted(responses) == ["200", "500"]
+    # A response without a pattern is the default, for whatever matches no other pattern.
+    assert not responses["200"].get("selectionPattern")
+    assert responses["500"]["selectionPattern"]
+    assert "responseOverride" in responses["200"]["responseTemplates"]["application/json"]
+    assert json.loads(responses["500"]["responseTemplates"]["application/json"])["status"] == "fail"
+
+
+def test_protected_method_and_authorizer(built: Built) -> None:
+    method = built.methods["hello"]
+    assert method["authorizationType"] == "COGNITO_USER_POOLS"
+    assert method["authorizerId"] == built.fact("authorizer")
+    # With scopes it would accept access tokens instead of ID tokens.
+    assert not method.get("authorizationScopes")
+    integration = method["methodIntegration"]
+    assert integration["type"] == "MOCK"
+    assert json.loads(integration["requestTemplates"]["application/json"]) == {"statusCode": 200}
+    body = integration["integrationResponses"]["200"]["responseTemplates"]["application/json"]
+    assert json.loads(body)["message"]
+    authorizer = built.authorizer
+    assert authorizer["type"] == "COGNITO_USER_POOLS"
+    assert authorizer["providerARNs"] == [built.pool["Arn"]]
+    assert authorizer["identitySource"] == "method.request.header.Authorization"

@@ -25,8 +25,9 @@ from support.attached import OTHER_POOL, Orders, attach, detach, ours, pool_and_
 from support.calls import Call, refusal
 from support.commands import in_process
 from support.faults import stopped
-from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool, plain
+from support.foreign import Inside, describe_api, describe_pool, make_api, make_pool
 from support.local_aws import client
+from support.reporters import Told
 from support.stacks import (
     ROLE,
     SIGN_IN,
@@ -51,8 +52,10 @@ if TYPE_CHECKING:
     from support.commands import Cli, Running
     from support.forker import Result
 
+
 # Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
 pytestmark = pytest.mark.sample(4)
+
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
 # The names of the others' pool and API: a name that says nothing, and the stack's own name.
@@ -94,19 +97,6 @@ def command(account: Account, monkeypatch: pytest.MonkeyPatch, *words: str) -> R
     """Run a command in this process, on the stack's state file."""
     monkeypatch.setenv("AWS_REGION", account.region)
     return in_process(*words, "--stack", "shop", "--state", str(account.path()))
-
-
-class Warned(Silent):
-    """A reporter that records the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def planned(self, plan: engine.UpPlan) -> None:
-        pass
-
-    def warn(self, what: str) -> None:
-        self.warnings.append(what)
 
 
 # ---- Other people's resources with a tag that has our id
@@ -224,13 +214,13 @@ def test_up_leaves_alone_what_only_a_tag_makes_ours_and_says_so(account: Account
     their_pool = make_pool(account, "shop", 2, UserPoolTags=tags(account))
     their_api = make_api(account, "shop", tags=tags(account))
     before = describe_pool(account, their_pool), describe_api(account, their_api)
-    warned = Warned()
+    told = Told()
     with account.calls.watched() as calls:
-        results = engine.up(account.context(), warned)
+        results = engine.up(account.context(), told)
     assert mutations(calls) == []
     assert {each.action for each in results} == {"unchanged"}
     assert (describe_pool(account, their_pool), describe_api(account, their_api)) == before
-    first, second = sorted(warned.warnings)
+    first, second = sorted(told.warnings)
     assert f"The REST API {their_api}" in first
     assert f"The user pool {their_pool}" in second
     assert "about 2 users" in second
@@ -304,6 +294,7 @@ def test_so_it_is_if_aws_lists_that_one_only_later(account: Account) -> None:
 
 
 # ---- Ids of other resources in the state file
+
 
 ROOTS = {
     "user_pool": "user_pool",
@@ -972,37 +963,6 @@ def test_up_takes_no_path_of_somebodys_for_the_sign_in(
     assert account.up() == UNCHANGED
 
 
-def test_recover_finds_the_sign_in_among_the_paths_of_others(account: Account) -> None:
-    account.up(path="/sign-in")
-    inside = Inside(account)
-    # It comes after the others' paths in AWS's list.
-    inside.api.delete_resource(**inside.place, resourceId=fact(account, "sign_in_resource"))
-    account.up()
-    account.path().unlink()
-    assert account.recover().settings.path == "/sign-in"
-    account.up()
-    assert account.up() == UNCHANGED
-
-
-def test_the_protected_path_stays_the_stacks_whoever_has_its_post(account: Account) -> None:
-    """Only the sign-in's own path is told from somebody's by its POST."""
-    account.stands()
-    api = account.client("apigateway")
-    theirs = {
-        "restApiId": fact(account, "rest_api"),
-        "resourceId": fact(account, "hello_resource"),
-        "httpMethod": "POST",
-    }
-    api.put_method(**theirs, authorizationType="AWS_IAM")
-    api.put_integration(**theirs, type="MOCK")
-    before, world = plain(api.get_method(**theirs)), existing(account)
-    permission = {"FunctionName": SIGN_IN, "StatementId": "cogauth-apigateway"}
-    account.client("lambda").remove_permission(**permission)
-    account.up()
-    assert account.up() == UNCHANGED
-    assert (plain(api.get_method(**theirs)), existing(account)) == (before, world)
-
-
 # ---- A pool with users, whatever the estimate says
 
 
@@ -1084,9 +1044,9 @@ def test_recover_takes_none_of_several_unless_told_which(
     command(account, monkeypatch, "recover", "--take", mine).must()
     assert account.state().fact(kind, "id") == mine
     assert lost.keys() == account.state().resources.keys()
-    warned = Warned()
-    engine.up(account.context(), warned)
-    assert theirs in warned.warnings[0]
+    told = Told()
+    engine.up(account.context(), told)
+    assert theirs in told.warnings[0]
     assert (describe(account, theirs), existing(account)) == before
     assert account.up() == UNCHANGED
     assert ids(account.down().remaining) == [theirs]

@@ -116,3 +116,10 @@ def asks_for_the_api(request: Request) -> bool:
 
 def is_identity_call(request: Request) -> bool:
     return request.path == "/" and b"Action=GetCallerIdentity" in request.body
+
+
+def answer(request: Request) -> Answer:
+    """Answer as AWS does when asked who the caller is and whose the API is."""
+    if is_identity_call(request):
+        return Answer(200, CALLER)
+    return OWN_API if asks_for_the_api(request) else Answer(404, "{}")
