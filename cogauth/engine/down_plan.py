@@ -246,7 +246,7 @@ def renamed_ones(
         identifier = arn.removeprefix(prefix) if prefix and arn.startswith(prefix) else ""
         # A stage's ARN starts with its API's.
         if identifier and "/" not in identifier and identifier not in known:
-            live = resource.read(ctx, {"id": identifier, "arn": arn})
+            live = resource.read(ctx, {"id": identifier})
             if live is not None and owned(ctx, resource, live):
                 found.append(live)
     return found

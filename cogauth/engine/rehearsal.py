@@ -20,7 +20,6 @@ from cogauth.aws.answers import READS
 from cogauth.aws.clients import ONCE, Aws
 from cogauth.aws.environment import Keys
 from cogauth.context import Context
-from cogauth.record.records import CREATED
 from cogauth.steps import RESOURCES
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def rehearse(ctx: Context) -> tuple[Context, list[Call]]:
         aws.about = resource, ""
         live = resource.create(there)
         # Not by the journal, which writes the state file.
-        state.resources[resource.key] = {"status": CREATED, **resource.facts(there, live)}
+        state.resources[resource.key] = resource.facts(there, live)
         changes = list(resource.changes(there, live))
         resource.wait_until_ready(there, live)
         for change in changes:

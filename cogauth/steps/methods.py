@@ -50,6 +50,7 @@ STATUS_BY_CODE = {
 }
 # The authorization of a method that anyone may call.
 OPEN = "NONE"
+# The last "*" stands for "/" as well: it includes a method's responses and its integration.
 METHODS = f"{REST_API}/resources/*/methods/*"
 # An integration without a back end.
 MOCK: dict[str, Any] = {
@@ -102,14 +103,10 @@ class Method(Resource):
     statuses: tuple[str, ...] = ("200",)
 
     def permissions(self, settings: Settings) -> Permissions:
-        responses = f"{METHODS}/responses/*"
         return {
             Purpose.FIND: (allow(METHODS, "apigateway:GET"),),
             Purpose.CREATE: (allow(METHODS, "apigateway:PUT"),),
-            Purpose.CHANGE: (
-                allow(METHODS, "apigateway:PATCH"),
-                allow(responses, "apigateway:PUT", "apigateway:PATCH"),
-            ),
+            Purpose.CHANGE: (allow(METHODS, "apigateway:PUT", "apigateway:PATCH"),),
         }
 
     @property
@@ -192,11 +189,11 @@ class Integration(Resource):
     method: Method
 
     def permissions(self, settings: Settings) -> Permissions:
-        one = f"{METHODS}/integration"
+        put = (allow(METHODS, "apigateway:PUT"),)
         return {
-            Purpose.FIND: (allow(one, "apigateway:GET"),),
-            Purpose.CREATE: (allow(one, "apigateway:PUT"),),
-            Purpose.CHANGE: (allow((one, f"{one}/responses/*"), "apigateway:PUT"),),
+            Purpose.FIND: (allow(METHODS, "apigateway:GET"),),
+            Purpose.CREATE: put,
+            Purpose.CHANGE: put,
         }
 
     @property

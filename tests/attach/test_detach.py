@@ -148,8 +148,7 @@ def test_after_the_state_file_was_lost_down_asks_for_the_methods(account: Accoun
 def test_down_gives_back_before_it_deletes(account: Account, orders: Orders) -> None:
     before, deployed = orders.methods(), orders.deployed()
     second = Orders(account, "second")
-    attach(account)
-    attach(account, "second")
+    first, other = attach(account), attach(account, "second")
 
     def look(call: Call) -> None:
         if call.operation == "DeleteUserPool":
@@ -158,6 +157,10 @@ def test_down_gives_back_before_it_deletes(account: Account, orders: Orders) -> 
     with account.calls.watched(look):
         result = account.down()
     assert len(result.restored) == 10
+    assert [one for one in result.deleted if one["step"] == "attachment"] == [
+        {"step": "attachment", "resource": "authorizer", "id": f"{api} authorizer {authorizer}"}
+        for api, authorizer in ((orders.id, first.authorizer), (second.id, other.authorizer))
+    ]
     assert (result.remaining, result.problems) == ([], [])
     assert account.left() == ["api orders", "api second"]
     assert (orders.methods(), orders.deployed()) == (before, deployed)

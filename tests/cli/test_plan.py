@@ -163,6 +163,7 @@ def test_what_is_unfinished_in_an_attached_api_is_named_with_the_command_that_fi
     for line, words in zip(said, left, strict=True):
         assert line.startswith(f"Unfinished: {words.replace('ID', orders.id)} ")
     unfinished = json.loads(run("plan", "--json").out)["unfinished"]
+    assert all(each["outcome"].startswith("'up' leaves it; '") for each in unfinished)
     for command in {each["outcome"].split("'")[3] for each in unfinished}:
         in_process(*shlex.split(command)[1:], "--yes").must()
     assert json.loads(run("plan", "--json").out)["unfinished"] == []

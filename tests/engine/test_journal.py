@@ -206,10 +206,12 @@ def test_one_that_landed_after_another_was_made_is_deleted(
     late, told = make(account), Told()
     assert existing(account) != STACK
     changed = "user_pool" if operation == "CreateUserPool" else "rest_api"
+    (note,) = [note for row in engine.plan(account.context(), told).rows for note in row.notes]
+    assert note == f"delete {late}, left by an interrupted run"
     actions = {result.step: result.action for result in engine.up(account.context(), told)}
     assert actions == {**UNCHANGED, changed: "updated"}
     what = words(RESOURCES[changed])
-    assert told.changes == [f"{what}: delete {late}, left by an interrupted run"]
+    assert told.changes == [f"{what}: {note}"]
     assert existing(account) == STACK
     assert (fact(account, "user_pool"), fact(account, "rest_api")) == kept
 

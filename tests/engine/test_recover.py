@@ -475,8 +475,11 @@ def test_what_a_cut_off_down_left_is_recovered(
 
 
 def test_an_empty_account_has_nothing_to_recover(account: Account) -> None:
-    with pytest.raises(CogauthError, match=r"the tag cogauth:stack = shop\. .* creates a stack\.$"):
+    with pytest.raises(CogauthError, match=r"the tag cogauth:stack = shop\.") as caught:
         recovered(account)
+    assert (
+        caught.value.hint == f"'cogauth up --stack shop --state {account.path()}' creates a stack."
+    )
     other = "11111111-0000-4000-8000-000000000000"
     with pytest.raises(CogauthError, match=rf"cogauth:stack = shop with the stack-id {other}\.$"):
         recovered(account, other)

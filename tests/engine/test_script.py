@@ -291,6 +291,8 @@ def test_any_other_refusal_ends_it_at_once(text: str, stand: Stand, code: str, w
     assert done.stdout == ""
     assert words in done.stderr
     assert "cogauth recover --stack shop --region eu-central-1\n" in done.stderr
+    assert "'cogauth up --stack shop' finishes the stack" in done.stderr
+    assert "'cogauth down --stack shop' deletes it" in done.stderr
     assert ["create-function" in call for call in stand.calls()[-2:]] == [False, True]
     # Nothing is left in the temporary folder.
     assert list((stand.folder / "tmp").iterdir()) == []

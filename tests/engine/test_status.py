@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cogauth.engine.status import MethodStatus, StackStatus, status
+from cogauth.record.records import OUTDATED
 from support.account import Account, Silent
 from support.attached import Orders, attach, detach, only_a_pool
 from support.calls import Call, refusal
@@ -158,6 +159,15 @@ def test_what_an_interrupted_run_outdated_is_unfinished_and_a_deployment_is_stal
     with stopped(account, operation, lands=True):
         account.up()
     assert differing(found(account)) == differs
+
+
+def test_so_it_is_if_the_run_ended_before_anything_else_was_begun(account: Account) -> None:
+    account.stands()
+    state = account.state()
+    state.resources["sign_in_function"]["status"] = OUTDATED
+    state.save()
+    now = found(account)
+    assert (now.condition, differing(now)) == ("incomplete", {"sign_in_function": "unfinished"})
 
 
 def test_after_an_interrupted_down_what_went_with_the_api_is_missing(account: Account) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth import cors, engine
+from cogauth.aws.answers import Field
 from cogauth.errors import UsageError
 from cogauth.record.records import CREATED, CREATING
 from cogauth.settings import Settings
@@ -178,6 +179,12 @@ def answers(account: Account, resource: str, http_method: str) -> dict[str, Any]
     found = method(account, resource, http_method)["methodIntegration"]["integrationResponses"]
     assert isinstance(found, dict)
     return found
+
+
+def planned(account: Account, key: str, origins: tuple[str, ...]) -> list[Field]:
+    """Return how a resource differs from what it would be with other origins."""
+    rows = engine.plan(account.context(cors_origins=origins), Silent()).rows
+    return next(row.fields for row in rows if row.resource.key == key)
 
 
 def existing_with(origins: tuple[str, ...]) -> list[str]:
@@ -423,6 +430,8 @@ def test_a_stack_whose_responses_declare_no_header_is_mended_when_it_matters(
     api.delete_method_response(**where, statusCode="200")
     api.put_method_response(**where, statusCode="200")
     assert account.up() == UNCHANGED
+    path = f"methodResponses.200.responseParameters.{ALLOW_ORIGIN}"
+    assert Field(path, None, "false") in planned(account, "protected_method", ONE)
     account.up(cors_origins=ONE)
     declared = method(account, "hello", "GET")["methodResponses"]["200"]["responseParameters"]
     assert declared[ALLOW_ORIGIN] is False
@@ -542,6 +551,8 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
         assert found["responseParameters"] == {**headers, HEADER: "'https://app.example'"}
         assert found.get("statusCode") == given_.get("statusCode")
         assert found["responseTemplates"] == given_["responseTemplates"]
+    header = Field(f"responseParameters.{HEADER}", f"'{ONE[0]}'", f"'{OTHER[0]}'")
+    assert planned(account, "access_denied_response", OTHER) == [header]
     account.up(cors_origins=OTHER)
     account.up(cors_origins=NONE)
     after = configuration(account)

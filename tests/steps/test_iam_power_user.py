@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.account import Account
+from cogauth import engine
+from support.account import Account, Silent
 from support.faults import stopped
 from support.stacks import AUTO_CONFIRM_ROLE, ROLE, STACK, UNCHANGED, existing, fact
 
@@ -84,6 +85,8 @@ def test_power_user_taken_back_after_its_attaching_was_interrupted(
     with stopped(account, "AttachRolePolicy", lands=True):
         account.up(power_user=True)
     assert "attached AmazonCognitoPowerUser" in existing(account)
+    (unfinished,) = engine.plan(account.context(power_user=False), Silent()).unfinished
+    assert unfinished.outcome == "'up' deletes it"
     account.up(power_user=False)
     assert existing(account) == STACK
     assert account.up() == UNCHANGED
