@@ -10,6 +10,7 @@ from cogauth.local.process import FOLDER
 from support.local_aws import own_local_aws
 from support.local_gateway import echo, pool, world  # noqa: F401 fixtures
 from support.local_pools import Server
+from support.local_process import aws, folder  # noqa: F401 fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -225,9 +225,6 @@ def test_a_mock_needs_a_status_but_not_quite_json(
     assert api.call(verb="GET").status_code == status
 
 
-# Deployments
-
-
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "\x7f"])
 def test_a_header_that_cant_be_sent_is_a_misconfiguration(
     world: World, echo: str, value: str
