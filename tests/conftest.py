@@ -24,6 +24,7 @@ from support.commands import KEYS, Cli, command_line
 from support.forker import PYTHON
 from support.local_aws import someones_local_aws
 from support.names import REGION
+from support.planted import victim  # noqa: F401 fixture
 from support.sampling import chosen, load_profile
 
 # For benchmarks/, which is never installed. Last, so that the installed cogauth is imported.

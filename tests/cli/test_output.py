@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from cogauth.cli.output import stacked, styled
-from cogauth.errors import CogauthError
-from cogauth.printable import json_text, one_line
+from cogauth.printable import one_line
 from support.attached import only_a_pool
 from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import Result
-from support.hostile import ANY_TEXT, FORGED, HOSTILE, WITH_HALVES, acting
+from support.hostile import ANY_TEXT, FORGED, HOSTILE, acting
 from support.local_aws import client
 from support.names import REGION
 from support.servers import CALLER, Answer, Fixed, Request
@@ -70,66 +68,12 @@ def texts(document: Any) -> Iterator[str]:
 # The filter
 
 
-@given(ANY_TEXT | WITH_HALVES)
-def test_a_line_is_one_line_and_does_nothing(text: str) -> None:
-    line = one_line(text)
-    assert acting(line) == []
-    assert len(line.splitlines()) <= 1
-    assert line.encode().decode() == line
-
-
-@given(st.text(st.characters(categories=["L", "M", "N", "P", "S"])))
-def test_what_can_be_read_stays_as_it_is(text: str) -> None:
-    assert one_line(text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\nb", r"a\nb"),
-        ("\x1b[2K\r\t\x00", r"\x1b[2K\r\t\x00"),
-        ("\x7f\x9b", r"\x7f\x9b"),
-        ("\u202e\u2066\u200f\u061c", r"\u202e\u2066\u200f\u061c"),
-        ("\u200b\u2028\ufeff", r"\u200b\u2028\ufeff"),
-        ("\ud800\U000e0041", r"\ud800\U000e0041"),
-        ("Zoë, 山田太郎 🦊 → ✓", "Zoë, 山田太郎 🦊 → ✓"),
-    ],
-)
-def test_what_acts_is_spelled(text: str, shown: str) -> None:
-    assert one_line(text) == shown
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | ANY_TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(JSON)
-def test_json_says_the_same_and_does_nothing(document: Any) -> None:
-    text = json_text(document)
-    assert json.loads(text) == document
-    assert acting(text) == []
-
-
-def test_json_spells_what_acts() -> None:
-    text = json_text({"a": "\n\x1b\x7f\x9b\u202e\u200d\ud800\U000e0041é🦊"})
-    assert r'"\n\u001b\u007f\u009b\u202e\u200d\ud800\udb40\udc41é🦊"' in text
-
-
 @given(ANY_TEXT, ANY_TEXT)
 def test_a_cell_of_a_table_is_one_line_and_no_markup(first: str, second: str) -> None:
     shown = io.StringIO()
     console = Console(file=shown, width=10_000, force_terminal=False)
     console.print(stacked(styled(first), styled(second, "dim")), soft_wrap=True)
     assert shown.getvalue() == f"{one_line(first)}\n{one_line(second)}\n"
-
-
-def test_an_error_of_several_lines_keeps_them() -> None:
-    error = CogauthError("one", "two\nFORGED")
-    assert error.lines == ("one", "two\nFORGED")
-    assert str(error) == "one two\nFORGED"
 
 
 # Where lines leave the program

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.aws import parallel
 from cogauth.engine import graph
 
 PATIENCE = 30
@@ -116,13 +115,3 @@ def test_an_interruption_of_the_main_thread_stops_it_and_waits_for_what_is_in_fl
     with pytest.raises(KeyboardInterrupt):
         graph.run({"a": (), "b": ("a",)}, work, stop)
     assert ended == ["a"]
-
-
-def test_each_returns_in_order_and_raises_the_first_error() -> None:
-    assert parallel.each([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
-
-    def fail(text: str) -> None:
-        raise ValueError(text)
-
-    with pytest.raises(ValueError, match="first"):
-        parallel.each([lambda: None, lambda: fail("first"), lambda: fail("second")])

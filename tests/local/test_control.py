@@ -1,12 +1,11 @@
 """How API Gateway's control plane answers on the local AWS: patches, summaries and exports."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.local_aws import client, own_local_aws
+from support.local_gateway import World
 
 pytestmark = pytest.mark.local
 
@@ -63,10 +62,9 @@ class Api:
         return json.loads(answer["body"].read())
 
 
-@pytest.fixture(scope="module")
-def apis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with own_local_aws(tmp_path_factory.mktemp("control")) as local:
-        yield client("apigateway", local.start().endpoint_url)
+@pytest.fixture
+def apis(world: World) -> Any:
+    return world.apigateway
 
 
 @pytest.fixture

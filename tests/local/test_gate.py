@@ -4,10 +4,8 @@ import functools
 import gzip
 import hashlib
 import http.client
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +23,7 @@ from cogauth.aws.environment import Keys
 from cogauth.local import gate
 from cogauth.local.gate import rules
 from cogauth.local.process import FOLDER, LocalAws, Started
+from support.functions import TRUST, zipped
 from support.names import PASSWORD, REGION
 from support.sampling import examples
 
@@ -33,16 +32,6 @@ pytestmark = pytest.mark.local
 EVIL = "http://evil.example"
 # A function that returns its environment.
 TELLTALE = "import os\ndef handler(event, context): return dict(os.environ)"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
 OPEN = {
     "AllowOrigin": "method.response.header.Access-Control-Allow-Origin",
     "pages": "'http://pages.example'",
@@ -100,13 +89,6 @@ class Here(NamedTuple):
 
     def functions(self) -> list[str]:
         return [f["FunctionName"] for f in self.client("lambda").list_functions()["Functions"]]
-
-
-def zipped(code: str) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr("index.py", code)
-    return made.getvalue()
 
 
 def make_api(apis: Any) -> str:

@@ -226,37 +226,6 @@ def test_only_the_stacks_own_and_attached_apis_are_called(
         stack.gateway.delete_rest_api(restApiId=theirs)
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"path": "hello"}, "is invalid"),
-        ({"path": "/../x"}, "would leave the stage"),
-        ({"path": "/{id}"}, "lacks a parameter"),
-        ({"path": "/{id}", "parameters": {"id": ""}}, "is empty"),
-        ({"query": "a\nb"}, "control character"),
-        ({"headers": [["Host", "x"]]}, "The header Host can't be given"),
-        ({"headers": [["a", "b\r\nc: d"]]}, "is invalid"),
-        ({"headers": [["Authorization", "x"]]}, "carries the token"),
-        ({"body": "{", "method": "POST"}, "isn't JSON"),
-        ({"token": "secret"}, "is unknown"),
-        ({"token": "id", "username": None}, "lacks the text 'username'"),
-        ({"stage": "nowhere"}, "nowhere"),
-        ({"method": 7}, "lacks the text 'method'"),
-        ({"method": "GET / HTTP/1.1\r\nX: y"}, "is unknown"),
-        ({"headers": 7}, "headers"),
-        ({"headers": [7]}, "headers"),
-        ({"parameters": [1]}, "parameters"),
-    ],
-    ids=str,
-)
-def test_a_request_that_cannot_be_sent_is_named(
-    stack: LocalStack, page: OpenPage, changed: dict[str, Any], said: str
-) -> None:
-    got = page.post("/api/call", **to_hello(stack, "none", **changed))
-    assert got.status == 400, got
-    assert said in got.error["message"]
-
-
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", b"\xff", b"[" * 5000, b'{"a": NaN}x'])
 def test_what_is_no_json_object_is_refused(page: OpenPage, body: bytes) -> None:
     got = page.raw("POST", "/api/call", page.known, body)

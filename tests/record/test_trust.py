@@ -20,18 +20,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cogauth.aws.environment import Keys
 from cogauth.cli.local_stacks import local_stacks, stop_unused_local
 from cogauth.cli.options import Target
-from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.folder import MARKED, MARKER, KnownData
-from cogauth.local.process import FOLDER, LocalAws
+from cogauth.errors import CogauthError
+from cogauth.local.process import FOLDER
 from cogauth.record.files import beside, check_writable, is_kept, make_folder, remove_own
 from cogauth.record.state import State, is_of_cogauth, load
 from cogauth.record.trust import others_may_write, read_input, trusting
 from support.commands import in_process
 from support.faults import disk_full_at
-from support.planted import PLANTED, ROWS, a_folder, a_pipe, another_users, is_root, portrait
+from support.local_process import SERVED, lay_out
+from support.planted import (
+    ODD,
+    ROWS,
+    a_folder,
+    a_full_folder,
+    a_pipe,
+    a_socket,
+    another_users,
+    is_root,
+    portrait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +49,6 @@ if TYPE_CHECKING:
 
     Plant = Callable[[Path, Path], None]
 
-SERVED = "0123456789abcdef"
 NOBODY, ANOTHER = 65534, 4711
 only_root = pytest.mark.skipif(not is_root, reason="only root can be several users")
 
@@ -52,29 +60,6 @@ def shop(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setenv("COGAUTH_STATE", str(account.path()))
     monkeypatch.setenv("AWS_REGION", account.region)
     return account
-
-
-@pytest.fixture
-def victim(tmp_path: Path) -> Path:
-    path = tmp_path / "home" / ".bashrc"
-    path.parent.mkdir()
-    path.write_text(ROWS)
-    return path
-
-
-def a_socket(path: Path, _victim: Path) -> None:
-    try:
-        os.mknod(path, stat.S_IFSOCK | 0o600)
-    except OSError:
-        pytest.skip("only Linux lets everybody make one so")
-
-
-def a_full_folder(path: Path, _victim: Path) -> None:
-    path.mkdir()
-    (path / "rows.csv").write_text(ROWS)
-
-
-ODD = (*PLANTED, a_socket, a_full_folder)
 
 
 # The folders above
@@ -283,7 +268,6 @@ def test_a_second_name_is_no_file_of_ones_own(tmp_path: Path, account: Account) 
 
 # Beside the state file
 
-
 COMPANIONS = [".shop.json.cogauth-tokens", "..shop.json.cogauth-tokens.cogauth-lock"]
 HALF = "..shop.json.cogauth-tokens.cogauth-new-abcdefgh.tmp"
 
@@ -382,69 +366,6 @@ def test_recover_keeps_a_damaged_file_unless_it_writes_a_sound_one(shop: Account
         assert copy.read_text() == damaged
         copy.unlink()
         beside(shop.path(), "lock").unlink()
-
-
-# The local AWS's folder
-
-
-def lay_out(folder: Path) -> None:
-    """Create the folder as a start does."""
-    folder.mkdir(mode=0o700, parents=True)
-    (folder / MARKER).write_bytes(MARKED)
-    record = {"port": 20000, "data_id": SERVED, "loaded": 0, "run": 32 * "0"}
-    record |= Keys.new()._asdict()
-    (folder / "local.json").write_text(json.dumps(record))
-    (folder / "local.json").chmod(0o600)
-
-
-@pytest.mark.local
-@pytest.mark.parametrize("plant", [p for p in ODD if p not in {a_folder, a_full_folder}])
-@pytest.mark.parametrize("name", ["tmp", f"data-{SERVED}"])
-def test_what_is_no_folder_of_ours_stops_a_start(
-    plant: Plant, name: str, victim: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "clone" / FOLDER
-    lay_out(folder)
-    known = KnownData()
-    assert known.add(SERVED, folder) is None
-    plant(folder / name, victim)
-    before = portrait(tmp_path)
-    with pytest.raises(LocalAwsError, match=f"{name} is not cogauth's own: it isn't a folder"):
-        LocalAws(folder).start()
-    assert portrait(tmp_path) == before
-    known.drop(SERVED, folder)
-
-
-@pytest.mark.parametrize("plant", [p for p in ODD if p not in {a_folder, a_full_folder}])
-def test_removing_the_local_aws_leaves_alone_what_is_not_ours(
-    plant: Plant, victim: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "clone" / FOLDER
-    lay_out(folder)
-    for name in ("tmp", f"data-{SERVED}"):
-        plant(folder / name, victim)
-    a_full_folder(folder / "ministack.log", victim)
-    LocalAws(folder).remove()
-    assert sorted(path.name for path in folder.iterdir()) == [
-        f"data-{SERVED}",
-        "ministack.log",
-        "tmp",
-    ]
-    assert victim.read_text() == ROWS
-
-
-def test_a_mark_that_was_half_made_is_made_whole(tmp_path: Path) -> None:
-    """A killed start left it half-made; it is completed only if the folder is empty otherwise."""
-    folder = tmp_path / FOLDER
-    folder.mkdir()
-    (folder / MARKER).touch(mode=0o600)
-    assert LocalAws(folder).endpoint_url is None
-    assert (folder / MARKER).read_bytes() == MARKED
-    (folder / MARKER).write_bytes(b"")
-    (folder / "rows.csv").write_text(ROWS)
-    with pytest.raises(LocalAwsError, match="is not what cogauth writes"):
-        _ = LocalAws(folder).endpoint_url
-    assert (folder / MARKER).read_bytes() == b""
 
 
 # Who keeps the local AWS running

@@ -53,3 +53,27 @@ def another_users(path: Path, _victim: Path) -> None:
 
 
 PLANTED = (a_link, a_second_name, a_pipe, a_folder, another_users)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file of the user's that an attacker wants to damage."""
+    path = tmp_path / "home" / ".bashrc"
+    path.parent.mkdir()
+    path.write_text(ROWS)
+    return path
+
+
+def a_socket(path: Path, _victim: Path) -> None:
+    try:
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    except OSError:
+        pytest.skip("only Linux lets everybody make one so")
+
+
+def a_full_folder(path: Path, _victim: Path) -> None:
+    path.mkdir()
+    (path / "rows.csv").write_text(ROWS)
+
+
+ODD = (*PLANTED, a_socket, a_full_folder)
