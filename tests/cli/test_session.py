@@ -1,0 +1,64 @@
+"""Passwords on stdin and on a terminal: where they come from, and which are none."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.sign_in_api import BOTH, MUST_CHOOSE, NEW_PASSWORD, OLD, PASSWORD, Api, bodies
+
+if TYPE_CHECKING:
+    from support.commands import Cli
+
+# For the fixtures.
+pytest_plugins = ["support.sign_in_api"]
+
+
+def test_the_new_password_is_the_second_line_of_stdin(cli: Cli, temporary: Api) -> None:
+    words = ("test-login", "ann", "--password-stdin", "--new-password-stdin", "--json")
+    for end in ("", "\n", "\r\nmore\n"):
+        done = cli.run(*words, typed=f"{PASSWORD}\n{NEW_PASSWORD}{end}").must()
+        assert (done.document["status"], done.document["is_new"]) == ("success", False)
+        assert NEW_PASSWORD not in done.out + done.err + cli.state.read_text()
+        assert bodies(temporary) == [OLD, BOTH]
+        temporary.server.requests.clear()
+        temporary.sign_in.insert(0, MUST_CHOOSE)
+    data = codecs.BOM_UTF16_LE + f"{PASSWORD}\n{NEW_PASSWORD}\n".encode("utf-16-le")
+    cli.run(*words, typed=data).must()
+    assert bodies(temporary) == [OLD, BOTH]
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("--new-password-stdin",), f"{PASSWORD}\n{NEW_PASSWORD}\n", "give --password-stdin too"),
+        (("--password-stdin", "--new-password-stdin"), PASSWORD, "The new password is empty"),
+        (("--password-stdin", "--new-password-stdin"), f"\n{PASSWORD}", "The password is empty"),
+    ],
+)
+def test_a_new_password_without_its_line_is_none(
+    cli: Cli, temporary: Api, words: tuple[str, ...], typed: str, said: str
+) -> None:
+    assert said in cli.run("test-login", "ann", *words, typed=typed).must(2).err
+    assert temporary.sent("/signin") == []
+
+
+@pytest.mark.parametrize("command", ["test-login", "token"])
+def test_on_a_terminal_the_new_password_is_asked_for_twice(
+    cli: Cli, temporary: Api, command: str
+) -> None:
+    running = cli.on_terminal(command, "ann", COGAUTH_PASSWORD=PASSWORD)
+    running.see("New password: ")
+    assert "The new password needs at least 8 characters" in running.plain
+    running.type(f"{NEW_PASSWORD}\n")
+    running.see("The same again: ")
+    running.type("another\n")
+    running.see("New password: (.|\n)*New password: ")
+    for question in ("The same again: (.|\n)*The same again: ", "$"):
+        running.type(f"{NEW_PASSWORD}\n")
+        running.see(question)
+    assert running.ended() == 0
+    assert NEW_PASSWORD not in running.text
+    assert bodies(temporary) == [OLD, BOTH]
