@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cogauth.cli.session import live_policy
+from cogauth.steps.cognito import POLICY_KEYS
+from support.calls import refusal
 from support.sign_in_api import BOTH, MUST_CHOOSE, NEW_PASSWORD, OLD, PASSWORD, Api, bodies
+from support.stacks import update_pool
 
 if TYPE_CHECKING:
     from support.commands import Cli
+    from support.user_pool import Pool
 
 # For the fixtures.
-pytest_plugins = ["support.sign_in_api"]
+pytest_plugins = ["support.user_pool", "support.sign_in_api"]
 
 
 def test_the_new_password_is_the_second_line_of_stdin(cli: Cli, temporary: Api) -> None:
@@ -62,3 +67,14 @@ def test_on_a_terminal_the_new_password_is_asked_for_twice(
     assert running.ended() == 0
     assert NEW_PASSWORD not in running.text
     assert bodies(temporary) == [OLD, BOTH]
+
+
+def test_a_question_for_a_password_quotes_the_pools_own_policy(pool: Pool) -> None:
+    ctx = pool.account.context()
+    classes = dict.fromkeys(POLICY_KEYS.values(), False)
+    update_pool(pool.account, Policies={"PasswordPolicy": {**classes, "MinimumLength": 12}})
+    assert live_policy(ctx) == "at least 12 characters"
+    # Who may not read it gets the stack's.
+    denied = refusal(400, "AccessDeniedException", "No.")
+    with pool.account.calls.watched(lambda _: denied):
+        assert live_policy(ctx).startswith("at least 8 characters, with ")
