@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from cogauth.cli import output
 from cogauth.cli.output import runnable, wrapped
-from cogauth.steps import RESOURCES
-from cogauth.steps.ownership import words as words_of
 from support.commands import in_process
 
 if TYPE_CHECKING:
@@ -137,9 +135,3 @@ def test_a_stack_that_is_called_as_the_program_is_no_command() -> None:
     assert wrapped("Next: cogauth up --local --stack much-too-long-for-it", 40)[-1].startswith(
         "cogauth up"
     )
-
-
-def test_a_resource_has_one_name_in_lists_and_sentences() -> None:
-    titles = {one.step.title.casefold() for one in RESOURCES.values()}
-    roots = {words_of(one) for one in RESOURCES.values() if one.parent is None}
-    assert {name.casefold() for name in roots if "function" in name or "role" in name} <= titles
