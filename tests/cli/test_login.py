@@ -11,6 +11,7 @@ import pytest
 
 from cogauth.cli import cli as program
 from cogauth.client.signin import READY_WITHIN_S
+from support.mistakes import reads_well
 from support.screen import Screen
 from support.servers import Answer
 from support.sign_in_api import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from support.commands import Cli
 
 # For the fixtures.
-pytest_plugins = ["support.sign_in_api"]
+pytest_plugins = ["support.mistakes", "support.sign_in_api"]
 
 
 @pytest.mark.parametrize("name", ["another key under the pool's name", "expired"])
@@ -125,3 +126,8 @@ def test_neither_password_nor_token_is_in_what_debug_shows(cli: Cli, api: Api) -
     assert done.code == 1
     assert "Traceback" in done.err
     assert PASSWORD not in done.err + done.out
+
+
+def test_a_login_without_a_stack_says_what_to_do(cli: Cli) -> None:
+    done = cli.run("test-login", "--username", "ann", COGAUTH_PASSWORD=PASSWORD)
+    reads_well(done, "There is no stack here", ".cogauth/cogauth.json", "cogauth up", code=2)

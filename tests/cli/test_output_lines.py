@@ -16,7 +16,6 @@ from support.commands import in_process
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.account import Account
 
 COMMAND = "'cogauth attach --api orders --path /orders --stack shop'"
 URL = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev/hello"
@@ -111,14 +110,6 @@ def test_a_printed_aws_command_goes_where_the_stack_is(monkeypatch: pytest.Monke
     assert "'aws apigateway get-stages --endpoint-url http://127.0.0.1:4566 --rest" in runnable(
         text
     )
-
-
-def test_the_other_stacks_here_are_named(account: Account) -> None:
-    state = account.context().state
-    state.save()
-    missing = state.path.parent / "missing.json"
-    done = in_process("users", "--stack", "missing", "--state", str(missing)).must(2)
-    assert f"Stacks here: {state.stack} (--stack {state.stack} --state {state.path})" in done.err
 
 
 @pytest.mark.sample(2)

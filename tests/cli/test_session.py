@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cogauth.cli.session import live_policy
 from cogauth.steps.cognito import POLICY_KEYS
 from support.calls import refusal
+from support.mistakes import reads_well
 from support.sign_in_api import BOTH, MUST_CHOOSE, NEW_PASSWORD, OLD, PASSWORD, Api, bodies
 from support.stacks import update_pool
 
 if TYPE_CHECKING:
     from support.commands import Cli
+    from support.servers import Fixed
     from support.user_pool import Pool
 
 # For the fixtures.
-pytest_plugins = ["support.user_pool", "support.sign_in_api"]
+pytest_plugins = ["support.mistakes", "support.sign_in_api", "support.user_pool"]
 
 
 def test_the_new_password_is_the_second_line_of_stdin(cli: Cli, temporary: Api) -> None:
@@ -78,3 +80,30 @@ def test_a_question_for_a_password_quotes_the_pools_own_policy(pool: Pool) -> No
     denied = refusal(400, "AccessDeniedException", "No.")
     with pool.account.calls.watched(lambda _: denied):
         assert live_policy(ctx).startswith("at least 8 characters, with ")
+
+
+@pytest.mark.parametrize("form", [["--password", PASSWORD], [f"--password={PASSWORD}"]])
+def test_a_password_is_not_taken_from_the_command_line(
+    cli: Cli, existing: dict[str, Any], silent: Fixed, form: list[str]
+) -> None:
+    assert existing
+    done = cli.run("test-login", "--username", "ann", *form).must(2)
+    assert "No such option" in done.err
+    assert PASSWORD not in done.err
+    assert silent.requests == []
+
+
+def test_a_missing_password_is_said_to_be_missing(
+    cli: Cli, existing: dict[str, Any], silent: Fixed
+) -> None:
+    assert existing
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    for typed, words, said in (
+        (b"", [], "No password was given, and stdin is not a terminal"),
+        (b"", ["--password-stdin"], "The password is empty"),
+        (b"\n", ["--password-stdin"], "The password is empty"),
+        (b"\xff\xfe\n", ["--password-stdin"], "not UTF-8"),
+    ):
+        done = cli.run("test-login", "--username", "ann", *words, typed=typed, **strict)
+        reads_well(done, said, code=2)
+    assert silent.requests == []
