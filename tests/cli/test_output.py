@@ -8,7 +8,6 @@ otherwise forge the plan that an admin confirms.
 from __future__ import annotations
 
 import ast
-import base64
 import io
 import json
 import zipfile
@@ -24,6 +23,7 @@ from cogauth.cli.output import print_error, print_json_list, stacked, styled
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text, one_line
 from support.attached import only_a_pool
+from support.called_api import segment
 from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import Result
 from support.hostile import ANY_TEXT, FORGED, HOSTILE, WITH_HALVES, acting
@@ -340,10 +340,6 @@ def test_up_and_users(named: Named) -> None:
 
 
 # Commands that need no AWS, or an AWS that answers anything
-
-
-def segment(part: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
 
 
 def test_a_token_s_claims(tmp_path: Path) -> None:

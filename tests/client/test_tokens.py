@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from hypothesis import strategies as st
 
 from cogauth.client import tokens
 from cogauth.client.transport import session
+from support.called_api import CLIENT, POOL, segment
 from support.sampling import examples
 from support.servers import Answer
 from support.sign_in_api import (
     BAD_TOKENS,
-    CLIENT,
     ISSUER,
     OTHER_KEY,
-    POOL,
     POOLS_KEY,
     Api,
     key_set,
@@ -71,10 +69,6 @@ any_json = st.recursive(
 READ = ("sub", "iss", "aud", "client_id", "token_use", "iat", "nbf", "exp", "auth_time", "jti")
 
 
-def unpadded(content: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
-
-
 @examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     claims=st.fixed_dictionaries({}, optional=dict.fromkeys(READ, any_json)),
@@ -90,7 +84,7 @@ def test_whatever_a_token_says_it_can_be_said_whether_it_holds(
     said = json.dumps({**known, **claims}).encode()
     signed = jwt.PyJWS().encode(said, POOLS_KEY, "RS256", headers={"kid": "key1"})
     changed = {"alg": "RS256", "kid": "key1", **header}
-    for text in (signed, f"{unpadded(changed)}.{signed.partition('.')[2]}"):
+    for text in (signed, f"{segment(changed)}.{signed.partition('.')[2]}"):
         found, parts = tokens.read(text)
         http = session(ctx.url("/"), ctx.aws)
         why = tokens.why_unverified(ctx, http, found, parts.claims)

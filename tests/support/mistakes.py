@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cogauth.record.state import State
-from cogauth.settings import Settings
+from support.broken import record_whole_stack
 from support.commands import Cli, command_line
-from support.names import REGION
-from support.servers import ACCOUNT, STACK_ID, Answer, Fixed
-from support.state_files import whole_stack
+from support.servers import Answer, Fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,16 +44,7 @@ def bare(tmp_path: Path) -> Iterator[Cli]:
 @pytest.fixture
 def existing(cli: Cli, silent: Fixed) -> dict[str, Any]:
     """Write a state file that records a whole stack; return its contents."""
-    State(
-        path=cli.state,
-        stack="cogauth",
-        account=ACCOUNT,
-        region=REGION,
-        endpoint_url=silent.url,
-        settings=Settings(),
-        stack_id=STACK_ID,
-        resources=whole_stack(rest_api="id-of-rest_api"),
-    ).save()
+    record_whole_stack(cli, silent.url)
     cli.env["COGAUTH_ENDPOINT_URL"] = silent.url
     return dict(json.loads(cli.state.read_text()))
 

@@ -18,31 +18,21 @@ from cogauth.aws.waiting import Waiter
 from cogauth.checks.login import LoginResult, check_login
 from cogauth.context import Context
 from cogauth.errors import LoginError
-from cogauth.record.state import State
-from cogauth.settings import Settings
+from support.called_api import CLIENT, POOL
 from support.clock import FakeTime
 from support.names import REGION
-from support.servers import (
-    ACCOUNT,
-    CALLER,
-    OWN_API,
-    STACK_ID,
-    Answer,
-    Fixed,
-    Request,
-    asks_for_the_api,
-)
-from support.state_files import whole_stack
+from support.servers import CALLER, OWN_API, Answer, Fixed, Request, asks_for_the_api
+from support.state_files import state_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cogauth.record.state import State
     from support.commands import Cli
 
 # JSON escapes a part of it.
 PASSWORD = 'Correct-"Horse"-7'
 NEW_PASSWORD = "Correct-Horse-8"
-POOL, CLIENT = f"{REGION}_Pool1", "client1"
 ISSUER = f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}"
 POOLS_KEY, OTHER_KEY = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 MUST_CHOOSE = Answer(
@@ -142,16 +132,7 @@ def api(sign_in_server: tuple[Fixed, list[Api], Aws]) -> Api:
 def stack_at(cli: Cli, url: str) -> State:
     """A stack that exists, according to its state file."""
     ids = {"user_pool": POOL, "app_client": CLIENT, "rest_api": "api1"}
-    return State(
-        path=cli.state,
-        stack="cogauth",
-        account=ACCOUNT,
-        region=REGION,
-        endpoint_url=url,
-        settings=Settings(),
-        stack_id=STACK_ID,
-        resources=whole_stack(**ids),
-    )
+    return state_at(cli.state, url, **ids)
 
 
 @pytest.fixture
