@@ -1,4 +1,4 @@
-"""What a hostile API can do with the size, the time and the nesting of its answers: nothing."""
+"""What a hostile API, network or environment can do to a request and its answer: nothing."""
 
 from __future__ import annotations
 
