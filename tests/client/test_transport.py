@@ -6,7 +6,7 @@ import gzip
 import json
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +15,7 @@ import requests
 from cogauth.client import transport
 from cogauth.client.transport import DEEPEST, LARGEST, request, strict_json
 from cogauth.errors import LoginError, UsageError
-from support.servers import Answer, Fixed
+from support.servers import Answer, Fixed, Server
 from support.sign_in_api import Api, login, refusal, success, token
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def serving(write: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             del args
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
