@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from cogauth import __version__
 from cogauth.cli import cli as program
 from cogauth.cli.help import GROUPS, MEANT, SECTIONS, Group
 from cogauth.settings import Settings
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.commands import Cli
+
+# For the fixtures.
+pytest_plugins = ["support.mistakes"]
 
 COMMANDS = sorted(program.commands)
 # The subcommands.
@@ -149,3 +153,39 @@ def test_another_tools_word_leads_to_the_command(word: str, command: str) -> Non
     said = in_process(word).must(2).err
     assert said == f"Error: No such command {word!r}. Did you mean {command!r}?"
     assert command in COMMANDS
+
+
+@pytest.mark.parametrize("words", [[], ["up"], ["test-login"], ["down"], ["demo"]])
+def test_help_needs_nothing(bare: Cli, words: list[str]) -> None:
+    done = bare.run(*words, "--help").must()
+    assert done.out.startswith("Usage: cogauth " + " ".join(words))
+    assert done.err == ""
+    if words:
+        assert "Examples:\n    cogauth" in done.out
+        for shared in ("--stack", "--state", "--profile", "--region", "--endpoint-url", "--json"):
+            assert shared in done.out
+
+
+def test_the_version(bare: Cli) -> None:
+    assert bare.run("-h").must().out == bare.run("--help").must().out
+    assert bare.run("--version").must().out == f"cogauth {__version__}\n"
+
+
+def test_without_a_command_the_help_is_shown(bare: Cli) -> None:
+    done = bare.run().must(2)
+    assert "Usage: cogauth" in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["upp"], "No such command 'upp'"),
+        (["up", "--stak", "x"], "No such option '--stak'"),
+        (["up", "more"], "unexpected extra argument (more)"),
+        (["test-login"], "No user is named: give NAME"),
+    ],
+)
+def test_what_is_no_command_is_named(bare: Cli, words: list[str], named: str) -> None:
+    done = bare.run(*words).must(2)
+    assert named in done.err
+    assert done.out == ""

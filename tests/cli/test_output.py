@@ -8,7 +8,6 @@ otherwise forge the plan that an admin confirms.
 from __future__ import annotations
 
 import ast
-import base64
 import io
 import json
 import zipfile
@@ -19,9 +18,11 @@ import pytest
 from hypothesis import given
 from rich.console import Console
 
-from cogauth.cli.output import stacked, styled
-from cogauth.printable import one_line
+from cogauth.cli.output import print_error, print_json_list, stacked, styled
+from cogauth.errors import CogauthError
+from cogauth.printable import json_text, one_line
 from support.attached import only_a_pool
+from support.called_api import segment
 from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import Result
 from support.hostile import ANY_TEXT, FORGED, HOSTILE, acting
@@ -286,10 +287,6 @@ def test_up_and_users(named: Named) -> None:
 # Commands that need no AWS, or an AWS that answers anything
 
 
-def segment(part: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
-
-
 def test_a_token_s_claims(tmp_path: Path) -> None:
     words = ("decode", "--state", str(tmp_path / "none.json"))
     hostile = ({HOSTILE: 1}, {"sub": HOSTILE}, {"iss": HOSTILE}, {"a": [HOSTILE]}, {"exp": HOSTILE})
@@ -411,3 +408,32 @@ def test_the_question_that_an_admin_answers(served: Cli) -> None:
     asked.type("y\n")
     assert asked.ended() == 0
     check(Result(0, asked.plain.replace("\r", ""), ""))
+
+
+# A document printed in parts
+
+
+@pytest.mark.parametrize("items", [[], [{"a": "é\n"}], [{"a": 1}, {"a": [2]}, {}]])
+def test_a_list_in_parts_is_the_document(
+    capsys: pytest.CaptureFixture[str], items: list[object]
+) -> None:
+    print_json_list({"pool": "p"}, "users", iter(items))
+    assert capsys.readouterr().out == json_text({"pool": "p", "users": items}) + "\n"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_error_in_between_is_in_the_same_document(
+    capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    def items() -> Any:
+        yield from [{"a": nth} for nth in range(count)]
+        raise CogauthError("It broke.")
+
+    with pytest.raises(CogauthError) as caught:
+        print_json_list({"pool": "p"}, "users", items())
+    print_error("failed", caught.value)
+    document = json.loads(capsys.readouterr().out)
+    assert document.pop("error")["message"] == "It broke."
+    assert document == ({"pool": "p", "users": [{"a": 0}, {"a": 1}]} if count else {})
+    print_error("failed", caught.value)
+    assert list(json.loads(capsys.readouterr().out)) == ["error"]

@@ -1,4 +1,4 @@
-"""The command `plan`, and how `up` shows its plan."""
+"""The command `plan`: what it says of a new stack, a changed one and bad input."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ import pytest
 from support.attached import attach, detach, pool_and_orders
 from support.commands import in_process
 from support.faults import stopped
-from support.stacks import SIGN_IN, STEP_NAMES, fact, mutations, stage
-from support.tampers import (
-    change_code,
-    close_sign_up,
-    lift_throttle,
-    open_protected_method,
-    weaken_passwords,
-)
+from support.stacks import SIGN_IN, STEP_NAMES, fact, mutations
+from support.tampers import close_sign_up, lift_throttle, weaken_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,16 +21,8 @@ if TYPE_CHECKING:
     from support.account import Account
     from support.forker import Result
 
-
-@pytest.fixture
-def run(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command in this process on the account's stack."""
-    monkeypatch.setenv("AWS_REGION", account.region)
-
-    def run_it(*words: str) -> Result:
-        return in_process(*words, "--stack", "shop", "--state", str(account.path()))
-
-    return run_it
+# For the fixtures.
+pytest_plugins = ["support.account_commands"]
 
 
 def test_a_plan_of_a_new_stack_creates_nothing(
@@ -169,39 +155,6 @@ def test_what_is_unfinished_in_an_attached_api_is_named_with_the_command_that_fi
     assert json.loads(run("plan", "--json").out)["unfinished"] == []
 
 
-def test_up_shows_what_it_changes_by_value(account: Account, run: Callable[..., Result]) -> None:
-    account.stands()
-    open_protected_method(account)
-    done = run("up")
-    assert done.code == 0
-    line = "protected method: GET /hello was open: NONE → COGNITO_USER_POOLS"
-    assert done.err.count(line) == 1
-    assert "-/+ deployment: recreate, because of the protected method" in done.err
-    done = run("up")
-    assert "up to date" in done.out
-    assert done.err.count("unchanged") == len(STEP_NAMES)
-
-
-def test_up_asks_before_it_overwrites(account: Account, run: Callable[..., Result]) -> None:
-    account.stands()
-    change_code(account)
-    lift_throttle(account)
-    theirs = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
-    before = account.path().read_text()
-    refused = run("up")
-    assert refused.code == 2
-    assert "has code that isn't cogauth's" in refused.err
-    assert "give --yes" in refused.err
-    now = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
-    assert now["CodeSha256"] == theirs["CodeSha256"]
-    assert account.path().read_text() == before
-    assert run("up", "--yes").code == 0
-    now = account.client("lambda").get_function(FunctionName=SIGN_IN)["Configuration"]
-    assert now["CodeSha256"] != theirs["CodeSha256"]
-    (settings,) = stage(account)["methodSettings"].values()
-    assert settings["throttlingRateLimit"] == 20
-
-
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -240,31 +193,3 @@ def test_the_script_is_for_the_aws_cli_alone(run: Callable[..., Result], option:
     done = run("plan", "--script", option)
     assert done.code == 2
     assert f"--script and {option} exclude each other" in done.err + done.out
-
-
-def test_the_next_command_has_the_options_that_were_typed(
-    account: Account, run: Callable[..., Result]
-) -> None:
-    account.stands()
-    words = [
-        *("--password-require", "digit,lower", "--cors-origin", "https://a.example"),
-        *("--cors-origin", "https://b.example", "--no-power-user", "--throttle-rate", "3.0"),
-    ]
-    (line,) = [line for line in run("plan", *words).out.splitlines() if line.startswith("Next: ")]
-    typed = shlex.split(line)
-    assert typed[:3] == ["Next:", "cogauth", "up"]
-    done = run(*typed[2:-4])
-    assert done.code == 0
-    assert "up to date" in run("plan", *words).out
-
-
-def test_a_list_that_is_emptied_is_typed_as_none(
-    account: Account, run: Callable[..., Result]
-) -> None:
-    account.as_after(with_cors)
-    out = run("plan", "--cors-origin", "none", "--password-require", "none").out
-    assert "Next: cogauth up --password-require none --cors-origin none --stack" in out
-
-
-def with_cors(account: Account) -> None:
-    account.up(cors_origins=("https://a.example",))

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 
 from cogauth.client import token_store
 from cogauth.client.transport import strict_json
+from support import sign_in_api
 from support.called_api import POOL, SIGNATURE, Played, segment, session, token
 from support.commands import KEYS, in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.commands import Cli
+
+# For the fixtures.
+pytest_plugins = ["support.sign_in_api"]
 
 
 # Whose tokens
@@ -150,3 +156,11 @@ def test_a_pool_that_can_not_be_asked_is_a_reason_too(
         no_credentials.delenv(name)
     done = played.run("decode", typed=token())
     assert "Not verified: No AWS credentials were found." in done.out
+
+
+@pytest.mark.parametrize("value", [[], {}, ["id"], 7, None])
+def test_decode_shows_a_token_of_any_use(cli: Cli, api: sign_in_api.Api, value: Any) -> None:
+    sign_in_api.stack_at(cli, api.server.url).save()
+    given = {"COGAUTH_ENDPOINT_URL": api.server.url, "COGAUTH_JSON": "1"}
+    done = cli.run("decode", typed=sign_in_api.token(token_use=value), **given).must()
+    assert done.document["reason"] == "its token_use is neither 'id' nor 'access'"

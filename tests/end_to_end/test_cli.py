@@ -20,8 +20,16 @@ import pytest
 import requests
 
 from cogauth.record.lock import hold
-from support.commands import KEYS, Cli, command_line, files_in, processes_of, until
-from support.forker import COGAUTH, ESCAPE, PATIENCE, PYTHON, Result
+from support.commands import (
+    KEYS,
+    Cli,
+    command_line,
+    files_in,
+    pid_of_local_aws,
+    processes_of,
+    until,
+)
+from support.forker import COGAUTH, ESCAPE, PATIENCE, Result
 from support.local_aws import EMULATORS_KEYS, client, emulator, is_listening, someones_local_aws
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
@@ -102,11 +110,6 @@ TITLES = [
 
 def actions(document: dict[str, Any]) -> dict[str, str]:
     return {step["step"]: step["action"] for step in document["steps"]}
-
-
-def pid_of_local_aws(cli: Cli) -> int:
-    (file,) = cli.local.glob("tmp/ministack-*.pid")
-    return int(file.read_text())
 
 
 # An existing stack, on each of the two
@@ -776,62 +779,6 @@ def test_two_stacks_share_a_local_aws_to_the_last(cli: Cli) -> None:
     assert processes_of(cli.folder) == []
     assert not is_listening(urlsplit(second["endpoint_url"]).port or 0)
     assert files_in(cli.folder) == [".cogauth/.gitignore", ".cogauth/notes.txt"]
-
-
-# Uses a local AWS without a state file, as 'plan --local' does, until its stdin ends.
-LOOKER = """
-import sys
-from pathlib import Path
-from cogauth.local.process import LocalAws
-local = LocalAws(Path(sys.argv[1]))
-print(local.start(begins=True).endpoint_url, flush=True)
-sys.stdin.read()
-print(local.leave(removes=True))
-"""
-
-
-def looker(cli: Cli) -> subprocess.Popen[str]:
-    """Start such a process, and wait until it uses the local AWS."""
-    started = subprocess.Popen(
-        [PYTHON, "-c", LOOKER, str(cli.local)],
-        env=cli.env,
-        cwd=cli.folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout is not None
-    assert started.stdout.readline().startswith("http://127.0.0.1:")
-    return started
-
-
-@pytest.mark.long
-def test_who_only_looks_leaves_a_local_aws_on_which_a_stack_is_made(cli: Cli) -> None:
-    """A read-only command started it, and meanwhile a first 'up' begins to use it."""
-    with looker(cli) as looks:
-        cli.run("up", "--local", "--region", REGION).must()
-        assert looks.communicate("")[0] == "False\n"
-    cli.run("plan", "--local", "--region", REGION, "--stack", "other").must()
-    assert "is up to date" in cli.run("plan").must().out
-    with looker(cli) as looks:
-        said = "The local AWS keeps running: another cogauth has begun to use it."
-        assert said in cli.run("down", "--yes").must().err
-        assert looks.communicate("")[0] == "True\n"
-    assert files_in(cli.folder) == []
-
-
-@pytest.mark.long
-def test_who_looks_last_ends_a_local_aws_without_a_stack(cli: Cli) -> None:
-    look = ("plan", "--local", "--region", REGION, "--stack", "other")
-    with looker(cli) as looks:
-        pid = pid_of_local_aws(cli)
-        assert "The local AWS" not in cli.run(*look).must().err
-        assert pid in processes_of(cli.folder)
-        # It can't report its end.
-        looks.kill()
-    assert pid in processes_of(cli.folder)
-    cli.run(*look).must()
-    assert files_in(cli.folder) == []
 
 
 def run_slowly(up: dict[str, Any]) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cogauth.record.state import State
-from cogauth.settings import Settings
-from support.names import REGION
-from support.servers import ACCOUNT, STACK_ID
-from support.state_files import whole_stack
+from support.state_files import state_at
 
 if TYPE_CHECKING:
     from support.commands import Cli
@@ -43,13 +39,4 @@ COMMANDS = {
 
 def record_whole_stack(cli: Cli, url: str) -> None:
     """Write a state file that records a whole stack at that URL."""
-    State(
-        path=cli.state,
-        stack="cogauth",
-        account=ACCOUNT,
-        region=REGION,
-        endpoint_url=url,
-        settings=Settings(),
-        stack_id=STACK_ID,
-        resources=whole_stack(rest_api="id-of-rest_api"),
-    ).save()
+    state_at(cli.state, url, rest_api="id-of-rest_api").save()

@@ -13,26 +13,23 @@ from urllib.parse import urlsplit
 import pytest
 
 from cogauth.client import token_store
-from cogauth.record.state import State
-from cogauth.settings import Settings
 from support.commands import KEYS, Cli, command_line, in_process
 from support.names import REGION
 from support.servers import (
-    ACCOUNT,
     CALLER,
     OWN_API,
-    STACK_ID,
     Answer,
     Fixed,
     Request,
     asks_for_the_api,
 )
-from support.state_files import whole_stack
+from support.state_files import state_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cogauth.record.state import State
     from support.forker import Result
 
 POOL, CLIENT = f"{REGION}_Pool1", "client1"
@@ -171,16 +168,7 @@ def playing(
     gateways.append(Gateway())
     ids = {"user_pool": POOL, "app_client": CLIENT, "rest_api": "api1"}
     with command_line(folder, **given, AWS_REGION=REGION) as cli:
-        state = State(
-            path=cli.state,
-            stack="cogauth",
-            account=ACCOUNT,
-            region=REGION,
-            endpoint_url=fixed.url,
-            settings=Settings(),
-            stack_id=STACK_ID,
-            resources=whole_stack(**ids),
-        )
+        state = state_at(cli.state, fixed.url, **ids)
         state.save()
         token_store.store(state, "ann", session())
         yield Played(cli, gateways[-1], fixed, state)

@@ -321,3 +321,9 @@ def command_line(folder: Path, **env: str) -> Iterator[Cli]:
     finally:
         cli.close()
         FOLDERS.remove(folder)
+
+
+def pid_of_local_aws(cli: Cli) -> int:
+    """Return the process id of the local AWS that a command started in its folder."""
+    (file,) = cli.local.glob("tmp/ministack-*.pid")
+    return int(file.read_text())

@@ -1,9 +1,12 @@
-"""A terminal in this process that records what is printed."""
+"""A terminal in this process that records what is printed, and its width."""
 
 from __future__ import annotations
 
 import io
 import re
+import sys
+
+import pytest
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -24,3 +27,20 @@ class Screen(io.StringIO):
         (line,) = (line for line in self.getvalue().splitlines() if text in COLOUR.sub("", line))
         found = re.match(r" *\x1b\[(?:1;)?(3\d)m", line)
         return found and found[1]
+
+
+@pytest.fixture
+def width(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Set the width with ``COLUMNS``, and read what is shown from ``sys.stdout``."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    return monkeypatch
+
+
+def on(width: pytest.MonkeyPatch, columns: int) -> Screen:
+    """Put a terminal of this width in stdout's place."""
+    screen = Screen()
+    width.setenv("COLUMNS", str(columns))
+    width.setattr(sys, "stdout", screen)
+    return screen

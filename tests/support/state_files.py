@@ -1,11 +1,18 @@
-"""The records in the state file of a whole stack."""
+"""The state file of a whole stack, and the records in it."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cogauth.record.forms import FACTS
 from cogauth.record.records import CREATED, Record
+from cogauth.record.state import State
+from cogauth.settings import Settings
 from support.names import REGION
-from support.servers import ACCOUNT
+from support.servers import ACCOUNT, STACK_ID
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Plausible ids for the records of a stack; any other id is the name of its resource.
 POOL_ID = f"{REGION}_Aa1Bb2Cc3"
@@ -45,3 +52,23 @@ def whole_stack(**ids: str) -> dict[str, Record]:
     resources["trigger"]["arn"] = resources["auto_confirm_function"]["arn"]
     resources["stage"]["arn"] = resources["rest_api"]["arn"] + "/stages/stage"
     return resources
+
+
+def state_at(path: Path, url: str, **ids: str) -> State:
+    """Return the state of a complete stack at an endpoint; it isn't saved.
+
+    Args:
+        path: its state file.
+        url: the endpoint.
+        ids: different ids for some resources, by key.
+    """
+    return State(
+        path=path,
+        stack="cogauth",
+        account=ACCOUNT,
+        region=REGION,
+        endpoint_url=url,
+        settings=Settings(),
+        stack_id=STACK_ID,
+        resources=whole_stack(**ids),
+    )

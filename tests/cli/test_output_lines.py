@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 
 from cogauth.cli import output
 from cogauth.cli.output import runnable, wrapped
-from cogauth.steps import RESOURCES
-from cogauth.steps.ownership import words as words_of
 from support.commands import in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.account import Account
 
 COMMAND = "'cogauth attach --api orders --path /orders --stack shop'"
 URL = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev/hello"
@@ -115,14 +112,6 @@ def test_a_printed_aws_command_goes_where_the_stack_is(monkeypatch: pytest.Monke
     )
 
 
-def test_the_other_stacks_here_are_named(account: Account) -> None:
-    state = account.context().state
-    state.save()
-    missing = state.path.parent / "missing.json"
-    done = in_process("users", "--stack", "missing", "--state", str(missing)).must(2)
-    assert f"Stacks here: {state.stack} (--stack {state.stack} --state {state.path})" in done.err
-
-
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("word", ["'aws ", "'cogauth ", "'", ": cogauth ", "a' "])
 def test_a_long_line_of_somebody_elses_is_wrapped_at_once(word: str) -> None:
@@ -137,9 +126,3 @@ def test_a_stack_that_is_called_as_the_program_is_no_command() -> None:
     assert wrapped("Next: cogauth up --local --stack much-too-long-for-it", 40)[-1].startswith(
         "cogauth up"
     )
-
-
-def test_a_resource_has_one_name_in_lists_and_sentences() -> None:
-    titles = {one.step.title.casefold() for one in RESOURCES.values()}
-    roots = {words_of(one) for one in RESOURCES.values() if one.parent is None}
-    assert {name.casefold() for name in roots if "function" in name or "role" in name} <= titles
