@@ -223,3 +223,27 @@ def test_a_reader_can_hold_each_file_and_each_function() -> None:
         and (node.end_lineno or 0) - node.lineno >= 60
     ]
     assert functions == []
+
+
+def test_the_test_of_a_module_is_found_by_its_name() -> None:
+    """``tests/FOLDER/test_NAME.py``, or ``test_NAME_ASPECT.py``; a folder within one may be whole."""
+    tests = {
+        path.relative_to(ROOT / "tests").with_name(path.stem.removeprefix("test_"))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "end_to_end" not in path.parts
+    }
+    named: set[Path] = set()
+    for path in (*(ROOT / "cogauth").rglob("*.py"), *HANDLERS):
+        module = path.relative_to(ROOT if path in HANDLERS else ROOT / "cogauth")
+        if path.name in {"__init__.py", "__main__.py"}:
+            continue
+        own = module.with_name(path.stem.rstrip("_"))
+        found = {
+            test
+            for test in tests
+            if (test.parent == own.parent and f"{test.name}_".startswith(f"{own.name}_"))
+            or test == own.parent
+        }
+        assert found, module
+        named |= found
+    assert {str(test) for test in tests - named} == {"benchmarks", "docs", "layout", "package"}
